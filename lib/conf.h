@@ -1,0 +1,64 @@
+/* Configuration: one YAML file, one alphabetical table of options (lib/conf.c), documented in CONFIGURATION.md, which is
+ * generated from the table.
+ *
+ * Keys are dotted ("clock.day"); nested maps in the file mean the same. Each option can also be given by the environment
+ * (OFFBOARD_CLOCK_DAY wins over the file) and, for values that should not stand in a file, by `<key>_file: PATH`, whose
+ * content without the last newline is the value. Unknown keys are errors that name file, line and the nearest right name.
+ * Two families are open-ended: `systems.<system>.<setting>` (what a connector's `settings` declare, plus `replicas_share`
+ * and `mode`) and `edge.tokens.<name>.{token,roles}`.
+ */
+#ifndef OFFBOARD_LIB_CONF_H
+#define OFFBOARD_LIB_CONF_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "lib/buf.h"
+#include "lib/err.h"
+
+enum conf_type { CONF_STRING, CONF_INT, CONF_BOOL, CONF_DURATION, CONF_LIST };
+
+struct conf_option {
+    const char *key;
+    enum conf_type type;
+    const char *otherwise; /* default as it would stand in the file; NULL: none */
+    bool secret;           /* remembered by secret_remember(), never shown */
+    const char *processes; /* who reads it: "all", "producer worker", … */
+    const char *help;      /* one sentence, for CONFIGURATION.md */
+};
+
+struct conf;
+
+/* Reads `path` (NULL: environment and defaults only). Every secret value is remembered for masking. */
+struct conf *conf_load(const char *path, struct err *err);
+void conf_free(struct conf *conf);
+
+/* clearenv(3) but for PATH, TZ, LANG, HOME and what sanitizers need: no expression and no library finds a secret there. Call once, before
+ * threads start, after conf_load(). */
+void conf_clear_environment(void);
+
+/* Values of options in the table; an unknown key is a programming error and aborts. A string without value is NULL. */
+const char *conf_string(const struct conf *conf, const char *key);
+int64_t conf_int(const struct conf *conf, const char *key);
+bool conf_bool(const struct conf *conf, const char *key);
+int64_t conf_duration(const struct conf *conf, const char *key); /* microseconds */
+
+/* Number of items of a list, and the i-th. */
+size_t conf_list_size(const struct conf *conf, const char *key);
+const char *conf_list_item(const struct conf *conf, const char *key, size_t i);
+
+/* Open-ended families. `member` is what follows the second dot; NULL when not given. */
+const char *conf_system_setting(const struct conf *conf, const char *system, const char *member);
+const char *conf_token(const struct conf *conf, const char *name, const char *member);
+
+/* Calls `each` once for every name that stands in the family `prefix` ("systems", "edge.tokens"), in order. */
+void conf_each_name(const struct conf *conf, const char *prefix, void (*each)(const char *name, void *arg), void *arg);
+
+/* Marks a setting as secret after the fact (a connector says which are), so that it is masked from then on. */
+void conf_system_secret(const struct conf *conf, const char *system, const char *member);
+
+/* The table, for the generator, the chart's test and `offboard --help`. */
+const struct conf_option *conf_options(size_t *count);
+void conf_document(struct buf *markdown); /* CONFIGURATION.md */
+
+#endif

@@ -1,0 +1,28 @@
+/* What the main() of every process does the same way: options, configuration, log, signals. */
+#ifndef OFFBOARD_LIB_DAEMON_H
+#define OFFBOARD_LIB_DAEMON_H
+
+#include <signal.h>
+
+#include "lib/conf.h"
+
+struct daemon_option {
+    const char *name;  /* "system" for --system VALUE */
+    const char *value; /* name of the value in --help, NULL for a flag */
+    const char *help;
+    const char **into; /* set to the value (borrowed from argv), or to "" for a flag */
+};
+
+/* Reads `-c FILE`/`--config FILE`, `--help`, `--version` and the given options (ended by a NULL name), loads the
+ * configuration, starts the log, clears the environment, blocks SIGPIPE. Ends the process with 2 after a message on stderr
+ * when the command line or the configuration is wrong, with 0 after --help. The caller frees with conf_free(). */
+struct conf *daemon_start(const char *process, const char *summary, const struct daemon_option *options, int argc, char **argv);
+
+/* Set by SIGTERM and SIGINT once daemon_catch_signals() ran: for processes without a libuv loop. */
+extern volatile sig_atomic_t daemon_stopping;
+void daemon_catch_signals(void);
+
+/* Version of all programs, "1.0.0" style. */
+extern const char offboard_version[];
+
+#endif

@@ -1,0 +1,23 @@
+/* Identifiers and digests. Texts of UUIDs are 36 lower-case characters. */
+#ifndef OFFBOARD_LIB_ID_H
+#define OFFBOARD_LIB_ID_H
+
+#include <stddef.h>
+
+enum { ID_LEN = 36, ID_SIZE = ID_LEN + 1, ID_SHA256_HEX_SIZE = 65 };
+
+void id_v7(char out[ID_SIZE]); /* time-ordered, random rest: RFC 9562, 5.7; thread-safe */
+
+/* UUIDv5 (RFC 9562, 5.5) of `name` in the namespace `ns` (a UUID's text). -1 when `ns` is no UUID. */
+int id_v5(const char *ns, const void *name, size_t len, char out[ID_SIZE]);
+
+/* The contract's ids; the bytes are defined in schema/messages.md. */
+void id_offboarding(const char *source, const char *event_id, char out[ID_SIZE]);
+int id_job(const char *offboarding_id, const char *phase, const char *step, char out[ID_SIZE]);
+int id_initiated(const char *offboarding_id, char out[ID_SIZE]); /* event id of `initiated` */
+
+int id_valid(const char *text); /* 1 when it is a UUID's text */
+
+void id_sha256_hex(const void *data, size_t len, char out[ID_SHA256_HEX_SIZE]);
+
+#endif

@@ -1,0 +1,34 @@
+/* Small helpers over jansson: borrowed look-ups, dotted paths, canonical text. */
+#ifndef OFFBOARD_LIB_JSON_H
+#define OFFBOARD_LIB_JSON_H
+
+#include <jansson.h>
+#include <stdbool.h>
+#include <stddef.h>
+
+#include "lib/err.h"
+
+/* Parses UTF-8 text; any JSON value (a bare scalar too), duplicate keys are errors, big integers become strings (libjq
+ * and jansson round or refuse above 2^53 and 2^63), depth at most 128. NULL with an ERR_PERMANENT that names line and
+ * column. */
+json_t *json_parse(const char *text, size_t len, struct err *err);
+
+/* Borrowed value at a dotted path ("user.manager.email", "steps.0"), NULL when a part is absent. */
+json_t *json_at(const json_t *root, const char *path);
+
+/* Borrowed string at a path; NULL when absent or not a string. */
+const char *json_string_at(const json_t *root, const char *path);
+json_int_t json_int_at(const json_t *root, const char *path, json_int_t otherwise);
+bool json_true_at(const json_t *root, const char *path);
+
+/* Sets `key`, taking over `value`; nothing is set when `value` is NULL. */
+void json_put(json_t *object, const char *key, json_t *value);
+void json_put_string(json_t *object, const char *key, const char *value); /* NULL: left out */
+
+char *json_text(const json_t *value);      /* compact; the caller frees */
+char *json_canonical(const json_t *value); /* compact, keys sorted: equal values have equal bytes; the caller frees */
+
+/* Lower-case copy of ASCII letters (e-mail addresses, header names). The caller frees; NULL gives NULL. */
+char *json_lower(const char *text);
+
+#endif

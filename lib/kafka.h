@@ -1,0 +1,96 @@
+/* Thin layer over librdkafka: what every process sets the same way, and the few patterns we rely on.
+ *
+ * Partitioner `murmur2_random` everywhere, idempotent producers, acks=all; topic names carry the configured prefix; topic
+ * handles are opened at start (the first produce to an unseen topic costs a second); kafka.properties go through to
+ * librdkafka. librdkafka's own log lines become ours. */
+#ifndef OFFBOARD_LIB_KAFKA_H
+#define OFFBOARD_LIB_KAFKA_H
+
+#include <jansson.h>
+#include <librdkafka/rdkafka.h>
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "lib/conf.h"
+#include "lib/err.h"
+
+/* ---- names ------------------------------------------------------------------------------------------------------- */
+
+/* "offboard.jobs.scim" for kafka_topic(conf, "jobs", "scim"); `system` NULL for intake, events, control, dead. The caller
+ * frees. */
+char *kafka_topic(const struct conf *conf, const char *kind, const char *system);
+
+/* The partition that murmur2_random gives this key (Java's default too). */
+int32_t kafka_partition(const void *key, size_t len, int32_t partitions);
+
+/* ---- records ------------------------------------------------------------------------------------------------------ */
+
+/* Everything is borrowed. */
+struct kafka_record {
+    const char *topic; /* with prefix */
+    int32_t partition; /* RD_KAFKA_PARTITION_UA: by key */
+    const char *key;
+    size_t key_len;
+    const void *value; /* NULL: tombstone */
+    size_t value_len;
+    /* Headers, NULL-ended list of name, value; NULL: none. */
+    const char *const *headers;
+    /* All headers of this message are copied first (forwarding, dead letters); NULL: none. */
+    const rd_kafka_message_t *headers_of;
+};
+
+/* ---- producing ----------------------------------------------------------------------------------------------------- */
+
+struct kafka_producer;
+
+/* Called once for every record, from kafka_producer_poll(), kafka_producer_wait() or kafka_producer_free(): `err` is NULL
+ * when all in-sync replicas have it. */
+typedef void kafka_delivered(void *arg, const struct err *err);
+
+/* Topics that will be produced to are opened by kafka_producer_open(). Thread-safe. */
+struct kafka_producer *kafka_producer_new(const struct conf *conf, struct err *err);
+int kafka_producer_open(struct kafka_producer *producer, const char *topic, struct err *err);
+
+/* Copies the record. `delivered` may be NULL. ERR_RETRY when the local queue is full, ERR_PERMANENT when the record is
+ * too large. */
+int kafka_produce(struct kafka_producer *producer, const struct kafka_record *record, kafka_delivered *delivered,
+                  void *arg, struct err *err);
+
+/* A descriptor (eventfd, non-blocking) that becomes readable when there are delivery reports to poll: for event loops.
+ * Read it empty, then poll. */
+int kafka_producer_fd(struct kafka_producer *producer);
+void kafka_producer_poll(struct kafka_producer *producer);
+
+/* Blocks until everything produced so far was reported, at most `timeout` microseconds. -1 with ERR_RETRY when records
+ * are still open or one of those since the last wait failed (the text says the first reason). For single-threaded use. */
+int kafka_producer_wait(struct kafka_producer *producer, int64_t timeout, struct err *err);
+
+/* Waits for open records up to `timeout` microseconds, then frees. NULL is accepted. */
+void kafka_producer_free(struct kafka_producer *producer, int64_t timeout);
+
+/* ---- dead letters --------------------------------------------------------------------------------------------------- */
+
+/* Puts a message as it came on <prefix>.dead, with its key, its headers and `dead_topic`, `dead_partition`,
+ * `dead_offset`, `dead_reason`, `dead_process`. */
+int kafka_produce_dead(struct kafka_producer *producer, const struct conf *conf, const rd_kafka_message_t *message,
+                       const char *process, const char *reason, kafka_delivered *delivered, void *arg, struct err *err);
+
+/* ---- consuming ------------------------------------------------------------------------------------------------------ */
+
+/* Base configuration of a consumer handle: brokers, properties, log callback, `group.id` (NULL: none, for assign()),
+ * auto commit and offset store off, range assignor (cooperative-sticky loses assignments under frequent commits: tried),
+ * allow.auto.create.topics false, auto.offset.reset earliest. The caller sets the rest and hands it to rd_kafka_new(). */
+rd_kafka_conf_t *kafka_consumer_conf(const struct conf *conf, const char *group, struct err *err);
+
+/* Number of partitions of a topic; waits for it to exist up to `timeout` microseconds. -1 with an err. */
+int32_t kafka_partition_count(rd_kafka_t *rk, const char *topic, int64_t timeout, struct err *err);
+
+/* Value of a message header, NULL when absent; not NUL-terminated, borrowed. */
+const char *kafka_message_header(const rd_kafka_message_t *message, const char *name, size_t *len);
+
+/* Reads a compacted topic whole: `each` gets every message up to the end offsets as they were at the call, in partition
+ * order. The handle needs no group. */
+int kafka_read_to_end(const struct conf *conf, const char *topic, int64_t timeout,
+                      void (*each)(const rd_kafka_message_t *message, void *arg), void *arg, struct err *err);
+
+#endif

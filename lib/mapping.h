@@ -1,0 +1,29 @@
+/* Mapping: an HR event, by its source file, to what we know of it. Pure. The planner decides by it, the edge checks with it,
+ * `offboard plan` shows it. */
+#ifndef OFFBOARD_LIB_MAPPING_H
+#define OFFBOARD_LIB_MAPPING_H
+
+#include <jansson.h>
+#include <stdint.h>
+
+#include "lib/conf.h"
+#include "lib/definition.h"
+#include "lib/err.h"
+
+enum intent { INTENT_START, INTENT_CHANGE, INTENT_CANCEL, INTENT_REHIRE };
+
+struct mapped {
+    enum intent intent;
+    json_t *offboarding;      /* offboarding object without status, started_at; owned */
+    char *person;             /* key of intake; owned */
+    const char *ignored_by;   /* name of the criterion that was not met, NULL when all were; borrowed from the source */
+    json_t *seen;             /* the value the criterion saw; owned, may be NULL */
+};
+
+/* Maps a structured CloudEvent received at `received_at` (microseconds). `source` NULL: chosen by `type`. ERR_PERMANENT
+ * names the field and the remedy. */
+int mapping_apply(struct definitions *definitions, const struct conf *conf, const json_t *event, const char *source,
+                  int64_t received_at, struct mapped *mapped, struct err *err);
+void mapped_release(struct mapped *mapped);
+
+#endif

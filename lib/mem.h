@@ -1,0 +1,18 @@
+/* Memory: exhaustion ends the process with a message; nothing here returns NULL. */
+#ifndef OFFBOARD_LIB_MEM_H
+#define OFFBOARD_LIB_MEM_H
+
+#include <stdarg.h>
+#include <stddef.h>
+
+void *mem_alloc(size_t size);                    /* zeroed; the caller frees with free() */
+void *mem_realloc(void *old, size_t size);
+char *mem_strdup(const char *text);              /* NULL gives NULL */
+char *mem_strndup(const char *text, size_t len);
+char *mem_printf(const char *format, ...) __attribute__((format(printf, 1, 2)));
+char *mem_vprintf(const char *format, va_list args) __attribute__((format(printf, 1, 0)));
+
+#define MEM_NEW(type) ((type *)mem_alloc(sizeof(type)))
+#define COUNT_OF(array) (sizeof(array) / sizeof((array)[0]))
+
+#endif

@@ -1,0 +1,29 @@
+/* PostgreSQL connections over libpq: reconnecting, with errors classed for the caller. One connection, one thread. */
+#ifndef OFFBOARD_LIB_PG_H
+#define OFFBOARD_LIB_PG_H
+
+#include <libpq-fe.h>
+#include <stdbool.h>
+
+#include "lib/err.h"
+
+struct pg;
+
+/* `conninfo` is a libpq connection string; `application` shows in pg_stat_activity. Nothing is connected yet. */
+struct pg *pg_new(const char *conninfo, const char *application);
+void pg_free(struct pg *pg);
+
+/* Connects when not connected. ERR_RETRY when the server is away; ERR_FATAL when it refuses the credentials. */
+int pg_connect(struct pg *pg, struct err *err);
+bool pg_connected(const struct pg *pg);
+PGconn *pg_conn(struct pg *pg); /* for PQsocket, notifies, COPY */
+
+/* Runs one statement with text parameters. NULL with an err: ERR_RETRY for a lost connection (closed; pg_connect() opens
+ * it anew), serialization failures, deadlocks, shutdowns, out of resources (classes 08, 40, 53, 57, 58); ERR_PERMANENT for
+ * data errors (22, 23) and everything else. The text carries SQLSTATE. The caller clears the result. */
+PGresult *pg_query(struct pg *pg, struct err *err, const char *sql, int params, const char *const *values);
+
+/* As pg_query() for statements without an interesting result. */
+int pg_run(struct pg *pg, struct err *err, const char *sql, int params, const char *const *values);
+
+#endif

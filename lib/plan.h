@@ -1,0 +1,29 @@
+/* Planning: runbook + offboarding = the frozen plan that travels in `initiated` (schema/messages.md, "plan"). Pure: no
+ * clock, no network. */
+#ifndef OFFBOARD_LIB_PLAN_H
+#define OFFBOARD_LIB_PLAN_H
+
+#include <jansson.h>
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "lib/definition.h"
+#include "lib/err.h"
+
+/* Builds the plan of `offboarding` (its `id`, `runbook`, `source` are read). `day` is clock.day: `after` becomes
+ * `after_us`, already scaled. ERR_PERMANENT when the runbook is unknown (names the nearest). New reference. */
+json_t *plan_build(const struct definitions *definitions, const json_t *offboarding, int64_t day, struct err *err);
+
+/* Job ids that may run as soon as the offboarding starts: steps without `needs` and `after` in the first phase when it has
+ * no `after`. New reference to an array of ids; empty when the first phase waits. */
+json_t *plan_first_wave(const json_t *plan);
+
+/* The job message (schema/messages.md, "job") of one planned step: the offboarding object with a `job` member, attempt 1.
+ * `state` and `steps` may be NULL. New reference. */
+json_t *plan_job_message(const json_t *offboarding, const json_t *plan, const char *job_id, int attempt,
+                         const json_t *state, const json_t *steps);
+
+/* Systems a plan uses, without repeats, in order. New reference to an array of names. */
+json_t *plan_systems(const json_t *plan);
+
+#endif

@@ -1,0 +1,15 @@
+/* Secrets the process knows. Whatever leaves it as text (logs, events, error messages) passes secret_mask(). */
+#ifndef OFFBOARD_LIB_SECRET_H
+#define OFFBOARD_LIB_SECRET_H
+
+/* Remembers a copy of `value` for the life of the process. Values under 6 bytes are not remembered: masking them would
+ * garble ordinary words. Base64 and percent-encoded forms of it are masked too. Thread-safe. */
+void secret_remember(const char *value);
+
+/* A copy of `text` with every remembered secret replaced by "***". The caller frees. NULL gives NULL. Thread-safe. */
+char *secret_mask(const char *text);
+
+/* Forgets all of them (tests, leak check at exit). */
+void secret_forget_all(void);
+
+#endif
