@@ -11,6 +11,7 @@
 #define OFFBOARD_LIB_CONF_H
 
 #include <stdbool.h>
+#include <stddef.h>
 #include <stdint.h>
 
 #include "lib/buf.h"
@@ -50,6 +51,7 @@ const char *conf_list_item(const struct conf *conf, const char *key, size_t i);
 /* Open-ended families. `member` is what follows the second dot; NULL when not given. */
 const char *conf_system_setting(const struct conf *conf, const char *system, const char *member);
 const char *conf_token(const struct conf *conf, const char *name, const char *member);
+bool conf_token_has_role(const struct conf *conf, const char *name, const char *role);
 
 /* Calls `each` once for every name that stands in the family `prefix` ("systems", "edge.tokens"), in order. */
 void conf_each_name(const struct conf *conf, const char *prefix, void (*each)(const char *name, void *arg), void *arg);

@@ -1,0 +1,99 @@
+# Offboard. `make help` lists the targets.
+
+CC ?= cc
+PREFIX ?= /usr/local
+PKG = rdkafka libcurl jansson libpq libfyaml libuv libmicrohttpd libcrypto uuid
+ROOMS = producer worker logger scheduler console cli mock
+BUILD = build$(if $(SANITIZER),/$(subst $(comma),-,$(SANITIZER)))
+comma = ,
+
+WARNINGS = -Wall -Wextra -Wshadow -Wstrict-prototypes -Wconversion
+CFLAGS ?= -O2 -g
+HARDENING = $(if $(SANITIZER),-fsanitize=$(SANITIZER),-D_FORTIFY_SOURCE=2) -fstack-protector-strong
+ALL_CFLAGS = -std=gnu11 -D_GNU_SOURCE -I. $(WARNINGS) $(CFLAGS) $(HARDENING) -fno-omit-frame-pointer \
+	$(filter-out -I/usr/include,$(shell pkg-config --cflags $(PKG)))
+ALL_LIBS = $(shell pkg-config --libs $(PKG)) -ljq -lm -lpthread
+ALL_LDFLAGS = $(LDFLAGS) $(if $(SANITIZER),-fsanitize=$(SANITIZER)) -Wl,-z,relro,-z,now -Wl,--as-needed
+
+sources = $(wildcard $(1)/*.c)
+objects = $(patsubst %.c,$(BUILD)/obj/%.o,$(call sources,$(1)))
+program = $(if $(filter cli,$(1)),$(BUILD)/offboard,$(if $(filter mock,$(1)),$(BUILD)/mock-kafka,$(BUILD)/offboard-$(1)))
+WRITTEN = $(foreach room,$(ROOMS),$(if $(call sources,$(room)),$(room)))
+PROGRAMS = $(foreach room,$(WRITTEN),$(call program,$(room)))
+UNIT_TESTS = $(patsubst tests/unit/%.c,$(BUILD)/unit/%,$(wildcard tests/unit/test_*.c))
+
+all: $(PROGRAMS) ## build lib.a and the programs (SANITIZER=address,undefined builds into build/address-undefined)
+
+$(BUILD)/obj/%.o: %.c
+	@mkdir -p $(@D)
+	$(CC) $(ALL_CFLAGS) -MMD -MP -c $< -o $@
+
+$(BUILD)/lib.a: $(call objects,lib)
+	@rm -f $@
+	$(AR) rcs $@ $^
+
+define program_rule
+$(call program,$(1)): $(call objects,$(1)) $(BUILD)/lib.a
+	$$(CC) $(ALL_LDFLAGS) $$^ $(ALL_LIBS) -o $$@
+endef
+$(foreach room,$(WRITTEN),$(eval $(call program_rule,$(room))))
+
+# A unit test names objects of rooms it needs in a comment: /* links: worker/retry.c worker/circuit.c */
+unit_links = $(patsubst %.c,$(BUILD)/obj/%.o,$(shell sed -n 's,^/\* links: \(.*\) \*/$$,\1,p' $(1)))
+define unit_rule
+$(BUILD)/unit/$(notdir $(basename $(1))): $(BUILD)/obj/$(basename $(1)).o $(call unit_links,$(1)) $(BUILD)/lib.a
+	@mkdir -p $$(@D)
+	$$(CC) $(ALL_LDFLAGS) $$^ $(ALL_LIBS) -lcmocka -o $$@
+endef
+$(foreach test,$(wildcard tests/unit/test_*.c),$(eval $(call unit_rule,$(test))))
+
+unit: $(UNIT_TESTS) ## run the unit tests
+	@scripts/unit-tests $(UNIT_TESTS)
+
+test: all unit ## run all tests: unit, then system (real Kafka, real PostgreSQL, sandbox vendors)
+	@scripts/system-tests
+
+check: all ## validate the shipped definitions
+	$(BUILD)/offboard validate
+
+CONFIGURATION.md: $(BUILD)/conf-document
+	$< > $@
+
+$(BUILD)/conf-document: $(BUILD)/obj/scripts/conf-document.o $(BUILD)/lib.a
+	$(CC) $(ALL_LDFLAGS) $^ $(ALL_LIBS) -o $@
+
+lint: ## check format, C, shell and Python
+	@scripts/lint
+
+format: ## bring the C files into format
+	@git ls-files '*.c' '*.h' | xargs clang-format-14 -i
+
+deps: ## install what is missing of the Debian packages
+	@scripts/deps --test
+
+demo: ## one HR event, 90 days in a minute, nothing left behind
+	@scripts/demo
+
+chaos: all ## seeded kill -9 of every process, with an oracle (SEEDS=50)
+	@tests/chaos/run
+
+bench: all ## worker and logger against their yardsticks, as ratios
+	@tests/bench/run
+
+install: all ## install under $(DESTDIR)$(PREFIX)
+	install -d $(DESTDIR)$(PREFIX)/bin $(addprefix $(DESTDIR)$(PREFIX)/share/offboard/,sources runbooks connectors schema)
+	install -m 755 $(filter-out %/mock-kafka,$(PROGRAMS)) $(DESTDIR)$(PREFIX)/bin
+	install -m 644 producer/sources/*.yaml $(DESTDIR)$(PREFIX)/share/offboard/sources
+	install -m 644 producer/runbooks/*.yaml $(DESTDIR)$(PREFIX)/share/offboard/runbooks
+	install -m 644 worker/connectors/*.yaml $(DESTDIR)$(PREFIX)/share/offboard/connectors
+	install -m 644 schema/*.sql $(DESTDIR)$(PREFIX)/share/offboard/schema
+
+clean: ## remove what was built
+	rm -rf build
+
+help: ## this list
+	@sed -n 's/^\([a-z-]*\):.*## \(.*\)$$/\1\t\2/p' $(firstword $(MAKEFILE_LIST)) | awk -F'\t' '{printf "  %-10s %s\n", $$1, $$2}'
+
+.PHONY: all unit test check lint format deps demo chaos bench install clean help
+.DELETE_ON_ERROR:
+-include $(shell find $(BUILD)/obj -name '*.d' 2>/dev/null)

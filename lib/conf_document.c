@@ -1,0 +1,42 @@
+/* CONFIGURATION.md, from the table. */
+#include <ctype.h>
+
+#include "lib/conf_internal.h"
+
+static void variable(struct buf *out, const char *key)
+{
+    buf_adds(out, "OFFBOARD_");
+    for (; *key; key++) {
+        char c = *key == '.' ? '_' : (char)toupper((unsigned char)*key);
+        buf_add(out, &c, 1);
+    }
+}
+
+void conf_document(struct buf *out)
+{
+    static const char *const types[] = {"text", "number", "true/false", "duration", "list"};
+    buf_adds(out,
+             "# Configuration\n\n"
+             "One YAML file for all processes (`-c FILE`); each reads what concerns it. Keys are dotted, nested maps mean the\n"
+             "same. Every option can also be given by an environment variable, which wins, and by `<key>_file: PATH` (or the\n"
+             "variable with `_FILE`), whose content is the value: for secrets. Unknown keys are errors. Durations are `90d`, `6h`,\n"
+             "`30s`, `500ms` or a sum such as `1d12h`. A list is a YAML sequence, one comma-separated text, or a file with one\n"
+             "item a line (`#` starts a comment).\n\n"
+             "This page is generated from `lib/conf_options.c` by `make CONFIGURATION.md`.\n\n"
+             "| option | type | default | read by | variable | meaning |\n|---|---|---|---|---|---|\n");
+    for (size_t i = 0; i < conf_table_size; i++) {
+        const struct conf_option *option = &conf_table[i];
+        buf_addf(out, "| `%s`%s | %s | %s%s%s | %s | `", option->key, option->secret ? " (secret)" : "", types[option->type],
+                 option->otherwise ? "`" : "", option->otherwise ? option->otherwise : "none", option->otherwise ? "`" : "",
+                 option->processes);
+        variable(out, option->key);
+        buf_addf(out, "` | %s |\n", option->help);
+    }
+    buf_adds(out,
+             "\nTwo families are open-ended:\n\n"
+             "| option | meaning |\n|---|---|\n"
+             "| `systems.<system>.<setting>` | What the connector's `settings` declare: address, credentials, dialect. `offboard check` "
+             "tries them. |\n"
+             "| `edge.tokens.<name>.token`, `edge.tokens.<name>.roles` | Who may call the edge: a bearer token (secret) and its "
+             "roles, `intake` (HR events) and `operator` (orders). The name appears as the actor. |\n");
+}

@@ -1,0 +1,106 @@
+#include "lib/daemon.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "lib/log.h"
+
+const char offboard_version[] = "1.0.0";
+
+volatile sig_atomic_t daemon_stopping;
+
+static void on_stop(int sig)
+{
+    (void)sig;
+    daemon_stopping = 1;
+}
+
+void daemon_catch_signals(void)
+{
+    struct sigaction action = {.sa_handler = on_stop};
+    sigaction(SIGTERM, &action, NULL);
+    sigaction(SIGINT, &action, NULL);
+}
+
+static void usage(const char *process, const char *summary, const struct daemon_option *options)
+{
+    printf("usage: %s [options]\n\n%s\n\nOptions:\n", process, summary);
+    for (const struct daemon_option *option = options; option && option->name; option++) {
+        printf("  --%s %-16s %s\n", option->name, option->value ? option->value : "", option->help);
+    }
+    printf("  -c, --config FILE      configuration (CONFIGURATION.md lists the options; without it: environment only)\n"
+           "  --help                 this text\n"
+           "  --version              the version\n\n"
+           "SIGTERM ends it in good order. Logs are JSON lines on stderr.\n");
+}
+
+static void wrong_usage(const char *process, const char *what, const char *argument)
+{
+    fprintf(stderr, "%s: %s: \"%s\"; see %s --help\n", process, what, argument, process);
+    exit(2);
+}
+
+static const struct daemon_option *find(const struct daemon_option *options, const char *argument)
+{
+    for (; options && options->name; options++) {
+        if (strncmp(argument, "--", 2) == 0 && strcmp(argument + 2, options->name) == 0) {
+            return options;
+        }
+    }
+    return NULL;
+}
+
+/* Returns the configuration's path, NULL when none is given. */
+static const char *read_arguments(const char *process, const char *summary, const struct daemon_option *options,
+                                  int argc, char **argv)
+{
+    const char *path = NULL;
+    for (int i = 1; i < argc; i++) {
+        const struct daemon_option *option = find(options, argv[i]);
+        bool config = strcmp(argv[i], "-c") == 0 || strcmp(argv[i], "--config") == 0;
+        if (strcmp(argv[i], "--help") == 0) {
+            usage(process, summary, options);
+            exit(0);
+        }
+        if (strcmp(argv[i], "--version") == 0) {
+            printf("%s %s\n", process, offboard_version);
+            exit(0);
+        }
+        if (!config && !option) {
+            wrong_usage(process, "unknown argument", argv[i]);
+        }
+        if (option && !option->value) {
+            *option->into = "";
+            continue;
+        }
+        if (i + 1 >= argc) {
+            wrong_usage(process, "this option needs a value", argv[i]);
+        }
+        *(config ? &path : option->into) = argv[i + 1];
+        i++;
+    }
+    return path;
+}
+
+struct conf *daemon_start(const char *process, const char *summary, const struct daemon_option *options, int argc,
+                          char **argv)
+{
+    log_init(process, LOG_INFO);
+    const char *path = read_arguments(process, summary, options, argc, argv);
+    struct err err = ERR_INIT;
+    struct conf *conf = conf_load(path, &err);
+    if (!conf) {
+        log_error("could not read the configuration", "error", err_text(&err), NULL);
+        exit(2);
+    }
+    enum log_level level;
+    if (log_level_parse(conf_string(conf, "log.level"), &level) != 0) {
+        log_error("log.level must be debug, info, warning or error", "log.level", conf_string(conf, "log.level"), NULL);
+        exit(2);
+    }
+    log_init(process, level);
+    conf_clear_environment();
+    signal(SIGPIPE, SIG_IGN);
+    return conf;
+}

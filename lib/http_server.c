@@ -1,0 +1,357 @@
+#include "lib/http_server.h"
+
+#include <arpa/inet.h>
+#include <microhttpd.h>
+#include <netdb.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/socket.h>
+
+#include "lib/buf.h"
+#include "lib/json.h"
+#include "lib/mem.h"
+#include "lib/metrics.h"
+
+enum { SERVER_MAGIC = 0x48545453, EXCHANGE_MAGIC = 0x48545458, CONNECTION_TIMEOUT_S = 60 };
+
+struct http_server {
+    int magic;
+    struct MHD_Daemon *daemon;
+    struct http_options options;
+    uv_poll_t poll;
+    uv_timer_t timer;
+    int port;
+    int open_handles; /* of poll and timer, while closing */
+    bool running;     /* within MHD_run(): replies given meanwhile need no run of their own */
+};
+
+/* One request, from its first header to the end of its answer. */
+struct exchange {
+    int magic;
+    struct http_server *server;
+    struct MHD_Connection *connection;
+    struct http_request request;
+    struct buf body;
+    struct MHD_Response *response; /* waits to be queued after a resume */
+    unsigned int status;
+    bool suspended;
+    bool handled;
+};
+
+/* ---- answering ------------------------------------------------------------------------------------------------------ */
+
+static void drive(struct http_server *server);
+
+static void exchange_answer(struct exchange *exchange, unsigned int status, struct MHD_Response *response)
+{
+    exchange->status = status;
+    exchange->response = response;
+    if (exchange->suspended) {
+        exchange->suspended = false;
+        MHD_resume_connection(exchange->connection);
+        drive(exchange->server); /* MHD_run() after a resume, or clients hang */
+    }
+}
+
+static struct MHD_Response *text_response(const char *text, const char *type)
+{
+    struct MHD_Response *response =
+        MHD_create_response_from_buffer(strlen(text), (void *)(uintptr_t)text, MHD_RESPMEM_MUST_COPY);
+    MHD_add_response_header(response, "Content-Type", type);
+    return response;
+}
+
+static struct MHD_Response *json_response(json_t *body, const char *type)
+{
+    if (!body) {
+        return MHD_create_response_from_buffer(0, NULL, MHD_RESPMEM_PERSISTENT);
+    }
+    char *text = json_text(body);
+    struct MHD_Response *response = text_response(text, type);
+    free(text);
+    json_decref(body);
+    return response;
+}
+
+void http_reply(struct http_request *request, int status, const char *const *headers, json_t *body)
+{
+    struct MHD_Response *response = json_response(body, "application/json");
+    for (; headers && headers[0]; headers += 2) {
+        MHD_add_response_header(response, headers[0], headers[1]);
+    }
+    exchange_answer(request->internal, (unsigned int)status, response);
+}
+
+void http_problem(struct http_request *request, int status, const char *title, const char *field, const char *detail)
+{
+    json_t *problem = json_object();
+    json_put_string(problem, "type", "about:blank");
+    json_put_string(problem, "title", title);
+    json_put(problem, "status", json_integer(status));
+    json_put_string(problem, "detail", detail);
+    json_put_string(problem, "field", field);
+    struct MHD_Response *response = json_response(problem, "application/problem+json");
+    if (status == 401) {
+        MHD_add_response_header(response, "WWW-Authenticate", "Bearer");
+    }
+    if (status == 503) {
+        MHD_add_response_header(response, "Retry-After", "5");
+    }
+    exchange_answer(request->internal, (unsigned int)status, response);
+}
+
+const char *http_header(const struct http_request *request, const char *name)
+{
+    const struct exchange *exchange = request->internal;
+    return MHD_lookup_connection_value(exchange->connection, MHD_HEADER_KIND, name);
+}
+
+const char *http_query(const struct http_request *request, const char *name)
+{
+    const struct exchange *exchange = request->internal;
+    return MHD_lookup_connection_value(exchange->connection, MHD_GET_ARGUMENT_KIND, name);
+}
+
+/* ---- built-in paths --------------------------------------------------------------------------------------------------- */
+
+static void serve_metrics(struct exchange *exchange)
+{
+    struct buf text = BUF_INIT;
+    metrics_render(&text);
+    exchange_answer(exchange, 200, text_response(buf_text(&text), "text/plain; version=0.0.4; charset=utf-8"));
+    buf_release(&text);
+}
+
+static void serve_ready(struct exchange *exchange)
+{
+    const struct http_options *options = &exchange->server->options;
+    char *why = NULL;
+    if (!options->ready || options->ready(options->arg, &why)) {
+        exchange_answer(exchange, 200, text_response("ready\n", "text/plain"));
+    } else {
+        char *text = mem_printf("not ready: %s\n", why ? why : "starting");
+        exchange_answer(exchange, 503, text_response(text, "text/plain"));
+        free(text);
+    }
+    free(why);
+}
+
+static void dispatch(struct exchange *exchange)
+{
+    struct http_request *request = &exchange->request;
+    struct http_server *server = exchange->server;
+    bool get = strcmp(request->method, "GET") == 0 || strcmp(request->method, "HEAD") == 0;
+    if (get && strcmp(request->path, "/metrics") == 0) {
+        serve_metrics(exchange);
+    } else if (get && strcmp(request->path, "/healthz") == 0) {
+        exchange_answer(exchange, 200, text_response("alive\n", "text/plain"));
+    } else if (get && strcmp(request->path, "/readyz") == 0) {
+        serve_ready(exchange);
+    } else if (server->options.handle) {
+        request->body = buf_text(&exchange->body);
+        request->body_len = exchange->body.len;
+        server->options.handle(request, server->options.arg);
+    } else {
+        http_problem(request, 404, "Not Found", NULL, "this process serves /metrics, /healthz and /readyz");
+    }
+}
+
+/* ---- libmicrohttpd's callbacks ------------------------------------------------------------------------------------------ */
+
+static struct exchange *exchange_new(struct http_server *server, struct MHD_Connection *connection, const char *url,
+                                     const char *method)
+{
+    struct exchange *exchange = MEM_NEW(struct exchange);
+    exchange->magic = EXCHANGE_MAGIC;
+    exchange->server = server;
+    exchange->connection = connection;
+    exchange->request.path = mem_strdup(url);
+    exchange->request.method = mem_strdup(method);
+    exchange->request.internal = exchange;
+    exchange->body.max = server->options.body_limit ? server->options.body_limit : 1024 * 1024;
+    return exchange;
+}
+
+static enum MHD_Result on_request(void *arg, struct MHD_Connection *connection, const char *url, const char *method,
+                                  const char *version, const char *data, size_t *size, void **state)
+{
+    (void)version;
+    struct http_server *server = arg;
+    struct exchange *exchange = *state;
+    if (!exchange) {
+        *state = exchange_new(server, connection, url, method);
+        return MHD_YES;
+    }
+    if (*size) {
+        buf_add(&exchange->body, data, *size); /* past the limit the rest is read and dropped */
+        *size = 0;
+        return MHD_YES;
+    }
+    if (!exchange->handled) {
+        exchange->handled = true;
+        if (exchange->body.overflow) {
+            http_problem(&exchange->request, 413, "Content Too Large", NULL, "the body is larger than edge.body_limit");
+        } else {
+            dispatch(exchange);
+        }
+        if (!exchange->response) {
+            exchange->suspended = true;
+            MHD_suspend_connection(connection);
+            return MHD_YES;
+        }
+    }
+    if (!exchange->response) {
+        return MHD_YES;
+    }
+    enum MHD_Result result = MHD_queue_response(connection, exchange->status, exchange->response);
+    MHD_destroy_response(exchange->response);
+    exchange->response = NULL;
+    return result;
+}
+
+static void on_completed(void *arg, struct MHD_Connection *connection, void **state, enum MHD_RequestTerminationCode code)
+{
+    (void)arg;
+    (void)connection;
+    (void)code;
+    struct exchange *exchange = *state;
+    if (!exchange) {
+        return;
+    }
+    if (exchange->response) {
+        MHD_destroy_response(exchange->response);
+    }
+    free((void *)(uintptr_t)exchange->request.path);
+    free((void *)(uintptr_t)exchange->request.method);
+    buf_release(&exchange->body);
+    free(exchange);
+    *state = NULL;
+}
+
+/* ---- the loop ----------------------------------------------------------------------------------------------------------- */
+
+static void on_timer(uv_timer_t *timer)
+{
+    drive(timer->data);
+}
+
+static void drive(struct http_server *server)
+{
+    if (!server->options.loop || server->running) {
+        return;
+    }
+    server->running = true;
+    MHD_run(server->daemon);
+    server->running = false;
+    MHD_UNSIGNED_LONG_LONG ms;
+    if (MHD_get_timeout(server->daemon, &ms) == MHD_YES) {
+        uv_timer_start(&server->timer, on_timer, ms, 0);
+    } else {
+        uv_timer_stop(&server->timer);
+    }
+}
+
+static void on_readable(uv_poll_t *poll, int status, int events)
+{
+    (void)status;
+    (void)events;
+    drive(poll->data);
+}
+
+static void attach(struct http_server *server)
+{
+    const union MHD_DaemonInfo *info = MHD_get_daemon_info(server->daemon, MHD_DAEMON_INFO_EPOLL_FD);
+    uv_poll_init(server->options.loop, &server->poll, info->epoll_fd);
+    uv_timer_init(server->options.loop, &server->timer);
+    server->poll.data = server;
+    server->timer.data = server;
+    server->open_handles = 2;
+    uv_poll_start(&server->poll, UV_READABLE, on_readable);
+}
+
+/* ---- start and stop ----------------------------------------------------------------------------------------------------- */
+
+/* "127.0.0.1:8080", "[::1]:8080", ":8080" (all IPv4 addresses). */
+static int listen_address(const char *text, struct addrinfo **found, struct err *err)
+{
+    const char *colon = strrchr(text, ':');
+    if (!colon) {
+        return err_set(err, ERR_FATAL, "could not listen on \"%s\": it must be ADDRESS:PORT", text);
+    }
+    const char *from = *text == '[' ? text + 1 : text;
+    const char *to = colon > text && colon[-1] == ']' ? colon - 1 : colon;
+    char *host = to > from ? mem_strndup(from, (size_t)(to - from)) : mem_strdup("0.0.0.0");
+    struct addrinfo hints = {.ai_flags = AI_PASSIVE | AI_NUMERICSERV, .ai_socktype = SOCK_STREAM};
+    int code = getaddrinfo(host, colon + 1, &hints, found);
+    free(host);
+    return code ? err_set(err, ERR_FATAL, "could not listen on \"%s\": %s", text, gai_strerror(code)) : 0;
+}
+
+static struct MHD_Daemon *start_daemon(struct http_server *server, const struct addrinfo *address)
+{
+    unsigned int flags = server->options.loop
+                             ? MHD_USE_EPOLL | MHD_ALLOW_SUSPEND_RESUME
+                             : MHD_USE_EPOLL | MHD_USE_INTERNAL_POLLING_THREAD;
+    if (address->ai_family == AF_INET6) {
+        flags |= MHD_USE_IPv6;
+    }
+    return MHD_start_daemon(flags, 0, NULL, NULL, on_request, server, MHD_OPTION_SOCK_ADDR, address->ai_addr,
+                            MHD_OPTION_NOTIFY_COMPLETED, on_completed, NULL, MHD_OPTION_CONNECTION_TIMEOUT,
+                            (unsigned int)CONNECTION_TIMEOUT_S, MHD_OPTION_LISTENING_ADDRESS_REUSE, 1u, MHD_OPTION_END);
+}
+
+struct http_server *http_server_start(const struct http_options *options, struct err *err)
+{
+    if (!options->listen || !*options->listen) {
+        return NULL;
+    }
+    struct addrinfo *address = NULL;
+    if (listen_address(options->listen, &address, err) != 0) {
+        return NULL;
+    }
+    struct http_server *server = MEM_NEW(struct http_server);
+    server->magic = SERVER_MAGIC;
+    server->options = *options;
+    server->daemon = start_daemon(server, address);
+    freeaddrinfo(address);
+    if (!server->daemon) {
+        err_set(err, ERR_FATAL, "could not listen on \"%s\": the port is in use or not allowed", options->listen);
+        free(server);
+        return NULL;
+    }
+    server->port = MHD_get_daemon_info(server->daemon, MHD_DAEMON_INFO_BIND_PORT)->port;
+    if (options->loop) {
+        attach(server);
+    }
+    return server;
+}
+
+int http_server_port(const struct http_server *server)
+{
+    return server ? server->port : 0;
+}
+
+static void on_closed(uv_handle_t *handle)
+{
+    struct http_server *server = handle->data;
+    if (--server->open_handles == 0) {
+        free(server);
+    }
+}
+
+void http_server_stop(struct http_server *server)
+{
+    if (!server) {
+        return;
+    }
+    if (!server->options.loop) {
+        MHD_stop_daemon(server->daemon);
+        free(server);
+        return;
+    }
+    uv_poll_stop(&server->poll);
+    MHD_stop_daemon(server->daemon);
+    uv_close((uv_handle_t *)&server->poll, on_closed);
+    uv_close((uv_handle_t *)&server->timer, on_closed);
+}

@@ -1,0 +1,49 @@
+#include "lib/nearest.h"
+
+#include <ctype.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "lib/mem.h"
+
+static size_t least(size_t a, size_t b, size_t c)
+{
+    size_t m = a < b ? a : b;
+    return m < c ? m : c;
+}
+
+static size_t distance(const char *a, const char *b)
+{
+    size_t len = strlen(b);
+    size_t *row = mem_alloc((len + 1) * sizeof *row);
+    for (size_t j = 0; j <= len; j++) {
+        row[j] = j;
+    }
+    for (size_t i = 0; a[i]; i++) {
+        size_t diagonal = row[0];
+        row[0] = i + 1;
+        for (size_t j = 0; j < len; j++) {
+            size_t change = diagonal + (tolower((unsigned char)a[i]) != tolower((unsigned char)b[j]));
+            diagonal = row[j + 1];
+            row[j + 1] = least(change, row[j] + 1, row[j + 1] + 1);
+        }
+    }
+    size_t result = row[len];
+    free(row);
+    return result;
+}
+
+const char *nearest_name(const char *wrong, const char *const *right, size_t count)
+{
+    const char *best = NULL;
+    size_t fewest = 0;
+    for (size_t i = 0; i < count; i++) {
+        size_t edits = distance(wrong, right[i]);
+        size_t allowed = strlen(right[i]) / 3 + 1;
+        if (edits <= allowed && (!best || edits < fewest)) {
+            best = right[i];
+            fewest = edits;
+        }
+    }
+    return best;
+}

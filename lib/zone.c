@@ -1,0 +1,278 @@
+#include "lib/zone.h"
+
+#include <ctype.h>
+#include <stdbool.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <strings.h>
+#include <time.h>
+
+#include "lib/buf.h"
+#include "lib/mem.h"
+#include "lib/time.h"
+
+static const char directory[] = "/usr/share/zoneinfo";
+
+/* Names come from HR events: letters, digits, "_+-" and "/" between parts, nothing that climbs out of the directory. */
+static bool name_ok(const char *zone)
+{
+    if (!zone || !isalpha((unsigned char)*zone) || strlen(zone) > 64) {
+        return false;
+    }
+    for (const char *c = zone; *c; c++) {
+        if (!isalnum((unsigned char)*c) && !strchr("_+-/", *c)) {
+            return false;
+        }
+    }
+    return true;
+}
+
+static int read_file(const char *path, struct buf *out)
+{
+    FILE *file = fopen(path, "rb");
+    if (!file) {
+        return -1;
+    }
+    char chunk[4096];
+    size_t n;
+    while ((n = fread(chunk, 1, sizeof chunk, file)) > 0) {
+        buf_add(out, chunk, n);
+    }
+    fclose(file);
+    return out->len ? 0 : -1;
+}
+
+static int64_t big_endian(const unsigned char *at, int bytes)
+{
+    uint64_t value = (at[0] & 0x80) ? UINT64_MAX : 0;
+    for (int i = 0; i < bytes; i++) {
+        value = value << 8 | at[i];
+    }
+    return (int64_t)value;
+}
+
+/* The 64-bit block of a TZif file, version 2 or later. */
+struct tzif {
+    const unsigned char *times;
+    const unsigned char *indices;
+    const unsigned char *types;
+    const char *names;
+    const char *footer; /* POSIX TZ string between two newlines */
+    int64_t time_count, type_count, name_count;
+};
+
+enum { HEADER = 44 };
+
+static bool tzif_open(const struct buf *file, struct tzif *tz)
+{
+    const unsigned char *data = (const unsigned char *)file->data;
+    const unsigned char *end = data + file->len;
+    for (int block = 0; block < 2; block++) {
+        if (end - data < HEADER || memcmp(data, "TZif", 4) != 0 || data[4] < '2') {
+            return false;
+        }
+        int64_t ut = big_endian(data + 20, 4), std = big_endian(data + 24, 4), leaps = big_endian(data + 28, 4);
+        tz->time_count = big_endian(data + 32, 4);
+        tz->type_count = big_endian(data + 36, 4);
+        tz->name_count = big_endian(data + 40, 4);
+        int64_t width = block ? 8 : 4;
+        int64_t size = tz->time_count * (width + 1) + tz->type_count * 6 + tz->name_count + leaps * (width + 4) + std + ut;
+        if (size < 0 || end - data - HEADER < size) {
+            return false;
+        }
+        tz->times = data + HEADER;
+        tz->indices = tz->times + tz->time_count * width;
+        tz->types = tz->indices + tz->time_count;
+        tz->names = (const char *)tz->types + tz->type_count * 6;
+        data += HEADER + size;
+    }
+    tz->footer = (const char *)data + (data < end && *data == '\n');
+    return tz->type_count > 0;
+}
+
+/* ---- the footer: a POSIX TZ string, for instants after the last transition ---- */
+
+struct posix_rule {
+    int month, week, day; /* Mm.w.d; the only form in the database besides Jn (none in use after 2037) */
+    int64_t seconds;      /* local time of day of the change */
+};
+
+static const char *posix_name(const char *at, char *name, size_t size)
+{
+    size_t len;
+    if (*at == '<') {
+        at++;
+        len = strcspn(at, ">");
+        snprintf(name, size, "%.*s", (int)len, at);
+        return at + len + (at[len] == '>');
+    }
+    len = strcspn(at, "0123456789+-,\n");
+    snprintf(name, size, "%.*s", (int)len, at);
+    return at + len;
+}
+
+static const char *posix_time(const char *at, int64_t *seconds)
+{
+    int sign = 1;
+    if (*at == '-' || *at == '+') {
+        sign = *at == '-' ? -1 : 1;
+        at++;
+    }
+    int64_t value = 0, unit = 3600;
+    for (; unit; unit /= 60, at++) {
+        char *end;
+        value += strtol(at, &end, 10) * unit;
+        at = end;
+        if (*at != ':') {
+            break;
+        }
+    }
+    *seconds = sign * value;
+    return at;
+}
+
+static const char *posix_rule(const char *at, struct posix_rule *rule)
+{
+    int used = 0;
+    if (sscanf(at, ",M%d.%d.%d%n", &rule->month, &rule->week, &rule->day, &used) != 3) {
+        return NULL;
+    }
+    at += used;
+    rule->seconds = 7200;
+    return *at == '/' ? posix_time(at + 1, &rule->seconds) : at;
+}
+
+/* Local instant (as if UTC) at which a rule takes effect in `year`. */
+static int64_t rule_instant(const struct posix_rule *rule, int year)
+{
+    struct tm tm = {.tm_year = year - 1900, .tm_mon = rule->month - 1, .tm_mday = 1};
+    int64_t first = (int64_t)timegm(&tm);
+    int day = 1 + (rule->day - tm.tm_wday + 7) % 7 + (rule->week - 1) * 7;
+    struct tm next = {.tm_year = year - 1900, .tm_mon = rule->month, .tm_mday = 1};
+    int64_t days = ((int64_t)timegm(&next) - first) / 86400;
+    if (day > days) {
+        day -= 7; /* week 5 means the last */
+    }
+    return first + (int64_t)(day - 1) * 86400 + rule->seconds;
+}
+
+static void posix_offset(const char *footer, int64_t at, int64_t *offset, char *abbreviation, size_t size)
+{
+    char summer_name[16] = "";
+    int64_t west = 0;
+    const char *c = posix_name(footer, abbreviation, size);
+    c = posix_time(c, &west);
+    *offset = -west;
+    if (*c == '\n' || *c == '\0') {
+        return;
+    }
+    int64_t summer_west = west - 3600;
+    c = posix_name(c, summer_name, sizeof summer_name);
+    if (*c != ',') {
+        c = posix_time(c, &summer_west);
+    }
+    struct posix_rule begin, end;
+    c = posix_rule(c, &begin);
+    if (!c || !posix_rule(c, &end)) {
+        return;
+    }
+    time_t local = (time_t)(at - west);
+    struct tm tm;
+    gmtime_r(&local, &tm);
+    int64_t from = rule_instant(&begin, tm.tm_year + 1900) + west;
+    int64_t to = rule_instant(&end, tm.tm_year + 1900) + summer_west;
+    bool summer = from < to ? at >= from && at < to : at >= from || at < to;
+    if (summer) {
+        *offset = -summer_west;
+        snprintf(abbreviation, size, "%s", summer_name);
+    }
+}
+
+static void tzif_offset(const struct tzif *tz, int64_t at, int64_t *offset, char *abbreviation, size_t size)
+{
+    int64_t low = 0, high = tz->time_count; /* the number of transitions at or before `at` */
+    while (low < high) {
+        int64_t middle = (low + high) / 2;
+        if (big_endian(tz->times + middle * 8, 8) <= at) {
+            low = middle + 1;
+        } else {
+            high = middle;
+        }
+    }
+    if (low == tz->time_count && *tz->footer && *tz->footer != '\n') {
+        posix_offset(tz->footer, at, offset, abbreviation, size);
+        return;
+    }
+    const unsigned char *type = tz->types + (low ? tz->indices[low - 1] : 0) * 6;
+    *offset = big_endian(type, 4);
+    if (type[5] < tz->name_count) {
+        snprintf(abbreviation, size, "%s", tz->names + type[5]);
+    }
+}
+
+int zone_offset(const char *zone, int64_t at, int64_t *offset, char *abbreviation, size_t size)
+{
+    if (!name_ok(zone)) {
+        return -1;
+    }
+    if (strcmp(zone, "UTC") == 0) {
+        *offset = 0;
+        snprintf(abbreviation, size, "UTC");
+        return 0;
+    }
+    char *path = mem_printf("%s/%s", directory, zone);
+    struct buf file = {.max = 1024 * 1024};
+    struct tzif tz;
+    int result = -1;
+    if (read_file(path, &file) == 0 && tzif_open(&file, &tz)) {
+        tzif_offset(&tz, at, offset, abbreviation, size);
+        result = 0;
+    }
+    buf_release(&file);
+    free(path);
+    return result;
+}
+
+int zone_to_utc(const char *zone, int64_t local, int64_t *at)
+{
+    int64_t before, after;
+    char abbreviation[16];
+    if (zone_offset(zone, local - 86400, &before, abbreviation, sizeof abbreviation) != 0) {
+        return -1;
+    }
+    zone_offset(zone, local - before, &after, abbreviation, sizeof abbreviation);
+    *at = local - before;
+    if (after != before) {
+        int64_t check;
+        zone_offset(zone, local - after, &check, abbreviation, sizeof abbreviation);
+        *at = local - (check == after ? after : before);
+    }
+    return 0;
+}
+
+/* ---- countries: zone.tab, a line each: code, coordinates, zone ---- */
+
+const char *time_zone_of_country(const char *country)
+{
+    static _Thread_local char found[80];
+    char *path = mem_printf("%s/zone.tab", directory);
+    FILE *file = country && strlen(country) == 2 ? fopen(path, "r") : NULL;
+    free(path);
+    if (!file) {
+        return NULL;
+    }
+    int zones = 0;
+    char *line = NULL;
+    size_t cap = 0;
+    while (getline(&line, &cap, file) > 0) {
+        char code[3], zone[72];
+        if (sscanf(line, "%2[A-Z] %*s %71s", code, zone) == 2 && strcasecmp(code, country) == 0) {
+            snprintf(found, sizeof found, "%s", zone);
+            zones++;
+        }
+    }
+    free(line);
+    fclose(file);
+    return zones == 1 ? found : NULL;
+}
