@@ -370,6 +370,15 @@ void conf_clear_environment(void)
     }
 }
 
+void conf_restore_environment(const struct conf *conf)
+{
+    const char *name;
+    json_t *value;
+    json_object_foreach(conf->environment, name, value) {
+        setenv(name, json_string_value(value), 1);
+    }
+}
+
 /* ---- secrets -------------------------------------------------------------------------------------------------------- */
 
 static bool names_secret(const char *name)

@@ -38,6 +38,9 @@ void conf_free(struct conf *conf);
  * threads start, after conf_load(). */
 void conf_clear_environment(void);
 
+/* Gives a child process the OFFBOARD_… variables back (call between fork and exec). */
+void conf_restore_environment(const struct conf *conf);
+
 /* Values of options in the table; an unknown key is a programming error and aborts. A string without value is NULL. */
 const char *conf_string(const struct conf *conf, const char *key);
 int64_t conf_int(const struct conf *conf, const char *key);

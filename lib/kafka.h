@@ -87,6 +87,7 @@ int32_t kafka_partition_count(rd_kafka_t *rk, const char *topic, int64_t timeout
 
 /* Value of a message header, NULL when absent; not NUL-terminated, borrowed. */
 const char *kafka_message_header(const rd_kafka_message_t *message, const char *name, size_t *len);
+char *kafka_message_header_text(const rd_kafka_message_t *message, const char *name); /* a copy the caller frees */
 
 /* Reads a compacted topic whole: `each` gets every message up to the end offsets as they were at the call, in partition
  * order. The handle needs no group. */

@@ -11,7 +11,8 @@
 
 struct fiber;
 
-/* Starts `run(arg)` at once, on its own stack, and returns when it first waits or ends. It frees itself at its end. */
+/* Starts `run(arg)` at once, on its own stack, and returns when it first waits, or NULL when it already ended. It frees
+ * itself at its end. From the loop or from another fiber. */
 struct fiber *fiber_start(void (*run)(void *arg), void *arg);
 
 struct fiber *fiber_self(void); /* NULL outside a fiber */

@@ -1,0 +1,273 @@
+#include "lib/kafka.h"
+
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+
+#include "lib/kafka_internal.h"
+#include "lib/log.h"
+#include "lib/mem.h"
+#include "lib/time.h"
+
+char *kafka_topic(const struct conf *conf, const char *kind, const char *system)
+{
+    const char *prefix = conf_string(conf, "kafka.prefix");
+    return system ? mem_printf("%s.%s.%s", prefix, kind, system) : mem_printf("%s.%s", prefix, kind);
+}
+
+/* Java's DefaultPartitioner: Austin Appleby's MurmurHash2 with seed 0x9747b28c, the sign bit cleared. */
+static uint32_t murmur2(const unsigned char *data, size_t len)
+{
+    const uint32_t m = 0x5bd1e995;
+    uint32_t h = 0x9747b28c ^ (uint32_t)len;
+    for (; len >= 4; data += 4, len -= 4) {
+        uint32_t k = (uint32_t)data[0] | (uint32_t)data[1] << 8 | (uint32_t)data[2] << 16 | (uint32_t)data[3] << 24;
+        k *= m;
+        k ^= k >> 24;
+        k *= m;
+        h *= m;
+        h ^= k;
+    }
+    if (len) {
+        for (size_t i = len; i-- > 0;) {
+            h ^= (uint32_t)data[i] << (8 * i);
+        }
+        h *= m;
+    }
+    h ^= h >> 13;
+    h *= m;
+    h ^= h >> 15;
+    return h;
+}
+
+int32_t kafka_partition(const void *key, size_t len, int32_t partitions)
+{
+    return (int32_t)((murmur2(key, len) & 0x7fffffff) % (uint32_t)partitions);
+}
+
+/* ---- configuration ---------------------------------------------------------------------------------------------------- */
+
+static int set(rd_kafka_conf_t *conf, const char *name, const char *value, struct err *err)
+{
+    char why[512];
+    if (rd_kafka_conf_set(conf, name, value, why, sizeof why) != RD_KAFKA_CONF_OK) {
+        return err_set(err, ERR_FATAL, "kafka.properties: could not set %s: %s", name, why);
+    }
+    return 0;
+}
+
+static int set_properties(rd_kafka_conf_t *out, const struct conf *conf, struct err *err)
+{
+    for (size_t i = 0; i < conf_list_size(conf, "kafka.properties"); i++) {
+        const char *item = conf_list_item(conf, "kafka.properties", i);
+        const char *equals = strchr(item, '=');
+        if (!equals) {
+            return err_set(err, ERR_FATAL, "kafka.properties: item %zu is not name=value", i + 1);
+        }
+        char *name = mem_strndup(item, (size_t)(equals - item));
+        int result = set(out, name, equals + 1, err);
+        free(name);
+        if (result != 0) {
+            return -1;
+        }
+    }
+    return 0;
+}
+
+static void on_log(const rd_kafka_t *rk, int level, const char *facility, const char *text)
+{
+    (void)rk;
+    /* Brokers come and go; librdkafka reconnects by itself. What matters surfaces as an error of ours. */
+    enum log_level ours = level <= 3 ? LOG_WARNING : LOG_DEBUG;
+    log_line(ours, "kafka", "facility", facility, "detail", text, NULL);
+}
+
+static rd_kafka_conf_t *base_conf(const struct conf *conf, struct err *err)
+{
+    rd_kafka_conf_t *out = rd_kafka_conf_new();
+    rd_kafka_conf_set_log_cb(out, on_log);
+    if (set(out, "bootstrap.servers", conf_string(conf, "kafka.brokers"), err) != 0 ||
+        set(out, "client.id", "offboard", err) != 0 || set(out, "log.connection.close", "false", err) != 0 ||
+        set(out, "socket.keepalive.enable", "true", err) != 0 ||
+        set(out, "topic.metadata.refresh.interval.ms", "30000", err) != 0 ||
+        set(out, "reconnect.backoff.max.ms", "2000", err) != 0) {
+        rd_kafka_conf_destroy(out);
+        return NULL;
+    }
+    return out;
+}
+
+rd_kafka_conf_t *kafka_producer_conf(const struct conf *conf, struct err *err)
+{
+    rd_kafka_conf_t *out = base_conf(conf, err);
+    if (!out) {
+        return NULL;
+    }
+    if (set(out, "enable.idempotence", "true", err) != 0 || set(out, "acks", "all", err) != 0 ||
+        set(out, "linger.ms", "2", err) != 0 || set(out, "partitioner", "murmur2_random", err) != 0 ||
+        set(out, "compression.type", "lz4", err) != 0 || set_properties(out, conf, err) != 0) {
+        rd_kafka_conf_destroy(out);
+        return NULL;
+    }
+    return out;
+}
+
+rd_kafka_conf_t *kafka_consumer_conf(const struct conf *conf, const char *group, struct err *err)
+{
+    rd_kafka_conf_t *out = base_conf(conf, err);
+    if (!out) {
+        return NULL;
+    }
+    if (set(out, "enable.auto.commit", "false", err) != 0 || set(out, "enable.auto.offset.store", "false", err) != 0 ||
+        set(out, "partition.assignment.strategy", "range", err) != 0 ||
+        set(out, "allow.auto.create.topics", "false", err) != 0 ||
+        set(out, "auto.offset.reset", "earliest", err) != 0 || set(out, "enable.partition.eof", "false", err) != 0 ||
+        set(out, "fetch.wait.max.ms", "100", err) != 0 || set(out, "session.timeout.ms", "10000", err) != 0 ||
+        set(out, "heartbeat.interval.ms", "1000", err) != 0 || (group && set(out, "group.id", group, err) != 0) ||
+        set_properties(out, conf, err) != 0) {
+        rd_kafka_conf_destroy(out);
+        return NULL;
+    }
+    return out;
+}
+
+/* ---- looking ------------------------------------------------------------------------------------------------------------ */
+
+/* Partitions as the cluster says now: 0 while the topic is not there, -1 while nobody answers. */
+static int32_t ask_partitions(rd_kafka_t *rk, const char *topic, int timeout_ms, rd_kafka_resp_err_t *code)
+{
+    const struct rd_kafka_metadata *metadata = NULL;
+    rd_kafka_topic_t *handle = rd_kafka_topic_new(rk, topic, NULL);
+    *code = handle ? rd_kafka_metadata(rk, 0, handle, &metadata, timeout_ms) : rd_kafka_last_error();
+    int32_t count = -1;
+    if (*code == RD_KAFKA_RESP_ERR_NO_ERROR) {
+        count = metadata->topic_cnt == 1 ? metadata->topics[0].partition_cnt : 0;
+        rd_kafka_metadata_destroy(metadata);
+    }
+    if (handle) {
+        rd_kafka_topic_destroy(handle);
+    }
+    return count;
+}
+
+int32_t kafka_partition_count(rd_kafka_t *rk, const char *topic, int64_t timeout, struct err *err)
+{
+    int64_t end = time_monotonic() + timeout;
+    rd_kafka_resp_err_t code;
+    do {
+        int32_t count = ask_partitions(rk, topic, 1000, &code);
+        if (count > 0) {
+            return count;
+        }
+        if (count == 0) {
+            struct timespec pause = {.tv_nsec = 100000000};
+            nanosleep(&pause, NULL); /* the topic is being created: metadata has no way to be told */
+        }
+    } while (time_monotonic() < end);
+    if (code == RD_KAFKA_RESP_ERR_NO_ERROR) {
+        return err_set(err, ERR_RETRY, "there is no topic %s (`offboard topics` creates it)", topic);
+    }
+    return err_set(err, ERR_RETRY, "could not reach Kafka: %s", rd_kafka_err2str(code));
+}
+
+const char *kafka_message_header(const rd_kafka_message_t *message, const char *name, size_t *len)
+{
+    rd_kafka_headers_t *headers = NULL;
+    const void *value = NULL;
+    if (rd_kafka_message_headers(message, &headers) != RD_KAFKA_RESP_ERR_NO_ERROR ||
+        rd_kafka_header_get_last(headers, name, &value, len) != RD_KAFKA_RESP_ERR_NO_ERROR) {
+        return NULL;
+    }
+    return value;
+}
+
+char *kafka_message_header_text(const rd_kafka_message_t *message, const char *name)
+{
+    size_t len;
+    const char *value = kafka_message_header(message, name, &len);
+    return value ? mem_strndup(value, len) : NULL;
+}
+
+/* ---- reading a topic whole ------------------------------------------------------------------------------------------------ */
+
+/* Assigns all partitions from their beginnings; `ends` gets the end offsets. */
+static int assign_all(rd_kafka_t *rk, const char *topic, int32_t count, int64_t *ends, struct err *err)
+{
+    rd_kafka_topic_partition_list_t *list = rd_kafka_topic_partition_list_new(count);
+    int result = 0;
+    for (int32_t p = 0; p < count && result == 0; p++) {
+        int64_t low = 0;
+        rd_kafka_resp_err_t code = rd_kafka_query_watermark_offsets(rk, topic, p, &low, &ends[p], 10000);
+        if (code != RD_KAFKA_RESP_ERR_NO_ERROR) {
+            result = err_set(err, ERR_RETRY, "could not read the offsets of %s: %s", topic, rd_kafka_err2str(code));
+        }
+        rd_kafka_topic_partition_list_add(list, topic, p)->offset = low;
+        if (low >= ends[p]) {
+            ends[p] = 0; /* empty: nothing to wait for */
+        }
+    }
+    if (result == 0) {
+        rd_kafka_assign(rk, list);
+    }
+    rd_kafka_topic_partition_list_destroy(list);
+    return result;
+}
+
+/* A compacted or transactional topic's last offsets may hold no message: the position tells when the end is reached. */
+static bool reached(rd_kafka_t *rk, const char *topic, int32_t count, const int64_t *ends)
+{
+    rd_kafka_topic_partition_list_t *list = rd_kafka_topic_partition_list_new(count);
+    for (int32_t p = 0; p < count; p++) {
+        rd_kafka_topic_partition_list_add(list, topic, p);
+    }
+    rd_kafka_position(rk, list);
+    bool all = true;
+    for (int32_t p = 0; p < count; p++) {
+        all = all && (ends[p] == 0 || list->elems[p].offset >= ends[p]);
+    }
+    rd_kafka_topic_partition_list_destroy(list);
+    return all;
+}
+
+static int read_all(rd_kafka_t *rk, const char *topic, int64_t end, void (*each)(const rd_kafka_message_t *, void *),
+                    void *arg, struct err *err)
+{
+    int32_t count = kafka_partition_count(rk, topic, end - time_monotonic(), err);
+    if (count < 0) {
+        return -1;
+    }
+    int64_t *ends = mem_alloc((size_t)count * sizeof *ends);
+    int result = assign_all(rk, topic, count, ends, err);
+    while (result == 0 && !reached(rk, topic, count, ends)) {
+        rd_kafka_message_t *message = rd_kafka_consumer_poll(rk, 100);
+        if (message) {
+            if (!message->err) {
+                each(message, arg);
+            }
+            rd_kafka_message_destroy(message);
+        } else if (time_monotonic() > end) {
+            result = err_set(err, ERR_RETRY, "could not read %s to its end in time", topic);
+        }
+    }
+    free(ends);
+    return result;
+}
+
+int kafka_read_to_end(const struct conf *conf, const char *topic, int64_t timeout,
+                      void (*each)(const rd_kafka_message_t *message, void *arg), void *arg, struct err *err)
+{
+    char why[512];
+    rd_kafka_conf_t *settings = kafka_consumer_conf(conf, "offboard-reader", err); /* a name is demanded, never used */
+    if (!settings) {
+        return -1;
+    }
+    rd_kafka_t *rk = rd_kafka_new(RD_KAFKA_CONSUMER, settings, why, sizeof why);
+    if (!rk) {
+        rd_kafka_conf_destroy(settings);
+        return err_set(err, ERR_FATAL, "could not set up a Kafka consumer: %s", why);
+    }
+    int result = read_all(rk, topic, time_monotonic() + timeout, each, arg, err);
+    rd_kafka_consumer_close(rk);
+    rd_kafka_destroy(rk);
+    return result;
+}
