@@ -353,10 +353,10 @@ static int read_environment(struct conf *conf, struct err *err)
     return check_environment(conf, err);
 }
 
-/* The children of init scripts, libraries and sanitizers need these; none of them is a secret of ours. */
+/* Sanitizers and the C library need these; none is a secret of ours. HOME points nowhere, so that libjq finds no ~/.jq. */
 void conf_clear_environment(void)
 {
-    static const char *const kept[] = {"PATH", "HOME", "LANG", "TZ", "ASAN_OPTIONS", "LSAN_OPTIONS", "UBSAN_OPTIONS"};
+    static const char *const kept[] = {"PATH", "LANG", "TZ", "ASAN_OPTIONS", "LSAN_OPTIONS", "UBSAN_OPTIONS"};
     char *values[COUNT_OF(kept)];
     for (size_t i = 0; i < COUNT_OF(kept); i++) {
         values[i] = mem_strdup(getenv(kept[i]));
@@ -368,6 +368,7 @@ void conf_clear_environment(void)
         }
         free(values[i]);
     }
+    setenv("HOME", "/nonexistent", 1);
 }
 
 void conf_restore_environment(const struct conf *conf)

@@ -34,7 +34,7 @@ struct conf;
 struct conf *conf_load(const char *path, struct err *err);
 void conf_free(struct conf *conf);
 
-/* clearenv(3) but for PATH, TZ, LANG, HOME and what sanitizers need: no expression and no library finds a secret there. Call once, before
+/* clearenv(3) but for PATH, TZ, LANG and what sanitizers need; HOME leads nowhere: no expression and no library finds a secret there. Call once, before
  * threads start, after conf_load(). */
 void conf_clear_environment(void);
 
