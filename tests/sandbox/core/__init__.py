@@ -1,0 +1,1 @@
+"""What every simulated vendor shares: HTTP, journal, faults, state, control port."""

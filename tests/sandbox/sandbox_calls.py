@@ -1,0 +1,46 @@
+"""A small HTTP client for the sandbox's own tests."""
+
+import http.client
+import json
+import urllib.error
+import urllib.request
+from dataclasses import dataclass
+
+SCIM_TOKEN = "sandbox-scim-token-s3cret"
+JIRA_TOKEN = "sandbox-jira-token-s3cret"
+
+
+@dataclass
+class Reply:
+    """An answer, whatever its status."""
+
+    status: int
+    headers: http.client.HTTPMessage
+    text: str
+
+    @property
+    def json(self):
+        return json.loads(self.text)
+
+
+class Caller:
+    """Calls one system with good credentials, unless told otherwise."""
+
+    def __init__(self, url: str, authorization: str, content_type: str) -> None:
+        self.url = url
+        self._headers = {"Authorization": authorization, "Content-Type": content_type}
+
+    def __call__(self, method: str, path: str, body=None, *, timeout: float = 20, **headers: str | None) -> Reply:
+        """`body`: JSON-able, or bytes to send as they are. A header given as None is left out; `_` stands for `-`."""
+        given = {**self._headers, **{name.replace("_", "-"): value for name, value in headers.items()}}
+        data = body if isinstance(body, bytes) or body is None else json.dumps(body).encode()
+        request = urllib.request.Request(self.url + path, data=data, method=method,
+                                         headers={name: value for name, value in given.items() if value is not None})
+        if given["Content-Type"] is None and data is not None:
+            request.add_unredirected_header("Content-Type", "")
+        try:
+            with urllib.request.urlopen(request, timeout=timeout) as answer:
+                return Reply(answer.status, answer.headers, answer.read().decode())
+        except urllib.error.HTTPError as error:
+            with error:
+                return Reply(error.code, error.headers, error.read().decode())
