@@ -1,0 +1,336 @@
+#include "lib/definition.h"
+
+#include <dirent.h>
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "lib/buf.h"
+#include "lib/definition_check.h"
+#include "lib/json.h"
+#include "lib/mem.h"
+#include "lib/nearest.h"
+#include "lib/shipped.h"
+#include "lib/yaml.h"
+
+enum { KINDS = 3 };
+
+static const struct {
+    const char *name;      /* as in messages */
+    const char *word;      /* the key that names the definition */
+    const char *directory; /* shipped_directory() */
+    const char *option;    /* the customer's directories */
+} kinds[KINDS] = {
+    {"source", "source", "sources", "definitions.sources"},
+    {"runbook", "runbook", "runbooks", "definitions.runbooks"},
+    {"connector", "system", "connectors", "definitions.connectors"},
+};
+
+struct definitions {
+    struct definition **items[KINDS];
+    size_t count[KINDS];
+    struct expr_set *exprs;
+};
+
+const char *definition_kind_name(enum definition_kind kind)
+{
+    return kinds[kind].name;
+}
+
+static void definition_free(struct definition *definition)
+{
+    if (definition) {
+        free(definition->name);
+        free(definition->file);
+        free(definition->text);
+        json_decref(definition->tree);
+        json_decref(definition->lines);
+        free(definition);
+    }
+}
+
+/* ---- one file -------------------------------------------------------------------------------------------------------- */
+
+static void add_problem(struct definition_problems *problems, const char *file, int line, const char *text)
+{
+    problems->items = mem_realloc(problems->items, (problems->count + 1) * sizeof *problems->items);
+    problems->items[problems->count++] =
+        (struct definition_problem){.file = mem_strdup(file), .line = line, .text = mem_strdup(text)};
+}
+
+/* An err of yaml_parse() is "file:line: text". */
+static void add_parse_problem(struct definition_problems *problems, const char *file, const char *said)
+{
+    size_t len = strlen(file);
+    char *rest = NULL;
+    long line = strncmp(said, file, len) == 0 && said[len] == ':' ? strtol(said + len + 1, &rest, 10) : 0;
+    add_problem(problems, file, (int)line, rest && rest[0] == ':' && rest[1] == ' ' ? rest + 2 : said);
+}
+
+/* NULL after a problem was added. */
+static struct definition *definition_read(enum definition_kind kind, const char *path, struct definition_problems *problems)
+{
+    struct err err = ERR_INIT;
+    size_t len = 0;
+    char *text = yaml_read_file(path, &len, &err);
+    json_t *lines = NULL;
+    json_t *tree = text ? yaml_parse(text, len, path, &lines, &err) : NULL;
+    const char *name = json_string_at(tree, kinds[kind].word);
+    if (!tree) {
+        add_parse_problem(problems, path, err_text(&err));
+    } else if (!name || !*name) {
+        char *what = mem_printf("a %s begins with \"%s: NAME\"", kinds[kind].name, kinds[kind].word);
+        add_problem(problems, path, 1, what);
+        free(what);
+    }
+    err_release(&err);
+    if (!tree || !name || !*name) {
+        free(text);
+        json_decref(tree);
+        json_decref(lines);
+        return NULL;
+    }
+    struct definition *definition = MEM_NEW(struct definition);
+    definition->kind = kind;
+    definition->name = mem_strdup(name);
+    definition->file = mem_strdup(path);
+    definition->text = text;
+    definition->tree = tree;
+    definition->lines = lines;
+    id_sha256_hex(text, len, definition->hash);
+    return definition;
+}
+
+/* ---- directories --------------------------------------------------------------------------------------------------------- */
+
+static struct definition *find(const struct definitions *definitions, enum definition_kind kind, const char *name)
+{
+    for (size_t i = 0; i < definitions->count[kind]; i++) {
+        if (strcmp(definitions->items[kind][i]->name, name) == 0) {
+            return definitions->items[kind][i];
+        }
+    }
+    return NULL;
+}
+
+/* Takes over `definition`. The first of a name wins; a second one in the same directory is a problem. */
+static void keep(struct definitions *definitions, struct definition *definition, const char *directory,
+                 struct definition_problems *problems)
+{
+    const struct definition *other = find(definitions, definition->kind, definition->name);
+    if (other) {
+        size_t len = strlen(directory);
+        if (strncmp(other->file, directory, len) == 0 && other->file[len] == '/') {
+            char *what = mem_printf("there is already a %s \"%s\" in %s", kinds[definition->kind].name, definition->name,
+                                    other->file);
+            add_problem(problems, definition->file, 1, what);
+            free(what);
+        }
+        definition_free(definition);
+        return;
+    }
+    size_t count = definitions->count[definition->kind]++;
+    struct definition ***items = &definitions->items[definition->kind];
+    *items = mem_realloc(*items, (count + 1) * sizeof(struct definition *));
+    (*items)[count] = definition;
+}
+
+static int yaml_only(const struct dirent *entry)
+{
+    size_t len = strlen(entry->d_name);
+    return entry->d_name[0] != '.' && ((len > 5 && strcmp(entry->d_name + len - 5, ".yaml") == 0) ||
+                                       (len > 4 && strcmp(entry->d_name + len - 4, ".yml") == 0));
+}
+
+static int load_directory(struct definitions *definitions, enum definition_kind kind, const char *directory,
+                          struct definition_problems *problems, struct err *err)
+{
+    struct dirent **entries = NULL;
+    int count = scandir(directory, &entries, yaml_only, alphasort);
+    if (count < 0) {
+        return err_set(err, ERR_FATAL, "could not read the directory %s: %s", directory, strerror(errno));
+    }
+    for (int i = 0; i < count; i++) {
+        char *path = mem_printf("%s/%s", directory, entries[i]->d_name);
+        struct definition *definition = definition_read(kind, path, problems);
+        if (definition) {
+            keep(definitions, definition, directory, problems);
+        }
+        free(path);
+        free(entries[i]);
+    }
+    free(entries);
+    return 0;
+}
+
+static int load_kind(struct definitions *definitions, const struct conf *conf, enum definition_kind kind,
+                     struct definition_problems *problems, struct err *err)
+{
+    for (size_t i = 0; i < conf_list_size(conf, kinds[kind].option); i++) {
+        const char *directory = conf_list_item(conf, kinds[kind].option, i);
+        if (load_directory(definitions, kind, directory, problems, err) != 0) {
+            return err_prefix(err, "%s", kinds[kind].option);
+        }
+    }
+    char *shipped = shipped_directory(kinds[kind].directory);
+    int result = shipped ? load_directory(definitions, kind, shipped, problems, err) : 0;
+    free(shipped);
+    return result;
+}
+
+/* ---- all of them --------------------------------------------------------------------------------------------------------- */
+
+static void check_all(struct definitions *definitions, struct definition_problems *problems)
+{
+    static void (*const checks[KINDS])(struct check *) = {check_source, check_runbook, check_connector};
+    for (int kind = KINDS - 1; kind >= 0; kind--) {
+        for (size_t i = 0; i < definitions->count[kind]; i++) {
+            struct check check = {definitions->items[kind][i], definitions, problems, definitions->exprs};
+            checks[kind](&check);
+        }
+    }
+}
+
+static size_t error_count(const struct definition_problems *problems)
+{
+    size_t count = 0;
+    for (size_t i = 0; i < problems->count; i++) {
+        count += !problems->items[i].warning;
+    }
+    return count;
+}
+
+/* jq's own view of the expressions, once the allow-list has passed them. Finds the file that holds a wrong one. */
+static void compile_all(struct definitions *definitions, struct definition_problems *problems)
+{
+    struct err err = ERR_INIT;
+    if (error_count(problems) > 0 || expr_set_compile(definitions->exprs, &err) == 0) {
+        err_release(&err);
+        return;
+    }
+    const char *open = strstr(err_text(&err), "${ ");
+    const char *close = open ? strstr(open, " }: ") : NULL;
+    char *expression = close ? mem_strndup(open + 3, (size_t)(close - open - 3)) : NULL;
+    for (int kind = 0; kind < KINDS && expression; kind++) {
+        for (size_t i = 0; i < definitions->count[kind] && expression; i++) {
+            const struct definition *definition = definitions->items[kind][i];
+            const char *at = strstr(definition->text, expression);
+            int line = 1;
+            for (const char *c = definition->text; at && c < at; c++) {
+                line += *c == '\n';
+            }
+            if (at) {
+                add_problem(problems, definition->file, line, err_text(&err));
+                free(expression);
+                expression = NULL;
+            }
+        }
+    }
+    if (expression || !close) {
+        add_problem(problems, "expressions", 0, err_text(&err));
+    }
+    free(expression);
+    err_release(&err);
+}
+
+struct definitions *definitions_load(const struct conf *conf, struct definition_problems *problems, struct err *err)
+{
+    struct definitions *definitions = MEM_NEW(struct definitions);
+    definitions->exprs = expr_set_new();
+    for (int kind = 0; kind < KINDS; kind++) {
+        if (load_kind(definitions, conf, (enum definition_kind)kind, problems, err) != 0) {
+            definitions_free(definitions);
+            return NULL;
+        }
+    }
+    check_all(definitions, problems);
+    compile_all(definitions, problems);
+    return definitions;
+}
+
+struct definitions *definitions_load_or_fail(const struct conf *conf, struct err *err)
+{
+    struct definition_problems problems = {0};
+    struct definitions *definitions = definitions_load(conf, &problems, err);
+    if (definitions && error_count(&problems) > 0) {
+        struct buf text = BUF_INIT;
+        for (size_t i = 0; i < problems.count; i++) {
+            if (!problems.items[i].warning) {
+                buf_addf(&text, "%s%s:%d: %s", text.len ? "\n" : "", problems.items[i].file, problems.items[i].line,
+                         problems.items[i].text);
+            }
+        }
+        err_set(err, ERR_FATAL, "%s", buf_text(&text));
+        buf_release(&text);
+        definitions_free(definitions);
+        definitions = NULL;
+    }
+    definition_problems_release(&problems);
+    return definitions;
+}
+
+void definitions_free(struct definitions *definitions)
+{
+    if (!definitions) {
+        return;
+    }
+    for (int kind = 0; kind < KINDS; kind++) {
+        for (size_t i = 0; i < definitions->count[kind]; i++) {
+            definition_free(definitions->items[kind][i]);
+        }
+        free(definitions->items[kind]);
+    }
+    expr_set_free(definitions->exprs);
+    free(definitions);
+}
+
+void definition_problems_release(struct definition_problems *problems)
+{
+    for (size_t i = 0; i < problems->count; i++) {
+        free(problems->items[i].file);
+        free(problems->items[i].text);
+    }
+    free(problems->items);
+    *problems = (struct definition_problems){0};
+}
+
+/* ---- look-ups ---------------------------------------------------------------------------------------------------------------- */
+
+const struct definition *definition_find(const struct definitions *definitions, enum definition_kind kind, const char *name)
+{
+    return find(definitions, kind, name);
+}
+
+size_t definition_count(const struct definitions *definitions, enum definition_kind kind)
+{
+    return definitions->count[kind];
+}
+
+const struct definition *definition_item(const struct definitions *definitions, enum definition_kind kind, size_t i)
+{
+    return definitions->items[kind][i];
+}
+
+struct expr_set *definitions_exprs(struct definitions *definitions)
+{
+    return definitions->exprs;
+}
+
+const char *definition_nearest(const struct definitions *definitions, enum definition_kind kind, const char *wrong)
+{
+    size_t count = definitions->count[kind];
+    const char **names = mem_alloc((count + 1) * sizeof *names);
+    for (size_t i = 0; i < count; i++) {
+        names[i] = definitions->items[kind][i]->name;
+    }
+    const char *near = nearest_name(wrong, names, count);
+    free(names);
+    return near;
+}
+
+const char *definition_effect(const struct definitions *definitions, const char *system, const char *action)
+{
+    const struct definition *connector = find(definitions, DEFINITION_CONNECTOR, system);
+    const json_t *found = connector ? json_object_get(json_object_get(connector->tree, "actions"), action) : NULL;
+    return json_string_at(found, "effect");
+}

@@ -1,0 +1,204 @@
+#include "lib/definition_check.h"
+
+#include <stdarg.h>
+#include <stdint.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "lib/json.h"
+#include "lib/mem.h"
+#include "lib/nearest.h"
+#include "lib/time.h"
+
+static int line_of(const struct definition *definition, const char *pointer)
+{
+    char *at = mem_strdup(pointer);
+    int line = 0;
+    while (line == 0) {
+        line = (int)json_integer_value(json_object_get(definition->lines, at));
+        char *slash = strrchr(at, '/');
+        if (!slash) {
+            break;
+        }
+        *slash = '\0';
+    }
+    free(at);
+    return line ? line : 1;
+}
+
+static void add(struct check *check, const char *pointer, bool warning, const char *format, va_list args)
+{
+    struct definition_problems *problems = check->problems;
+    problems->items = mem_realloc(problems->items, (problems->count + 1) * sizeof *problems->items);
+    problems->items[problems->count++] = (struct definition_problem){
+        .file = mem_strdup(check->definition->file),
+        .line = line_of(check->definition, pointer),
+        .warning = warning,
+        .text = mem_vprintf(format, args),
+    };
+}
+
+void check_problem(struct check *check, const char *pointer, const char *format, ...)
+{
+    va_list args;
+    va_start(args, format);
+    add(check, pointer, false, format, args);
+    va_end(args);
+}
+
+void check_warning(struct check *check, const char *pointer, const char *format, ...)
+{
+    va_list args;
+    va_start(args, format);
+    add(check, pointer, true, format, args);
+    va_end(args);
+}
+
+char *check_hint(const char *wrong, const char *const *right, size_t count)
+{
+    const char *near = nearest_name(wrong, right, count);
+    return near ? mem_printf("; did you mean \"%s\"?", near) : mem_strdup("");
+}
+
+char *check_hint_keys(const char *wrong, const json_t *object)
+{
+    size_t count = 0;
+    const char **names = mem_alloc((json_object_size(object) + 1) * sizeof *names);
+    const char *key;
+    json_t *value;
+    json_object_foreach((json_t *)(uintptr_t)object, key, value) {
+        names[count++] = key;
+    }
+    char *hint = check_hint(wrong, names, count);
+    free(names);
+    return hint;
+}
+
+void check_expressions(struct check *check, const char *pointer, const json_t *value)
+{
+    const char *key;
+    json_t *member;
+    size_t i;
+    if (json_is_string(value) && expr_has(json_string_value(value))) {
+        struct err err = ERR_INIT;
+        if (expr_check(check->exprs, json_string_value(value), &err) != 0) {
+            check_problem(check, pointer, "%s", err_text(&err));
+        }
+        err_release(&err);
+    } else if (json_is_object(value)) {
+        json_object_foreach((json_t *)(uintptr_t)value, key, member) {
+            char *at = mem_printf("%s/%s", pointer, key);
+            check_expressions(check, at, member);
+            free(at);
+        }
+    } else if (json_is_array(value)) {
+        json_array_foreach(value, i, member) {
+            char *at = mem_printf("%s/%zu", pointer, i);
+            check_expressions(check, at, member);
+            free(at);
+        }
+    }
+}
+
+static const char *wanted(enum check_kind kind)
+{
+    static const char *const names[] = {"anything",    "a text", "a text",      "an expression in quotes, or true or false",
+                                        "a duration",  "true or false", "a whole number", "a map", "a list"};
+    return names[kind];
+}
+
+static bool fits(const json_t *value, enum check_kind kind)
+{
+    switch (kind) {
+    case CHECK_ANY:
+        return true;
+    case CHECK_TEXT:
+    case CHECK_TEMPLATE:
+    case CHECK_DURATION:
+        return json_is_string(value) || (kind != CHECK_TEXT && json_is_number(value));
+    case CHECK_PREDICATE:
+        return json_is_boolean(value) || (json_is_string(value) && expr_has(json_string_value(value)));
+    case CHECK_BOOL:
+        return json_is_boolean(value);
+    case CHECK_INT:
+        return json_is_integer(value) || (json_is_string(value) && expr_has(json_string_value(value)));
+    case CHECK_MAP:
+        return json_is_object(value);
+    case CHECK_LIST:
+        return json_is_array(value);
+    }
+    return false;
+}
+
+static void check_value(struct check *check, const char *pointer, const struct check_key *key, const json_t *value)
+{
+    if (key->later) {
+        check_problem(check, pointer, "\"%s\" is not supported by this version", key->name);
+        return;
+    }
+    if (!fits(value, key->kind)) {
+        check_problem(check, pointer, "\"%s\" must be %s", key->name, wanted(key->kind));
+        return;
+    }
+    const char *text = json_string_value(value);
+    struct err err = ERR_INIT;
+    int64_t duration;
+    if (key->kind == CHECK_DURATION && text && !expr_has(text) && time_parse_duration(text, &duration, &err) != 0) {
+        check_problem(check, pointer, "\"%s\": %s", key->name, err_text(&err));
+    }
+    if (key->kind == CHECK_DURATION && !text) {
+        check_problem(check, pointer, "\"%s\" needs a unit (30s, 6h, 90d)", key->name);
+    }
+    err_release(&err);
+    if (key->kind == CHECK_TEMPLATE || key->kind == CHECK_PREDICATE || key->kind == CHECK_DURATION || key->kind == CHECK_INT) {
+        check_expressions(check, pointer, value);
+    }
+}
+
+static const struct check_key *find_key(const struct check_key *keys, size_t count, const char *name)
+{
+    for (size_t i = 0; i < count; i++) {
+        if (strcmp(keys[i].name, name) == 0) {
+            return &keys[i];
+        }
+    }
+    return NULL;
+}
+
+static void unknown_key(struct check *check, const char *pointer, const char *name, const struct check_key *keys, size_t count)
+{
+    const char **names = mem_alloc((count + 1) * sizeof *names);
+    for (size_t i = 0; i < count; i++) {
+        names[i] = keys[i].name;
+    }
+    char *hint = check_hint(name, names, count);
+    check_problem(check, pointer, "there is no \"%s\" here%s", name, hint);
+    free(hint);
+    free(names);
+}
+
+bool check_map(struct check *check, const char *pointer, const json_t *value, const struct check_key *keys, size_t count)
+{
+    if (!json_is_object(value)) {
+        check_problem(check, pointer, "this must be a map");
+        return false;
+    }
+    const char *name;
+    json_t *member;
+    json_object_foreach((json_t *)(uintptr_t)value, name, member) {
+        char *at = mem_printf("%s/%s", pointer, name);
+        const struct check_key *key = find_key(keys, count, name);
+        if (key) {
+            check_value(check, at, key, member);
+        } else {
+            unknown_key(check, at, name, keys, count);
+        }
+        free(at);
+    }
+    for (size_t i = 0; i < count; i++) {
+        if (keys[i].required && !json_object_get(value, keys[i].name)) {
+            check_problem(check, pointer, "\"%s\" is missing", keys[i].name);
+        }
+    }
+    return true;
+}
