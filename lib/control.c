@@ -62,8 +62,8 @@ const char *control_pause_reason(const struct control *control, const char *syst
     return json_string_at(order_of(control, "pause", system), "reason");
 }
 
-/* The reason when `name` was cancelled at or after `planned_at`. */
-static const char *cancelled_as(const struct control *control, const char *name, int64_t planned_at)
+/* The order that cancels `name`, when it came at or after `planned_at`. */
+static const json_t *order_for_name(const struct control *control, const char *name, int64_t planned_at)
 {
     char *lower = json_lower(name);
     const json_t *order = lower ? order_of(control, "cancel", lower) : NULL;
@@ -73,31 +73,38 @@ static const char *cancelled_as(const struct control *control, const char *name,
     free(lower);
     int64_t at = 0;
     const char *text = json_string_at(order, "at");
-    if (!order || (text && time_parse(text, &at, NULL) == 0 && at < planned_at)) {
-        return NULL;
+    return text && time_parse(text, &at, NULL) == 0 && at >= planned_at ? order : NULL;
+}
+
+static const json_t *cancel_order(const struct control *control, const char *offboarding_id, const json_t *user,
+                                  int64_t planned_at)
+{
+    const json_t *order = order_of(control, "cancel", offboarding_id);
+    order = order ? order : order_for_name(control, json_string_at(user, "email"), planned_at);
+    order = order ? order : order_for_name(control, json_string_at(user, "employee_id"), planned_at);
+    size_t i;
+    json_t *alias;
+    json_array_foreach(json_object_get(user, "emails"), i, alias) {
+        order = order ? order : order_for_name(control, json_string_value(alias), planned_at);
     }
-    const char *reason = json_string_at(order, "reason");
-    return reason ? reason : "cancelled";
+    return order;
 }
 
 const char *control_cancelled(const struct control *control, const char *offboarding_id, const json_t *user,
                               int64_t planned_at)
 {
-    const json_t *order = order_of(control, "cancel", offboarding_id);
-    if (order) {
-        const char *reason = json_string_at(order, "reason");
-        return reason ? reason : "cancelled";
+    const json_t *order = cancel_order(control, offboarding_id, user, planned_at);
+    const char *reason = json_string_at(order, "reason");
+    return !order ? NULL : reason ? reason : "cancelled";
+}
+
+int64_t control_cancelled_when(const struct control *control, const char *offboarding_id, const json_t *user,
+                               int64_t planned_at)
+{
+    int64_t at = 0;
+    const char *text = json_string_at(cancel_order(control, offboarding_id, user, planned_at), "at");
+    if (text) {
+        time_parse(text, &at, NULL);
     }
-    const char *reason = cancelled_as(control, json_string_at(user, "email"), planned_at);
-    if (!reason) {
-        reason = cancelled_as(control, json_string_at(user, "employee_id"), planned_at);
-    }
-    size_t i;
-    json_t *alias;
-    json_array_foreach(json_object_get(user, "emails"), i, alias) {
-        if (!reason) {
-            reason = cancelled_as(control, json_string_value(alias), planned_at);
-        }
-    }
-    return reason;
+    return at;
 }

@@ -27,4 +27,8 @@ const char *control_pause_reason(const struct control *control, const char *syst
 const char *control_cancelled(const struct control *control, const char *offboarding_id, const json_t *user,
                               int64_t planned_at);
 
+/* When that was ordered, in microseconds; 0 when it is not cancelled. */
+int64_t control_cancelled_when(const struct control *control, const char *offboarding_id, const json_t *user,
+                               int64_t planned_at);
+
 #endif

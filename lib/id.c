@@ -62,6 +62,14 @@ int id_initiated(const char *offboarding_id, char out[ID_SIZE])
     return id_v5(offboarding_id, "initiated", strlen("initiated"), out);
 }
 
+void id_intake(const char *source, const char *event_id, const char *record, char out[ID_SIZE])
+{
+    struct buf name = BUF_INIT;
+    buf_addf(&name, "%s\n%s\nintake/%s", source, event_id, record);
+    id_v5(offboarding_namespace, name.data, name.len, out);
+    buf_release(&name);
+}
+
 int id_valid(const char *text)
 {
     uuid_t id;

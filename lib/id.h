@@ -16,6 +16,9 @@ void id_offboarding(const char *source, const char *event_id, char out[ID_SIZE])
 int id_job(const char *offboarding_id, const char *phase, const char *step, char out[ID_SIZE]);
 int id_initiated(const char *offboarding_id, char out[ID_SIZE]); /* event id of `initiated` */
 
+/* Event id of `intake`: what became of the record at topic/partition/offset. */
+void id_intake(const char *source, const char *event_id, const char *record, char out[ID_SIZE]);
+
 int id_valid(const char *text); /* 1 when it is a UUID's text */
 
 void id_sha256_hex(const void *data, size_t len, char out[ID_SHA256_HEX_SIZE]);

@@ -253,21 +253,32 @@ static int read_all(rd_kafka_t *rk, const char *topic, int64_t end, void (*each)
     return result;
 }
 
-int kafka_read_to_end(const struct conf *conf, const char *topic, int64_t timeout,
-                      void (*each)(const rd_kafka_message_t *message, void *arg), void *arg, struct err *err)
+rd_kafka_t *kafka_follow(const struct conf *conf, const char *topic, int64_t timeout,
+                         void (*each)(const rd_kafka_message_t *message, void *arg), void *arg, struct err *err)
 {
     char why[512];
     rd_kafka_conf_t *settings = kafka_consumer_conf(conf, "offboard-reader", err); /* a name is demanded, never used */
-    if (!settings) {
+    rd_kafka_t *rk = settings ? rd_kafka_new(RD_KAFKA_CONSUMER, settings, why, sizeof why) : NULL;
+    if (settings && !rk) {
+        rd_kafka_conf_destroy(settings);
+        err_set(err, ERR_FATAL, "could not set up a Kafka consumer: %s", why);
+    }
+    if (rk && read_all(rk, topic, time_monotonic() + timeout, each, arg, err) != 0) {
+        rd_kafka_consumer_close(rk);
+        rd_kafka_destroy(rk);
+        rk = NULL;
+    }
+    return rk;
+}
+
+int kafka_read_to_end(const struct conf *conf, const char *topic, int64_t timeout,
+                      void (*each)(const rd_kafka_message_t *message, void *arg), void *arg, struct err *err)
+{
+    rd_kafka_t *rk = kafka_follow(conf, topic, timeout, each, arg, err);
+    if (!rk) {
         return -1;
     }
-    rd_kafka_t *rk = rd_kafka_new(RD_KAFKA_CONSUMER, settings, why, sizeof why);
-    if (!rk) {
-        rd_kafka_conf_destroy(settings);
-        return err_set(err, ERR_FATAL, "could not set up a Kafka consumer: %s", why);
-    }
-    int result = read_all(rk, topic, time_monotonic() + timeout, each, arg, err);
     rd_kafka_consumer_close(rk);
     rd_kafka_destroy(rk);
-    return result;
+    return 0;
 }

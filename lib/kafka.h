@@ -90,7 +90,12 @@ const char *kafka_message_header(const rd_kafka_message_t *message, const char *
 char *kafka_message_header_text(const rd_kafka_message_t *message, const char *name); /* a copy the caller frees */
 
 /* Reads a compacted topic whole: `each` gets every message up to the end offsets as they were at the call, in partition
- * order. The handle needs no group. */
+ * order. The handle that comes back stays assigned: go on with rd_kafka_consumer_poll(), end with rd_kafka_consumer_close()
+ * and rd_kafka_destroy(). NULL with an err. */
+rd_kafka_t *kafka_follow(const struct conf *conf, const char *topic, int64_t timeout,
+                         void (*each)(const rd_kafka_message_t *message, void *arg), void *arg, struct err *err);
+
+/* As kafka_follow(), without staying. */
 int kafka_read_to_end(const struct conf *conf, const char *topic, int64_t timeout,
                       void (*each)(const rd_kafka_message_t *message, void *arg), void *arg, struct err *err);
 

@@ -77,7 +77,8 @@ static char *first_line(const char *text)
 static int connect_failed(struct pg *pg, struct err *err)
 {
     char *line = first_line(PQerrorMessage(pg->conn));
-    enum err_class class = strstr(line, "FATAL:  28") || PQconnectionNeedsPassword(pg->conn) ? ERR_FATAL : ERR_RETRY;
+    bool refused = strstr(line, ":  28P01: ") || strstr(line, ":  28000: ") || PQconnectionNeedsPassword(pg->conn);
+    enum err_class class = refused ? ERR_FATAL : ERR_RETRY;
     err_set(err, class, "could not connect to PostgreSQL: %s", line);
     free(line);
     disconnect(pg);

@@ -18,9 +18,10 @@ int pg_connect(struct pg *pg, struct err *err);
 bool pg_connected(const struct pg *pg);
 PGconn *pg_conn(struct pg *pg); /* for PQsocket, notifies, COPY */
 
-/* Runs one statement with text parameters (several, as one transaction, when there are no parameters). NULL with an err: ERR_RETRY for a lost connection (closed; pg_connect() opens
- * it anew), serialization failures, deadlocks, shutdowns, out of resources (classes 08, 40, 53, 57, 58); ERR_PERMANENT for
- * data errors (22, 23) and everything else. The text carries SQLSTATE. The caller clears the result. */
+/* Runs one statement with text parameters (several, as one transaction, when there are no parameters). NULL with an err:
+ * ERR_RETRY for a lost connection (closed; pg_connect() opens it anew), serialization failures, deadlocks, shutdowns, out of
+ * resources (classes 08, 40, 53, 57, 58); ERR_PERMANENT for data errors (22, 23) and everything else. The text carries
+ * SQLSTATE. The caller clears the result. */
 PGresult *pg_query(struct pg *pg, struct err *err, const char *sql, int params, const char *const *values);
 
 /* SQLSTATE of the last statement that failed on this connection ("23505"), "" when the server gave none; for those who

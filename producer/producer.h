@@ -37,6 +37,7 @@ struct decision {
     json_t *offboardings; /* ids concerned (one, or all that a cancellation ends); owned */
     char *reason;         /* owned; may be NULL */
     bool starts_now;      /* a moved one whose new date is not ahead, a started one */
+    bool held;            /* a moved one that is held and stays so */
     int64_t effective_at;
 };
 
@@ -44,8 +45,10 @@ struct decision {
 struct roster *roster_new(int64_t cap, const struct conf *conf, const struct control *control);
 void roster_free(struct roster *roster);
 
-/* Decides, and remembers the decision; "now" is `received_at`. Feeding the same records again gives the same decisions. */
-void roster_decide(struct roster *roster, const struct mapped *mapped, int64_t received_at, struct decision *decision);
+/* Decides, and remembers the decision; "now" is `received_at`. `open_for` is how long after its start an offboarding stays
+ * open: its last step's time and a month. Feeding the same records again gives the same decisions. */
+void roster_decide(struct roster *roster, const struct mapped *mapped, int64_t received_at, int64_t open_for,
+                   struct decision *decision);
 void decision_release(struct decision *decision);
 const char *disposition_name(enum disposition disposition);
 

@@ -1,0 +1,415 @@
+#include "lib/mapping.h"
+
+#include <stdint.h>
+#include <stdlib.h>
+#include <string.h>
+#include <strings.h>
+
+#include "lib/id.h"
+#include "lib/json.h"
+#include "lib/mem.h"
+#include "lib/message.h"
+#include "lib/time.h"
+
+enum {
+    TEXT_MAX = 1000,  /* characters of any text about a person */
+    USER_MAX = 16384, /* bytes of all that is known about one, as JSON */
+};
+
+void mapped_release(struct mapped *mapped)
+{
+    json_decref(mapped->offboarding);
+    json_decref(mapped->seen);
+    free(mapped->person);
+    *mapped = (struct mapped){0};
+}
+
+/* ---- choosing the source ----------------------------------------------------------------------------------------------- */
+
+static const struct definition *source_for(const struct definitions *definitions, const char *type)
+{
+    for (size_t i = 0; i < definition_count(definitions, DEFINITION_SOURCE); i++) {
+        const struct definition *source = definition_item(definitions, DEFINITION_SOURCE, i);
+        if (json_object_get(json_object_get(source->tree, "types"), type)) {
+            return source;
+        }
+    }
+    return NULL;
+}
+
+static int choose_source(const struct definitions *definitions, const char *name, const char *type,
+                         const struct definition **source, enum intent *intent, struct err *err)
+{
+    static const char *const words[] = {"start", "change", "cancel", "rehire"};
+    const struct definition *found =
+        name ? definition_find(definitions, DEFINITION_SOURCE, name) : source_for(definitions, type);
+    if (!found && name) {
+        return err_set(err, ERR_PERMANENT, "there is no source \"%s\"", name);
+    }
+    const char *word = found ? json_string_value(json_object_get(json_object_get(found->tree, "types"), type)) : NULL;
+    for (size_t i = 0; word && i < COUNT_OF(words); i++) {
+        if (strcmp(words[i], word) == 0) {
+            *source = found;
+            *intent = (enum intent)i;
+            return 0;
+        }
+    }
+    return err_set(err, ERR_PERMANENT, "type: no source takes \"%s\" (the built-in one takes leaver.created, leaver.changed, "
+                                       "leaver.cancelled and leaver.rehired)", type);
+}
+
+/* The context of a source's expressions: the event, every attribute at hand even when absent. */
+static bool criteria_met(struct definitions *definitions, const struct definition *source, const json_t *event,
+                         struct mapped *mapped)
+{
+    const char *name;
+    json_t *criterion;
+    json_object_foreach(json_object_get(source->tree, "criteria"), name, criterion) {
+        if (!expr_true(definitions_exprs(definitions), criterion, event, true)) {
+            mapped->ignored_by = name;
+            mapped->seen = json_incref(json_object_get(event, "data") ? json_object_get(event, "data") : json_null());
+            return false;
+        }
+    }
+    return true;
+}
+
+/* ---- the user ------------------------------------------------------------------------------------------------------------ */
+
+/* schema/messages.md: never carried. */
+static const char *const private_names[] = {"address", "home_address", "phone", "home_phone", "mobile", "birth_date"};
+
+static int check_text(const char *field, const json_t *value, struct err *err)
+{
+    if (!value || json_is_null(value)) {
+        return 0;
+    }
+    if (!json_is_string(value)) {
+        return err_set(err, ERR_PERMANENT, "%s must be a text", field);
+    }
+    if (strlen(json_string_value(value)) != json_string_length(value)) {
+        return err_set(err, ERR_PERMANENT, "%s holds a NUL character", field);
+    }
+    if (json_string_length(value) > TEXT_MAX) {
+        return err_set(err, ERR_PERMANENT, "%s is longer than %d characters", field, TEXT_MAX);
+    }
+    return 0;
+}
+
+static int check_email(const char *field, const json_t *value, struct err *err)
+{
+    if (check_text(field, value, err) != 0) {
+        return -1;
+    }
+    const char *text = json_string_value(value);
+    if (!text) {
+        return 0;
+    }
+    const char *at = strchr(text, '@');
+    if (!at || at == text || !at[1] || strchr(at + 1, '@') || strpbrk(text, " \t\r\n<>\"")) {
+        return err_set(err, ERR_PERMANENT, "%s: \"%s\" is no e-mail address", field, text);
+    }
+    return 0;
+}
+
+static int check_user(const json_t *user, struct err *err)
+{
+    static const char *const texts[] = {"user.name", "user.employee_id", "user.country", "user.manager.name",
+                                        "user.manager.employee_id"};
+    if (!json_is_object(user)) {
+        return err_set(err, ERR_PERMANENT, "user is missing or no object");
+    }
+    char *whole = json_text(user);
+    size_t size = strlen(whole);
+    free(whole);
+    if (size > USER_MAX) {
+        return err_set(err, ERR_PERMANENT, "user is larger than %d bytes", USER_MAX);
+    }
+    const json_t *manager = json_object_get(user, "manager");
+    if (manager && !json_is_null(manager) && !json_is_object(manager)) {
+        return err_set(err, ERR_PERMANENT, "user.manager must be an object with email and name");
+    }
+    for (size_t i = 0; i < COUNT_OF(texts); i++) {
+        if (check_text(texts[i], json_at(user, texts[i] + strlen("user.")), err) != 0) {
+            return -1;
+        }
+    }
+    if (check_email("user.email", json_object_get(user, "email"), err) != 0 ||
+        check_email("user.manager.email", json_at(user, "manager.email"), err) != 0) {
+        return -1;
+    }
+    const json_t *emails = json_object_get(user, "emails");
+    if (emails && !json_is_null(emails) && !json_is_array(emails)) {
+        return err_set(err, ERR_PERMANENT, "user.emails must be a list");
+    }
+    size_t i;
+    json_t *email;
+    json_array_foreach(emails, i, email) {
+        if (!json_is_string(email) || check_email("user.emails", email, err) != 0) {
+            return json_is_string(email) ? -1 : err_set(err, ERR_PERMANENT, "user.emails must hold texts");
+        }
+    }
+    return 0;
+}
+
+/* Drops what is null, empty or private. */
+static json_t *clean_user(const json_t *user)
+{
+    json_t *clean = json_object();
+    const char *name;
+    json_t *value;
+    json_object_foreach((json_t *)(uintptr_t)user, name, value) {
+        bool drop = json_is_null(value) || (json_is_string(value) && json_string_length(value) == 0);
+        for (size_t i = 0; i < COUNT_OF(private_names); i++) {
+            drop = drop || strcmp(private_names[i], name) == 0;
+        }
+        if (!drop) {
+            json_object_set(clean, name, value);
+        }
+    }
+    return clean;
+}
+
+/* rules.md 5: a manager equal to the leaver counts as none. */
+static void drop_own_manager(json_t *user)
+{
+    const char *email = json_string_at(user, "email");
+    const char *manager = json_string_at(user, "manager.email");
+    if (email && manager && strcasecmp(email, manager) == 0) {
+        json_object_del(user, "manager");
+    }
+}
+
+/* ---- the rest of the map --------------------------------------------------------------------------------------------------- */
+
+struct mapping {
+    struct definitions *definitions;
+    const struct conf *conf;
+    const struct definition *source;
+    const json_t *event;
+    int64_t received_at;
+    struct err *err;
+};
+
+/* Value of one key of `map`: a new reference, null when absent. NULL with the err. */
+static json_t *map_value(const struct mapping *mapping, const char *key)
+{
+    const json_t *tmpl = json_object_get(json_object_get(mapping->source->tree, "map"), key);
+    json_t *value = expr_render(definitions_exprs(mapping->definitions), tmpl, mapping->event, mapping->err);
+    if (!value) {
+        err_prefix(mapping->err, "source %s: map.%s", mapping->source->name, key);
+    }
+    return value;
+}
+
+/* A text of `map`, one of `words` when given. NULL with `*text` NULL is "not given". */
+static int map_text(const struct mapping *mapping, const char *key, const char *const *words, size_t count, char **text)
+{
+    json_t *value = map_value(mapping, key);
+    if (!value || check_text(key, value, mapping->err) != 0) {
+        json_decref(value);
+        return -1;
+    }
+    const char *given = json_string_value(value);
+    bool known = !given || !count;
+    for (size_t i = 0; i < count && given; i++) {
+        known = known || strcmp(words[i], given) == 0;
+    }
+    if (!known) {
+        err_set(mapping->err, ERR_PERMANENT, "%s: \"%s\" must be %s or %s", key, given, words[0], words[1]);
+    } else {
+        *text = given && *given ? mem_strdup(given) : NULL;
+    }
+    json_decref(value);
+    return known ? 0 : -1;
+}
+
+/* rules.md 7: the event's zone, else the country's, else clock.zone. */
+static int put_zone(const struct mapping *mapping, json_t *offboarding)
+{
+    char *zone = NULL;
+    if (map_text(mapping, "zone", NULL, 0, &zone) != 0) {
+        return -1;
+    }
+    if (zone && !time_zone_known(zone)) {
+        err_set(mapping->err, ERR_PERMANENT, "zone: there is no time zone \"%s\" (IANA name, like Europe/Berlin)", zone);
+        free(zone);
+        return -1;
+    }
+    const char *country = json_string_at(offboarding, "user.country");
+    const char *found = zone ? zone : country ? time_zone_of_country(country) : NULL;
+    json_put_string(offboarding, "zone", found ? found : conf_string(mapping->conf, "clock.zone"));
+    free(zone);
+    return 0;
+}
+
+static int put_effective_at(const struct mapping *mapping, json_t *offboarding)
+{
+    char *text = NULL;
+    if (map_text(mapping, "effective_at", NULL, 0, &text) != 0) {
+        return -1;
+    }
+    int64_t at = mapping->received_at;
+    const char *time = json_string_at(mapping->event, "time");
+    int result = 0;
+    if (text) {
+        result = time_parse_effective(text, json_string_at(offboarding, "zone"), &at, mapping->err);
+        if (result != 0) {
+            err_prefix(mapping->err, "effective_at");
+        }
+    } else if (time && time_parse(time, &at, NULL) == 0 && at > mapping->received_at) {
+        at = mapping->received_at; /* a sender's clock that runs ahead delays nobody's offboarding */
+    }
+    free(text);
+    char formatted[TIME_TEXT_SIZE];
+    time_format(at, formatted);
+    json_put_string(offboarding, "effective_at", formatted);
+    return result;
+}
+
+static int put_ids(const struct mapping *mapping, json_t *offboarding)
+{
+    json_t *ids = map_value(mapping, "ids");
+    if (!ids) {
+        return -1;
+    }
+    json_t *all = json_object();
+    const char *system;
+    json_t *value;
+    int result = json_is_null(ids) || json_is_object(ids) ? 0 : err_set(mapping->err, ERR_PERMANENT, "ids must be a map");
+    json_object_foreach(ids, system, value) {
+        json_t *list = json_is_array(value) ? json_incref(value) : json_pack("[O]", value);
+        size_t i;
+        json_t *id;
+        json_array_foreach(list, i, id) {
+            if (!json_is_string(id) || check_text("ids", id, mapping->err) != 0) {
+                result = err_set(mapping->err, ERR_PERMANENT, "ids.%s must be a text or a list of texts", system);
+            }
+        }
+        json_object_set_new(all, system, list);
+    }
+    json_object_set_new(offboarding, "given_ids", all);
+    json_object_set_new(offboarding, "ids", json_object());
+    json_decref(ids);
+    if (json_object_size(all) == 0) {
+        json_object_del(offboarding, "given_ids");
+    }
+    return result;
+}
+
+static int put_choices(const struct mapping *mapping, json_t *offboarding)
+{
+    static const char *const priorities[] = {"normal", "urgent"};
+    static const char *const modes[] = {"live", "dry_run"};
+    char *priority = NULL, *mode = NULL, *runbook = NULL, *reason = NULL;
+    int result = -1;
+    if (map_text(mapping, "priority", priorities, COUNT_OF(priorities), &priority) == 0 &&
+        map_text(mapping, "mode", modes, COUNT_OF(modes), &mode) == 0 &&
+        map_text(mapping, "runbook", NULL, 0, &runbook) == 0 && map_text(mapping, "reason", NULL, 0, &reason) == 0) {
+        json_put_string(offboarding, "priority", priority ? priority : "normal");
+        json_put_string(offboarding, "mode", mode ? mode : "live");
+        json_put_string(offboarding, "runbook", runbook);
+        json_put_string(offboarding, "reason", reason);
+        result = 0;
+    }
+    free(priority);
+    free(mode);
+    free(runbook);
+    free(reason);
+    return result;
+}
+
+static int check_runbook_known(const struct mapping *mapping, const json_t *offboarding)
+{
+    const char *runbook = json_string_at(offboarding, "runbook");
+    if (!runbook) {
+        return err_set(mapping->err, ERR_PERMANENT, "runbook is missing, and source \"%s\" has no default", mapping->source->name);
+    }
+    if (!definition_find(mapping->definitions, DEFINITION_RUNBOOK, runbook)) {
+        const char *near = definition_nearest(mapping->definitions, DEFINITION_RUNBOOK, runbook);
+        return err_set(mapping->err, ERR_PERMANENT, "runbook: there is no runbook \"%s\"%s%s%s", runbook,
+                       near ? "; did you mean \"" : "", near ? near : "", near ? "\"?" : "");
+    }
+    return 0;
+}
+
+static void put_actor(const struct mapping *mapping, json_t *offboarding)
+{
+    const char *token = json_string_at(mapping->event, "offboardactor");
+    json_t *name = map_value(mapping, "requested_by");
+    json_t *actor = json_pack("{s:s, s:s}", "kind", token ? "token" : "source", "id",
+                              token ? token : json_string_at(mapping->event, "source"));
+    json_put(actor, "name", json_is_string(name) && json_string_length(name) <= TEXT_MAX ? json_incref(name) : json_null());
+    json_decref(name);
+    json_put(offboarding, "actor", actor);
+}
+
+static json_t *event_summary(const json_t *event)
+{
+    json_t *summary = json_object();
+    static const char *const names[] = {"source", "id", "type", "time"};
+    for (size_t i = 0; i < COUNT_OF(names); i++) {
+        json_t *value = json_object_get(event, names[i]);
+        json_object_set_new(summary, names[i], value ? json_incref(value) : json_null());
+    }
+    return summary;
+}
+
+static json_t *base_offboarding(const struct mapping *mapping)
+{
+    char id[ID_SIZE], received[TIME_TEXT_SIZE];
+    id_offboarding(json_string_at(mapping->event, "source"), json_string_at(mapping->event, "id"), id);
+    time_format(mapping->received_at, received);
+    json_t *offboarding = json_pack("{s:i, s:s, s:s, s:s}", "version", MESSAGE_VERSION, "id", id, "source",
+                                    mapping->source->name, "received_at", received);
+    json_put(offboarding, "event", event_summary(mapping->event));
+    return offboarding;
+}
+
+static int map_event(const struct mapping *mapping, struct mapped *mapped)
+{
+    json_t *user = map_value(mapping, "user");
+    if (!user || check_user(user, mapping->err) != 0) {
+        json_decref(user);
+        return -1;
+    }
+    mapped->offboarding = base_offboarding(mapping);
+    json_t *clean = clean_user(user);
+    json_decref(user);
+    json_put(mapped->offboarding, "user", clean);
+    drop_own_manager(clean);
+    mapped->person = message_person_key(clean);
+    if (!mapped->person) {
+        return err_set(mapping->err, ERR_PERMANENT, "user: give email or employee_id");
+    }
+    put_actor(mapping, mapped->offboarding);
+    if (put_zone(mapping, mapped->offboarding) != 0 || put_effective_at(mapping, mapped->offboarding) != 0 ||
+        put_choices(mapping, mapped->offboarding) != 0 || put_ids(mapping, mapped->offboarding) != 0) {
+        return -1;
+    }
+    bool plans = mapped->intent == INTENT_START || mapped->intent == INTENT_CHANGE;
+    return plans ? check_runbook_known(mapping, mapped->offboarding) : 0;
+}
+
+int mapping_apply(struct definitions *definitions, const struct conf *conf, const json_t *event, const char *source,
+                  int64_t received_at, struct mapped *mapped, struct err *err)
+{
+    struct mapping mapping = {definitions, conf, NULL, event, received_at, err};
+    struct mapped result = {0};
+    if (choose_source(definitions, source, json_string_at(event, "type"), &mapping.source, &result.intent, err) != 0) {
+        return -1;
+    }
+    if (!criteria_met(definitions, mapping.source, event, &result)) {
+        /* Recorded as ignored, with what can be said of the person. */
+        mapping.err = NULL;
+        map_event(&mapping, &result);
+        *mapped = result;
+        return 0;
+    }
+    if (map_event(&mapping, &result) != 0) {
+        mapped_release(&result);
+        return -1;
+    }
+    *mapped = result;
+    return 0;
+}

@@ -1,0 +1,317 @@
+/* One intake record: understood, decided, and turned into what will be published. */
+#include <stdlib.h>
+#include <string.h>
+
+#include "lib/id.h"
+#include "lib/json.h"
+#include "lib/log.h"
+#include "lib/mem.h"
+#include "lib/message.h"
+#include "lib/plan.h"
+#include "lib/time.h"
+#include "producer/planner_internal.h"
+
+enum { DATA_MAX = 256 * 1024 }; /* bytes of an event's data that are kept beside the decision */
+
+/* One record in hand. */
+struct record {
+    struct planner *planner;
+    const rd_kafka_message_t *message;
+    int64_t received_at;
+    json_t *event;
+    struct mapped mapped;
+    json_t *plan; /* of a start or change */
+    struct decision decision;
+    char *traceparent;
+};
+
+/* ---- events -------------------------------------------------------------------------------------------------------------- */
+
+static void add_event(struct record *record, enum stage stage, const char *key, json_t *event)
+{
+    const char *id = json_string_at(event, "id");
+    char *name = mem_strdup(json_string_at(event, "name"));
+    char *copy = mem_strdup(id);
+    batch_add(record->planner->batch, stage, record->planner->events, key, event, name, copy, record->traceparent);
+    free(copy);
+    free(name);
+}
+
+/* What became of the record, for the table `intake`. */
+static void add_intake_event(struct record *record, enum disposition disposition, const char *offboarding_id,
+                             const char *reason)
+{
+    const rd_kafka_message_t *message = record->message;
+    json_t *context = json_pack("{s:s}", "disposition", disposition_name(disposition));
+    json_put_string(context, "person", record->mapped.person);
+    json_put_string(context, "reason", reason);
+    if (record->mapped.ignored_by) {
+        json_put(context, "criterion", json_pack("{s:s, s:O?}", "name", record->mapped.ignored_by, "seen", record->mapped.seen));
+    }
+    char received[TIME_TEXT_SIZE];
+    time_format(record->received_at, received);
+    json_put_string(context, "received_at", received);
+    json_put(context, "record", json_pack("{s:s, s:i, s:I}", "topic", rd_kafka_topic_name(message->rkt), "partition",
+                                          (int)message->partition, "offset", (json_int_t)message->offset));
+    json_t *summary = json_object();
+    static const char *const names[] = {"source", "id", "type", "time"};
+    for (size_t i = 0; i < COUNT_OF(names); i++) {
+        json_put_string(summary, names[i], json_string_at(record->event, names[i]));
+    }
+    json_put(context, "event", summary);
+    if (record->event && message->len <= DATA_MAX) {
+        json_put(context, "data", json_incref(json_object_get(record->event, "data")));
+    }
+    char *place = mem_printf("%s/%d/%lld", rd_kafka_topic_name(message->rkt), message->partition, (long long)message->offset);
+    const char *source = json_string_at(record->event, "source");
+    const char *event_id = json_string_at(record->event, "id");
+    char id[ID_SIZE];
+    id_intake(source ? source : "", event_id ? event_id : "", place, id);
+    json_t *event = message_event_new("intake", offboarding_id, context);
+    json_object_set_new(event, "id", json_string(id));
+    message_event_response(event, 0, reason);
+    add_event(record, STAGE_EVENTS, offboarding_id ? offboarding_id : record->mapped.person ? record->mapped.person : place, event);
+    free(place);
+    series_add(metric_series(record->planner->dispositions, disposition_name(disposition), NULL), 1);
+}
+
+/* ---- definitions ----------------------------------------------------------------------------------------------------------- */
+
+static void add_definition(struct record *record, enum definition_kind kind, const char *name)
+{
+    struct planner *planner = record->planner;
+    const struct definition *definition = definition_find(planner->definitions, kind, name);
+    if (!definition || json_object_get(planner->published, definition->hash)) {
+        return;
+    }
+    json_object_set_new(planner->published, definition->hash, json_true());
+    json_t *context = json_pack("{s:s, s:s, s:s, s:s, s:s}", "kind", definition_kind_name(kind), "name", definition->name,
+                                "hash", definition->hash, "text", definition->text, "file", definition->file);
+    add_event(record, STAGE_DEFINITIONS, definition->hash, message_event_new("definition", NULL, context));
+}
+
+static void add_definitions(struct record *record, const json_t *offboarding)
+{
+    add_definition(record, DEFINITION_RUNBOOK, json_string_at(offboarding, "runbook"));
+    add_definition(record, DEFINITION_SOURCE, json_string_at(offboarding, "source"));
+    json_t *systems = plan_systems(record->plan);
+    size_t i;
+    json_t *system;
+    json_array_foreach(systems, i, system) {
+        add_definition(record, DEFINITION_CONNECTOR, json_string_value(system));
+    }
+    json_decref(systems);
+}
+
+/* ---- starting ---------------------------------------------------------------------------------------------------------------- */
+
+static void add_jobs(struct record *record, const json_t *offboarding, const json_t *job_ids)
+{
+    bool urgent = strcmp(json_string_at(offboarding, "priority"), "urgent") == 0;
+    size_t i;
+    json_t *id;
+    json_array_foreach(job_ids, i, id) {
+        json_t *job = plan_job_message(offboarding, record->plan, json_string_value(id), 1, NULL, NULL);
+        char *topic = kafka_topic(record->planner->conf, urgent ? "urgent" : "jobs", json_string_at(job, "job.system"));
+        batch_add(record->planner->batch, STAGE_JOBS, topic, json_string_at(offboarding, "id"), job, "job",
+                  json_string_value(id), record->traceparent);
+        free(topic);
+    }
+}
+
+static void put_instant(json_t *object, const char *key, int64_t at)
+{
+    char text[TIME_TEXT_SIZE];
+    time_format(at, text);
+    json_put_string(object, key, text);
+}
+
+/* `initiated`, and the first jobs when it starts now. */
+static void add_initiated(struct record *record)
+{
+    const struct decision *decision = &record->decision;
+    json_t *offboarding = record->mapped.offboarding;
+    const char *status = decision->held ? "held" : decision->starts_now ? "initiated" : "waiting";
+    json_put_string(offboarding, "status", status);
+    json_put_string(offboarding, "traceparent", record->traceparent);
+    if (decision->starts_now) {
+        put_instant(offboarding, "started_at", time_now());
+    } else {
+        json_object_set_new(offboarding, "started_at", json_null());
+    }
+    json_t *published = decision->starts_now ? plan_first_wave(record->plan) : json_array();
+    add_definitions(record, offboarding);
+    json_t *context = json_pack("{s:O, s:O, s:O, s:s}", "offboarding", offboarding, "plan", record->plan, "published",
+                                published, "status", status);
+    if (strcmp(status, "waiting") == 0) {
+        put_instant(context, "due_at", decision->effective_at);
+    }
+    const char *id = json_string_at(offboarding, "id");
+    json_t *event = message_event_new("initiated", id, context);
+    char event_id[ID_SIZE];
+    id_initiated(id, event_id);
+    json_object_set_new(event, "id", json_string(event_id));
+    add_event(record, STAGE_INITIATED, id, event);
+    add_jobs(record, offboarding, published);
+    json_decref(published);
+}
+
+/* The open offboarding gets the new date or priority; with a date that is not ahead it starts at once. Its first jobs are
+ * planned from the definitions of now: access must not wait for anybody who still has the old ones. */
+static void add_moved(struct record *record)
+{
+    const struct decision *decision = &record->decision;
+    const char *id = json_string_value(json_array_get(decision->offboardings, 0));
+    json_t *offboarding = json_copy(record->mapped.offboarding);
+    const char *status = decision->held ? "held" : decision->starts_now ? "initiated" : "waiting";
+    json_put_string(offboarding, "id", id);
+    json_put_string(offboarding, "status", status);
+    json_put_string(offboarding, "traceparent", record->traceparent);
+    json_t *published = json_array();
+    json_t *context = json_pack("{s:s, s:s, s:s}", "status", status, "effective_at",
+                                json_string_at(offboarding, "effective_at"), "priority", json_string_at(offboarding, "priority"));
+    if (decision->starts_now) {
+        put_instant(offboarding, "started_at", time_now());
+        json_object_set(context, "started_at", json_object_get(offboarding, "started_at"));
+        json_t *plan = plan_build(record->planner->definitions, offboarding, conf_duration(record->planner->conf, "clock.day"), NULL);
+        json_decref(record->plan);
+        record->plan = plan;
+        json_decref(published);
+        published = plan_first_wave(plan);
+        add_jobs(record, offboarding, published);
+    } else {
+        put_instant(context, "due_at", decision->effective_at);
+    }
+    json_put(context, "published", published);
+    add_event(record, STAGE_INITIATED, id, message_event_new("moved", id, context));
+    json_decref(offboarding);
+}
+
+static void add_cancelled(struct record *record)
+{
+    const struct decision *decision = &record->decision;
+    size_t i;
+    json_t *id;
+    json_array_foreach(decision->offboardings, i, id) {
+        const char *text = json_string_value(id);
+        json_t *actor = json_incref(json_object_get(record->mapped.offboarding, "actor"));
+        json_t *order = json_pack("{s:i, s:s, s:O}", "version", MESSAGE_VERSION, "reason", decision->reason, "actor", actor);
+        put_instant(order, "at", record->received_at);
+        char *key = mem_printf("cancel/%s", text);
+        batch_add(record->planner->batch, STAGE_CONTROL, record->planner->control_topic, key, order, "cancel", key,
+                  record->traceparent);
+        free(key);
+        json_t *context = json_pack("{s:s, s:{s:s, s:o}}", "reason", decision->reason, "by", "event",
+                                    json_string_at(record->event, "id"), "actor", actor);
+        add_event(record, STAGE_EVENTS, text, message_event_new("cancelled", text, context));
+    }
+}
+
+static void add_outputs(struct record *record)
+{
+    switch (record->decision.disposition) {
+    case DISPOSITION_STARTED:
+    case DISPOSITION_HELD:
+    case DISPOSITION_WAITING:
+        add_initiated(record);
+        break;
+    case DISPOSITION_MOVED:
+        add_moved(record);
+        break;
+    case DISPOSITION_CANCELLED:
+        add_cancelled(record);
+        break;
+    default:
+        break;
+    }
+    const json_t *ids = record->decision.offboardings;
+    if (json_array_size(ids) == 0) {
+        add_intake_event(record, record->decision.disposition, NULL, record->decision.reason);
+    }
+    size_t i;
+    json_t *id;
+    json_array_foreach(ids, i, id) {
+        if (i == 0) { /* one row for one record, however many offboardings it ends */
+            add_intake_event(record, record->decision.disposition, json_string_value(id), record->decision.reason);
+        }
+    }
+}
+
+/* ---- understanding -------------------------------------------------------------------------------------------------------------- */
+
+/* How long an offboarding stays open after its start: its last step's time, and a month. */
+static int64_t open_for(const struct record *record)
+{
+    int64_t longest = 0;
+    size_t i, j;
+    json_t *phase, *step;
+    json_array_foreach(json_object_get(record->plan, "phases"), i, phase) {
+        int64_t after = (int64_t)json_int_at(phase, "after_us", 0);
+        longest = after > longest ? after : longest;
+        json_array_foreach(json_object_get(phase, "steps"), j, step) {
+            after = (int64_t)json_int_at(step, "after_us", 0);
+            longest = after > longest ? after : longest;
+        }
+    }
+    return longest + time_scale(30 * TIME_DAY, conf_duration(record->planner->conf, "clock.day"));
+}
+
+static int understand(struct record *record, struct err *err)
+{
+    struct planner *planner = record->planner;
+    record->event = message_cloudevent(record->message, err);
+    if (!record->event || mapping_apply(planner->definitions, planner->conf, record->event, NULL, record->received_at,
+                                        &record->mapped, err) != 0) {
+        return -1;
+    }
+    bool plans = record->mapped.intent == INTENT_START || record->mapped.intent == INTENT_CHANGE;
+    if (!record->mapped.ignored_by && plans) {
+        record->plan = plan_build(planner->definitions, record->mapped.offboarding, conf_duration(planner->conf, "clock.day"), err);
+        return record->plan ? 0 : -1;
+    }
+    return 0;
+}
+
+/* Does the record lie on another partition than its person's? */
+static bool astray(const struct record *record)
+{
+    const char *person = record->mapped.person;
+    return person && kafka_partition(person, strlen(person), record->planner->partitions) != record->message->partition;
+}
+
+static void record_release(struct record *record)
+{
+    json_decref(record->event);
+    json_decref(record->plan);
+    mapped_release(&record->mapped);
+    decision_release(&record->decision);
+    free(record->traceparent);
+}
+
+void decide_record(struct planner *planner, struct intake *intake, const rd_kafka_message_t *message, bool remember_only)
+{
+    rd_kafka_timestamp_type_t type;
+    int64_t timestamp = rd_kafka_message_timestamp(message, &type);
+    struct record record = {.planner = planner, .message = message};
+    record.received_at = timestamp > 0 ? timestamp * 1000 : time_now();
+    record.traceparent = kafka_message_header_text(message, "traceparent");
+    struct err err = ERR_INIT;
+    if (understand(&record, &err) != 0) {
+        if (!remember_only) {
+            log_warning("intake record set aside", "reason", err_text(&err), NULL);
+            batch_dead(planner->batch, message, err_text(&err));
+            add_intake_event(&record, DISPOSITION_DEAD, NULL, err_text(&err));
+        }
+    } else if (astray(&record)) {
+        if (!remember_only) {
+            batch_forward(planner->batch, message, record.mapped.person);
+        }
+    } else {
+        roster_decide(intake->roster, &record.mapped, record.received_at, open_for(&record), &record.decision);
+        if (!remember_only) {
+            add_outputs(&record);
+        }
+    }
+    err_release(&err);
+    record_release(&record);
+}

@@ -1,0 +1,310 @@
+/* The edge: HTTP in, Kafka out, an answer when Kafka has it. */
+#include <openssl/crypto.h>
+#include <stdlib.h>
+#include <string.h>
+#include <strings.h>
+#include <unistd.h>
+
+#include "lib/id.h"
+#include "lib/json.h"
+#include "lib/log.h"
+#include "lib/mem.h"
+#include "lib/time.h"
+#include "producer/edge_internal.h"
+
+enum { EDGE_MAGIC = 0x45444745, EDGE_WAIT_MS = 10000 };
+
+void edge_count(struct edge *edge, int status)
+{
+    char *code = mem_printf("%d", status);
+    series_add(metric_series(edge->requests, code, NULL), 1);
+    free(code);
+}
+
+/* ---- exchanges -------------------------------------------------------------------------------------------------------------- */
+
+static void unlink_exchange(struct exchange *exchange)
+{
+    struct exchange **at = &exchange->edge->open;
+    while (*at && *at != exchange) {
+        at = &(*at)->next;
+    }
+    if (*at) {
+        *at = exchange->next;
+    }
+}
+
+static void release_when_done(struct exchange *exchange)
+{
+    if (!exchange->request && exchange->pending == 0 && exchange->timer_closed) {
+        unlink_exchange(exchange);
+        json_decref(exchange->answer);
+        free(exchange->failed);
+        free(exchange);
+    }
+}
+
+static void on_timer_closed(uv_handle_t *handle)
+{
+    struct exchange *exchange = handle->data;
+    exchange->timer_closed = true;
+    release_when_done(exchange);
+}
+
+static void answer(struct exchange *exchange, const char *trouble)
+{
+    struct http_request *request = exchange->request;
+    exchange->request = NULL;
+    edge_count(exchange->edge, trouble ? 503 : 202);
+    if (trouble) {
+        http_problem(request, 503, "Service Unavailable", NULL, trouble);
+    } else {
+        http_reply(request, 202, NULL, json_incref(exchange->answer));
+    }
+    uv_close((uv_handle_t *)&exchange->timer, on_timer_closed);
+}
+
+static void answer_when_delivered(struct exchange *exchange)
+{
+    if (exchange->request && exchange->sealed && exchange->pending == 0) {
+        answer(exchange, exchange->failed ? exchange->failed : NULL);
+    }
+}
+
+static void on_timeout(uv_timer_t *timer)
+{
+    struct exchange *exchange = timer->data;
+    if (exchange->request) {
+        answer(exchange, "Kafka did not acknowledge in time; sending the same id again is safe");
+    }
+}
+
+static void on_delivered(void *arg, const struct err *err)
+{
+    struct exchange *exchange = arg;
+    exchange->pending--;
+    if (err && !exchange->failed) {
+        exchange->failed = mem_strdup(err_text(err));
+    }
+    answer_when_delivered(exchange);
+    release_when_done(exchange);
+}
+
+struct exchange *exchange_new(struct edge *edge, struct http_request *request)
+{
+    struct exchange *exchange = MEM_NEW(struct exchange);
+    exchange->edge = edge;
+    exchange->request = request;
+    exchange->next = edge->open;
+    edge->open = exchange;
+    uv_timer_init(edge->loop, &exchange->timer);
+    exchange->timer.data = exchange;
+    uv_timer_start(&exchange->timer, on_timeout, EDGE_WAIT_MS, 0);
+    return exchange;
+}
+
+void exchange_produce(struct exchange *exchange, const struct kafka_record *record)
+{
+    struct err err = ERR_INIT;
+    exchange->pending++;
+    if (kafka_produce(exchange->edge->producer, record, on_delivered, exchange, &err) != 0) {
+        exchange->pending--;
+        if (!exchange->failed) {
+            exchange->failed = mem_strdup(err_text(&err));
+        }
+        err_release(&err);
+    }
+}
+
+void exchange_seal(struct exchange *exchange, json_t *body)
+{
+    exchange->answer = body;
+    exchange->sealed = true;
+    answer_when_delivered(exchange);
+}
+
+/* ---- who asks ------------------------------------------------------------------------------------------------------------------ */
+
+struct matching {
+    const struct conf *conf;
+    char digest[ID_SHA256_HEX_SIZE];
+    char *name;
+};
+
+/* Digests are compared, in constant time: nothing can be learned from how long it takes. */
+static void match_token(const char *name, void *arg)
+{
+    struct matching *matching = arg;
+    const char *token = conf_token(matching->conf, name, "token");
+    char digest[ID_SHA256_HEX_SIZE];
+    if (token) {
+        id_sha256_hex(token, strlen(token), digest);
+        if (CRYPTO_memcmp(digest, matching->digest, sizeof digest) == 0 && !matching->name) {
+            matching->name = mem_strdup(name);
+        }
+    }
+}
+
+char *edge_authorize(struct edge *edge, struct http_request *request, const char *role)
+{
+    const char *header = http_header(request, "Authorization");
+    if (!header || strncasecmp(header, "Bearer ", 7) != 0) {
+        edge_count(edge, 401);
+        http_problem(request, 401, "Unauthorized", "Authorization", "send a bearer token: \"Authorization: Bearer …\"");
+        return NULL;
+    }
+    struct matching matching = {.conf = edge->conf};
+    id_sha256_hex(header + 7, strlen(header + 7), matching.digest);
+    conf_each_name(edge->conf, "edge.tokens", match_token, &matching);
+    if (!matching.name) {
+        edge_count(edge, 401);
+        http_problem(request, 401, "Unauthorized", "Authorization", "the token is not known");
+        return NULL;
+    }
+    if (!conf_token_has_role(edge->conf, matching.name, role)) {
+        edge_count(edge, 403);
+        char *detail = mem_printf("the token \"%s\" lacks the role \"%s\"", matching.name, role);
+        http_problem(request, 403, "Forbidden", "Authorization", detail);
+        free(detail);
+        free(matching.name);
+        return NULL;
+    }
+    return matching.name;
+}
+
+/* Texts of our errors begin with the field: "user.email: …", "runbook is missing". */
+void edge_refuse(struct edge *edge, struct http_request *request, int status, struct err *err)
+{
+    const char *text = err_text(err);
+    size_t len = strspn(text, "abcdefghijklmnopqrstuvwxyz_.");
+    char *field = len && (text[len] == ':' || text[len] == ' ') && strncmp(text, "could ", 6) != 0 && strncmp(text, "there ", 6) != 0
+                      ? mem_strndup(text, len)
+                      : NULL;
+    edge_count(edge, status);
+    http_problem(request, status, status == 413 ? "Content Too Large" : "Bad Request", field, text);
+    free(field);
+    err_release(err);
+}
+
+/* ---- routing --------------------------------------------------------------------------------------------------------------------- */
+
+static void on_request(struct http_request *request, void *arg)
+{
+    static const struct {
+        const char *path;
+        void (*handle)(struct edge *, struct http_request *);
+    } routes[] = {{"/v1/offboardings", submit_handle}, {"/v1/orders", orders_handle}};
+    struct edge *edge = arg;
+    for (size_t i = 0; i < COUNT_OF(routes); i++) {
+        if (strcmp(request->path, routes[i].path) != 0) {
+            continue;
+        }
+        if (strcmp(request->method, "POST") != 0) {
+            edge_count(edge, 405);
+            http_problem(request, 405, "Method Not Allowed", NULL, "this path takes POST");
+            return;
+        }
+        routes[i].handle(edge, request);
+        return;
+    }
+    edge_count(edge, 404);
+    http_problem(request, 404, "Not Found", NULL, "the edge has /v1/offboardings and /v1/orders");
+}
+
+static bool on_ready(void *arg, char **why)
+{
+    struct edge *edge = arg;
+    return planner_ready(edge->planner, why);
+}
+
+/* ---- life -------------------------------------------------------------------------------------------------------------------------- */
+
+static void on_reports(uv_poll_t *poll, int status, int events)
+{
+    (void)status;
+    (void)events;
+    struct edge *edge = poll->data;
+    char drained[64];
+    while (read(kafka_producer_fd(edge->producer), drained, sizeof drained) > 0) {
+    }
+    kafka_producer_poll(edge->producer);
+}
+
+static int open_topics(struct edge *edge, struct err *err)
+{
+    edge->intake = kafka_topic(edge->conf, "intake", NULL);
+    edge->events = kafka_topic(edge->conf, "events", NULL);
+    edge->control = kafka_topic(edge->conf, "control", NULL);
+    edge->producer = kafka_producer_new(edge->conf, err);
+    if (!edge->producer) {
+        return -1;
+    }
+    return kafka_producer_open(edge->producer, edge->intake, err) | kafka_producer_open(edge->producer, edge->events, err) |
+           kafka_producer_open(edge->producer, edge->control, err);
+}
+
+struct edge *edge_start(const struct conf *conf, uv_loop_t *loop, struct planner *planner, struct err *err)
+{
+    struct edge *edge = MEM_NEW(struct edge);
+    edge->magic = EDGE_MAGIC;
+    edge->conf = conf;
+    edge->loop = loop;
+    edge->planner = planner;
+    edge->requests = metric_new(METRIC_COUNTER, "offboard_edge_requests_total", "code", "HTTP requests by status code.");
+    edge->definitions = definitions_load_or_fail(conf, err);
+    if (!edge->definitions || open_topics(edge, err) != 0) {
+        edge_stop(edge);
+        return NULL;
+    }
+    struct http_options options = {.listen = conf_string(conf, "edge.listen"),
+                                   .loop = loop,
+                                   .body_limit = (size_t)conf_int(conf, "edge.body_limit"),
+                                   .handle = on_request,
+                                   .ready = on_ready,
+                                   .arg = edge};
+    edge->server = http_server_start(&options, err);
+    if (!edge->server && err->class != ERR_NONE) {
+        edge_stop(edge);
+        return NULL;
+    }
+    uv_poll_init(loop, &edge->poll, kafka_producer_fd(edge->producer));
+    edge->poll.data = edge;
+    uv_poll_start(&edge->poll, UV_READABLE, on_reports);
+    char *port = mem_printf("%d", http_server_port(edge->server));
+    log_info("edge listens", "listen", conf_string(conf, "edge.listen"), "port", port, NULL);
+    free(port);
+    return edge;
+}
+
+static void on_edge_closed(uv_handle_t *handle)
+{
+    struct edge *edge = handle->data;
+    definitions_free(edge->definitions);
+    free(edge->intake);
+    free(edge->events);
+    free(edge->control);
+    free(edge);
+}
+
+void edge_stop(struct edge *edge)
+{
+    if (!edge) {
+        return;
+    }
+    if (!edge->server) { /* never came up: no handle is open */
+        kafka_producer_free(edge->producer, 0);
+        uv_handle_t handle = {.data = edge};
+        on_edge_closed(&handle);
+        return;
+    }
+    uv_poll_stop(&edge->poll);
+    kafka_producer_free(edge->producer, 5 * TIME_SECOND); /* reports what is open: its requests are answered */
+    for (struct exchange *exchange = edge->open, *next; exchange; exchange = next) {
+        next = exchange->next;
+        if (exchange->request) {
+            answer(exchange, "the edge is stopping; send the same id again");
+        }
+    }
+    http_server_stop(edge->server);
+    uv_close((uv_handle_t *)&edge->poll, on_edge_closed);
+}

@@ -1,0 +1,55 @@
+/* Between edge.c (HTTP and Kafka), submit.c (HR events) and orders.c (operators' orders). */
+#ifndef OFFBOARD_PRODUCER_EDGE_INTERNAL_H
+#define OFFBOARD_PRODUCER_EDGE_INTERNAL_H
+
+#include "lib/http_server.h"
+#include "lib/metrics.h"
+#include "producer/producer.h"
+
+struct edge {
+    int magic;
+    const struct conf *conf;
+    uv_loop_t *loop;
+    uv_poll_t poll;
+    struct http_server *server;
+    struct kafka_producer *producer;
+    struct planner *planner;
+    struct definitions *definitions; /* the edge's own: expressions belong to one thread */
+    char *intake;
+    char *events;
+    char *control;
+    struct metric *requests;
+    struct exchange *open; /* requests whose records are on their way */
+};
+
+/* A request that is answered when all of its records are in Kafka, or after EDGE_WAIT_MS. */
+struct exchange {
+    struct exchange *next;
+    struct edge *edge;
+    struct http_request *request; /* NULL once answered */
+    json_t *answer;               /* of the 202; owned */
+    uv_timer_t timer;
+    size_t pending; /* records without a delivery report */
+    bool sealed;    /* all records were handed over */
+    bool timer_closed;
+    char *failed; /* why a record did not arrive */
+};
+
+struct exchange *exchange_new(struct edge *edge, struct http_request *request);
+/* Hands one record over; a refusal counts as a failed delivery. */
+void exchange_produce(struct exchange *exchange, const struct kafka_record *record);
+/* No more records: answers 202 with `answer` (taken over) when all have arrived. */
+void exchange_seal(struct exchange *exchange, json_t *answer);
+
+/* The name of the caller's token when it has the role; else the request is answered (401, 403) and NULL returned. The name
+ * is the caller's to free. */
+char *edge_authorize(struct edge *edge, struct http_request *request, const char *role);
+
+/* A problem made of an err: its text names the field first. Releases the err. */
+void edge_refuse(struct edge *edge, struct http_request *request, int status, struct err *err);
+void edge_count(struct edge *edge, int status);
+
+void submit_handle(struct edge *edge, struct http_request *request); /* POST /v1/offboardings */
+void orders_handle(struct edge *edge, struct http_request *request); /* POST /v1/orders */
+
+#endif

@@ -1,0 +1,89 @@
+/* Intake partitions come and go; the log is their memory. */
+#include <stdlib.h>
+#include <string.h>
+
+#include "lib/log.h"
+#include "lib/mem.h"
+#include "lib/time.h"
+#include "producer/planner_internal.h"
+
+enum { ASK_MS = 10000 };
+
+struct intake *intake_find(struct planner *planner, int32_t number)
+{
+    for (size_t i = 0; i < planner->intake_count; i++) {
+        if (planner->intakes[i].number == number) {
+            return &planner->intakes[i];
+        }
+    }
+    return NULL;
+}
+
+void intake_release_all(struct planner *planner)
+{
+    for (size_t i = 0; i < planner->intake_count; i++) {
+        roster_free(planner->intakes[i].roster);
+    }
+    free(planner->intakes);
+    planner->intakes = NULL;
+    planner->intake_count = 0;
+}
+
+/* The first offset within producer.memory, or the beginning. The mock cluster's answers are nonsense: only one that lies
+ * between the ends is believed. */
+static int64_t memory_start(struct planner *planner, int32_t number, int64_t low, int64_t high)
+{
+    rd_kafka_topic_partition_list_t *list = rd_kafka_topic_partition_list_new(1);
+    int64_t since = time_now() - conf_duration(planner->conf, "producer.memory");
+    rd_kafka_topic_partition_list_add(list, planner->topic, number)->offset = since > 0 ? since / 1000 : 0;
+    int64_t start = low;
+    if (low < high && rd_kafka_offsets_for_times(planner->rk, list, ASK_MS) == RD_KAFKA_RESP_ERR_NO_ERROR &&
+        list->elems[0].err == RD_KAFKA_RESP_ERR_NO_ERROR && list->elems[0].offset > low && list->elems[0].offset <= high) {
+        start = list->elems[0].offset;
+    }
+    rd_kafka_topic_partition_list_destroy(list);
+    return start;
+}
+
+/* Where to begin reading a partition, and from where on records are planned. */
+static void place(struct planner *planner, rd_kafka_topic_partition_t *partition, struct intake *intake)
+{
+    int64_t low = 0, high = 0;
+    rd_kafka_query_watermark_offsets(planner->rk, planner->topic, partition->partition, &low, &high, ASK_MS);
+    intake->number = partition->partition;
+    intake->committed = partition->offset >= 0 ? partition->offset : low;
+    int64_t share = roster_cap_share(conf_int(planner->conf, "guards.cap_per_hour"), partition->partition, planner->partitions);
+    intake->roster = roster_new(share, planner->conf, planner->control);
+    int64_t start = memory_start(planner, partition->partition, low, high);
+    partition->offset = start < intake->committed ? start : intake->committed;
+}
+
+static void assign(struct planner *planner, rd_kafka_topic_partition_list_t *list)
+{
+    intake_release_all(planner);
+    while (rd_kafka_committed(planner->rk, list, ASK_MS) != RD_KAFKA_RESP_ERR_NO_ERROR && !planner->stopping) {
+        log_warning("could not read the committed offsets of intake, trying again", NULL);
+    }
+    planner->intakes = mem_alloc((size_t)list->cnt * sizeof *planner->intakes);
+    planner->intake_count = (size_t)list->cnt;
+    for (int i = 0; i < list->cnt; i++) {
+        place(planner, &list->elems[i], &planner->intakes[i]);
+    }
+    rd_kafka_assign(planner->rk, list);
+    planner->ready = true;
+    char *count = mem_printf("%d", list->cnt);
+    log_info("intake partitions assigned", "partitions", count, NULL);
+    free(count);
+}
+
+void intake_rebalanced(rd_kafka_t *rk, rd_kafka_resp_err_t code, rd_kafka_topic_partition_list_t *list, void *arg)
+{
+    struct planner *planner = arg;
+    if (code == RD_KAFKA_RESP_ERR__ASSIGN_PARTITIONS) {
+        assign(planner, list);
+    } else {
+        planner->ready = false;
+        intake_release_all(planner);
+        rd_kafka_assign(rk, NULL);
+    }
+}

@@ -1,0 +1,59 @@
+/* offboard-producer: configuration, planner's thread, edge, loop; SIGTERM ends it in the opposite order. */
+#include <stdlib.h>
+
+#include "lib/daemon.h"
+#include "lib/log.h"
+#include "lib/metrics.h"
+#include "lib/secret.h"
+#include "producer/producer.h"
+
+static void on_signal(uv_signal_t *handle, int number)
+{
+    (void)number;
+    uv_stop(handle->loop);
+}
+
+static void catch(uv_loop_t *loop, uv_signal_t *handle, int number)
+{
+    uv_signal_init(loop, handle);
+    uv_signal_start(handle, on_signal, number);
+}
+
+static int fail(struct err *err)
+{
+    log_error("could not start", "error", err_text(err), NULL);
+    err_release(err);
+    return 1;
+}
+
+int main(int argc, char **argv)
+{
+    struct conf *conf = daemon_start("offboard-producer", "Takes HR events, plans offboardings and publishes their jobs.",
+                                     NULL, argc, argv);
+    struct err err = ERR_INIT;
+    uv_loop_t loop;
+    uv_loop_init(&loop);
+
+    struct planner *planner = planner_start(conf, &err);
+    struct edge *edge = planner ? edge_start(conf, &loop, planner, &err) : NULL;
+    int code = edge ? 0 : fail(&err);
+
+    if (edge) {
+        uv_signal_t terminate, interrupt;
+        catch(&loop, &terminate, SIGTERM);
+        catch(&loop, &interrupt, SIGINT);
+        log_info("producer started", NULL);
+        uv_run(&loop, UV_RUN_DEFAULT);
+        log_info("producer stops", NULL);
+        uv_close((uv_handle_t *)&terminate, NULL);
+        uv_close((uv_handle_t *)&interrupt, NULL);
+        edge_stop(edge);
+        uv_run(&loop, UV_RUN_DEFAULT);
+    }
+    planner_stop(planner);
+    uv_loop_close(&loop);
+    metrics_release();
+    secret_forget_all();
+    conf_free(conf);
+    return code;
+}

@@ -1,0 +1,246 @@
+/* POST /v1/orders: approve, retry and skip become events of the offboarding; cancel, pause and resume records of control. */
+#include <stdlib.h>
+#include <string.h>
+
+#include "lib/id.h"
+#include "lib/json.h"
+#include "lib/mem.h"
+#include "lib/message.h"
+#include "lib/time.h"
+#include "producer/edge_internal.h"
+
+enum { IDS_LIMIT = 20000 };
+
+/* One order in hand. */
+struct order {
+    struct edge *edge;
+    struct exchange *exchange;
+    const json_t *body;
+    const char *name;
+    json_t *actor;
+    json_t *ids; /* order ids, for the answer */
+};
+
+/* ---- events ------------------------------------------------------------------------------------------------------------------ */
+
+static void produce(struct order *order, const char *topic, const char *key, json_t *value, const char *type)
+{
+    char id[ID_SIZE];
+    id_v7(id);
+    char *text = value ? json_text(value) : NULL;
+    struct message_headers headers;
+    message_headers(&headers, "edge", type, id, NULL);
+    struct kafka_record record = {.topic = topic,
+                                  .partition = RD_KAFKA_PARTITION_UA,
+                                  .key = key,
+                                  .key_len = strlen(key),
+                                  .value = text,
+                                  .value_len = text ? strlen(text) : 0,
+                                  .headers = headers.list};
+    exchange_produce(order->exchange, &record);
+    message_headers_release(&headers);
+    json_decref(value);
+    free(text);
+}
+
+static void order_event(struct order *order, const char *offboarding_id)
+{
+    char id[ID_SIZE];
+    id_v7(id);
+    json_t *context = json_pack("{s:s, s:O}", "order_id", id, "actor", order->actor);
+    json_put_string(context, "reason", json_string_at(order->body, "reason"));
+    json_put_string(context, "job_id", json_string_at(order->body, "job"));
+    json_put_string(context, "step", json_string_at(order->body, "step"));
+    json_array_append_new(order->ids, json_string(id));
+    char *name = mem_printf("order.%s", order->name);
+    produce(order, order->edge->events, offboarding_id, message_event_new(name, offboarding_id, context), name);
+    free(name);
+}
+
+static void order_events(struct order *order)
+{
+    size_t i;
+    json_t *id;
+    json_array_foreach(json_object_get(order->body, "offboardings"), i, id) {
+        order_event(order, json_string_value(id));
+    }
+}
+
+/* ---- control -------------------------------------------------------------------------------------------------------------------- */
+
+static void control_record(struct order *order, const char *kind, const char *name, bool tombstone)
+{
+    char now[TIME_TEXT_SIZE];
+    time_format(time_now(), now);
+    json_t *value = NULL;
+    if (!tombstone) {
+        value = json_pack("{s:i, s:O, s:s}", "version", MESSAGE_VERSION, "actor", order->actor, "at", now);
+        json_put_string(value, "reason", json_string_at(order->body, "reason"));
+    }
+    char *key = mem_printf("%s/%s", kind, name);
+    json_array_append_new(order->ids, json_string(key));
+    produce(order, order->edge->control, key, value, kind);
+    free(key);
+}
+
+static void order_cancel(struct order *order)
+{
+    size_t i;
+    json_t *id;
+    json_array_foreach(json_object_get(order->body, "offboardings"), i, id) {
+        control_record(order, "cancel", json_string_value(id), false);
+    }
+    const char *person = json_string_at(order->body, "person");
+    if (person) {
+        char *key = strchr(person, '@') ? json_lower(person) : mem_strdup(person);
+        control_record(order, "cancel", key, false);
+        free(key);
+    }
+}
+
+static void order_pause(struct order *order)
+{
+    control_record(order, "pause", json_string_at(order->body, "system"), false);
+}
+
+static void order_resume(struct order *order)
+{
+    control_record(order, "pause", json_string_at(order->body, "system"), true);
+}
+
+/* ---- checks ----------------------------------------------------------------------------------------------------------------------- */
+
+static int check_ids(const json_t *body, size_t most, struct err *err)
+{
+    const json_t *ids = json_object_get(body, "offboardings");
+    if (!json_is_array(ids) || json_array_size(ids) == 0) {
+        return err_set(err, ERR_PERMANENT, "offboardings must be a list of ids");
+    }
+    if (json_array_size(ids) > most) {
+        return err_set(err, ERR_PERMANENT, "offboardings holds more than %zu ids", most);
+    }
+    size_t i;
+    json_t *id;
+    json_array_foreach(ids, i, id) {
+        if (!id_valid(json_string_value(id))) {
+            return err_set(err, ERR_PERMANENT, "offboardings: item %zu is no offboarding id", i + 1);
+        }
+    }
+    return 0;
+}
+
+static int check_reason(const json_t *body, struct err *err)
+{
+    const char *reason = json_string_at(body, "reason");
+    return reason && *reason ? 0 : err_set(err, ERR_PERMANENT, "reason is missing: the audit trail asks why");
+}
+
+static int check_approve(struct edge *edge, const json_t *body, struct err *err)
+{
+    (void)edge;
+    return check_ids(body, IDS_LIMIT, err);
+}
+
+static int check_retry(struct edge *edge, const json_t *body, struct err *err)
+{
+    (void)edge;
+    return check_ids(body, json_object_get(body, "step") || json_object_get(body, "job") ? 1 : IDS_LIMIT, err);
+}
+
+static int check_skip(struct edge *edge, const json_t *body, struct err *err)
+{
+    (void)edge;
+    if (check_ids(body, 1, err) != 0 || check_reason(body, err) != 0) {
+        return -1;
+    }
+    if (!json_string_at(body, "step") && !json_string_at(body, "job")) {
+        return err_set(err, ERR_PERMANENT, "step is missing: a step's id, or `job` with a job's id");
+    }
+    return 0;
+}
+
+static int check_cancel(struct edge *edge, const json_t *body, struct err *err)
+{
+    (void)edge;
+    bool person = json_string_at(body, "person") && *json_string_at(body, "person");
+    if (!person && check_ids(body, IDS_LIMIT, err) != 0) {
+        return err_prefix(err, "person or offboardings");
+    }
+    return check_reason(body, err);
+}
+
+static int check_system(struct edge *edge, const json_t *body, struct err *err)
+{
+    const char *system = json_string_at(body, "system");
+    if (!system) {
+        return err_set(err, ERR_PERMANENT, "system is missing");
+    }
+    if (!definition_find(edge->definitions, DEFINITION_CONNECTOR, system)) {
+        const char *near = definition_nearest(edge->definitions, DEFINITION_CONNECTOR, system);
+        return err_set(err, ERR_PERMANENT, "system: there is no system \"%s\"%s%s%s", system, near ? "; did you mean \"" : "",
+                       near ? near : "", near ? "\"?" : "");
+    }
+    return 0;
+}
+
+static int check_pause(struct edge *edge, const json_t *body, struct err *err)
+{
+    return check_system(edge, body, err) != 0 ? -1 : check_reason(body, err);
+}
+
+/* ---- dispatch --------------------------------------------------------------------------------------------------------------------- */
+
+static const struct kind {
+    const char *name;
+    int (*check)(struct edge *edge, const json_t *body, struct err *err);
+    void (*carry_out)(struct order *order);
+} kinds[] = {
+    {"approve", check_approve, order_events}, {"retry", check_retry, order_events}, {"skip", check_skip, order_events},
+    {"cancel", check_cancel, order_cancel},   {"pause", check_pause, order_pause},  {"resume", check_system, order_resume},
+};
+
+static const struct kind *find_kind(const json_t *body, struct err *err)
+{
+    const char *name = json_string_at(body, "order");
+    for (size_t i = 0; name && i < COUNT_OF(kinds); i++) {
+        if (strcmp(kinds[i].name, name) == 0) {
+            return &kinds[i];
+        }
+    }
+    err_set(err, ERR_PERMANENT, "order must be approve, retry, skip, cancel, pause or resume");
+    return NULL;
+}
+
+static void carry_out(struct edge *edge, struct http_request *request, const struct kind *kind, const json_t *body,
+                      const char *token)
+{
+    json_t *name = json_object_get(body, "requested_by");
+    struct order order = {.edge = edge,
+                          .exchange = exchange_new(edge, request),
+                          .body = body,
+                          .name = kind->name,
+                          .actor = json_pack("{s:s, s:s, s:O?}", "kind", "token", "id", token, "name",
+                                             json_is_string(name) ? name : NULL),
+                          .ids = json_array()};
+    kind->carry_out(&order);
+    json_decref(order.actor);
+    exchange_seal(order.exchange, json_pack("{s:s, s:o}", "order", kind->name, "ids", order.ids));
+}
+
+void orders_handle(struct edge *edge, struct http_request *request)
+{
+    char *token = edge_authorize(edge, request, "operator");
+    if (!token) {
+        return;
+    }
+    struct err err = ERR_INIT;
+    json_t *body = json_parse(request->body, request->body_len, &err);
+    const struct kind *kind = body ? find_kind(body, &err) : NULL;
+    if (!kind || kind->check(edge, body, &err) != 0) {
+        edge_refuse(edge, request, 400, &err);
+    } else {
+        carry_out(edge, request, kind, body, token);
+    }
+    json_decref(body);
+    free(token);
+}

@@ -1,0 +1,51 @@
+/* Between planner.c (the thread), decide.c (one record) and intake.c (partitions and their memory). */
+#ifndef OFFBOARD_PRODUCER_PLANNER_INTERNAL_H
+#define OFFBOARD_PRODUCER_PLANNER_INTERNAL_H
+
+#include <pthread.h>
+#include <stdatomic.h>
+
+#include "lib/metrics.h"
+#include "producer/batch.h"
+#include "producer/producer.h"
+
+/* One intake partition that is ours. */
+struct intake {
+    int32_t number;
+    int64_t committed; /* records before it are only remembered */
+    struct roster *roster;
+};
+
+struct planner {
+    int magic;
+    const struct conf *conf;
+    struct definitions *definitions;
+    struct kafka_producer *producer;
+    struct batch *batch;
+    struct control *control;
+    rd_kafka_t *control_rk;
+    rd_kafka_t *rk;
+    char *topic;
+    char *events;
+    char *control_topic;
+    int32_t partitions; /* of the intake topic */
+    struct intake *intakes;
+    size_t intake_count;
+    json_t *published; /* hashes of definitions this process has published */
+    struct metric *dispositions;
+    struct series *lag;
+    pthread_t thread;
+    volatile bool stopping;
+    atomic_bool ready;
+};
+
+/* intake.c */
+void intake_rebalanced(rd_kafka_t *rk, rd_kafka_resp_err_t code, rd_kafka_topic_partition_list_t *list, void *arg);
+struct intake *intake_find(struct planner *planner, int32_t number);
+void intake_release_all(struct planner *planner);
+
+/* decide.c: what becomes of one record; outputs go to the planner's batch. `remember_only`: the record lies before the
+ * committed offset. */
+void decide_record(struct planner *planner, struct intake *intake, const rd_kafka_message_t *message, bool remember_only);
+
+#endif
