@@ -74,12 +74,17 @@ static int set_properties(rd_kafka_conf_t *out, const struct conf *conf, struct 
     return 0;
 }
 
+/* Brokers come and go, librdkafka reconnects by itself and says each try: one line in ten seconds tells enough. */
 static void on_log(const rd_kafka_t *rk, int level, const char *facility, const char *text)
 {
+    static _Atomic int64_t last;
     (void)rk;
-    /* Brokers come and go; librdkafka reconnects by itself. What matters surfaces as an error of ours. */
-    enum log_level ours = level <= 3 ? LOG_WARNING : LOG_DEBUG;
-    log_line(ours, "kafka", "facility", facility, "detail", text, NULL);
+    int64_t now = time_monotonic();
+    bool quiet = level > 4 || now - last < 10 * TIME_SECOND;
+    if (!quiet) {
+        last = now;
+    }
+    log_line(quiet ? LOG_DEBUG : LOG_WARNING, "kafka", "facility", facility, "detail", text, NULL);
 }
 
 static rd_kafka_conf_t *base_conf(const struct conf *conf, struct err *err)
