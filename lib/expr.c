@@ -67,6 +67,12 @@ static const char *closing(const char *at)
     return NULL;
 }
 
+const char *expr_end(const char *open)
+{
+    const char *close = closing(open + 2);
+    return close ? close + 1 : open + strlen(open);
+}
+
 static void path_free(char **path)
 {
     for (char **key = path; key && *key; key++) {

@@ -45,6 +45,9 @@ char *expr_text(struct expr_set *set, const char *text, const json_t *context, s
  * null and false are false, the rest true. */
 bool expr_true(struct expr_set *set, const json_t *tmpl, const json_t *context, bool otherwise);
 
+/* Just past the "}" that closes the expression at `open` ("${ …"); the end of the text when nothing closes it. */
+const char *expr_end(const char *open);
+
 /* Does the text hold an expression? */
 bool expr_has(const char *text);
 

@@ -150,9 +150,27 @@ static void swallow(void *arg, jv message)
     jv_free(message);
 }
 
+/* What stands before every program: functions of jq 1.6 that never end or abort the process on some inputs, made safe. Empty
+ * texts sought by index and its kin loop; numbers no calendar knows, and formats that are no text, trip an assertion in
+ * strftime; a list given as pattern brings flags, and "g" loops or crashes where nothing is matched (all tried). */
+static const char prelude[] =
+    "def __strftime($f): strftime($f); def __index($i): index($i); def __rindex($i): rindex($i); "
+    "def __indices($i): indices($i); def __test($re): test($re); def __match($re): match($re); "
+    "def __capture($re): capture($re); def __sub($re; f): sub($re; f); "
+    "def __text: if type == \"string\" then . else error(\"a pattern or format must be a text\") end; "
+    "def index($i): if $i == \"\" then null else __index($i) end; "
+    "def rindex($i): if $i == \"\" then null else __rindex($i) end; "
+    "def indices($i): if $i == \"\" then null else __indices($i) end; "
+    "def strftime($f): if type == \"number\" and (. < -1e12 or . > 1e12) then error(\"no such time\") "
+    "else __strftime($f | __text) end; "
+    "def todate: strftime(\"%Y-%m-%dT%H:%M:%SZ\"); def todateiso8601: todate; "
+    "def test($re): __test($re | __text); def match($re): __match($re | __text); "
+    "def capture($re): __capture($re | __text); def sub($re; f): __sub($re | __text; f); ";
+
 struct jq_program *jq_program_new(const char *const *expressions, size_t count, struct err *err)
 {
     struct buf text = BUF_INIT;
+    buf_adds(&text, prelude);
     buf_adds(&text, ".[0] as $__i | .[1] | ");
     for (size_t i = 0; i < count; i++) {
         buf_addf(&text, "%s $__i == %zu then (%s) ", i ? "elif" : "if", i, expressions[i]);

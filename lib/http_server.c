@@ -95,6 +95,9 @@ void http_problem(struct http_request *request, int status, const char *title, c
     if (status == 401) {
         MHD_add_response_header(response, "WWW-Authenticate", "Bearer");
     }
+    if (status == 405) { /* RFC 9110, 15.5.6; what is read with GET is answered before any handler */
+        MHD_add_response_header(response, "Allow", "POST");
+    }
     if (status == 503) {
         MHD_add_response_header(response, "Retry-After", "5");
     }

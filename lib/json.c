@@ -82,7 +82,8 @@ json_t *json_parse(const char *text, size_t len, struct err *err)
     json_t *value = json_loadb(buf_text(&quoted), quoted.len, JSON_DECODE_ANY | JSON_REJECT_DUPLICATES, &why);
     buf_release(&quoted);
     if (!value) {
-        err_set(err, ERR_PERMANENT, "could not read JSON: line %d, column %d: %s", why.line, why.column, why.text);
+        const char *hint = json_error_code(&why) == json_error_invalid_utf8 ? " (it must be UTF-8)" : "";
+        err_set(err, ERR_PERMANENT, "could not read JSON: line %d, column %d: %s%s", why.line, why.column, why.text, hint);
     }
     return value;
 }

@@ -71,7 +71,7 @@ void kafka_producer_free(struct kafka_producer *producer, int64_t timeout);
 /* ---- dead letters --------------------------------------------------------------------------------------------------- */
 
 /* Puts a message as it came on <prefix>.dead, with its key, its headers and `dead_topic`, `dead_partition`,
- * `dead_offset`, `dead_reason`, `dead_process`. */
+ * `dead_offset`, `dead_reason`, `dead_process`. One that is larger than what we may write goes there without its value. */
 int kafka_produce_dead(struct kafka_producer *producer, const struct conf *conf, const rd_kafka_message_t *message,
                        const char *process, const char *reason, kafka_delivered *delivered, void *arg, struct err *err);
 

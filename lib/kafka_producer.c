@@ -33,9 +33,17 @@ struct report {
     void *arg;
 };
 
+/* Once an idempotent producer has met a fatal error it takes nothing more: only a new process helps. */
+static enum err_class class_of(rd_kafka_t *rk, rd_kafka_resp_err_t code)
+{
+    if (rd_kafka_fatal_error(rk, NULL, 0) != RD_KAFKA_RESP_ERR_NO_ERROR) {
+        return ERR_FATAL;
+    }
+    return code == RD_KAFKA_RESP_ERR_MSG_SIZE_TOO_LARGE ? ERR_PERMANENT : ERR_RETRY;
+}
+
 static void on_delivery(rd_kafka_t *rk, const rd_kafka_message_t *message, void *opaque)
 {
-    (void)rk;
     (void)opaque;
     struct report *report = message->_private;
     if (!report || report->magic != REPORT_MAGIC) {
@@ -43,7 +51,7 @@ static void on_delivery(rd_kafka_t *rk, const rd_kafka_message_t *message, void 
     }
     struct err err = ERR_INIT;
     if (message->err) {
-        enum err_class class = message->err == RD_KAFKA_RESP_ERR_MSG_SIZE_TOO_LARGE ? ERR_PERMANENT : ERR_RETRY;
+        enum err_class class = class_of(rk, message->err);
         err_set(&err, class, "could not write to %s: %s", rd_kafka_topic_name(message->rkt), rd_kafka_err2str(message->err));
         pthread_mutex_lock(&report->producer->lock);
         if (report->producer->failed.class == ERR_NONE) {
@@ -112,15 +120,6 @@ static rd_kafka_headers_t *headers_of(const struct kafka_record *record)
     return headers;
 }
 
-static int refused(rd_kafka_resp_err_t code, const char *topic, struct err *err)
-{
-    enum err_class class = code == RD_KAFKA_RESP_ERR__QUEUE_FULL            ? ERR_RETRY
-                           : code == RD_KAFKA_RESP_ERR_MSG_SIZE_TOO_LARGE   ? ERR_PERMANENT
-                           : code == RD_KAFKA_RESP_ERR__FATAL               ? ERR_FATAL
-                                                                            : ERR_RETRY;
-    return err_set(err, class, "could not write to %s: %s", topic, rd_kafka_err2str(code));
-}
-
 int kafka_produce(struct kafka_producer *producer, const struct kafka_record *record, kafka_delivered *delivered,
                   void *arg, struct err *err)
 {
@@ -150,7 +149,7 @@ int kafka_produce(struct kafka_producer *producer, const struct kafka_record *re
         rd_kafka_headers_destroy(headers);
     }
     free(report);
-    return refused(code, record->topic, err);
+    return err_set(err, class_of(producer->rk, code), "could not write to %s: %s", record->topic, rd_kafka_err2str(code));
 }
 
 int kafka_producer_fd(struct kafka_producer *producer)
@@ -206,10 +205,10 @@ void kafka_producer_free(struct kafka_producer *producer, int64_t timeout)
     free(producer);
 }
 
-int kafka_produce_dead(struct kafka_producer *producer, const struct conf *conf, const rd_kafka_message_t *message,
-                       const char *process, const char *reason, kafka_delivered *delivered, void *arg, struct err *err)
+/* `whole` false: without the value. */
+static int produce_dead(struct kafka_producer *producer, const char *topic, const rd_kafka_message_t *message, bool whole,
+                        const char *process, const char *reason, kafka_delivered *delivered, void *arg, struct err *err)
 {
-    char *topic = kafka_topic(conf, "dead", NULL);
     char *partition = mem_printf("%d", message->partition);
     char *offset = mem_printf("%lld", (long long)message->offset);
     const char *const headers[] = {"dead_topic",  rd_kafka_topic_name(message->rkt), "dead_partition", partition,
@@ -218,13 +217,31 @@ int kafka_produce_dead(struct kafka_producer *producer, const struct conf *conf,
                                   .partition = RD_KAFKA_PARTITION_UA,
                                   .key = message->key,
                                   .key_len = message->key_len,
-                                  .value = message->payload,
-                                  .value_len = message->len,
+                                  .value = whole ? message->payload : NULL,
+                                  .value_len = whole ? message->len : 0,
                                   .headers = headers,
                                   .headers_of = message};
     int result = kafka_produce(producer, &record, delivered, arg, err);
-    free(topic);
     free(partition);
     free(offset);
+    return result;
+}
+
+int kafka_produce_dead(struct kafka_producer *producer, const struct conf *conf, const rd_kafka_message_t *message,
+                       const char *process, const char *reason, kafka_delivered *delivered, void *arg, struct err *err)
+{
+    struct err refused = ERR_INIT;
+    char *topic = kafka_topic(conf, "dead", NULL);
+    int result = produce_dead(producer, topic, message, true, process, reason, delivered, arg, &refused);
+    if (result != 0 && refused.class == ERR_PERMANENT) {
+        char *longer = mem_printf("%s (the value is too large to be copied: %zu bytes)", reason, message->len);
+        result = produce_dead(producer, topic, message, false, process, longer, delivered, arg, &refused);
+        free(longer);
+    }
+    if (result != 0) {
+        err_set(err, refused.class, "%s", err_text(&refused));
+    }
+    err_release(&refused);
+    free(topic);
     return result;
 }

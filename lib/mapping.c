@@ -3,18 +3,13 @@
 #include <stdint.h>
 #include <stdlib.h>
 #include <string.h>
-#include <strings.h>
 
 #include "lib/id.h"
 #include "lib/json.h"
+#include "lib/mapping_internal.h"
 #include "lib/mem.h"
 #include "lib/message.h"
 #include "lib/time.h"
-
-enum {
-    TEXT_MAX = 1000,  /* characters of any text about a person */
-    USER_MAX = 16384, /* bytes of all that is known about one, as JSON */
-};
 
 void mapped_release(struct mapped *mapped)
 {
@@ -74,112 +69,6 @@ static bool criteria_met(struct definitions *definitions, const struct definitio
     return true;
 }
 
-/* ---- the user ------------------------------------------------------------------------------------------------------------ */
-
-/* schema/messages.md: never carried. */
-static const char *const private_names[] = {"address", "home_address", "phone", "home_phone", "mobile", "birth_date"};
-
-static int check_text(const char *field, const json_t *value, struct err *err)
-{
-    if (!value || json_is_null(value)) {
-        return 0;
-    }
-    if (!json_is_string(value)) {
-        return err_set(err, ERR_PERMANENT, "%s must be a text", field);
-    }
-    if (strlen(json_string_value(value)) != json_string_length(value)) {
-        return err_set(err, ERR_PERMANENT, "%s holds a NUL character", field);
-    }
-    if (json_string_length(value) > TEXT_MAX) {
-        return err_set(err, ERR_PERMANENT, "%s is longer than %d characters", field, TEXT_MAX);
-    }
-    return 0;
-}
-
-static int check_email(const char *field, const json_t *value, struct err *err)
-{
-    if (check_text(field, value, err) != 0) {
-        return -1;
-    }
-    const char *text = json_string_value(value);
-    if (!text) {
-        return 0;
-    }
-    const char *at = strchr(text, '@');
-    if (!at || at == text || !at[1] || strchr(at + 1, '@') || strpbrk(text, " \t\r\n<>\"")) {
-        return err_set(err, ERR_PERMANENT, "%s: \"%s\" is no e-mail address", field, text);
-    }
-    return 0;
-}
-
-static int check_user(const json_t *user, struct err *err)
-{
-    static const char *const texts[] = {"user.name", "user.employee_id", "user.country", "user.manager.name",
-                                        "user.manager.employee_id"};
-    if (!json_is_object(user)) {
-        return err_set(err, ERR_PERMANENT, "user is missing or no object");
-    }
-    char *whole = json_text(user);
-    size_t size = strlen(whole);
-    free(whole);
-    if (size > USER_MAX) {
-        return err_set(err, ERR_PERMANENT, "user is larger than %d bytes", USER_MAX);
-    }
-    const json_t *manager = json_object_get(user, "manager");
-    if (manager && !json_is_null(manager) && !json_is_object(manager)) {
-        return err_set(err, ERR_PERMANENT, "user.manager must be an object with email and name");
-    }
-    for (size_t i = 0; i < COUNT_OF(texts); i++) {
-        if (check_text(texts[i], json_at(user, texts[i] + strlen("user.")), err) != 0) {
-            return -1;
-        }
-    }
-    if (check_email("user.email", json_object_get(user, "email"), err) != 0 ||
-        check_email("user.manager.email", json_at(user, "manager.email"), err) != 0) {
-        return -1;
-    }
-    const json_t *emails = json_object_get(user, "emails");
-    if (emails && !json_is_null(emails) && !json_is_array(emails)) {
-        return err_set(err, ERR_PERMANENT, "user.emails must be a list");
-    }
-    size_t i;
-    json_t *email;
-    json_array_foreach(emails, i, email) {
-        if (!json_is_string(email) || check_email("user.emails", email, err) != 0) {
-            return json_is_string(email) ? -1 : err_set(err, ERR_PERMANENT, "user.emails must hold texts");
-        }
-    }
-    return 0;
-}
-
-/* Drops what is null, empty or private. */
-static json_t *clean_user(const json_t *user)
-{
-    json_t *clean = json_object();
-    const char *name;
-    json_t *value;
-    json_object_foreach((json_t *)(uintptr_t)user, name, value) {
-        bool drop = json_is_null(value) || (json_is_string(value) && json_string_length(value) == 0);
-        for (size_t i = 0; i < COUNT_OF(private_names); i++) {
-            drop = drop || strcmp(private_names[i], name) == 0;
-        }
-        if (!drop) {
-            json_object_set(clean, name, value);
-        }
-    }
-    return clean;
-}
-
-/* rules.md 5: a manager equal to the leaver counts as none. */
-static void drop_own_manager(json_t *user)
-{
-    const char *email = json_string_at(user, "email");
-    const char *manager = json_string_at(user, "manager.email");
-    if (email && manager && strcasecmp(email, manager) == 0) {
-        json_object_del(user, "manager");
-    }
-}
-
 /* ---- the rest of the map --------------------------------------------------------------------------------------------------- */
 
 struct mapping {
@@ -206,7 +95,7 @@ static json_t *map_value(const struct mapping *mapping, const char *key)
 static int map_text(const struct mapping *mapping, const char *key, const char *const *words, size_t count, char **text)
 {
     json_t *value = map_value(mapping, key);
-    if (!value || check_text(key, value, mapping->err) != 0) {
+    if (!value || mapping_check_text(key, value, mapping->err) != 0) {
         json_decref(value);
         return -1;
     }
@@ -243,7 +132,7 @@ static int put_zone(const struct mapping *mapping, json_t *offboarding)
     return 0;
 }
 
-static int put_effective_at(const struct mapping *mapping, json_t *offboarding)
+static int put_effective_at(const struct mapping *mapping, json_t *offboarding, bool *dated)
 {
     char *text = NULL;
     if (map_text(mapping, "effective_at", NULL, 0, &text) != 0) {
@@ -260,6 +149,7 @@ static int put_effective_at(const struct mapping *mapping, json_t *offboarding)
     } else if (time && time_parse(time, &at, NULL) == 0 && at > mapping->received_at) {
         at = mapping->received_at; /* a sender's clock that runs ahead delays nobody's offboarding */
     }
+    *dated = text != NULL;
     free(text);
     char formatted[TIME_TEXT_SIZE];
     time_format(at, formatted);
@@ -267,6 +157,28 @@ static int put_effective_at(const struct mapping *mapping, json_t *offboarding)
     return result;
 }
 
+/* Accounts of one system, as the event names them: a text or a list of texts. NULL with the err. */
+static json_t *account_ids(const struct mapping *mapping, const char *system, json_t *value)
+{
+    json_t *accounts = json_array();
+    json_t *given = json_is_array(value) ? json_incref(value) : json_pack("[O]", value);
+    size_t i;
+    json_t *id;
+    json_array_foreach(given, i, id) {
+        if (!json_is_string(id) || json_string_length(id) == 0 || json_string_length(id) > MAPPING_TEXT_MAX) {
+            err_set(mapping->err, ERR_PERMANENT, "ids.%s must be a text, or a list of texts, of at most %d characters", system,
+                    MAPPING_TEXT_MAX);
+            json_decref(accounts);
+            accounts = NULL;
+            break;
+        }
+        json_array_append(accounts, id);
+    }
+    json_decref(given);
+    return accounts;
+}
+
+/* An empty list would tell workers "looked up, there is no account", which only a look-up may say: it is left out. */
 static int put_ids(const struct mapping *mapping, json_t *offboarding)
 {
     json_t *ids = map_value(mapping, "ids");
@@ -274,27 +186,23 @@ static int put_ids(const struct mapping *mapping, json_t *offboarding)
         return -1;
     }
     json_t *all = json_object();
+    json_object_set_new(offboarding, "ids", all);
+    int result = json_is_null(ids) || json_is_object(ids)
+                     ? 0
+                     : err_set(mapping->err, ERR_PERMANENT, "ids must be an object: {<system>: [<account id>, …]}");
     const char *system;
     json_t *value;
-    int result = json_is_null(ids) || json_is_object(ids) ? 0 : err_set(mapping->err, ERR_PERMANENT, "ids must be a map");
     json_object_foreach(ids, system, value) {
-        json_t *list = json_is_array(value) ? json_incref(value) : json_pack("[O]", value);
-        size_t i;
-        json_t *id;
-        json_array_foreach(list, i, id) {
-            if (!json_is_string(id) || check_text("ids", id, mapping->err) != 0) {
-                result = err_set(mapping->err, ERR_PERMANENT, "ids.%s must be a text or a list of texts", system);
-            }
+        json_t *accounts = result == 0 ? account_ids(mapping, system, value) : NULL;
+        if (!accounts) {
+            result = -1;
+        } else if (json_array_size(accounts) > 0) {
+            json_object_set(all, system, accounts);
         }
-        json_object_set_new(all, system, list);
+        json_decref(accounts);
     }
-    json_object_set_new(offboarding, "given_ids", all);
-    json_object_set_new(offboarding, "ids", json_object());
     json_decref(ids);
-    if (json_object_size(all) == 0) {
-        json_object_del(offboarding, "given_ids");
-    }
-    return result;
+    return result == 0 ? mapping_check_size("ids", all, mapping->err) : -1;
 }
 
 static int put_choices(const struct mapping *mapping, json_t *offboarding)
@@ -339,7 +247,7 @@ static void put_actor(const struct mapping *mapping, json_t *offboarding)
     json_t *name = map_value(mapping, "requested_by");
     json_t *actor = json_pack("{s:s, s:s}", "kind", token ? "token" : "source", "id",
                               token ? token : json_string_at(mapping->event, "source"));
-    json_put(actor, "name", json_is_string(name) && json_string_length(name) <= TEXT_MAX ? json_incref(name) : json_null());
+    json_put(actor, "name", json_is_string(name) && json_string_length(name) <= MAPPING_TEXT_MAX ? json_incref(name) : json_null());
     json_decref(name);
     json_put(offboarding, "actor", actor);
 }
@@ -368,22 +276,20 @@ static json_t *base_offboarding(const struct mapping *mapping)
 
 static int map_event(const struct mapping *mapping, struct mapped *mapped)
 {
-    json_t *user = map_value(mapping, "user");
-    if (!user || check_user(user, mapping->err) != 0) {
-        json_decref(user);
+    json_t *given = map_value(mapping, "user");
+    json_t *user = given ? mapping_user(given, mapping->err) : NULL;
+    json_decref(given);
+    if (!user) {
         return -1;
     }
     mapped->offboarding = base_offboarding(mapping);
-    json_t *clean = clean_user(user);
-    json_decref(user);
-    json_put(mapped->offboarding, "user", clean);
-    drop_own_manager(clean);
-    mapped->person = message_person_key(clean);
+    json_put(mapped->offboarding, "user", user);
+    mapped->person = message_person_key(user);
     if (!mapped->person) {
         return err_set(mapping->err, ERR_PERMANENT, "user: give email or employee_id");
     }
     put_actor(mapping, mapped->offboarding);
-    if (put_zone(mapping, mapped->offboarding) != 0 || put_effective_at(mapping, mapped->offboarding) != 0 ||
+    if (put_zone(mapping, mapped->offboarding) != 0 || put_effective_at(mapping, mapped->offboarding, &mapped->dated) != 0 ||
         put_choices(mapping, mapped->offboarding) != 0 || put_ids(mapping, mapped->offboarding) != 0) {
         return -1;
     }

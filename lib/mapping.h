@@ -4,6 +4,7 @@
 #define OFFBOARD_LIB_MAPPING_H
 
 #include <jansson.h>
+#include <stdbool.h>
 #include <stdint.h>
 
 #include "lib/conf.h"
@@ -18,6 +19,7 @@ struct mapped {
     char *person;             /* key of intake; owned */
     const char *ignored_by;   /* name of the criterion that was not met, NULL when all were; borrowed from the source */
     json_t *seen;             /* the value the criterion saw; owned, may be NULL */
+    bool dated;               /* the event names a date itself */
 };
 
 /* Maps a structured CloudEvent received at `received_at` (microseconds). `source` NULL: chosen by `type`. ERR_PERMANENT
@@ -25,5 +27,9 @@ struct mapped {
 int mapping_apply(struct definitions *definitions, const struct conf *conf, const json_t *event, const char *source,
                   int64_t received_at, struct mapped *mapped, struct err *err);
 void mapped_release(struct mapped *mapped);
+
+/* `value` without home addresses, phone numbers and birth dates, at any depth: no object and no event carries them
+ * (rules.md 6). New reference; NULL gives NULL. */
+json_t *mapping_without_private(const json_t *value);
 
 #endif

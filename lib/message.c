@@ -15,6 +15,10 @@
 
 /* ---- checks --------------------------------------------------------------------------------------------------------- */
 
+enum {
+    ATTRIBUTE_MAX = 1000, /* bytes of a CloudEvent's id, source or type: they become parts of ids, keys and rows */
+};
+
 enum kind { TEXT, TEXT_OR_NULL, ID, OBJECT, OBJECT_OR_NULL, ARRAY, NUMBER, INSTANT };
 
 struct member {
@@ -144,6 +148,11 @@ int message_cloudevent_check(const json_t *event, struct err *err)
     if (strcmp(json_string_at(event, "specversion"), "1.0") != 0) {
         return err_set(err, ERR_PERMANENT, "specversion is \"%s\", must be \"1.0\"", json_string_at(event, "specversion"));
     }
+    for (size_t i = 0; i < COUNT_OF(members); i++) {
+        if (json_string_length(json_object_get(event, members[i].path)) > ATTRIBUTE_MAX) {
+            return err_set(err, ERR_PERMANENT, "%s is longer than %d bytes", members[i].path, ATTRIBUTE_MAX);
+        }
+    }
     const json_t *time = json_object_get(event, "time");
     int64_t at;
     if (time && (!json_is_string(time) || time_parse(json_string_value(time), &at, err) != 0)) {
@@ -154,7 +163,8 @@ int message_cloudevent_check(const json_t *event, struct err *err)
 
 static void add_attribute(json_t *event, const char *name, const void *value, size_t len)
 {
-    json_t *text = json_stringn(value, len);
+    /* What is no UTF-8, or holds a NUL, is left out: a required attribute is then found missing. */
+    json_t *text = memchr(value, '\0', len) ? NULL : json_stringn(value, len);
     if (text && strcmp(name, "datacontenttype") != 0) {
         json_object_set_new(event, name, text);
     } else {

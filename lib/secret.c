@@ -1,5 +1,6 @@
 #include "lib/secret.h"
 
+#include <openssl/crypto.h>
 #include <openssl/evp.h>
 #include <pthread.h>
 #include <stdlib.h>
@@ -92,6 +93,11 @@ char *secret_mask(const char *text)
     }
     pthread_mutex_unlock(&lock);
     return buf_take(&out);
+}
+
+void secret_wipe(char *text)
+{
+    OPENSSL_cleanse(text, strlen(text));
 }
 
 void secret_forget_all(void)

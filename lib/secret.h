@@ -9,6 +9,9 @@ void secret_remember(const char *value);
 /* A copy of `text` with every remembered secret replaced by "***". The caller frees. NULL gives NULL. Thread-safe. */
 char *secret_mask(const char *text);
 
+/* Overwrites a text that held a secret, before it is freed. */
+void secret_wipe(char *text);
+
 /* Forgets all of them (tests, leak check at exit). */
 void secret_forget_all(void);
 

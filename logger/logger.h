@@ -11,15 +11,27 @@
  *
  * Each event row carries a hash chain per Kafka partition: hash = SHA-256(previous hash, the row's fields in clear, the
  * commitment to its personal part), commitment = SHA-256(salt, body): the body can be blanked later without breaking the
- * chain. */
+ * chain. What a batch does is SQL: schema/003_apply.sql.
+ *
+ * There is one recovery, for a database that is away, a lost partition and a restart alike: forget what is in hand, read
+ * kafka_offset, and consume from there (position.c). */
 #ifndef OFFBOARD_LOGGER_H
 #define OFFBOARD_LOGGER_H
 
+#include <jansson.h>
 #include <librdkafka/rdkafka.h>
+#include <stdatomic.h>
+#include <stdbool.h>
+#include <stddef.h>
 #include <stdint.h>
 
+#include "lib/buf.h"
 #include "lib/conf.h"
 #include "lib/err.h"
+#include "lib/id.h"
+#include "lib/kafka.h"
+#include "lib/pg.h"
+#include "lib/time.h"
 
 struct logger;
 
@@ -28,5 +40,114 @@ void logger_free(struct logger *logger);
 
 /* Until daemon_stopping. */
 int logger_run(struct logger *logger, struct err *err);
+
+/* ---- row.c: one message, read; pure -------------------------------------------------------------------------------- */
+
+struct row {
+    rd_kafka_message_t *message; /* owned */
+    char *refused;               /* why it can't be recorded (goes to offboard.dead); NULL: it can. Owned */
+    int wave;                    /* how many events of its offboarding came before it in the batch, from 1; 0: changes none */
+    char id[ID_SIZE];
+    char occurred_at[TIME_TEXT_SIZE];
+    char offboarding_id[ID_SIZE]; /* "" when there is none */
+    char job_id[ID_SIZE];         /* "" when there is none */
+    char *name;
+    char *body;                   /* JSON text */
+    char *published_by;           /* header ce_source; NULL when absent */
+    char *traceparent;            /* header; NULL when absent */
+};
+
+/* Takes the message over and reads it: an event, or a record of offboard.control when `control`. */
+void row_read(struct row *row, rd_kafka_message_t *message, bool control);
+void row_release(struct row *row);
+
+/* Marks the row as one that can't be recorded; the first reason stays. */
+void row_refuse(struct row *row, const char *reason);
+
+/* ---- batch.c: rows in the order they came; pure --------------------------------------------------------------------- */
+
+struct batch {
+    struct row *rows;
+    size_t count;
+    size_t size;  /* bytes of the messages */
+};
+
+struct row *batch_add(struct batch *batch); /* zeroed; valid until the next batch_add() */
+void batch_clear(struct batch *batch);      /* keeps the memory */
+void batch_release(struct batch *batch);
+
+/* Numbers the waves of `count` rows. */
+void batch_number_waves(struct row *rows, size_t count);
+
+/* The rows that can be recorded as COPY's text format, columns as in `batch_copy_sql`. */
+extern const char batch_copy_sql[];
+void batch_copy(const struct row *rows, size_t count, struct buf *out);
+
+/* ---- position.c: which partitions, and how far ----------------------------------------------------------------------- */
+
+/* One partition. Those lost are kept, so that what was set aside is known when they come back. */
+struct partition {
+    char *topic;
+    int32_t id;
+    bool owned;
+    bool control;
+    int64_t next;      /* as kafka_offset has it; -1: not known */
+    int64_t expected;  /* next, behind what is in hand */
+    int64_t end;       /* end of the partition as the consumer last met it; -1: not met */
+    int64_t *dead;     /* offsets from `next` on that this process has set aside */
+    size_t dead_count;
+};
+
+struct logger {
+    const struct conf *conf;
+    struct pg *pg;
+    struct kafka_producer *producer; /* of dead letters */
+    rd_kafka_t *consumer;
+    char *events_topic;
+    char *control_topic;
+    struct partition *partitions;
+    size_t partition_count;
+    bool placed;        /* the consumer reads from where kafka_offset says */
+    bool session_ready; /* the connection has its stage and settings */
+    int64_t partitions_made_at; /* monotonic; when the months of `event` were last looked after */
+    struct batch batch;
+    atomic_bool ready;
+    struct logger_metrics *metrics;
+};
+
+struct partition *position_find(struct logger *logger, const char *topic, int32_t id); /* NULL when not known */
+
+/* The consumer with its group, subscribed. Waits for the topics up to a second: ERR_RETRY while they are not there. */
+int position_subscribe(struct logger *logger, struct err *err);
+
+/* Reads kafka_offset and lets the consumer start there. ERR_RETRY when PostgreSQL or Kafka is away; ERR_FATAL when a
+ * partition ends before what kafka_offset has (the topic was made anew, or this is the wrong cluster). */
+int position_place(struct logger *logger, struct err *err);
+
+/* Forgets what was set aside before `next`. */
+void position_forget_dead(struct partition *partition);
+
+/* Stops fetching and forgets what is in hand, until the next position_place(). The group is kept. */
+void position_lift(struct logger *logger);
+
+/* ---- store.c: rows into PostgreSQL ----------------------------------------------------------------------------------- */
+
+/* Connects, prepares the session, looks after the months of `event`. */
+int store_connect(struct logger *logger, struct err *err);
+
+/* Records the batch in hand, in one transaction, or in several when it has to be bisected. On ERR_RETRY nothing in hand is
+ * good any more: position_lift(). */
+int store_batch(struct logger *logger, struct err *err);
+
+/* Moves offsets over ends of partitions that hold no message (compaction, retention). */
+int store_ends(struct logger *logger, struct err *err);
+
+/* ---- metrics.c --------------------------------------------------------------------------------------------------------- */
+
+struct logger_metrics;
+struct logger_metrics *logger_metrics_new(void);
+void logger_metrics_stored(struct logger *logger, size_t rows, int64_t duration);
+void logger_metrics_dead(struct logger *logger);
+void logger_metrics_lag(struct logger *logger);
 
 #endif

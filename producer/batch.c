@@ -117,7 +117,14 @@ static int publish_stage(struct batch *batch, enum stage stage, struct kafka_pro
     for (size_t i = 0; i < batch->count; i++) {
         if (batch->outputs[i].stage == stage) {
             any = true;
-            if (produce(batch, &batch->outputs[i], producer, err) != 0) {
+            const struct output *output = &batch->outputs[i];
+            int result = produce(batch, output, producer, err);
+            if (result != 0 && err->class == ERR_PERMANENT && output->forwarded_from) {
+                /* HR systems may be allowed larger records than we are. */
+                result = kafka_produce_dead(producer, batch->conf, output->original, "planner",
+                                            "it is too large to be forwarded to its person's partition", NULL, NULL, err);
+            }
+            if (result != 0) {
                 kafka_producer_wait(producer, TIME_SECOND, NULL);
                 return -1;
             }
@@ -126,7 +133,7 @@ static int publish_stage(struct batch *batch, enum stage stage, struct kafka_pro
     return any ? kafka_producer_wait(producer, 30 * TIME_SECOND, err) : 0;
 }
 
-int batch_publish(struct batch *batch, struct kafka_producer *producer, const volatile bool *stopping, struct err *err)
+int batch_publish(struct batch *batch, struct kafka_producer *producer, const atomic_bool *stopping, struct err *err)
 {
     bool said = false;
     for (int stage = 0; stage < STAGES; stage++) {

@@ -3,6 +3,7 @@
 #ifndef OFFBOARD_PRODUCER_BATCH_H
 #define OFFBOARD_PRODUCER_BATCH_H
 
+#include <stdatomic.h>
 #include <stdbool.h>
 
 #include "producer/producer.h"
@@ -24,6 +25,6 @@ void batch_forward(struct batch *batch, const rd_kafka_message_t *message, const
 void batch_dead(struct batch *batch, const rd_kafka_message_t *message, const char *reason);
 
 /* Publishes stage after stage; waits out temporary trouble until `*stopping`. 0 when all is acknowledged. */
-int batch_publish(struct batch *batch, struct kafka_producer *producer, const volatile bool *stopping, struct err *err);
+int batch_publish(struct batch *batch, struct kafka_producer *producer, const atomic_bool *stopping, struct err *err);
 
 #endif

@@ -1,4 +1,5 @@
 /* One intake record: understood, decided, and turned into what will be published. */
+#include <stdint.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -11,7 +12,7 @@
 #include "lib/time.h"
 #include "producer/planner_internal.h"
 
-enum { DATA_MAX = 256 * 1024 }; /* bytes of an event's data that are kept beside the decision */
+enum { DATA_MAX = 256 * 1024 }; /* bytes of a record whose data is kept beside the decision: an event has to fit into a record */
 
 /* One record in hand. */
 struct record {
@@ -45,8 +46,10 @@ static void add_intake_event(struct record *record, enum disposition disposition
     json_t *context = json_pack("{s:s}", "disposition", disposition_name(disposition));
     json_put_string(context, "person", record->mapped.person);
     json_put_string(context, "reason", reason);
+    bool small = message->len <= DATA_MAX;
     if (record->mapped.ignored_by) {
-        json_put(context, "criterion", json_pack("{s:s, s:O?}", "name", record->mapped.ignored_by, "seen", record->mapped.seen));
+        json_put(context, "criterion", json_pack("{s:s, s:o?}", "name", record->mapped.ignored_by, "seen",
+                                                 small ? mapping_without_private(record->mapped.seen) : NULL));
     }
     char received[TIME_TEXT_SIZE];
     time_format(record->received_at, received);
@@ -59,8 +62,8 @@ static void add_intake_event(struct record *record, enum disposition disposition
         json_put_string(summary, names[i], json_string_at(record->event, names[i]));
     }
     json_put(context, "event", summary);
-    if (record->event && message->len <= DATA_MAX) {
-        json_put(context, "data", json_incref(json_object_get(record->event, "data")));
+    if (disposition != DISPOSITION_DEAD && small) {
+        json_put(context, "data", mapping_without_private(json_object_get(record->event, "data")));
     }
     char *place = mem_printf("%s/%d/%lld", rd_kafka_topic_name(message->rkt), message->partition, (long long)message->offset);
     const char *source = json_string_at(record->event, "source");
@@ -90,6 +93,7 @@ static void add_definition(struct record *record, enum definition_kind kind, con
     add_event(record, STAGE_DEFINITIONS, definition->hash, message_event_new("definition", NULL, context));
 }
 
+/* The texts that a plan was made from: they are kept as long as it is (rules.md 17). */
 static void add_definitions(struct record *record, const json_t *offboarding)
 {
     add_definition(record, DEFINITION_RUNBOOK, json_string_at(offboarding, "runbook"));
@@ -133,7 +137,6 @@ static void add_initiated(struct record *record)
     json_t *offboarding = record->mapped.offboarding;
     const char *status = decision->held ? "held" : decision->starts_now ? "initiated" : "waiting";
     json_put_string(offboarding, "status", status);
-    json_put_string(offboarding, "traceparent", record->traceparent);
     if (decision->starts_now) {
         put_instant(offboarding, "started_at", time_now());
     } else {
@@ -143,11 +146,13 @@ static void add_initiated(struct record *record)
     add_definitions(record, offboarding);
     json_t *context = json_pack("{s:O, s:O, s:O, s:s}", "offboarding", offboarding, "plan", record->plan, "published",
                                 published, "status", status);
+    json_put_string(context, "reason", decision->reason);
     if (strcmp(status, "waiting") == 0) {
         put_instant(context, "due_at", decision->effective_at);
     }
     const char *id = json_string_at(offboarding, "id");
     json_t *event = message_event_new("initiated", id, context);
+    message_event_response(event, 0, decision->reason);
     char event_id[ID_SIZE];
     id_initiated(id, event_id);
     json_object_set_new(event, "id", json_string(event_id));
@@ -156,33 +161,44 @@ static void add_initiated(struct record *record)
     json_decref(published);
 }
 
-/* The open offboarding gets the new date or priority; with a date that is not ahead it starts at once. Its first jobs are
- * planned from the definitions of now: access must not wait for anybody who still has the old ones. */
+/* Jobs of a moved offboarding that starts at once, with the ids of its plan. They are planned from the definitions of now:
+ * access must not wait for whoever keeps the old ones. New reference to their ids. */
+static json_t *add_moved_jobs(struct record *record, json_t *offboarding)
+{
+    struct planner *planner = record->planner;
+    json_t *plan = plan_build(planner->definitions, offboarding, conf_duration(planner->conf, "clock.day"), NULL);
+    if (!plan) {
+        return json_array(); /* its runbook is gone: the scheduler starts it, from the plan as it was made */
+    }
+    json_decref(record->plan);
+    record->plan = plan;
+    add_definitions(record, offboarding);
+    json_t *published = plan_first_wave(plan);
+    add_jobs(record, offboarding, published);
+    return published;
+}
+
+/* The open offboarding gets another date or priority; with a date that is not ahead it starts at once. */
 static void add_moved(struct record *record)
 {
     const struct decision *decision = &record->decision;
-    const char *id = json_string_value(json_array_get(decision->offboardings, 0));
-    json_t *offboarding = json_copy(record->mapped.offboarding);
+    const char *id = json_string_at(decision->offboarding, "id");
     const char *status = decision->held ? "held" : decision->starts_now ? "initiated" : "waiting";
-    json_put_string(offboarding, "id", id);
+    json_t *offboarding = json_copy((json_t *)(uintptr_t)decision->offboarding);
     json_put_string(offboarding, "status", status);
-    json_put_string(offboarding, "traceparent", record->traceparent);
-    json_t *published = json_array();
-    json_t *context = json_pack("{s:s, s:s, s:s}", "status", status, "effective_at",
-                                json_string_at(offboarding, "effective_at"), "priority", json_string_at(offboarding, "priority"));
+    json_put_string(offboarding, "priority", decision->urgent ? "urgent" : "normal");
+    put_instant(offboarding, "effective_at", decision->effective_at);
+    json_t *context = json_pack("{s:s, s:O, s:O}", "status", status, "effective_at",
+                                json_object_get(offboarding, "effective_at"), "priority", json_object_get(offboarding, "priority"));
+    json_t *published = NULL;
     if (decision->starts_now) {
         put_instant(offboarding, "started_at", time_now());
         json_object_set(context, "started_at", json_object_get(offboarding, "started_at"));
-        json_t *plan = plan_build(record->planner->definitions, offboarding, conf_duration(record->planner->conf, "clock.day"), NULL);
-        json_decref(record->plan);
-        record->plan = plan;
-        json_decref(published);
-        published = plan_first_wave(plan);
-        add_jobs(record, offboarding, published);
-    } else {
+        published = add_moved_jobs(record, offboarding);
+    } else if (!decision->held) {
         put_instant(context, "due_at", decision->effective_at);
     }
-    json_put(context, "published", published);
+    json_put(context, "published", published ? published : json_array());
     add_event(record, STAGE_INITIATED, id, message_event_new("moved", id, context));
     json_decref(offboarding);
 }
@@ -224,17 +240,9 @@ static void add_outputs(struct record *record)
     default:
         break;
     }
-    const json_t *ids = record->decision.offboardings;
-    if (json_array_size(ids) == 0) {
-        add_intake_event(record, record->decision.disposition, NULL, record->decision.reason);
-    }
-    size_t i;
-    json_t *id;
-    json_array_foreach(ids, i, id) {
-        if (i == 0) { /* one row for one record, however many offboardings it ends */
-            add_intake_event(record, record->decision.disposition, json_string_value(id), record->decision.reason);
-        }
-    }
+    /* One row for one record, however many offboardings it ends. */
+    const char *first = json_string_value(json_array_get(record->decision.offboardings, 0));
+    add_intake_event(record, record->decision.disposition, first, record->decision.reason);
 }
 
 /* ---- understanding -------------------------------------------------------------------------------------------------------------- */
@@ -293,7 +301,9 @@ void decide_record(struct planner *planner, struct intake *intake, const rd_kafk
     rd_kafka_timestamp_type_t type;
     int64_t timestamp = rd_kafka_message_timestamp(message, &type);
     struct record record = {.planner = planner, .message = message};
-    record.received_at = timestamp > 0 ? timestamp * 1000 : time_now();
+    /* A sender whose clock runs ahead must not make a date look past: its record is not newer than now. */
+    int64_t now = time_now();
+    record.received_at = timestamp > 0 && timestamp * 1000 < now ? timestamp * 1000 : now;
     record.traceparent = kafka_message_header_text(message, "traceparent");
     struct err err = ERR_INIT;
     if (understand(&record, &err) != 0) {

@@ -39,7 +39,7 @@ static void release_when_done(struct exchange *exchange)
     if (!exchange->request && exchange->pending == 0 && exchange->timer_closed) {
         unlink_exchange(exchange);
         json_decref(exchange->answer);
-        free(exchange->failed);
+        err_release(&exchange->failed);
         free(exchange);
     }
 }
@@ -51,15 +51,15 @@ static void on_timer_closed(uv_handle_t *handle)
     release_when_done(exchange);
 }
 
-static void answer(struct exchange *exchange, const char *trouble)
+static void answer(struct exchange *exchange, int status, const char *trouble)
 {
     struct http_request *request = exchange->request;
     exchange->request = NULL;
-    edge_count(exchange->edge, trouble ? 503 : 202);
-    if (trouble) {
-        http_problem(request, 503, "Service Unavailable", NULL, trouble);
-    } else {
+    edge_count(exchange->edge, status);
+    if (status == 202) {
         http_reply(request, 202, NULL, json_incref(exchange->answer));
+    } else {
+        http_problem(request, status, status == 413 ? "Content Too Large" : "Service Unavailable", NULL, trouble);
     }
     uv_close((uv_handle_t *)&exchange->timer, on_timer_closed);
 }
@@ -67,7 +67,8 @@ static void answer(struct exchange *exchange, const char *trouble)
 static void answer_when_delivered(struct exchange *exchange)
 {
     if (exchange->request && exchange->sealed && exchange->pending == 0) {
-        answer(exchange, exchange->failed ? exchange->failed : NULL);
+        enum err_class class = exchange->failed.class;
+        answer(exchange, class == ERR_NONE ? 202 : class == ERR_PERMANENT ? 413 : 503, err_text(&exchange->failed));
     }
 }
 
@@ -75,7 +76,19 @@ static void on_timeout(uv_timer_t *timer)
 {
     struct exchange *exchange = timer->data;
     if (exchange->request) {
-        answer(exchange, "Kafka did not acknowledge in time; sending the same id again is safe");
+        answer(exchange, 503, "Kafka did not acknowledge in time; sending the same id again is safe");
+    }
+}
+
+/* The first reason stays. A producer that has met a fatal error takes nothing more: the process ends and is started anew. */
+static void note_failure(struct exchange *exchange, const struct err *err)
+{
+    if (err->class == ERR_FATAL) {
+        log_error("the edge can't go on", "error", err_text(err), NULL);
+        exit(1);
+    }
+    if (exchange->failed.class == ERR_NONE) {
+        err_set(&exchange->failed, err->class, "%s", err_text(err));
     }
 }
 
@@ -83,8 +96,8 @@ static void on_delivered(void *arg, const struct err *err)
 {
     struct exchange *exchange = arg;
     exchange->pending--;
-    if (err && !exchange->failed) {
-        exchange->failed = mem_strdup(err_text(err));
+    if (err) {
+        note_failure(exchange, err);
     }
     answer_when_delivered(exchange);
     release_when_done(exchange);
@@ -109,9 +122,7 @@ void exchange_produce(struct exchange *exchange, const struct kafka_record *reco
     exchange->pending++;
     if (kafka_produce(exchange->edge->producer, record, on_delivered, exchange, &err) != 0) {
         exchange->pending--;
-        if (!exchange->failed) {
-            exchange->failed = mem_strdup(err_text(&err));
-        }
+        note_failure(exchange, &err);
         err_release(&err);
     }
 }
@@ -137,7 +148,7 @@ static void match_token(const char *name, void *arg)
     struct matching *matching = arg;
     const char *token = conf_token(matching->conf, name, "token");
     char digest[ID_SHA256_HEX_SIZE];
-    if (token) {
+    if (token && *token) {
         id_sha256_hex(token, strlen(token), digest);
         if (CRYPTO_memcmp(digest, matching->digest, sizeof digest) == 0 && !matching->name) {
             matching->name = mem_strdup(name);
@@ -172,16 +183,33 @@ char *edge_authorize(struct edge *edge, struct http_request *request, const char
     return matching.name;
 }
 
-/* Texts of our errors begin with the field: "user.email: …", "runbook is missing". */
+/* Texts of our errors begin with the field: "user.email: …", "runbook is missing", "ids must be …". */
+char *edge_field(const char *text)
+{
+    static const char *const after[] = {": ", " is ", " must ", " holds "};
+    static const char *const no_fields[] = {"the", "a", "there", "it"};
+    size_t len = strspn(text, "abcdefghijklmnopqrstuvwxyz_.");
+    char *field = mem_strndup(text, len);
+    bool names = false;
+    for (size_t i = 0; len && i < COUNT_OF(after); i++) {
+        names = names || strncmp(text + len, after[i], strlen(after[i])) == 0;
+    }
+    for (size_t i = 0; i < COUNT_OF(no_fields); i++) {
+        names = names && strcmp(field, no_fields[i]) != 0;
+    }
+    if (!names) {
+        free(field);
+        field = NULL;
+    }
+    return field;
+}
+
 void edge_refuse(struct edge *edge, struct http_request *request, int status, struct err *err)
 {
     const char *text = err_text(err);
-    size_t len = strspn(text, "abcdefghijklmnopqrstuvwxyz_.");
-    char *field = len && (text[len] == ':' || text[len] == ' ') && strncmp(text, "could ", 6) != 0 && strncmp(text, "there ", 6) != 0
-                      ? mem_strndup(text, len)
-                      : NULL;
+    char *field = edge_field(text);
     edge_count(edge, status);
-    http_problem(request, status, status == 413 ? "Content Too Large" : "Bad Request", field, text);
+    http_problem(request, status, status == 422 ? "Unprocessable Content" : "Bad Request", field, text);
     free(field);
     err_release(err);
 }
@@ -263,7 +291,10 @@ struct edge *edge_start(const struct conf *conf, uv_loop_t *loop, struct planner
                                    .ready = on_ready,
                                    .arg = edge};
     edge->server = http_server_start(&options, err);
-    if (!edge->server && err->class != ERR_NONE) {
+    if (!edge->server) {
+        if (err->class == ERR_NONE) {
+            err_set(err, ERR_FATAL, "edge.listen is empty; it must be ADDRESS:PORT");
+        }
         edge_stop(edge);
         return NULL;
     }
@@ -302,7 +333,7 @@ void edge_stop(struct edge *edge)
     for (struct exchange *exchange = edge->open, *next; exchange; exchange = next) {
         next = exchange->next;
         if (exchange->request) {
-            answer(exchange, "the edge is stopping; send the same id again");
+            answer(exchange, 503, "the edge is stopping; send the same id again");
         }
     }
     http_server_stop(edge->server);

@@ -29,10 +29,10 @@ struct exchange {
     struct http_request *request; /* NULL once answered */
     json_t *answer;               /* of the 202; owned */
     uv_timer_t timer;
-    size_t pending; /* records without a delivery report */
-    bool sealed;    /* all records were handed over */
+    size_t pending;    /* records without a delivery report */
+    bool sealed;       /* all records were handed over */
     bool timer_closed;
-    char *failed; /* why a record did not arrive */
+    struct err failed; /* why a record did not arrive: the first reason */
 };
 
 struct exchange *exchange_new(struct edge *edge, struct http_request *request);
@@ -45,8 +45,11 @@ void exchange_seal(struct exchange *exchange, json_t *answer);
  * is the caller's to free. */
 char *edge_authorize(struct edge *edge, struct http_request *request, const char *role);
 
-/* A problem made of an err: its text names the field first. Releases the err. */
+/* A problem made of an err, whose text names the field first: 400 for what can't be read, 422 for what can't be right.
+ * Releases the err. */
 void edge_refuse(struct edge *edge, struct http_request *request, int status, struct err *err);
+/* The field that such a text names, NULL when it names none. The caller frees. */
+char *edge_field(const char *text);
 void edge_count(struct edge *edge, int status);
 
 void submit_handle(struct edge *edge, struct http_request *request); /* POST /v1/offboardings */

@@ -49,9 +49,17 @@ static int64_t memory_start(struct planner *planner, int32_t number, int64_t low
 static void place(struct planner *planner, rd_kafka_topic_partition_t *partition, struct intake *intake)
 {
     int64_t low = 0, high = 0;
-    rd_kafka_query_watermark_offsets(planner->rk, planner->topic, partition->partition, &low, &high, ASK_MS);
+    while (rd_kafka_query_watermark_offsets(planner->rk, planner->topic, partition->partition, &low, &high, ASK_MS) !=
+               RD_KAFKA_RESP_ERR_NO_ERROR && !planner->stopping) {
+        log_warning("could not read the ends of intake, trying again", NULL);
+    }
     intake->number = partition->partition;
-    intake->committed = partition->offset >= 0 ? partition->offset : low;
+    intake->committed = partition->offset >= low ? partition->offset : low;
+    if (intake->committed > high) {
+        /* The topic was made anew. Planning all of it is right, only remembering it would lose leavers. */
+        log_warning("the committed offset of intake lies behind its end: the partition is planned from its beginning", NULL);
+        intake->committed = low;
+    }
     int64_t share = roster_cap_share(conf_int(planner->conf, "guards.cap_per_hour"), partition->partition, planner->partitions);
     intake->roster = roster_new(share, planner->conf, planner->control);
     int64_t start = memory_start(planner, partition->partition, low, high);
@@ -79,6 +87,7 @@ static void assign(struct planner *planner, rd_kafka_topic_partition_list_t *lis
 void intake_rebalanced(rd_kafka_t *rk, rd_kafka_resp_err_t code, rd_kafka_topic_partition_list_t *list, void *arg)
 {
     struct planner *planner = arg;
+    planner->generation++;
     if (code == RD_KAFKA_RESP_ERR__ASSIGN_PARTITIONS) {
         assign(planner, list);
     } else {

@@ -9,7 +9,10 @@
 #include "lib/time.h"
 #include "producer/edge_internal.h"
 
-enum { IDS_LIMIT = 20000 };
+enum {
+    IDS_LIMIT = 20000,
+    TEXT_LIMIT = 1000, /* bytes of a reason or a name */
+};
 
 /* One order in hand. */
 struct order {
@@ -113,6 +116,13 @@ static void order_resume(struct order *order)
 static int check_ids(const json_t *body, size_t most, struct err *err)
 {
     const json_t *ids = json_object_get(body, "offboardings");
+    const json_t *job = json_object_get(body, "job"), *step = json_object_get(body, "step");
+    if (job && !id_valid(json_string_value(job))) {
+        return err_set(err, ERR_PERMANENT, "job must be a job's id (a UUID); a step is named by `step`");
+    }
+    if (step && !json_is_string(step)) {
+        return err_set(err, ERR_PERMANENT, "step must be a text");
+    }
     if (!json_is_array(ids) || json_array_size(ids) == 0) {
         return err_set(err, ERR_PERMANENT, "offboardings must be a list of ids");
     }
@@ -133,6 +143,18 @@ static int check_reason(const json_t *body, struct err *err)
 {
     const char *reason = json_string_at(body, "reason");
     return reason && *reason ? 0 : err_set(err, ERR_PERMANENT, "reason is missing: the audit trail asks why");
+}
+
+static int check_text(const json_t *body, const char *field, struct err *err)
+{
+    const json_t *text = json_object_get(body, field);
+    if (text && !json_is_null(text) && !json_is_string(text)) {
+        return err_set(err, ERR_PERMANENT, "%s must be a text", field);
+    }
+    if (json_string_length(text) > TEXT_LIMIT) {
+        return err_set(err, ERR_PERMANENT, "%s is longer than %d bytes", field, TEXT_LIMIT);
+    }
+    return 0;
 }
 
 static int check_approve(struct edge *edge, const json_t *body, struct err *err)
@@ -162,9 +184,15 @@ static int check_skip(struct edge *edge, const json_t *body, struct err *err)
 static int check_cancel(struct edge *edge, const json_t *body, struct err *err)
 {
     (void)edge;
-    bool person = json_string_at(body, "person") && *json_string_at(body, "person");
-    if (!person && check_ids(body, IDS_LIMIT, err) != 0) {
-        return err_prefix(err, "person or offboardings");
+    const char *person = json_string_at(body, "person");
+    if (json_object_get(body, "person") && (!person || !*person)) {
+        return err_set(err, ERR_PERMANENT, "person must be an e-mail address or an employee id");
+    }
+    if (!person && !json_object_get(body, "offboardings")) {
+        return err_set(err, ERR_PERMANENT, "person is missing: give `person` (e-mail or employee id), or `offboardings` (ids)");
+    }
+    if (json_object_get(body, "offboardings") && check_ids(body, IDS_LIMIT, err) != 0) {
+        return -1;
     }
     return check_reason(body, err);
 }
@@ -198,6 +226,17 @@ static const struct kind {
     {"approve", check_approve, order_events}, {"retry", check_retry, order_events}, {"skip", check_skip, order_events},
     {"cancel", check_cancel, order_cancel},   {"pause", check_pause, order_pause},  {"resume", check_system, order_resume},
 };
+
+static int check_texts(const json_t *body, struct err *err)
+{
+    static const char *const fields[] = {"reason", "requested_by", "person", "system"};
+    for (size_t i = 0; i < COUNT_OF(fields); i++) {
+        if (check_text(body, fields[i], err) != 0) {
+            return -1;
+        }
+    }
+    return 0;
+}
 
 static const struct kind *find_kind(const json_t *body, struct err *err)
 {
@@ -236,8 +275,8 @@ void orders_handle(struct edge *edge, struct http_request *request)
     struct err err = ERR_INIT;
     json_t *body = json_parse(request->body, request->body_len, &err);
     const struct kind *kind = body ? find_kind(body, &err) : NULL;
-    if (!kind || kind->check(edge, body, &err) != 0) {
-        edge_refuse(edge, request, 400, &err);
+    if (!kind || check_texts(body, &err) != 0 || kind->check(edge, body, &err) != 0) {
+        edge_refuse(edge, request, body ? 422 : 400, &err);
     } else {
         carry_out(edge, request, kind, body, token);
     }

@@ -35,14 +35,25 @@ static void follow_control(struct planner *planner)
 
 /* ---- batches ----------------------------------------------------------------------------------------------------------------- */
 
-/* Gathers up to BATCH_MAX messages; the caller destroys them. */
+static void discard(rd_kafka_message_t **messages, size_t count)
+{
+    for (size_t i = 0; i < count; i++) {
+        rd_kafka_message_destroy(messages[i]);
+    }
+}
+
+/* Gathers up to BATCH_MAX messages; the caller discards them. */
 static size_t gather(struct planner *planner, rd_kafka_message_t **messages)
 {
     size_t count = 0;
     int64_t end = 0;
     while (count < BATCH_MAX && !planner->stopping) {
-        int wait = count ? BATCH_WAIT_MS : IDLE_WAIT_MS;
-        rd_kafka_message_t *message = rd_kafka_consumer_poll(planner->rk, wait);
+        unsigned generation = planner->generation;
+        rd_kafka_message_t *message = rd_kafka_consumer_poll(planner->rk, count ? BATCH_WAIT_MS : IDLE_WAIT_MS);
+        if (planner->generation != generation) {
+            discard(messages, count); /* they come again, after what must be remembered before them */
+            count = 0;
+        }
         if (message && message->err) {
             if (message->err != RD_KAFKA_RESP_ERR__PARTITION_EOF) {
                 log_warning("could not read intake", "error", rd_kafka_message_errstr(message), NULL);
@@ -95,6 +106,14 @@ static int commit(struct planner *planner, rd_kafka_message_t **messages, size_t
     return code == RD_KAFKA_RESP_ERR_NO_ERROR ? 0 : -1;
 }
 
+/* How old the newest record was when all that it led to had been published; 0 while there is nothing to do. */
+static void set_lag(struct planner *planner, rd_kafka_message_t **messages, size_t count)
+{
+    rd_kafka_timestamp_type_t type;
+    int64_t newest = count ? rd_kafka_message_timestamp(messages[count - 1], &type) * 1000 : 0;
+    series_set(planner->lag, newest > 0 ? (double)(time_now() - newest) / (double)TIME_SECOND : 0);
+}
+
 static int run_batch(struct planner *planner, struct err *err)
 {
     rd_kafka_message_t *messages[BATCH_MAX];
@@ -105,15 +124,9 @@ static int run_batch(struct planner *planner, struct err *err)
     batch_clear(planner->batch);
     if (result == 0) {
         commit(planner, messages, count);
-        if (count) {
-            rd_kafka_timestamp_type_t type;
-            int64_t newest = rd_kafka_message_timestamp(messages[count - 1], &type) * 1000;
-            series_set(planner->lag, (double)(time_now() - newest) / (double)TIME_SECOND);
-        }
+        set_lag(planner, messages, count);
     }
-    for (size_t i = 0; i < count; i++) {
-        rd_kafka_message_destroy(messages[i]);
-    }
+    discard(messages, count);
     return result;
 }
 
@@ -159,7 +172,7 @@ static void *planner_run(void *arg)
 
 static int open_all(struct planner *planner, struct err *err)
 {
-    char *group = mem_printf("%s.planner", conf_string(planner->conf, "kafka.prefix"));
+    char *group = mem_printf("%s.producer", conf_string(planner->conf, "kafka.prefix"));
     rd_kafka_conf_t *settings = kafka_consumer_conf(planner->conf, group, err);
     free(group);
     if (!settings) {

@@ -34,8 +34,9 @@ struct planner {
     json_t *published; /* hashes of definitions this process has published */
     struct metric *dispositions;
     struct series *lag;
+    unsigned generation; /* changes with every assignment: what was fetched before it is not ours to decide any more */
     pthread_t thread;
-    volatile bool stopping;
+    atomic_bool stopping;
     atomic_bool ready;
 };
 

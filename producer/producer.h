@@ -34,10 +34,12 @@ enum disposition {
 
 struct decision {
     enum disposition disposition;
-    json_t *offboardings; /* ids concerned (one, or all that a cancellation ends); owned */
-    char *reason;         /* owned; may be NULL */
-    bool starts_now;      /* a moved one whose new date is not ahead, a started one */
-    bool held;            /* a moved one that is held and stays so */
+    json_t *offboardings;      /* ids concerned (one, or all that a cancellation ends); owned */
+    char *reason;              /* owned; may be NULL */
+    const json_t *offboarding; /* a moved one as it was first mapped; borrowed from the roster */
+    bool starts_now;           /* a moved one whose new date is not ahead, a started one */
+    bool held;                 /* a held one, a moved one that is held and stays so */
+    bool urgent;               /* of a moved one: a priority rises and never falls */
     int64_t effective_at;
 };
 
@@ -46,7 +48,8 @@ struct roster *roster_new(int64_t cap, const struct conf *conf, const struct con
 void roster_free(struct roster *roster);
 
 /* Decides, and remembers the decision; "now" is `received_at`. `open_for` is how long after its start an offboarding stays
- * open: its last step's time and a month. Feeding the same records again gives the same decisions. */
+ * open: its last step's time and a month. Feeding the same records again gives the same decisions. An event whose source and
+ * id are known already is a duplicate, whatever it asks for. */
 void roster_decide(struct roster *roster, const struct mapped *mapped, int64_t received_at, int64_t open_for,
                    struct decision *decision);
 void decision_release(struct decision *decision);

@@ -11,9 +11,10 @@
 
 /* One offboarding that was accepted. */
 struct entry {
-    char *id;
-    char *runbook;
-    json_t *user;
+    json_t *offboarding; /* as it was mapped */
+    const char *id;      /* these three are borrowed from it */
+    const char *runbook;
+    const json_t *user;
     int64_t received_at;
     int64_t effective_at;
     int64_t open_until;
@@ -23,7 +24,7 @@ struct entry {
 struct roster {
     struct entry **entries;
     size_t count;
-    json_t *by_id;     /* offboarding id to index */
+    json_t *events;    /* the id an event's source and id give, to the first offboarding it concerned, or null */
     json_t *by_person; /* lower-case e-mail, or "id:" and employee id, to a list of indices */
     int64_t cap;
     int64_t *starts; /* record timestamps of the last hour's live offboardings, oldest first */
@@ -53,7 +54,7 @@ int64_t roster_cap_share(int64_t cap, int32_t partition, int32_t partitions)
 struct roster *roster_new(int64_t cap, const struct conf *conf, const struct control *control)
 {
     struct roster *roster = MEM_NEW(struct roster);
-    roster->by_id = json_object();
+    roster->events = json_object();
     roster->by_person = json_object();
     roster->cap = cap;
     roster->conf = conf;
@@ -67,14 +68,12 @@ void roster_free(struct roster *roster)
         return;
     }
     for (size_t i = 0; i < roster->count; i++) {
-        free(roster->entries[i]->id);
-        free(roster->entries[i]->runbook);
-        json_decref(roster->entries[i]->user);
+        json_decref(roster->entries[i]->offboarding);
         free(roster->entries[i]);
     }
     free(roster->entries);
     free(roster->starts);
-    json_decref(roster->by_id);
+    json_decref(roster->events);
     json_decref(roster->by_person);
     free(roster);
 }
@@ -177,19 +176,39 @@ static struct entry **open_entries(struct roster *roster, const json_t *user, in
 
 struct protection {
     const struct conf *conf;
-    const char *found;
+    bool found;
 };
+
+static void protect_name(struct protection *protection, const char *name)
+{
+    for (size_t i = 0; i < conf_list_size(protection->conf, "guards.protected"); i++) {
+        if (strcasecmp(conf_list_item(protection->conf, "guards.protected", i), name) == 0) {
+            protection->found = true;
+        }
+    }
+}
 
 static void protect_key(const char *key, void *arg)
 {
-    struct protection *protection = arg;
-    const char *plain = strncmp(key, "id:", 3) == 0 ? key + 3 : key;
-    for (size_t i = 0; i < conf_list_size(protection->conf, "guards.protected"); i++) {
-        const char *item = conf_list_item(protection->conf, "guards.protected", i);
-        if (strcasecmp(item, plain) == 0) {
-            protection->found = item;
+    protect_name(arg, strncmp(key, "id:", 3) == 0 ? key + 3 : key);
+}
+
+/* Is the person, or an account that the event names, on the list? Accounts found later are the workers' to refuse. */
+static bool is_protected(const struct roster *roster, const json_t *offboarding)
+{
+    struct protection protection = {.conf = roster->conf};
+    each_key(json_object_get(offboarding, "user"), protect_key, &protection);
+    const char *system;
+    json_t *accounts, *account;
+    size_t i;
+    json_object_foreach(json_object_get(offboarding, "ids"), system, accounts) {
+        json_array_foreach(accounts, i, account) {
+            char *name = mem_printf("%s:%s", system, json_string_value(account));
+            protect_name(&protection, name);
+            free(name);
         }
     }
+    return protection.found;
 }
 
 /* Counts this start, or says that the hour's part is used up. */
@@ -226,9 +245,10 @@ static struct entry *remember(struct roster *roster, const struct mapped *mapped
                               int64_t open_for)
 {
     struct entry *entry = MEM_NEW(struct entry);
-    entry->id = mem_strdup(json_string_at(mapped->offboarding, "id"));
-    entry->runbook = mem_strdup(json_string_at(mapped->offboarding, "runbook"));
-    entry->user = json_incref(json_object_get(mapped->offboarding, "user"));
+    entry->offboarding = json_incref(mapped->offboarding);
+    entry->id = json_string_at(entry->offboarding, "id");
+    entry->runbook = json_string_at(entry->offboarding, "runbook");
+    entry->user = json_object_get(entry->offboarding, "user");
     entry->received_at = now;
     entry->effective_at = effective_at;
     entry->open_until = (effective_at > now ? effective_at : now) + open_for;
@@ -237,7 +257,6 @@ static struct entry *remember(struct roster *roster, const struct mapped *mapped
     size_t index = roster->count++;
     roster->entries = mem_realloc(roster->entries, roster->count * sizeof(struct entry *));
     roster->entries[index] = entry;
-    json_object_set_new(roster->by_id, entry->id, json_integer((json_int_t)index));
     if (entry->live) {
         struct indexing indexing = {roster, index};
         each_key(entry->user, index_key, &indexing);
@@ -250,6 +269,9 @@ static void decide_again(struct entry *entry, const struct mapped *mapped, int64
                          struct decision *decision)
 {
     bool urgent = strcmp(json_string_at(mapped->offboarding, "priority"), "urgent") == 0;
+    if (mapped->intent == INTENT_CHANGE && !mapped->dated) {
+        decision->effective_at = entry->effective_at; /* another priority only */
+    }
     int64_t effective_at = decision->effective_at;
     bool begun = !entry->held && entry->effective_at <= now;
     bool moves = effective_at != entry->effective_at && (effective_at > now || entry->effective_at > now);
@@ -262,6 +284,8 @@ static void decide_again(struct entry *entry, const struct mapped *mapped, int64
     entry->effective_at = effective_at;
     entry->urgent = entry->urgent || urgent;
     entry->open_until = (effective_at > now ? effective_at : now) + open_for;
+    decision->offboarding = entry->offboarding;
+    decision->urgent = entry->urgent;
     decision->held = entry->held;
     decision->starts_now = !entry->held && effective_at <= now;
     conclude(decision, DISPOSITION_MOVED, entry->id, NULL);
@@ -314,32 +338,34 @@ static void decide_end(struct roster *roster, const struct mapped *mapped, int64
              count ? reason : "the person has no open offboarding");
 }
 
+/* Keeps what became of an event: sent again, it changes nothing, even when others came in between. */
+static void remember_event(struct roster *roster, const char *id, const struct decision *decision)
+{
+    json_t *first = json_array_get(decision->offboardings, 0);
+    json_object_set_new(roster->events, id, first ? json_incref(first) : json_null());
+}
+
 void roster_decide(struct roster *roster, const struct mapped *mapped, int64_t received_at, int64_t open_for,
                    struct decision *decision)
 {
     *decision = (struct decision){.offboardings = json_array(), .effective_at = received_at};
-    const char *effective_at = json_string_at(mapped->offboarding, "effective_at");
-    if (effective_at) {
-        time_parse(effective_at, &decision->effective_at, NULL);
-    }
     if (mapped->ignored_by) {
         conclude(decision, DISPOSITION_IGNORED, NULL, "a criterion of the source is not met");
         return;
     }
+    time_parse(json_string_at(mapped->offboarding, "effective_at"), &decision->effective_at, NULL);
     const char *id = json_string_at(mapped->offboarding, "id");
-    if (json_object_get(roster->by_id, id)) {
-        conclude(decision, DISPOSITION_DUPLICATE, id, "this event was received before");
+    const json_t *known = json_object_get(roster->events, id);
+    if (known) {
+        conclude(decision, DISPOSITION_DUPLICATE, json_string_value(known), "this event was received before");
         return;
     }
     if (mapped->intent == INTENT_CANCEL || mapped->intent == INTENT_REHIRE) {
         decide_end(roster, mapped, received_at, decision);
-        return;
+    } else if (is_protected(roster, mapped->offboarding)) {
+        conclude(decision, DISPOSITION_REFUSED, NULL, "the person, or an account of theirs, is on guards.protected");
+    } else {
+        decide_start(roster, mapped, received_at, open_for, decision);
     }
-    struct protection protection = {.conf = roster->conf};
-    each_key(json_object_get(mapped->offboarding, "user"), protect_key, &protection);
-    if (protection.found) {
-        conclude(decision, DISPOSITION_REFUSED, NULL, "the person is on guards.protected");
-        return;
-    }
-    decide_start(roster, mapped, received_at, open_for, decision);
+    remember_event(roster, id, decision);
 }

@@ -21,6 +21,10 @@ static json_t *wrap_plain(const struct http_request *request, const char *token,
         err_set(err, ERR_PERMANENT, "the body must be a JSON object");
         return NULL;
     }
+    if (json_object_get(body, "id") && !json_is_string(json_object_get(body, "id"))) {
+        err_set(err, ERR_PERMANENT, "id must be a text");
+        return NULL;
+    }
     if ((!id || !*id) && (!key || !*key)) {
         err_set(err, ERR_PERMANENT, "id is missing: give `id` in the body or the header Idempotency-Key, so that a repeat is known");
         return NULL;
@@ -51,20 +55,22 @@ static json_t *wrap_binary(const struct http_request *request, json_t *body)
     return event;
 }
 
-/* Checks an event as the planner will. 0 and what the answer says of it; -1 with the reason. */
+/* Checks an event as the planner will. 0 and what the answer says of it; the status of a refusal with the reason: 400 when it
+ * is no CloudEvent, 422 when its content can't be right. */
 static int examine(struct edge *edge, json_t *event, const char *token, json_t **answer, char **person, struct err *err)
 {
     if (message_cloudevent_check(event, err) != 0) {
-        return -1;
+        return 400;
     }
     json_object_set_new(event, "offboardactor", json_string(token)); /* whatever came from outside is replaced */
     struct mapped mapped = {0};
     if (mapping_apply(edge->definitions, edge->conf, event, NULL, time_now(), &mapped, err) != 0) {
-        return -1;
+        return 422;
     }
     if (!mapped.person) {
         mapped_release(&mapped);
-        return err_set(err, ERR_PERMANENT, "user: give email or employee_id");
+        err_set(err, ERR_PERMANENT, "user: give email or employee_id");
+        return 422;
     }
     *person = mem_strdup(mapped.person);
     *answer = json_pack("{s:s, s:s}", "id", json_string_at(mapped.offboarding, "id"), "person", mapped.person);
@@ -95,8 +101,9 @@ static void submit_one(struct edge *edge, struct http_request *request, json_t *
     struct err err = ERR_INIT;
     json_t *answer = NULL;
     char *person = NULL;
-    if (examine(edge, event, token, &answer, &person, &err) != 0) {
-        edge_refuse(edge, request, 400, &err);
+    int refused = examine(edge, event, token, &answer, &person, &err);
+    if (refused) {
+        edge_refuse(edge, request, refused, &err);
         return;
     }
     struct exchange *exchange = exchange_new(edge, request);
@@ -105,7 +112,17 @@ static void submit_one(struct edge *edge, struct http_request *request, json_t *
     exchange_seal(exchange, answer);
 }
 
-/* Each event of a batch is taken or refused by itself; the answer lists them in order. */
+static json_t *refusal(int status, struct err *err)
+{
+    char *field = edge_field(err_text(err));
+    json_t *result = json_pack("{s:i, s:s}", "status", status, "detail", err_text(err));
+    json_put_string(result, "field", field);
+    free(field);
+    err_release(err);
+    return result;
+}
+
+/* Each event of a batch is taken or refused by itself; the answer lists them in order, each with its status. */
 static void submit_batch(struct edge *edge, struct http_request *request, json_t *events, const char *token)
 {
     struct err err = ERR_INIT;
@@ -121,13 +138,12 @@ static void submit_batch(struct edge *edge, struct http_request *request, json_t
     json_array_foreach(events, i, event) {
         json_t *answer = NULL;
         char *person = NULL;
-        if (examine(edge, event, token, &answer, &person, &err) == 0) {
+        int refused = examine(edge, event, token, &answer, &person, &err);
+        if (!refused) {
             produce_event(exchange, event, person, http_header(request, "traceparent"));
-        } else {
-            answer = json_pack("{s:s}", "error", err_text(&err));
-            err_release(&err);
+            json_put(answer, "status", json_integer(202));
         }
-        json_array_append_new(results, answer);
+        json_array_append_new(results, refused ? refusal(refused, &err) : answer);
         free(person);
     }
     exchange_seal(exchange, json_pack("{s:o}", "results", results));

@@ -5,16 +5,20 @@
  * in between publishes them again with the same id and attempt, which workers skip. Several replicas share the work by
  * SKIP LOCKED. LISTEN on channel `due` wakes it; else it sleeps until the next due row, at most scheduler.poll.
  *
- * It starts only when the logger has reached the end offsets of offboard.events as they were at start: a restored backup
- * must not publish the past. Once every scheduler.republish_every it publishes again (same id, same attempt) the jobs
- * `ready` without a row in `due` and scheduler.republish_after past their time, unless their system is paused.
+ * It starts only when the logger has reached the end offsets of offboard.events and offboard.control as they were at start:
+ * a restored backup must not publish the past. Once every scheduler.republish_every it publishes again (same id, same
+ * attempt) the jobs `ready` without a row in `due` and scheduler.republish_after past their time, unless their system is
+ * paused.
  *
- * It writes nothing in PostgreSQL but the deletion from `due`. */
+ * It writes nothing in PostgreSQL but the deletion from `due`. What is due, and the messages, are SQL:
+ * schema/004_schedule.sql. */
 #ifndef OFFBOARD_SCHEDULER_H
 #define OFFBOARD_SCHEDULER_H
 
 #include <jansson.h>
+#include <stdatomic.h>
 #include <stdbool.h>
+#include <stddef.h>
 #include <stdint.h>
 
 #include "lib/conf.h"
@@ -36,7 +40,83 @@ int scheduler_gate_open(struct scheduler *scheduler, bool *open, struct err *err
 /* due.c: one pass. `published` gets the number of rows, `late_us` how late the latest of them was. */
 int scheduler_publish_due(struct scheduler *scheduler, int *published, int64_t *late_us, struct err *err);
 
-/* republish.c: jobs nobody answered for. */
+/* republish.c: jobs nobody answered for. Of several schedulers one does it. */
 int scheduler_republish(struct scheduler *scheduler, int *published, struct err *err);
+
+/* ---- publish.c: messages to Kafka ------------------------------------------------------------------------------------ */
+
+/* A system's two topics. One whose topics are not there is barred for a while, so that it stops nobody else's jobs. */
+struct lane {
+    char *system;
+    char *jobs_topic;
+    char *urgent_topic;
+    bool open;            /* the topics are there, and the producer knows them */
+    int64_t barred_until; /* monotonic; 0: not barred */
+};
+
+/* One row on its way to Kafka. */
+struct delivery {
+    struct publisher *publisher;
+    struct lane *lane;  /* NULL: an event */
+    json_t *failure;    /* what to say if it can never be published: context of job.failed; owned; NULL for events */
+    char *reason;       /* why it failed; NULL: it did not. Owned */
+    char *key;
+    enum err_class class;
+};
+
+struct publisher {
+    const struct conf *conf;
+    struct kafka_producer *producer;
+    rd_kafka_t *client; /* for metadata and offsets */
+    char *events_topic;
+    struct lane **lanes;
+    size_t lane_count;
+    struct delivery **deliveries;
+    size_t delivery_count;
+    size_t open; /* not yet reported */
+};
+
+int publisher_init(struct publisher *publisher, const struct conf *conf, struct err *err);
+void publisher_release(struct publisher *publisher);
+
+/* The rows of due_messages() or unanswered_messages() to Kafka, and waits until all are acknowledged. `published` gets how
+ * many were (stale rows are not). A job too large for Kafka is answered with a job.failed event in its stead. ERR_RETRY: not
+ * all are out; systems to blame are barred, the others' may be published again. */
+int publisher_publish(struct publisher *publisher, PGresult *rows, int *published, struct err *err);
+
+/* Systems barred now, as an array literal for due_messages(). The caller frees. */
+char *publisher_barred(struct publisher *publisher);
+
+/* ---- scheduler.c ------------------------------------------------------------------------------------------------------ */
+
+/* End of one partition that the logger has to reach. */
+struct gate_end {
+    char *topic;
+    int32_t partition;
+    int64_t offset;
+};
+
+struct scheduler_metrics {
+    struct metric *published;
+    struct series *lateness;
+    struct series *overdue;
+};
+
+struct scheduler {
+    const struct conf *conf;
+    struct pg *pg;
+    struct publisher publisher;
+    struct gate_end *ends;
+    size_t end_count;
+    bool gate_known; /* `ends` is complete */
+    bool gate_open;
+    bool session_ready;
+    bool leader;             /* holds the lock of those who publish again */
+    int64_t republished_at;  /* monotonic; 0: not yet */
+    int64_t backlog_late;    /* lateness of the worst row since it fell behind; 0: it keeps up */
+    int64_t backlog_count;
+    atomic_bool ready;
+    struct scheduler_metrics metrics;
+};
 
 #endif

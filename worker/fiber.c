@@ -63,7 +63,7 @@ static void require(bool right, const char *what)
     }
 }
 
-/* ---- AddressSanitizer has to know on which stack we are ------------------------------------------------------------- */
+/* ---- AddressSanitizer has to know on which stack we are ---------------------------------------------------------- */
 
 static void switch_begins(void **fake_stack, const void *bottom, size_t size)
 {
@@ -97,13 +97,14 @@ static void stack_unpoison(const struct fiber *fiber)
 #endif
 }
 
-/* ---- stacks ---------------------------------------------------------------------------------------------------------- */
+/* ---- stacks ------------------------------------------------------------------------------------------------------ */
 
 static struct fiber *fiber_new(void)
 {
     struct fiber *fiber = MEM_NEW(struct fiber);
     size_t size = page_size() + STACK_SIZE;
-    void *mapping = mmap(NULL, size, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_STACK | MAP_NORESERVE, -1, 0);
+    void *mapping =
+        mmap(NULL, size, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_STACK | MAP_NORESERVE, -1, 0);
     require(mapping != MAP_FAILED, "out of memory for a stack");
     require(mprotect(mapping, page_size(), PROT_NONE) == 0, "could not protect a stack's guard page");
     fiber->mapping = mapping;
@@ -142,7 +143,7 @@ void fibers_release(void)
     }
 }
 
-/* ---- switching -------------------------------------------------------------------------------------------------------- */
+/* ---- switching --------------------------------------------------------------------------------------------------- */
 
 /* Back to whoever resumed this fiber. An ended fiber's fake stack is given up (NULL). */
 static void leave(struct fiber *fiber, enum fiber_phase phase)

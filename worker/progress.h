@@ -1,16 +1,18 @@
-/* What of one partition of one topic is done: the contiguous committed offset, and beyond it which jobs have delivered
- * events (finished) and which `once` calls have begun. Pure; times and I/O belong to the caller.
+/* What of one partition of one topic is done: the contiguous committed offset, and beyond it which jobs have
+ * delivered events (finished) and which `once` calls have begun. Pure; times and I/O belong to the caller.
  *
  * Travels as Kafka offset metadata: "1:" and the base64 of unsigned LEB128 varints, run lengths that go round
- * untouched, finished, begun, untouched, … from the committed offset on; a length may be 0; the last untouched run is left out; the empty
- * map is "". Anything unreadable is read as the empty map (and said so): at worst work is looked at again. */
+ * untouched, finished, begun, untouched, … from the committed offset on; a length may be 0; the last untouched run is
+ * left out; the empty map is "". Anything unreadable is read as the empty map (and said so): at worst work is looked
+ * at again. */
 #ifndef OFFBOARD_WORKER_PROGRESS_H
 #define OFFBOARD_WORKER_PROGRESS_H
 
 #include <stdbool.h>
 #include <stdint.h>
 
-enum { PROGRESS_METADATA_FULL = 3072 }; /* bytes of metadata at which no new job starts; 4,096 is Kafka's limit (tried) */
+/* Bytes of metadata at which no new job starts; 4,096 is Kafka's limit (tried). */
+enum { PROGRESS_METADATA_FULL = 3072 };
 
 enum progress_mark { PROGRESS_UNTOUCHED, PROGRESS_FINISHED, PROGRESS_BEGUN };
 

@@ -1,7 +1,7 @@
 /* offboard-worker: takes jobs of one or more systems from Kafka, makes their connector's calls, emits events.
  *
- * One libuv loop. consume.c reads a system's two lanes (jobs, urgent) with one Kafka consumer a system, partition queue by
- * partition queue; lane.c runs the jobs of one offboarding one after another; each running job is a fiber in the engine;
+ * One libuv loop. dispatch.c reads a system's two topics (jobs, urgent) with one Kafka consumer a system, partition queue
+ * by partition queue; lane.c runs the jobs of one offboarding one after another; each running job is a fiber in the engine;
  * emit.c puts its event on Kafka; when that is acknowledged, progress.c marks it finished and the offset (with its
  * metadata) is committed.
  *
@@ -85,7 +85,7 @@ int engine_check(struct engine *engine, const char *system, struct err *err);
  * caller to free. */
 bool engine_refused(struct engine *engine, const char *system, char **why);
 
-/* Seconds, real time, that a begun `once` job of this action waits before it is looked at again. */
+/* Microseconds, real time, that a begun `once` job of this action waits before it is looked at again. */
 int64_t engine_settle(struct engine *engine, const char *system, const char *action); /* microseconds */
 
 /* ---- consume.c and its files ------------------------------------------------------------------------------------------ */

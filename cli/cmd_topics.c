@@ -1,0 +1,180 @@
+/* offboard topics: creates what is missing, says what differs. Nothing is ever changed or deleted: a different number of
+ * partitions would send people and offboardings elsewhere. */
+#include <librdkafka/rdkafka.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "cli/cli.h"
+#include "cli/commands.h"
+#include "lib/definition.h"
+#include "lib/kafka.h"
+#include "lib/mem.h"
+#include "lib/time.h"
+
+enum { TIMEOUT_MS = 30000 };
+
+/* schema/messages.md; retention in the design: jobs 90 days, intake 400 days, events longer than the oldest backup. */
+static const struct kind {
+    const char *name;
+    bool per_system;
+    const char *cleanup;
+    const char *retention_ms;
+} kinds[] = {
+    {"intake", false, "delete", "34560000000"}, /* 400 days */
+    {"events", false, "delete", "-1"},          /* for ever: the way back for a lost database */
+    {"control", false, "compact", NULL},
+    {"dead", false, "delete", "-1"},
+    {"jobs", true, "delete", "7776000000"}, /* 90 days */
+    {"urgent", true, "delete", "7776000000"},
+};
+
+struct work {
+    struct cli *cli;
+    rd_kafka_t *rk;
+    rd_kafka_NewTopic_t **topics;
+    size_t count;
+    int code;
+};
+
+static void add_topic(struct work *work, const struct kind *kind, const char *system)
+{
+    int partitions = strcmp(kind->name, "control") == 0 ? 1 : (int)conf_int(work->cli->conf, "topics.partitions");
+    char error[256];
+    char *name = kafka_topic(work->cli->conf, kind->name, system);
+    rd_kafka_NewTopic_t *topic =
+        rd_kafka_NewTopic_new(name, partitions, (int)conf_int(work->cli->conf, "topics.replication"), error, sizeof error);
+    if (topic) {
+        rd_kafka_NewTopic_set_config(topic, "cleanup.policy", kind->cleanup);
+        if (kind->retention_ms) {
+            rd_kafka_NewTopic_set_config(topic, "retention.ms", kind->retention_ms);
+        }
+        work->topics = mem_realloc(work->topics, (work->count + 1) * sizeof(rd_kafka_NewTopic_t *));
+        work->topics[work->count++] = topic;
+    } else {
+        work->code = cli_fail(CLI_USAGE, "topic %s: %s", name, error);
+    }
+    free(name);
+}
+
+static void add_topics(struct work *work, const char *const *systems, size_t system_count)
+{
+    for (size_t k = 0; k < COUNT_OF(kinds); k++) {
+        if (!kinds[k].per_system) {
+            add_topic(work, &kinds[k], NULL);
+        }
+        for (size_t s = 0; kinds[k].per_system && s < system_count; s++) {
+            add_topic(work, &kinds[k], systems[s]);
+        }
+    }
+}
+
+/* A topic that was there: does it have the number of partitions that we count on? */
+static void check_existing(struct work *work, const char *topic)
+{
+    struct err err = ERR_INIT;
+    int32_t partitions = kafka_partition_count(work->rk, topic, 10 * TIME_SECOND, &err);
+    char *control = kafka_topic(work->cli->conf, "control", NULL);
+    int32_t wanted = strcmp(topic, control) == 0 ? 1 : (int32_t)conf_int(work->cli->conf, "topics.partitions");
+    free(control);
+    if (partitions < 0) {
+        work->code = cli_fail_err(CLI_AWAY, &err);
+    } else if (partitions != wanted) {
+        printf("%s: is there with %d partitions, topics.partitions says %d\n", topic, partitions, wanted);
+        work->code = CLI_REFUSED;
+    } else {
+        printf("%s: is there\n", topic);
+    }
+}
+
+static void report(struct work *work, const rd_kafka_event_t *event)
+{
+    size_t count = 0;
+    const rd_kafka_topic_result_t **results =
+        rd_kafka_CreateTopics_result_topics(rd_kafka_event_CreateTopics_result((rd_kafka_event_t *)(uintptr_t)event), &count);
+    for (size_t i = 0; i < count; i++) {
+        const char *name = rd_kafka_topic_result_name(results[i]);
+        rd_kafka_resp_err_t code = rd_kafka_topic_result_error(results[i]);
+        if (code == RD_KAFKA_RESP_ERR_NO_ERROR) {
+            printf("%s: created\n", name);
+        } else if (code == RD_KAFKA_RESP_ERR_TOPIC_ALREADY_EXISTS) {
+            check_existing(work, name);
+        } else {
+            work->code = cli_fail(CLI_REFUSED, "could not create %s: %s", name, rd_kafka_topic_result_error_string(results[i]));
+        }
+    }
+}
+
+static void create(struct work *work)
+{
+    rd_kafka_queue_t *queue = rd_kafka_queue_new(work->rk);
+    rd_kafka_AdminOptions_t *options = rd_kafka_AdminOptions_new(work->rk, RD_KAFKA_ADMIN_OP_CREATETOPICS);
+    rd_kafka_AdminOptions_set_operation_timeout(options, TIMEOUT_MS, NULL, 0);
+    rd_kafka_CreateTopics(work->rk, work->topics, work->count, options, queue);
+    rd_kafka_event_t *event = rd_kafka_queue_poll(queue, TIMEOUT_MS + 5000);
+    if (!event || rd_kafka_event_error(event)) {
+        work->code = cli_fail(CLI_AWAY, "could not create topics: %s",
+                              event ? rd_kafka_event_error_string(event) : "Kafka did not answer");
+    } else {
+        report(work, event);
+    }
+    if (event) {
+        rd_kafka_event_destroy(event);
+    }
+    rd_kafka_AdminOptions_destroy(options);
+    rd_kafka_queue_destroy(queue);
+}
+
+/* Names of all connectors. The caller frees the array, not the names. */
+static const char **all_systems(const struct definitions *definitions, size_t *count)
+{
+    *count = definition_count(definitions, DEFINITION_CONNECTOR);
+    const char **names = mem_alloc((*count + 1) * sizeof *names);
+    for (size_t i = 0; i < *count; i++) {
+        names[i] = definition_item(definitions, DEFINITION_CONNECTOR, i)->name;
+    }
+    return names;
+}
+
+static int topics_run(struct cli *cli, int argc, char **argv)
+{
+    struct err err = ERR_INIT;
+    struct definitions *definitions = definitions_load_or_fail(cli->conf, &err);
+    if (!definitions) {
+        return cli_fail_err(CLI_USAGE, &err);
+    }
+    struct work work = {.cli = cli, .code = CLI_OK};
+    size_t count = (size_t)argc;
+    const char **systems = argc ? NULL : all_systems(definitions, &count);
+    add_topics(&work, systems ? systems : (const char *const *)argv, count);
+    rd_kafka_conf_t *conf = kafka_consumer_conf(cli->conf, NULL, &err);
+    char error[256];
+    work.rk = conf ? rd_kafka_new(RD_KAFKA_CONSUMER, conf, error, sizeof error) : NULL;
+    if (!conf) {
+        work.code = cli_fail_err(CLI_USAGE, &err);
+    } else if (!work.rk) {
+        rd_kafka_conf_destroy(conf);
+        work.code = cli_fail(CLI_USAGE, "could not set up Kafka: %s", error);
+    } else if (work.code == CLI_OK) {
+        create(&work);
+    }
+    rd_kafka_NewTopic_destroy_array(work.topics, work.count);
+    free(work.topics);
+    free(systems);
+    if (work.rk) {
+        rd_kafka_destroy(work.rk);
+    }
+    definitions_free(definitions);
+    return work.code;
+}
+
+const struct command command_topics = {
+    .name = "topics",
+    .arguments = "[SYSTEM…]",
+    .summary = "Creates the Kafka topics that are missing; says what differs.",
+    .details = "Intake (400 days), events and dead letters (for ever), control (compacted, one partition), and per system jobs\n"
+               "and urgent (90 days). Without operands: for all connectors. topics.partitions holds for all but control and can\n"
+               "never be changed afterwards: partitions decide which worker sees whom.\n\n"
+               "  offboard topics\n  offboard topics okta google",
+    .run = topics_run,
+};

@@ -1,0 +1,24 @@
+/* Every command's struct. */
+#ifndef OFFBOARD_CLI_COMMANDS_H
+#define OFFBOARD_CLI_COMMANDS_H
+
+#include "cli/cli.h"
+
+extern const struct command command_approve;
+extern const struct command command_cancel;
+extern const struct command command_check;
+extern const struct command command_events;
+extern const struct command command_help;
+extern const struct command command_migrate;
+extern const struct command command_pause;
+extern const struct command command_plan;
+extern const struct command command_resume;
+extern const struct command command_retry;
+extern const struct command command_skip;
+extern const struct command command_start;
+extern const struct command command_status;
+extern const struct command command_topics;
+extern const struct command command_validate;
+extern const struct command command_watch;
+
+#endif

@@ -1,0 +1,162 @@
+/* The leaver, as an HR event tells of one. */
+#include <stdint.h>
+#include <stdlib.h>
+#include <string.h>
+#include <strings.h>
+
+#include "lib/buf.h"
+#include "lib/json.h"
+#include "lib/mapping.h"
+#include "lib/mapping_internal.h"
+#include "lib/mem.h"
+
+/* Is this one of the names that schema/messages.md forbids, however it is written (homeAddress, Home-Address)? */
+static bool is_private(const char *name)
+{
+    static const char *const names[] = {"address", "homeaddress", "phone", "homephone", "mobile", "birthdate"};
+    struct buf plain = BUF_INIT;
+    for (; *name; name++) {
+        if (*name != '_' && *name != '-') {
+            buf_add(&plain, name, 1);
+        }
+    }
+    bool found = false;
+    for (size_t i = 0; i < COUNT_OF(names); i++) {
+        found = found || strcasecmp(buf_text(&plain), names[i]) == 0;
+    }
+    buf_release(&plain);
+    return found;
+}
+
+json_t *mapping_without_private(const json_t *value)
+{
+    if (!json_is_object(value) && !json_is_array(value)) {
+        return value ? json_incref((json_t *)(uintptr_t)value) : NULL;
+    }
+    json_t *clean = json_is_object(value) ? json_object() : json_array();
+    const char *name;
+    size_t i;
+    json_t *member;
+    json_object_foreach((json_t *)(uintptr_t)value, name, member) {
+        if (!is_private(name)) {
+            json_object_set_new(clean, name, mapping_without_private(member));
+        }
+    }
+    json_array_foreach(value, i, member) {
+        json_array_append_new(clean, mapping_without_private(member));
+    }
+    return clean;
+}
+
+int mapping_check_text(const char *field, const json_t *value, struct err *err)
+{
+    if (!value || json_is_null(value)) {
+        return 0;
+    }
+    if (!json_is_string(value)) {
+        return err_set(err, ERR_PERMANENT, "%s must be a text", field);
+    }
+    if (strlen(json_string_value(value)) != json_string_length(value)) {
+        return err_set(err, ERR_PERMANENT, "%s holds a NUL character", field);
+    }
+    if (json_string_length(value) > MAPPING_TEXT_MAX) {
+        return err_set(err, ERR_PERMANENT, "%s is longer than %d characters", field, MAPPING_TEXT_MAX);
+    }
+    return 0;
+}
+
+int mapping_check_size(const char *field, const json_t *value, struct err *err)
+{
+    char *text = json_text(value);
+    size_t size = strlen(text);
+    free(text);
+    return size <= MAPPING_OBJECT_MAX ? 0 : err_set(err, ERR_PERMANENT, "%s is larger than %d bytes", field, MAPPING_OBJECT_MAX);
+}
+
+static int check_email(const char *field, const json_t *value, struct err *err)
+{
+    if (mapping_check_text(field, value, err) != 0) {
+        return -1;
+    }
+    const char *text = json_string_value(value);
+    if (!text || !*text) {
+        return 0;
+    }
+    const char *at = strchr(text, '@');
+    if (!at || at == text || !at[1] || strchr(at + 1, '@') || strpbrk(text, " \t\r\n<>\"")) {
+        return err_set(err, ERR_PERMANENT, "%s: \"%s\" is no e-mail address", field, text);
+    }
+    return 0;
+}
+
+static int check_user(const json_t *user, struct err *err)
+{
+    static const char *const texts[] = {"user.name", "user.employee_id", "user.country", "user.manager.name",
+                                        "user.manager.employee_id"};
+    if (!json_is_object(user)) {
+        return err_set(err, ERR_PERMANENT, "user is missing or no object");
+    }
+    if (mapping_check_size("user", user, err) != 0) {
+        return -1;
+    }
+    const json_t *manager = json_object_get(user, "manager");
+    if (manager && !json_is_null(manager) && !json_is_object(manager)) {
+        return err_set(err, ERR_PERMANENT, "user.manager must be an object with email and name");
+    }
+    for (size_t i = 0; i < COUNT_OF(texts); i++) {
+        if (mapping_check_text(texts[i], json_at(user, texts[i] + strlen("user.")), err) != 0) {
+            return -1;
+        }
+    }
+    if (check_email("user.email", json_object_get(user, "email"), err) != 0 ||
+        check_email("user.manager.email", json_at(user, "manager.email"), err) != 0) {
+        return -1;
+    }
+    const json_t *emails = json_object_get(user, "emails");
+    if (emails && !json_is_null(emails) && !json_is_array(emails)) {
+        return err_set(err, ERR_PERMANENT, "user.emails must be a list");
+    }
+    size_t i;
+    json_t *email;
+    json_array_foreach(emails, i, email) {
+        if (!json_is_string(email) || check_email("user.emails", email, err) != 0) {
+            return json_is_string(email) ? -1 : err_set(err, ERR_PERMANENT, "user.emails must hold texts");
+        }
+    }
+    return 0;
+}
+
+/* Drops what is null, empty or private. */
+static json_t *clean_user(const json_t *user)
+{
+    json_t *clean = mapping_without_private(user);
+    const char *name;
+    json_t *value;
+    void *next;
+    json_object_foreach_safe(clean, next, name, value) {
+        if (json_is_null(value) || (json_is_string(value) && json_string_length(value) == 0)) {
+            json_object_del(clean, name);
+        }
+    }
+    return clean;
+}
+
+/* rules.md 5: a manager equal to the leaver counts as none. */
+static void drop_own_manager(json_t *user)
+{
+    const char *email = json_string_at(user, "email");
+    const char *manager = json_string_at(user, "manager.email");
+    if (email && manager && strcasecmp(email, manager) == 0) {
+        json_object_del(user, "manager");
+    }
+}
+
+json_t *mapping_user(const json_t *given, struct err *err)
+{
+    if (check_user(given, err) != 0) {
+        return NULL;
+    }
+    json_t *user = clean_user(given);
+    drop_own_manager(user);
+    return user;
+}

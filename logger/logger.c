@@ -1,0 +1,212 @@
+#include "logger/logger.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "lib/daemon.h"
+#include "lib/log.h"
+#include "lib/mem.h"
+
+#define WAIT_FIRST (200 * (TIME_SECOND / 1000))
+#define WAIT_MAX (5 * TIME_SECOND)
+#define LAG_EVERY TIME_SECOND
+
+enum { POLL_MS = 100, BATCH_BYTES = 16 * 1024 * 1024 };
+
+struct logger *logger_new(const struct conf *conf, struct err *err)
+{
+    if (!conf_string(conf, "postgres.logger")) {
+        err_set(err, ERR_FATAL, "postgres.logger is not set: the connection string of a member of offboard_logger");
+        return NULL;
+    }
+    struct kafka_producer *producer = kafka_producer_new(conf, err);
+    if (!producer) {
+        return NULL;
+    }
+    struct logger *logger = MEM_NEW(struct logger);
+    logger->conf = conf;
+    logger->producer = producer;
+    logger->pg = pg_new(conf_string(conf, "postgres.logger"), "offboard-logger");
+    logger->events_topic = kafka_topic(conf, "events", NULL);
+    logger->control_topic = kafka_topic(conf, "control", NULL);
+    logger->metrics = logger_metrics_new();
+    char *dead = kafka_topic(conf, "dead", NULL);
+    int opened = kafka_producer_open(producer, dead, err);
+    free(dead);
+    if (opened != 0) {
+        logger_free(logger);
+        return NULL;
+    }
+    return logger;
+}
+
+void logger_free(struct logger *logger)
+{
+    if (!logger) {
+        return;
+    }
+    batch_release(&logger->batch);
+    if (logger->consumer) {
+        rd_kafka_consumer_close(logger->consumer);
+        rd_kafka_destroy(logger->consumer);
+    }
+    kafka_producer_free(logger->producer, TIME_SECOND);
+    pg_free(logger->pg);
+    for (size_t i = 0; i < logger->partition_count; i++) {
+        free(logger->partitions[i].topic);
+        free(logger->partitions[i].dead);
+    }
+    free(logger->partitions);
+    free(logger->events_topic);
+    free(logger->control_topic);
+    free(logger->metrics);
+    free(logger);
+}
+
+/* ---- filling a batch ------------------------------------------------------------------------------------------------------ */
+
+static void report(const rd_kafka_message_t *message)
+{
+    log_warning("kafka", "detail", rd_kafka_message_errstr(message), "topic",
+                message->rkt ? rd_kafka_topic_name(message->rkt) : NULL, NULL);
+}
+
+/* Takes the message over. */
+static void take(struct logger *logger, rd_kafka_message_t *message)
+{
+    struct partition *partition =
+        message->rkt ? position_find(logger, rd_kafka_topic_name(message->rkt), message->partition) : NULL;
+    bool ours = logger->placed && partition && partition->owned && message->offset >= partition->expected;
+    if (ours && message->err == RD_KAFKA_RESP_ERR__PARTITION_EOF) {
+        partition->end = message->offset;
+    } else if (message->err && message->err != RD_KAFKA_RESP_ERR__PARTITION_EOF) {
+        report(message);
+    } else if (ours && !message->err) {
+        partition->expected = message->offset + 1;
+        logger->batch.size += message->len + message->key_len;
+        row_read(batch_add(&logger->batch), message, partition->control);
+        return;
+    }
+    rd_kafka_message_destroy(message);
+}
+
+/* Waits up to a poll for the first message, then up to logger.batch_wait for the batch to fill. */
+static void collect(struct logger *logger)
+{
+    size_t most = (size_t)conf_int(logger->conf, "logger.batch_size");
+    int64_t end = 0;
+    while (logger->batch.count < most && logger->batch.size < BATCH_BYTES) {
+        int64_t left = end ? end - time_monotonic() : POLL_MS * (TIME_SECOND / 1000);
+        rd_kafka_message_t *message = left > 0 ? rd_kafka_consumer_poll(logger->consumer, (int)((left + 999) / 1000)) : NULL;
+        if (!message) {
+            return;
+        }
+        take(logger, message);
+        if (logger->batch.count && !end) {
+            end = time_monotonic() + conf_duration(logger->conf, "logger.batch_wait");
+        }
+    }
+}
+
+/* ---- running -------------------------------------------------------------------------------------------------------------- */
+
+/* Polls on, so that the group is kept, until `wait` is over or the process is to stop. */
+static void poll_for(struct logger *logger, int64_t wait)
+{
+    int64_t end = time_monotonic() + wait;
+    while (!daemon_stopping && time_monotonic() < end) {
+        rd_kafka_message_t *message = rd_kafka_consumer_poll(logger->consumer, POLL_MS);
+        if (message) {
+            take(logger, message);
+        }
+    }
+}
+
+static int store(struct logger *logger, struct err *err)
+{
+    int64_t begun = time_monotonic();
+    size_t count = logger->batch.count;
+    if (count == 0) {
+        return store_ends(logger, err);
+    }
+    int result = store_batch(logger, err);
+    if (result == 0) {
+        logger_metrics_stored(logger, count, time_monotonic() - begun);
+        batch_clear(&logger->batch);
+    }
+    return result;
+}
+
+/* One batch, or what has to be done before one can be had. */
+static int step(struct logger *logger, struct err *err)
+{
+    if (store_connect(logger, err) != 0 || (!logger->placed && position_place(logger, err) != 0)) {
+        return -1;
+    }
+    atomic_store(&logger->ready, true);
+    collect(logger);
+    return logger->placed ? store(logger, err) : 0; /* not placed: the group has just shared out anew */
+}
+
+/* Says what is wrong when it is news, and waits: longer every time, up to WAIT_MAX. */
+static void wait_out(struct logger *logger, const struct err *err, char **said, int64_t *wait)
+{
+    if (!*said || strcmp(*said, err_text(err)) != 0) {
+        log_warning("waiting", "error", err_text(err), NULL);
+        free(*said);
+        *said = mem_strdup(err_text(err));
+    }
+    atomic_store(&logger->ready, false);
+    position_lift(logger);
+    poll_for(logger, *wait);
+    *wait = *wait * 2 < WAIT_MAX ? *wait * 2 : WAIT_MAX;
+}
+
+static int subscribe(struct logger *logger, struct err *err)
+{
+    bool said = false;
+    while (position_subscribe(logger, err) != 0) {
+        if (err->class == ERR_FATAL || daemon_stopping) {
+            return err->class == ERR_FATAL ? -1 : 0;
+        }
+        if (!said) {
+            log_warning("waiting", "error", err_text(err), NULL);
+            said = true;
+        }
+    }
+    err_release(err);
+    return 0;
+}
+
+int logger_run(struct logger *logger, struct err *err)
+{
+    if (subscribe(logger, err) != 0) {
+        return -1;
+    }
+    char *said = NULL;
+    int64_t wait = WAIT_FIRST;
+    int64_t lag_at = 0;
+    int result = 0;
+    while (!daemon_stopping && result == 0) {
+        struct err why = ERR_INIT;
+        if (step(logger, &why) == 0) {
+            if (said) {
+                log_info("going on", NULL);
+                free(said);
+                said = NULL;
+            }
+            wait = WAIT_FIRST;
+        } else if (why.class == ERR_FATAL) {
+            result = err_set(err, ERR_FATAL, "%s", err_text(&why));
+        } else {
+            wait_out(logger, &why, &said, &wait);
+        }
+        err_release(&why);
+        if (time_monotonic() - lag_at > LAG_EVERY) {
+            lag_at = time_monotonic();
+            logger_metrics_lag(logger);
+        }
+    }
+    free(said);
+    return result;
+}

@@ -1,0 +1,163 @@
+/* Reading one message. What comes out fits the columns of `stage` (schema/003_apply.sql); PostgreSQL still judges the inside
+ * of the body. */
+#include <stdlib.h>
+#include <string.h>
+
+#include "lib/json.h"
+#include "lib/mem.h"
+#include "lib/message.h"
+#include "logger/logger.h"
+
+/* Events that change an offboarding; "job." and "order." stand for all that begin so. */
+static const char *const changing[] = {"initiated", "moved", "cancelled", "phase.due", "job.", "order."};
+
+static bool changes_offboarding(const char *name)
+{
+    for (size_t i = 0; i < COUNT_OF(changing); i++) {
+        size_t len = strlen(changing[i]);
+        bool family = changing[i][len - 1] == '.';
+        if (family ? strncmp(name, changing[i], len) == 0 : strcmp(name, changing[i]) == 0) {
+            return true;
+        }
+    }
+    return false;
+}
+
+void row_refuse(struct row *row, const char *reason)
+{
+    if (!row->refused) {
+        row->refused = mem_strdup(reason);
+    }
+}
+
+/* Headers come from anybody: what is not printable ASCII is left out rather than refused by PostgreSQL. */
+static char *header(const rd_kafka_message_t *message, const char *name)
+{
+    char *text = kafka_message_header_text(message, name);
+    for (const char *c = text; c && *c; c++) {
+        if (*c < 0x20 || *c > 0x7e) {
+            free(text);
+            return NULL;
+        }
+    }
+    return text;
+}
+
+/* Copies the id at `path` of `event`; -1 when there is something else than an id or null. */
+static int read_id(const json_t *event, const char *path, char out[ID_SIZE])
+{
+    const json_t *value = json_at(event, path);
+    if (!value || json_is_null(value)) {
+        return 0;
+    }
+    if (!id_valid(json_string_value(value))) {
+        return -1;
+    }
+    memcpy(out, json_string_value(value), ID_SIZE);
+    return 0;
+}
+
+static void read_members(struct row *row, const json_t *event)
+{
+    int64_t at = 0;
+    time_parse(json_string_at(event, "timestamp"), &at, NULL); /* checked by message_event() */
+    time_format(at, row->occurred_at);
+    memcpy(row->id, json_string_at(event, "id"), ID_SIZE);
+    row->name = mem_strdup(json_string_at(event, "name"));
+    row->wave = changes_offboarding(row->name);
+    if (read_id(event, "context.offboarding_id", row->offboarding_id) != 0) {
+        row_refuse(row, "context.offboarding_id is wrong, must be a UUID or null");
+    } else if (read_id(event, "context.job_id", row->job_id) != 0) {
+        row_refuse(row, "context.job_id is wrong, must be a UUID or null");
+    } else if (row->wave && !row->offboarding_id[0]) {
+        row_refuse(row, "context.offboarding_id is missing, must be a UUID");
+    } else if (strncmp(row->name, "control.", 8) == 0) {
+        row_refuse(row, "name is wrong: control. stands for records of offboard.control");
+    }
+}
+
+static void read_event(struct row *row)
+{
+    const rd_kafka_message_t *message = row->message;
+    struct err err = ERR_INIT;
+    json_t *event = message_event(message->payload, message->len, &err);
+    if (!event) {
+        row_refuse(row, err_text(&err));
+        err_release(&err);
+        return;
+    }
+    read_members(row, event);
+    json_decref(event);
+    row->body = mem_strndup(message->payload, message->len);
+    row->published_by = header(message, "ce_source");
+    row->traceparent = header(message, "traceparent");
+}
+
+/* Records of offboard.control have no id: the same record gets the same one. */
+static void control_id(const rd_kafka_message_t *message, char out[ID_SIZE])
+{
+    static const char url_namespace[] = "6ba7b811-9dad-11d1-80b4-00c04fd430c8"; /* RFC 9562, 6.6 */
+    char *name = mem_printf("kafka:%s/%d/%lld", rd_kafka_topic_name(message->rkt), message->partition,
+                            (long long)message->offset);
+    id_v5(url_namespace, name, strlen(name), out);
+    free(name);
+}
+
+static void read_control(struct row *row)
+{
+    const rd_kafka_message_t *message = row->message;
+    struct err err = ERR_INIT;
+    json_t *value = message_control(message->key, message->key_len, message->payload, message->len, &err);
+    json_t *key = value ? json_stringn(message->key, message->key_len) : NULL;
+    if (!value || !key || strlen(json_string_value(key)) != message->key_len) {
+        row_refuse(row, value ? "the key is no text" : err_text(&err));
+        err_release(&err);
+        json_decref(value);
+        json_decref(key);
+        return;
+    }
+    const char *subject = json_string_value(key);
+    bool pause = strncmp(subject, "pause/", 6) == 0;
+    bool order = json_is_object(value);
+    row->name = mem_strdup(pause ? (order ? "control.pause" : "control.resume")
+                                 : (order ? "control.cancel" : "control.uncancel"));
+    int64_t at = rd_kafka_message_timestamp(message, NULL) * (TIME_SECOND / 1000);
+    if (order) {
+        time_parse(json_string_at(value, "at"), &at, NULL); /* checked by message_control() */
+    }
+    time_format(at, row->occurred_at);
+    control_id(message, row->id);
+    if (!pause && id_valid(strchr(subject, '/') + 1)) {
+        memcpy(row->offboarding_id, strchr(subject, '/') + 1, ID_SIZE);
+    }
+    json_t *body = json_object();
+    json_put(body, "key", key);
+    json_put(body, "value", value);
+    row->body = json_text(body);
+    json_decref(body);
+    row->published_by = header(message, "ce_source");
+    row->traceparent = header(message, "traceparent");
+}
+
+void row_read(struct row *row, rd_kafka_message_t *message, bool control)
+{
+    *row = (struct row){.message = message};
+    if (control) {
+        read_control(row);
+    } else {
+        read_event(row);
+    }
+}
+
+void row_release(struct row *row)
+{
+    if (row->message) {
+        rd_kafka_message_destroy(row->message);
+    }
+    free(row->refused);
+    free(row->name);
+    free(row->body);
+    free(row->published_by);
+    free(row->traceparent);
+    *row = (struct row){0};
+}

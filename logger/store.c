@@ -1,0 +1,242 @@
+/* Rows into PostgreSQL: one transaction, bisected when one of its rows is refused for its data. */
+#include <stdlib.h>
+#include <string.h>
+
+#include "lib/log.h"
+#include "lib/mem.h"
+#include "logger/logger.h"
+
+#define PARTITIONS_EVERY TIME_HOUR
+#define DEAD_TIMEOUT (30 * TIME_SECOND)
+
+enum { MONTHS_AHEAD = 2 };
+
+/* ---- the session ----------------------------------------------------------------------------------------------------------- */
+
+static int prepare_session(struct logger *logger, struct err *err)
+{
+    char *poll = mem_printf("%lld microseconds", (long long)conf_duration(logger->conf, "scheduler.poll"));
+    const char *const values[] = {poll};
+    /* Just-in-time compilation costs more than these statements; a lock that is not had in a minute is given up. */
+    int result = pg_run(logger->pg, err,
+                        "SET jit = off; SET statement_timeout = '60s'; SET timezone = 'UTC'; SELECT open_stage()", 0, NULL);
+    if (result == 0) {
+        result = pg_run(logger->pg, err, "SELECT set_config('offboard.poll', $1, false)", 1, values);
+    }
+    free(poll);
+    logger->session_ready = result == 0;
+    return result;
+}
+
+static int make_partitions(struct logger *logger, struct err *err)
+{
+    char *ahead = mem_printf("%d", MONTHS_AHEAD);
+    const char *const values[] = {ahead};
+    int result = pg_run(logger->pg, err, "SELECT make_event_partitions($1)", 1, values);
+    free(ahead);
+    if (result == 0) {
+        logger->partitions_made_at = time_monotonic();
+    }
+    return result;
+}
+
+int store_connect(struct logger *logger, struct err *err)
+{
+    if (!pg_connected(logger->pg)) {
+        logger->session_ready = false;
+        if (pg_connect(logger->pg, err) != 0) {
+            return -1;
+        }
+    }
+    if (!logger->session_ready && prepare_session(logger, err) != 0) {
+        return -1;
+    }
+    bool due = !logger->partitions_made_at || time_monotonic() - logger->partitions_made_at > PARTITIONS_EVERY;
+    return due ? make_partitions(logger, err) : 0;
+}
+
+/* ---- setting aside ----------------------------------------------------------------------------------------------------------- */
+
+static bool is_aside(const struct partition *partition, int64_t offset)
+{
+    for (size_t i = 0; i < partition->dead_count; i++) {
+        if (partition->dead[i] == offset) {
+            return true;
+        }
+    }
+    return false;
+}
+
+/* Once: a message that was set aside before the batch had to be read again is not set aside again. */
+static int set_aside(struct logger *logger, const struct row *row, struct err *err)
+{
+    const char *topic = rd_kafka_topic_name(row->message->rkt);
+    struct partition *partition = position_find(logger, topic, row->message->partition);
+    if (is_aside(partition, row->message->offset)) {
+        return 0;
+    }
+    struct err why = ERR_INIT;
+    int result = kafka_produce_dead(logger->producer, logger->conf, row->message, "logger", row->refused, NULL, NULL, &why);
+    if (result == 0) {
+        result = kafka_producer_wait(logger->producer, DEAD_TIMEOUT, &why);
+    }
+    if (result != 0 && why.class != ERR_PERMANENT) {
+        err_set(err, why.class, "%s", err_text(&why));
+        err_release(&why);
+        return -1;
+    }
+    char *offset = mem_printf("%lld", (long long)row->message->offset);
+    char *id = mem_printf("%d", partition->id);
+    log_error(result == 0 ? "a message can't be recorded and was set aside" : "a message can't be recorded nor set aside",
+              "topic", topic, "partition", id, "offset", offset, "reason", row->refused, "error",
+              result == 0 ? NULL : err_text(&why), NULL);
+    free(offset);
+    free(id);
+    err_release(&why);
+    partition->dead = mem_realloc(partition->dead, (partition->dead_count + 1) * sizeof *partition->dead);
+    partition->dead[partition->dead_count++] = row->message->offset;
+    logger_metrics_dead(logger);
+    return 0;
+}
+
+/* ---- one transaction ------------------------------------------------------------------------------------------------------------ */
+
+/* How far one transaction moves each partition. */
+struct move {
+    struct partition *partition;
+    int64_t after;
+};
+
+struct moves {
+    struct move *items;
+    size_t count;
+};
+
+static void move_to(struct moves *moves, struct partition *partition, int64_t after)
+{
+    for (size_t i = 0; i < moves->count; i++) {
+        if (moves->items[i].partition == partition) {
+            moves->items[i].after = after;
+            return;
+        }
+    }
+    moves->items = mem_realloc(moves->items, (moves->count + 1) * sizeof *moves->items);
+    moves->items[moves->count++] = (struct move){partition, after};
+}
+
+/* The arguments of apply_batch() as array literals; topic names hold no character that needs a quote. */
+static int apply(struct logger *logger, const struct moves *moves, struct err *err)
+{
+    struct buf arrays[4] = {BUF_INIT, BUF_INIT, BUF_INIT, BUF_INIT};
+    for (size_t i = 0; i < moves->count; i++) {
+        const char *separator = i ? "," : "{";
+        buf_addf(&arrays[0], "%s%s", separator, moves->items[i].partition->topic);
+        buf_addf(&arrays[1], "%s%d", separator, moves->items[i].partition->id);
+        buf_addf(&arrays[2], "%s%lld", separator, (long long)moves->items[i].partition->next);
+        buf_addf(&arrays[3], "%s%lld", separator, (long long)moves->items[i].after);
+    }
+    const char *values[4];
+    for (size_t i = 0; i < COUNT_OF(arrays); i++) {
+        buf_adds(&arrays[i], "}");
+        values[i] = buf_text(&arrays[i]);
+    }
+    int result = pg_run(logger->pg, err, "SELECT apply_batch($1, $2, $3, $4)", 4, values);
+    for (size_t i = 0; i < COUNT_OF(arrays); i++) {
+        buf_release(&arrays[i]);
+    }
+    return result;
+}
+
+static int copy_rows(struct logger *logger, struct row *rows, size_t count, struct err *err)
+{
+    struct buf text = BUF_INIT;
+    batch_number_waves(rows, count);
+    batch_copy(rows, count, &text);
+    int result = text.len ? pg_copy(logger->pg, err, batch_copy_sql, buf_text(&text), text.len) : 0;
+    buf_release(&text);
+    return result;
+}
+
+/* Data errors (22, 23), too many rows for a subquery (21) and too large for an index (54) are this message's fault, and no
+ * wait cures them. Everything else, a schema that is not there yet included, is waited out. */
+static bool data_refused(const struct logger *logger)
+{
+    static const char *const classes[] = {"21", "22", "23", "54"};
+    for (size_t i = 0; i < COUNT_OF(classes); i++) {
+        if (strncmp(pg_sqlstate(logger->pg), classes[i], 2) == 0) {
+            return true;
+        }
+    }
+    return false;
+}
+
+/* 0; -1 with ERR_RETRY; or 1 when the rows hold one that PostgreSQL refuses for its data, with the reason. */
+static int transact(struct logger *logger, struct row *rows, size_t count, const struct moves *moves, struct err *err)
+{
+    if (pg_run(logger->pg, err, "BEGIN", 0, NULL) == 0 && copy_rows(logger, rows, count, err) == 0 &&
+        apply(logger, moves, err) == 0 && pg_run(logger->pg, err, "COMMIT", 0, NULL) == 0) {
+        for (size_t i = 0; i < moves->count; i++) {
+            moves->items[i].partition->next = moves->items[i].after;
+            position_forget_dead(moves->items[i].partition);
+        }
+        return 0;
+    }
+    bool refused = pg_connected(logger->pg) && data_refused(logger);
+    if (pg_connected(logger->pg)) {
+        pg_run(logger->pg, NULL, "ROLLBACK", 0, NULL);
+    }
+    if (!refused && err->class == ERR_PERMANENT) {
+        err->class = ERR_RETRY;
+    }
+    return refused ? 1 : -1;
+}
+
+/* ---- bisecting -------------------------------------------------------------------------------------------------------------------- */
+
+static int store_rows(struct logger *logger, struct row *rows, size_t count, struct err *err)
+{
+    struct moves moves = {0};
+    for (size_t i = 0; i < count; i++) {
+        const rd_kafka_message_t *message = rows[i].message;
+        struct partition *partition = position_find(logger, rd_kafka_topic_name(message->rkt), message->partition);
+        move_to(&moves, partition, message->offset + 1);
+    }
+    int result = transact(logger, rows, count, &moves, err);
+    free(moves.items);
+    if (result != 1) {
+        return result;
+    }
+    if (count == 1) {
+        row_refuse(&rows[0], err_text(err));
+        err_release(err);
+        return set_aside(logger, &rows[0], err) == 0 ? store_rows(logger, rows, count, err) : -1;
+    }
+    err_release(err);
+    size_t half = count / 2;
+    return store_rows(logger, rows, half, err) == 0 ? store_rows(logger, rows + half, count - half, err) : -1;
+}
+
+int store_batch(struct logger *logger, struct err *err)
+{
+    struct batch *batch = &logger->batch;
+    for (size_t i = 0; i < batch->count; i++) {
+        if (batch->rows[i].refused && set_aside(logger, &batch->rows[i], err) != 0) {
+            return -1;
+        }
+    }
+    return store_rows(logger, batch->rows, batch->count, err);
+}
+
+int store_ends(struct logger *logger, struct err *err)
+{
+    struct moves moves = {0};
+    for (size_t i = 0; i < logger->partition_count; i++) {
+        struct partition *partition = &logger->partitions[i];
+        if (partition->owned && partition->end > partition->next) {
+            move_to(&moves, partition, partition->end);
+        }
+    }
+    int result = moves.count ? transact(logger, NULL, 0, &moves, err) : 0;
+    free(moves.items);
+    return result == 0 ? 0 : -1;
+}

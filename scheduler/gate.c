@@ -1,0 +1,90 @@
+/* The gate: nothing is published before the logger has recorded what was in Kafka when we started. After a restore the
+ * database may think that jobs are due which were done, cancelled or skipped long ago. */
+#include <stdlib.h>
+
+#include "lib/mem.h"
+#include "lib/time.h"
+#include "scheduler/scheduler.h"
+
+static int read_ends_of(struct scheduler *scheduler, const char *topic, struct err *err)
+{
+    rd_kafka_t *client = scheduler->publisher.client;
+    int32_t partitions = kafka_partition_count(client, topic, TIME_SECOND, err);
+    if (partitions < 0) {
+        return -1;
+    }
+    for (int32_t i = 0; i < partitions; i++) {
+        int64_t low = 0;
+        int64_t high = 0;
+        rd_kafka_resp_err_t code = rd_kafka_query_watermark_offsets(client, topic, i, &low, &high, 5000);
+        if (code != RD_KAFKA_RESP_ERR_NO_ERROR) {
+            return err_set(err, ERR_RETRY, "could not read the offsets of %s: %s", topic, rd_kafka_err2str(code));
+        }
+        scheduler->ends = mem_realloc(scheduler->ends, (scheduler->end_count + 1) * sizeof *scheduler->ends);
+        scheduler->ends[scheduler->end_count++] = (struct gate_end){mem_strdup(topic), i, high};
+    }
+    return 0;
+}
+
+static void forget_ends(struct scheduler *scheduler)
+{
+    for (size_t i = 0; i < scheduler->end_count; i++) {
+        free(scheduler->ends[i].topic);
+    }
+    free(scheduler->ends);
+    scheduler->ends = NULL;
+    scheduler->end_count = 0;
+}
+
+static int read_ends(struct scheduler *scheduler, struct err *err)
+{
+    char *control = kafka_topic(scheduler->conf, "control", NULL);
+    forget_ends(scheduler);
+    int result = read_ends_of(scheduler, scheduler->publisher.events_topic, err);
+    if (result == 0) {
+        result = read_ends_of(scheduler, control, err);
+    }
+    scheduler->gate_known = result == 0;
+    free(control);
+    return result;
+}
+
+/* 1 when the logger is there, 0 when not, -1 with an err. */
+static int reached(struct scheduler *scheduler, const struct gate_end *end, struct err *err)
+{
+    char *partition = mem_printf("%d", end->partition);
+    char *offset = mem_printf("%lld", (long long)end->offset);
+    const char *const values[] = {end->topic, partition, offset};
+    PGresult *row = pg_query(scheduler->pg, err,
+                             "SELECT FROM kafka_offset WHERE topic = $1 AND kafka_partition = $2 AND next >= $3", 3, values);
+    free(partition);
+    free(offset);
+    if (!row) {
+        return -1;
+    }
+    int found = PQntuples(row) > 0;
+    PQclear(row);
+    return found;
+}
+
+int scheduler_gate_open(struct scheduler *scheduler, bool *open, struct err *err)
+{
+    if (!scheduler->gate_open) {
+        if (!scheduler->gate_known && read_ends(scheduler, err) != 0) {
+            return -1;
+        }
+        int there = 1;
+        for (size_t i = 0; i < scheduler->end_count && there == 1; i++) {
+            there = scheduler->ends[i].offset > 0 ? reached(scheduler, &scheduler->ends[i], err) : 1;
+        }
+        if (there < 0) {
+            return -1;
+        }
+        scheduler->gate_open = there == 1;
+        if (scheduler->gate_open) {
+            forget_ends(scheduler);
+        }
+    }
+    *open = scheduler->gate_open;
+    return 0;
+}

@@ -1,0 +1,306 @@
+/* Messages to Kafka. What PostgreSQL built is put on the right topic under the offboarding's id; who called learns only
+ * whether all of it is safe. */
+#include <stdlib.h>
+#include <string.h>
+
+#include "lib/buf.h"
+#include "lib/json.h"
+#include "lib/log.h"
+#include "lib/mem.h"
+#include "lib/message.h"
+#include "lib/time.h"
+#include "scheduler/scheduler.h"
+
+#define ACKNOWLEDGED_WITHIN (10 * TIME_SECOND)
+#define BARRED_FOR (15 * TIME_SECOND)
+
+/* Columns of due_messages() and unanswered_messages(). */
+enum column { KIND, DUE_AT, OFFBOARDING_ID, PRIORITY, SYSTEM, TRACEPARENT, MESSAGE };
+
+/* ---- life --------------------------------------------------------------------------------------------------------------- */
+
+int publisher_init(struct publisher *publisher, const struct conf *conf, struct err *err)
+{
+    *publisher = (struct publisher){.conf = conf, .events_topic = kafka_topic(conf, "events", NULL)};
+    publisher->producer = kafka_producer_new(conf, err);
+    if (!publisher->producer || kafka_producer_open(publisher->producer, publisher->events_topic, err) != 0) {
+        return -1;
+    }
+    rd_kafka_conf_t *settings = kafka_consumer_conf(conf, NULL, err);
+    if (!settings) {
+        return -1;
+    }
+    char why[512];
+    publisher->client = rd_kafka_new(RD_KAFKA_CONSUMER, settings, why, sizeof why);
+    if (!publisher->client) {
+        rd_kafka_conf_destroy(settings);
+        return err_set(err, ERR_FATAL, "could not set up a Kafka client: %s", why);
+    }
+    return 0;
+}
+
+static void clear_deliveries(struct publisher *publisher)
+{
+    for (size_t i = 0; i < publisher->delivery_count; i++) {
+        struct delivery *delivery = publisher->deliveries[i];
+        json_decref(delivery->failure);
+        free(delivery->reason);
+        free(delivery->key);
+        free(delivery);
+    }
+    publisher->delivery_count = 0;
+}
+
+void publisher_release(struct publisher *publisher)
+{
+    kafka_producer_free(publisher->producer, TIME_SECOND); /* reports what is open: the deliveries are freed after it */
+    clear_deliveries(publisher);
+    free(publisher->deliveries);
+    for (size_t i = 0; i < publisher->lane_count; i++) {
+        free(publisher->lanes[i]->system);
+        free(publisher->lanes[i]->jobs_topic);
+        free(publisher->lanes[i]->urgent_topic);
+        free(publisher->lanes[i]);
+    }
+    free(publisher->lanes);
+    if (publisher->client) {
+        rd_kafka_destroy(publisher->client);
+    }
+    free(publisher->events_topic);
+    *publisher = (struct publisher){0};
+}
+
+/* ---- lanes ---------------------------------------------------------------------------------------------------------------- */
+
+static struct lane *lane_of(struct publisher *publisher, const char *system)
+{
+    for (size_t i = 0; i < publisher->lane_count; i++) {
+        if (strcmp(publisher->lanes[i]->system, system) == 0) {
+            return publisher->lanes[i];
+        }
+    }
+    struct lane *lane = MEM_NEW(struct lane);
+    lane->system = mem_strdup(system);
+    lane->jobs_topic = kafka_topic(publisher->conf, "jobs", system);
+    lane->urgent_topic = kafka_topic(publisher->conf, "urgent", system);
+    publisher->lanes = mem_realloc(publisher->lanes, (publisher->lane_count + 1) * sizeof(struct lane *));
+    publisher->lanes[publisher->lane_count++] = lane;
+    return lane;
+}
+
+static void bar(struct lane *lane, const char *why)
+{
+    if (!lane->barred_until) {
+        log_error("could not publish jobs of a system, will try again", "system", lane->system, "error", why, NULL);
+    }
+    lane->barred_until = time_monotonic() + BARRED_FOR;
+}
+
+/* An unknown topic would be reported by the producer after half a minute only; so its existence is asked for first. */
+static int open_lane(struct publisher *publisher, struct lane *lane, struct err *err)
+{
+    if (lane->open) {
+        return 0;
+    }
+    const char *const topics[] = {lane->jobs_topic, lane->urgent_topic};
+    for (size_t i = 0; i < COUNT_OF(topics); i++) {
+        if (kafka_partition_count(publisher->client, topics[i], 0, err) < 0 ||
+            kafka_producer_open(publisher->producer, topics[i], err) != 0) {
+            bar(lane, err_text(err));
+            return -1;
+        }
+    }
+    lane->open = true;
+    return 0;
+}
+
+static int open_lanes(struct publisher *publisher, PGresult *rows, struct err *err)
+{
+    int result = 0;
+    for (int i = 0; i < PQntuples(rows); i++) {
+        if (strcmp(PQgetvalue(rows, i, KIND), "job") != 0) {
+            continue;
+        }
+        struct lane *lane = lane_of(publisher, PQgetvalue(rows, i, SYSTEM));
+        bool asked = lane->barred_until > time_monotonic(); /* barred by a row before: no need to ask for each */
+        if (asked || open_lane(publisher, lane, err) != 0) {
+            result = -1;
+        }
+    }
+    return result;
+}
+
+char *publisher_barred(struct publisher *publisher)
+{
+    struct buf out = BUF_INIT;
+    buf_adds(&out, "{");
+    for (size_t i = 0; i < publisher->lane_count; i++) {
+        struct lane *lane = publisher->lanes[i];
+        if (lane->barred_until > time_monotonic()) {
+            buf_addf(&out, "%s\"%s\"", out.len > 1 ? "," : "", lane->system);
+        }
+    }
+    buf_adds(&out, "}");
+    return buf_take(&out);
+}
+
+/* ---- producing ------------------------------------------------------------------------------------------------------------- */
+
+static void on_delivered(void *arg, const struct err *err)
+{
+    struct delivery *delivery = arg;
+    delivery->publisher->open--;
+    if (err) {
+        delivery->reason = mem_strdup(err_text(err));
+        delivery->class = err->class;
+    }
+}
+
+static struct delivery *delivery_new(struct publisher *publisher, const char *key)
+{
+    struct delivery *delivery = MEM_NEW(struct delivery);
+    delivery->publisher = publisher;
+    delivery->key = mem_strdup(key);
+    publisher->deliveries =
+        mem_realloc(publisher->deliveries, (publisher->delivery_count + 1) * sizeof(struct delivery *));
+    publisher->deliveries[publisher->delivery_count++] = delivery;
+    return delivery;
+}
+
+/* What went wrong is in the delivery, at once or when it is reported. */
+static void produce(struct delivery *delivery, const char *topic, const char *value, const char *type, const char *id,
+                    const char *traceparent)
+{
+    struct message_headers headers;
+    message_headers(&headers, "scheduler", type, id, traceparent);
+    struct kafka_record record = {.topic = topic,
+                                  .partition = RD_KAFKA_PARTITION_UA,
+                                  .key = delivery->key,
+                                  .key_len = strlen(delivery->key),
+                                  .value = value,
+                                  .value_len = strlen(value),
+                                  .headers = headers.list};
+    struct err err = ERR_INIT;
+    delivery->publisher->open++;
+    if (kafka_produce(delivery->publisher->producer, &record, on_delivered, delivery, &err) != 0) {
+        on_delivered(delivery, &err);
+    }
+    err_release(&err);
+    message_headers_release(&headers);
+}
+
+static void produce_event(struct delivery *delivery, const char *name, const char *message, json_t *context,
+                          const char *traceparent)
+{
+    json_t *event = message_event_new(name, delivery->key, context);
+    message_event_response(event, 0, message);
+    char *value = json_text(event);
+    produce(delivery, delivery->publisher->events_topic, value, name, json_string_at(event, "id"), traceparent);
+    free(value);
+    json_decref(event);
+}
+
+/* Context of job.failed, should the job be too large for Kafka. */
+static json_t *failure_context(const json_t *message)
+{
+    static const char *const members[] = {"phase", "step", "system", "action", "effect", "attempt"};
+    const json_t *job = json_object_get(message, "job");
+    json_t *context = json_object();
+    json_put_string(context, "job_id", json_string_at(job, "id"));
+    for (size_t i = 0; i < COUNT_OF(members); i++) {
+        json_put(context, members[i], json_incref(json_object_get(job, members[i])));
+    }
+    json_put_string(context, "outcome", "failed");
+    json_put_string(context, "mode", json_string_at(message, "mode"));
+    return context;
+}
+
+static void produce_row(struct publisher *publisher, PGresult *rows, int i)
+{
+    const char *text = PQgetvalue(rows, i, MESSAGE);
+    const char *traceparent = PQgetisnull(rows, i, TRACEPARENT) ? NULL : PQgetvalue(rows, i, TRACEPARENT);
+    struct delivery *delivery = delivery_new(publisher, PQgetvalue(rows, i, OFFBOARDING_ID));
+    json_t *message = json_loads(text, 0, NULL);
+    if (strcmp(PQgetvalue(rows, i, KIND), "phase") == 0) {
+        produce_event(delivery, "phase.due", "the phase's time has come", message, traceparent);
+        return;
+    }
+    delivery->lane = lane_of(publisher, PQgetvalue(rows, i, SYSTEM));
+    delivery->failure = failure_context(message);
+    bool urgent = strcmp(PQgetvalue(rows, i, PRIORITY), "urgent") == 0;
+    const char *topic = urgent ? delivery->lane->urgent_topic : delivery->lane->jobs_topic;
+    char *id = mem_printf("%s/%lld", json_string_at(message, "job.id"), (long long)json_int_at(message, "job.attempt", 0));
+    produce(delivery, topic, text, "job", id, traceparent);
+    free(id);
+    json_decref(message);
+}
+
+/* ---- waiting ----------------------------------------------------------------------------------------------------------------- */
+
+static int wait_for_reports(struct publisher *publisher, int64_t timeout, struct err *err)
+{
+    int64_t end = time_monotonic() + timeout;
+    while (publisher->open && time_monotonic() < end) {
+        kafka_producer_wait(publisher->producer, TIME_SECOND / 10, NULL); /* each record's fate is in its delivery */
+    }
+    return publisher->open ? err_set(err, ERR_RETRY, "could not write to Kafka in time: %zu records are open", publisher->open)
+                           : 0;
+}
+
+/* Jobs that Kafka will never take fail, by an event of their own; everything else that failed is to be tried again. */
+static int settle_failures(struct publisher *publisher, struct err *err)
+{
+    size_t count = publisher->delivery_count;
+    for (size_t i = 0; i < count; i++) {
+        struct delivery *delivery = publisher->deliveries[i];
+        if (delivery->reason && delivery->class == ERR_PERMANENT && delivery->failure) {
+            char *message = mem_printf("the job can't be published: %s", delivery->reason);
+            produce_event(delivery_new(publisher, delivery->key), "job.failed", message, delivery->failure, NULL);
+            log_error("a job can't be published", "offboarding_id", delivery->key, "error", delivery->reason, NULL);
+            delivery->failure = NULL; /* the event took it over */
+            free(delivery->reason);
+            delivery->reason = NULL;
+            free(message);
+        }
+    }
+    if (wait_for_reports(publisher, ACKNOWLEDGED_WITHIN, err) != 0) {
+        return -1;
+    }
+    int result = 0;
+    for (size_t i = 0; i < publisher->delivery_count; i++) {
+        struct delivery *delivery = publisher->deliveries[i];
+        if (delivery->reason) {
+            result = err_set(err, ERR_RETRY, "%s", delivery->reason);
+            if (delivery->lane) {
+                bar(delivery->lane, delivery->reason);
+            }
+        } else if (delivery->lane) {
+            delivery->lane->barred_until = 0;
+        }
+    }
+    return result;
+}
+
+int publisher_publish(struct publisher *publisher, PGresult *rows, int *published, struct err *err)
+{
+    /* Records of a pass that was given up may still be on their way. */
+    if (wait_for_reports(publisher, TIME_SECOND, err) != 0) {
+        return -1;
+    }
+    clear_deliveries(publisher);
+    if (open_lanes(publisher, rows, err) != 0) {
+        return -1;
+    }
+    int count = 0;
+    for (int i = 0; i < PQntuples(rows); i++) {
+        if (strcmp(PQgetvalue(rows, i, KIND), "stale") != 0) {
+            produce_row(publisher, rows, i);
+            count++;
+        }
+    }
+    if (wait_for_reports(publisher, ACKNOWLEDGED_WITHIN, err) != 0 || settle_failures(publisher, err) != 0) {
+        return -1;
+    }
+    *published = count;
+    return 0;
+}

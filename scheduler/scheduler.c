@@ -1,0 +1,224 @@
+#include "scheduler/scheduler.h"
+
+#include <poll.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "lib/daemon.h"
+#include "lib/log.h"
+#include "lib/mem.h"
+#include "lib/metrics.h"
+#include "lib/time.h"
+
+#define WAIT_FIRST (200 * (TIME_SECOND / 1000))
+#define WAIT_MAX (5 * TIME_SECOND)
+#define LATE (5 * TIME_SECOND) /* later than this is worth a log line */
+
+struct scheduler *scheduler_new(const struct conf *conf, struct err *err)
+{
+    if (!conf_string(conf, "postgres.scheduler")) {
+        err_set(err, ERR_FATAL, "postgres.scheduler is not set: the connection string of a member of offboard_scheduler");
+        return NULL;
+    }
+    struct scheduler *scheduler = MEM_NEW(struct scheduler);
+    scheduler->conf = conf;
+    scheduler->pg = pg_new(conf_string(conf, "postgres.scheduler"), "offboard-scheduler");
+    scheduler->metrics = (struct scheduler_metrics){
+        .published = metric_new(METRIC_COUNTER, "offboard_scheduler_published_total", "kind",
+                                "Due rows dealt with: job, phase, stale (dropped), and jobs published again."),
+        .lateness = metric_series(metric_new(METRIC_HISTOGRAM, "offboard_scheduler_lateness_seconds", "",
+                                             "Time from due to published."),
+                                  NULL),
+        .overdue = metric_series(metric_new(METRIC_GAUGE, "offboard_scheduler_overdue_seconds", "",
+                                            "Age of the earliest row that is due and not yet published."),
+                                 NULL)};
+    if (publisher_init(&scheduler->publisher, conf, err) != 0) {
+        scheduler_free(scheduler);
+        return NULL;
+    }
+    return scheduler;
+}
+
+void scheduler_free(struct scheduler *scheduler)
+{
+    if (!scheduler) {
+        return;
+    }
+    publisher_release(&scheduler->publisher);
+    pg_free(scheduler->pg);
+    for (size_t i = 0; i < scheduler->end_count; i++) {
+        free(scheduler->ends[i].topic);
+    }
+    free(scheduler->ends);
+    free(scheduler);
+}
+
+static int connect_session(struct scheduler *scheduler, struct err *err)
+{
+    if (!pg_connected(scheduler->pg)) {
+        scheduler->session_ready = false;
+        scheduler->leader = false;
+        if (pg_connect(scheduler->pg, err) != 0) {
+            return -1;
+        }
+    }
+    if (!scheduler->session_ready) {
+        int result = pg_run(scheduler->pg, err, "SET jit = off; SET statement_timeout = '60s'; SET timezone = 'UTC'; LISTEN due",
+                            0, NULL);
+        scheduler->session_ready = result == 0;
+        return result;
+    }
+    return 0;
+}
+
+/* ---- sleeping ------------------------------------------------------------------------------------------------------------- */
+
+/* Waits for a notification, at most `wait`, in slices: a signal between the check and the poll must not cost `wait`. */
+static void sleep_for(struct scheduler *scheduler, int64_t wait)
+{
+    int64_t end = time_monotonic() + wait;
+    bool woken = false;
+    while (!daemon_stopping && !woken && time_monotonic() < end) {
+        int64_t left = end - time_monotonic();
+        PGconn *conn = pg_conn(scheduler->pg);
+        struct pollfd fd = {.fd = conn ? PQsocket(conn) : -1, .events = POLLIN};
+        int ready = poll(&fd, 1, (int)((left < TIME_SECOND / 4 ? left : TIME_SECOND / 4) / 1000) + 1);
+        if (ready > 0 && PQconsumeInput(conn) != 1) {
+            return; /* the next statement says why */
+        }
+        PGnotify *notify;
+        while (conn && (notify = PQnotifies(conn))) {
+            PQfreemem(notify);
+            woken = true;
+        }
+    }
+}
+
+/* Time until the earliest row of `due` is due (negative: it is), at most scheduler.poll. */
+static int until_next(struct scheduler *scheduler, int64_t *wait, struct err *err)
+{
+    PGresult *row = pg_query(scheduler->pg, err,
+                             "SELECT (extract(epoch FROM min(due_at) - clock_timestamp()) * 1000000)::bigint FROM due", 0, NULL);
+    if (!row) {
+        return -1;
+    }
+    int64_t poll_every = conf_duration(scheduler->conf, "scheduler.poll");
+    int64_t next = PQgetisnull(row, 0, 0) ? poll_every : strtoll(PQgetvalue(row, 0, 0), NULL, 10);
+    PQclear(row);
+    series_set(scheduler->metrics.overdue, next < 0 ? (double)-next / (double)TIME_SECOND : 0);
+    *wait = next < poll_every ? next : poll_every;
+    return 0;
+}
+
+/* ---- lateness -------------------------------------------------------------------------------------------------------------- */
+
+static void say_late(const char *text, int64_t late, int64_t count)
+{
+    char *seconds = mem_printf("%.1f", (double)late / (double)TIME_SECOND);
+    char *published = count ? mem_printf("%lld", (long long)count) : NULL;
+    log_warning(text, "late_seconds", seconds, "published", published, NULL);
+    free(seconds);
+    free(published);
+}
+
+static void watch_lateness(struct scheduler *scheduler, int published, int64_t late)
+{
+    if (late > LATE && !scheduler->backlog_late) {
+        say_late("behind, catching up in the order of the due times", late, 0);
+    }
+    if (late > LATE) {
+        scheduler->backlog_late = late > scheduler->backlog_late ? late : scheduler->backlog_late;
+        scheduler->backlog_count += published;
+    } else if (scheduler->backlog_late) {
+        say_late("caught up", scheduler->backlog_late, scheduler->backlog_count);
+        scheduler->backlog_late = 0;
+        scheduler->backlog_count = 0;
+    }
+}
+
+/* ---- running --------------------------------------------------------------------------------------------------------------- */
+
+static int republish(struct scheduler *scheduler, struct err *err)
+{
+    int64_t every = conf_duration(scheduler->conf, "scheduler.republish_every");
+    if (scheduler->republished_at && time_monotonic() - scheduler->republished_at < every) {
+        return 0;
+    }
+    int published = 0;
+    if (scheduler_republish(scheduler, &published, err) != 0) {
+        return -1;
+    }
+    scheduler->republished_at = time_monotonic();
+    if (published > 0) {
+        char *count = mem_printf("%d", published);
+        log_warning("jobs nobody answered for were published again", "jobs", count, NULL);
+        free(count);
+    }
+    return 0;
+}
+
+/* One pass; `wait` gets how long there is nothing to do. */
+static int step(struct scheduler *scheduler, int64_t *wait, struct err *err)
+{
+    bool open = false;
+    if (connect_session(scheduler, err) != 0 || scheduler_gate_open(scheduler, &open, err) != 0) {
+        return -1;
+    }
+    if (!open) {
+        return err_set(err, ERR_RETRY, "the logger has not yet recorded what is in Kafka");
+    }
+    atomic_store(&scheduler->ready, true);
+    int published = 0;
+    int64_t late = 0;
+    if (scheduler_publish_due(scheduler, &published, &late, err) != 0) {
+        return -1;
+    }
+    watch_lateness(scheduler, published, late);
+    if (published == conf_int(scheduler->conf, "scheduler.batch_size")) {
+        *wait = 0;
+        return 0;
+    }
+    if (republish(scheduler, err) != 0 || until_next(scheduler, wait, err) != 0) {
+        return -1;
+    }
+    if (*wait <= 0 && published == 0) {
+        *wait = conf_duration(scheduler->conf, "scheduler.poll"); /* another scheduler's rows, or a barred system's */
+    }
+    return 0;
+}
+
+int scheduler_run(struct scheduler *scheduler, struct err *err)
+{
+    char *said = NULL;
+    int64_t backoff = WAIT_FIRST;
+    int result = 0;
+    while (!daemon_stopping && result == 0) {
+        struct err why = ERR_INIT;
+        int64_t wait = 0;
+        if (step(scheduler, &wait, &why) == 0) {
+            if (said) {
+                log_info("going on", NULL);
+                free(said);
+                said = NULL;
+            }
+            backoff = WAIT_FIRST;
+        } else if (why.class == ERR_FATAL) {
+            result = err_set(err, ERR_FATAL, "%s", err_text(&why));
+        } else {
+            if (!said || strcmp(said, err_text(&why)) != 0) {
+                log_warning("waiting", "error", err_text(&why), NULL);
+                free(said);
+                said = mem_strdup(err_text(&why));
+            }
+            atomic_store(&scheduler->ready, false);
+            wait = backoff;
+            backoff = backoff * 2 < WAIT_MAX ? backoff * 2 : WAIT_MAX;
+        }
+        err_release(&why);
+        if (wait > 0 && result == 0) {
+            sleep_for(scheduler, wait);
+        }
+    }
+    free(said);
+    return result;
+}

@@ -1,0 +1,364 @@
+-- Tables. The logger writes all of them (and inserts into due); the scheduler only deletes from due.
+-- Analysts read the views of the schema `analyst` (005), not these tables.
+
+CREATE FUNCTION instant(at timestamptz) RETURNS text
+LANGUAGE sql STABLE STRICT PARALLEL SAFE
+RETURN to_char(at AT TIME ZONE 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS.US"Z"');
+COMMENT ON FUNCTION instant(timestamptz) IS
+    'An instant as messages write it: RFC 3339 in UTC with microseconds.';
+
+CREATE FUNCTION duration(microseconds bigint) RETURNS interval
+LANGUAGE sql IMMUTABLE STRICT PARALLEL SAFE
+RETURN make_interval(secs => microseconds / 1000000) + (microseconds % 1000000) * interval '1 microsecond';
+COMMENT ON FUNCTION duration(bigint) IS 'Microseconds, as plans and messages count durations, as an interval.';
+
+-- ---- what HR said ----------------------------------------------------------------------------------------------------
+
+CREATE TABLE intake (
+    id uuid PRIMARY KEY,
+    source text,
+    source_event_id text,
+    type text,
+    event_time timestamptz,
+    received_at timestamptz NOT NULL,
+    person text,
+    disposition text NOT NULL CHECK (disposition IN
+        ('started', 'held', 'waiting', 'moved', 'cancelled', 'refused', 'duplicate', 'ignored', 'dead')),
+    reason text,
+    criterion jsonb,
+    offboarding_id uuid,
+    topic text,
+    kafka_partition integer,
+    kafka_offset bigint,
+    data jsonb,
+    recorded_at timestamptz NOT NULL DEFAULT now()
+);
+CREATE INDEX intake_received_at ON intake (received_at);
+CREATE INDEX intake_offboarding ON intake (offboarding_id);
+COMMENT ON TABLE intake IS 'Every HR event and what became of it; ignored and dead ones too.';
+COMMENT ON COLUMN intake.id IS 'Id of the intake event: the same whenever the same record is planned again.';
+COMMENT ON COLUMN intake.source IS 'The CloudEvent''s source.';
+COMMENT ON COLUMN intake.source_event_id IS 'The CloudEvent''s id, unique within its source.';
+COMMENT ON COLUMN intake.type IS 'The CloudEvent''s type.';
+COMMENT ON COLUMN intake.event_time IS 'The CloudEvent''s time, as the HR system said.';
+COMMENT ON COLUMN intake.received_at IS 'Timestamp of the Kafka record: when it reached us.';
+COMMENT ON COLUMN intake.person IS 'E-mail in lower case, else employee id. Personal data.';
+COMMENT ON COLUMN intake.disposition IS
+    'What became of it: started, held, waiting, moved, cancelled, refused, duplicate, ignored, dead.';
+COMMENT ON COLUMN intake.reason IS 'Why, in one sentence.';
+COMMENT ON COLUMN intake.criterion IS 'Of ignored ones: name of the criterion that was not met, and the value it saw.';
+COMMENT ON COLUMN intake.offboarding_id IS 'The offboarding concerned; null when there is none.';
+COMMENT ON COLUMN intake.topic IS 'Kafka topic of the HR event.';
+COMMENT ON COLUMN intake.kafka_partition IS 'Kafka partition of the HR event.';
+COMMENT ON COLUMN intake.kafka_offset IS 'Kafka offset of the HR event.';
+COMMENT ON COLUMN intake.data IS 'The event''s data as it came; null when it could not be read. Personal data.';
+COMMENT ON COLUMN intake.recorded_at IS 'When the logger wrote the row.';
+
+-- ---- offboardings ----------------------------------------------------------------------------------------------------
+
+CREATE TABLE offboarding (
+    id uuid PRIMARY KEY,
+    status text NOT NULL CHECK (status IN ('waiting', 'initiated', 'completed', 'cancelled', 'held', 'duplicate')),
+    reason text,
+    runbook text NOT NULL,
+    source text NOT NULL,
+    mode text NOT NULL CHECK (mode IN ('live', 'dry_run')),
+    priority text NOT NULL CHECK (priority IN ('normal', 'urgent')),
+    leaver jsonb NOT NULL CHECK (jsonb_typeof(leaver) = 'object'),
+    ids jsonb NOT NULL DEFAULT '{}' CHECK (jsonb_typeof(ids) = 'object'),
+    actor jsonb,
+    event jsonb,
+    zone text,
+    received_at timestamptz NOT NULL,
+    effective_at timestamptz NOT NULL,
+    started_at timestamptz,
+    ended_at timestamptz,
+    plan jsonb NOT NULL,
+    extra jsonb NOT NULL DEFAULT '{}',
+    traceparent text,
+    recorded_at timestamptz NOT NULL DEFAULT now()
+) WITH (fillfactor = 70);
+CREATE INDEX offboarding_status ON offboarding (status);
+CREATE INDEX offboarding_email ON offboarding (lower(leaver ->> 'email'));
+CREATE INDEX offboarding_employee ON offboarding ((leaver ->> 'employee_id'));
+CREATE INDEX offboarding_received_at ON offboarding (received_at);
+COMMENT ON TABLE offboarding IS 'One leaver, one runbook: the offboarding object of messages.md, as it is now.';
+COMMENT ON COLUMN offboarding.id IS 'UUIDv5 of the HR event''s source and id.';
+COMMENT ON COLUMN offboarding.status IS 'waiting (its time lies ahead), held (until approved), initiated, completed, cancelled.';
+COMMENT ON COLUMN offboarding.reason IS 'Why it was cancelled or is held.';
+COMMENT ON COLUMN offboarding.runbook IS 'Name of the runbook.';
+COMMENT ON COLUMN offboarding.source IS 'Name of the source that mapped the HR event.';
+COMMENT ON COLUMN offboarding.mode IS 'live, or dry_run: nothing is changed at any vendor.';
+COMMENT ON COLUMN offboarding.priority IS 'normal, or urgent: its jobs go to the urgent topics.';
+COMMENT ON COLUMN offboarding.leaver IS
+    'The object''s `user`, with what steps provided since. Personal data.';
+COMMENT ON COLUMN offboarding.ids IS
+    'Accounts by system, as pinned; a system that is present, even empty, is not looked up again.';
+COMMENT ON COLUMN offboarding.actor IS 'Who started it: kind, id, name.';
+COMMENT ON COLUMN offboarding.event IS 'The HR event: source, id, type, time.';
+COMMENT ON COLUMN offboarding.zone IS 'The leaver''s IANA time zone.';
+COMMENT ON COLUMN offboarding.received_at IS 'When the HR event reached us (the Kafka record''s timestamp).';
+COMMENT ON COLUMN offboarding.effective_at IS 'When access ends, as HR said.';
+COMMENT ON COLUMN offboarding.started_at IS 'When it really started; null while it waits or is held.';
+COMMENT ON COLUMN offboarding.ended_at IS 'When it was completed or cancelled.';
+COMMENT ON COLUMN offboarding.plan IS 'The plan as made at the start, with the hashes of runbook, source and connectors.';
+COMMENT ON COLUMN offboarding.extra IS 'Members of the offboarding object that have no column of their own.';
+COMMENT ON COLUMN offboarding.traceparent IS 'W3C trace context of the HR event; goes on with every job.';
+COMMENT ON COLUMN offboarding.recorded_at IS 'When the logger wrote the row.';
+
+CREATE TABLE phase (
+    offboarding_id uuid NOT NULL REFERENCES offboarding,
+    name text NOT NULL,
+    position integer NOT NULL,
+    status text NOT NULL DEFAULT 'waiting'
+        CHECK (status IN ('waiting', 'initiated', 'completed', 'cancelled', 'held', 'duplicate')),
+    after text,
+    after_us bigint NOT NULL DEFAULT 0,
+    due_at timestamptz,
+    started_at timestamptz,
+    ended_at timestamptz,
+    PRIMARY KEY (offboarding_id, name)
+) WITH (fillfactor = 70);
+COMMENT ON TABLE phase IS 'The phases of an offboarding, in order.';
+COMMENT ON COLUMN phase.offboarding_id IS 'Whose phase it is.';
+COMMENT ON COLUMN phase.name IS 'Name in the runbook.';
+COMMENT ON COLUMN phase.position IS 'Place in the runbook, from 1.';
+COMMENT ON COLUMN phase.status IS
+    'waiting (its time has not come), held (the phase before it is not completed), initiated, completed, cancelled. A phase with a failed job stays initiated.';
+COMMENT ON COLUMN phase.after IS 'As the runbook has it ("90d"); null: at once.';
+COMMENT ON COLUMN phase.after_us IS
+    'The same in microseconds, scaled by clock.day; counts from the later of effective_at and the actual start.';
+COMMENT ON COLUMN phase.due_at IS 'When its time comes; null until that is known.';
+COMMENT ON COLUMN phase.started_at IS 'When it was initiated.';
+COMMENT ON COLUMN phase.ended_at IS 'When it was completed or cancelled.';
+
+-- fillfactor 50 and no index on anything that changes: every change of state is a HOT update (0.54 of COPY's speed with, 0.34
+-- without it).
+CREATE TABLE job (
+    id uuid PRIMARY KEY,
+    offboarding_id uuid NOT NULL REFERENCES offboarding,
+    phase text NOT NULL,
+    step text NOT NULL,
+    position integer NOT NULL,
+    system text NOT NULL,
+    action text NOT NULL,
+    effect text,
+    needs uuid[] NOT NULL DEFAULT '{}' CHECK (array_position(needs, NULL) IS NULL),
+    run_when text NOT NULL DEFAULT 'on_success' CHECK (run_when IN ('on_success', 'on_failure', 'always')),
+    after_us bigint NOT NULL DEFAULT 0,
+    spec jsonb NOT NULL,
+    state text NOT NULL DEFAULT 'waiting'
+        CHECK (state IN ('waiting', 'ready', 'succeeded', 'skipped', 'failed', 'cancelled')),
+    reason text,
+    attempt integer NOT NULL DEFAULT 0,
+    due_at timestamptz,
+    changed_at timestamptz NOT NULL DEFAULT now(),
+    outcome text,
+    status_code integer,
+    outputs jsonb,
+    saved jsonb,
+    verified jsonb,
+    verified_at timestamptz,
+    answered_at timestamptz,
+    duration_ms bigint
+) WITH (fillfactor = 50);
+CREATE INDEX job_offboarding ON job (offboarding_id);
+COMMENT ON TABLE job IS 'One step of one offboarding. change_job_state() is the only writer after the row was made.';
+COMMENT ON COLUMN job.id IS 'UUIDv5 of the offboarding''s id and phase/step.';
+COMMENT ON COLUMN job.offboarding_id IS 'Whose job it is.';
+COMMENT ON COLUMN job.phase IS 'Name of its phase.';
+COMMENT ON COLUMN job.step IS 'The step''s id in the runbook.';
+COMMENT ON COLUMN job.position IS 'Place in the plan, from 1.';
+COMMENT ON COLUMN job.system IS 'The system whose worker does it.';
+COMMENT ON COLUMN job.action IS 'The connector''s action.';
+COMMENT ON COLUMN job.effect IS 'What the action does: identify, revoke, handover, destroy, notify.';
+COMMENT ON COLUMN job.needs IS 'Jobs it waits for.';
+COMMENT ON COLUMN job.run_when IS 'The step''s `when`: on_success, on_failure or always.';
+COMMENT ON COLUMN job.after_us IS
+    'Microseconds, scaled by clock.day, from the later of effective_at and the actual start; it runs no earlier.';
+COMMENT ON COLUMN job.spec IS 'The step as planned.';
+COMMENT ON COLUMN job.state IS
+    'waiting (for jobs, its phase or the start), ready (published, or in due), succeeded, skipped, failed, cancelled.';
+COMMENT ON COLUMN job.reason IS 'Why it is in this state, in one sentence.';
+COMMENT ON COLUMN job.attempt IS 'Number of its latest publication, the one that is due included; 0: none yet.';
+COMMENT ON COLUMN job.due_at IS 'When that publication was or is to run.';
+COMMENT ON COLUMN job.changed_at IS 'When its row last changed.';
+COMMENT ON COLUMN job.outcome IS
+    'Last outcome a worker reported: succeeded, already_done, skipped, missing, deferred, failed, blocked, denied, cancelled.';
+COMMENT ON COLUMN job.status_code IS 'The vendor''s last HTTP status; 0: none.';
+COMMENT ON COLUMN job.outputs IS 'What the action put out for later steps.';
+COMMENT ON COLUMN job.saved IS 'Where a deferred or failed job goes on (the message''s `state`).';
+COMMENT ON COLUMN job.verified IS 'The read-back: expected, seen, at, ok.';
+COMMENT ON COLUMN job.verified_at IS 'When the read-back saw the wanted state.';
+COMMENT ON COLUMN job.answered_at IS 'Timestamp of the last event about it.';
+COMMENT ON COLUMN job.duration_ms IS 'How long the last attempt ran.';
+
+-- ---- what is due -----------------------------------------------------------------------------------------------------
+
+CREATE TABLE due (
+    due_at timestamptz NOT NULL,
+    offboarding_id uuid NOT NULL,
+    job_id uuid,
+    attempt integer,
+    phase text,
+    CHECK ((job_id IS NULL) <> (phase IS NULL)),
+    CHECK ((job_id IS NULL) = (attempt IS NULL))
+) WITH (autovacuum_vacuum_scale_factor = 0.02, autovacuum_vacuum_threshold = 10000);
+CREATE INDEX due_due_at ON due (due_at);
+COMMENT ON TABLE due IS
+    'What the scheduler will publish: jobs, and phases whose time comes. A row that no longer agrees with its job or phase is stale and is dropped unpublished.';
+COMMENT ON COLUMN due.due_at IS 'When to publish it.';
+COMMENT ON COLUMN due.offboarding_id IS 'Whose it is.';
+COMMENT ON COLUMN due.job_id IS 'The job; null for a phase.';
+COMMENT ON COLUMN due.attempt IS 'The job''s attempt that this row publishes.';
+COMMENT ON COLUMN due.phase IS 'The phase (the first one also starts a waiting offboarding); null for a job.';
+
+-- ---- the audit -------------------------------------------------------------------------------------------------------
+
+CREATE TABLE event (
+    recorded_at timestamptz NOT NULL DEFAULT now(),
+    topic text NOT NULL,
+    kafka_partition integer NOT NULL,
+    kafka_offset bigint NOT NULL,
+    id uuid NOT NULL,
+    name text NOT NULL,
+    occurred_at timestamptz NOT NULL,
+    offboarding_id uuid,
+    job_id uuid,
+    phase text,
+    step text,
+    system text,
+    action text,
+    attempt integer,
+    outcome text,
+    status_code integer,
+    note text,
+    body jsonb,
+    salt bytea,
+    commitment bytea NOT NULL,
+    hash bytea NOT NULL
+) PARTITION BY RANGE (recorded_at);
+CREATE INDEX event_offboarding ON event (offboarding_id, occurred_at);
+CREATE INDEX event_position ON event (topic, kafka_partition, kafka_offset);
+COMMENT ON TABLE event IS
+    'Every event and every control record, exactly once, append-only, in a hash chain per Kafka partition (verify_event_chain). Columns in clear hold no personal data; the body is behind a salted commitment and can be blanked without breaking the chain.';
+COMMENT ON COLUMN event.recorded_at IS 'When the logger wrote it; chooses the partition.';
+COMMENT ON COLUMN event.topic IS 'Kafka topic it was read from.';
+COMMENT ON COLUMN event.kafka_partition IS 'Kafka partition it was read from.';
+COMMENT ON COLUMN event.kafka_offset IS 'Its Kafka offset.';
+COMMENT ON COLUMN event.id IS 'The event''s id; two rows with one id are one event that was produced twice.';
+COMMENT ON COLUMN event.name IS 'What happened, as in messages.md; control.pause, .resume, .cancel and .uncancel for control records.';
+COMMENT ON COLUMN event.occurred_at IS 'The event''s own timestamp.';
+COMMENT ON COLUMN event.offboarding_id IS 'The offboarding concerned; null when there is none.';
+COMMENT ON COLUMN event.job_id IS 'The job concerned.';
+COMMENT ON COLUMN event.phase IS 'Its phase.';
+COMMENT ON COLUMN event.step IS 'Its step.';
+COMMENT ON COLUMN event.system IS 'Its system.';
+COMMENT ON COLUMN event.action IS 'Its action.';
+COMMENT ON COLUMN event.attempt IS 'The publication of the job that this answers.';
+COMMENT ON COLUMN event.outcome IS 'Its outcome.';
+COMMENT ON COLUMN event.status_code IS 'The vendor''s last HTTP status; 0: none.';
+COMMENT ON COLUMN event.note IS 'What the logger made of it when it changed nothing: a refused order, a late or unknown job.';
+COMMENT ON COLUMN event.body IS 'The whole event as it came; null once blanked. Personal data.';
+COMMENT ON COLUMN event.salt IS 'Random bytes before the body in the commitment; blanked with it.';
+COMMENT ON COLUMN event.commitment IS 'SHA-256 of salt and body.';
+COMMENT ON COLUMN event.hash IS
+    'SHA-256 of the hash before it in its Kafka partition, the columns in clear and the commitment.';
+CREATE TABLE event_default (LIKE event INCLUDING ALL); -- with the comments, which PARTITION OF would leave behind
+COMMENT ON TABLE event_default IS 'A net for events of months that have no partition; make_event_partitions() empties it.';
+ALTER TABLE event ATTACH PARTITION event_default DEFAULT;
+
+CREATE TABLE definition (
+    hash text PRIMARY KEY,
+    kind text NOT NULL CHECK (kind IN ('source', 'runbook', 'connector')),
+    name text NOT NULL,
+    text text NOT NULL,
+    file text,
+    published_by text,
+    published_at timestamptz NOT NULL,
+    recorded_at timestamptz NOT NULL DEFAULT now()
+);
+CREATE INDEX definition_name ON definition (kind, name);
+COMMENT ON TABLE definition IS 'Texts of every source, runbook and connector that a plan was made from.';
+COMMENT ON COLUMN definition.hash IS 'SHA-256 of the file''s bytes, as plans name it.';
+COMMENT ON COLUMN definition.kind IS 'source, runbook or connector.';
+COMMENT ON COLUMN definition.name IS 'The definition''s name.';
+COMMENT ON COLUMN definition.text IS 'The file as it was read.';
+COMMENT ON COLUMN definition.file IS 'The file it was read from.';
+COMMENT ON COLUMN definition.published_by IS 'The process that brought it (the event''s ce_source).';
+COMMENT ON COLUMN definition.published_at IS 'When it was first published.';
+COMMENT ON COLUMN definition.recorded_at IS 'When the logger wrote the row.';
+
+-- ---- the logger's position, and orders for everybody -----------------------------------------------------------------
+
+CREATE TABLE kafka_offset (
+    topic text NOT NULL,
+    kafka_partition integer NOT NULL,
+    next bigint NOT NULL DEFAULT 0,
+    head bytea NOT NULL DEFAULT decode(repeat('00', 32), 'hex'),
+    updated_at timestamptz NOT NULL DEFAULT now(),
+    PRIMARY KEY (topic, kafka_partition)
+) WITH (fillfactor = 10);
+COMMENT ON TABLE kafka_offset IS
+    'How far the logger has read. Moved in the transaction that writes the events, from the value the logger knows: who finds another value has lost the partition.';
+COMMENT ON COLUMN kafka_offset.topic IS 'Kafka topic.';
+COMMENT ON COLUMN kafka_offset.kafka_partition IS 'Kafka partition.';
+COMMENT ON COLUMN kafka_offset.next IS 'Offset of the next message to read.';
+COMMENT ON COLUMN kafka_offset.head IS 'Hash of the partition''s last event row; zeros before the first.';
+COMMENT ON COLUMN kafka_offset.updated_at IS 'When it last moved.';
+
+CREATE TABLE system_pause (
+    system text PRIMARY KEY,
+    reason text,
+    actor jsonb,
+    paused_at timestamptz NOT NULL
+);
+COMMENT ON TABLE system_pause IS 'Systems whose workers start no job, by order or because credentials were refused.';
+COMMENT ON COLUMN system_pause.system IS 'The system.';
+COMMENT ON COLUMN system_pause.reason IS 'Why.';
+COMMENT ON COLUMN system_pause.actor IS 'Who paused it.';
+COMMENT ON COLUMN system_pause.paused_at IS 'Since when.';
+
+CREATE TABLE cancellation (
+    subject text PRIMARY KEY,
+    reason text,
+    actor jsonb,
+    cancelled_at timestamptz NOT NULL
+);
+COMMENT ON TABLE cancellation IS
+    'Cancellations of offboard.control. Kept, as the order and the offboarding travel on different topics and either may come first.';
+COMMENT ON COLUMN cancellation.subject IS 'Id of an offboarding, or a person: e-mail in lower case, or employee id. Personal data.';
+COMMENT ON COLUMN cancellation.reason IS 'Why.';
+COMMENT ON COLUMN cancellation.actor IS 'Who cancelled.';
+COMMENT ON COLUMN cancellation.cancelled_at IS 'Of a person, all offboardings received up to then are cancelled.';
+
+-- ---- months of events ------------------------------------------------------------------------------------------------
+
+-- Runs with its owner's rights: the logger may not make tables of its own.
+CREATE FUNCTION make_event_partitions(ahead integer) RETURNS integer
+LANGUAGE plpgsql SECURITY DEFINER SET search_path = public, pg_temp SET timezone = 'UTC'
+AS $$
+DECLARE
+    month timestamptz;
+    part text;
+    made integer := 0;
+BEGIN
+    PERFORM pg_advisory_xact_lock(hashtext('offboard make_event_partitions'));
+    FOR month IN SELECT generate_series(date_trunc('month', now()), date_trunc('month', now()) + ahead * interval '1 month',
+                                        interval '1 month')
+    LOOP
+        part := 'event_' || to_char(month, 'YYYY_MM');
+        CONTINUE WHEN to_regclass(part) IS NOT NULL;
+        EXECUTE format('CREATE TABLE %I (LIKE event INCLUDING ALL)', part);
+        EXECUTE format('COMMENT ON TABLE %I IS %L', part, 'Events recorded in ' || to_char(month, 'YYYY-MM') || ' (UTC).');
+        EXECUTE format('WITH moved AS (DELETE FROM event_default WHERE recorded_at >= %L AND recorded_at < %L RETURNING *)'
+                       ' INSERT INTO %I SELECT * FROM moved', month, month + interval '1 month', part);
+        EXECUTE format('ALTER TABLE event ATTACH PARTITION %I FOR VALUES FROM (%L) TO (%L)', part, month,
+                       month + interval '1 month');
+        made := made + 1;
+    END LOOP;
+    RETURN made;
+END
+$$;
+COMMENT ON FUNCTION make_event_partitions(integer) IS
+    'Makes the partitions of event for this month and so many ahead, and moves in what the default partition caught. Returns how many it made.';

@@ -1,0 +1,261 @@
+-- The state machine: jobs, phases, offboardings. Everything here is set-based and is called by the logger (003) with
+-- the offboardings concerned locked.
+
+-- ---- jobs ------------------------------------------------------------------------------------------------------------
+
+CREATE FUNCTION job_transition_allowed(before text, after text) RETURNS boolean
+LANGUAGE sql IMMUTABLE STRICT PARALLEL SAFE
+RETURN CASE before
+    WHEN 'waiting' THEN after IN ('ready', 'succeeded', 'skipped', 'failed', 'cancelled')
+    WHEN 'ready' THEN after IN ('ready', 'succeeded', 'skipped', 'failed', 'cancelled') -- ready again: deferred
+    WHEN 'failed' THEN after IN ('ready', 'succeeded', 'skipped') -- retry, a late success, skip
+    WHEN 'skipped' THEN after = 'succeeded' -- a late success is the truth
+    WHEN 'cancelled' THEN after = 'succeeded'
+    ELSE false -- succeeded is final
+END;
+COMMENT ON FUNCTION job_transition_allowed(text, text) IS 'May a job go from the one state to the other?';
+
+CREATE FUNCTION outcome_state(outcome text) RETURNS text
+LANGUAGE sql IMMUTABLE STRICT PARALLEL SAFE
+RETURN CASE
+    WHEN outcome IN ('succeeded', 'already_done') THEN 'succeeded'
+    WHEN outcome IN ('skipped', 'missing') THEN 'skipped'
+    WHEN outcome = 'deferred' THEN 'ready'
+    WHEN outcome IN ('failed', 'blocked', 'denied') THEN 'failed'
+    WHEN outcome = 'cancelled' THEN 'cancelled'
+END;
+COMMENT ON FUNCTION outcome_state(text) IS 'State of a job after an outcome; null when the outcome is unknown.';
+
+CREATE TYPE job_change AS (
+    job_id uuid,
+    state text,
+    reason text,
+    attempt integer,
+    due_at timestamptz,
+    queue boolean,
+    answer jsonb
+);
+COMMENT ON TYPE job_change IS 'One change of a job''s state, for change_job_state(). Null members leave the job''s column alone.';
+COMMENT ON COLUMN job_change.job_id IS 'The job.';
+COMMENT ON COLUMN job_change.state IS 'The state it gets.';
+COMMENT ON COLUMN job_change.reason IS 'Why, in one sentence.';
+COMMENT ON COLUMN job_change.attempt IS 'The attempt it gets.';
+COMMENT ON COLUMN job_change.due_at IS 'When that attempt is to run.';
+COMMENT ON COLUMN job_change.queue IS 'The scheduler is to publish it: a row in due.';
+COMMENT ON COLUMN job_change.answer IS 'The worker''s event that tells of the change.';
+
+-- With its owner's rights, as the logger's role may not update job: there is no other way to change a state.
+CREATE FUNCTION change_job_state(changes job_change[]) RETURNS void
+LANGUAGE plpgsql SECURITY DEFINER SET search_path = public, pg_temp
+AS $$
+DECLARE
+    changed integer;
+    refused text;
+BEGIN
+    UPDATE job j
+    SET state = c.state,
+        reason = c.reason,
+        attempt = coalesce(c.attempt, j.attempt),
+        due_at = coalesce(c.due_at, j.due_at),
+        changed_at = now(),
+        outcome = coalesce(a.context ->> 'outcome', j.outcome),
+        status_code = coalesce((c.answer #>> '{response,statusCode}')::integer, j.status_code),
+        outputs = coalesce(nullif(a.context -> 'outputs', 'null'), j.outputs),
+        saved = coalesce(nullif(a.context -> 'state', 'null'), j.saved),
+        verified = coalesce(nullif(a.context -> 'verified', 'null'), j.verified),
+        verified_at = CASE WHEN (a.context #>> '{verified,ok}')::boolean
+                           THEN coalesce((a.context #>> '{verified,at}')::timestamptz, (c.answer ->> 'timestamp')::timestamptz)
+                           ELSE j.verified_at END,
+        answered_at = coalesce((c.answer ->> 'timestamp')::timestamptz, j.answered_at),
+        duration_ms = coalesce((a.context ->> 'duration_ms')::numeric::bigint, j.duration_ms)
+    FROM unnest(changes) c
+         CROSS JOIN LATERAL (SELECT c.answer -> 'context' AS context) a
+    WHERE j.id = c.job_id AND job_transition_allowed(j.state, c.state);
+    GET DIAGNOSTICS changed = ROW_COUNT;
+    IF changed <> cardinality(changes) THEN
+        SELECT string_agg(format('job %s may not go from %s to %s', c.job_id, coalesce(j.state, 'nowhere'), c.state), '; ')
+        INTO refused
+        FROM unnest(changes) c LEFT JOIN job j ON j.id = c.job_id
+        WHERE job_transition_allowed(j.state, c.state) IS NOT TRUE;
+        RAISE EXCEPTION USING ERRCODE = 'data_exception', MESSAGE = coalesce(refused, 'a job appears twice in one change');
+    END IF;
+    INSERT INTO due (due_at, offboarding_id, job_id, attempt)
+    SELECT j.due_at, j.offboarding_id, j.id, j.attempt
+    FROM unnest(changes) c JOIN job j ON j.id = c.job_id
+    WHERE c.queue
+    ORDER BY j.due_at;
+END
+$$;
+COMMENT ON FUNCTION change_job_state(job_change[]) IS
+    'The only place that changes job.state (and writes due rows of jobs). A transition that is not allowed is an error.';
+
+-- A job ready to run as soon as its time has come: first publication, by the scheduler.
+CREATE FUNCTION ready_at(base timestamptz, after_us bigint) RETURNS timestamptz
+LANGUAGE sql STABLE PARALLEL SAFE
+RETURN greatest(now(), base + duration(after_us));
+COMMENT ON FUNCTION ready_at(timestamptz, bigint) IS
+    'When something with an `after` runs: that long after the base, which is the later of effective_at and the actual start; never in the past.';
+
+CREATE FUNCTION resolve_jobs(affected uuid[]) RETURNS void
+LANGUAGE plpgsql AS $$
+DECLARE
+    changes job_change[];
+BEGIN
+    LOOP
+        SELECT array_agg(ROW(r.id, r.state, r.reason, CASE WHEN r.state = 'ready' THEN 1 END,
+                             CASE WHEN r.state = 'ready' THEN ready_at(r.base, r.after_us) END,
+                             r.state = 'ready', NULL)::job_change)
+        INTO changes
+        FROM (SELECT j.id, j.after_us, greatest(o.effective_at, o.started_at) AS base,
+                     CASE WHEN n.cancelled > 0 THEN 'cancelled'
+                          WHEN j.run_when = 'on_success' THEN
+                              CASE WHEN n.skipped > 0 THEN 'skipped' WHEN n.succeeded = n.needed THEN 'ready' END
+                          WHEN n.open > 0 THEN NULL
+                          WHEN j.run_when = 'on_failure' AND n.failed = 0 THEN 'skipped'
+                          ELSE 'ready' END AS state,
+                     CASE WHEN n.cancelled > 0 THEN 'a step it needs was cancelled'
+                          WHEN j.run_when = 'on_success' AND n.skipped > 0 THEN 'a step it needs was skipped'
+                          WHEN j.run_when = 'on_failure' AND n.failed = 0 THEN 'no step it needs failed' END AS reason
+              FROM offboarding o
+                   JOIN job j ON j.offboarding_id = o.id AND j.state = 'waiting'
+                   JOIN phase p ON p.offboarding_id = o.id AND p.name = j.phase AND p.status = 'initiated'
+                   CROSS JOIN LATERAL (
+                       SELECT count(*) AS needed,
+                              count(*) FILTER (WHERE d.state = 'succeeded') AS succeeded,
+                              count(*) FILTER (WHERE d.state = 'skipped') AS skipped,
+                              count(*) FILTER (WHERE d.state = 'failed') AS failed,
+                              count(*) FILTER (WHERE d.state = 'cancelled') AS cancelled,
+                              count(*) FILTER (WHERE d.state IN ('waiting', 'ready')) AS open
+                       FROM job d WHERE d.id = ANY (j.needs)) n
+              WHERE o.id = ANY (affected) AND o.status = 'initiated') r
+        WHERE r.state IS NOT NULL;
+        EXIT WHEN changes IS NULL;
+        PERFORM change_job_state(changes);
+    END LOOP;
+END
+$$;
+COMMENT ON FUNCTION resolve_jobs(uuid[]) IS
+    'Waiting jobs of running phases whose needs are decided become due, skipped or cancelled, until nothing changes.';
+
+-- ---- phases and offboardings -----------------------------------------------------------------------------------------
+
+CREATE FUNCTION settle(affected uuid[]) RETURNS void
+LANGUAGE plpgsql AS $$
+DECLARE
+    moved uuid[] := affected;
+BEGIN
+    WHILE cardinality(moved) > 0 LOOP
+        PERFORM resolve_jobs(moved);
+        WITH ended AS (
+            UPDATE phase p SET status = 'completed', ended_at = now()
+            WHERE p.offboarding_id = ANY (moved) AND p.status = 'initiated'
+              AND NOT EXISTS (SELECT FROM job j WHERE j.offboarding_id = p.offboarding_id AND j.phase = p.name
+                                                  AND j.state IN ('waiting', 'ready', 'failed'))
+            RETURNING p.offboarding_id, p.position)
+        SELECT array_agg(DISTINCT offboarding_id) INTO moved FROM ended;
+        EXIT WHEN moved IS NULL;
+        -- A held phase starts when the one before it is over.
+        UPDATE phase p SET status = 'initiated', started_at = now()
+        FROM phase b, offboarding o
+        WHERE p.offboarding_id = ANY (moved) AND p.status = 'held' AND o.id = p.offboarding_id AND o.status = 'initiated'
+          AND b.offboarding_id = p.offboarding_id AND b.position = p.position - 1 AND b.status IN ('completed', 'cancelled');
+    END LOOP;
+    UPDATE offboarding o SET status = 'completed', ended_at = now()
+    WHERE o.id = ANY (affected) AND o.status = 'initiated'
+      AND NOT EXISTS (SELECT FROM phase p WHERE p.offboarding_id = o.id AND p.status NOT IN ('completed', 'cancelled'));
+END
+$$;
+COMMENT ON FUNCTION settle(uuid[]) IS
+    'Brings offboardings to rest after a change: resolves jobs, completes phases, starts held ones, completes offboardings.';
+
+CREATE FUNCTION wait_until_effective(affected uuid[]) RETURNS void
+LANGUAGE plpgsql AS $$
+BEGIN
+    WITH first AS (
+        UPDATE phase p SET due_at = o.effective_at
+        FROM offboarding o
+        WHERE o.id = ANY (affected) AND o.status = 'waiting' AND p.offboarding_id = o.id AND p.position = 1
+          AND p.due_at IS DISTINCT FROM o.effective_at
+        RETURNING p.due_at, p.offboarding_id, p.name)
+    INSERT INTO due (due_at, offboarding_id, phase) SELECT due_at, offboarding_id, name FROM first ORDER BY due_at;
+END
+$$;
+COMMENT ON FUNCTION wait_until_effective(uuid[]) IS
+    'Waiting offboardings start when their first phase is due, at effective_at. The row of an earlier date becomes stale.';
+
+CREATE TYPE start AS (offboarding_id uuid, started_at timestamptz, published uuid[]);
+COMMENT ON TYPE start IS 'One start of an offboarding, for start_offboardings().';
+COMMENT ON COLUMN start.offboarding_id IS 'The offboarding.';
+COMMENT ON COLUMN start.started_at IS 'The actual start.';
+COMMENT ON COLUMN start.published IS 'Jobs that the planner publishes itself.';
+
+CREATE FUNCTION start_offboardings(starts start[]) RETURNS void
+LANGUAGE plpgsql AS $$
+DECLARE
+    started uuid[] := (SELECT array_agg(s.offboarding_id) FROM unnest(starts) s);
+    queued job_change[];
+BEGIN
+    UPDATE offboarding o SET status = 'initiated', started_at = s.started_at, reason = NULL
+    FROM unnest(starts) s WHERE o.id = s.offboarding_id;
+    WITH timed AS (
+        UPDATE phase p
+        SET due_at = greatest(o.effective_at, o.started_at) + duration(p.after_us),
+            status = CASE WHEN p.position = 1 AND p.after_us = 0 THEN 'initiated' ELSE 'waiting' END,
+            started_at = CASE WHEN p.position = 1 AND p.after_us = 0 THEN o.started_at END
+        FROM offboarding o
+        WHERE o.id = ANY (started) AND p.offboarding_id = o.id
+        RETURNING p.due_at, p.offboarding_id, p.name, p.status)
+    INSERT INTO due (due_at, offboarding_id, phase)
+    SELECT due_at, offboarding_id, name FROM timed WHERE status = 'waiting' ORDER BY due_at;
+    SELECT array_agg(ROW(j.id, 'ready', NULL, 1, s.started_at, false, NULL)::job_change) INTO queued
+    FROM unnest(starts) s JOIN job j ON j.offboarding_id = s.offboarding_id AND j.id = ANY (s.published)
+    WHERE j.state = 'waiting';
+    PERFORM change_job_state(queued) WHERE queued IS NOT NULL;
+    PERFORM settle(started);
+END
+$$;
+COMMENT ON FUNCTION start_offboardings(start[]) IS
+    'Starts offboardings: times of all phases, the first phase, its jobs; those the planner publishes get no row in due.';
+
+CREATE FUNCTION cancel_offboardings(affected uuid[], reasons text[]) RETURNS uuid[]
+LANGUAGE plpgsql AS $$
+DECLARE
+    open uuid[];
+    changes job_change[];
+BEGIN
+    WITH cancelled AS (
+        UPDATE offboarding o SET status = 'cancelled', reason = a.reason, ended_at = now()
+        FROM unnest(affected, reasons) a (id, reason)
+        WHERE o.id = a.id AND o.status IN ('waiting', 'held', 'initiated')
+        RETURNING o.id)
+    SELECT coalesce(array_agg(id), '{}') INTO open FROM cancelled;
+    UPDATE phase SET status = 'cancelled', ended_at = now()
+    WHERE offboarding_id = ANY (open) AND status IN ('waiting', 'held', 'initiated');
+    SELECT array_agg(ROW(j.id, 'cancelled', 'the offboarding was cancelled', NULL, NULL, false, NULL)::job_change)
+    INTO changes
+    FROM job j WHERE j.offboarding_id = ANY (open) AND j.state IN ('waiting', 'ready');
+    PERFORM change_job_state(changes) WHERE changes IS NOT NULL;
+    RETURN open;
+END
+$$;
+COMMENT ON FUNCTION cancel_offboardings(uuid[], text[]) IS
+    'Cancels what has not happened of those that are open, and returns their ids. Their rows in due become stale.';
+
+-- ---- waking the scheduler --------------------------------------------------------------------------------------------
+
+CREATE FUNCTION notify_due() RETURNS trigger
+LANGUAGE plpgsql AS $$
+BEGIN
+    -- The logger says how long the scheduler may sleep anyway; a row beyond that needs no waking.
+    IF EXISTS (SELECT FROM added WHERE due_at <= now() + coalesce(nullif(current_setting('offboard.poll', true), ''), '1s')::interval)
+    THEN
+        NOTIFY due;
+    END IF;
+    RETURN NULL;
+END
+$$;
+COMMENT ON FUNCTION notify_due() IS 'Wakes the scheduler (channel due) when something is due before it would look anyway.';
+
+CREATE TRIGGER notify_due AFTER INSERT ON due REFERENCING NEW TABLE AS added
+    FOR EACH STATEMENT EXECUTE FUNCTION notify_due();
+COMMENT ON TRIGGER notify_due ON due IS 'Wakes the scheduler.';

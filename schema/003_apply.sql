@@ -1,0 +1,537 @@
+-- What the logger calls: one batch of messages, staged, becomes rows and states. See logger/logger.h.
+
+SET LOCAL check_function_bodies = off; -- `stage` is a temporary table of the logger's session
+
+CREATE FUNCTION open_stage() RETURNS void
+LANGUAGE sql AS $$
+    CREATE TEMP TABLE IF NOT EXISTS stage (
+        seq integer NOT NULL,           -- order of the batch
+        wave integer,                   -- how many of its offboarding came before, from 1; null: changes no offboarding
+        topic text NOT NULL,
+        kafka_partition integer NOT NULL,
+        kafka_offset bigint NOT NULL,
+        id uuid NOT NULL,
+        name text NOT NULL,
+        occurred_at timestamptz NOT NULL,
+        offboarding_id uuid,
+        job_id uuid,
+        published_by text,              -- header ce_source
+        traceparent text,               -- header
+        body jsonb NOT NULL,            -- the event; of a control record {key, value}
+        note text
+    ) ON COMMIT DELETE ROWS;
+    CREATE INDEX IF NOT EXISTS stage_wave ON stage (wave);
+$$;
+COMMENT ON FUNCTION open_stage() IS 'Makes the session''s temporary table `stage`, which apply_batch() reads.';
+
+-- ---- people ----------------------------------------------------------------------------------------------------------
+
+CREATE FUNCTION person_keys(leaver jsonb) RETURNS text[]
+LANGUAGE sql IMMUTABLE PARALLEL SAFE AS $$
+    SELECT array_remove(
+        ARRAY[lower(leaver ->> 'email'), leaver ->> 'employee_id']
+        || CASE WHEN jsonb_typeof(leaver -> 'emails') = 'array'
+                THEN ARRAY(SELECT lower(e) FROM jsonb_array_elements_text(leaver -> 'emails') e) ELSE '{}' END, NULL)
+$$;
+COMMENT ON FUNCTION person_keys(jsonb) IS 'What a leaver is known by: e-mails in lower case, employee id.';
+
+CREATE FUNCTION merge_objects(a jsonb, b jsonb) RETURNS jsonb
+LANGUAGE plpgsql IMMUTABLE PARALLEL SAFE AS $$
+BEGIN
+    IF jsonb_typeof(a) IS DISTINCT FROM 'object' OR jsonb_typeof(b) IS DISTINCT FROM 'object' THEN
+        RETURN coalesce(b, a);
+    END IF;
+    RETURN a || coalesce((SELECT jsonb_object_agg(m.key, merge_objects(a -> m.key, m.value)) FROM jsonb_each(b) m), '{}');
+END
+$$;
+COMMENT ON FUNCTION merge_objects(jsonb, jsonb) IS 'The first object with the members of the second, objects within merged alike.';
+
+-- ---- events that change no offboarding -------------------------------------------------------------------------------
+
+CREATE FUNCTION apply_records() RETURNS void
+LANGUAGE sql AS $$
+    INSERT INTO definition (hash, kind, name, text, file, published_by, published_at)
+    SELECT DISTINCT ON (c ->> 'hash') c ->> 'hash', c ->> 'kind', c ->> 'name', c ->> 'text', c ->> 'file', s.published_by,
+           s.occurred_at
+    FROM stage s CROSS JOIN LATERAL (SELECT s.body -> 'context') AS x (c)
+    WHERE s.name = 'definition'
+    ORDER BY c ->> 'hash', s.seq
+    ON CONFLICT DO NOTHING;
+
+    INSERT INTO intake (id, source, source_event_id, type, event_time, received_at, person, disposition, reason, criterion,
+                        offboarding_id, topic, kafka_partition, kafka_offset, data)
+    SELECT DISTINCT ON (s.id) s.id, c #>> '{event,source}', c #>> '{event,id}', c #>> '{event,type}',
+           (c #>> '{event,time}')::timestamptz, coalesce((c ->> 'received_at')::timestamptz, s.occurred_at), c ->> 'person',
+           c ->> 'disposition', c ->> 'reason', nullif(c -> 'criterion', 'null'), s.offboarding_id,
+           c #>> '{record,topic}', (c #>> '{record,partition}')::integer, (c #>> '{record,offset}')::bigint,
+           nullif(c -> 'data', 'null')
+    FROM stage s CROSS JOIN LATERAL (SELECT s.body -> 'context') AS x (c)
+    WHERE s.name = 'intake'
+    ORDER BY s.id, s.seq
+    ON CONFLICT DO NOTHING;
+$$;
+COMMENT ON FUNCTION apply_records() IS 'Staged definitions and intake events become rows; the first of an id counts.';
+
+CREATE FUNCTION apply_control() RETURNS void
+LANGUAGE plpgsql AS $$
+DECLARE
+    r record;
+    concerned uuid[];
+BEGIN
+    FOR r IN SELECT s.seq, s.name, substr(s.body ->> 'key', strpos(s.body ->> 'key', '/') + 1) AS subject,
+                    s.body -> 'value' AS value, s.occurred_at
+             FROM stage s WHERE s.name LIKE 'control.%' ORDER BY s.seq
+    LOOP
+        CASE r.name
+        WHEN 'control.pause' THEN
+            INSERT INTO system_pause (system, reason, actor, paused_at)
+            VALUES (r.subject, r.value ->> 'reason', nullif(r.value -> 'actor', 'null'), r.occurred_at)
+            ON CONFLICT (system) DO UPDATE
+            SET reason = excluded.reason, actor = excluded.actor, paused_at = excluded.paused_at;
+        WHEN 'control.resume' THEN
+            DELETE FROM system_pause WHERE system = r.subject;
+        WHEN 'control.uncancel' THEN
+            DELETE FROM cancellation WHERE subject = r.subject;
+        WHEN 'control.cancel' THEN
+            INSERT INTO cancellation (subject, reason, actor, cancelled_at)
+            VALUES (r.subject, r.value ->> 'reason', nullif(r.value -> 'actor', 'null'), r.occurred_at)
+            ON CONFLICT (subject) DO UPDATE
+            SET reason = excluded.reason, actor = excluded.actor, cancelled_at = excluded.cancelled_at;
+            concerned := ARRAY(
+                SELECT o.id FROM offboarding o
+                WHERE o.status IN ('waiting', 'held', 'initiated')
+                  AND (o.id::text = r.subject
+                       OR (r.subject = ANY (person_keys(o.leaver)) AND o.received_at <= r.occurred_at))
+                ORDER BY o.id FOR NO KEY UPDATE);
+            PERFORM cancel_offboardings(concerned, array_fill(r.value ->> 'reason', ARRAY[cardinality(concerned)]));
+        END CASE;
+    END LOOP;
+END
+$$;
+COMMENT ON FUNCTION apply_control() IS 'Staged control records: pauses, and cancellations of offboardings and persons.';
+
+-- ---- initiated -------------------------------------------------------------------------------------------------------
+
+CREATE FUNCTION make_phases(fresh uuid[]) RETURNS void
+LANGUAGE plpgsql AS $$
+BEGIN
+    INSERT INTO phase (offboarding_id, name, position, after, after_us)
+    SELECT o.id, p.phase ->> 'name', p.position, p.phase ->> 'after', coalesce((p.phase ->> 'after_us')::bigint, 0)
+    FROM offboarding o
+         CROSS JOIN LATERAL jsonb_array_elements(o.plan -> 'phases') WITH ORDINALITY AS p (phase, position)
+    WHERE o.id = ANY (fresh);
+END
+$$;
+COMMENT ON FUNCTION make_phases(uuid[]) IS 'Rows of the phases of new offboardings, from their plans.';
+
+CREATE FUNCTION make_jobs(fresh uuid[]) RETURNS void
+LANGUAGE plpgsql AS $$
+BEGIN
+    WITH planned AS MATERIALIZED (
+        SELECT o.id AS offboarding_id, p.phase ->> 'name' AS phase, s.step,
+               row_number() OVER (PARTITION BY o.id ORDER BY p.position, s.position) AS position
+        FROM offboarding o
+             CROSS JOIN LATERAL jsonb_array_elements(o.plan -> 'phases') WITH ORDINALITY AS p (phase, position)
+             CROSS JOIN LATERAL jsonb_array_elements(p.phase -> 'steps') WITH ORDINALITY AS s (step, position)
+        WHERE o.id = ANY (fresh)),
+    named AS MATERIALIZED (
+        SELECT offboarding_id, jsonb_object_agg(step ->> 'id', step ->> 'job_id') AS job_ids
+        FROM planned GROUP BY offboarding_id)
+    INSERT INTO job (id, offboarding_id, phase, step, position, system, action, effect, needs, run_when, after_us, spec)
+    SELECT (t.step ->> 'job_id')::uuid, t.offboarding_id, t.phase, t.step ->> 'id', t.position, t.step ->> 'system',
+           t.step ->> 'action', t.step ->> 'effect',
+           CASE WHEN jsonb_typeof(t.step -> 'needs') = 'array'
+                THEN ARRAY(SELECT (n.job_ids ->> need)::uuid FROM jsonb_array_elements_text(t.step -> 'needs') need)
+                ELSE '{}' END,
+           coalesce(t.step ->> 'when', 'on_success'), coalesce((t.step ->> 'after_us')::bigint, 0), t.step
+    FROM planned t JOIN named n USING (offboarding_id);
+END
+$$;
+COMMENT ON FUNCTION make_jobs(uuid[]) IS 'Rows of the jobs of new offboardings, from their plans; all waiting.';
+
+CREATE FUNCTION apply_initiated(w integer) RETURNS void
+LANGUAGE plpgsql AS $$
+DECLARE
+    fresh uuid[];
+    cancelled uuid[];
+    reasons text[];
+    starts start[];
+BEGIN
+    WITH made AS (
+        INSERT INTO offboarding (id, status, reason, runbook, source, mode, priority, leaver, ids, actor, event, zone,
+                                 received_at, effective_at, plan, extra, traceparent)
+        SELECT s.offboarding_id, CASE c ->> 'status' WHEN 'held' THEN 'held' ELSE 'waiting' END,
+               CASE c ->> 'status' WHEN 'held' THEN coalesce(c ->> 'reason', s.body #>> '{response,message}') END,
+               o ->> 'runbook', o ->> 'source', coalesce(o ->> 'mode', 'live'), coalesce(o ->> 'priority', 'normal'),
+               o -> 'user', coalesce(nullif(o -> 'ids', 'null'), '{}'), nullif(o -> 'actor', 'null'),
+               nullif(o -> 'event', 'null'), o ->> 'zone', coalesce((o ->> 'received_at')::timestamptz, s.occurred_at),
+               (o ->> 'effective_at')::timestamptz, c -> 'plan',
+               o - '{version,id,user,ids,actor,status,runbook,source,event,received_at,started_at,effective_at,zone,mode,priority}'::text[],
+               s.traceparent
+        FROM stage s CROSS JOIN LATERAL (SELECT s.body -> 'context', s.body #> '{context,offboarding}') AS x (c, o)
+        WHERE s.wave = w AND s.name = 'initiated'
+        ORDER BY s.offboarding_id
+        ON CONFLICT (id) DO NOTHING
+        RETURNING id)
+    SELECT coalesce(array_agg(id), '{}') INTO fresh FROM made;
+    UPDATE stage SET note = 'repeated: the first one counts'
+    WHERE wave = w AND name = 'initiated' AND offboarding_id <> ALL (fresh);
+    PERFORM make_phases(fresh);
+    PERFORM make_jobs(fresh);
+    -- An order to cancel may have come first: it travels on another topic.
+    SELECT array_agg(o.id), array_agg(c.reason) INTO cancelled, reasons
+    FROM offboarding o
+         CROSS JOIN LATERAL (
+             SELECT k.reason FROM cancellation k
+             WHERE k.subject = o.id::text OR (k.subject = ANY (person_keys(o.leaver)) AND o.received_at <= k.cancelled_at)
+             ORDER BY k.cancelled_at LIMIT 1) c
+    WHERE o.id = ANY (fresh);
+    PERFORM cancel_offboardings(cancelled, reasons) WHERE cancelled IS NOT NULL;
+    SELECT array_agg(ROW(s.offboarding_id, coalesce((s.body #>> '{context,offboarding,started_at}')::timestamptz, s.occurred_at),
+                         ARRAY(SELECT p::uuid FROM jsonb_array_elements_text(s.body #> '{context,published}') p))::start)
+    INTO starts
+    FROM stage s JOIN offboarding o ON o.id = s.offboarding_id AND o.status = 'waiting'
+    WHERE s.wave = w AND s.name = 'initiated' AND s.offboarding_id = ANY (fresh) AND s.body #>> '{context,status}' = 'initiated';
+    PERFORM start_offboardings(starts) WHERE starts IS NOT NULL;
+    PERFORM wait_until_effective(fresh);
+END
+$$;
+COMMENT ON FUNCTION apply_initiated(integer) IS
+    'Staged `initiated` events of a wave: new offboardings with phases and jobs, started, waiting or held.';
+
+-- ---- what workers say ------------------------------------------------------------------------------------------------
+
+CREATE FUNCTION apply_facts(w integer) RETURNS void
+LANGUAGE plpgsql AS $$
+BEGIN
+    UPDATE offboarding o
+    SET ids = CASE WHEN jsonb_typeof(c -> 'pinned') = 'object' THEN o.ids || (c -> 'pinned') ELSE o.ids END,
+        leaver = CASE WHEN jsonb_typeof(c #> '{provides,user}') = 'object'
+                      THEN merge_objects(o.leaver, c #> '{provides,user}') ELSE o.leaver END
+    FROM stage s CROSS JOIN LATERAL (SELECT s.body -> 'context') AS x (c)
+    WHERE s.wave = w AND s.name LIKE 'job.%' AND o.id = s.offboarding_id
+      AND (jsonb_typeof(c -> 'pinned') = 'object' OR jsonb_typeof(c #> '{provides,user}') = 'object');
+END
+$$;
+COMMENT ON FUNCTION apply_facts(integer) IS
+    'What jobs of a wave found out: pinned accounts and provided user data, for all later jobs of the offboarding.';
+
+CREATE FUNCTION apply_answers(w integer) RETURNS void
+LANGUAGE plpgsql AS $$
+DECLARE
+    changes job_change[];
+    affected uuid[];
+BEGIN
+    PERFORM apply_facts(w);
+    WITH said AS (
+        SELECT s.seq, s.offboarding_id, s.body, j.id AS job_id, j.state, j.attempt AS counts,
+               (s.body #>> '{context,attempt}')::integer AS attempt, s.body #>> '{context,outcome}' AS outcome,
+               outcome_state(s.body #>> '{context,outcome}') AS target
+        FROM stage s LEFT JOIN job j ON j.id = s.job_id AND j.offboarding_id = s.offboarding_id
+        WHERE s.wave = w AND s.name LIKE 'job.%'),
+    judged AS MATERIALIZED (
+        SELECT *, CASE WHEN job_id IS NULL THEN 'unknown job'
+                       WHEN target IS NULL THEN 'unknown outcome'
+                       WHEN job_transition_allowed(state, target) AND target = 'succeeded' THEN NULL
+                       WHEN state NOT IN ('waiting', 'ready') THEN 'the job is already ' || state
+                       WHEN attempt < counts THEN format('late: attempt %s is over, attempt %s counts', attempt, counts)
+                  END AS note
+        FROM said),
+    noted AS (
+        UPDATE stage s
+        SET note = judged.note
+        FROM judged WHERE judged.seq = s.seq AND judged.note IS NOT NULL)
+    SELECT array_agg(ROW(job_id, target, coalesce(nullif(body #>> '{response,message}', ''), outcome),
+                         greatest(attempt, counts) + (target = 'ready')::integer,
+                         CASE WHEN target = 'ready' THEN coalesce((body #>> '{context,due_at}')::timestamptz, now()) END,
+                         target = 'ready', body)::job_change),
+           array_agg(offboarding_id) FILTER (WHERE target <> 'ready')
+    INTO changes, affected
+    FROM judged WHERE note IS NULL;
+    PERFORM change_job_state(changes) WHERE changes IS NOT NULL;
+    PERFORM settle(affected) WHERE affected IS NOT NULL;
+END
+$$;
+COMMENT ON FUNCTION apply_answers(integer) IS
+    'Staged `job.*` events of a wave. Succeeded is final; a late success counts even for a cancelled or skipped job; anything else late is noted and changes nothing.';
+
+-- ---- what the planner says later -------------------------------------------------------------------------------------
+
+CREATE FUNCTION apply_moved(w integer) RETURNS void
+LANGUAGE plpgsql AS $$
+DECLARE
+    moved uuid[];
+    starts start[];
+BEGIN
+    UPDATE stage s SET note = CASE WHEN o.id IS NULL THEN 'refused: unknown offboarding'
+                                   ELSE 'refused: the offboarding is ' || o.status END
+    FROM stage t LEFT JOIN offboarding o ON o.id = t.offboarding_id
+    WHERE t.wave = w AND t.name = 'moved' AND s.seq = t.seq AND (o.id IS NULL OR o.status NOT IN ('waiting', 'held'));
+    WITH changed AS (
+        UPDATE offboarding o
+        SET effective_at = coalesce((s.body #>> '{context,effective_at}')::timestamptz, o.effective_at),
+            priority = coalesce(s.body #>> '{context,priority}', o.priority)
+        FROM stage s
+        WHERE s.wave = w AND s.name = 'moved' AND s.note IS NULL AND o.id = s.offboarding_id
+        RETURNING o.id)
+    SELECT array_agg(id) INTO moved FROM changed;
+    SELECT array_agg(ROW(s.offboarding_id, s.occurred_at,
+                         ARRAY(SELECT p::uuid FROM jsonb_array_elements_text(s.body #> '{context,published}') p))::start)
+    INTO starts
+    FROM stage s
+    WHERE s.wave = w AND s.name = 'moved' AND s.offboarding_id = ANY (moved) AND s.body #>> '{context,status}' = 'initiated';
+    PERFORM start_offboardings(starts) WHERE starts IS NOT NULL;
+    PERFORM wait_until_effective(moved);
+END
+$$;
+COMMENT ON FUNCTION apply_moved(integer) IS
+    'Staged `moved` events of a wave: a waiting or held offboarding gets another date or priority, or starts at once.';
+
+CREATE FUNCTION apply_cancelled(w integer) RETURNS void
+LANGUAGE plpgsql AS $$
+DECLARE
+    cancelled uuid[];
+BEGIN
+    SELECT cancel_offboardings(array_agg(s.offboarding_id),
+                               array_agg(coalesce(s.body #>> '{context,reason}', s.body #>> '{response,message}')))
+    INTO cancelled
+    FROM stage s WHERE s.wave = w AND s.name = 'cancelled';
+    UPDATE stage s SET note = coalesce('the offboarding is already ' || o.status, 'unknown offboarding')
+    FROM stage t LEFT JOIN offboarding o ON o.id = t.offboarding_id
+    WHERE t.wave = w AND t.name = 'cancelled' AND t.offboarding_id <> ALL (cancelled) AND s.seq = t.seq;
+END
+$$;
+COMMENT ON FUNCTION apply_cancelled(integer) IS 'Staged `cancelled` events of a wave.';
+
+CREATE FUNCTION apply_phase_due(w integer) RETURNS void
+LANGUAGE plpgsql AS $$
+DECLARE
+    starts start[];
+    affected uuid[];
+BEGIN
+    UPDATE stage s
+    SET note = CASE WHEN o.id IS NULL THEN 'unknown offboarding'
+                    WHEN p.name IS NULL THEN 'unknown phase'
+                    WHEN o.status NOT IN ('waiting', 'initiated') THEN 'the offboarding is ' || o.status
+                    WHEN p.status <> 'waiting' THEN 'the phase is already ' || p.status
+                    WHEN o.status = 'waiting' AND p.position <> 1 THEN 'the offboarding is waiting'
+                    WHEN p.due_at IS DISTINCT FROM (t.body #>> '{context,due_at}')::timestamptz
+                    THEN coalesce('stale: the phase is due at ' || instant(p.due_at), 'stale: the phase has no date') END
+    FROM stage t
+         LEFT JOIN offboarding o ON o.id = t.offboarding_id
+         LEFT JOIN phase p ON p.offboarding_id = o.id AND p.name = t.body #>> '{context,phase}'
+    WHERE t.wave = w AND t.name = 'phase.due' AND s.seq = t.seq;
+    SELECT array_agg(ROW(o.id, now(), '{}'::uuid[])::start) INTO starts
+    FROM stage s JOIN offboarding o ON o.id = s.offboarding_id AND o.status = 'waiting'
+    WHERE s.wave = w AND s.name = 'phase.due' AND s.note IS NULL;
+    WITH come AS (
+        UPDATE phase p
+        SET status = CASE WHEN b.status IN ('initiated', 'held', 'waiting') THEN 'held' ELSE 'initiated' END,
+            started_at = CASE WHEN b.status IN ('initiated', 'held', 'waiting') THEN NULL ELSE now() END
+        FROM stage s
+             JOIN offboarding o ON o.id = s.offboarding_id AND o.status = 'initiated'
+             JOIN phase c ON c.offboarding_id = o.id AND c.name = s.body #>> '{context,phase}'
+             LEFT JOIN phase b ON b.offboarding_id = o.id AND b.position = c.position - 1
+        WHERE s.wave = w AND s.name = 'phase.due' AND s.note IS NULL AND p.offboarding_id = c.offboarding_id AND p.name = c.name
+        RETURNING p.offboarding_id)
+    SELECT array_agg(offboarding_id) INTO affected FROM come;
+    PERFORM settle(affected) WHERE affected IS NOT NULL;
+    PERFORM start_offboardings(starts) WHERE starts IS NOT NULL;
+END
+$$;
+COMMENT ON FUNCTION apply_phase_due(integer) IS
+    'Staged `phase.due` events of a wave: the phase is initiated, or held until the one before it is over; a waiting offboarding starts.';
+
+-- ---- operators' orders -----------------------------------------------------------------------------------------------
+
+CREATE FUNCTION apply_approvals(w integer) RETURNS void
+LANGUAGE plpgsql AS $$
+DECLARE
+    approved uuid[];
+    starts start[];
+BEGIN
+    WITH freed AS (
+        UPDATE offboarding o SET status = 'waiting', reason = NULL
+        FROM stage s
+        WHERE s.wave = w AND s.name = 'order.approve' AND o.id = s.offboarding_id AND o.status = 'held'
+        RETURNING o.id, o.effective_at)
+    SELECT coalesce(array_agg(id), '{}'),
+           array_agg(ROW(id, now(), '{}'::uuid[])::start) FILTER (WHERE effective_at <= now())
+    INTO approved, starts
+    FROM freed;
+    UPDATE stage s SET note = coalesce('refused: the offboarding is ' || o.status, 'refused: unknown offboarding')
+    FROM stage t LEFT JOIN offboarding o ON o.id = t.offboarding_id
+    WHERE t.wave = w AND t.name = 'order.approve' AND t.offboarding_id <> ALL (approved) AND s.seq = t.seq;
+    PERFORM start_offboardings(starts) WHERE starts IS NOT NULL;
+    PERFORM wait_until_effective(approved);
+END
+$$;
+COMMENT ON FUNCTION apply_approvals(integer) IS
+    'Staged `order.approve` events of a wave: a held offboarding starts, or waits for its date.';
+
+CREATE FUNCTION apply_job_orders(w integer) RETURNS void
+LANGUAGE plpgsql AS $$
+DECLARE
+    changes job_change[];
+    served integer[];
+    affected uuid[];
+BEGIN
+    SELECT array_agg(CASE WHEN s.name = 'order.retry'
+                          THEN ROW(j.id, 'ready', coalesce('retried: ' || nullif(s.body #>> '{context,reason}', ''), 'retried'),
+                                   j.attempt + 1, now(), true, NULL)::job_change
+                          ELSE ROW(j.id, 'skipped', coalesce('skipped: ' || nullif(s.body #>> '{context,reason}', ''), 'skipped'),
+                                   NULL, NULL, false, NULL)::job_change END),
+           coalesce(array_agg(DISTINCT s.seq), '{}'), array_agg(DISTINCT s.offboarding_id)
+    INTO changes, served, affected
+    FROM stage s
+         JOIN offboarding o ON o.id = s.offboarding_id AND o.status = 'initiated'
+         JOIN job j ON j.offboarding_id = o.id
+    WHERE s.wave = w AND s.name IN ('order.retry', 'order.skip')
+      AND (s.job_id IS NULL OR j.id = s.job_id)
+      AND (s.body #>> '{context,step}' IS NULL OR j.step = s.body #>> '{context,step}')
+      AND CASE WHEN s.name = 'order.retry' THEN j.state = 'failed'
+               ELSE j.state IN ('waiting', 'ready', 'failed')
+                    AND (s.job_id IS NOT NULL OR s.body #>> '{context,step}' IS NOT NULL) END;
+    UPDATE stage s
+    SET note = CASE WHEN o.id IS NULL THEN 'refused: unknown offboarding'
+                    WHEN o.status <> 'initiated' THEN 'refused: the offboarding is ' || o.status
+                    WHEN t.name = 'order.retry' AND j.id IS NOT NULL THEN 'refused: the job is ' || j.state || ', not failed'
+                    WHEN j.id IS NOT NULL THEN 'refused: the job is ' || j.state
+                    WHEN t.job_id IS NOT NULL OR t.body #>> '{context,step}' IS NOT NULL THEN 'refused: no such job'
+                    WHEN t.name = 'order.retry' THEN 'refused: no job has failed'
+                    ELSE 'refused: it names no job and no step' END
+    FROM stage t
+         LEFT JOIN offboarding o ON o.id = t.offboarding_id
+         LEFT JOIN job j ON j.offboarding_id = o.id AND (j.id = t.job_id OR j.step = t.body #>> '{context,step}')
+    WHERE t.wave = w AND t.name IN ('order.retry', 'order.skip') AND t.seq <> ALL (served) AND s.seq = t.seq;
+    PERFORM change_job_state(changes) WHERE changes IS NOT NULL;
+    PERFORM settle(affected) WHERE affected IS NOT NULL;
+END
+$$;
+COMMENT ON FUNCTION apply_job_orders(integer) IS
+    'Staged `order.retry` (failed jobs: one, or all of the offboarding) and `order.skip` events of a wave. What can''t be done is noted as refused.';
+
+-- ---- the hash chain --------------------------------------------------------------------------------------------------
+
+CREATE FUNCTION event_commitment(salt bytea, body jsonb) RETURNS bytea
+LANGUAGE sql IMMUTABLE STRICT PARALLEL SAFE
+RETURN sha256(salt || convert_to(body::text, 'UTF8'));
+COMMENT ON FUNCTION event_commitment(bytea, jsonb) IS 'SHA-256 of salt and body (the text of its jsonb).';
+
+CREATE FUNCTION event_link(e event) RETURNS bytea
+LANGUAGE sql STABLE PARALLEL SAFE
+RETURN convert_to(jsonb_build_array(
+    e.topic, e.kafka_partition, e.kafka_offset, e.id, e.name, instant(e.occurred_at), instant(e.recorded_at), e.offboarding_id,
+    e.job_id, e.phase, e.step, e.system, e.action, e.attempt, e.outcome, e.status_code, e.note,
+    encode(e.commitment, 'hex'))::text, 'UTF8');
+COMMENT ON FUNCTION event_link(event) IS 'What of an event row goes into the hash chain: its columns in clear and the commitment.';
+
+CREATE FUNCTION chain_hash(before bytea, link bytea) RETURNS bytea
+LANGUAGE sql IMMUTABLE PARALLEL SAFE
+RETURN CASE WHEN before IS NULL THEN link ELSE sha256(before || link) END;
+COMMENT ON FUNCTION chain_hash(bytea, bytea) IS 'One step of the chain. The first link is taken as the hash to start from.';
+
+CREATE AGGREGATE event_chain(bytea) (SFUNC = chain_hash, STYPE = bytea);
+COMMENT ON AGGREGATE event_chain(bytea) IS 'The hash chain over links, in order, beginning with a hash.';
+
+CREATE FUNCTION record_events() RETURNS void
+LANGUAGE sql AS $$
+    WITH salted AS MATERIALIZED (
+        SELECT s.*, uuid_send(gen_random_uuid()) || uuid_send(gen_random_uuid()) AS salt FROM stage s),
+    unchained AS MATERIALIZED (
+        SELECT ROW(now(), topic, kafka_partition, kafka_offset, id, name, occurred_at, offboarding_id, job_id,
+                   body #>> '{context,phase}', body #>> '{context,step}',
+                   CASE WHEN name IN ('control.pause', 'control.resume') THEN substr(body ->> 'key', 7)
+                        ELSE body #>> '{context,system}' END,
+                   body #>> '{context,action}', (body #>> '{context,attempt}')::integer, body #>> '{context,outcome}',
+                   (body #>> '{response,statusCode}')::integer, note, body, salt, event_commitment(salt, body), NULL)::event AS e
+        FROM salted),
+    links AS (
+        SELECT topic, kafka_partition, -1 AS kafka_offset, head AS link, NULL::event AS e
+        FROM kafka_offset WHERE (topic, kafka_partition) IN (SELECT topic, kafka_partition FROM stage)
+        UNION ALL
+        SELECT (e).topic, (e).kafka_partition, (e).kafka_offset, event_link(e), e FROM unchained),
+    chained AS (
+        SELECT e, event_chain(link) OVER (PARTITION BY topic, kafka_partition ORDER BY kafka_offset) AS hash FROM links)
+    INSERT INTO event
+    SELECT (e).recorded_at, (e).topic, (e).kafka_partition, (e).kafka_offset, (e).id, (e).name, (e).occurred_at,
+           (e).offboarding_id, (e).job_id, (e).phase, (e).step, (e).system, (e).action, (e).attempt, (e).outcome,
+           (e).status_code, (e).note, (e).body, (e).salt, (e).commitment, hash
+    FROM chained WHERE (e).topic IS NOT NULL;
+
+    UPDATE kafka_offset k SET head = l.hash
+    FROM (SELECT DISTINCT ON (e.topic, e.kafka_partition) e.topic, e.kafka_partition, e.hash
+          FROM stage s JOIN event e ON e.topic = s.topic AND e.kafka_partition = s.kafka_partition
+                                   AND e.kafka_offset = s.kafka_offset AND e.recorded_at = now()
+          ORDER BY e.topic, e.kafka_partition, e.kafka_offset DESC) l
+    WHERE k.topic = l.topic AND k.kafka_partition = l.kafka_partition;
+$$;
+COMMENT ON FUNCTION record_events() IS 'Staged events become rows of the audit, each chained to the one before it in its Kafka partition.';
+
+CREATE FUNCTION verify_event_chain() RETURNS TABLE (topic text, kafka_partition integer, kafka_offset bigint, problem text)
+LANGUAGE sql STABLE SECURITY DEFINER SET search_path = public, pg_temp AS $$
+    WITH chained AS (
+        SELECT e.topic, e.kafka_partition, e.kafka_offset, e.hash, e.salt, e.body, e.commitment, event_link(e) AS link,
+               lag(e.hash) OVER p AS before, lead(e.hash) OVER p IS NULL AS last
+        FROM event e
+        WINDOW p AS (PARTITION BY e.topic, e.kafka_partition ORDER BY e.kafka_offset))
+    SELECT c.topic, c.kafka_partition, c.kafka_offset,
+           'the row was altered, or a row before it was added or removed'
+    FROM chained c
+    WHERE c.hash <> sha256(coalesce(c.before, decode(repeat('00', 32), 'hex')) || c.link)
+    UNION ALL
+    SELECT c.topic, c.kafka_partition, c.kafka_offset, 'the body was altered'
+    FROM chained c WHERE c.body IS NOT NULL AND event_commitment(c.salt, c.body) IS DISTINCT FROM c.commitment
+    UNION ALL
+    SELECT k.topic, k.kafka_partition, c.kafka_offset, 'rows at the end were added or removed'
+    FROM kafka_offset k LEFT JOIN chained c ON c.topic = k.topic AND c.kafka_partition = k.kafka_partition AND c.last
+    WHERE k.head <> coalesce(c.hash, decode(repeat('00', 32), 'hex'))
+    ORDER BY 1, 2, 3
+$$;
+COMMENT ON FUNCTION verify_event_chain() IS
+    'Checks the hash chain of all events, and every body that is still there against its commitment. No rows: all is as it was written.';
+
+-- ---- one batch -------------------------------------------------------------------------------------------------------
+
+CREATE FUNCTION apply_wave(w integer) RETURNS void
+LANGUAGE plpgsql AS $$
+DECLARE
+    names text[] := ARRAY(SELECT DISTINCT name FROM stage WHERE wave = w);
+BEGIN
+    PERFORM apply_initiated(w) WHERE 'initiated' = ANY (names);
+    PERFORM apply_moved(w) WHERE 'moved' = ANY (names);
+    PERFORM apply_cancelled(w) WHERE 'cancelled' = ANY (names);
+    PERFORM apply_phase_due(w) WHERE 'phase.due' = ANY (names);
+    PERFORM apply_approvals(w) WHERE 'order.approve' = ANY (names);
+    PERFORM apply_job_orders(w) WHERE names && '{order.retry,order.skip}';
+    PERFORM apply_answers(w) WHERE EXISTS (SELECT FROM unnest(names) n WHERE n LIKE 'job.%');
+END
+$$;
+COMMENT ON FUNCTION apply_wave(integer) IS 'One wave of the batch: at most one event of each offboarding.';
+
+CREATE FUNCTION apply_batch(topics text[], partitions integer[], before bigint[], after bigint[]) RETURNS void
+LANGUAGE plpgsql AS $$
+DECLARE
+    moved integer;
+BEGIN
+    -- The fence, first: who does not find the offset it knows has lost the partition and must not write at all.
+    UPDATE kafka_offset k SET next = b.after, updated_at = now()
+    FROM unnest(topics, partitions, before, after) b (topic, kafka_partition, before, after)
+    WHERE k.topic = b.topic AND k.kafka_partition = b.kafka_partition AND k.next = b.before;
+    GET DIAGNOSTICS moved = ROW_COUNT;
+    IF moved <> cardinality(topics) THEN
+        RAISE EXCEPTION USING ERRCODE = 'OB001', MESSAGE = 'another logger has the partition';
+    END IF;
+    PERFORM apply_records();
+    PERFORM apply_control() WHERE EXISTS (SELECT FROM stage WHERE name LIKE 'control.%');
+    -- Against the control records of other loggers, which cancel whole offboardings; in order, against deadlocks.
+    PERFORM FROM offboarding WHERE id IN (SELECT offboarding_id FROM stage WHERE wave IS NOT NULL)
+    ORDER BY id FOR NO KEY UPDATE;
+    FOR w IN 1 .. (SELECT coalesce(max(wave), 0) FROM stage) LOOP
+        PERFORM apply_wave(w);
+    END LOOP;
+    PERFORM record_events();
+END
+$$;
+COMMENT ON FUNCTION apply_batch(text[], integer[], bigint[], bigint[]) IS
+    'The staged batch becomes rows and states, and the offsets of its partitions move, all or nothing. SQLSTATE OB001: another logger has one of the partitions.';

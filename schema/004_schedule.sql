@@ -1,0 +1,68 @@
+-- What the scheduler calls: due rows become messages. It writes nothing but the deletion from due.
+
+CREATE FUNCTION offboarding_object(o offboarding) RETURNS jsonb
+LANGUAGE sql STABLE PARALLEL SAFE
+RETURN o.extra || jsonb_build_object(
+    'version', 1, 'id', o.id, 'user', o.leaver, 'actor', o.actor, 'status', o.status, 'runbook', o.runbook,
+    'source', o.source, 'event', o.event, 'received_at', instant(o.received_at), 'started_at', instant(o.started_at),
+    'effective_at', instant(o.effective_at), 'zone', o.zone, 'mode', o.mode, 'priority', o.priority, 'ids', o.ids);
+COMMENT ON FUNCTION offboarding_object(offboarding) IS 'The offboarding object of messages.md, as it is now.';
+
+CREATE FUNCTION job_message(j job, o offboarding) RETURNS jsonb
+LANGUAGE sql VOLATILE PARALLEL SAFE
+RETURN offboarding_object(o) || jsonb_build_object('job', jsonb_build_object(
+    'id', j.id, 'phase', j.phase, 'step', j.step, 'system', j.system, 'action', j.action, 'if', j.spec -> 'if',
+    'with', j.spec -> 'with', 'when', j.run_when, 'effect', j.effect, 'attempt', j.attempt, 'due_at', instant(j.due_at),
+    'published_at', instant(clock_timestamp()), 'state', j.saved,
+    'needs', coalesce(nullif(j.spec -> 'needs', 'null'), '[]'),
+    'steps', coalesce((SELECT jsonb_object_agg(n.step, jsonb_build_object('state', n.state, 'outcome', n.outcome,
+                                                                           'outputs', coalesce(n.outputs, '{}')))
+                       FROM job n WHERE n.id = ANY (j.needs)), '{}')));
+COMMENT ON FUNCTION job_message(job, offboarding) IS
+    'The job message of messages.md: the offboarding object with the job, and the outputs of the steps it needs.';
+
+-- With its owner's rights, as locking a row takes more than the scheduler's role may: it can delete, nothing else.
+CREATE FUNCTION take_due(most integer, barred text[]) RETURNS SETOF due
+LANGUAGE sql SECURITY DEFINER SET search_path = public, pg_temp AS $$
+    DELETE FROM due WHERE ctid = ANY (ARRAY(
+        SELECT d.ctid FROM due d
+        WHERE d.due_at <= now()
+          AND (barred = '{}' OR NOT EXISTS (SELECT FROM job j WHERE j.id = d.job_id AND j.system = ANY (barred)))
+        ORDER BY d.due_at LIMIT most
+        FOR UPDATE OF d SKIP LOCKED))
+    RETURNING *
+$$;
+COMMENT ON FUNCTION take_due(integer, text[]) IS
+    'Deletes and returns the earliest rows that are due and that no other scheduler holds, but for jobs of the systems named.';
+
+CREATE FUNCTION due_messages(most integer, barred text[])
+RETURNS TABLE (kind text, due_at timestamptz, offboarding_id uuid, priority text, system text, traceparent text, message jsonb)
+LANGUAGE sql AS $$
+    SELECT CASE WHEN d.job_id IS NOT NULL AND o.status = 'initiated' AND j.state = 'ready' AND j.attempt = d.attempt THEN 'job'
+                WHEN d.phase IS NOT NULL AND o.status IN ('waiting', 'initiated') AND p.status = 'waiting'
+                     AND p.due_at = d.due_at THEN 'phase'
+                ELSE 'stale' END,
+           d.due_at, d.offboarding_id, o.priority, j.system, o.traceparent,
+           CASE WHEN d.phase IS NOT NULL THEN jsonb_build_object('phase', d.phase, 'due_at', instant(d.due_at))
+                ELSE job_message(j, o) END
+    FROM take_due(most, barred) d
+         LEFT JOIN offboarding o ON o.id = d.offboarding_id
+         LEFT JOIN job j ON j.id = d.job_id
+         LEFT JOIN phase p ON p.offboarding_id = d.offboarding_id AND p.name = d.phase
+    ORDER BY d.due_at
+$$;
+COMMENT ON FUNCTION due_messages(integer, text[]) IS
+    'Takes what is due and builds what to publish: job messages, and contexts of phase.due events. Kind stale: the row no longer agrees with its job or phase and is dropped.';
+
+CREATE FUNCTION unanswered_messages(older interval)
+RETURNS TABLE (kind text, due_at timestamptz, offboarding_id uuid, priority text, system text, traceparent text, message jsonb)
+LANGUAGE sql AS $$
+    SELECT 'job', j.due_at, j.offboarding_id, o.priority, j.system, o.traceparent, job_message(j, o)
+    FROM offboarding o JOIN job j ON j.offboarding_id = o.id
+    WHERE o.status = 'initiated' AND j.state = 'ready' AND j.due_at <= now() - older
+      AND NOT EXISTS (SELECT FROM due d WHERE d.due_at = j.due_at AND d.job_id = j.id)
+      AND NOT EXISTS (SELECT FROM system_pause s WHERE s.system = j.system)
+    ORDER BY j.due_at
+$$;
+COMMENT ON FUNCTION unanswered_messages(interval) IS
+    'Jobs that were published so long ago without an answer, as messages with the same id and attempt; none of paused systems.';

@@ -1,0 +1,377 @@
+-- Views for analysts and for `offboard status`, `watch` and `events`. Column names are promises: views are extended, not changed.
+
+CREATE SCHEMA analyst;
+COMMENT ON SCHEMA analyst IS 'What analysts read: offboardings and their progress, failures, latencies, time to revoke, the audit.';
+
+CREATE VIEW analyst.jobs AS
+SELECT j.id AS job_id, j.offboarding_id, o.leaver ->> 'email' AS email, o.runbook, o.mode, j.phase, j.step, j.position, j.system,
+       j.action, j.effect, j.state, j.outcome, j.reason, j.attempt, j.due_at, j.answered_at, j.status_code, j.duration_ms,
+       j.verified, j.verified_at, j.outputs,
+       ARRAY(SELECT n.step FROM job n WHERE n.id = ANY (j.needs) ORDER BY n.position) AS needs, j.run_when, j.changed_at
+FROM job j JOIN offboarding o ON o.id = j.offboarding_id;
+COMMENT ON VIEW analyst.jobs IS 'Every job: what, for whom, how it stands.';
+COMMENT ON COLUMN analyst.jobs.job_id IS 'The job.';
+COMMENT ON COLUMN analyst.jobs.offboarding_id IS 'Its offboarding.';
+COMMENT ON COLUMN analyst.jobs.email IS 'The leaver''s e-mail.';
+COMMENT ON COLUMN analyst.jobs.runbook IS 'Its runbook.';
+COMMENT ON COLUMN analyst.jobs.mode IS 'live or dry_run.';
+COMMENT ON COLUMN analyst.jobs.phase IS 'Its phase.';
+COMMENT ON COLUMN analyst.jobs.step IS 'Its step.';
+COMMENT ON COLUMN analyst.jobs.position IS 'Place in the plan, from 1.';
+COMMENT ON COLUMN analyst.jobs.system IS 'The system.';
+COMMENT ON COLUMN analyst.jobs.action IS 'The connector''s action.';
+COMMENT ON COLUMN analyst.jobs.effect IS 'identify, revoke, handover, destroy or notify.';
+COMMENT ON COLUMN analyst.jobs.state IS 'waiting, ready, succeeded, skipped, failed or cancelled.';
+COMMENT ON COLUMN analyst.jobs.outcome IS 'Last outcome a worker reported.';
+COMMENT ON COLUMN analyst.jobs.reason IS 'Why it is in this state.';
+COMMENT ON COLUMN analyst.jobs.attempt IS 'Number of its latest publication.';
+COMMENT ON COLUMN analyst.jobs.due_at IS 'When that was or is due.';
+COMMENT ON COLUMN analyst.jobs.answered_at IS 'When a worker last answered.';
+COMMENT ON COLUMN analyst.jobs.status_code IS 'The vendor''s last HTTP status.';
+COMMENT ON COLUMN analyst.jobs.duration_ms IS 'How long the last attempt ran.';
+COMMENT ON COLUMN analyst.jobs.verified IS 'The read-back: expected, seen, at, ok.';
+COMMENT ON COLUMN analyst.jobs.verified_at IS 'When the wanted state was seen.';
+COMMENT ON COLUMN analyst.jobs.outputs IS 'What the action put out.';
+COMMENT ON COLUMN analyst.jobs.needs IS 'Steps it waits for.';
+COMMENT ON COLUMN analyst.jobs.run_when IS 'on_success, on_failure or always.';
+COMMENT ON COLUMN analyst.jobs.changed_at IS 'When its row last changed.';
+
+CREATE VIEW analyst.phases AS
+SELECT p.offboarding_id, p.name AS phase, p.position, p.status, p.after, p.due_at, p.started_at, p.ended_at, c.jobs, c.ended,
+       c.succeeded, c.skipped, c.failed, c.cancelled, c.ready, c.waiting
+FROM phase p
+     CROSS JOIN LATERAL (
+         SELECT count(*) AS jobs, count(*) FILTER (WHERE j.state IN ('succeeded', 'skipped', 'cancelled')) AS ended,
+                count(*) FILTER (WHERE j.state = 'succeeded') AS succeeded,
+                count(*) FILTER (WHERE j.state = 'skipped') AS skipped,
+                count(*) FILTER (WHERE j.state = 'failed') AS failed,
+                count(*) FILTER (WHERE j.state = 'cancelled') AS cancelled,
+                count(*) FILTER (WHERE j.state = 'ready') AS ready,
+                count(*) FILTER (WHERE j.state = 'waiting') AS waiting
+         FROM job j WHERE j.offboarding_id = p.offboarding_id AND j.phase = p.name) c;
+COMMENT ON VIEW analyst.phases IS 'Every phase with the counts of its jobs.';
+COMMENT ON COLUMN analyst.phases.offboarding_id IS 'Its offboarding.';
+COMMENT ON COLUMN analyst.phases.phase IS 'Its name.';
+COMMENT ON COLUMN analyst.phases.position IS 'Place in the runbook, from 1.';
+COMMENT ON COLUMN analyst.phases.status IS 'waiting, held, initiated, completed or cancelled.';
+COMMENT ON COLUMN analyst.phases.after IS 'As the runbook has it; null: at once.';
+COMMENT ON COLUMN analyst.phases.due_at IS 'When its time comes.';
+COMMENT ON COLUMN analyst.phases.started_at IS 'When it was initiated.';
+COMMENT ON COLUMN analyst.phases.ended_at IS 'When it was completed or cancelled.';
+COMMENT ON COLUMN analyst.phases.jobs IS 'Its jobs.';
+COMMENT ON COLUMN analyst.phases.ended IS 'Those that succeeded, were skipped or cancelled.';
+COMMENT ON COLUMN analyst.phases.succeeded IS 'Those that succeeded.';
+COMMENT ON COLUMN analyst.phases.skipped IS 'Those skipped.';
+COMMENT ON COLUMN analyst.phases.failed IS 'Those failed.';
+COMMENT ON COLUMN analyst.phases.cancelled IS 'Those cancelled.';
+COMMENT ON COLUMN analyst.phases.ready IS 'Those published or due.';
+COMMENT ON COLUMN analyst.phases.waiting IS 'Those waiting.';
+
+CREATE VIEW analyst.offboardings AS
+SELECT o.id AS offboarding_id, o.leaver ->> 'email' AS email, o.leaver ->> 'employee_id' AS employee_id,
+       o.leaver ->> 'name' AS name, o.status, o.reason, o.runbook, o.source, o.mode, o.priority, o.zone, o.received_at,
+       o.effective_at, o.started_at, o.ended_at, o.actor ->> 'name' AS started_by,
+       (SELECT p.name FROM phase p WHERE p.offboarding_id = o.id AND p.status IN ('initiated', 'held')
+        ORDER BY p.position LIMIT 1) AS phase,
+       c.jobs, c.ended, c.succeeded, c.failed, round(100.0 * c.ended / greatest(c.jobs, 1))::integer AS percent,
+       least(CASE WHEN o.status IN ('waiting', 'initiated') THEN
+                 (SELECT min(p.due_at) FROM phase p WHERE p.offboarding_id = o.id AND p.status = 'waiting') END,
+             c.next_due_at) AS next_due_at,
+       o.ids, o.recorded_at
+FROM offboarding o
+     CROSS JOIN LATERAL (
+         SELECT count(*) AS jobs, count(*) FILTER (WHERE j.state IN ('succeeded', 'skipped', 'cancelled')) AS ended,
+                count(*) FILTER (WHERE j.state = 'succeeded') AS succeeded,
+                count(*) FILTER (WHERE j.state = 'failed') AS failed,
+                min(j.due_at) FILTER (WHERE j.state = 'ready' AND j.due_at > now()) AS next_due_at
+         FROM job j WHERE j.offboarding_id = o.id) c;
+COMMENT ON VIEW analyst.offboardings IS 'Every offboarding with its progress.';
+COMMENT ON COLUMN analyst.offboardings.offboarding_id IS 'The offboarding.';
+COMMENT ON COLUMN analyst.offboardings.email IS 'The leaver''s e-mail.';
+COMMENT ON COLUMN analyst.offboardings.employee_id IS 'The leaver''s employee id.';
+COMMENT ON COLUMN analyst.offboardings.name IS 'The leaver''s name.';
+COMMENT ON COLUMN analyst.offboardings.status IS 'waiting, held, initiated, completed or cancelled.';
+COMMENT ON COLUMN analyst.offboardings.reason IS 'Why it is held or was cancelled.';
+COMMENT ON COLUMN analyst.offboardings.runbook IS 'Its runbook.';
+COMMENT ON COLUMN analyst.offboardings.source IS 'Its source.';
+COMMENT ON COLUMN analyst.offboardings.mode IS 'live or dry_run.';
+COMMENT ON COLUMN analyst.offboardings.priority IS 'normal or urgent.';
+COMMENT ON COLUMN analyst.offboardings.zone IS 'The leaver''s time zone.';
+COMMENT ON COLUMN analyst.offboardings.received_at IS 'When the HR event reached us.';
+COMMENT ON COLUMN analyst.offboardings.effective_at IS 'When access ends, as HR said.';
+COMMENT ON COLUMN analyst.offboardings.started_at IS 'When it really started.';
+COMMENT ON COLUMN analyst.offboardings.ended_at IS 'When it was completed or cancelled.';
+COMMENT ON COLUMN analyst.offboardings.started_by IS 'Who started it.';
+COMMENT ON COLUMN analyst.offboardings.phase IS 'The earliest phase that runs or is held.';
+COMMENT ON COLUMN analyst.offboardings.jobs IS 'Its jobs.';
+COMMENT ON COLUMN analyst.offboardings.ended IS 'Those that succeeded, were skipped or cancelled.';
+COMMENT ON COLUMN analyst.offboardings.succeeded IS 'Those that succeeded.';
+COMMENT ON COLUMN analyst.offboardings.failed IS 'Those that failed and wait for a person.';
+COMMENT ON COLUMN analyst.offboardings.percent IS 'Part of the jobs that have ended.';
+COMMENT ON COLUMN analyst.offboardings.next_due_at IS 'When something happens next by itself.';
+COMMENT ON COLUMN analyst.offboardings.ids IS 'Accounts by system.';
+COMMENT ON COLUMN analyst.offboardings.recorded_at IS 'When the logger first wrote it.';
+
+CREATE VIEW analyst.held_offboardings AS
+SELECT o.id AS offboarding_id, o.leaver ->> 'email' AS email, o.leaver ->> 'name' AS name, o.runbook, o.mode, o.reason,
+       o.received_at, o.effective_at, now() - o.received_at AS held_for
+FROM offboarding o WHERE o.status = 'held';
+COMMENT ON VIEW analyst.held_offboardings IS 'Offboardings that wait for `offboard approve`.';
+COMMENT ON COLUMN analyst.held_offboardings.offboarding_id IS 'The offboarding.';
+COMMENT ON COLUMN analyst.held_offboardings.email IS 'The leaver''s e-mail.';
+COMMENT ON COLUMN analyst.held_offboardings.name IS 'The leaver''s name.';
+COMMENT ON COLUMN analyst.held_offboardings.runbook IS 'Its runbook.';
+COMMENT ON COLUMN analyst.held_offboardings.mode IS 'live or dry_run.';
+COMMENT ON COLUMN analyst.held_offboardings.reason IS 'Why it is held.';
+COMMENT ON COLUMN analyst.held_offboardings.received_at IS 'When the HR event reached us.';
+COMMENT ON COLUMN analyst.held_offboardings.effective_at IS 'When access should end.';
+COMMENT ON COLUMN analyst.held_offboardings.held_for IS 'How long it is held.';
+
+CREATE VIEW analyst.open_failures AS
+SELECT j.offboarding_id, j.id AS job_id, o.leaver ->> 'email' AS email, o.runbook, o.mode, j.phase, j.step, j.system, j.action,
+       j.effect, j.outcome, j.status_code, j.reason, j.attempt, j.answered_at AS failed_at,
+       (SELECT count(*) FROM job d WHERE d.offboarding_id = j.offboarding_id AND d.state = 'waiting' AND j.id = ANY (d.needs))
+           AS waiting_jobs
+FROM offboarding o JOIN job j ON j.offboarding_id = o.id AND j.state = 'failed'
+WHERE o.status = 'initiated';
+COMMENT ON VIEW analyst.open_failures IS 'Failed, blocked and denied jobs of running offboardings: a person must retry or skip them.';
+COMMENT ON COLUMN analyst.open_failures.offboarding_id IS 'The offboarding.';
+COMMENT ON COLUMN analyst.open_failures.job_id IS 'The job.';
+COMMENT ON COLUMN analyst.open_failures.email IS 'The leaver''s e-mail.';
+COMMENT ON COLUMN analyst.open_failures.runbook IS 'Its runbook.';
+COMMENT ON COLUMN analyst.open_failures.mode IS 'live or dry_run.';
+COMMENT ON COLUMN analyst.open_failures.phase IS 'Its phase.';
+COMMENT ON COLUMN analyst.open_failures.step IS 'Its step.';
+COMMENT ON COLUMN analyst.open_failures.system IS 'The system.';
+COMMENT ON COLUMN analyst.open_failures.action IS 'The action.';
+COMMENT ON COLUMN analyst.open_failures.effect IS 'revoke: access may still be there.';
+COMMENT ON COLUMN analyst.open_failures.outcome IS 'failed, blocked or denied.';
+COMMENT ON COLUMN analyst.open_failures.status_code IS 'The vendor''s last HTTP status.';
+COMMENT ON COLUMN analyst.open_failures.reason IS 'What happened.';
+COMMENT ON COLUMN analyst.open_failures.attempt IS 'The attempt that failed.';
+COMMENT ON COLUMN analyst.open_failures.failed_at IS 'When.';
+COMMENT ON COLUMN analyst.open_failures.waiting_jobs IS 'Jobs that wait for this one.';
+
+CREATE VIEW analyst.system_results AS
+SELECT j.system, j.action, o.mode, count(*) AS answered,
+       count(*) FILTER (WHERE j.state = 'succeeded') AS succeeded,
+       count(*) FILTER (WHERE j.state = 'skipped') AS skipped,
+       count(*) FILTER (WHERE j.state = 'failed') AS failed,
+       count(*) FILTER (WHERE j.state = 'cancelled') AS cancelled,
+       count(*) FILTER (WHERE j.state = 'ready') AS deferred,
+       sum(j.attempt) AS attempts,
+       percentile_cont(0.5) WITHIN GROUP (ORDER BY j.duration_ms) AS duration_ms_p50,
+       percentile_cont(0.95) WITHIN GROUP (ORDER BY j.duration_ms) AS duration_ms_p95,
+       percentile_cont(0.5) WITHIN GROUP (ORDER BY j.answered_at - j.due_at) FILTER (WHERE j.state <> 'ready') AS latency_p50,
+       percentile_cont(0.95) WITHIN GROUP (ORDER BY j.answered_at - j.due_at) FILTER (WHERE j.state <> 'ready') AS latency_p95,
+       max(j.answered_at) AS last_answer_at
+FROM job j JOIN offboarding o ON o.id = j.offboarding_id
+WHERE j.answered_at IS NOT NULL
+GROUP BY j.system, j.action, o.mode;
+COMMENT ON VIEW analyst.system_results IS 'Results and latencies of every action of every system, over all jobs that a worker answered.';
+COMMENT ON COLUMN analyst.system_results.system IS 'The system.';
+COMMENT ON COLUMN analyst.system_results.action IS 'The action.';
+COMMENT ON COLUMN analyst.system_results.mode IS 'live or dry_run.';
+COMMENT ON COLUMN analyst.system_results.answered IS 'Jobs that a worker answered at least once.';
+COMMENT ON COLUMN analyst.system_results.succeeded IS 'Those that succeeded.';
+COMMENT ON COLUMN analyst.system_results.skipped IS 'Those skipped.';
+COMMENT ON COLUMN analyst.system_results.failed IS 'Those that failed and were not retried yet.';
+COMMENT ON COLUMN analyst.system_results.cancelled IS 'Those cancelled.';
+COMMENT ON COLUMN analyst.system_results.deferred IS 'Those put off, to be published again.';
+COMMENT ON COLUMN analyst.system_results.attempts IS 'Publications of all of them.';
+COMMENT ON COLUMN analyst.system_results.duration_ms_p50 IS 'Median run time of the last attempt.';
+COMMENT ON COLUMN analyst.system_results.duration_ms_p95 IS '95th percentile of it.';
+COMMENT ON COLUMN analyst.system_results.latency_p50 IS 'Median time from due to answered, of the last attempt.';
+COMMENT ON COLUMN analyst.system_results.latency_p95 IS '95th percentile of it.';
+COMMENT ON COLUMN analyst.system_results.last_answer_at IS 'Last answer of a worker.';
+
+CREATE VIEW analyst.time_to_revoke AS
+SELECT j.offboarding_id, o.leaver ->> 'email' AS email, o.runbook, j.id AS job_id, j.system, j.action, j.state,
+       (o.event ->> 'time')::timestamptz AS event_at, o.received_at, o.effective_at, o.started_at, j.verified_at,
+       j.verified_at - coalesce((o.event ->> 'time')::timestamptz, o.received_at) AS from_event,
+       j.verified_at - o.received_at AS from_received,
+       j.verified_at - o.effective_at AS from_effective
+FROM job j JOIN offboarding o ON o.id = j.offboarding_id
+WHERE j.effect = 'revoke' AND o.mode = 'live';
+COMMENT ON VIEW analyst.time_to_revoke IS
+    'Every revoking job of live offboardings: how long until the read-back saw access gone. Times are null while it has not.';
+COMMENT ON COLUMN analyst.time_to_revoke.offboarding_id IS 'The offboarding.';
+COMMENT ON COLUMN analyst.time_to_revoke.email IS 'The leaver''s e-mail.';
+COMMENT ON COLUMN analyst.time_to_revoke.runbook IS 'Its runbook.';
+COMMENT ON COLUMN analyst.time_to_revoke.job_id IS 'The job.';
+COMMENT ON COLUMN analyst.time_to_revoke.system IS 'The system.';
+COMMENT ON COLUMN analyst.time_to_revoke.action IS 'The action.';
+COMMENT ON COLUMN analyst.time_to_revoke.state IS 'The job''s state.';
+COMMENT ON COLUMN analyst.time_to_revoke.event_at IS 'The HR event''s own time.';
+COMMENT ON COLUMN analyst.time_to_revoke.received_at IS 'When the HR event reached us.';
+COMMENT ON COLUMN analyst.time_to_revoke.effective_at IS 'When access should have ended.';
+COMMENT ON COLUMN analyst.time_to_revoke.started_at IS 'When the offboarding started.';
+COMMENT ON COLUMN analyst.time_to_revoke.verified_at IS 'When the read-back saw access gone.';
+COMMENT ON COLUMN analyst.time_to_revoke.from_event IS 'From the HR event''s time (else its arrival) to the read-back.';
+COMMENT ON COLUMN analyst.time_to_revoke.from_received IS 'From the HR event''s arrival to the read-back.';
+COMMENT ON COLUMN analyst.time_to_revoke.from_effective IS 'From effective_at to the read-back.';
+
+CREATE VIEW analyst.time_to_revoke_by_offboarding AS
+SELECT offboarding_id, email, runbook, event_at, received_at, effective_at, count(*) AS revocations,
+       count(verified_at) AS verified,
+       CASE WHEN bool_and(verified_at IS NOT NULL OR state = 'skipped') THEN max(verified_at) END AS revoked_at,
+       CASE WHEN bool_and(verified_at IS NOT NULL OR state = 'skipped') THEN max(from_event) END AS from_event,
+       CASE WHEN bool_and(verified_at IS NOT NULL OR state = 'skipped') THEN max(from_received) END AS from_received,
+       CASE WHEN bool_and(verified_at IS NOT NULL OR state = 'skipped') THEN max(from_effective) END AS from_effective
+FROM analyst.time_to_revoke
+GROUP BY offboarding_id, email, runbook, event_at, received_at, effective_at;
+COMMENT ON VIEW analyst.time_to_revoke_by_offboarding IS
+    'Every live offboarding: how long until all access was seen gone, skipped steps aside. Null while any is left.';
+COMMENT ON COLUMN analyst.time_to_revoke_by_offboarding.offboarding_id IS 'The offboarding.';
+COMMENT ON COLUMN analyst.time_to_revoke_by_offboarding.email IS 'The leaver''s e-mail.';
+COMMENT ON COLUMN analyst.time_to_revoke_by_offboarding.runbook IS 'Its runbook.';
+COMMENT ON COLUMN analyst.time_to_revoke_by_offboarding.event_at IS 'The HR event''s own time.';
+COMMENT ON COLUMN analyst.time_to_revoke_by_offboarding.received_at IS 'When the HR event reached us.';
+COMMENT ON COLUMN analyst.time_to_revoke_by_offboarding.effective_at IS 'When access should have ended.';
+COMMENT ON COLUMN analyst.time_to_revoke_by_offboarding.revocations IS 'Its revoking jobs.';
+COMMENT ON COLUMN analyst.time_to_revoke_by_offboarding.verified IS 'Those whose read-back saw access gone.';
+COMMENT ON COLUMN analyst.time_to_revoke_by_offboarding.revoked_at IS 'When the last of them did.';
+COMMENT ON COLUMN analyst.time_to_revoke_by_offboarding.from_event IS 'From the HR event''s time (else its arrival) until then.';
+COMMENT ON COLUMN analyst.time_to_revoke_by_offboarding.from_received IS 'From the HR event''s arrival until then.';
+COMMENT ON COLUMN analyst.time_to_revoke_by_offboarding.from_effective IS 'From effective_at until then.';
+
+CREATE VIEW analyst.time_to_revoke_by_system AS
+SELECT system, count(*) AS revocations, count(verified_at) AS verified,
+       percentile_cont(0.5) WITHIN GROUP (ORDER BY from_event) AS from_event_p50,
+       percentile_cont(0.95) WITHIN GROUP (ORDER BY from_event) AS from_event_p95,
+       percentile_cont(0.5) WITHIN GROUP (ORDER BY from_effective) AS from_effective_p50,
+       percentile_cont(0.95) WITHIN GROUP (ORDER BY from_effective) AS from_effective_p95,
+       max(from_effective) AS from_effective_max
+FROM analyst.time_to_revoke
+GROUP BY system;
+COMMENT ON VIEW analyst.time_to_revoke_by_system IS 'How long every system takes until access is seen gone.';
+COMMENT ON COLUMN analyst.time_to_revoke_by_system.system IS 'The system.';
+COMMENT ON COLUMN analyst.time_to_revoke_by_system.revocations IS 'Its revoking jobs.';
+COMMENT ON COLUMN analyst.time_to_revoke_by_system.verified IS 'Those whose read-back saw access gone.';
+COMMENT ON COLUMN analyst.time_to_revoke_by_system.from_event_p50 IS 'Median from the HR event''s time.';
+COMMENT ON COLUMN analyst.time_to_revoke_by_system.from_event_p95 IS '95th percentile of it.';
+COMMENT ON COLUMN analyst.time_to_revoke_by_system.from_effective_p50 IS 'Median from effective_at.';
+COMMENT ON COLUMN analyst.time_to_revoke_by_system.from_effective_p95 IS '95th percentile of it.';
+COMMENT ON COLUMN analyst.time_to_revoke_by_system.from_effective_max IS 'The longest.';
+
+CREATE VIEW analyst.stuck_jobs AS
+SELECT j.id AS job_id, j.offboarding_id, o.leaver ->> 'email' AS email, j.phase, j.step, j.system, j.action, j.effect, j.attempt,
+       j.due_at, now() - j.due_at AS overdue,
+       EXISTS (SELECT FROM due d WHERE d.due_at = j.due_at AND d.job_id = j.id) AS unpublished,
+       s.reason AS paused
+FROM offboarding o
+     JOIN job j ON j.offboarding_id = o.id AND j.state = 'ready' AND j.due_at < now() - interval '15 minutes'
+     LEFT JOIN system_pause s ON s.system = j.system
+WHERE o.status = 'initiated';
+COMMENT ON VIEW analyst.stuck_jobs IS 'Jobs a quarter of an hour past their time without an answer.';
+COMMENT ON COLUMN analyst.stuck_jobs.job_id IS 'The job.';
+COMMENT ON COLUMN analyst.stuck_jobs.offboarding_id IS 'Its offboarding.';
+COMMENT ON COLUMN analyst.stuck_jobs.email IS 'The leaver''s e-mail.';
+COMMENT ON COLUMN analyst.stuck_jobs.phase IS 'Its phase.';
+COMMENT ON COLUMN analyst.stuck_jobs.step IS 'Its step.';
+COMMENT ON COLUMN analyst.stuck_jobs.system IS 'The system.';
+COMMENT ON COLUMN analyst.stuck_jobs.action IS 'The action.';
+COMMENT ON COLUMN analyst.stuck_jobs.effect IS 'revoke: access may still be there.';
+COMMENT ON COLUMN analyst.stuck_jobs.attempt IS 'Number of its publication.';
+COMMENT ON COLUMN analyst.stuck_jobs.due_at IS 'When it was due.';
+COMMENT ON COLUMN analyst.stuck_jobs.overdue IS 'How long ago that is.';
+COMMENT ON COLUMN analyst.stuck_jobs.unpublished IS 'True: the scheduler has not published it; false: no worker answered.';
+COMMENT ON COLUMN analyst.stuck_jobs.paused IS 'Why its system is paused; null when it is not, or without a reason.';
+
+CREATE VIEW analyst.intake AS
+SELECT i.id AS intake_id, i.received_at, i.source, i.source_event_id, i.type, i.event_time, i.person, i.disposition, i.reason,
+       i.criterion, i.offboarding_id, i.topic, i.kafka_partition, i.kafka_offset, i.recorded_at
+FROM intake i;
+COMMENT ON VIEW analyst.intake IS 'Every HR event and what became of it.';
+COMMENT ON COLUMN analyst.intake.intake_id IS 'Id of the intake event.';
+COMMENT ON COLUMN analyst.intake.received_at IS 'When it reached us.';
+COMMENT ON COLUMN analyst.intake.source IS 'The CloudEvent''s source.';
+COMMENT ON COLUMN analyst.intake.source_event_id IS 'The CloudEvent''s id.';
+COMMENT ON COLUMN analyst.intake.type IS 'The CloudEvent''s type.';
+COMMENT ON COLUMN analyst.intake.event_time IS 'The CloudEvent''s time.';
+COMMENT ON COLUMN analyst.intake.person IS 'E-mail, else employee id.';
+COMMENT ON COLUMN analyst.intake.disposition IS 'started, held, waiting, moved, cancelled, refused, duplicate, ignored or dead.';
+COMMENT ON COLUMN analyst.intake.reason IS 'Why.';
+COMMENT ON COLUMN analyst.intake.criterion IS 'Of ignored ones: the criterion, and what it saw.';
+COMMENT ON COLUMN analyst.intake.offboarding_id IS 'The offboarding concerned.';
+COMMENT ON COLUMN analyst.intake.topic IS 'Kafka topic.';
+COMMENT ON COLUMN analyst.intake.kafka_partition IS 'Kafka partition.';
+COMMENT ON COLUMN analyst.intake.kafka_offset IS 'Kafka offset.';
+COMMENT ON COLUMN analyst.intake.recorded_at IS 'When the logger wrote it.';
+
+CREATE VIEW analyst.intake_summary AS
+SELECT (i.received_at AT TIME ZONE 'UTC')::date AS day, i.source, i.type, count(*) AS events,
+       count(*) FILTER (WHERE i.disposition = 'started') AS started,
+       count(*) FILTER (WHERE i.disposition = 'held') AS held,
+       count(*) FILTER (WHERE i.disposition = 'waiting') AS waiting,
+       count(*) FILTER (WHERE i.disposition = 'moved') AS moved,
+       count(*) FILTER (WHERE i.disposition = 'cancelled') AS cancelled,
+       count(*) FILTER (WHERE i.disposition = 'refused') AS refused,
+       count(*) FILTER (WHERE i.disposition = 'duplicate') AS duplicate,
+       count(*) FILTER (WHERE i.disposition = 'ignored') AS ignored,
+       count(*) FILTER (WHERE i.disposition = 'dead') AS dead
+FROM intake i
+GROUP BY 1, 2, 3;
+COMMENT ON VIEW analyst.intake_summary IS 'How many HR events came, and what became of each; by day, source and type.';
+COMMENT ON COLUMN analyst.intake_summary.day IS 'Day (UTC) they came.';
+COMMENT ON COLUMN analyst.intake_summary.source IS 'The CloudEvents'' source.';
+COMMENT ON COLUMN analyst.intake_summary.type IS 'The CloudEvents'' type.';
+COMMENT ON COLUMN analyst.intake_summary.events IS 'How many came.';
+COMMENT ON COLUMN analyst.intake_summary.started IS 'Started an offboarding at once.';
+COMMENT ON COLUMN analyst.intake_summary.held IS 'Made one that is held until approved.';
+COMMENT ON COLUMN analyst.intake_summary.waiting IS 'Made one that waits for its date.';
+COMMENT ON COLUMN analyst.intake_summary.moved IS 'Moved one that had not begun.';
+COMMENT ON COLUMN analyst.intake_summary.cancelled IS 'Cancelled offboardings.';
+COMMENT ON COLUMN analyst.intake_summary.refused IS 'Were refused: a protected person.';
+COMMENT ON COLUMN analyst.intake_summary.duplicate IS 'Changed nothing: the same leaver again.';
+COMMENT ON COLUMN analyst.intake_summary.ignored IS 'Met no criteria.';
+COMMENT ON COLUMN analyst.intake_summary.dead IS 'Could not be understood.';
+
+CREATE VIEW analyst.timeline AS
+SELECT e.offboarding_id, e.occurred_at, e.name, e.phase, e.step, e.system, e.action, e.attempt, e.outcome, e.status_code,
+       e.body #>> '{response,message}' AS message, e.note, e.body #> '{context,verified}' AS verified,
+       e.body #> '{context,calls}' AS calls, e.recorded_at, e.id AS event_id, e.job_id, e.topic, e.kafka_partition, e.kafka_offset,
+       e.body
+FROM event e
+WHERE e.offboarding_id IS NOT NULL;
+COMMENT ON VIEW analyst.timeline IS 'What happened in every offboarding; order by occurred_at.';
+COMMENT ON COLUMN analyst.timeline.offboarding_id IS 'The offboarding.';
+COMMENT ON COLUMN analyst.timeline.occurred_at IS 'When it happened.';
+COMMENT ON COLUMN analyst.timeline.name IS 'What happened, as in messages.md.';
+COMMENT ON COLUMN analyst.timeline.phase IS 'The phase concerned.';
+COMMENT ON COLUMN analyst.timeline.step IS 'The step concerned.';
+COMMENT ON COLUMN analyst.timeline.system IS 'The system concerned.';
+COMMENT ON COLUMN analyst.timeline.action IS 'The action concerned.';
+COMMENT ON COLUMN analyst.timeline.attempt IS 'The attempt of the job.';
+COMMENT ON COLUMN analyst.timeline.outcome IS 'Its outcome.';
+COMMENT ON COLUMN analyst.timeline.status_code IS 'The vendor''s last HTTP status.';
+COMMENT ON COLUMN analyst.timeline.message IS 'What happened, in one sentence.';
+COMMENT ON COLUMN analyst.timeline.note IS 'What the logger made of it when it changed nothing.';
+COMMENT ON COLUMN analyst.timeline.verified IS 'The read-back: expected, seen, at, ok.';
+COMMENT ON COLUMN analyst.timeline.calls IS 'The calls made, without secrets.';
+COMMENT ON COLUMN analyst.timeline.recorded_at IS 'When the logger wrote it.';
+COMMENT ON COLUMN analyst.timeline.event_id IS 'The event''s id.';
+COMMENT ON COLUMN analyst.timeline.job_id IS 'The job concerned.';
+COMMENT ON COLUMN analyst.timeline.topic IS 'Kafka topic.';
+COMMENT ON COLUMN analyst.timeline.kafka_partition IS 'Kafka partition.';
+COMMENT ON COLUMN analyst.timeline.kafka_offset IS 'Kafka offset.';
+COMMENT ON COLUMN analyst.timeline.body IS 'The whole event; null once blanked.';
+
+CREATE VIEW analyst.paused_systems AS
+SELECT s.system, s.reason, s.actor ->> 'name' AS paused_by, s.paused_at FROM system_pause s;
+COMMENT ON VIEW analyst.paused_systems IS 'Systems whose workers start no job.';
+COMMENT ON COLUMN analyst.paused_systems.system IS 'The system.';
+COMMENT ON COLUMN analyst.paused_systems.reason IS 'Why.';
+COMMENT ON COLUMN analyst.paused_systems.paused_by IS 'Who paused it.';
+COMMENT ON COLUMN analyst.paused_systems.paused_at IS 'Since when.';
+
+CREATE VIEW analyst.definitions AS
+SELECT d.kind, d.name, d.hash, d.file, d.published_by, d.published_at, d.text FROM definition d;
+COMMENT ON VIEW analyst.definitions IS 'Texts of sources, runbooks and connectors that plans were made from.';
+COMMENT ON COLUMN analyst.definitions.kind IS 'source, runbook or connector.';
+COMMENT ON COLUMN analyst.definitions.name IS 'Its name.';
+COMMENT ON COLUMN analyst.definitions.hash IS 'SHA-256 of its text, as plans name it.';
+COMMENT ON COLUMN analyst.definitions.file IS 'The file it was read from.';
+COMMENT ON COLUMN analyst.definitions.published_by IS 'The process that brought it.';
+COMMENT ON COLUMN analyst.definitions.published_at IS 'When it was first published.';
+COMMENT ON COLUMN analyst.definitions.text IS 'The file as it was read.';

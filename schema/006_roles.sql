@@ -1,0 +1,48 @@
+-- Roles. Each may log in, but has no password: with scram nobody gets in until one is set (`\password offboard_logger`), with
+-- `peer` or certificates none is needed. Or give people and services roles of their own: GRANT offboard_analyst TO anna.
+-- Settings of a role are not inherited by its members: ALTER ROLE anna SET statement_timeout = '60s' as well, as a long
+-- query holds old rows and slows the due table down. Roles belong to the whole cluster, so they may be there already.
+DO $$
+BEGIN
+    CREATE ROLE offboard_logger LOGIN;
+    COMMENT ON ROLE offboard_logger IS 'Offboard: writes events, states and due rows.';
+EXCEPTION WHEN duplicate_object OR unique_violation THEN NULL;
+END
+$$;
+DO $$
+BEGIN
+    CREATE ROLE offboard_scheduler LOGIN;
+    COMMENT ON ROLE offboard_scheduler IS 'Offboard: reads what is due, deletes from due, nothing else.';
+EXCEPTION WHEN duplicate_object OR unique_violation THEN NULL;
+END
+$$;
+DO $$
+BEGIN
+    CREATE ROLE offboard_analyst LOGIN;
+    ALTER ROLE offboard_analyst SET statement_timeout = '60s';
+    ALTER ROLE offboard_analyst SET idle_in_transaction_session_timeout = '60s';
+    ALTER ROLE offboard_analyst SET default_transaction_read_only = on;
+    COMMENT ON ROLE offboard_analyst IS 'Offboard: reads the views of the schema analyst. A statement ends after 60 s.';
+EXCEPTION WHEN duplicate_object OR unique_violation THEN NULL;
+END
+$$;
+
+GRANT USAGE ON SCHEMA public TO offboard_logger, offboard_scheduler;
+GRANT USAGE ON SCHEMA public, analyst TO offboard_analyst;
+
+-- Logger: job is changed by change_job_state() alone, event only grows.
+GRANT SELECT, INSERT ON intake, job, due, event, definition TO offboard_logger;
+GRANT SELECT, INSERT, UPDATE ON offboarding, phase, kafka_offset TO offboard_logger;
+GRANT SELECT, INSERT, UPDATE, DELETE ON system_pause, cancellation TO offboard_logger;
+
+GRANT SELECT ON offboarding, phase, job, due, kafka_offset, system_pause TO offboard_scheduler;
+GRANT DELETE ON due TO offboard_scheduler;
+
+GRANT SELECT ON ALL TABLES IN SCHEMA analyst TO offboard_analyst;
+
+-- What runs with its owner's rights is for those who need it.
+REVOKE ALL ON FUNCTION change_job_state(job_change[]), make_event_partitions(integer), take_due(integer, text[]),
+    verify_event_chain() FROM PUBLIC;
+GRANT EXECUTE ON FUNCTION change_job_state(job_change[]), make_event_partitions(integer) TO offboard_logger;
+GRANT EXECUTE ON FUNCTION take_due(integer, text[]) TO offboard_scheduler;
+GRANT EXECUTE ON FUNCTION verify_event_chain() TO offboard_analyst;

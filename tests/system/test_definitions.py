@@ -1,0 +1,223 @@
+"""Definitions of one's own: a connector, a runbook and a source dropped into directories work without a rebuild; faulty ones are
+refused with file and line."""
+
+import os
+
+import pytest
+from events import leaver, offboarding_id
+
+EMAIL = "jane.doe@example.com"
+
+# A system that the repository does not know; the sandbox plays it with its SCIM vendor under another name.
+CONNECTOR = """\
+system: badges
+description: "door badges of the head office"
+settings:
+  url: {required: true}
+  token: {required: true, secret: true}
+auth:
+  header: {Authorization: "Bearer ${ .settings.token }"}
+check: {get: "/Users", query: {count: "1"}}
+identify:
+  keys: [email]
+  requests:
+    - get: "/Users"
+      query: {filter: "userName eq ${ .key | tojson }"}
+      save: {id: "${ [.body.Resources[]? | .id] }"}
+actions:
+  withdraw:
+    effect: revoke
+    with:
+      note: {default: "left"}
+    requests:
+      - patch: "/Users/${ .ids.badges }"
+        headers: {Content-Type: "application/scim+json"}
+        json:
+          schemas: ["urn:ietf:params:scim:api:messages:2.0:PatchOp"]
+          Operations:
+            - {op: replace, value: {active: false, title: "${ .with.note }"}}
+    verify:
+      get: "/Users/${ .ids.badges }"
+      expect: "${ .body.active == false }"
+    outputs: {title: "${ .with.note }"}
+"""
+
+RUNBOOK = """\
+runbook: head-office
+phases:
+  - name: initial
+    steps:
+      - {id: badge, system: badges, action: withdraw, with: {note: "left on ${ .offboarding.effective_at[0:10] }"}}
+      - id: ticket
+        system: jira
+        action: create_ticket
+        needs: [badge]
+        if: "${ .steps.badge.outputs.title | startswith(\\"left on 20\\") }"
+      - id: never
+        system: jira
+        action: create_ticket
+        if: "${ .user.country == \\"AQ\\" }"
+"""
+
+SOURCE = """\
+source: acme
+types: {com.acme.exit: start, com.acme.exit.withdrawn: cancel}
+criteria:
+  employee: "${ .data.worker.type == \\"Employee\\" }"
+map:
+  user:
+    email: "${ .data.worker.mail }"
+    employee_id: "${ .data.worker.number | tostring }"
+    country: "${ .data.worker.country }"
+  effective_at: "${ .data.lastDay }"
+  runbook: "head-office"
+"""
+
+
+@pytest.fixture
+def directory(tmp_path):
+    """Directories of a customer; `write` puts a file into one of them."""
+    class Directory:
+        settings = {"definitions": {kind: [str(tmp_path / kind)] for kind in ("connectors", "runbooks", "sources")}}
+
+        def write(self, kind: str, name: str, text: str) -> str:
+            path = tmp_path / kind / name
+            path.write_text(text, encoding="utf-8")
+            return str(path)
+
+    for kind in ("connectors", "runbooks", "sources"):
+        os.makedirs(tmp_path / kind)
+    return Directory()
+
+
+@pytest.fixture
+def acme(directory, make_stack):
+    """A stack with all three, its badge system under the name `badges`."""
+    directory.write("connectors", "badges.yaml", CONNECTOR)
+    directory.write("runbooks", "head-office.yaml", RUNBOOK)
+    directory.write("sources", "acme.yaml", SOURCE)
+    stack = make_stack(systems="scim,jira,badges=scim", vendors={"badges": {"token": "badge-token-0123456789"}},
+                       settings=directory.settings)
+    stack.configure({**directory.settings, "worker": {"systems": ["scim", "jira", "badges"]},
+                     "systems": {"badges": {"url": stack.sandbox.url("badges"), "token": "badge-token-0123456789"}}})
+    stack.cli("topics").ok()
+    return stack
+
+
+def exit_event(kind: str = "Employee", **worker) -> dict:
+    event = leaver(None, type="com.acme.exit")
+    event["data"] = {"worker": {"type": kind, "mail": EMAIL, "number": 4711, "country": "DE", **worker}}
+    return event
+
+
+def test_connector_runbook_and_source_from_directories_work_without_a_rebuild(acme):
+    acme.sandbox.seed("badges", {"users": [{"userName": EMAIL}]})
+    assert "0 errors" in acme.cli("validate").ok().out
+    acme.start()
+    event = exit_event()
+    acme.topics.publish("intake", event, EMAIL)
+    offboarding = offboarding_id(event)
+    acme.wait_status(offboarding, "completed")
+    user = acme.sandbox.state("badges")["users"][0]
+    assert user["active"] is False and user["title"].startswith("left on 20")
+    assert {step: job["state"] for step, job in acme.jobs(offboarding).items()} == {
+        "badge": "succeeded", "ticket": "succeeded", "never": "skipped"}
+    assert len(acme.tickets()) == 1
+    row = acme.offboarding(offboarding)
+    assert row["source"] == "acme" and row["leaver"]["employee_id"] == "4711" and row["zone"] == "Europe/Berlin"
+    texts = {row["name"]: row["text"] for row in acme.database.query("SELECT name, text FROM definition")}
+    assert texts["badges"] == CONNECTOR and texts["head-office"] == RUNBOOK and texts["acme"] == SOURCE
+
+
+def test_event_that_meets_no_criterion_is_ignored_with_what_was_seen(acme):
+    acme.start("producer", "logger")
+    event = exit_event("Contractor")
+    acme.topics.publish("intake", event, EMAIL)
+    row = acme.wait_intake(1)[0]
+    assert row["disposition"] == "ignored" and row["criterion"]["name"] == "employee", row
+    assert "Contractor" in str(row["criterion"]["seen"])
+    assert acme.database.value("SELECT count(*) FROM offboarding") == 0
+
+
+def test_a_definition_of_ones_own_wins_by_name(directory, make_stack):
+    directory.write("runbooks", "mine.yaml", RUNBOOK.replace("head-office", "scim-leaver").replace(
+        "      - {id: badge, system: badges, action: withdraw, with: {note: \"left on ${ .offboarding.effective_at[0:10] }\"}}\n",
+        "      - {id: badge, system: scim, action: deactivate_user}\n").replace(".steps.badge.outputs.title | startswith(\\\"left on 20\\\")",
+                                                                              ".steps.badge.state == \\\"succeeded\\\""))
+    stack = make_stack(settings=directory.settings).start()
+    stack.person(EMAIL)
+    offboarding = stack.offboard(EMAIL)
+    stack.wait_status(offboarding, "completed")
+    assert set(stack.jobs(offboarding)) == {"badge", "ticket", "never"}
+
+
+def test_changing_a_runbook_strands_nobody(directory, make_stack):
+    """Rules, 17: an offboarding keeps its plan as made."""
+    stack = make_stack(settings={**directory.settings, "clock": {"day": "50ms"}}).start()
+    stack.person(EMAIL)
+    offboarding = stack.offboard(EMAIL)
+    stack.wait_job(offboarding, "reminder", "ready")
+    directory.write("runbooks", "scim-leaver.yaml", "runbook: scim-leaver\nphases:\n  - name: other\n    steps:\n"
+                                                    "      - {id: other, system: jira, action: create_ticket}\n")
+    assert stack.process("producer").stop() == 0
+    stack.restart("producer")
+    stack.wait_status(offboarding, "completed", 60)
+    assert stack.account(EMAIL) is None
+    assert stack.phases(offboarding) == {"initial": "completed", "post-90": "completed"}
+
+
+# Fault, kind of definition, file text, the line of the fault, and what the message must say.
+FAULTY = {
+    "no YAML": ("connectors", "system: badges\nactions: {withdraw: {effect: revoke\n", None, ""),
+    "duplicate key": ("connectors", "system: badges\nsystem: gates\n", 2, "duplicate"),
+    "unknown word": ("connectors", CONNECTOR.replace("identify:", "identfy:"), 9, "identify"),
+    "unknown effect": ("connectors", CONNECTOR.replace("effect: revoke", "effect: revok"), 16, "revoke"),
+    "no effect": ("connectors", CONNECTOR.replace("    effect: revoke\n", ""), None, "effect"),
+    "expression that does not parse": ("connectors", CONNECTOR.replace("== false }", "== = false }"), 29, ""),
+    "expression that reads the environment": ("connectors", CONNECTOR.replace("${ .with.note }\"}}", "${ env.HOME }\"}}"), None, "env"),
+    "unclosed expression": ("connectors", CONNECTOR.replace("${ .body.active == false }", "${ .body.active == false"), 29, ""),
+    "unknown system": ("runbooks", RUNBOOK.replace("system: badges", "system: badgess"), 5, "badges"),
+    "unknown action": ("runbooks", RUNBOOK.replace("withdraw", "withdrw"), 5, "withdraw"),
+    "unknown parameter": ("runbooks", RUNBOOK.replace("{note:", "{nite:"), 5, "note"),
+    "needs an unknown step": ("runbooks", RUNBOOK.replace("[badge]", "[badg]"), None, "badge"),
+    "cycle": ("runbooks", RUNBOOK.replace("action: withdraw,", "action: withdraw, needs: [ticket],"), None, "ticket"),
+    "bad duration": ("runbooks", RUNBOOK.replace("needs: [badge]", "needs: [badge]\n        after: soon"), 10, "soon"),
+    "steps without need": ("runbooks", RUNBOOK.replace("        needs: [badge]\n", ""), 9, "badge"),
+    "private data": ("sources", SOURCE.replace("    country:", "    home_address:"), 9, "home_address"),
+    "unknown intent": ("sources", SOURCE.replace("exit: start", "exit: strat"), 2, "start"),
+}
+
+
+@pytest.fixture(scope="module")
+def plain_stack(make_shared_stack):
+    """Topics and a database for processes that are not going to start."""
+    return make_shared_stack(systems="jira")
+
+
+@pytest.mark.xdist_group("faulty definitions")
+@pytest.mark.parametrize("fault", FAULTY)
+def test_faulty_definition_is_refused_with_file_and_line(directory, plain_stack, fault):
+    stack = plain_stack
+    kind, text, line, named = FAULTY[fault]
+    directory.write("connectors", "badges.yaml", CONNECTOR)
+    directory.write("runbooks", "head-office.yaml", RUNBOOK)
+    name = {"connectors": "badges.yaml", "runbooks": "head-office.yaml", "sources": "acme.yaml"}[kind]
+    path = directory.write(kind, name, text)
+    stack.configure(directory.settings)
+
+    said = stack.cli("validate")
+    assert said.status == 1, said
+    problems = [problem for problem in stack.cli("validate", "--json").json if problem["severity"] == "error"]
+    mine = [problem for problem in problems if problem["file"] == path]
+    assert mine, problems
+    assert f"{path}:{mine[0]['line']}: " in said.out
+    assert any(named in problem["text"] for problem in mine), mine
+    if line:
+        assert line in {problem["line"] for problem in mine}, mine
+
+    # No process starts with it.
+    for program in ("producer", "worker"):
+        process = stack.launch(program)
+        assert process.wait(20) != 0
+        assert f"{path}:{mine[0]['line']}: " in process.log(), process.log()
+        stack.processes.remove(process)

@@ -1,0 +1,147 @@
+"""The database: migrations go forward only, roles may do what they must, everything is explained."""
+
+import os
+import shutil
+
+import psycopg
+import pytest
+from stack import ROOT
+
+pytestmark = pytest.mark.xdist_group("schema")
+EMAIL = "jane.doe@example.com"
+
+
+@pytest.fixture(scope="module")
+def stack(make_shared_stack):
+    """With one offboarding on record."""
+    stack = make_shared_stack(systems="scim,jira").start("producer", "worker", "logger")
+    stack.person(EMAIL)
+    stack.wait_job(stack.offboard(EMAIL), "ticket", "succeeded")
+    stack.wait_quiet()
+    return stack
+
+
+@pytest.fixture
+def migrations(stack, tmp_path):
+    """A copy of the shipped migrations, and a fresh database they can be applied to."""
+    folder = tmp_path / "schema"
+    shutil.copytree(os.path.join(ROOT, "schema"), folder, ignore=lambda _, names: [name for name in names if name.endswith(".md")])
+    database = stack.postgres.create_database(f"{stack.prefix}-migrations")
+
+    def migrate():
+        return stack.cli("migrate", "--directory", str(folder), OFFBOARD_POSTGRES_ADMIN=database.conninfo())
+
+    yield folder, database, migrate
+    database.drop()
+
+
+def test_migrate_twice_is_once(migrations):
+    folder, database, migrate = migrations
+    assert migrate().ok().out
+    applied = database.query("SELECT * FROM schema_migration ORDER BY version")
+    assert [row["name"] for row in applied] == sorted(path.name for path in folder.glob("*.sql"))
+    migrate().ok()
+    assert database.query("SELECT * FROM schema_migration ORDER BY version") == applied
+
+
+def test_an_edited_old_migration_is_refused(migrations):
+    folder, database, migrate = migrations
+    migrate().ok()
+    oldest = sorted(folder.glob("*.sql"))[0]
+    oldest.write_text(oldest.read_text(encoding="utf-8") + "\n-- a harmless remark\n", encoding="utf-8")
+    refused = migrate()
+    assert refused.status == 1 and oldest.name in refused.err, refused
+
+
+def test_a_missing_old_migration_is_refused(migrations):
+    folder, database, migrate = migrations
+    migrate().ok()
+    oldest = sorted(folder.glob("*.sql"))[0]
+    oldest.unlink()
+    refused = migrate()
+    assert refused.status == 1 and oldest.name in refused.err, refused
+
+
+def test_a_failing_migration_leaves_nothing_behind(migrations):
+    folder, database, migrate = migrations
+    migrate().ok()
+    (folder / "999_next.sql").write_text("CREATE TABLE half (id integer);\nSELECT no_such_function();\n", encoding="utf-8")
+    refused = migrate()
+    assert refused.status == 1 and "999_next.sql" in refused.err and "no_such_function" in refused.err, refused
+    assert database.query("SELECT FROM pg_tables WHERE tablename = 'half'") == []
+    (folder / "999_next.sql").write_text("CREATE TABLE whole (id integer);\n", encoding="utf-8")
+    migrate().ok()
+    assert database.query("SELECT * FROM whole") == []
+
+
+def test_everything_has_a_comment(stack):
+    bare = stack.database.query("""
+        SELECT n.nspname || '.' || c.relname AS name FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
+        WHERE n.nspname IN ('public', 'analyst') AND c.relkind IN ('r', 'p', 'v', 'm') AND NOT c.relispartition
+          AND obj_description(c.oid, 'pg_class') IS NULL
+        UNION ALL
+        SELECT n.nspname || '.' || c.relname || '.' || a.attname FROM pg_class c
+        JOIN pg_namespace n ON n.oid = c.relnamespace JOIN pg_attribute a ON a.attrelid = c.oid
+        WHERE n.nspname IN ('public', 'analyst') AND c.relkind IN ('r', 'p', 'v', 'm', 'c') AND NOT c.relispartition
+          AND a.attnum > 0 AND NOT a.attisdropped AND col_description(c.oid, a.attnum) IS NULL
+        UNION ALL
+        SELECT p.oid::regprocedure::text FROM pg_proc p JOIN pg_namespace n ON n.oid = p.pronamespace
+        WHERE n.nspname IN ('public', 'analyst') AND obj_description(p.oid, 'pg_proc') IS NULL
+        UNION ALL
+        SELECT nspname FROM pg_namespace WHERE nspname = 'analyst' AND obj_description(oid, 'pg_namespace') IS NULL""")
+    assert bare == [], [row["name"] for row in bare]
+
+
+def test_every_view_can_be_read_by_the_analyst(stack):
+    views = stack.database.query("SELECT viewname FROM pg_views WHERE schemaname = 'analyst'")
+    assert len(views) >= 8
+    with stack.postgres.connect(stack.database.name, "analyst") as connection:
+        for view in views:
+            connection.execute(f'SELECT * FROM analyst."{view["viewname"]}"').fetchall()
+
+
+# What a role may not do: `connection.execute` has to be refused for lack of rights.
+FORBIDDEN = {
+    "analyst": ["SELECT * FROM job", "SELECT * FROM event", "DELETE FROM due", "UPDATE job SET state = 'failed'",
+                "CREATE TABLE analyst.mine (id integer)", "CREATE TABLE mine (id integer)"],
+    "scheduler": ["UPDATE job SET state = 'failed'", "INSERT INTO due (due_at, offboarding_id, phase) VALUES (now(),"
+                  " gen_random_uuid(), 'x')", "UPDATE due SET due_at = now()", "SELECT * FROM event", "DELETE FROM event",
+                  "UPDATE kafka_offset SET next = 0", "DELETE FROM offboarding"],
+    "logger": ["UPDATE event SET note = 'x'", "DELETE FROM event", "TRUNCATE event", "DROP TABLE event",
+               "UPDATE job SET state = 'succeeded'", "DELETE FROM offboarding", "CREATE TABLE mine (id integer)",
+               "UPDATE definition SET text = 'x'", "DELETE FROM intake"],
+}
+
+
+@pytest.mark.parametrize("role, statement", [(role, statement) for role, statements in FORBIDDEN.items() for statement in statements])
+def test_a_role_may_not_do_more_than_it_must(stack, role, statement):
+    with stack.postgres.connect(stack.database.name, role) as connection:
+        with pytest.raises(psycopg.errors.InsufficientPrivilege):
+            connection.execute(statement)
+
+
+def test_a_statement_of_the_analyst_ends(stack):
+    settings = {row["rolname"]: row["rolconfig"] or [] for row in stack.database.query("SELECT rolname, rolconfig FROM pg_roles")}
+    assert any(text.startswith("statement_timeout=") for text in settings["offboard_analyst"])
+
+
+def test_an_altered_audit_is_noticed(make_stack):
+    stack = make_stack().start("producer", "worker", "logger")
+    stack.person(EMAIL)
+    offboarding = stack.offboard(EMAIL)
+    stack.wait_job(offboarding, "ticket", "succeeded")
+    stack.wait_quiet()
+    check = "SELECT * FROM verify_event_chain()"
+    assert stack.database.query(check) == []
+    changes = ["UPDATE event SET outcome = 'failed' WHERE name = 'job.succeeded'",
+               "UPDATE event SET body = jsonb_set(body, '{response,message}', '\"all is well\"') WHERE name = 'job.succeeded'",
+               "DELETE FROM event WHERE kafka_offset = (SELECT max(kafka_offset) FROM event) - 1",
+               "UPDATE event SET occurred_at = occurred_at - interval '1 hour' WHERE name = 'initiated'"]
+    for change in changes:
+        with stack.postgres.connect(stack.database.name) as connection:
+            with connection.transaction(force_rollback=True):
+                assert connection.execute(change).rowcount > 0, change
+                assert connection.execute(check).fetchall(), f"nobody noticed: {change}"
+    # Personal data can be blanked without breaking the chain.
+    assert stack.database.query("UPDATE event SET body = NULL, salt = NULL") == []
+    assert stack.database.query(check) == []

@@ -1,0 +1,178 @@
+"""Kafka as the tests use it: put records on topics, and read topics from their beginning."""
+
+import json
+import subprocess
+from dataclasses import dataclass
+
+from confluent_kafka import Consumer, Producer, TopicPartition
+from confluent_kafka.admin import AdminClient
+
+
+@dataclass
+class Record:
+    topic: str
+    partition: int
+    offset: int
+    timestamp: int
+    key: str | None
+    value: bytes | None
+    headers: dict[str, str]
+
+    @property
+    def json(self):
+        return json.loads(self.value)
+
+
+class Topics:
+    """The topics of one prefix. `kind` is the name without it: intake, events, jobs.scim, …"""
+
+    def __init__(self, brokers: str, prefix: str) -> None:
+        self.brokers = brokers
+        self.prefix = prefix
+        self._readers: dict[str, _Reader] = {}
+        self._producers: dict[str, Producer] = {}
+
+    def name(self, kind: str) -> str:
+        return f"{self.prefix}.{kind}"
+
+    def publish(self, kind: str, value: bytes | str | dict | None, key: str | None = None, *, headers: dict | None = None,
+                partition: int | None = None, partitioner: str = "murmur2_random") -> tuple[int, int]:
+        """Put one record on a topic; its partition and offset, once Kafka has it."""
+        if isinstance(value, dict):
+            value = json.dumps(value)
+        placed = []
+
+        def delivered(error, message) -> None:
+            assert error is None, f"could not publish to {kind}: {error}"
+            placed.append((message.partition(), message.offset()))
+
+        where = {} if partition is None else {"partition": partition}
+        producer = self._producer(partitioner)
+        producer.produce(self.name(kind), value, key, headers=headers, on_delivery=delivered, **where)
+        assert producer.flush(20) == 0 and placed, f"Kafka did not take a record for {kind}"
+        return placed[0]
+
+    def publish_many(self, kind: str, records: list[tuple[str, dict]]) -> None:
+        """(key, value) pairs, as fast as it goes."""
+        failed = []
+        producer = self._producer("murmur2_random")
+        for key, value in records:
+            producer.produce(self.name(kind), json.dumps(value), key,
+                             on_delivery=lambda error, _: error and failed.append(error))
+        assert producer.flush(30) == 0 and not failed, f"Kafka did not take all records: {failed[:1]}"
+
+    def kcat(self, kind: str, value: str, key: str, *headers: str) -> None:
+        """The same with kcat, which places keys by CRC32 unless told otherwise."""
+        arguments = ["kcat", "-b", self.brokers, "-P", "-t", self.name(kind), "-k", key]
+        for header in headers:
+            arguments += ["-H", header]
+        subprocess.run(arguments, input=value.encode(), check=True, timeout=30, capture_output=True)
+
+    def read(self, kind: str) -> list[Record]:
+        """All records, in the order of partitions and offsets."""
+        if kind not in self._readers:
+            self._readers[kind] = _Reader(self.brokers, self.name(kind))
+        return self._readers[kind].read()
+
+    def events(self, name: str | None = None, offboarding: str | None = None) -> list[dict]:
+        """Events of the topic, those of a name and of an offboarding if asked for."""
+        events = [record.json for record in self.read("events")]
+        return [event for event in events if name in (None, event["name"])
+                and offboarding in (None, event["context"].get("offboarding_id"))]
+
+    def lag(self, group: str, *kinds: str) -> int:
+        """Records that a consumer group has not committed yet."""
+        consumer = Consumer({"bootstrap.servers": self.brokers, "group.id": f"{self.prefix}.{group}", "log_level": 0})
+        try:
+            partitions = [TopicPartition(self.name(kind), number) for kind in kinds
+                          for number in consumer.list_topics(self.name(kind), 10).topics[self.name(kind)].partitions]
+            behind = 0
+            for partition in consumer.committed(partitions, 10):
+                low, high = consumer.get_watermark_offsets(partition, 10)
+                behind += high - max(partition.offset, low)
+            return behind
+        finally:
+            consumer.close()
+
+    def names(self) -> list[str]:
+        """Existing topics of this prefix, without it."""
+        found = AdminClient({"bootstrap.servers": self.brokers, "log_level": 0}).list_topics(timeout=10).topics
+        return sorted(name[len(self.prefix) + 1:] for name in found if name.startswith(self.prefix + "."))
+
+    def partitions(self, kind: str) -> int:
+        found = AdminClient({"bootstrap.servers": self.brokers, "log_level": 0}).list_topics(self.name(kind), timeout=10)
+        return len(found.topics[self.name(kind)].partitions)
+
+    def delete(self) -> None:
+        """Topics of a finished test only burden the broker."""
+        for reader in self._readers.values():
+            reader.close()
+        self._readers.clear()
+        names = [self.name(kind) for kind in self.names()]
+        if names:
+            AdminClient({"bootstrap.servers": self.brokers, "log_level": 0}).delete_topics(names)
+
+    def _producer(self, partitioner: str) -> Producer:
+        if partitioner not in self._producers:
+            self._producers[partitioner] = Producer({"bootstrap.servers": self.brokers, "partitioner": partitioner,
+                                                     "linger.ms": 1, "acks": "all", "message.max.bytes": 3_000_000,
+                                                     "log_level": 0})
+        return self._producers[partitioner]
+
+
+class _Reader:
+    """One topic from its beginning; each `read` goes on where the last one ended and returns everything so far."""
+
+    def __init__(self, brokers: str, topic: str) -> None:
+        self._consumer = Consumer({"bootstrap.servers": brokers, "group.id": "tests-read-without-committing",
+                                   "enable.auto.commit": False, "fetch.wait.max.ms": 20, "log_level": 0})
+        numbers = self._consumer.list_topics(topic, 10).topics[topic].partitions
+        self._next = {number: 0 for number in numbers}
+        self._topic = topic
+        self._records: list[Record] = []
+        self._consumer.assign([TopicPartition(topic, number, 0) for number in numbers])
+
+    def read(self) -> list[Record]:
+        ends = {number: self._consumer.get_watermark_offsets(TopicPartition(self._topic, number), 10)[1]
+                for number in self._next}
+        idle = 0
+        while any(self._next[number] < end for number, end in ends.items()):
+            message = self._consumer.poll(0.2)
+            if message is None:
+                idle += 1
+                assert idle < 50, f"{self._topic} can't be read to its end: at {self._next} of {ends}"
+                # A compacted topic's end may lie beyond its last record: the position tells.
+                for position in self._consumer.position([TopicPartition(self._topic, number) for number in self._next]):
+                    self._next[position.partition] = max(self._next[position.partition], position.offset)
+                continue
+            assert message.error() is None, f"{self._topic}: {message.error()}"
+            self._next[message.partition()] = message.offset() + 1
+            self._records.append(_record(message))
+        return sorted(self._records, key=lambda record: (record.partition, record.offset))
+
+    def close(self) -> None:
+        self._consumer.close()
+
+
+def _record(message) -> Record:
+    key = message.key()
+    headers = {name: (value or b"").decode(errors="replace") for name, value in message.headers() or []}
+    return Record(message.topic(), message.partition(), message.offset(), message.timestamp()[1],
+                  key.decode(errors="replace") if key is not None else None, message.value(), headers)
+
+
+def murmur2_partition(key: str, partitions: int) -> int:
+    """Where Java's default partitioner, and ours, puts a key."""
+    data = key.encode()
+    length = len(data)
+    mask, factor = 0xFFFFFFFF, 0x5BD1E995
+    value = 0x9747B28C ^ length
+    for at in range(0, length - length % 4, 4):
+        part = int.from_bytes(data[at:at + 4], "little") * factor & mask
+        part = (part ^ part >> 24) * factor & mask
+        value = value * factor & mask ^ part
+    rest = data[length - length % 4:]
+    if rest:
+        value = (value ^ int.from_bytes(rest, "little")) * factor & mask
+    value = (value ^ value >> 13) * factor & mask
+    return ((value ^ value >> 15) & 0x7FFFFFFF) % partitions

@@ -1,0 +1,59 @@
+#include "worker/check.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+
+#include "lib/mem.h"
+#include "lib/secret.h"
+#include "worker/fiber.h"
+#include "worker/worker.h"
+
+struct check {
+    struct engine *engine;
+    const char *system;
+    size_t *open;
+    int *failed;
+};
+
+static void run(void *arg)
+{
+    struct check *check = arg;
+    struct err err = ERR_INIT;
+    if (engine_check(check->engine, check->system, &err) == 0) {
+        printf("%s: ok\n", check->system);
+    } else {
+        char *text = secret_mask(err_text(&err));
+        printf("%s: %s\n", check->system, text);
+        free(text);
+        ++*check->failed;
+    }
+    err_release(&err);
+    --*check->open;
+}
+
+int check_systems(uv_loop_t *loop, const struct conf *conf, struct definitions *definitions, const char *const *systems,
+                  struct err *err)
+{
+    struct engine *engine = engine_new(loop, conf, definitions, systems, err);
+    if (!engine) {
+        return -1;
+    }
+    size_t count = 0;
+    while (systems[count]) {
+        count++;
+    }
+    struct check *checks = mem_alloc((count + 1) * sizeof *checks);
+    size_t open = count;
+    int failed = 0;
+    for (size_t i = 0; i < count; i++) {
+        checks[i] = (struct check){engine, systems[i], &open, &failed};
+        fiber_start(run, &checks[i]);
+    }
+    while (open) {
+        uv_run(loop, UV_RUN_ONCE);
+    }
+    free(checks);
+    engine_free(engine);
+    fflush(stdout);
+    return failed;
+}

@@ -1,0 +1,16 @@
+/* `offboard-worker --check`: do the credentials of these systems work? */
+#ifndef OFFBOARD_WORKER_CHECK_H
+#define OFFBOARD_WORKER_CHECK_H
+
+#include <uv.h>
+
+#include "lib/conf.h"
+#include "lib/definition.h"
+#include "lib/err.h"
+
+/* Runs every system's `check` and prints a line each on stdout: "okta: ok" or "okta: why not". The number of systems
+ * that failed, -1 with an err when it could not begin. */
+int check_systems(uv_loop_t *loop, const struct conf *conf, struct definitions *definitions, const char *const *systems,
+                  struct err *err);
+
+#endif

@@ -1,0 +1,192 @@
+/* The worker as a whole: its producer, its systems, the tick, its end. */
+#include <stdlib.h>
+#include <unistd.h>
+
+#include "lib/mem.h"
+#include "lib/time.h"
+#include "worker/worker_internal.h"
+
+enum {
+    TICK_MS = 200, /* clocks, deadlines, what failed and is tried again; keeps max.poll.interval.ms too */
+    PRODUCER_FREE_S = 5,
+};
+
+/* ---- waking up --------------------------------------------------------------------------------------------------- */
+
+static void on_tick(uv_timer_t *timer)
+{
+    struct worker *worker = timer->data;
+    outbox_step(worker);
+    for (size_t i = 0; i < worker->system_count; i++) {
+        struct system *system = worker->systems[i];
+        if (!system->closed) {
+            assignment_step(system);
+            tasks_check_clocks(system);
+            system_go_on(system);
+        }
+        series_set(system->circuit_open, engine_available(worker->engine, system->name) ? 0 : 1);
+        series_set(system->paused, control_paused(worker->control, system->name) || system->refused ? 1 : 0);
+    }
+}
+
+static void on_reports(uv_poll_t *poll, int status, int events)
+{
+    (void)status;
+    (void)events;
+    struct worker *worker = poll->data;
+    uint64_t count;
+    (void)!read(kafka_producer_fd(worker->producer), &count, sizeof count);
+    kafka_producer_poll(worker->producer);
+}
+
+/* ---- the worker -------------------------------------------------------------------------------------------------- */
+
+static int producer_start(struct worker *worker, struct err *err)
+{
+    static const char *const kinds[] = {"events", "dead", "control"};
+    worker->producer = kafka_producer_new(worker->conf, err);
+    for (size_t i = 0; worker->producer && i < COUNT_OF(kinds); i++) {
+        char *topic = kafka_topic(worker->conf, kinds[i], NULL);
+        int result = kafka_producer_open(worker->producer, topic, err);
+        free(topic);
+        if (result != 0) {
+            return -1;
+        }
+    }
+    if (!worker->producer) {
+        return -1;
+    }
+    uv_poll_init(worker->loop, &worker->producer_poll, kafka_producer_fd(worker->producer));
+    worker->producer_poll.data = worker;
+    worker->open_handles++;
+    uv_poll_start(&worker->producer_poll, UV_READABLE, on_reports);
+    return 0;
+}
+
+static void worker_metrics(struct worker *worker)
+{
+    worker->jobs_total =
+        metric_new(METRIC_COUNTER, "offboard_jobs_total", "system outcome", "Jobs that ended, by outcome.");
+    worker->dead_letters = metric_series(metric_new(METRIC_COUNTER, "offboard_dead_letters_total", "",
+                                                    "Messages set aside because they can't be understood."),
+                                         NULL);
+    worker->commit_failures = metric_series(
+        metric_new(METRIC_COUNTER, "offboard_commit_failures_total", "", "Offset commits that had to be tried again."),
+        NULL);
+}
+
+static int worker_start(struct worker *worker, const char *const *systems, struct err *err)
+{
+    worker->engine = engine_new(worker->loop, worker->conf, worker->definitions, systems, err);
+    if (!worker->engine || producer_start(worker, err) != 0) {
+        return -1;
+    }
+    worker->follower = follow_start(worker, err);
+    if (!worker->follower) {
+        return -1;
+    }
+    for (const char *const *name = systems; *name; name++) {
+        worker->systems = mem_realloc(worker->systems, (worker->system_count + 1) * sizeof *worker->systems);
+        struct system *system = system_new(worker, *name);
+        worker->systems[worker->system_count++] = system;
+        if (system_start(system, err) != 0) {
+            return -1;
+        }
+    }
+    return 0;
+}
+
+struct worker *worker_new(uv_loop_t *loop, const struct conf *conf, struct definitions *definitions,
+                          const char *const *systems, struct err *err)
+{
+    struct worker *worker = MEM_NEW(struct worker);
+    worker->magic = WORKER_MAGIC;
+    worker->loop = loop;
+    worker->conf = conf;
+    worker->definitions = definitions;
+    worker->control = control_new();
+    worker->job_time = conf_duration(conf, "worker.job_time");
+    worker_metrics(worker);
+    uv_timer_init(loop, &worker->tick);
+    worker->tick.data = worker;
+    worker->open_handles++;
+    if (worker_start(worker, systems, err) != 0) {
+        worker_free(worker);
+        return NULL;
+    }
+    uv_timer_start(&worker->tick, on_tick, TICK_MS, TICK_MS);
+    return worker;
+}
+
+bool worker_ready(struct worker *worker, char **why)
+{
+    for (size_t i = 0; i < worker->system_count; i++) {
+        const struct system *system = worker->systems[i];
+        if (!system->assigned_once || system->assignment != ASSIGNMENT_HELD) {
+            *why = mem_printf("%s: no partitions assigned yet", system->name);
+            return false;
+        }
+        for (size_t p = 0; p < system->held; p++) {
+            if (!partition_restored(system->partitions[p])) {
+                *why = mem_printf("%s: still reading back what ran before", system->name);
+                return false;
+            }
+        }
+    }
+    return true;
+}
+
+/* ---- the end ----------------------------------------------------------------------------------------------------- */
+
+static void on_worker_handle_closed(uv_handle_t *handle)
+{
+    struct worker *worker = handle->data;
+    worker->open_handles--;
+}
+
+static void close_handles(struct worker *worker)
+{
+    uv_close((uv_handle_t *)&worker->tick, on_worker_handle_closed);
+    if (worker->producer_poll.data) {
+        uv_close((uv_handle_t *)&worker->producer_poll, on_worker_handle_closed);
+    }
+    follow_stop(worker);
+    for (size_t i = 0; i < worker->system_count; i++) {
+        system_close_handles(worker->systems[i]);
+    }
+    while (worker->open_handles) {
+        uv_run(worker->loop, UV_RUN_ONCE);
+    }
+}
+
+static bool fibers_alive(const struct worker *worker)
+{
+    for (size_t i = 0; i < worker->system_count; i++) {
+        if (worker->systems[i]->running[NORMAL] || worker->systems[i]->running[URGENT]) {
+            return true;
+        }
+    }
+    return false;
+}
+
+void worker_free(struct worker *worker)
+{
+    if (!worker) {
+        return;
+    }
+    if (fibers_alive(worker)) {
+        return; /* jobs that would not come to rest stand on what would be freed; the process ends anyway */
+    }
+    worker->freeing = true;
+    close_handles(worker);
+    kafka_producer_free(worker->producer, PRODUCER_FREE_S * TIME_SECOND);
+    outbox_release(worker);
+    for (size_t i = 0; i < worker->system_count; i++) {
+        system_free(worker->systems[i]);
+    }
+    follow_free(worker);
+    engine_free(worker->engine);
+    control_free(worker->control);
+    free(worker->systems);
+    free(worker);
+}

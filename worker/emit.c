@@ -1,0 +1,219 @@
+/* What the worker says: events about jobs, dead letters, the order to pause a system that refuses us. */
+#include <stdlib.h>
+#include <string.h>
+
+#include "lib/id.h"
+#include "lib/json.h"
+#include "lib/log.h"
+#include "lib/mem.h"
+#include "lib/message.h"
+#include "lib/secret.h"
+#include "lib/time.h"
+#include "worker/worker_internal.h"
+
+enum { MESSAGE_CUT = 2000 }; /* bytes of a message that are kept in an event that is too large */
+
+static struct system *system_of(const struct task *task)
+{
+    return task->stream->partition->system;
+}
+
+/* ---- the event --------------------------------------------------------------------------------------------------- */
+
+static void copy_members(json_t *to, const json_t *from, const char *const *names, size_t count)
+{
+    for (size_t i = 0; i < count; i++) {
+        const json_t *value = json_object_get(from, names[i]);
+        if (value) {
+            json_object_set(to, names[i], (json_t *)(uintptr_t)value);
+        }
+    }
+}
+
+static json_t *context_new(const struct task *task, const char *outcome, const json_t *engine_context)
+{
+    static const char *const of_job[] = {"phase", "step", "system", "action", "effect"};
+    const struct system *system = system_of(task);
+    const struct definition *connector =
+        definition_find(system->worker->definitions, DEFINITION_CONNECTOR, system->name);
+    json_t *context = json_object();
+    json_put_string(context, "job_id", task->job_id);
+    copy_members(context, json_object_get(task->job.message, "job"), of_job, COUNT_OF(of_job));
+    json_put(context, "attempt", json_integer(task->attempt));
+    json_put_string(context, "outcome", outcome);
+    json_put(context, "duration_ms", json_integer((time_monotonic() - task->started) / 1000));
+    json_put_string(context, "mode", json_string_at(task->job.message, "mode"));
+    json_put_string(context, "connector", connector ? connector->hash : NULL);
+    if (engine_context) {
+        json_object_update(context, (json_t *)(uintptr_t)engine_context);
+    }
+    return context;
+}
+
+static json_t *event_new(const struct task *task, const char *outcome, int status, const char *message,
+                         const json_t *engine_context)
+{
+    char *name = mem_printf("job.%s", outcome);
+    json_t *event = message_event_new(name, task->offboarding_id, context_new(task, outcome, engine_context));
+    message_event_response(event, status, message);
+    free(name);
+    return event;
+}
+
+/* The outcome cannot be kept as it is: it needed what does not fit. */
+static void fail_instead(json_t *event, const char *why)
+{
+    json_t *context = json_object_get(event, "context");
+    json_object_set_new(event, "name", json_string("job.failed"));
+    json_object_set_new(context, "outcome", json_string("failed"));
+    json_object_del(context, "due_at");
+    message_event_response(event, (int)json_int_at(event, "response.statusCode", 0), why);
+}
+
+static void say_left_out(json_t *event, const char *what)
+{
+    const char *message = json_string_at(event, "response.message");
+    size_t len = message ? strlen(message) : 0;
+    if (len > MESSAGE_CUT) {
+        for (len = MESSAGE_CUT; len && ((unsigned char)message[len] & 0xc0) == 0x80; len--) {
+            /* not within a character of UTF-8 */
+        }
+    }
+    char *text =
+        mem_printf("%.*s (%s left out: the event was too large for Kafka)", (int)len, message ? message : "", what);
+    message_event_response(event, (int)json_int_at(event, "response.statusCode", 0), text);
+    free(text);
+}
+
+/* In the order in which they are missed least. Without its state a deferred job can't be resumed: it fails, for a
+ * person. */
+bool event_shrink(json_t *event, int step)
+{
+    static const char *const parts[] = {"calls", "outputs", "provides", "verified", "pinned", "state"};
+    if (step >= (int)COUNT_OF(parts)) {
+        return false;
+    }
+    json_t *context = json_object_get(event, "context");
+    const char *part = parts[step];
+    json_t *value = json_object_get(context, part);
+    if (!value || json_is_null(value)) {
+        return event_shrink(event, step + 1);
+    }
+    if (strcmp(part, "calls") == 0) {
+        json_int_t before = json_int_at(context, "calls_left_out", 0);
+        json_put(context, "calls_left_out", json_integer(before + (json_int_t)json_array_size(value)));
+    }
+    bool deferred = strcmp(json_string_at(event, "name"), "job.deferred") == 0;
+    json_object_del(context, part);
+    if (strcmp(part, "state") == 0 && deferred) {
+        fail_instead(event, "the job was to be deferred, but its state is too large for Kafka");
+    } else {
+        say_left_out(event, part);
+    }
+    return true;
+}
+
+/* ---- events on their way ----------------------------------------------------------------------------------------- */
+
+static void send_event(struct task *task);
+
+static void on_event_settled(void *arg, const struct err *err)
+{
+    struct task *task = arg;
+    struct system *system = system_of(task);
+    if (err && event_shrink(task->event, task->shrunk++)) {
+        send_event(task);
+        return;
+    }
+    if (err) {
+        /* Nothing is left but ids: only a limit of a few hundred bytes on the topic gets us here. */
+        log_error("could not emit an event: Kafka refuses it for its size", "job_id", task->job_id, "system",
+                  system->name, "error", err_text(err), NULL);
+        task_drop(task);
+        return;
+    }
+    task_settled(task);
+}
+
+static void send_event(struct task *task)
+{
+    struct worker *worker = system_of(task)->worker;
+    struct outgoing *outgoing = MEM_NEW(struct outgoing);
+    outgoing->topic = kafka_topic(worker->conf, "events", NULL);
+    outgoing->key = mem_strdup(task->offboarding_id);
+    outgoing->type = mem_strdup(json_string_at(task->event, "name"));
+    outgoing->id = mem_strdup(json_string_at(task->event, "id"));
+    outgoing->traceparent = mem_strdup(task->traceparent);
+    outgoing->value = json_text(task->event);
+    outgoing->value_len = strlen(outgoing->value);
+    outgoing->settled = on_event_settled;
+    outgoing->arg = task;
+    outbox_send(worker, outgoing);
+}
+
+void emit_result(struct task *task, const char *outcome, int status, const char *message, const json_t *context)
+{
+    struct system *system = system_of(task);
+    task->state = TASK_EMITTING;
+    task->event = event_new(task, outcome, status, message, context);
+    log_info("job ended", "system", system->name, "offboarding_id", task->offboarding_id, "job_id", task->job_id,
+             "action", task->action, "outcome", outcome, "detail", message, NULL);
+    series_add(metric_series(system->worker->jobs_total, system->name, outcome, NULL), 1);
+    series_observe(system->job_duration, (double)(time_monotonic() - task->started) / 1e6);
+    send_event(task);
+}
+
+/* ---- dead letters ------------------------------------------------------------------------------------------------ */
+
+static void on_dead_settled(void *arg, const struct err *err)
+{
+    if (err) {
+        log_error("could not set a message aside: Kafka refuses it for its size", "error", err_text(err), NULL);
+    }
+    task_settled(arg);
+}
+
+void emit_dead(struct task *task, rd_kafka_message_t *record, const char *reason)
+{
+    struct system *system = system_of(task);
+    char *offset = mem_printf("%lld", (long long)record->offset);
+    char *partition = mem_printf("%d", record->partition);
+    log_warning("message set aside: it can't be understood", "topic", rd_kafka_topic_name(record->rkt), "partition",
+                partition, "offset", offset, "error", reason, NULL);
+    free(offset);
+    free(partition);
+    series_add(system->worker->dead_letters, 1);
+    task->state = TASK_EMITTING;
+    struct outgoing *outgoing = MEM_NEW(struct outgoing);
+    outgoing->dead = record;
+    outgoing->reason = secret_mask(reason);
+    outgoing->settled = on_dead_settled;
+    outgoing->arg = task;
+    outbox_send(system->worker, outgoing);
+}
+
+/* ---- pause ------------------------------------------------------------------------------------------------------- */
+
+/* Every worker of the system has to stop calling it: an order like an operator's. Until we read it ourselves
+ * `refused` holds. */
+void emit_pause(struct system *system, const char *reason)
+{
+    struct worker *worker = system->worker;
+    char now[TIME_TEXT_SIZE];
+    char id[ID_SIZE];
+    time_format(time_now(), now);
+    id_v7(id);
+    json_t *order = json_pack("{s:i, s:{s:s, s:s, s:s}, s:s}", "version", MESSAGE_VERSION, "actor", "kind", "worker",
+                              "id", system->name, "name", "offboard-worker", "at", now);
+    json_put_string(order, "reason", reason ? reason : "the system refuses our credentials");
+    struct outgoing *outgoing = MEM_NEW(struct outgoing);
+    outgoing->topic = kafka_topic(worker->conf, "control", NULL);
+    outgoing->key = mem_printf("pause/%s", system->name);
+    outgoing->type = mem_strdup("pause");
+    outgoing->id = mem_strdup(id);
+    outgoing->value = json_text(order);
+    outgoing->value_len = strlen(outgoing->value);
+    json_decref(order);
+    system->refused = true;
+    outbox_send(worker, outgoing);
+}

@@ -1,0 +1,84 @@
+/* What an answer means: the request's own predicates first, then the defaults of the field (vendor API sheet, 0.2). */
+#include <stdlib.h>
+
+#include "lib/json.h"
+#include "worker/engine_internal.h"
+
+static bool predicate(struct run *run, const json_t *request, const char *name)
+{
+    return expr_true(run->engine->exprs, json_object_get(request, name), run->context, false);
+}
+
+/* What the vendor says of an error, short enough for one sentence. */
+static const char *explanation(const struct run *run)
+{
+    static const char *const places[] = {"detail", "error.message", "error_description", "message", "errorSummary", "errorMessages.0",
+                                         "error"};
+    const json_t *body = json_object_get(run->context, "body");
+    for (size_t i = 0; json_is_object(body) && i < sizeof places / sizeof places[0]; i++) {
+        const char *text = json_string_at(body, places[i]);
+        if (text) {
+            return text;
+        }
+    }
+    return json_is_string(body) ? json_string_value(body) : "";
+}
+
+static enum verdict say_status(struct run *run, enum verdict verdict, const char *what)
+{
+    const char *why = explanation(run);
+    return run_say(run, verdict, "%s: the vendor answered %d%s%.300s", what, run->last_status, *why ? ": " : "", why);
+}
+
+static enum verdict by_default(struct run *run, int status, bool *again)
+{
+    if (status >= 200 && status < 300) {
+        return VERDICT_DONE;
+    }
+    if (status == 408 || status == 425 || status == 429 || status >= 500) {
+        *again = true;
+        return say_status(run, VERDICT_FAILED, "temporary trouble");
+    }
+    if (status == 401 || status == 403) {
+        return say_status(run, VERDICT_DENIED, "credentials or rights refused");
+    }
+    return say_status(run, VERDICT_FAILED, "refused");
+}
+
+enum verdict classify(struct run *run, const json_t *request, const struct response *response, bool *again)
+{
+    *again = false;
+    if (response->status == 0) {
+        *again = true;
+        return run_say(run, VERDICT_FAILED, "no answer: %s", response->error);
+    }
+    static const struct {
+        const char *name;
+        enum verdict verdict;
+        const char *what;
+    } own[] = {
+        {"already", VERDICT_ALREADY, NULL},
+        {"missing", VERDICT_MISSING, "not there"},
+        {"blocked", VERDICT_BLOCKED, "a person must act"},
+        {"denied", VERDICT_DENIED, "credentials or rights refused"},
+    };
+    for (size_t i = 0; i < sizeof own / sizeof own[0]; i++) {
+        if (predicate(run, request, own[i].name)) {
+            return own[i].what ? say_status(run, own[i].verdict, own[i].what) : own[i].verdict;
+        }
+    }
+    if (predicate(run, request, "retry")) {
+        *again = true;
+        return say_status(run, VERDICT_FAILED, "temporary trouble");
+    }
+    const json_t *success = json_object_get(request, "success");
+    if (success) {
+        if (expr_true(run->engine->exprs, success, run->context, false)) {
+            return VERDICT_DONE;
+        }
+        bool fine = response->status >= 200 && response->status < 300;
+        return fine ? say_status(run, VERDICT_FAILED, "the answer is not what success looks like")
+                    : by_default(run, response->status, again);
+    }
+    return by_default(run, response->status, again);
+}

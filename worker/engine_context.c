@@ -1,0 +1,125 @@
+/* What expressions see (schema/messages.md, "Job message"). */
+#include <stdarg.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "lib/json.h"
+#include "lib/mem.h"
+#include "lib/time.h"
+#include "worker/engine_internal.h"
+
+enum verdict run_say(struct run *run, enum verdict verdict, const char *format, ...)
+{
+    va_list args;
+    va_start(args, format);
+    char *text = mem_vprintf(format, args);
+    va_end(args);
+    free(run->message);
+    run->message = text;
+    return verdict;
+}
+
+void context_set(struct run *run, const char *name, json_t *value)
+{
+    json_object_set_new(run->context, name, value);
+}
+
+static json_t *member(const json_t *object, const char *name, json_t *otherwise)
+{
+    json_t *value = json_object_get(object, name);
+    if (!value || json_is_null(value)) {
+        return otherwise;
+    }
+    json_decref(otherwise);
+    return json_incref(value);
+}
+
+/* The offboarding without what stands beside it. */
+static json_t *bare_offboarding(const json_t *message)
+{
+    json_t *bare = json_copy((json_t *)(uintptr_t)message);
+    static const char *const apart[] = {"user", "actor", "ids", "job", "given_ids"};
+    for (size_t i = 0; i < COUNT_OF(apart); i++) {
+        json_object_del(bare, apart[i]);
+    }
+    return bare;
+}
+
+void context_start(struct run *run)
+{
+    const json_t *message = run->job->message;
+    const json_t *job = json_object_get(message, "job");
+    char now[TIME_TEXT_SIZE];
+    time_format(time_now(), now);
+    run->context = json_object();
+    run->saved = json_object();
+    context_set(run, "user", member(message, "user", json_object()));
+    context_set(run, "actor", member(message, "actor", json_object()));
+    context_set(run, "offboarding", bare_offboarding(message));
+    context_set(run, "ids", json_copy(json_object_get(message, "ids")));
+    context_set(run, "steps", member(job, "steps", json_object()));
+    context_set(run, "settings", json_incref(run->system->settings));
+    context_set(run, "saved", run->saved);
+    context_set(run, "now", json_string(now));
+    json_t *bare = json_object();
+    static const char *const shown[] = {"id", "phase", "step", "system", "action", "attempt"};
+    for (size_t i = 0; i < COUNT_OF(shown); i++) {
+        json_object_set(bare, shown[i], json_object_get(job, shown[i]));
+    }
+    context_set(run, "job", bare);
+    context_set(run, "with", json_object());
+}
+
+void context_account(struct run *run, const char *id)
+{
+    json_t *ids = json_object_get(run->context, "ids");
+    if (id) {
+        json_object_set_new(ids, run->job->system, json_string(id));
+    } else {
+        json_object_del(ids, run->job->system);
+    }
+    json_object_clear(run->saved);
+}
+
+/* ---- saving ------------------------------------------------------------------------------------------------------------------ */
+
+/* A dry run has no answers to save from: the name stands for the value. */
+static json_t *placeholder(const char *name)
+{
+    char *text = mem_printf("dry-run:%s", name);
+    json_t *value = json_string(text);
+    free(text);
+    return value;
+}
+
+int save_values(struct run *run, const json_t *save, bool collect, struct err *err)
+{
+    const char *name;
+    json_t *tmpl;
+    json_object_foreach((json_t *)(uintptr_t)save, name, tmpl) {
+        json_t *value = expr_render(run->engine->exprs, tmpl, run->context, run->dry ? NULL : err);
+        if (run->dry && (!value || json_is_null(value))) {
+            json_decref(value);
+            value = placeholder(name);
+        }
+        if (!value) {
+            return err_prefix(err, "save.%s", name);
+        }
+        json_t *list = collect ? json_object_get(run->saved, name) : NULL;
+        if (!collect) {
+            json_object_set_new(run->saved, name, value);
+            continue;
+        }
+        if (!list) {
+            list = json_array();
+            json_object_set_new(run->saved, name, list);
+        }
+        if (json_is_array(value)) {
+            json_array_extend(list, value);
+            json_decref(value);
+        } else {
+            json_array_append_new(list, value);
+        }
+    }
+    return 0;
+}

@@ -1,0 +1,191 @@
+/* Before a call: its limit's turn, and a closed circuit. While a circuit is open, jobs wait on the spot with their clocks
+ * stopped and spend no tries; one prober per system finds out when the vendor is back. */
+#include <stdlib.h>
+#include <string.h>
+
+#include "lib/json.h"
+#include "lib/log.h"
+#include "lib/mem.h"
+#include "lib/time.h"
+#include "worker/engine_internal.h"
+
+/* ---- lines -------------------------------------------------------------------------------------------------------------------- */
+
+static void line_join(struct waiting_line *line, struct waiting *self)
+{
+    struct waiting **at = &line->first;
+    while (*at) {
+        at = &(*at)->next;
+    }
+    *at = self;
+}
+
+static void line_leave(struct waiting_line *line, const struct waiting *self)
+{
+    struct waiting **at = &line->first;
+    while (*at && *at != self) {
+        at = &(*at)->next;
+    }
+    if (*at) {
+        *at = self->next;
+    }
+}
+
+static void line_wake_first(struct waiting_line *line)
+{
+    if (line->first) {
+        sleeper_wake(line->first->sleeper);
+    }
+}
+
+static void line_wake_all(struct waiting_line *line)
+{
+    for (struct waiting *waiting = line->first; waiting; waiting = waiting->next) {
+        sleeper_wake(waiting->sleeper);
+    }
+}
+
+/* Sleeps in a line; the job can be interrupted meanwhile. */
+static void wait_in_line(struct run *run, struct waiting *self, int64_t us)
+{
+    run->job->waiting = &self->sleeper;
+    engine_sleep(run->engine->loop, us, &self->sleeper);
+    run->job->waiting = NULL;
+}
+
+/* ---- limits ------------------------------------------------------------------------------------------------------------------- */
+
+static struct named_limit *find_limit(struct system *system, const char *name)
+{
+    for (size_t i = 0; i < system->limit_count; i++) {
+        if (strcmp(system->limits[i].name, name) == 0) {
+            return &system->limits[i];
+        }
+    }
+    return NULL;
+}
+
+static enum verdict await_limit(struct run *run, struct named_limit *limit)
+{
+    struct waiting self = {0};
+    line_join(&limit->line, &self);
+    enum verdict verdict = VERDICT_DONE;
+    for (;;) {
+        verdict = run_interrupted(run);
+        if (verdict != VERDICT_DONE) {
+            break;
+        }
+        if (limit->line.first != &self) {
+            wait_in_line(run, &self, -1);
+            continue;
+        }
+        int64_t wait = limit_take(&limit->limit, run->system->share, time_monotonic());
+        if (wait == 0) {
+            break;
+        }
+        wait_in_line(run, &self, wait);
+    }
+    line_leave(&limit->line, &self);
+    line_wake_first(&limit->line);
+    return verdict;
+}
+
+/* ---- the circuit --------------------------------------------------------------------------------------------------------------- */
+
+/* Any answer below 500 shows that the vendor is there, refused credentials too. */
+static bool probe(struct system *system)
+{
+    struct err err = ERR_INIT;
+    int status = gate_check(system, &err);
+    err_release(&err);
+    return status > 0 && status < 500;
+}
+
+static void run_prober(void *arg)
+{
+    struct system *system = arg;
+    while (system->circuit.open && !system->engine->stopping) {
+        engine_sleep(system->engine->loop, system->circuit.wait, &system->prober);
+        if (system->engine->stopping || !system->circuit.open) {
+            break;
+        }
+        if (probe(system)) {
+            circuit_success(&system->circuit);
+        } else {
+            circuit_probe_failed(&system->circuit);
+        }
+    }
+    system->probing = false;
+    if (!system->engine->stopping) {
+        log_info("circuit closed", "system", system->connector->name, NULL);
+    }
+    line_wake_all(&system->circuit_line);
+}
+
+void gate_result(struct system *system, const struct response *response)
+{
+    if (response->status > 0 && response->status < 500) {
+        circuit_success(&system->circuit);
+        return;
+    }
+    if (circuit_failure(&system->circuit) && !system->probing) {
+        log_warning("circuit opened", "system", system->connector->name, "error",
+                    response->error ? response->error : "the vendor answers 5xx", NULL);
+        system->probing = true;
+        fiber_start(run_prober, system);
+    }
+}
+
+void gate_stop(struct system *system)
+{
+    sleeper_wake(system->prober);
+}
+
+static enum verdict await_circuit(struct run *run)
+{
+    struct system *system = run->system;
+    if (!system->circuit.open) {
+        return VERDICT_DONE;
+    }
+    struct waiting self = {0};
+    enum verdict verdict = VERDICT_DONE;
+    line_join(&system->circuit_line, &self);
+    run->job->held(run->job, true);
+    while (system->circuit.open && verdict == VERDICT_DONE) {
+        wait_in_line(run, &self, -1);
+        verdict = run_interrupted(run);
+    }
+    run->job->held(run->job, false);
+    line_leave(&system->circuit_line, &self);
+    return verdict;
+}
+
+/* ---- both ------------------------------------------------------------------------------------------------------------------------ */
+
+enum verdict gate_enter(struct run *run, const char *name, struct named_limit **taken)
+{
+    *taken = NULL;
+    enum verdict verdict = run_interrupted(run);
+    if (verdict == VERDICT_DONE) {
+        verdict = await_circuit(run);
+    }
+    struct named_limit *limit = find_limit(run->system, name);
+    if (verdict == VERDICT_DONE && limit) {
+        verdict = await_limit(run, limit);
+        *taken = verdict == VERDICT_DONE ? limit : NULL;
+    }
+    if (verdict == VERDICT_DONE && run->system->circuit.open) { /* opened while we stood in line */
+        gate_leave(run->system, *taken);
+        return gate_enter(run, name, taken);
+    }
+    return verdict;
+}
+
+void gate_leave(struct system *system, struct named_limit *taken)
+{
+    (void)system;
+    if (taken) {
+        limit_give_back(&taken->limit);
+        line_wake_first(&taken->line);
+    }
+}

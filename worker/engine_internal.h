@@ -1,0 +1,197 @@
+/* Inside the engine: one system, one run of a job, and what its files offer each other. */
+#ifndef OFFBOARD_WORKER_ENGINE_INTERNAL_H
+#define OFFBOARD_WORKER_ENGINE_INTERNAL_H
+
+#include "lib/metrics.h"
+#include "worker/circuit.h"
+#include "worker/fiber.h"
+#include "worker/http.h"
+#include "worker/limits.h"
+#include "worker/worker.h"
+
+/* ---- waiting (engine_wait.c) ---------------------------------------------------------------------------------------------- */
+
+/* A fiber that sleeps until a time or until it is woken. */
+struct sleeper;
+
+/* Sleeps `us` microseconds (-1: until woken); `*slot` points to the sleeper meanwhile, so that others can wake it. */
+void engine_sleep(uv_loop_t *loop, int64_t us, struct sleeper **slot);
+void sleeper_wake(struct sleeper *sleeper); /* from anywhere on the loop's thread; NULL is accepted */
+
+/* First come, first served. */
+struct waiting_line {
+    struct waiting {
+        struct waiting *next;
+        struct sleeper *sleeper;
+    } *first;
+};
+
+/* ---- systems ----------------------------------------------------------------------------------------------------------------- */
+
+struct named_limit {
+    char *name;
+    struct limit limit;
+    struct waiting_line line;
+};
+
+struct system {
+    struct engine *engine;
+    const struct definition *connector;
+    json_t *settings;
+    struct named_limit *limits;
+    size_t limit_count;
+    struct circuit circuit;
+    struct sleeper *prober; /* sleeps between two probes */
+    bool probing;
+    struct waiting_line circuit_line;
+    double share;
+    bool refused;           /* credentials: confirmed by a failing check, not yet asked for */
+    char *refused_why;
+    int64_t checked_at;     /* of the last check for `denied` */
+    bool check_failed;
+};
+
+/* Accounts found lately, so that jobs of one offboarding don't look twice. */
+struct engine_cache;
+
+struct engine {
+    int magic;
+    uv_loop_t *loop;
+    const struct conf *conf;
+    struct definitions *definitions;
+    struct expr_set *exprs;
+    struct http *http;
+    struct system *systems;
+    size_t system_count;
+    struct engine_cache *cache;
+    bool stopping;
+    struct metric *requests;
+    struct metric *request_seconds;
+};
+
+struct system *engine_system(const struct engine *engine, const char *name);
+
+/* engine_cache.c: NULL when unknown; borrowed. `accounts` is copied by reference. */
+struct engine_cache *engine_cache_new(void);
+void engine_cache_free(struct engine_cache *cache);
+json_t *engine_cache_get(struct engine_cache *cache, const char *offboarding, const char *system);
+void engine_cache_put(struct engine_cache *cache, const char *offboarding, const char *system, json_t *accounts);
+
+/* ---- one run ------------------------------------------------------------------------------------------------------------------- */
+
+/* How a request, a sequence or a job ended. The order is from best to worst: of several, the worst counts. */
+enum verdict {
+    VERDICT_DONE,
+    VERDICT_ALREADY,
+    VERDICT_MISSING,
+    VERDICT_DEFERRED,
+    VERDICT_BLOCKED,
+    VERDICT_DENIED,
+    VERDICT_FAILED,
+    VERDICT_CANCELLED,
+    VERDICT_ABANDONED,
+};
+
+struct run {
+    struct engine *engine;
+    struct system *system;
+    struct job *job;
+    const json_t *action;
+    const char *action_name;
+    bool dry;
+    json_t *context;  /* of expressions */
+    json_t *saved;    /* `.saved`; borrowed from the context */
+    json_t *calls;    /* of the event */
+    int calls_left_out;
+    int64_t waited;   /* in retries, microseconds */
+    int tries;        /* of the request in hand */
+    json_int_t account; /* index in hand */
+    json_int_t at;      /* index of the request in hand */
+    json_t *items_left; /* of the for_each in hand; owned, NULL: not in one */
+    bool collecting;    /* over pages: what is saved is joined */
+    bool begun;         /* a `once` call has begun, now or in a life before */
+    bool begin_acknowledged; /* in this life */
+    bool found_before;  /* `find` saw the effect of an earlier call */
+    bool read_back;     /* an error was answered by looking: the state is there */
+    bool verifying;     /* only the verify of the account in hand remains */
+    int64_t since;      /* when the trouble began; 0: none */
+    json_int_t deferrals;
+    int64_t due_at;     /* of a deferral */
+    int last_status;
+    json_t *pinned;     /* found by this run; owned, NULL: none looked up */
+    json_t *verified;   /* owned */
+    char *message;      /* why it ended so */
+};
+
+/* One answered (or unanswered) request. */
+struct response {
+    int status; /* 0: no answer */
+    bool sent;
+    const char *error;
+    int64_t retry_after; /* microseconds, -1: the vendor says nothing */
+};
+
+/* Sets the run's message, replacing an earlier one; returns `verdict`. */
+enum verdict run_say(struct run *run, enum verdict verdict, const char *format, ...) __attribute__((format(printf, 3, 4)));
+
+/* engine_context.c */
+void context_start(struct run *run);
+void context_set(struct run *run, const char *name, json_t *value); /* takes over */
+void context_account(struct run *run, const char *id);              /* NULL: none */
+
+/* engine_request.c: one request with its retries: limits, circuit, sending, classifying, saving. `item` NULL: no for_each.
+ * `look` is asked whether the wanted state is there when an error leaves that open (NULL: don't look). */
+enum verdict request_run(struct run *run, const json_t *request, bool (*look)(struct run *run));
+
+/* Sends it once, with limits and circuit, and puts the answer into the context. DONE when there is an answer of any kind or
+ * a transport error in `response`; else why it could not be sent. */
+enum verdict request_send(struct run *run, const json_t *request, struct response *response);
+enum verdict request_send_ungated(struct run *run, const json_t *request, struct response *response); /* for checks */
+bool request_changes(const json_t *request);
+const char *request_method(const json_t *request, const json_t **path);
+
+/* engine_classify.c: what an answer means. RETRY is told by `*again`. */
+enum verdict classify(struct run *run, const json_t *request, const struct response *response, bool *again);
+
+/* engine_defer.c */
+enum verdict run_wait_or_defer(struct run *run, int64_t retry_after); /* DONE: try again now */
+enum verdict run_defer(struct run *run, int64_t wait, bool scaled, const char *why);
+/* After trouble: deferred by `wait`, with the trouble as message; failed when it has lasted three (scaled) days. */
+enum verdict run_put_off(struct run *run, int64_t wait, bool scaled);
+enum verdict run_interrupted(struct run *run); /* DONE: go on */
+json_t *run_state(const struct run *run);
+void run_resume(struct run *run, const json_t *state);
+
+/* engine_gate.c: limits and circuit. DONE when the call may be made. */
+enum verdict gate_enter(struct run *run, const char *limit, struct named_limit **taken);
+void gate_leave(struct system *system, struct named_limit *taken);
+void gate_result(struct system *system, const struct response *response);
+void gate_stop(struct system *system); /* ends the prober; call, then let the loop run */
+/* The connector's `check` (else a GET of its base), without gate, on a fiber: the HTTP status, 0 when nobody answered; the
+ * err is set unless it was a success. */
+int gate_check(struct system *system, struct err *err);
+
+/* engine_identify.c: `*accounts` gets a new reference to a list of ids, or to [null] when the action needs none. */
+enum verdict identify_accounts(struct run *run, json_t **accounts);
+
+/* engine_sequence.c: the requests of the account in hand, from run->at on. */
+enum verdict sequence_run(struct run *run, const json_t *requests, bool (*look)(struct run *run));
+
+/* engine_pages.c: the request for the page after the one in the context. `*next` is NULL after the last page; else a new
+ * reference. */
+enum verdict pages_next(struct run *run, const json_t *request, json_t **next);
+enum { PAGES_MAX = 1000 };
+
+/* engine_once.c: a request marked by `find`. */
+enum verdict once_run(struct run *run, const json_t *request);
+
+/* engine_verify.c */
+enum verdict verify_run(struct run *run);
+bool verify_look(struct run *run); /* one look: is the wanted state there? */
+
+/* engine_context.c: renders `save` of a request into `.saved`; lists are joined when `collect`. */
+int save_values(struct run *run, const json_t *save, bool collect, struct err *err);
+
+double engine_random(void); /* uniform in [0, 1) */
+
+#endif

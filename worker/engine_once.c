@@ -1,0 +1,122 @@
+/* A call that must happen once: looked for before every try, begun on record before the first, and never repeated on the spot when
+ * its answer is lost. */
+#include <stdlib.h>
+
+#include "lib/json.h"
+#include "lib/mem.h"
+#include "worker/engine_internal.h"
+
+/* One page of `find`. */
+static enum verdict look_at(struct run *run, const json_t *find, bool *found)
+{
+    enum verdict verdict = request_run(run, find, NULL);
+    struct err err = ERR_INIT;
+    if (verdict == VERDICT_DONE && expr_true(run->engine->exprs, json_object_get(find, "expect"), run->context, false)) {
+        *found = true;
+    }
+    err_release(&err);
+    return verdict;
+}
+
+/* Is the effect there already? Saves what the call would have saved. */
+static enum verdict find_effect(struct run *run, const json_t *find, bool *found)
+{
+    json_t *save = json_incref(json_object_get(find, "save"));
+    json_t *page = json_copy((json_t *)(uintptr_t)find);
+    json_object_del(page, "save"); /* saved only when it is found */
+    enum verdict verdict = VERDICT_DONE;
+    for (int count = 0; page && verdict == VERDICT_DONE && !*found && count < PAGES_MAX; count++) {
+        json_t *next = NULL;
+        verdict = look_at(run, page, found);
+        if (verdict == VERDICT_DONE && !*found) {
+            verdict = pages_next(run, page, &next);
+        }
+        json_decref(page);
+        page = next;
+    }
+    json_decref(page);
+    struct err err = ERR_INIT;
+    if (*found && save && save_values(run, save, false, &err) != 0) {
+        verdict = run_say(run, VERDICT_FAILED, "could not read what was found: %s", err_text(&err));
+    }
+    err_release(&err);
+    json_decref(save);
+    return verdict;
+}
+
+/* The begin is committed before the call; in every life anew, as the message is another one. */
+static enum verdict begin(struct run *run)
+{
+    if (run->begin_acknowledged) {
+        return VERDICT_DONE;
+    }
+    if (run->job->begin(run->job) != 0) {
+        return VERDICT_ABANDONED;
+    }
+    run->begin_acknowledged = true;
+    run->begun = true;
+    return run_interrupted(run);
+}
+
+static bool effect_unknown(const struct response *response)
+{
+    return (response->status == 0 && response->sent) || response->status == 408 || response->status >= 500;
+}
+
+static enum verdict save_call(struct run *run, const json_t *request, enum verdict verdict)
+{
+    struct err err = ERR_INIT;
+    const json_t *save = json_object_get(request, "save");
+    if (save && save_values(run, save, false, &err) != 0) {
+        verdict = run_say(run, VERDICT_FAILED, "could not read the answer: %s", err_text(&err));
+    }
+    err_release(&err);
+    return verdict;
+}
+
+/* The vendor's search may lag: look again after `settle`, in real time. */
+static enum verdict put_off_by_settle(struct run *run)
+{
+    char *trouble = mem_strdup(run->message ? run->message : "the answer was lost");
+    run_say(run, VERDICT_FAILED, "%s; it will be looked for before it is tried again", trouble);
+    free(trouble);
+    return run_put_off(run, engine_settle(run->engine, run->job->system, run->action_name), false);
+}
+
+enum verdict once_run(struct run *run, const json_t *request)
+{
+    for (;;) {
+        bool found = false;
+        enum verdict verdict = find_effect(run, json_object_get(request, "find"), &found);
+        if (verdict != VERDICT_DONE || found) {
+            run->found_before = found;
+            return verdict;
+        }
+        if (!run->dry && (verdict = begin(run)) != VERDICT_DONE) {
+            return verdict;
+        }
+        struct response response;
+        bool again = false;
+        verdict = request_send(run, request, &response);
+        if (verdict != VERDICT_DONE) {
+            return verdict;
+        }
+        if (run->dry) {
+            return save_call(run, request, VERDICT_DONE);
+        }
+        verdict = classify(run, request, &response, &again);
+        if (verdict == VERDICT_DONE || verdict == VERDICT_ALREADY) {
+            return save_call(run, request, verdict);
+        }
+        if (effect_unknown(&response)) {
+            return put_off_by_settle(run);
+        }
+        if (!again) {
+            return verdict;
+        }
+        verdict = run_wait_or_defer(run, response.retry_after);
+        if (verdict != VERDICT_DONE) {
+            return verdict;
+        }
+    }
+}

@@ -1,0 +1,467 @@
+/* One request: rendered, sent through the gate, classified, retried, saved. */
+#include <ctype.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "lib/json.h"
+#include "lib/mem.h"
+#include "lib/message.h"
+#include "lib/secret.h"
+#include "lib/time.h"
+#include "worker/engine_internal.h"
+#include "worker/retry.h"
+
+enum { CALLS_MAX = 50 };
+
+static const struct {
+    const char *key;
+    const char *method;
+} methods[] = {{"get", "GET"}, {"post", "POST"}, {"put", "PUT"}, {"patch", "PATCH"}, {"delete", "DELETE"}, {"head", "HEAD"}};
+
+const char *request_method(const json_t *request, const json_t **path)
+{
+    for (size_t i = 0; i < COUNT_OF(methods); i++) {
+        *path = json_object_get(request, methods[i].key);
+        if (*path) {
+            return methods[i].method;
+        }
+    }
+    return "GET";
+}
+
+bool request_changes(const json_t *request)
+{
+    const json_t *changes = json_object_get(request, "changes");
+    const json_t *path;
+    const char *method = request_method(request, &path);
+    return changes ? json_is_true(changes) : strcmp(method, "GET") != 0 && strcmp(method, "HEAD") != 0;
+}
+
+/* ---- rendering ---------------------------------------------------------------------------------------------------------------- */
+
+static void percent_encode(struct buf *out, const char *text)
+{
+    for (const unsigned char *c = (const unsigned char *)text; *c; c++) {
+        if (isalnum(*c) || strchr("-._~", *c)) {
+            buf_add(out, c, 1);
+        } else {
+            buf_addf(out, "%%%02X", *c);
+        }
+    }
+}
+
+/* A path's `${ }` is encoded; what would change the path's shape (nothing, `.`, `..`) is a hard error: an empty id must never
+ * become a request about everybody. A path that is one expression as a whole (a next-page link) is taken as it is. */
+static int render_path(struct run *run, const char *path, struct buf *out, struct err *err)
+{
+    const char *at = path;
+    while (*at) {
+        const char *open = strstr(at, "${");
+        buf_add(out, at, open ? (size_t)(open - at) : strlen(at));
+        if (!open) {
+            return 0;
+        }
+        const char *close = expr_end(open);
+        char *expression = mem_strndup(open, (size_t)(close - open));
+        char *value = expr_text(run->engine->exprs, expression, run->context, err);
+        bool bad = value && (!*value || strcmp(value, ".") == 0 || strcmp(value, "..") == 0);
+        if (bad) {
+            err_set(err, ERR_PERMANENT, "%s is \"%s\": that has no place in a path", expression, value);
+        }
+        free(expression);
+        if (!value || bad) {
+            free(value);
+            return -1;
+        }
+        percent_encode(out, value);
+        free(value);
+        at = close;
+    }
+    return 0;
+}
+
+/* name=value pairs, encoded; null leaves one out, a list repeats it. */
+static int render_pairs(struct run *run, const json_t *map, struct buf *out, struct err *err)
+{
+    const char *name;
+    json_t *tmpl;
+    json_object_foreach((json_t *)(uintptr_t)map, name, tmpl) {
+        json_t *value = expr_render(run->engine->exprs, tmpl, run->context, err);
+        if (!value) {
+            return err_prefix(err, "%s", name);
+        }
+        json_t *list = json_is_array(value) ? json_incref(value) : json_pack("[O]", value);
+        size_t i;
+        json_t *item;
+        json_array_foreach(list, i, item) {
+            if (!json_is_null(item)) {
+                char *text = json_is_string(item) ? mem_strdup(json_string_value(item)) : json_text(item);
+                buf_adds(out, out->len ? "&" : "");
+                percent_encode(out, name);
+                buf_adds(out, "=");
+                percent_encode(out, text);
+                free(text);
+            }
+        }
+        json_decref(list);
+        json_decref(value);
+    }
+    return 0;
+}
+
+/* A request ready to go; everything owned. */
+struct rendered {
+    const char *method;
+    char *url;
+    struct curl_slist *headers;
+    char *body;
+    char *user;
+    char *password;
+};
+
+static void rendered_release(struct rendered *rendered)
+{
+    free(rendered->url);
+    curl_slist_free_all(rendered->headers);
+    free(rendered->body);
+    free(rendered->user);
+    if (rendered->password) {
+        secret_wipe(rendered->password);
+        free(rendered->password);
+    }
+}
+
+static void add_header(struct rendered *rendered, const char *name, const char *value)
+{
+    char *line = mem_printf("%s: %s", name, value);
+    rendered->headers = curl_slist_append(rendered->headers, line);
+    free(line);
+}
+
+static int render_headers(struct run *run, const json_t *map, struct rendered *rendered, bool *content_type, struct err *err)
+{
+    const char *name;
+    json_t *tmpl;
+    json_object_foreach((json_t *)(uintptr_t)map, name, tmpl) {
+        char *value = expr_text(run->engine->exprs, json_string_value(tmpl) ? json_string_value(tmpl) : "", run->context, err);
+        if (!value || strpbrk(value, "\r\n")) {
+            free(value);
+            return value ? err_set(err, ERR_PERMANENT, "header %s holds a line break", name) : err_prefix(err, "header %s", name);
+        }
+        *content_type = *content_type || strcasecmp(name, "content-type") == 0;
+        add_header(rendered, name, value);
+        free(value);
+    }
+    return 0;
+}
+
+static int render_auth(struct run *run, struct rendered *rendered, struct err *err)
+{
+    const json_t *auth = json_object_get(run->system->connector->tree, "auth");
+    const json_t *basic = json_object_get(auth, "basic");
+    bool ignored = false;
+    if (render_headers(run, json_object_get(auth, "header"), rendered, &ignored, err) != 0) {
+        return -1;
+    }
+    if (basic) {
+        rendered->user = expr_text(run->engine->exprs, json_string_at(basic, "user"), run->context, err);
+        rendered->password = expr_text(run->engine->exprs, json_string_at(basic, "password"), run->context, err);
+        if (!rendered->user || !rendered->password) {
+            return err_prefix(err, "auth");
+        }
+    }
+    return 0;
+}
+
+static int render_body(struct run *run, const json_t *request, struct rendered *rendered, bool content_type, struct err *err)
+{
+    const json_t *json = json_object_get(request, "json");
+    const json_t *form = json_object_get(request, "form");
+    if (json) {
+        json_t *value = expr_render(run->engine->exprs, json, run->context, err);
+        if (!value) {
+            return err_prefix(err, "json");
+        }
+        rendered->body = json_text(value);
+        json_decref(value);
+    } else if (form) {
+        struct buf pairs = BUF_INIT;
+        if (render_pairs(run, form, &pairs, err) != 0) {
+            buf_release(&pairs);
+            return err_prefix(err, "form");
+        }
+        rendered->body = buf_take(&pairs);
+    } else if (strcmp(rendered->method, "POST") == 0 || strcmp(rendered->method, "PUT") == 0 ||
+               strcmp(rendered->method, "PATCH") == 0) {
+        rendered->body = mem_strdup(""); /* Content-Length: 0, or some servers answer 411 */
+    }
+    if ((json || form) && !content_type) {
+        add_header(rendered, "Content-Type", json ? "application/json" : "application/x-www-form-urlencoded");
+    }
+    return 0;
+}
+
+static int render_url(struct run *run, const json_t *request, const json_t *path, struct rendered *rendered, struct err *err)
+{
+    struct buf url = BUF_INIT;
+    struct buf query = BUF_INIT;
+    const char *text = json_string_value(path) ? json_string_value(path) : "";
+    const char *base = json_string_at(run->system->connector->tree, "base");
+    char *prefix = strncmp(text, "http://", 7) == 0 || strncmp(text, "https://", 8) == 0
+                       ? mem_strdup("")
+                       : expr_text(run->engine->exprs, base ? base : "${ .settings.url }", run->context, err);
+    int result = prefix ? 0 : err_prefix(err, "base");
+    if (result == 0) {
+        size_t len = strlen(prefix);
+        buf_add(&url, prefix, len && prefix[len - 1] == '/' && *text == '/' ? len - 1 : len);
+        result = render_path(run, text, &url, err);
+    }
+    if (result == 0) {
+        result = render_pairs(run, json_object_get(request, "query"), &query, err);
+    }
+    if (result == 0) {
+        if (query.len) {
+            buf_addf(&url, "%s%s", strchr(buf_text(&url), '?') ? "&" : "?", buf_text(&query));
+        }
+        rendered->url = buf_take(&url);
+    }
+    free(prefix);
+    buf_release(&url);
+    buf_release(&query);
+    return result;
+}
+
+static int render(struct run *run, const json_t *request, struct rendered *rendered, struct err *err)
+{
+    const json_t *path;
+    bool content_type = false;
+    rendered->method = request_method(request, &path);
+    if (render_url(run, request, path, rendered, err) != 0 ||
+        render_headers(run, json_object_get(run->system->connector->tree, "headers"), rendered, &content_type, err) != 0 ||
+        render_headers(run, json_object_get(request, "headers"), rendered, &content_type, err) != 0 ||
+        render_auth(run, rendered, err) != 0 || render_body(run, request, rendered, content_type, err) != 0) {
+        return -1;
+    }
+    add_header(rendered, "User-Agent", "offboard");
+    rendered->headers = curl_slist_append(rendered->headers, "Expect:"); /* no waiting for 100 Continue */
+    const char *trace = json_string_at(run->job->message, "traceparent");
+    char *traceparent = message_traceparent(trace);
+    add_header(rendered, "traceparent", traceparent);
+    free(traceparent);
+    return 0;
+}
+
+/* ---- the record of a call ------------------------------------------------------------------------------------------------------- */
+
+static void record_call(struct run *run, const struct rendered *rendered, const json_t *request,
+                        const struct http_answer *answer)
+{
+    if (json_array_size(run->calls) >= CALLS_MAX) {
+        run->calls_left_out++;
+        return;
+    }
+    char *url = secret_mask(rendered->url);
+    json_t *call = json_pack("{s:s, s:s, s:i, s:b}", "method", rendered->method, "url", url, "try", run->tries + 1, "changes",
+                             (int)request_changes(request));
+    free(url);
+    if (answer) {
+        json_put(call, "status", json_integer(answer->status));
+        json_put(call, "ms", json_integer(answer->duration / 1000));
+        const char *id = json_string_at(answer->headers, "x-request-id");
+        json_put_string(call, "request_id", id);
+        if (answer->error) {
+            char *error = secret_mask(answer->error);
+            json_put_string(call, "error", error);
+            free(error);
+        }
+    } else {
+        json_put(call, "status", json_integer(0));
+        json_put(call, "dry_run", json_true());
+    }
+    json_array_append_new(run->calls, call);
+}
+
+/* ---- sending -------------------------------------------------------------------------------------------------------------------- */
+
+/* The body as JSON where it is JSON (scalars too), as text where it is text, null where there is none. */
+static json_t *body_value(const struct http_answer *answer)
+{
+    if (!answer->body.len) {
+        return json_null();
+    }
+    json_t *value = json_parse(answer->body.data, answer->body.len, NULL);
+    if (!value) {
+        value = json_stringn(answer->body.data, answer->body.len);
+    }
+    return value ? value : json_null();
+}
+
+static int64_t vendor_wait(struct run *run, const struct http_answer *answer)
+{
+    const json_t *rule = json_object_get(run->system->connector->tree, "retry_after");
+    static const char *const kinds[] = {"seconds", "date", "epoch"};
+    for (size_t i = 0; i < COUNT_OF(kinds); i++) {
+        const char *tmpl = json_string_at(rule, kinds[i]);
+        char *text = tmpl ? expr_text(run->engine->exprs, tmpl, run->context, NULL) : NULL;
+        int64_t wait = retry_after_parse(text, time_now());
+        if (wait >= 0 && strcmp(kinds[i], "epoch") == 0) {
+            wait = wait > time_now() ? wait - time_now() + TIME_SECOND : 0; /* epoch seconds, one to be sure */
+        }
+        free(text);
+        if (wait >= 0) {
+            return wait;
+        }
+    }
+    return retry_after_parse(json_string_at(answer->headers, "retry-after"), time_now());
+}
+
+static void take_answer(struct run *run, struct http_answer *answer, struct response *response)
+{
+    run->last_status = (int)answer->status;
+    context_set(run, "status", json_integer(answer->status));
+    context_set(run, "headers", json_incref(answer->headers));
+    context_set(run, "body", body_value(answer));
+    *response = (struct response){.status = (int)answer->status, .sent = answer->sent, .retry_after = -1};
+    if (answer->error) {
+        char *error = secret_mask(answer->error);
+        context_set(run, "error", json_string(error));
+        free(error);
+        response->error = json_string_at(run->context, "error");
+    }
+    if (answer->status == 429 || answer->status == 503 || json_object_get(run->system->connector->tree, "retry_after")) {
+        response->retry_after = vendor_wait(run, answer);
+    }
+}
+
+static void forget_answer(struct run *run)
+{
+    context_set(run, "status", json_null());
+    context_set(run, "headers", json_object());
+    context_set(run, "body", json_null());
+}
+
+static const char *limit_of(const struct run *run, const json_t *request)
+{
+    const char *limit = json_string_at(request, "limit");
+    limit = limit ? limit : json_string_at(run->action, "limit");
+    return limit ? limit : "default";
+}
+
+static int64_t timeout_of(const struct run *run, const json_t *request)
+{
+    int64_t timeout = conf_duration(run->engine->conf, "worker.request_timeout");
+    const char *own = json_string_at(request, "timeout");
+    if (own) {
+        time_parse_duration(own, &timeout, NULL);
+    }
+    return timeout;
+}
+
+static void perform(struct run *run, const json_t *request, const struct rendered *rendered, struct response *response)
+{
+    struct http_call call = {.method = rendered->method,
+                             .url = rendered->url,
+                             .headers = rendered->headers,
+                             .body = rendered->body,
+                             .user = rendered->user,
+                             .password = rendered->password,
+                             .ca_file = json_string_at(run->system->settings, "ca_file"),
+                             .timeout = timeout_of(run, request)};
+    struct http_answer answer;
+    http_perform(run->engine->http, &call, &answer);
+    record_call(run, rendered, request, &answer);
+    take_answer(run, &answer, response);
+    char *code = mem_printf("%ld", answer.status);
+    series_add(metric_series(run->engine->requests, run->job->system, rendered->method, code, NULL), 1);
+    series_observe(metric_series(run->engine->request_seconds, run->job->system, NULL),
+                   (double)answer.duration / (double)TIME_SECOND);
+    free(code);
+    http_answer_release(&answer);
+}
+
+static enum verdict send_request(struct run *run, const json_t *request, struct response *response, bool gated)
+{
+    struct err err = ERR_INIT;
+    struct rendered rendered = {0};
+    enum verdict verdict = VERDICT_DONE;
+    *response = (struct response){.retry_after = -1};
+    if (render(run, request, &rendered, &err) != 0) {
+        verdict = run_say(run, VERDICT_FAILED, "could not build the request: %s", err_text(&err));
+    } else if (run->dry && request_changes(request)) {
+        record_call(run, &rendered, request, NULL);
+        forget_answer(run);
+    } else {
+        struct named_limit *taken = NULL;
+        verdict = gated ? gate_enter(run, limit_of(run, request), &taken) : VERDICT_DONE;
+        if (verdict == VERDICT_DONE) {
+            perform(run, request, &rendered, response);
+        }
+        if (verdict == VERDICT_DONE && gated) {
+            gate_result(run->system, response);
+            gate_leave(run->system, taken);
+        }
+    }
+    rendered_release(&rendered);
+    err_release(&err);
+    return verdict;
+}
+
+enum verdict request_send(struct run *run, const json_t *request, struct response *response)
+{
+    return send_request(run, request, response, true);
+}
+
+enum verdict request_send_ungated(struct run *run, const json_t *request, struct response *response)
+{
+    return send_request(run, request, response, false);
+}
+
+/* ---- with retries ------------------------------------------------------------------------------------------------------------------ */
+
+static bool throttled(const struct response *response)
+{
+    return response->status == 429 || response->retry_after >= 0;
+}
+
+static enum verdict save_answer(struct run *run, const json_t *request, enum verdict verdict)
+{
+    struct err err = ERR_INIT;
+    const json_t *save = json_object_get(request, "save");
+    if (save && save_values(run, save, run->items_left || run->collecting, &err) != 0) {
+        verdict = run_say(run, VERDICT_FAILED, "could not read the answer: %s", err_text(&err));
+    }
+    err_release(&err);
+    return verdict;
+}
+
+enum verdict request_run(struct run *run, const json_t *request, bool (*look)(struct run *run))
+{
+    run->tries = 0;
+    for (;;) {
+        struct response response;
+        enum verdict verdict = request_send(run, request, &response);
+        if (verdict != VERDICT_DONE) {
+            return verdict;
+        }
+        if (run->dry && request_changes(request)) {
+            return save_answer(run, request, VERDICT_DONE);
+        }
+        bool again = false;
+        verdict = classify(run, request, &response, &again);
+        bool trouble = again || verdict == VERDICT_FAILED;
+        if (trouble && look && request_changes(request) && !throttled(&response) && (response.sent || !again) && look(run)) {
+            run->read_back = true;
+            return VERDICT_DONE;
+        }
+        if (!again) {
+            return verdict == VERDICT_DONE || verdict == VERDICT_ALREADY ? save_answer(run, request, verdict) : verdict;
+        }
+        if (run->system->circuit.open && (response.status == 0 || response.status >= 500)) {
+            continue; /* wait at the gate; the try is not counted */
+        }
+        verdict = run_wait_or_defer(run, response.retry_after);
+        if (verdict != VERDICT_DONE) {
+            return verdict;
+        }
+    }
+}

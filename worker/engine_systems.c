@@ -1,0 +1,291 @@
+/* The engine and its systems: settings, limits, checks; made at start, ended at exit. */
+#include <stdlib.h>
+#include <string.h>
+
+#include "lib/json.h"
+#include "lib/log.h"
+#include "lib/mem.h"
+#include "lib/secret.h"
+#include "lib/time.h"
+#include "worker/engine_internal.h"
+
+enum { ENGINE_MAGIC = 0x454e4749 };
+
+/* ---- settings ---------------------------------------------------------------------------------------------------------------- */
+
+static int load_settings(struct system *system, const struct conf *conf, struct err *err)
+{
+    const char *name = system->connector->name;
+    const char *setting;
+    json_t *declared;
+    system->settings = json_object();
+    json_object_foreach(json_object_get(system->connector->tree, "settings"), setting, declared) {
+        const char *value = conf_system_setting(conf, name, setting);
+        if (json_true_at(declared, "secret")) {
+            conf_system_secret(conf, name, setting);
+        }
+        if (value) {
+            json_object_set_new(system->settings, setting, json_string(value));
+        } else if (json_object_get(declared, "default")) {
+            json_object_set(system->settings, setting, json_object_get(declared, "default"));
+        } else if (json_true_at(declared, "required")) {
+            return err_set(err, ERR_FATAL, "systems.%s.%s is not set, and %s needs it", name, setting, system->connector->file);
+        } else {
+            json_object_set_new(system->settings, setting, json_null());
+        }
+    }
+    const char *ca_file = conf_system_setting(conf, name, "ca_file");
+    json_put_string(system->settings, "ca_file", ca_file);
+    return 0;
+}
+
+/* Basic credentials travel as base64 of user:password: that form is masked too. */
+static void remember_basic(struct system *system)
+{
+    const json_t *basic = json_at(system->connector->tree, "auth.basic");
+    json_t *context = json_pack("{s:O}", "settings", system->settings);
+    char *user = basic ? expr_text(system->engine->exprs, json_string_at(basic, "user"), context, NULL) : NULL;
+    char *password = basic ? expr_text(system->engine->exprs, json_string_at(basic, "password"), context, NULL) : NULL;
+    if (user && password) {
+        char *both = mem_printf("%s:%s", user, password);
+        secret_remember(both);
+        secret_wipe(both);
+        free(both);
+    }
+    if (password) {
+        secret_wipe(password);
+    }
+    free(user);
+    free(password);
+    json_decref(context);
+}
+
+static double number_of(struct system *system, const json_t *tmpl)
+{
+    if (json_is_number(tmpl)) {
+        return json_number_value(tmpl);
+    }
+    json_t *context = json_pack("{s:O}", "settings", system->settings);
+    const char *template = json_string_value(tmpl);
+    char *text = template ? expr_text(system->engine->exprs, template, context, NULL) : NULL;
+    double number = text ? strtod(text, NULL) : 0;
+    free(text);
+    json_decref(context);
+    return number;
+}
+
+static void load_limits(struct system *system)
+{
+    const char *name;
+    json_t *declared;
+    json_object_foreach(json_object_get(system->connector->tree, "limits"), name, declared) {
+        system->limits = mem_realloc(system->limits, (system->limit_count + 1) * sizeof *system->limits);
+        struct named_limit *limit = &system->limits[system->limit_count++];
+        *limit = (struct named_limit){.name = mem_strdup(name)};
+        double rate = number_of(system, json_object_get(declared, "per_second")) +
+                      number_of(system, json_object_get(declared, "per_minute")) / 60;
+        limit_init(&limit->limit, rate, (int)number_of(system, json_object_get(declared, "in_flight")));
+    }
+}
+
+static int system_load(struct engine *engine, struct system *system, const char *name, struct err *err)
+{
+    system->engine = engine;
+    system->share = 1;
+    system->connector = definition_find(engine->definitions, DEFINITION_CONNECTOR, name);
+    if (!system->connector) {
+        const char *near = definition_nearest(engine->definitions, DEFINITION_CONNECTOR, name);
+        return err_set(err, ERR_FATAL, "there is no connector for system \"%s\"%s%s%s", name, near ? "; did you mean \"" : "",
+                       near ? near : "", near ? "\"?" : "");
+    }
+    circuit_init(&system->circuit, (int)conf_int(engine->conf, "worker.circuit_failures"),
+                 conf_duration(engine->conf, "worker.circuit_wait"), conf_duration(engine->conf, "worker.circuit_wait_max"));
+    if (load_settings(system, engine->conf, err) != 0) {
+        return -1;
+    }
+    remember_basic(system);
+    load_limits(system);
+    return 0;
+}
+
+/* ---- life ------------------------------------------------------------------------------------------------------------------------ */
+
+struct engine *engine_new(uv_loop_t *loop, const struct conf *conf, struct definitions *definitions,
+                          const char *const *systems, struct err *err)
+{
+    struct engine *engine = MEM_NEW(struct engine);
+    engine->magic = ENGINE_MAGIC;
+    engine->loop = loop;
+    engine->conf = conf;
+    engine->definitions = definitions;
+    engine->exprs = definitions_exprs(definitions);
+    engine->cache = engine_cache_new();
+    engine->requests = metric_new(METRIC_COUNTER, "offboard_vendor_requests_total", "system method code",
+                                  "Requests to vendors by status code (0: no answer).");
+    engine->request_seconds = metric_new(METRIC_HISTOGRAM, "offboard_vendor_request_duration_seconds", "system",
+                                         "How long vendors take to answer.");
+    engine->http = http_new(loop);
+    size_t count = 0;
+    while (systems[count]) {
+        count++;
+    }
+    engine->systems = mem_alloc((count + 1) * sizeof *engine->systems); /* one piece: systems are pointed to */
+    for (size_t i = 0; i < count; i++) {
+        engine->system_count++;
+        if (system_load(engine, &engine->systems[i], systems[i], err) != 0) {
+            engine_free(engine);
+            return NULL;
+        }
+    }
+    return engine;
+}
+
+static void system_release(struct system *system)
+{
+    for (size_t i = 0; i < system->limit_count; i++) {
+        free(system->limits[i].name);
+    }
+    free(system->limits);
+    free(system->refused_why);
+    json_decref(system->settings);
+}
+
+static bool probing(const struct engine *engine)
+{
+    for (size_t i = 0; i < engine->system_count; i++) {
+        if (engine->systems[i].probing) {
+            return true;
+        }
+    }
+    return false;
+}
+
+void engine_free(struct engine *engine)
+{
+    if (!engine) {
+        return;
+    }
+    engine->stopping = true;
+    for (size_t i = 0; i < engine->system_count; i++) {
+        gate_stop(&engine->systems[i]);
+    }
+    while (probing(engine)) { /* a probe under way ends with its answer or its time-out */
+        uv_run(engine->loop, UV_RUN_ONCE);
+    }
+    for (size_t i = 0; i < engine->system_count; i++) {
+        system_release(&engine->systems[i]);
+    }
+    free(engine->systems);
+    http_free(engine->http);
+    engine_cache_free(engine->cache);
+    free(engine);
+}
+
+struct system *engine_system(const struct engine *engine, const char *name)
+{
+    for (size_t i = 0; i < engine->system_count; i++) {
+        if (strcmp(engine->systems[i].connector->name, name) == 0) {
+            return &engine->systems[i];
+        }
+    }
+    return NULL;
+}
+
+/* ---- questions --------------------------------------------------------------------------------------------------------------------- */
+
+void engine_set_share(struct engine *engine, const char *name, double share)
+{
+    engine_system(engine, name)->share = share;
+}
+
+bool engine_available(const struct engine *engine, const char *name)
+{
+    return !engine_system(engine, name)->circuit.open;
+}
+
+bool engine_refused(struct engine *engine, const char *name, char **why)
+{
+    struct system *system = engine_system(engine, name);
+    if (!system->refused) {
+        return false;
+    }
+    system->refused = false;
+    *why = mem_strdup(system->refused_why);
+    return true;
+}
+
+int64_t engine_settle(struct engine *engine, const char *name, const char *action)
+{
+    struct system *system = engine_system(engine, name);
+    const json_t *declared = json_object_get(json_object_get(system->connector->tree, "actions"), action);
+    const char *tmpl = json_string_at(declared, "settle");
+    json_t *context = json_pack("{s:O}", "settings", system->settings);
+    char *text = tmpl ? expr_text(engine->exprs, tmpl, context, NULL) : NULL;
+    int64_t settle = 2 * TIME_MINUTE;
+    int64_t most = conf_duration(engine->conf, "worker.memory");
+    if (text) {
+        time_parse_duration(text, &settle, NULL);
+    }
+    free(text);
+    json_decref(context);
+    return settle < most ? settle : most;
+}
+
+/* ---- check ------------------------------------------------------------------------------------------------------------------------- */
+
+static int never_begin(struct job *job)
+{
+    (void)job;
+    return -1;
+}
+
+static void never_held(struct job *job, bool held)
+{
+    (void)job;
+    (void)held;
+}
+
+/* The HTTP status, 0 when nobody answered; the err says why it is no success. Without gate: it is what opens the gate. */
+int gate_check(struct system *system, struct err *err)
+{
+    json_t *message = json_pack("{s:s, s:{}, s:{}, s:{s:s, s:s}}", "id", "check", "user", "ids", "job", "id", "check", "action", "check");
+    struct job job = {.message = message, .system = system->connector->name, .begin = never_begin, .held = never_held};
+    struct run run = {.engine = system->engine, .system = system, .job = &job, .calls = json_array()};
+    context_start(&run);
+    const json_t *check = json_object_get(system->connector->tree, "check");
+    json_t *request = check ? json_incref((json_t *)(uintptr_t)check) : json_pack("{s:s}", "get", "");
+    struct response response;
+    bool again = false;
+    enum verdict verdict = request_send_ungated(&run, request, &response);
+    if (verdict == VERDICT_DONE) {
+        verdict = classify(&run, request, &response, &again);
+    }
+    if (verdict != VERDICT_DONE && verdict != VERDICT_ALREADY) {
+        char *text = secret_mask(run.message ? run.message : "no success");
+        err_set(err, again ? ERR_RETRY : ERR_PERMANENT, "%s", text);
+        free(text);
+    }
+    int status = response.status;
+    json_decref(request);
+    json_decref(run.context);
+    json_decref(run.calls);
+    free(run.message);
+    json_decref(message);
+    return status;
+}
+
+int engine_check(struct engine *engine, const char *name, struct err *err)
+{
+    struct system *system = engine_system(engine, name);
+    if (!json_object_get(system->connector->tree, "check")) {
+        return err_set(err, ERR_PERMANENT, "the connector has no `check`");
+    }
+    struct err why = ERR_INIT;
+    gate_check(system, &why);
+    if (why.class == ERR_NONE) {
+        return 0;
+    }
+    err_set(err, why.class, "%s", err_text(&why));
+    err_release(&why);
+    return -1;
+}

@@ -1,0 +1,151 @@
+/* Done means read back: the wanted state must be seen, not only a 200. */
+#include <stdlib.h>
+#include <string.h>
+
+#include "lib/json.h"
+#include "lib/mem.h"
+#include "lib/time.h"
+#include "worker/engine_internal.h"
+
+enum { SEEN_MAX = 500 };
+
+/* ---- what was seen ------------------------------------------------------------------------------------------------------------- */
+
+struct seeing {
+    const json_t *context;
+    json_t *seen;
+};
+
+static void see_path(const char *path, void *arg)
+{
+    struct seeing *seeing = arg;
+    bool answer = strncmp(path, "body", 4) == 0 || strcmp(path, "status") == 0;
+    if (!answer || strcmp(path, "body") == 0) {
+        return;
+    }
+    const json_t *value = json_at(seeing->context, path);
+    char *text = value ? json_text(value) : NULL;
+    if (text && strlen(text) > SEEN_MAX) {
+        json_object_set_new(seeing->seen, path, json_stringn(text, SEEN_MAX));
+    } else {
+        json_object_set_new(seeing->seen, path, value ? json_incref((json_t *)(uintptr_t)value) : json_null());
+    }
+    free(text);
+}
+
+/* The values that the expectation reads. */
+static json_t *seen_values(const struct run *run, const char *expect)
+{
+    struct seeing seeing = {run->context, json_object()};
+    json_object_set(seeing.seen, "status", json_object_get(run->context, "status"));
+    expr_paths(expect, see_path, &seeing);
+    return seeing.seen;
+}
+
+static void note(struct run *run, const json_t *verify, bool ok)
+{
+    const char *expect = json_string_at(verify, "expect");
+    char now[TIME_TEXT_SIZE];
+    time_format(time_now(), now);
+    json_decref(run->verified);
+    run->verified = json_pack("{s:s, s:o, s:s, s:b}", "expected", expect ? expect : "", "seen",
+                              seen_values(run, expect ? expect : ""), "at", now, "ok", (int)ok);
+}
+
+/* ---- looking -------------------------------------------------------------------------------------------------------------------- */
+
+/* One look. `*answered`: did the vendor say anything about the state? `*stop`: why the run must rest (DONE: it need not). */
+static bool look_once(struct run *run, const json_t *verify, bool *answered, int64_t *retry_after, enum verdict *stop)
+{
+    struct response response;
+    *stop = request_send(run, verify, &response);
+    *retry_after = response.retry_after;
+    if (*stop != VERDICT_DONE) {
+        *answered = false;
+        return false;
+    }
+    bool again = false;
+    char *message = run->message;
+    run->message = NULL;
+    classify(run, verify, &response, &again);
+    free(run->message);
+    run->message = message;
+    bool ok = expr_true(run->engine->exprs, json_object_get(verify, "expect"), run->context, false);
+    *answered = ok || !again;
+    if (*answered) {
+        note(run, verify, ok);
+    }
+    return ok;
+}
+
+bool verify_look(struct run *run)
+{
+    const json_t *verify = json_object_get(run->action, "verify");
+    bool answered;
+    int64_t retry_after;
+    enum verdict stop;
+    if (!verify || run->dry) {
+        return false;
+    }
+    char *message = mem_strdup(run->message); /* of the trouble that made us look */
+    bool ok = look_once(run, verify, &answered, &retry_after, &stop);
+    free(run->message);
+    run->message = message;
+    return ok;
+}
+
+static int64_t duration_of(const json_t *verify, const char *name, int64_t otherwise)
+{
+    const char *text = json_string_at(verify, name);
+    int64_t duration = otherwise;
+    if (text) {
+        time_parse_duration(text, &duration, NULL);
+    }
+    return duration;
+}
+
+static enum verdict not_confirmed(struct run *run)
+{
+    char *seen = json_text(json_object_get(run->verified, "seen"));
+    run_say(run, VERDICT_FAILED, "not confirmed by reading back: expected %s, saw %s",
+            json_string_at(run->verified, "expected"), seen);
+    free(seen);
+    return VERDICT_FAILED;
+}
+
+enum verdict verify_run(struct run *run)
+{
+    const json_t *verify = json_object_get(run->action, "verify");
+    if (!verify || run->dry) {
+        return VERDICT_DONE;
+    }
+    run->verifying = true;
+    int64_t end = time_monotonic() + duration_of(verify, "within", 30 * TIME_SECOND);
+    int64_t every = duration_of(verify, "every", 2 * TIME_SECOND);
+    for (;;) {
+        bool answered = false;
+        int64_t retry_after = -1;
+        enum verdict stop;
+        if (look_once(run, verify, &answered, &retry_after, &stop)) {
+            run->verifying = false;
+            return VERDICT_DONE;
+        }
+        if (stop != VERDICT_DONE) {
+            return stop;
+        }
+        if (!answered) {
+            stop = run_wait_or_defer(run, retry_after);
+        } else if (time_monotonic() + every > end) {
+            return not_confirmed(run);
+        } else {
+            struct sleeper *sleeper = NULL;
+            run->job->waiting = &sleeper;
+            engine_sleep(run->engine->loop, every, &sleeper);
+            run->job->waiting = NULL;
+            stop = run_interrupted(run);
+        }
+        if (stop != VERDICT_DONE) {
+            return stop;
+        }
+    }
+}

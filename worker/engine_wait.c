@@ -1,0 +1,56 @@
+#include <stdlib.h>
+
+#include "lib/mem.h"
+#include "worker/engine_internal.h"
+
+struct sleeper {
+    uv_timer_t timer;
+    struct fiber *fiber;
+};
+
+static void on_wake(uv_timer_t *timer)
+{
+    struct sleeper *sleeper = timer->data;
+    fiber_resume(sleeper->fiber);
+}
+
+static void on_closed(uv_handle_t *handle)
+{
+    free(handle->data);
+}
+
+void engine_sleep(uv_loop_t *loop, int64_t us, struct sleeper **slot)
+{
+    struct sleeper *sleeper = MEM_NEW(struct sleeper);
+    uv_timer_init(loop, &sleeper->timer);
+    sleeper->timer.data = sleeper;
+    sleeper->fiber = fiber_self();
+    *slot = sleeper;
+    if (us >= 0) {
+        uv_timer_start(&sleeper->timer, on_wake, (uint64_t)((us + 999) / 1000), 0);
+    }
+    fiber_wait();
+    *slot = NULL;
+    uv_close((uv_handle_t *)&sleeper->timer, on_closed);
+}
+
+/* The fiber goes on from the loop, not from here: whoever wakes is in the middle of something. */
+void sleeper_wake(struct sleeper *sleeper)
+{
+    if (sleeper) {
+        uv_timer_start(&sleeper->timer, on_wake, 0, 0);
+    }
+}
+
+double engine_random(void)
+{
+    static _Thread_local struct drand48_data state;
+    static _Thread_local bool seeded;
+    if (!seeded) {
+        srand48_r((long)uv_hrtime(), &state);
+        seeded = true;
+    }
+    double value;
+    drand48_r(&state, &value);
+    return value;
+}

@@ -1,0 +1,149 @@
+/* offboard-worker: runs the jobs of one or more systems. The order of start-up is the story; worker.h says the rest. */
+#include <stdlib.h>
+#include <string.h>
+
+#include "lib/daemon.h"
+#include "lib/http_server.h"
+#include "lib/log.h"
+#include "lib/mem.h"
+#include "lib/metrics.h"
+#include "lib/secret.h"
+#include "worker/check.h"
+#include "worker/fiber.h"
+#include "worker/worker.h"
+
+struct process {
+    uv_loop_t loop;
+    struct worker *worker;
+    struct http_server *server;
+    uv_signal_t terminate;
+    uv_signal_t interrupt;
+};
+
+/* From --system NAME[,NAME…], else from worker.systems. A NULL-ended list; the caller frees it and each name. */
+static char **systems_read(const struct conf *conf, const char *option)
+{
+    char **systems =
+        mem_alloc((conf_list_size(conf, "worker.systems") + (option ? strlen(option) : 0) + 2) * sizeof *systems);
+    size_t count = 0;
+    while (option && *option) {
+        size_t len = strcspn(option, ",");
+        if (len) {
+            systems[count++] = mem_strndup(option, len);
+        }
+        option += len + (option[len] == ',');
+    }
+    for (size_t i = 0; !option && i < conf_list_size(conf, "worker.systems"); i++) {
+        systems[count++] = mem_strdup(conf_list_item(conf, "worker.systems", i));
+    }
+    return systems;
+}
+
+static void systems_free(char **systems)
+{
+    for (char **name = systems; *name; name++) {
+        free(*name);
+    }
+    free(systems);
+}
+
+static bool ready(void *arg, char **why)
+{
+    return worker_ready(((struct process *)arg)->worker, why);
+}
+
+/* Nothing is in hand any more: with its last handles gone the loop ends. */
+static void on_drained(void *arg)
+{
+    struct process *process = arg;
+    http_server_stop(process->server);
+    uv_close((uv_handle_t *)&process->terminate, NULL);
+    uv_close((uv_handle_t *)&process->interrupt, NULL);
+    uv_stop(&process->loop);
+}
+
+static void on_signal(uv_signal_t *handle, int number)
+{
+    (void)number;
+    struct process *process = handle->data;
+    worker_drain(process->worker, on_drained, process);
+}
+
+static void catch_signal(struct process *process, uv_signal_t *handle, int number)
+{
+    uv_signal_init(&process->loop, handle);
+    handle->data = process;
+    uv_signal_start(handle, on_signal, number);
+}
+
+static int serve(struct process *process, const struct conf *conf, struct definitions *definitions,
+                 const char *const *systems, struct err *err)
+{
+    process->worker = worker_new(&process->loop, conf, definitions, systems, err);
+    if (!process->worker) {
+        return -1;
+    }
+    struct http_options options = {
+        .listen = conf_string(conf, "worker.listen"), .loop = &process->loop, .ready = ready, .arg = process};
+    process->server = http_server_start(&options, err);
+    if (!process->server && err->class != ERR_NONE) {
+        worker_free(process->worker);
+        return -1;
+    }
+    char *port = process->server ? mem_printf("%d", http_server_port(process->server)) : NULL;
+    log_info("started", "port", port, "version", offboard_version, NULL);
+    free(port);
+    catch_signal(process, &process->terminate, SIGTERM);
+    catch_signal(process, &process->interrupt, SIGINT);
+    uv_run(&process->loop, UV_RUN_DEFAULT);
+    worker_free(process->worker);
+    log_info("stopped", NULL);
+    return 0;
+}
+
+static int run(const struct conf *conf, const char *const *systems, bool check, struct err *err)
+{
+    struct process process = {.worker = NULL};
+    struct definitions *definitions = definitions_load_or_fail(conf, err);
+    if (!definitions) {
+        return -1;
+    }
+    uv_loop_init(&process.loop);
+    int result = check ? check_systems(&process.loop, conf, definitions, systems, err)
+                       : serve(&process, conf, definitions, systems, err);
+    uv_run(&process.loop, UV_RUN_NOWAIT); /* the last close callbacks */
+    if (uv_loop_close(&process.loop) == 0) {
+        fibers_release();
+        definitions_free(definitions);
+    }
+    return result;
+}
+
+int main(int argc, char **argv)
+{
+    const char *names = NULL;
+    const char *check = NULL;
+    const struct daemon_option options[] = {
+        {"system", "NAME[,NAME]", "systems to serve, instead of worker.systems", &names},
+        {"check", NULL, "try the credentials of the systems, say so, and end", &check},
+        {NULL, NULL, NULL, NULL},
+    };
+    struct conf *conf = daemon_start("worker", "Runs the jobs of one or more systems.", options, argc, argv);
+    char **systems = systems_read(conf, names);
+    struct err err = ERR_INIT;
+    int result = -1;
+    if (!*systems) {
+        err_set(&err, ERR_FATAL, "no system to serve: give --system NAME or worker.systems");
+    } else {
+        result = run(conf, (const char *const *)systems, check != NULL, &err);
+    }
+    if (result < 0) {
+        log_error("could not start", "error", err_text(&err), NULL);
+    }
+    err_release(&err);
+    systems_free(systems);
+    conf_free(conf);
+    metrics_release();
+    secret_forget_all();
+    return result == 0 ? 0 : 1;
+}

@@ -1,0 +1,219 @@
+/* Partitions that are ours: their streams, and what becomes of a record that is read from one. */
+#include <stdlib.h>
+#include <string.h>
+
+#include "lib/json.h"
+#include "lib/log.h"
+#include "lib/mem.h"
+#include "lib/message.h"
+#include "lib/time.h"
+#include "worker/worker_internal.h"
+
+struct partition *partition_new(struct system *system, int32_t number)
+{
+    struct partition *partition = MEM_NEW(struct partition);
+    partition->system = system;
+    partition->number = number;
+    partition->held = true;
+    partition->memory = memory_new(conf_duration(system->worker->conf, "worker.memory"), (size_t)STREAMS * READ_BACK);
+    for (int i = 0; i < STREAMS; i++) {
+        partition->streams[i].partition = partition;
+        partition->streams[i].urgent = i == URGENT;
+        partition->streams[i].restored = true; /* nothing to look back at until it is opened */
+    }
+    return partition;
+}
+
+/* To be called before rd_kafka_assign(): only a queue that was taken out of the consumer's before keeps its records. */
+void stream_open(struct stream *stream, const struct stream_start *start)
+{
+    struct system *system = stream->partition->system;
+    const char *topic = system->topics[stream->urgent];
+    stream->progress = progress_new(start->committed);
+    if (progress_restore(stream->progress, start->metadata) != 0) {
+        log_warning("offset metadata is unreadable: jobs that had finished or begun are looked at again", "topic",
+                    topic, "metadata", start->metadata, NULL);
+    }
+    stream->committed = start->committed;
+    stream->restored = start->from >= start->committed;
+    stream->queue = rd_kafka_queue_get_partition(system->consumer, topic, stream->partition->number);
+    static const uint64_t one = 1;
+    rd_kafka_queue_forward(stream->queue, NULL);
+    rd_kafka_queue_io_event_enable(stream->queue, system->wake_fd, &one, sizeof one);
+}
+
+static void stream_close(struct stream *stream)
+{
+    if (stream->first) {
+        rd_kafka_message_destroy(stream->first);
+        stream->first = NULL;
+    }
+    if (stream->queue) {
+        rd_kafka_queue_io_event_enable(stream->queue, -1, NULL, 0);
+        rd_kafka_queue_destroy(stream->queue);
+        stream->queue = NULL;
+    }
+}
+
+static void partition_free(struct partition *partition)
+{
+    for (int i = 0; i < STREAMS; i++) {
+        progress_free(partition->streams[i].progress);
+    }
+    memory_free(partition->memory);
+    free(partition);
+}
+
+void partition_let_go(struct partition *partition)
+{
+    partition->held = false;
+    for (int i = 0; i < STREAMS; i++) {
+        stream_close(&partition->streams[i]);
+    }
+    if (!partition->tasks) {
+        partition_free(partition);
+    }
+}
+
+void partition_release(struct partition *partition)
+{
+    if (--partition->tasks == 0 && !partition->held) {
+        partition_free(partition);
+    }
+}
+
+bool partition_restored(const struct partition *partition)
+{
+    return partition->streams[NORMAL].restored && partition->streams[URGENT].restored;
+}
+
+/* ---- records ----------------------------------------------------------------------------------------------------- */
+
+int64_t record_time(const rd_kafka_message_t *record)
+{
+    rd_kafka_timestamp_type_t type;
+    int64_t ms = rd_kafka_message_timestamp(record, &type);
+    return ms > 0 ? ms * 1000 : 0;
+}
+
+/* A record that ran in a life before this: its repeats must be known. */
+static void remember(struct stream *stream, const rd_kafka_message_t *record)
+{
+    json_t *message = message_job(record->payload, record->len, NULL);
+    if (message) {
+        memory_finished(stream->partition->memory, json_string_at(message, "job.id"),
+                        json_int_at(message, "job.attempt", 1), record_time(record));
+        json_decref(message);
+    }
+}
+
+/* The same job and attempt is in hand: this record is finished together with it, not before. */
+static void add_twin(struct task *task, struct stream *stream, int64_t offset)
+{
+    struct twin *twin = MEM_NEW(struct twin);
+    twin->stream = stream;
+    twin->offset = offset;
+    twin->next = task->twins;
+    task->twins = twin;
+}
+
+static void take_job(struct stream *stream, const rd_kafka_message_t *record, json_t *message)
+{
+    struct system *system = stream->partition->system;
+    const char *job_id = json_string_at(message, "job.id");
+    int64_t attempt = json_int_at(message, "job.attempt", 1);
+    void *owner = NULL;
+    enum remembered remembered = memory_look(stream->partition->memory, job_id, attempt, record_time(record), &owner);
+    if (remembered == MEMORY_UNKNOWN) {
+        struct task *task = task_new(stream, record, message);
+        if (lane_enter(system->lanes, task->offboarding_id, task, stream->urgent)) {
+            dispatch_ready(task);
+        }
+        return;
+    }
+    log_info("job skipped: this attempt is known", "job_id", job_id, "system", system->name, NULL);
+    series_add(system->repeats, 1);
+    if (remembered == MEMORY_RUNNING) {
+        add_twin(owner, stream, record->offset);
+    } else {
+        progress_finished(stream->progress, record->offset);
+        commit_soon(system);
+    }
+    json_decref(message);
+}
+
+/* One record from `committed` on; taken over. */
+static void take(struct stream *stream, rd_kafka_message_t *record)
+{
+    struct system *system = stream->partition->system;
+    progress_read(stream->progress, record->offset);
+    if (progress_changed(stream->progress)) {
+        commit_soon(system);
+    }
+    if (progress_mark(stream->progress, record->offset) == PROGRESS_FINISHED) {
+        remember(stream, record);
+        rd_kafka_message_destroy(record);
+        return;
+    }
+    struct err err = ERR_INIT;
+    json_t *message = message_job(record->payload, record->len, &err);
+    const char *addressed = json_string_at(message, "job.system");
+    if (message && strcmp(addressed, system->name) != 0) {
+        err_set(&err, ERR_PERMANENT, "job.system is \"%s\", but this is a topic of \"%s\"", addressed, system->name);
+        json_decref(message);
+        message = NULL;
+    }
+    if (message) {
+        take_job(stream, record, message);
+        rd_kafka_message_destroy(record);
+    } else {
+        emit_dead(task_new(stream, record, NULL), record, err_text(&err));
+    }
+    err_release(&err);
+}
+
+/* One record of those before `committed`, or the first beyond, which is kept until the other stream is restored too. */
+static void restore(struct stream *stream, rd_kafka_message_t *record)
+{
+    if (record->offset >= stream->committed) {
+        stream->first = record;
+        stream->restored = true;
+        return;
+    }
+    stream->restored = record->offset + 1 >= stream->committed;
+    if (record_time(record) >= time_now() - conf_duration(stream->partition->system->worker->conf, "worker.memory")) {
+        remember(stream, record);
+    }
+    rd_kafka_message_destroy(record);
+}
+
+static void note_error(struct stream *stream, const rd_kafka_message_t *record)
+{
+    if (record->err == RD_KAFKA_RESP_ERR__PARTITION_EOF) {
+        stream->restored = true;
+        return;
+    }
+    log_warning("could not read a record", "topic", stream->partition->system->topics[stream->urgent], "error",
+                rd_kafka_message_errstr(record), NULL);
+}
+
+bool stream_read(struct stream *stream)
+{
+    rd_kafka_message_t *record = stream->first;
+    stream->first = NULL;
+    if (!record) {
+        record = rd_kafka_consume_queue(stream->queue, 0);
+    }
+    if (!record) {
+        return false;
+    }
+    if (record->err) {
+        note_error(stream, record);
+        rd_kafka_message_destroy(record);
+    } else if (stream->restored) {
+        take(stream, record);
+    } else {
+        restore(stream, record);
+    }
+    return true;
+}

@@ -1,0 +1,309 @@
+/* What the files around the engine share: the worker, its systems, the partitions they hold, the jobs in hand.
+ *
+ * A record's way: dispatch.c reads it from a stream, partition.c makes it a task or knows it already, lane.c says
+ * when it is its turn, task.c runs it on a fiber, emit.c makes the event, outbox.c brings it to Kafka, task.c marks
+ * it finished, commit.c commits. assignment.c takes and gives partitions, rest.c brings a system to rest, follow.c
+ * listens to orders.
+ *
+ * All on the loop's thread; only assignment.c asks Kafka from libuv's pool. */
+#ifndef OFFBOARD_WORKER_INTERNAL_H
+#define OFFBOARD_WORKER_INTERNAL_H
+
+#include <jansson.h>
+#include <librdkafka/rdkafka.h>
+#include <stdbool.h>
+#include <stdint.h>
+#include <uv.h>
+
+#include "lib/metrics.h"
+#include "worker/fiber.h"
+#include "worker/lane.h"
+#include "worker/memory.h"
+#include "worker/progress.h"
+#include "worker/worker.h"
+
+enum {
+    WORKER_MAGIC = 0x574f524b,
+    SYSTEM_MAGIC = 0x53595354,
+    TASK_MAGIC = 0x5441534b,
+    HAND = 200,        /* most unfinished jobs in hand of one stream; keeps the offset metadata small too */
+    READ_BACK = 10000, /* records of a stream looked at again on assignment, to know what ran (design) */
+};
+
+struct worker;
+struct system;
+struct partition;
+struct outgoing;
+struct follower;
+
+/* One partition of one of a system's two topics. */
+struct stream {
+    struct partition *partition;
+    bool urgent;
+    rd_kafka_queue_t *queue; /* NULL: not read (any more) */
+    struct progress *progress;
+    int64_t committed;         /* offset when the partition was taken: what lies before it is only remembered */
+    bool restored;             /* everything before `committed` was looked at */
+    rd_kafka_message_t *first; /* read a record too far while restoring */
+    size_t in_hand;            /* unfinished jobs */
+    bool dirty;                /* something is to be committed that `progress_changed` no longer tells */
+    bool sent;                 /* part of the commit under way */
+    bool failed;               /* was part of the last commit, in vain */
+};
+
+enum { NORMAL, URGENT, STREAMS };
+
+/* Partition n of both topics: always with one worker. Lives until it is let go and its last task has ended. */
+struct partition {
+    struct system *system;
+    int32_t number;
+    struct stream streams[STREAMS];
+    struct memory *memory;
+    bool held;    /* ours to read and to commit */
+    size_t tasks; /* that point here */
+};
+
+enum task_state {
+    TASK_WAITING,  /* behind another job of its offboarding */
+    TASK_READY,    /* its turn; waits for a slot */
+    TASK_RUNNING,  /* on a fiber in the engine */
+    TASK_EMITTING, /* its event (or dead letter) is on the way to Kafka */
+};
+
+/* A record that repeats a job in hand: finished when that one is. */
+struct twin {
+    struct twin *next;
+    struct stream *stream;
+    int64_t offset;
+};
+
+/* One record in hand. */
+struct task {
+    int magic;
+    enum task_state state;
+    struct task *next; /* all in hand of the system */
+    struct task *previous;
+    struct task *next_ready;
+    struct stream *stream;
+    int64_t offset;
+    int64_t timestamp;  /* of the record, microseconds */
+    struct job job;     /* job.message is owned; NULL: a dead letter */
+    const char *job_id; /* borrowed from job.message, as are the next two */
+    const char *offboarding_id;
+    const char *action;
+    int64_t attempt;
+    char *traceparent; /* of the record */
+    struct twin *twins;
+    int64_t started;        /* monotonic */
+    int64_t held_since;     /* monotonic; 0: its clock runs */
+    int64_t held;           /* microseconds its clock stood still */
+    unsigned int told;      /* interruptions the engine was told, a bit each */
+    struct fiber *beginner; /* waits for the commit of its begin */
+    int begin_result;
+    bool begin_sent; /* the begin is part of the commit under way */
+    json_t *event;
+    int shrunk; /* how much of the event was left out already */
+};
+
+struct task_queue {
+    struct task *first;
+    struct task *last;
+    size_t count;
+};
+
+enum assignment { ASSIGNMENT_NONE, ASSIGNMENT_PREPARING, ASSIGNMENT_HELD };
+
+struct system {
+    int magic;
+    struct worker *worker;
+    char *name;
+    char *topics[STREAMS];
+    rd_kafka_t *consumer;
+    rd_kafka_queue_t *group_events;  /* rebalances, errors */
+    rd_kafka_queue_t *commit_events; /* results of commits; the last rebalance while closing */
+    int wake_fd;                     /* eventfd that librdkafka writes to when a queue is no longer empty */
+    uv_poll_t wake;
+    uv_async_t again; /* look once more: something changed on our side */
+    bool again_sent;
+
+    /* assignment.c */
+    enum assignment assignment;
+    uint64_t round;        /* counts the group's assignments: an older one's preparation is worth nothing */
+    int64_t prepare_again; /* monotonic; 0: no failed preparation waits to be tried again */
+    rd_kafka_topic_partition_list_t *assigning;
+    bool revoking; /* the group waits for our answer */
+    bool assigned_once;
+    int32_t partition_count; /* of each topic */
+    struct partition **partitions;
+    size_t held;
+    size_t cursor; /* where reading goes on: partitions take turns */
+
+    /* dispatch.c and task.c */
+    struct lanes *lanes;
+    struct task *tasks;
+    struct task_queue ready[STREAMS];
+    size_t running[STREAMS];
+    size_t in_flight; /* worker.in_flight */
+    size_t reserved;  /* of these, kept for urgent jobs */
+    bool refused;     /* we asked for a pause and have not seen it yet */
+
+    /* commit.c */
+    bool committing;
+    uint64_t commit_round; /* `round` when the commit under way was sent */
+    int64_t commit_due;    /* monotonic; 0: nothing to commit */
+    uv_timer_t commit_timer;
+
+    /* rest.c */
+    bool resting;
+    int64_t rest_interrupt; /* monotonic: then running jobs are interrupted */
+    int64_t rest_force;     /* monotonic: then we go on without them */
+    bool closing;
+    bool closed;
+
+    struct series *jobs_running;
+    struct series *job_duration;
+    struct series *circuit_open;
+    struct series *paused;
+    struct series *repeats;
+    struct series *partitions_held;
+};
+
+struct worker {
+    int magic;
+    uv_loop_t *loop;
+    const struct conf *conf;
+    struct definitions *definitions;
+    struct engine *engine;
+    struct kafka_producer *producer;
+    uv_poll_t producer_poll;
+    struct outgoing *outbox;
+    struct control *control;
+    struct follower *follower;
+    struct system **systems;
+    size_t system_count;
+    uv_timer_t tick;
+    size_t open_handles; /* libuv handles and requests of ours */
+    int64_t job_time;
+    bool draining;
+    bool freeing;
+    int64_t drain_force; /* monotonic */
+    void (*drained)(void *arg);
+    void *drained_arg;
+    struct metric *jobs_total;
+    struct series *dead_letters;
+    struct series *commit_failures;
+};
+
+/* ---- system.c ---------------------------------------------------------------------------------------------------- */
+
+struct system *system_new(struct worker *worker, const char *name);
+int system_start(struct system *system,
+                 struct err *err);             /* joins its group; what there is to do is heard of by the loop */
+void system_go_on(struct system *system);      /* serves, reads, starts; from the loop */
+void system_look_again(struct system *system); /* system_go_on() soon; from anywhere on our thread */
+void system_close_handles(struct system *system);
+void system_free(struct system *system); /* after its handles are closed and the outbox is empty */
+
+/* ---- assignment.c ------------------------------------------------------------------------------------------------ */
+
+void assignment_event(struct system *system, rd_kafka_event_t *event);
+void assignment_step(struct system *system);          /* tries a failed preparation again */
+void assignment_answer_revoke(struct system *system); /* lets all partitions go and tells the group */
+void assignment_lost(struct system *system);          /* another worker may have them already */
+
+/* ---- partition.c ------------------------------------------------------------------------------------------------- */
+
+/* Where to start reading a stream, and what its offset metadata said. */
+struct stream_start {
+    int64_t committed;
+    int64_t from;
+    const char *metadata; /* borrowed; NULL: none */
+};
+
+struct partition *partition_new(struct system *system, int32_t number);
+void stream_open(struct stream *stream, const struct stream_start *start);
+void partition_let_go(struct partition *partition);  /* stops reading; what still runs is not committed */
+void partition_release(struct partition *partition); /* one task less; frees it when it was the last and it is let go */
+bool partition_restored(const struct partition *partition);
+int64_t record_time(const rd_kafka_message_t *record); /* its timestamp in microseconds, 0: none */
+bool stream_read(struct stream *stream);               /* takes one record; false when there is none */
+
+/* ---- dispatch.c -------------------------------------------------------------------------------------------------- */
+
+void dispatch(struct system *system); /* serves Kafka's events, reads what there is room for, starts what may start */
+bool dispatch_open(const struct system *system); /* may jobs of the system start now? */
+void dispatch_ready(struct task *task);          /* it is the task's turn: it waits for a slot from now on */
+void dispatch_drop_unstarted(struct system *system);
+
+/* ---- task.c ------------------------------------------------------------------------------------------------------ */
+
+/* Takes over `message`. */
+struct task *task_new(struct stream *stream, const rd_kafka_message_t *record, json_t *message);
+void task_drop(struct task *task);    /* it was not started, or ends without a word: uncommitted */
+void task_start(struct task *task);   /* a ready one */
+void task_settled(struct task *task); /* its event, or dead letter, is in Kafka */
+void task_resume_begin(struct task *task, int result);
+void tasks_interrupt(struct system *system, enum interruption why, bool held_only);
+void tasks_interrupt_cancelled(struct system *system);
+void tasks_check_clocks(struct system *system);
+const char *task_cancelled(const struct task *task); /* the reason, NULL when it isn't */
+
+/* ---- emit.c, outbox.c -------------------------------------------------------------------------------------------- */
+
+/* Emits the task's event; takes over nothing. `context` is merged into the event's. */
+void emit_result(struct task *task, const char *outcome, int status, const char *message, const json_t *context);
+void emit_dead(struct task *task, rd_kafka_message_t *record, const char *reason); /* takes the record over */
+void emit_pause(struct system *system, const char *reason);
+
+/* Leaves out the next part of an event that is too large for Kafka; false when there is nothing more to leave out. */
+bool event_shrink(json_t *event, int step);
+
+/* Told once, from the loop: NULL when Kafka has it, else an ERR_PERMANENT (too large). */
+typedef void outbox_settled(void *arg, const struct err *err);
+
+/* A record for Kafka; everything is owned. `dead` set: a dead letter with `reason`, the rest unused. */
+struct outgoing {
+    struct outgoing *next;
+    struct worker *worker;
+    char *topic;
+    char *key;
+    char *type;
+    char *id;
+    char *traceparent;
+    char *value;
+    size_t value_len;
+    rd_kafka_message_t *dead;
+    char *reason;
+    outbox_settled *settled;
+    void *arg;
+    int64_t again; /* monotonic: when it is tried again */
+    struct err refused;
+};
+
+void outbox_send(struct worker *worker, struct outgoing *outgoing); /* taken over */
+void outbox_step(struct worker *worker);                            /* tries again what is due */
+void outbox_release(struct worker *worker);
+
+/* ---- commit.c ---------------------------------------------------------------------------------------------------- */
+
+void commit_start(struct system *system);
+void commit_soon(struct system *system);
+void commit_now(struct system *system);
+void commit_event(struct system *system, rd_kafka_event_t *event);
+bool commit_clean(const struct system *system); /* everything that is finished is committed */
+int commit_begin(struct job *job);              /* struct job's begin() */
+
+/* ---- rest.c ------------------------------------------------------------------------------------------------------ */
+
+/* No new job; what runs is interrupted after `wait` and left behind after `grace` (microseconds). */
+void rest_begin(struct system *system, int64_t wait, int64_t grace);
+void rest_step(struct system *system); /* goes on when a task has ended, a commit came back or time has passed */
+
+/* ---- follow.c ---------------------------------------------------------------------------------------------------- */
+
+/* Reads offboard.control to its end. */
+struct follower *follow_start(struct worker *worker, struct err *err);
+void follow_stop(struct worker *worker); /* the handle closes later */
+void follow_free(struct worker *worker);
+
+#endif
