@@ -8,6 +8,7 @@
 #include "lib/buf.h"
 #include "lib/expr_allow.h"
 #include "lib/expr_jq.h"
+#include "lib/expr_paths.h"
 #include "lib/mem.h"
 
 enum { SET_MAX = 4096 };
@@ -17,6 +18,7 @@ struct part {
     char *literal; /* NULL for an expression */
     char *expression;
     char **path; /* keys of a plain path (.a.b), NULL-ended; NULL: jq evaluates */
+    bool whole;  /* it may read any member of the context */
     struct jq_program *program;
     size_t index; /* of the expression in the program */
 };
@@ -160,6 +162,7 @@ static int add_expression(struct template *template, const char *from, const cha
     struct part *part = add_part(template);
     part->expression = expression;
     part->path = plain_path(expression);
+    part->whole = expr_reads(expression, NULL, NULL);
     return 0;
 }
 
@@ -373,7 +376,7 @@ static json_t *part_value(struct expr_set *set, struct part *part, const json_t 
     if (part->path) {
         value = follow(part->path, context, err);
     } else if (part->program || compile_part(set, part, err) == 0) {
-        value = jq_program_run(part->program, part->index, part->expression, context, err);
+        value = jq_program_run(part->program, part->index, part->whole ? NULL : part->expression, context, err);
     } else {
         return NULL; /* compile_part() named the expression */
     }
@@ -498,27 +501,6 @@ bool expr_true(struct expr_set *set, const json_t *tmpl, const json_t *context, 
 
 /* ---- paths ---------------------------------------------------------------------------------------------------------------- */
 
-/* Every ".a.b.c" in one expression, up to what is no plain key. */
-static void paths_of(const char *expression, void (*each)(const char *path, void *arg), void *arg)
-{
-    for (const char *at = expression; *at; at++) {
-        bool starts = *at == '.' && (isalpha((unsigned char)at[1]) || at[1] == '_') &&
-                      (at == expression || !(isalnum((unsigned char)at[-1]) || strchr("_)]\"?", at[-1])));
-        if (!starts) {
-            continue;
-        }
-        const char *from = at + 1;
-        size_t len = strspn(from, "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_.");
-        while (len && from[len - 1] == '.') {
-            len--;
-        }
-        char *path = mem_strndup(from, len);
-        each(path, arg);
-        free(path);
-        at = from + len - 1;
-    }
-}
-
 void expr_paths(const char *text, void (*each)(const char *path, void *arg), void *arg)
 {
     const char *at = text;
@@ -529,7 +511,7 @@ void expr_paths(const char *text, void (*each)(const char *path, void *arg), voi
         }
         if (at == text || at[-1] != '$') {
             char *expression = mem_strndup(at + 2, (size_t)(close - at - 2));
-            paths_of(expression, each, arg);
+            expr_reads(expression, each, arg);
             free(expression);
         }
         at = close;

@@ -111,25 +111,21 @@ static json_t *from_jv(jv value)
     return result;
 }
 
-/* The members of `context` whose name occurs in the expression; all of them when none does (`. | keys`). Bodies can be
- * large, and most expressions don't look at them. */
+/* Bodies can be large, and most expressions don't look at them. */
 static jv reachable(const char *expression, const json_t *context)
 {
+    if (!expression) {
+        return to_jv(context);
+    }
     jv object = jv_object();
-    bool any = false;
     const char *key;
     json_t *member;
     json_object_foreach((json_t *)(uintptr_t)context, key, member) {
         if (strstr(expression, key)) {
             object = jv_object_set(object, jv_string(key), to_jv(member));
-            any = true;
         }
     }
-    if (any) {
-        return object;
-    }
-    jv_free(object);
-    return to_jv(context);
+    return object;
 }
 
 /* ---- programs ----------------------------------------------------------------------------------------------------------- */

@@ -80,7 +80,7 @@ static void on_log(const rd_kafka_t *rk, int level, const char *facility, const 
     static _Atomic int64_t last;
     (void)rk;
     int64_t now = time_monotonic();
-    bool quiet = level > 4 || now - last < 10 * TIME_SECOND;
+    bool quiet = level > 4 || strcmp(facility, "CONFWARN") == 0 || strcmp(facility, "AUTOCREATE") == 0 || now - last < 10 * TIME_SECOND;
     if (!quiet) {
         last = now;
     }

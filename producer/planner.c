@@ -200,6 +200,18 @@ static int open_all(struct planner *planner, struct err *err)
     return 0;
 }
 
+/* Without a source every HR event would be set aside as unknown. */
+static int check_complete(const struct definitions *definitions, struct err *err)
+{
+    for (int kind = DEFINITION_SOURCE; kind <= DEFINITION_CONNECTOR; kind++) {
+        if (definition_count(definitions, (enum definition_kind)kind) == 0) {
+            const char *name = definition_kind_name((enum definition_kind)kind);
+            return err_set(err, ERR_FATAL, "there is no %s: neither with the programs nor in definitions.%ss", name, name);
+        }
+    }
+    return 0;
+}
+
 struct planner *planner_start(const struct conf *conf, struct err *err)
 {
     struct planner *planner = MEM_NEW(struct planner);
@@ -216,7 +228,7 @@ struct planner *planner_start(const struct conf *conf, struct err *err)
     planner->lag = metric_series(metric_new(METRIC_GAUGE, "offboard_planner_lag_seconds", "",
                                             "Age of the newest intake record when its batch was published."), NULL);
     planner->definitions = definitions_load_or_fail(conf, err);
-    if (!planner->definitions || open_all(planner, err) != 0) {
+    if (!planner->definitions || check_complete(planner->definitions, err) != 0 || open_all(planner, err) != 0) {
         planner_stop(planner);
         return NULL;
     }

@@ -17,7 +17,7 @@ enum {
 
 struct preparation {
     uv_work_t work;
-    struct system *system;
+    struct feed *feed;
     uint64_t round;
     rd_kafka_t *consumer;
     rd_kafka_topic_partition_list_t *list; /* gets the committed offsets */
@@ -45,19 +45,38 @@ static rd_kafka_resp_err_t ask(struct preparation *preparation)
     return code;
 }
 
-/* What is older than worker.memory need not be read back. Only a saving: without an answer everything is. */
-static void ask_since(struct preparation *preparation)
+/* Offsets of the first records not older than `at` (microseconds); -1 where there is none. */
+static rd_kafka_resp_err_t offsets_since(struct preparation *preparation, int64_t at, int64_t *offsets)
 {
     rd_kafka_topic_partition_list_t *times = rd_kafka_topic_partition_list_copy(preparation->list);
     for (int i = 0; i < times->cnt; i++) {
-        times->elems[i].offset = (time_now() - preparation->memory) / 1000;
+        times->elems[i].offset = at / 1000;
     }
     rd_kafka_resp_err_t code = rd_kafka_offsets_for_times(preparation->consumer, times, ASK_TIMEOUT_MS);
     for (int i = 0; i < times->cnt; i++) {
-        bool answered = code == RD_KAFKA_RESP_ERR_NO_ERROR && times->elems[i].err == RD_KAFKA_RESP_ERR_NO_ERROR;
-        preparation->since[i] = answered ? times->elems[i].offset : 0;
+        code = code ? code : times->elems[i].err;
+        offsets[i] = times->elems[i].offset;
     }
     rd_kafka_topic_partition_list_destroy(times);
+    return code;
+}
+
+/* What is older than worker.memory need not be read back. Only a saving: a broker that gives no answer, or finds
+ * nothing in a log that has records (librdkafka's mock cluster), gets everything read back. */
+static void ask_since(struct preparation *preparation)
+{
+    int count = preparation->list->cnt;
+    int64_t *first = mem_alloc(((size_t)count + 1) * sizeof *first);
+    bool trusted =
+        offsets_since(preparation, TIME_SECOND, first) == RD_KAFKA_RESP_ERR_NO_ERROR &&
+        offsets_since(preparation, time_now() - preparation->memory, preparation->since) == RD_KAFKA_RESP_ERR_NO_ERROR;
+    for (int i = 0; i < count; i++) {
+        trusted = trusted && (first[i] >= 0 || preparation->low[i] == preparation->high[i]);
+    }
+    for (int i = 0; i < count && !trusted; i++) {
+        preparation->since[i] = 0;
+    }
+    free(first);
 }
 
 static void on_work(uv_work_t *work)
@@ -71,16 +90,16 @@ static void on_work(uv_work_t *work)
 
 /* ---- taking ------------------------------------------------------------------------------------------------------ */
 
-static struct partition *partition_of(struct system *system, int32_t number)
+static struct partition *partition_of(struct feed *feed, int32_t number)
 {
-    for (size_t i = 0; i < system->held; i++) {
-        if (system->partitions[i]->number == number) {
-            return system->partitions[i];
+    for (size_t i = 0; i < feed->held; i++) {
+        if (feed->partitions[i]->number == number) {
+            return feed->partitions[i];
         }
     }
-    system->partitions = mem_realloc(system->partitions, (system->held + 1) * sizeof *system->partitions);
-    system->partitions[system->held] = partition_new(system, number);
-    return system->partitions[system->held++];
+    feed->partitions = mem_realloc(feed->partitions, (feed->held + 1) * sizeof *feed->partitions);
+    feed->partitions[feed->held] = partition_new(feed, number);
+    return feed->partitions[feed->held++];
 }
 
 static struct stream_start start_of(const struct preparation *preparation, int i)
@@ -112,7 +131,7 @@ static char *metadata_text(const rd_kafka_topic_partition_t *element)
     return element->metadata ? mem_strndup(element->metadata, element->metadata_size) : NULL;
 }
 
-static void take(struct system *system, struct preparation *preparation)
+static void take(struct feed *feed, struct preparation *preparation)
 {
     rd_kafka_topic_partition_list_t *list = preparation->list;
     for (int i = 0; i < list->cnt; i++) {
@@ -120,22 +139,22 @@ static void take(struct system *system, struct preparation *preparation)
         char *metadata = metadata_text(element);
         struct stream_start start = start_of(preparation, i);
         start.metadata = start.metadata ? metadata : NULL;
-        bool urgent = strcmp(element->topic, system->topics[URGENT]) == 0;
-        stream_open(&partition_of(system, element->partition)->streams[urgent], &start);
+        bool urgent = strcmp(element->topic, feed->topics[URGENT]) == 0;
+        stream_open(&partition_of(feed, element->partition)->streams[urgent], &start);
         element->offset = start.from;
         free(metadata);
     }
-    system->assignment = ASSIGNMENT_HELD;
-    system->assigned_once = true;
-    rd_kafka_resp_err_t code = rd_kafka_assign(system->consumer, list);
+    feed->assignment = ASSIGNMENT_HELD;
+    feed->assigned_once = true;
+    rd_kafka_resp_err_t code = rd_kafka_assign(feed->consumer, list);
     if (code != RD_KAFKA_RESP_ERR_NO_ERROR) {
-        log_error("could not take partitions", "system", system->name, "error", rd_kafka_err2str(code), NULL);
+        log_error("could not take partitions", "system", feed->name, "error", rd_kafka_err2str(code), NULL);
     }
-    char *count = mem_printf("%zu", system->held);
-    log_info("partitions taken", "system", system->name, "partitions", count, NULL);
+    char *count = mem_printf("%zu", feed->held);
+    log_info("partitions taken", "system", feed->name, "partitions", count, NULL);
     free(count);
-    series_set(system->partitions_held, (double)system->held);
-    engine_set_share(system->worker->engine, system->name, (double)system->held / system->partition_count);
+    series_set(feed->partitions_held, (double)feed->held);
+    engine_set_share(feed->worker->engine, feed->name, (double)feed->held / feed->partition_count);
 }
 
 static void preparation_free(struct preparation *preparation)
@@ -151,130 +170,129 @@ static void on_prepared(uv_work_t *work, int status)
 {
     (void)status;
     struct preparation *preparation = work->data;
-    struct system *system = preparation->system;
-    system->worker->open_handles--;
-    if (preparation->round == system->round && system->assignment == ASSIGNMENT_PREPARING) {
+    struct feed *feed = preparation->feed;
+    feed->worker->open_handles--;
+    if (preparation->round == feed->round && feed->assignment == ASSIGNMENT_PREPARING) {
         if (preparation->code == RD_KAFKA_RESP_ERR_NO_ERROR) {
-            take(system, preparation);
+            take(feed, preparation);
         } else {
-            log_warning("could not ask for committed offsets; trying again", "system", system->name, "error",
+            log_warning("could not ask for committed offsets; trying again", "system", feed->name, "error",
                         rd_kafka_err2str(preparation->code), NULL);
-            system->prepare_again = time_monotonic() + PREPARE_AGAIN_S * TIME_SECOND;
+            feed->prepare_again = time_monotonic() + PREPARE_AGAIN_S * TIME_SECOND;
         }
-        system_look_again(system);
+        feed_look_again(feed);
     }
     preparation_free(preparation);
 }
 
-static void prepare(struct system *system)
+static void prepare(struct feed *feed)
 {
     struct preparation *preparation = MEM_NEW(struct preparation);
-    size_t count = (size_t)system->assigning->cnt;
-    system->prepare_again = 0;
+    size_t count = (size_t)feed->assigning->cnt;
+    feed->prepare_again = 0;
     preparation->work.data = preparation;
-    preparation->system = system;
-    preparation->round = system->round;
-    preparation->consumer = system->consumer;
-    preparation->list = rd_kafka_topic_partition_list_copy(system->assigning);
+    preparation->feed = feed;
+    preparation->round = feed->round;
+    preparation->consumer = feed->consumer;
+    preparation->list = rd_kafka_topic_partition_list_copy(feed->assigning);
     preparation->low = mem_alloc((count + 1) * sizeof(int64_t));
     preparation->high = mem_alloc((count + 1) * sizeof(int64_t));
     preparation->since = mem_alloc((count + 1) * sizeof(int64_t));
-    preparation->memory = conf_duration(system->worker->conf, "worker.memory");
-    system->worker->open_handles++;
-    uv_queue_work(system->worker->loop, &preparation->work, on_work, on_prepared);
+    preparation->memory = conf_duration(feed->worker->conf, "worker.memory");
+    feed->worker->open_handles++;
+    uv_queue_work(feed->worker->loop, &preparation->work, on_work, on_prepared);
 }
 
-void assignment_step(struct system *system)
+void assignment_step(struct feed *feed)
 {
-    if (system->assignment == ASSIGNMENT_PREPARING && system->prepare_again &&
-        time_monotonic() >= system->prepare_again) {
-        prepare(system);
+    if (feed->assignment == ASSIGNMENT_PREPARING && feed->prepare_again && time_monotonic() >= feed->prepare_again) {
+        prepare(feed);
     }
 }
 
-static void on_assign(struct system *system, const rd_kafka_topic_partition_list_t *list)
+static void on_assign(struct feed *feed, const rd_kafka_topic_partition_list_t *list)
 {
-    if (system->worker->draining) {
-        rd_kafka_assign(system->consumer, NULL);
+    if (feed->worker->draining) {
+        rd_kafka_assign(feed->consumer, NULL);
         return;
     }
-    if (system->assigning) {
-        rd_kafka_topic_partition_list_destroy(system->assigning);
+    if (feed->assigning) {
+        rd_kafka_topic_partition_list_destroy(feed->assigning);
     }
-    system->assigning = rd_kafka_topic_partition_list_copy(list);
-    system->assignment = ASSIGNMENT_PREPARING;
-    prepare(system);
+    feed->assigning = rd_kafka_topic_partition_list_copy(list);
+    feed->assignment = ASSIGNMENT_PREPARING;
+    prepare(feed);
 }
 
 /* ---- giving ------------------------------------------------------------------------------------------------------ */
 
 /* Begins that wait for a commit that will not come any more. */
-static void fail_begins(struct system *system)
+static void fail_begins(struct feed *feed)
 {
-    for (struct task *task = system->tasks; task;) {
+    for (struct task *task = feed->tasks; task;) {
         if (task->beginner && !task->stream->partition->held) {
             task_resume_begin(task, -1);
-            task = system->tasks;
+            task = feed->tasks;
         } else {
             task = task->next;
         }
     }
 }
 
-static void let_all_go(struct system *system)
+static void let_all_go(struct feed *feed)
 {
-    dispatch_drop_unstarted(system);
-    size_t held = system->held;
-    system->held = 0;
+    dispatch_drop_unstarted(feed);
+    size_t held = feed->held;
+    feed->held = 0;
     for (size_t i = 0; i < held; i++) {
-        partition_let_go(system->partitions[i]);
+        partition_let_go(feed->partitions[i]);
     }
-    system->assignment = ASSIGNMENT_NONE;
-    series_set(system->partitions_held, 0);
-    fail_begins(system);
-    tasks_interrupt(system, INTERRUPT_DRAIN, false);
+    feed->assignment = ASSIGNMENT_NONE;
+    series_set(feed->partitions_held, 0);
+    fail_begins(feed);
+    tasks_interrupt(feed, INTERRUPT_DRAIN, false);
 }
 
-void assignment_answer_revoke(struct system *system)
+void assignment_answer_revoke(struct feed *feed)
 {
-    let_all_go(system);
-    system->revoking = false;
-    rd_kafka_assign(system->consumer, NULL);
+    let_all_go(feed);
+    feed->revoking = false;
+    rd_kafka_assign(feed->consumer, NULL);
 }
 
-void assignment_lost(struct system *system)
+void assignment_lost(struct feed *feed)
 {
-    let_all_go(system);
+    let_all_go(feed);
 }
 
-static void on_revoke(struct system *system)
+static void on_revoke(struct feed *feed)
 {
-    system->revoking = true;
-    if (rd_kafka_assignment_lost(system->consumer)) {
-        log_warning("partitions lost: another worker may run their jobs", "system", system->name, NULL);
-        assignment_answer_revoke(system);
+    feed->revoking = true;
+    if (rd_kafka_assignment_lost(feed->consumer)) {
+        log_warning("partitions lost: another worker may run their jobs", "system", feed->name, NULL);
+        assignment_answer_revoke(feed);
         return;
     }
-    if (system->closing) {
-        assignment_answer_revoke(system); /* it came to rest before */
+    if (feed->closing) {
+        assignment_answer_revoke(feed); /* it came to rest before */
         return;
     }
-    rest_begin(system, REVOKE_WAIT_S * TIME_SECOND, conf_duration(system->worker->conf, "worker.drain_grace"));
+    rest_begin(feed, REVOKE_WAIT_S * TIME_SECOND, conf_duration(feed->worker->conf, "worker.drain_grace"));
 }
 
-void assignment_event(struct system *system, rd_kafka_event_t *event)
+void assignment_event(struct feed *feed, rd_kafka_event_t *event)
 {
     if (rd_kafka_event_type(event) == RD_KAFKA_EVENT_ERROR) {
-        log_warning("kafka", "system", system->name, "error", rd_kafka_event_error_string(event), NULL);
+        log_warning("kafka", "system", feed->name, "error", rd_kafka_event_error_string(event), NULL);
         return;
     }
     if (rd_kafka_event_type(event) != RD_KAFKA_EVENT_REBALANCE) {
         return;
     }
-    system->round++;
+    feed->round++;
     if (rd_kafka_event_error(event) == RD_KAFKA_RESP_ERR__ASSIGN_PARTITIONS) {
-        on_assign(system, rd_kafka_event_topic_partition_list(event));
+        on_assign(feed, rd_kafka_event_topic_partition_list(event));
     } else {
-        on_revoke(system);
+        on_revoke(feed);
     }
 }

@@ -15,28 +15,28 @@ enum {
 
 static void on_due(uv_timer_t *timer)
 {
-    struct system *system = timer->data;
-    commit_now(system);
+    struct feed *feed = timer->data;
+    commit_now(feed);
 }
 
-void commit_start(struct system *system)
+void commit_start(struct feed *feed)
 {
-    uv_timer_init(system->worker->loop, &system->commit_timer);
-    system->commit_timer.data = system;
-    system->worker->open_handles++;
+    uv_timer_init(feed->worker->loop, &feed->commit_timer);
+    feed->commit_timer.data = feed;
+    feed->worker->open_handles++;
 }
 
-static void commit_after(struct system *system, uint64_t ms)
+static void commit_after(struct feed *feed, uint64_t ms)
 {
-    if (!system->commit_due && !system->worker->freeing) {
-        system->commit_due = time_monotonic() + (int64_t)ms * 1000;
-        uv_timer_start(&system->commit_timer, on_due, ms, 0);
+    if (!feed->commit_due && !feed->worker->freeing) {
+        feed->commit_due = time_monotonic() + (int64_t)ms * 1000;
+        uv_timer_start(&feed->commit_timer, on_due, ms, 0);
     }
 }
 
-void commit_soon(struct system *system)
+void commit_soon(struct feed *feed)
 {
-    commit_after(system, COMMIT_EVERY_MS);
+    commit_after(feed, COMMIT_EVERY_MS);
 }
 
 static bool is_due(const struct stream *stream)
@@ -44,14 +44,14 @@ static bool is_due(const struct stream *stream)
     return stream->progress && (stream->dirty || progress_changed(stream->progress));
 }
 
-bool commit_clean(const struct system *system)
+bool commit_clean(const struct feed *feed)
 {
-    for (size_t i = 0; i < system->held; i++) {
-        if (is_due(&system->partitions[i]->streams[NORMAL]) || is_due(&system->partitions[i]->streams[URGENT])) {
+    for (size_t i = 0; i < feed->held; i++) {
+        if (is_due(&feed->partitions[i]->streams[NORMAL]) || is_due(&feed->partitions[i]->streams[URGENT])) {
             return false;
         }
     }
-    return !system->committing;
+    return !feed->committing;
 }
 
 /* ---- sending ----------------------------------------------------------------------------------------------------- */
@@ -60,7 +60,7 @@ static void add_stream(rd_kafka_topic_partition_list_t *list, struct stream *str
 {
     const struct partition *partition = stream->partition;
     rd_kafka_topic_partition_t *element =
-        rd_kafka_topic_partition_list_add(list, partition->system->topics[stream->urgent], partition->number);
+        rd_kafka_topic_partition_list_add(list, partition->feed->topics[stream->urgent], partition->number);
     element->offset = progress_committable(stream->progress);
     element->metadata = progress_metadata(stream->progress); /* librdkafka frees it */
     element->metadata_size = strlen(element->metadata);
@@ -70,35 +70,35 @@ static void add_stream(rd_kafka_topic_partition_list_t *list, struct stream *str
 }
 
 /* The begins that this commit covers. */
-static void mark_begins(struct system *system)
+static void mark_begins(struct feed *feed)
 {
-    for (struct task *task = system->tasks; task; task = task->next) {
+    for (struct task *task = feed->tasks; task; task = task->next) {
         task->begin_sent = task->beginner && task->stream->sent;
     }
 }
 
-void commit_now(struct system *system)
+void commit_now(struct feed *feed)
 {
-    uv_timer_stop(&system->commit_timer);
-    system->commit_due = 0;
-    if (system->committing) {
+    uv_timer_stop(&feed->commit_timer);
+    feed->commit_due = 0;
+    if (feed->committing) {
         return; /* its answer starts the next one */
     }
-    rd_kafka_topic_partition_list_t *list = rd_kafka_topic_partition_list_new((int)(system->held * STREAMS));
-    for (size_t i = 0; i < system->held; i++) {
+    rd_kafka_topic_partition_list_t *list = rd_kafka_topic_partition_list_new((int)(feed->held * STREAMS));
+    for (size_t i = 0; i < feed->held; i++) {
         for (int kind = 0; kind < STREAMS; kind++) {
-            if (is_due(&system->partitions[i]->streams[kind])) {
-                add_stream(list, &system->partitions[i]->streams[kind]);
+            if (is_due(&feed->partitions[i]->streams[kind])) {
+                add_stream(list, &feed->partitions[i]->streams[kind]);
             }
         }
     }
     if (list->cnt) {
-        mark_begins(system);
-        system->committing = true;
-        system->commit_round = system->round;
-        rd_kafka_resp_err_t code = rd_kafka_commit_queue(system->consumer, list, system->commit_events, NULL, system);
+        mark_begins(feed);
+        feed->committing = true;
+        feed->commit_round = feed->round;
+        rd_kafka_resp_err_t code = rd_kafka_commit_queue(feed->consumer, list, feed->commit_events, NULL, feed);
         if (code != RD_KAFKA_RESP_ERR_NO_ERROR) {
-            log_error("could not commit offsets", "system", system->name, "error", rd_kafka_err2str(code), NULL);
+            log_error("could not commit offsets", "system", feed->name, "error", rd_kafka_err2str(code), NULL);
             abort(); /* refused for its arguments: a fault of ours */
         }
     }
@@ -114,23 +114,23 @@ static bool means_lost(rd_kafka_resp_err_t code)
            code == RD_KAFKA_RESP_ERR_FENCED_INSTANCE_ID || code == RD_KAFKA_RESP_ERR__ASSIGNMENT_LOST;
 }
 
-static struct stream *stream_of(struct system *system, const rd_kafka_topic_partition_t *element)
+static struct stream *stream_of(struct feed *feed, const rd_kafka_topic_partition_t *element)
 {
-    for (size_t i = 0; i < system->held; i++) {
-        if (system->partitions[i]->number == element->partition) {
-            return &system->partitions[i]->streams[strcmp(element->topic, system->topics[URGENT]) == 0];
+    for (size_t i = 0; i < feed->held; i++) {
+        if (feed->partitions[i]->number == element->partition) {
+            return &feed->partitions[i]->streams[strcmp(element->topic, feed->topics[URGENT]) == 0];
         }
     }
     return NULL;
 }
 
 /* Lets the begins that this commit covered go on; resuming one may end it and change the list. */
-static void resume_begins(struct system *system)
+static void resume_begins(struct feed *feed)
 {
-    for (struct task *task = system->tasks; task;) {
+    for (struct task *task = feed->tasks; task;) {
         if (task->beginner && task->begin_sent && !task->stream->failed) {
             task_resume_begin(task, 0);
-            task = system->tasks;
+            task = feed->tasks;
         } else {
             task = task->next;
         }
@@ -138,20 +138,20 @@ static void resume_begins(struct system *system)
 }
 
 /* The first error of the commit or of one of its elements; streams that failed are to be committed again. */
-static rd_kafka_resp_err_t note_results(struct system *system, rd_kafka_resp_err_t code,
+static rd_kafka_resp_err_t note_results(struct feed *feed, rd_kafka_resp_err_t code,
                                         const rd_kafka_topic_partition_list_t *list)
 {
     rd_kafka_resp_err_t first = code;
     for (int i = 0; !code && list && i < list->cnt; i++) {
-        struct stream *stream = stream_of(system, &list->elems[i]);
+        struct stream *stream = stream_of(feed, &list->elems[i]);
         first = first ? first : list->elems[i].err;
         if (stream && !list->elems[i].err) {
             stream->sent = false;
         }
     }
-    for (size_t i = 0; i < system->held; i++) {
+    for (size_t i = 0; i < feed->held; i++) {
         for (int kind = 0; kind < STREAMS; kind++) {
-            struct stream *stream = &system->partitions[i]->streams[kind];
+            struct stream *stream = &feed->partitions[i]->streams[kind];
             stream->failed = stream->sent; /* nothing good was said of it */
             stream->dirty = stream->dirty || stream->failed;
             stream->sent = false;
@@ -160,9 +160,9 @@ static rd_kafka_resp_err_t note_results(struct system *system, rd_kafka_resp_err
     return first;
 }
 
-static bool begin_waits(const struct system *system)
+static bool begin_waits(const struct feed *feed)
 {
-    for (const struct task *task = system->tasks; task; task = task->next) {
+    for (const struct task *task = feed->tasks; task; task = task->next) {
         if (task->beginner) {
             return true;
         }
@@ -170,30 +170,30 @@ static bool begin_waits(const struct system *system)
     return false;
 }
 
-void commit_event(struct system *system, rd_kafka_event_t *event)
+void commit_event(struct feed *feed, rd_kafka_event_t *event)
 {
-    if (rd_kafka_event_opaque(event) != system || !system->committing) {
+    if (rd_kafka_event_opaque(event) != feed || !feed->committing) {
         return;
     }
-    system->committing = false;
+    feed->committing = false;
     rd_kafka_resp_err_t code =
-        note_results(system, rd_kafka_event_error(event), rd_kafka_event_topic_partition_list(event));
-    resume_begins(system);
-    if (means_lost(code) && system->commit_round == system->round) {
-        log_warning("partitions lost: another worker may run their jobs", "system", system->name, "error",
+        note_results(feed, rd_kafka_event_error(event), rd_kafka_event_topic_partition_list(event));
+    resume_begins(feed);
+    if (means_lost(code) && feed->commit_round == feed->round) {
+        log_warning("partitions lost: another worker may run their jobs", "system", feed->name, "error",
                     rd_kafka_err2str(code), NULL);
-        assignment_lost(system);
+        assignment_lost(feed);
     } else if (code) {
-        series_add(system->worker->commit_failures, 1);
-        log_warning("could not commit offsets; trying again", "system", system->name, "error", rd_kafka_err2str(code),
+        series_add(feed->worker->commit_failures, 1);
+        log_warning("could not commit offsets; trying again", "system", feed->name, "error", rd_kafka_err2str(code),
                     NULL);
-        commit_after(system, COMMIT_RETRY_MS);
-    } else if (begin_waits(system)) {
-        commit_now(system);
-    } else if (!commit_clean(system)) {
-        commit_soon(system);
+        commit_after(feed, COMMIT_RETRY_MS);
+    } else if (begin_waits(feed)) {
+        commit_now(feed);
+    } else if (!commit_clean(feed)) {
+        commit_soon(feed);
     }
-    rest_step(system);
+    rest_step(feed);
 }
 
 /* ---- begins ------------------------------------------------------------------------------------------------------ */
@@ -209,7 +209,7 @@ int commit_begin(struct job *job)
     stream->dirty = true;
     task->begin_sent = false;
     task->beginner = fiber_self();
-    commit_now(stream->partition->system);
+    commit_now(stream->partition->feed);
     fiber_wait();
     return task->begin_result;
 }

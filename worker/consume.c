@@ -17,15 +17,15 @@ static void on_tick(uv_timer_t *timer)
 {
     struct worker *worker = timer->data;
     outbox_step(worker);
-    for (size_t i = 0; i < worker->system_count; i++) {
-        struct system *system = worker->systems[i];
-        if (!system->closed) {
-            assignment_step(system);
-            tasks_check_clocks(system);
-            system_go_on(system);
+    for (size_t i = 0; i < worker->feed_count; i++) {
+        struct feed *feed = worker->feeds[i];
+        if (!feed->closed) {
+            assignment_step(feed);
+            tasks_check_clocks(feed);
+            feed_go_on(feed);
         }
-        series_set(system->circuit_open, engine_available(worker->engine, system->name) ? 0 : 1);
-        series_set(system->paused, control_paused(worker->control, system->name) || system->refused ? 1 : 0);
+        series_set(feed->circuit_open, engine_available(worker->engine, feed->name) ? 0 : 1);
+        series_set(feed->paused, control_paused(worker->control, feed->name) || feed->refused ? 1 : 0);
     }
 }
 
@@ -86,10 +86,10 @@ static int worker_start(struct worker *worker, const char *const *systems, struc
         return -1;
     }
     for (const char *const *name = systems; *name; name++) {
-        worker->systems = mem_realloc(worker->systems, (worker->system_count + 1) * sizeof *worker->systems);
-        struct system *system = system_new(worker, *name);
-        worker->systems[worker->system_count++] = system;
-        if (system_start(system, err) != 0) {
+        worker->feeds = mem_realloc(worker->feeds, (worker->feed_count + 1) * sizeof *worker->feeds);
+        struct feed *feed = feed_new(worker, *name);
+        worker->feeds[worker->feed_count++] = feed;
+        if (feed_start(feed, err) != 0) {
             return -1;
         }
     }
@@ -120,15 +120,15 @@ struct worker *worker_new(uv_loop_t *loop, const struct conf *conf, struct defin
 
 bool worker_ready(struct worker *worker, char **why)
 {
-    for (size_t i = 0; i < worker->system_count; i++) {
-        const struct system *system = worker->systems[i];
-        if (!system->assigned_once || system->assignment != ASSIGNMENT_HELD) {
-            *why = mem_printf("%s: no partitions assigned yet", system->name);
+    for (size_t i = 0; i < worker->feed_count; i++) {
+        const struct feed *feed = worker->feeds[i];
+        if (!feed->assigned_once || feed->assignment != ASSIGNMENT_HELD) {
+            *why = mem_printf("%s: no partitions assigned yet", feed->name);
             return false;
         }
-        for (size_t p = 0; p < system->held; p++) {
-            if (!partition_restored(system->partitions[p])) {
-                *why = mem_printf("%s: still reading back what ran before", system->name);
+        for (size_t p = 0; p < feed->held; p++) {
+            if (!partition_restored(feed->partitions[p])) {
+                *why = mem_printf("%s: still reading back what ran before", feed->name);
                 return false;
             }
         }
@@ -151,8 +151,8 @@ static void close_handles(struct worker *worker)
         uv_close((uv_handle_t *)&worker->producer_poll, on_worker_handle_closed);
     }
     follow_stop(worker);
-    for (size_t i = 0; i < worker->system_count; i++) {
-        system_close_handles(worker->systems[i]);
+    for (size_t i = 0; i < worker->feed_count; i++) {
+        feed_close_handles(worker->feeds[i]);
     }
     while (worker->open_handles) {
         uv_run(worker->loop, UV_RUN_ONCE);
@@ -161,8 +161,8 @@ static void close_handles(struct worker *worker)
 
 static bool fibers_alive(const struct worker *worker)
 {
-    for (size_t i = 0; i < worker->system_count; i++) {
-        if (worker->systems[i]->running[NORMAL] || worker->systems[i]->running[URGENT]) {
+    for (size_t i = 0; i < worker->feed_count; i++) {
+        if (worker->feeds[i]->running[NORMAL] || worker->feeds[i]->running[URGENT]) {
             return true;
         }
     }
@@ -181,12 +181,12 @@ void worker_free(struct worker *worker)
     close_handles(worker);
     kafka_producer_free(worker->producer, PRODUCER_FREE_S * TIME_SECOND);
     outbox_release(worker);
-    for (size_t i = 0; i < worker->system_count; i++) {
-        system_free(worker->systems[i]);
+    for (size_t i = 0; i < worker->feed_count; i++) {
+        feed_free(worker->feeds[i]);
     }
     follow_free(worker);
     engine_free(worker->engine);
     control_free(worker->control);
-    free(worker->systems);
+    free(worker->feeds);
     free(worker);
 }

@@ -8,18 +8,18 @@ enum {
     BATCH = 200, /* records read before the loop gets its turn back */
 };
 
-bool dispatch_open(const struct system *system)
+bool dispatch_open(const struct feed *feed)
 {
-    struct worker *worker = system->worker;
-    return !worker->draining && !system->resting && !system->refused &&
-           !control_paused(worker->control, system->name) && engine_available(worker->engine, system->name);
+    struct worker *worker = feed->worker;
+    return !worker->draining && !feed->resting && !feed->refused && !control_paused(worker->control, feed->name) &&
+           engine_available(worker->engine, feed->name);
 }
 
 /* ---- jobs whose turn it is --------------------------------------------------------------------------------------- */
 
 void dispatch_ready(struct task *task)
 {
-    struct task_queue *queue = &task->stream->partition->system->ready[task->stream->urgent];
+    struct task_queue *queue = &task->stream->partition->feed->ready[task->stream->urgent];
     task->state = TASK_READY;
     task->next_ready = NULL;
     *(queue->last ? &queue->last->next_ready : &queue->first) = task;
@@ -43,10 +43,10 @@ static size_t left(size_t limit, size_t used)
 }
 
 /* Slots that may still be filled with `normal` and `urgent` jobs in them already. */
-static size_t slots(const struct system *system, int kind, size_t normal, size_t urgent)
+static size_t slots(const struct feed *feed, int kind, size_t normal, size_t urgent)
 {
-    size_t all = left(system->in_flight, normal + urgent);
-    size_t own = left(system->in_flight - system->reserved, normal);
+    size_t all = left(feed->in_flight, normal + urgent);
+    size_t own = left(feed->in_flight - feed->reserved, normal);
     return kind == URGENT || all < own ? all : own;
 }
 
@@ -57,12 +57,12 @@ static bool startable(const struct task *task)
     return task->offset == progress_committable(progress) || !progress_full(progress);
 }
 
-static struct task *next_startable(struct system *system, int kind)
+static struct task *next_startable(struct feed *feed, int kind)
 {
-    if (!slots(system, kind, system->running[NORMAL], system->running[URGENT])) {
+    if (!slots(feed, kind, feed->running[NORMAL], feed->running[URGENT])) {
         return NULL;
     }
-    struct task_queue *queue = &system->ready[kind];
+    struct task_queue *queue = &feed->ready[kind];
     struct task *before = NULL;
     for (struct task *task = queue->first; task; before = task, task = task->next_ready) {
         if (startable(task)) {
@@ -73,12 +73,12 @@ static struct task *next_startable(struct system *system, int kind)
     return NULL;
 }
 
-static void start_ready(struct system *system)
+static void start_ready(struct feed *feed)
 {
-    while (dispatch_open(system)) {
-        struct task *task = next_startable(system, URGENT);
+    while (dispatch_open(feed)) {
+        struct task *task = next_startable(feed, URGENT);
         if (!task) {
-            task = next_startable(system, NORMAL);
+            task = next_startable(feed, NORMAL);
         }
         if (!task) {
             return;
@@ -93,14 +93,14 @@ static void drop_waiting(void *item, void *arg)
     task_drop(item);
 }
 
-void dispatch_drop_unstarted(struct system *system)
+void dispatch_drop_unstarted(struct feed *feed)
 {
-    lanes_drop_waiting(system->lanes, drop_waiting, NULL);
+    lanes_drop_waiting(feed->lanes, drop_waiting, NULL);
     for (int kind = 0; kind < STREAMS; kind++) {
-        while (system->ready[kind].first) {
-            struct task *task = system->ready[kind].first;
-            take_out(&system->ready[kind], NULL, task);
-            lane_leave(system->lanes, task->offboarding_id);
+        while (feed->ready[kind].first) {
+            struct task *task = feed->ready[kind].first;
+            take_out(&feed->ready[kind], NULL, task);
+            lane_leave(feed->lanes, task->offboarding_id);
             task_drop(task);
         }
     }
@@ -110,10 +110,10 @@ void dispatch_drop_unstarted(struct system *system)
 
 /* Room for one more record of that kind: what is ready has its slot already, but urgent ones don't wait for normal
  * ones. */
-static bool room(const struct system *system, int kind)
+static bool room(const struct feed *feed, int kind)
 {
-    size_t normal = system->running[NORMAL] + (kind == NORMAL ? system->ready[NORMAL].count : 0);
-    return slots(system, kind, normal, system->running[URGENT] + system->ready[URGENT].count) > 0;
+    size_t normal = feed->running[NORMAL] + (kind == NORMAL ? feed->ready[NORMAL].count : 0);
+    return slots(feed, kind, normal, feed->running[URGENT] + feed->ready[URGENT].count) > 0;
 }
 
 static bool may_read(const struct stream *stream, bool open)
@@ -128,46 +128,46 @@ static bool may_read(const struct stream *stream, bool open)
 }
 
 /* Reads one record of the next stream of that kind that has one. */
-static bool read_next(struct system *system, int kind, bool open)
+static bool read_next(struct feed *feed, int kind, bool open)
 {
-    open = open && room(system, kind);
-    for (size_t i = 0; i < system->held; i++) {
-        size_t at = (system->cursor + i) % system->held;
-        struct stream *stream = &system->partitions[at]->streams[kind];
+    open = open && room(feed, kind);
+    for (size_t i = 0; i < feed->held; i++) {
+        size_t at = (feed->cursor + i) % feed->held;
+        struct stream *stream = &feed->partitions[at]->streams[kind];
         if (may_read(stream, open) && stream_read(stream)) {
-            system->cursor = kind == NORMAL ? at + 1 : system->cursor;
+            feed->cursor = kind == NORMAL ? at + 1 : feed->cursor;
             return true;
         }
     }
     return false;
 }
 
-static void serve(struct system *system, rd_kafka_queue_t *const *queue)
+static void serve(struct feed *feed, rd_kafka_queue_t *const *queue)
 {
     rd_kafka_event_t *event;
     while (*queue && (event = rd_kafka_queue_poll(*queue, 0))) {
         if (rd_kafka_event_type(event) == RD_KAFKA_EVENT_OFFSET_COMMIT) {
-            commit_event(system, event);
+            commit_event(feed, event);
         } else {
-            assignment_event(system, event);
+            assignment_event(feed, event);
         }
         rd_kafka_event_destroy(event);
     }
 }
 
-void dispatch(struct system *system)
+void dispatch(struct feed *feed)
 {
-    serve(system, &system->group_events);
-    serve(system, &system->commit_events);
-    start_ready(system);
+    serve(feed, &feed->group_events);
+    serve(feed, &feed->commit_events);
+    start_ready(feed);
     int budget = BATCH;
-    bool open = dispatch_open(system);
-    while (budget && !system->resting && (read_next(system, URGENT, open) || read_next(system, NORMAL, open))) {
-        start_ready(system);
-        open = dispatch_open(system);
+    bool open = dispatch_open(feed);
+    while (budget && !feed->resting && (read_next(feed, URGENT, open) || read_next(feed, NORMAL, open))) {
+        start_ready(feed);
+        open = dispatch_open(feed);
         budget--;
     }
     if (!budget) {
-        system_look_again(system); /* there may be more, and nobody tells us again */
+        feed_look_again(feed); /* there may be more, and nobody tells us again */
     }
 }

@@ -13,9 +13,9 @@
 
 enum { MESSAGE_CUT = 2000 }; /* bytes of a message that are kept in an event that is too large */
 
-static struct system *system_of(const struct task *task)
+static struct feed *feed_of(const struct task *task)
 {
-    return task->stream->partition->system;
+    return task->stream->partition->feed;
 }
 
 /* ---- the event --------------------------------------------------------------------------------------------------- */
@@ -33,9 +33,8 @@ static void copy_members(json_t *to, const json_t *from, const char *const *name
 static json_t *context_new(const struct task *task, const char *outcome, const json_t *engine_context)
 {
     static const char *const of_job[] = {"phase", "step", "system", "action", "effect"};
-    const struct system *system = system_of(task);
-    const struct definition *connector =
-        definition_find(system->worker->definitions, DEFINITION_CONNECTOR, system->name);
+    const struct feed *feed = feed_of(task);
+    const struct definition *connector = definition_find(feed->worker->definitions, DEFINITION_CONNECTOR, feed->name);
     json_t *context = json_object();
     json_put_string(context, "job_id", task->job_id);
     copy_members(context, json_object_get(task->job.message, "job"), of_job, COUNT_OF(of_job));
@@ -120,7 +119,7 @@ static void send_event(struct task *task);
 static void on_event_settled(void *arg, const struct err *err)
 {
     struct task *task = arg;
-    struct system *system = system_of(task);
+    struct feed *feed = feed_of(task);
     if (err && event_shrink(task->event, task->shrunk++)) {
         send_event(task);
         return;
@@ -128,7 +127,7 @@ static void on_event_settled(void *arg, const struct err *err)
     if (err) {
         /* Nothing is left but ids: only a limit of a few hundred bytes on the topic gets us here. */
         log_error("could not emit an event: Kafka refuses it for its size", "job_id", task->job_id, "system",
-                  system->name, "error", err_text(err), NULL);
+                  feed->name, "error", err_text(err), NULL);
         task_drop(task);
         return;
     }
@@ -137,7 +136,7 @@ static void on_event_settled(void *arg, const struct err *err)
 
 static void send_event(struct task *task)
 {
-    struct worker *worker = system_of(task)->worker;
+    struct worker *worker = feed_of(task)->worker;
     struct outgoing *outgoing = MEM_NEW(struct outgoing);
     outgoing->topic = kafka_topic(worker->conf, "events", NULL);
     outgoing->key = mem_strdup(task->offboarding_id);
@@ -153,13 +152,13 @@ static void send_event(struct task *task)
 
 void emit_result(struct task *task, const char *outcome, int status, const char *message, const json_t *context)
 {
-    struct system *system = system_of(task);
+    struct feed *feed = feed_of(task);
     task->state = TASK_EMITTING;
     task->event = event_new(task, outcome, status, message, context);
-    log_info("job ended", "system", system->name, "offboarding_id", task->offboarding_id, "job_id", task->job_id,
+    log_info("job ended", "system", feed->name, "offboarding_id", task->offboarding_id, "job_id", task->job_id,
              "action", task->action, "outcome", outcome, "detail", message, NULL);
-    series_add(metric_series(system->worker->jobs_total, system->name, outcome, NULL), 1);
-    series_observe(system->job_duration, (double)(time_monotonic() - task->started) / 1e6);
+    series_add(metric_series(feed->worker->jobs_total, feed->name, outcome, NULL), 1);
+    series_observe(feed->job_duration, (double)(time_monotonic() - task->started) / 1e6);
     send_event(task);
 }
 
@@ -175,45 +174,45 @@ static void on_dead_settled(void *arg, const struct err *err)
 
 void emit_dead(struct task *task, rd_kafka_message_t *record, const char *reason)
 {
-    struct system *system = system_of(task);
+    struct feed *feed = feed_of(task);
     char *offset = mem_printf("%lld", (long long)record->offset);
     char *partition = mem_printf("%d", record->partition);
     log_warning("message set aside: it can't be understood", "topic", rd_kafka_topic_name(record->rkt), "partition",
                 partition, "offset", offset, "error", reason, NULL);
     free(offset);
     free(partition);
-    series_add(system->worker->dead_letters, 1);
+    series_add(feed->worker->dead_letters, 1);
     task->state = TASK_EMITTING;
     struct outgoing *outgoing = MEM_NEW(struct outgoing);
     outgoing->dead = record;
     outgoing->reason = secret_mask(reason);
     outgoing->settled = on_dead_settled;
     outgoing->arg = task;
-    outbox_send(system->worker, outgoing);
+    outbox_send(feed->worker, outgoing);
 }
 
 /* ---- pause ------------------------------------------------------------------------------------------------------- */
 
 /* Every worker of the system has to stop calling it: an order like an operator's. Until we read it ourselves
  * `refused` holds. */
-void emit_pause(struct system *system, const char *reason)
+void emit_pause(struct feed *feed, const char *reason)
 {
-    struct worker *worker = system->worker;
+    struct worker *worker = feed->worker;
     char now[TIME_TEXT_SIZE];
     char id[ID_SIZE];
     time_format(time_now(), now);
     id_v7(id);
     json_t *order = json_pack("{s:i, s:{s:s, s:s, s:s}, s:s}", "version", MESSAGE_VERSION, "actor", "kind", "worker",
-                              "id", system->name, "name", "offboard-worker", "at", now);
+                              "id", feed->name, "name", "offboard-worker", "at", now);
     json_put_string(order, "reason", reason ? reason : "the system refuses our credentials");
     struct outgoing *outgoing = MEM_NEW(struct outgoing);
     outgoing->topic = kafka_topic(worker->conf, "control", NULL);
-    outgoing->key = mem_printf("pause/%s", system->name);
+    outgoing->key = mem_printf("pause/%s", feed->name);
     outgoing->type = mem_strdup("pause");
     outgoing->id = mem_strdup(id);
     outgoing->value = json_text(order);
     outgoing->value_len = strlen(outgoing->value);
     json_decref(order);
-    system->refused = true;
+    feed->refused = true;
     outbox_send(worker, outgoing);
 }

@@ -47,13 +47,13 @@ static void on_first(const rd_kafka_message_t *record, void *arg)
 /* Pauses begin or end, running jobs may be cancelled ones now. */
 static void on_changed(struct worker *worker)
 {
-    for (size_t i = 0; i < worker->system_count; i++) {
-        struct system *system = worker->systems[i];
-        if (control_paused(worker->control, system->name)) {
-            system->refused = false; /* our order has come round; from now on it holds, until somebody resumes */
+    for (size_t i = 0; i < worker->feed_count; i++) {
+        struct feed *feed = worker->feeds[i];
+        if (control_paused(worker->control, feed->name)) {
+            feed->refused = false; /* our order has come round; from now on it holds, until somebody resumes */
         }
-        tasks_interrupt_cancelled(system);
-        system_look_again(system);
+        tasks_interrupt_cancelled(feed);
+        feed_look_again(feed);
     }
 }
 

@@ -1,6 +1,5 @@
 /* offboard-worker: runs the jobs of one or more systems. The order of start-up is the story; worker.h says the rest. */
 #include <stdlib.h>
-#include <string.h>
 
 #include "lib/daemon.h"
 #include "lib/http_server.h"
@@ -10,6 +9,7 @@
 #include "lib/secret.h"
 #include "worker/check.h"
 #include "worker/fiber.h"
+#include "worker/systems.h"
 #include "worker/worker.h"
 
 struct process {
@@ -19,33 +19,6 @@ struct process {
     uv_signal_t terminate;
     uv_signal_t interrupt;
 };
-
-/* From --system NAME[,NAME…], else from worker.systems. A NULL-ended list; the caller frees it and each name. */
-static char **systems_read(const struct conf *conf, const char *option)
-{
-    char **systems =
-        mem_alloc((conf_list_size(conf, "worker.systems") + (option ? strlen(option) : 0) + 2) * sizeof *systems);
-    size_t count = 0;
-    while (option && *option) {
-        size_t len = strcspn(option, ",");
-        if (len) {
-            systems[count++] = mem_strndup(option, len);
-        }
-        option += len + (option[len] == ',');
-    }
-    for (size_t i = 0; !option && i < conf_list_size(conf, "worker.systems"); i++) {
-        systems[count++] = mem_strdup(conf_list_item(conf, "worker.systems", i));
-    }
-    return systems;
-}
-
-static void systems_free(char **systems)
-{
-    for (char **name = systems; *name; name++) {
-        free(*name);
-    }
-    free(systems);
-}
 
 static bool ready(void *arg, char **why)
 {

@@ -9,13 +9,13 @@
 #include "lib/time.h"
 #include "worker/worker_internal.h"
 
-struct partition *partition_new(struct system *system, int32_t number)
+struct partition *partition_new(struct feed *feed, int32_t number)
 {
     struct partition *partition = MEM_NEW(struct partition);
-    partition->system = system;
+    partition->feed = feed;
     partition->number = number;
     partition->held = true;
-    partition->memory = memory_new(conf_duration(system->worker->conf, "worker.memory"), (size_t)STREAMS * READ_BACK);
+    partition->memory = memory_new(conf_duration(feed->worker->conf, "worker.memory"), (size_t)STREAMS * READ_BACK);
     for (int i = 0; i < STREAMS; i++) {
         partition->streams[i].partition = partition;
         partition->streams[i].urgent = i == URGENT;
@@ -27,8 +27,8 @@ struct partition *partition_new(struct system *system, int32_t number)
 /* To be called before rd_kafka_assign(): only a queue that was taken out of the consumer's before keeps its records. */
 void stream_open(struct stream *stream, const struct stream_start *start)
 {
-    struct system *system = stream->partition->system;
-    const char *topic = system->topics[stream->urgent];
+    struct feed *feed = stream->partition->feed;
+    const char *topic = feed->topics[stream->urgent];
     stream->progress = progress_new(start->committed);
     if (progress_restore(stream->progress, start->metadata) != 0) {
         log_warning("offset metadata is unreadable: jobs that had finished or begun are looked at again", "topic",
@@ -36,10 +36,10 @@ void stream_open(struct stream *stream, const struct stream_start *start)
     }
     stream->committed = start->committed;
     stream->restored = start->from >= start->committed;
-    stream->queue = rd_kafka_queue_get_partition(system->consumer, topic, stream->partition->number);
+    stream->queue = rd_kafka_queue_get_partition(feed->consumer, topic, stream->partition->number);
     static const uint64_t one = 1;
     rd_kafka_queue_forward(stream->queue, NULL);
-    rd_kafka_queue_io_event_enable(stream->queue, system->wake_fd, &one, sizeof one);
+    rd_kafka_queue_io_event_enable(stream->queue, feed->wake_fd, &one, sizeof one);
 }
 
 static void stream_close(struct stream *stream)
@@ -119,25 +119,25 @@ static void add_twin(struct task *task, struct stream *stream, int64_t offset)
 
 static void take_job(struct stream *stream, const rd_kafka_message_t *record, json_t *message)
 {
-    struct system *system = stream->partition->system;
+    struct feed *feed = stream->partition->feed;
     const char *job_id = json_string_at(message, "job.id");
     int64_t attempt = json_int_at(message, "job.attempt", 1);
     void *owner = NULL;
     enum remembered remembered = memory_look(stream->partition->memory, job_id, attempt, record_time(record), &owner);
     if (remembered == MEMORY_UNKNOWN) {
         struct task *task = task_new(stream, record, message);
-        if (lane_enter(system->lanes, task->offboarding_id, task, stream->urgent)) {
+        if (lane_enter(feed->lanes, task->offboarding_id, task, stream->urgent)) {
             dispatch_ready(task);
         }
         return;
     }
-    log_info("job skipped: this attempt is known", "job_id", job_id, "system", system->name, NULL);
-    series_add(system->repeats, 1);
+    log_info("job skipped: this attempt is known", "job_id", job_id, "system", feed->name, NULL);
+    series_add(feed->repeats, 1);
     if (remembered == MEMORY_RUNNING) {
         add_twin(owner, stream, record->offset);
     } else {
         progress_finished(stream->progress, record->offset);
-        commit_soon(system);
+        commit_soon(feed);
     }
     json_decref(message);
 }
@@ -145,10 +145,10 @@ static void take_job(struct stream *stream, const rd_kafka_message_t *record, js
 /* One record from `committed` on; taken over. */
 static void take(struct stream *stream, rd_kafka_message_t *record)
 {
-    struct system *system = stream->partition->system;
+    struct feed *feed = stream->partition->feed;
     progress_read(stream->progress, record->offset);
     if (progress_changed(stream->progress)) {
-        commit_soon(system);
+        commit_soon(feed);
     }
     if (progress_mark(stream->progress, record->offset) == PROGRESS_FINISHED) {
         remember(stream, record);
@@ -158,8 +158,8 @@ static void take(struct stream *stream, rd_kafka_message_t *record)
     struct err err = ERR_INIT;
     json_t *message = message_job(record->payload, record->len, &err);
     const char *addressed = json_string_at(message, "job.system");
-    if (message && strcmp(addressed, system->name) != 0) {
-        err_set(&err, ERR_PERMANENT, "job.system is \"%s\", but this is a topic of \"%s\"", addressed, system->name);
+    if (message && strcmp(addressed, feed->name) != 0) {
+        err_set(&err, ERR_PERMANENT, "job.system is \"%s\", but this is a topic of \"%s\"", addressed, feed->name);
         json_decref(message);
         message = NULL;
     }
@@ -181,7 +181,7 @@ static void restore(struct stream *stream, rd_kafka_message_t *record)
         return;
     }
     stream->restored = record->offset + 1 >= stream->committed;
-    if (record_time(record) >= time_now() - conf_duration(stream->partition->system->worker->conf, "worker.memory")) {
+    if (record_time(record) >= time_now() - conf_duration(stream->partition->feed->worker->conf, "worker.memory")) {
         remember(stream, record);
     }
     rd_kafka_message_destroy(record);
@@ -193,7 +193,7 @@ static void note_error(struct stream *stream, const rd_kafka_message_t *record)
         stream->restored = true;
         return;
     }
-    log_warning("could not read a record", "topic", stream->partition->system->topics[stream->urgent], "error",
+    log_warning("could not read a record", "topic", stream->partition->feed->topics[stream->urgent], "error",
                 rd_kafka_message_errstr(record), NULL);
 }
 

@@ -14,41 +14,41 @@ static int64_t sooner(int64_t a, int64_t b)
     return a && a < b ? a : b;
 }
 
-void rest_begin(struct system *system, int64_t wait, int64_t grace)
+void rest_begin(struct feed *feed, int64_t wait, int64_t grace)
 {
     int64_t now = time_monotonic();
-    system->rest_interrupt = sooner(system->resting ? system->rest_interrupt : 0, now + wait);
-    system->rest_force = sooner(system->resting ? system->rest_force : 0, now + grace);
-    system->resting = true;
-    dispatch_drop_unstarted(system);
-    tasks_interrupt(system, INTERRUPT_DRAIN, true); /* what waits for a vendor that is down need not wait here */
-    system_look_again(system);
+    feed->rest_interrupt = sooner(feed->resting ? feed->rest_interrupt : 0, now + wait);
+    feed->rest_force = sooner(feed->resting ? feed->rest_force : 0, now + grace);
+    feed->resting = true;
+    dispatch_drop_unstarted(feed);
+    tasks_interrupt(feed, INTERRUPT_DRAIN, true); /* what waits for a vendor that is down need not wait here */
+    feed_look_again(feed);
 }
 
-static void system_close(struct system *system)
+static void feed_close(struct feed *feed)
 {
-    if (system->closing) {
+    if (feed->closing) {
         return;
     }
-    system->closing = true;
-    rd_kafka_queue_destroy(system->group_events);
-    system->group_events = NULL;
-    rd_kafka_error_t *error = rd_kafka_consumer_close_queue(system->consumer, system->commit_events);
+    feed->closing = true;
+    rd_kafka_queue_destroy(feed->group_events);
+    feed->group_events = NULL;
+    rd_kafka_error_t *error = rd_kafka_consumer_close_queue(feed->consumer, feed->commit_events);
     if (error) {
-        log_warning("could not leave the group", "system", system->name, "error", rd_kafka_error_string(error), NULL);
+        log_warning("could not leave the group", "system", feed->name, "error", rd_kafka_error_string(error), NULL);
         rd_kafka_error_destroy(error);
-        system->closed = true;
+        feed->closed = true;
     }
 }
 
-static bool finished(struct system *system)
+static bool finished(struct feed *feed)
 {
-    if (system->tasks) {
+    if (feed->tasks) {
         return false;
     }
-    if (!commit_clean(system)) {
-        if (!system->committing && !system->commit_due) {
-            commit_now(system);
+    if (!commit_clean(feed)) {
+        if (!feed->committing && !feed->commit_due) {
+            commit_now(feed);
         }
         return false;
     }
@@ -57,8 +57,8 @@ static bool finished(struct system *system)
 
 static void drained(struct worker *worker)
 {
-    for (size_t i = 0; i < worker->system_count; i++) {
-        if (!worker->systems[i]->closed) {
+    for (size_t i = 0; i < worker->feed_count; i++) {
+        if (!worker->feeds[i]->closed) {
             return;
         }
     }
@@ -69,50 +69,50 @@ static void drained(struct worker *worker)
     }
 }
 
-static void check_closed(struct system *system)
+static void check_closed(struct feed *feed)
 {
-    if (!system->closed && rd_kafka_consumer_closed(system->consumer)) {
-        system->closed = true;
+    if (!feed->closed && rd_kafka_consumer_closed(feed->consumer)) {
+        feed->closed = true;
     }
-    if (!system->closed && time_monotonic() >= system->worker->drain_force) {
-        log_warning("could not leave the group in time", "system", system->name, NULL);
-        system->closed = true;
+    if (!feed->closed && time_monotonic() >= feed->worker->drain_force) {
+        log_warning("could not leave the group in time", "system", feed->name, NULL);
+        feed->closed = true;
     }
-    if (system->closed) {
-        drained(system->worker);
+    if (feed->closed) {
+        drained(feed->worker);
     }
 }
 
-void rest_step(struct system *system)
+void rest_step(struct feed *feed)
 {
-    if (system->closing) {
-        check_closed(system);
+    if (feed->closing) {
+        check_closed(feed);
         return;
     }
-    if (!system->resting) {
+    if (!feed->resting) {
         return;
     }
     int64_t now = time_monotonic();
-    if (now >= system->rest_interrupt) {
-        tasks_interrupt(system, INTERRUPT_DRAIN, false);
+    if (now >= feed->rest_interrupt) {
+        tasks_interrupt(feed, INTERRUPT_DRAIN, false);
     }
-    bool forced = now >= system->rest_force;
-    bool nothing_held = system->revoking && !system->held && !system->worker->draining;
-    if (!forced && !nothing_held && !finished(system)) {
+    bool forced = now >= feed->rest_force;
+    bool nothing_held = feed->revoking && !feed->held && !feed->worker->draining;
+    if (!forced && !nothing_held && !finished(feed)) {
         return;
     }
-    if (forced && system->tasks) {
-        log_warning("jobs left behind: they did not come to rest in time", "system", system->name, NULL);
+    if (forced && feed->tasks) {
+        log_warning("jobs left behind: they did not come to rest in time", "system", feed->name, NULL);
     }
-    if (system->revoking) {
-        assignment_answer_revoke(system);
+    if (feed->revoking) {
+        assignment_answer_revoke(feed);
     }
-    if (system->worker->draining) {
-        system_close(system);
-        check_closed(system);
+    if (feed->worker->draining) {
+        feed_close(feed);
+        check_closed(feed);
     } else {
-        system->resting = false;
-        system_look_again(system);
+        feed->resting = false;
+        feed_look_again(feed);
     }
 }
 
@@ -127,7 +127,7 @@ void worker_drain(struct worker *worker, void (*done)(void *arg), void *arg)
     worker->drained_arg = arg;
     worker->drain_force = time_monotonic() + grace + CLOSE_S * TIME_SECOND;
     log_info("draining", NULL);
-    for (size_t i = 0; i < worker->system_count; i++) {
-        rest_begin(worker->systems[i], grace * 3 / 5, grace);
+    for (size_t i = 0; i < worker->feed_count; i++) {
+        rest_begin(worker->feeds[i], grace * 3 / 5, grace);
     }
 }

@@ -9,9 +9,9 @@
 #include "lib/time.h"
 #include "worker/worker_internal.h"
 
-static struct system *system_of(const struct task *task)
+static struct feed *feed_of(const struct task *task)
 {
-    return task->stream->partition->system;
+    return task->stream->partition->feed;
 }
 
 /* ---- making and ending ------------------------------------------------------------------------------------------- */
@@ -36,7 +36,7 @@ static void read_message(struct task *task, json_t *message)
     task->attempt = json_int_at(job, "attempt", 1);
     task->offboarding_id = json_string_at(message, "id");
     task->job.message = message;
-    task->job.system = system_of(task)->name;
+    task->job.system = feed_of(task)->name;
     task->job.begun_before = progress_mark(task->stream->progress, task->offset) == PROGRESS_BEGUN;
     task->job.begin = commit_begin;
     task->job.held = on_held;
@@ -48,7 +48,7 @@ static void read_message(struct task *task, json_t *message)
 struct task *task_new(struct stream *stream, const rd_kafka_message_t *record, json_t *message)
 {
     struct task *task = MEM_NEW(struct task);
-    struct system *system = stream->partition->system;
+    struct feed *feed = stream->partition->feed;
     char *parent = kafka_message_header_text(record, "traceparent");
     task->magic = TASK_MAGIC;
     task->stream = stream;
@@ -56,11 +56,11 @@ struct task *task_new(struct stream *stream, const rd_kafka_message_t *record, j
     task->timestamp = record_time(record);
     task->traceparent = message_traceparent(parent);
     free(parent);
-    task->next = system->tasks;
-    if (system->tasks) {
-        system->tasks->previous = task;
+    task->next = feed->tasks;
+    if (feed->tasks) {
+        feed->tasks->previous = task;
     }
-    system->tasks = task;
+    feed->tasks = task;
     stream->in_hand++;
     stream->partition->tasks++;
     if (message) {
@@ -71,8 +71,8 @@ struct task *task_new(struct stream *stream, const rd_kafka_message_t *record, j
 
 static void task_free(struct task *task)
 {
-    struct system *system = system_of(task);
-    *(task->previous ? &task->previous->next : &system->tasks) = task->next;
+    struct feed *feed = feed_of(task);
+    *(task->previous ? &task->previous->next : &feed->tasks) = task->next;
     if (task->next) {
         task->next->previous = task->previous;
     }
@@ -88,7 +88,7 @@ static void task_free(struct task *task)
     free(task->traceparent);
     task->magic = 0;
     free(task);
-    system_look_again(system);
+    feed_look_again(feed);
 }
 
 void task_drop(struct task *task)
@@ -102,7 +102,7 @@ void task_drop(struct task *task)
 void task_settled(struct task *task)
 {
     struct partition *partition = task->stream->partition;
-    struct system *system = partition->system;
+    struct feed *feed = partition->feed;
     if (partition->held) {
         progress_finished(task->stream->progress, task->offset);
         for (const struct twin *twin = task->twins; twin; twin = twin->next) {
@@ -111,7 +111,7 @@ void task_settled(struct task *task)
         if (task->job.message) {
             memory_finished(partition->memory, task->job_id, task->attempt, task->timestamp);
         }
-        commit_soon(system);
+        commit_soon(feed);
     }
     task_free(task);
 }
@@ -121,7 +121,7 @@ void task_settled(struct task *task)
 /* The next of its offboarding has the turn. */
 static void give_turn(struct task *task)
 {
-    struct task *next = lane_leave(system_of(task)->lanes, task->offboarding_id);
+    struct task *next = lane_leave(feed_of(task)->lanes, task->offboarding_id);
     if (next) {
         dispatch_ready(next);
     }
@@ -131,23 +131,23 @@ static void give_turn(struct task *task)
  */
 static void task_end(struct task *task, const char *outcome, int status, const char *message, const json_t *context)
 {
-    struct system *system = system_of(task);
+    struct feed *feed = feed_of(task);
     give_turn(task);
     if (!task->stream->partition->held && strcmp(outcome, "deferred") == 0) {
-        log_info("job left to another worker", "job_id", task->job_id, "system", system->name, NULL);
+        log_info("job left to another worker", "job_id", task->job_id, "system", feed->name, NULL);
         task_drop(task);
         return;
     }
     emit_result(task, outcome, status, message, context);
-    system_look_again(system);
+    feed_look_again(feed);
 }
 
-static void ask_for_pause(struct system *system)
+static void ask_for_pause(struct feed *feed)
 {
     char *why = NULL;
-    if (engine_refused(system->worker->engine, system->name, &why)) {
-        log_error("the system refuses our credentials: pausing it", "system", system->name, "error", why, NULL);
-        emit_pause(system, why);
+    if (engine_refused(feed->worker->engine, feed->name, &why)) {
+        log_error("the system refuses our credentials: pausing it", "system", feed->name, "error", why, NULL);
+        emit_pause(feed, why);
     }
     free(why);
 }
@@ -155,13 +155,13 @@ static void ask_for_pause(struct system *system)
 static void run(void *arg)
 {
     struct task *task = arg;
-    struct system *system = system_of(task);
+    struct feed *feed = feed_of(task);
     bool urgent = task->stream->urgent;
     struct engine_result result = {.outcome = NULL};
-    engine_run(system->worker->engine, &task->job, &result);
-    system->running[urgent]--;
-    series_set(system->jobs_running, (double)(system->running[NORMAL] + system->running[URGENT]));
-    ask_for_pause(system);
+    engine_run(feed->worker->engine, &task->job, &result);
+    feed->running[urgent]--;
+    series_set(feed->jobs_running, (double)(feed->running[NORMAL] + feed->running[URGENT]));
+    ask_for_pause(feed);
     if (result.abandoned) {
         give_turn(task);
         task_drop(task);
@@ -181,7 +181,7 @@ static int64_t planned_at(const struct task *task)
 
 const char *task_cancelled(const struct task *task)
 {
-    return control_cancelled(system_of(task)->worker->control, task->offboarding_id,
+    return control_cancelled(feed_of(task)->worker->control, task->offboarding_id,
                              json_object_get(task->job.message, "user"), planned_at(task));
 }
 
@@ -212,13 +212,13 @@ static void end_cancelled(struct task *task, const char *reason)
  * real time), so nobody looks before. False when the action is gone: then the engine says so. */
 static bool settle(struct task *task)
 {
-    struct system *system = system_of(task);
-    struct worker *worker = system->worker;
-    if (!task->job.begun_before || !definition_effect(worker->definitions, system->name, task->action)) {
+    struct feed *feed = feed_of(task);
+    struct worker *worker = feed->worker;
+    if (!task->job.begun_before || !definition_effect(worker->definitions, feed->name, task->action)) {
         return false;
     }
     char due_at[TIME_TEXT_SIZE];
-    time_format(time_now() + engine_settle(worker->engine, system->name, task->action), due_at);
+    time_format(time_now() + engine_settle(worker->engine, feed->name, task->action), due_at);
     json_t *context = json_pack("{s:s, s:o}", "due_at", due_at, "state", begun_state(task));
     task_end(task, "deferred", 0,
              "a worker ended while a call of this job was being made; what came of it is looked for later", context);
@@ -228,7 +228,7 @@ static bool settle(struct task *task)
 
 void task_start(struct task *task)
 {
-    struct system *system = system_of(task);
+    struct feed *feed = feed_of(task);
     const char *reason = task_cancelled(task);
     task->started = time_monotonic();
     task->state = TASK_RUNNING;
@@ -239,8 +239,8 @@ void task_start(struct task *task)
     if (settle(task)) {
         return;
     }
-    system->running[task->stream->urgent]++;
-    series_set(system->jobs_running, (double)(system->running[NORMAL] + system->running[URGENT]));
+    feed->running[task->stream->urgent]++;
+    series_set(feed->jobs_running, (double)(feed->running[NORMAL] + feed->running[URGENT]));
     fiber_start(run, task);
 }
 
@@ -257,15 +257,15 @@ void task_resume_begin(struct task *task, int result)
 typedef bool wanted(const struct task *task, int64_t now);
 
 /* Tells every running task that is wanted, once. The engine may go on with it at once, and the list change under us. */
-static void interrupt(struct system *system, enum interruption why, wanted *want)
+static void interrupt(struct feed *feed, enum interruption why, wanted *want)
 {
     int64_t now = time_monotonic();
-    for (struct task *task = system->tasks; task;) {
+    for (struct task *task = feed->tasks; task;) {
         bool told = task->told & (1u << why);
         if (task->state == TASK_RUNNING && !told && want(task, now)) {
             task->told |= 1u << why;
             engine_interrupt(&task->job, why);
-            task = system->tasks;
+            task = feed->tasks;
         } else {
             task = task->next;
         }
@@ -294,20 +294,20 @@ static bool is_cancelled(const struct task *task, int64_t now)
 static bool took_too_long(const struct task *task, int64_t now)
 {
     int64_t held = task->held + (task->held_since ? now - task->held_since : 0);
-    return now - task->started - held > system_of(task)->worker->job_time;
+    return now - task->started - held > feed_of(task)->worker->job_time;
 }
 
-void tasks_interrupt(struct system *system, enum interruption why, bool held_only)
+void tasks_interrupt(struct feed *feed, enum interruption why, bool held_only)
 {
-    interrupt(system, why, held_only ? is_held : any);
+    interrupt(feed, why, held_only ? is_held : any);
 }
 
-void tasks_interrupt_cancelled(struct system *system)
+void tasks_interrupt_cancelled(struct feed *feed)
 {
-    interrupt(system, INTERRUPT_CANCELLED, is_cancelled);
+    interrupt(feed, INTERRUPT_CANCELLED, is_cancelled);
 }
 
-void tasks_check_clocks(struct system *system)
+void tasks_check_clocks(struct feed *feed)
 {
-    interrupt(system, INTERRUPT_TOO_LONG, took_too_long);
+    interrupt(feed, INTERRUPT_TOO_LONG, took_too_long);
 }

@@ -2,8 +2,8 @@
  *
  * A record's way: dispatch.c reads it from a stream, partition.c makes it a task or knows it already, lane.c says
  * when it is its turn, task.c runs it on a fiber, emit.c makes the event, outbox.c brings it to Kafka, task.c marks
- * it finished, commit.c commits. assignment.c takes and gives partitions, rest.c brings a system to rest, follow.c
- * listens to orders.
+ * it finished, commit.c commits. feed.c is a system's consumer, assignment.c takes and gives partitions, rest.c
+ * brings a system to rest, follow.c listens to orders.
  *
  * All on the loop's thread; only assignment.c asks Kafka from libuv's pool. */
 #ifndef OFFBOARD_WORKER_INTERNAL_H
@@ -24,14 +24,14 @@
 
 enum {
     WORKER_MAGIC = 0x574f524b,
-    SYSTEM_MAGIC = 0x53595354,
+    FEED_MAGIC = 0x46454544,
     TASK_MAGIC = 0x5441534b,
     HAND = 200,        /* most unfinished jobs in hand of one stream; keeps the offset metadata small too */
     READ_BACK = 10000, /* records of a stream looked at again on assignment, to know what ran (design) */
 };
 
 struct worker;
-struct system;
+struct feed;
 struct partition;
 struct outgoing;
 struct follower;
@@ -55,7 +55,7 @@ enum { NORMAL, URGENT, STREAMS };
 
 /* Partition n of both topics: always with one worker. Lives until it is let go and its last task has ended. */
 struct partition {
-    struct system *system;
+    struct feed *feed;
     int32_t number;
     struct stream streams[STREAMS];
     struct memory *memory;
@@ -113,7 +113,8 @@ struct task_queue {
 
 enum assignment { ASSIGNMENT_NONE, ASSIGNMENT_PREPARING, ASSIGNMENT_HELD };
 
-struct system {
+/* A system as this worker reads it: its consumer, what it holds, what it has in hand. */
+struct feed {
     int magic;
     struct worker *worker;
     char *name;
@@ -179,8 +180,8 @@ struct worker {
     struct outgoing *outbox;
     struct control *control;
     struct follower *follower;
-    struct system **systems;
-    size_t system_count;
+    struct feed **feeds;
+    size_t feed_count;
     uv_timer_t tick;
     size_t open_handles; /* libuv handles and requests of ours */
     int64_t job_time;
@@ -194,22 +195,21 @@ struct worker {
     struct series *commit_failures;
 };
 
-/* ---- system.c ---------------------------------------------------------------------------------------------------- */
+/* ---- feed.c ------------------------------------------------------------------------------------------------------ */
 
-struct system *system_new(struct worker *worker, const char *name);
-int system_start(struct system *system,
-                 struct err *err);             /* joins its group; what there is to do is heard of by the loop */
-void system_go_on(struct system *system);      /* serves, reads, starts; from the loop */
-void system_look_again(struct system *system); /* system_go_on() soon; from anywhere on our thread */
-void system_close_handles(struct system *system);
-void system_free(struct system *system); /* after its handles are closed and the outbox is empty */
+struct feed *feed_new(struct worker *worker, const char *name);
+int feed_start(struct feed *feed, struct err *err); /* joins its group; what there is to do is heard of by the loop */
+void feed_go_on(struct feed *feed);                 /* serves, reads, starts; from the loop */
+void feed_look_again(struct feed *feed);            /* feed_go_on() soon; from anywhere on our thread */
+void feed_close_handles(struct feed *feed);
+void feed_free(struct feed *feed); /* after its handles are closed and the outbox is empty */
 
 /* ---- assignment.c ------------------------------------------------------------------------------------------------ */
 
-void assignment_event(struct system *system, rd_kafka_event_t *event);
-void assignment_step(struct system *system);          /* tries a failed preparation again */
-void assignment_answer_revoke(struct system *system); /* lets all partitions go and tells the group */
-void assignment_lost(struct system *system);          /* another worker may have them already */
+void assignment_event(struct feed *feed, rd_kafka_event_t *event);
+void assignment_step(struct feed *feed);          /* tries a failed preparation again */
+void assignment_answer_revoke(struct feed *feed); /* lets all partitions go and tells the group */
+void assignment_lost(struct feed *feed);          /* another worker may have them already */
 
 /* ---- partition.c ------------------------------------------------------------------------------------------------- */
 
@@ -220,7 +220,7 @@ struct stream_start {
     const char *metadata; /* borrowed; NULL: none */
 };
 
-struct partition *partition_new(struct system *system, int32_t number);
+struct partition *partition_new(struct feed *feed, int32_t number);
 void stream_open(struct stream *stream, const struct stream_start *start);
 void partition_let_go(struct partition *partition);  /* stops reading; what still runs is not committed */
 void partition_release(struct partition *partition); /* one task less; frees it when it was the last and it is let go */
@@ -230,10 +230,10 @@ bool stream_read(struct stream *stream);               /* takes one record; fals
 
 /* ---- dispatch.c -------------------------------------------------------------------------------------------------- */
 
-void dispatch(struct system *system); /* serves Kafka's events, reads what there is room for, starts what may start */
-bool dispatch_open(const struct system *system); /* may jobs of the system start now? */
-void dispatch_ready(struct task *task);          /* it is the task's turn: it waits for a slot from now on */
-void dispatch_drop_unstarted(struct system *system);
+void dispatch(struct feed *feed); /* serves Kafka's events, reads what there is room for, starts what may start */
+bool dispatch_open(const struct feed *feed); /* may jobs of the system start now? */
+void dispatch_ready(struct task *task);      /* it is the task's turn: it waits for a slot from now on */
+void dispatch_drop_unstarted(struct feed *feed);
 
 /* ---- task.c ------------------------------------------------------------------------------------------------------ */
 
@@ -243,9 +243,9 @@ void task_drop(struct task *task);    /* it was not started, or ends without a w
 void task_start(struct task *task);   /* a ready one */
 void task_settled(struct task *task); /* its event, or dead letter, is in Kafka */
 void task_resume_begin(struct task *task, int result);
-void tasks_interrupt(struct system *system, enum interruption why, bool held_only);
-void tasks_interrupt_cancelled(struct system *system);
-void tasks_check_clocks(struct system *system);
+void tasks_interrupt(struct feed *feed, enum interruption why, bool held_only);
+void tasks_interrupt_cancelled(struct feed *feed);
+void tasks_check_clocks(struct feed *feed);
 const char *task_cancelled(const struct task *task); /* the reason, NULL when it isn't */
 
 /* ---- emit.c, outbox.c -------------------------------------------------------------------------------------------- */
@@ -253,7 +253,7 @@ const char *task_cancelled(const struct task *task); /* the reason, NULL when it
 /* Emits the task's event; takes over nothing. `context` is merged into the event's. */
 void emit_result(struct task *task, const char *outcome, int status, const char *message, const json_t *context);
 void emit_dead(struct task *task, rd_kafka_message_t *record, const char *reason); /* takes the record over */
-void emit_pause(struct system *system, const char *reason);
+void emit_pause(struct feed *feed, const char *reason);
 
 /* Leaves out the next part of an event that is too large for Kafka; false when there is nothing more to leave out. */
 bool event_shrink(json_t *event, int step);
@@ -286,18 +286,18 @@ void outbox_release(struct worker *worker);
 
 /* ---- commit.c ---------------------------------------------------------------------------------------------------- */
 
-void commit_start(struct system *system);
-void commit_soon(struct system *system);
-void commit_now(struct system *system);
-void commit_event(struct system *system, rd_kafka_event_t *event);
-bool commit_clean(const struct system *system); /* everything that is finished is committed */
-int commit_begin(struct job *job);              /* struct job's begin() */
+void commit_start(struct feed *feed);
+void commit_soon(struct feed *feed);
+void commit_now(struct feed *feed);
+void commit_event(struct feed *feed, rd_kafka_event_t *event);
+bool commit_clean(const struct feed *feed); /* everything that is finished is committed */
+int commit_begin(struct job *job);          /* struct job's begin() */
 
 /* ---- rest.c ------------------------------------------------------------------------------------------------------ */
 
 /* No new job; what runs is interrupted after `wait` and left behind after `grace` (microseconds). */
-void rest_begin(struct system *system, int64_t wait, int64_t grace);
-void rest_step(struct system *system); /* goes on when a task has ended, a commit came back or time has passed */
+void rest_begin(struct feed *feed, int64_t wait, int64_t grace);
+void rest_step(struct feed *feed); /* goes on when a task has ended, a commit came back or time has passed */
 
 /* ---- follow.c ---------------------------------------------------------------------------------------------------- */
 

@@ -1,0 +1,238 @@
+"""The operator's command: what each does, its JSON, its exit codes."""
+
+import json
+import os
+import re
+import subprocess
+
+import pytest
+from events import leaver, offboarding_id
+from process import wait_until
+
+pytestmark = pytest.mark.xdist_group("cli")
+OK, REFUSED, USAGE, AWAY, NOT_FOUND = range(5)
+EMAIL = "jane.doe@example.com"
+
+
+@pytest.fixture(scope="module")
+def stack(make_shared_stack):
+    """One for the whole file; every test takes people of its own."""
+    return make_shared_stack().start()
+
+
+@pytest.fixture(scope="module")
+def jane(stack) -> str:
+    """An offboarding whose first wave is done."""
+    stack.person(EMAIL, "4711")
+    result = stack.cli("start", EMAIL, "--employee-id", "4711", "--manager", "boss@example.com").ok()
+    offboarding = re.search(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}", result.out)[0]
+    for step in ("deactivate", "leave-groups", "ticket"):
+        stack.wait_job(offboarding, step, "succeeded")
+    return offboarding
+
+
+def commands(stack) -> list[str]:
+    return re.findall(r"^  ([a-z]+) ", stack.cli("help").ok().out, re.MULTILINE)
+
+
+def test_help_explains_every_command_with_its_options(stack):
+    names = commands(stack)
+    assert set(names) >= {"start", "plan", "watch", "status", "events", "approve", "retry", "skip", "cancel", "pause", "resume",
+                          "validate", "check", "migrate", "topics"}
+    for name in names:
+        asked, flagged = stack.cli("help", name).ok(), stack.cli(name, "--help").ok()
+        assert asked.out == flagged.out and asked.out.startswith(f"usage: offboard {name}"), name
+        assert len(asked.out.splitlines()) >= 5, f"{name} --help is not worth reading"
+    assert "Exit codes" in stack.cli("help").out
+
+
+@pytest.mark.parametrize("arguments, said", [
+    (["strat"], "start"), (["status", "--helt"], "held"), (["start"], "usage"), (["start", EMAIL, "--file", "x"], "usage"),
+    (["watch"], "usage"), (["approve"], "--held"), (["skip", EMAIL, "--step", "x"], "reason"), (["cancel", EMAIL], "reason"),
+    (["pause", "scim"], "reason"), (["validate", "x"], "operands"), (["start", EMAIL, "--at"], "value"),
+    (["status", "--limit", "many"], "limit"), (["watch", EMAIL, "--timeout", "soon"], "timeout"),
+], ids=lambda value: " ".join(value) if isinstance(value, list) else None)
+def test_wrong_usage_is_2_with_a_hint(stack, arguments, said):
+    result = stack.cli(*arguments)
+    assert result.status == USAGE and said in result.err, result
+    assert result.out == ""
+
+
+def test_wrong_configuration_is_2_with_file_and_line(stack, tmp_path):
+    path = tmp_path / "offboard.yaml"
+    path.write_text("kafka:\n  brokerss: 127.0.0.1:9092\n", encoding="utf-8")
+    result = stack.cli("status", "-c", str(path), config=False)
+    assert result.status == USAGE and f"{path}:2" in result.err and "brokers" in result.err, result
+    assert stack.cli("status", "-c", str(tmp_path / "none.yaml"), config=False).status == USAGE
+
+
+def test_edge_and_database_away_are_3(stack):
+    port = stack.servers.ports.take()
+    result = stack.cli("start", EMAIL, OFFBOARD_EDGE_URL=f"http://127.0.0.1:{port}")
+    assert result.status == AWAY and str(port) in result.err, result
+    nowhere = f"host=127.0.0.1 port={port} dbname=x user=x connect_timeout=2"
+    for arguments in (("status",), ("events", EMAIL), ("approve", "--held")):
+        assert stack.cli(*arguments, OFFBOARD_POSTGRES_ANALYST=nowhere).status == AWAY, arguments
+    assert stack.cli("migrate", OFFBOARD_POSTGRES_ADMIN=nowhere).status == AWAY
+    assert stack.cli("topics", OFFBOARD_KAFKA_BROKERS=f"127.0.0.1:{port}", timeout=90).status == AWAY
+
+
+def test_unknown_offboarding_is_4(stack):
+    unknown = "7d3c2b1e-0c55-5b0e-9a44-6f66626f6172"
+    for arguments in (("status", unknown), ("status", "nobody@example.com"), ("events", unknown),
+                      ("retry", "nobody@example.com"), ("approve", "deadbeef")):
+        result = stack.cli(*arguments)
+        assert result.status == NOT_FOUND and result.err.startswith("offboard: "), (arguments, result)
+
+
+def test_refused_by_the_edge_is_1_and_names_the_field(stack):
+    result = stack.cli("start", EMAIL, "--runbook", "scim-leavr")
+    assert result.status == REFUSED and "scim-leaver" in result.err, result
+    result = stack.cli("start", EMAIL, "--at", "9999-12-31")
+    assert result.status == REFUSED and "effective_at" in result.err, result
+    result = stack.cli("pause", "scim", "--reason", "x", OFFBOARD_EDGE_TOKEN=stack.tokens["hr"])
+    assert result.status == REFUSED and "operator" in result.err, result
+
+
+def test_start_with_a_key_is_one_offboarding(stack):
+    first, second = (stack.cli("start", "key@example.com", "--id", "key-1", "--dry-run", "--json").ok().json for _ in range(2))
+    assert first["id"] == second["id"]
+
+
+def test_start_from_a_file(stack, tmp_path):
+    event = leaver("file@example.com", mode="dry_run")
+    path = tmp_path / "event.json"
+    path.write_text(json.dumps(event), encoding="utf-8")
+    assert offboarding_id(event) in stack.cli("start", "--file", str(path)).ok().out
+    path.write_text("{", encoding="utf-8")
+    broken = stack.cli("start", "--file", str(path))
+    assert broken.status == REFUSED and str(path) in broken.err
+    assert stack.cli("start", "--file", str(tmp_path / "none")).status != OK
+
+
+def test_start_of_many_lines_goes_on_after_a_bad_one(stack):
+    lines = [json.dumps({"id": f"line-{number}", "user": {"email": f"line{number}@example.com"}, "mode": "dry_run"})
+             for number in range(5)]
+    lines[1], lines[3] = "{broken", json.dumps({"id": "x", "user": {"name": "nobody"}})
+    result = stack.cli("start", "-", input="\n".join(lines) + "\n")
+    assert result.status == REFUSED
+    assert "line 2" in result.err and "line 4" in result.err and "line 1" not in result.err
+    good = {"line0@example.com", "line2@example.com", "line4@example.com"}
+    wait_until(lambda: good <= {row["person"] for row in stack.database.query("SELECT person FROM intake")}, 20,
+               "the good lines have arrived")
+
+
+def test_plan_shows_what_would_run_when(stack):
+    said = stack.cli("plan", EMAIL, "--at", "2027-06-30", "--zone", "Europe/Berlin").ok().out
+    assert "2027-06-30 23:59" in said and "2027-08-29" in said and "2027-09-28" in said, said
+    assert all(step in said for step in ("deactivate", "leave-groups", "ticket", "reminder", "delete", "report"))
+    both = stack.cli("plan", EMAIL, "--json").ok().json
+    assert both["plan"]["runbook"]["name"] == "scim-leaver" and both["offboarding"]["user"]["email"] == EMAIL
+    refused = stack.cli("plan", EMAIL, "--runbook", "scim-leavr")
+    assert refused.status == REFUSED and "scim-leaver" in refused.err
+
+
+def test_status_of_all_and_of_one(stack, jane):
+    listed = stack.cli("status", "--json").ok().json
+    assert jane in {row["offboarding_id"] for row in listed["offboardings"]}
+    assert set(listed["attention"]) >= {"held", "failures", "stuck", "paused"}
+    assert EMAIL in stack.cli("status").ok().out
+    for named in (jane, jane[:8], EMAIL, EMAIL.upper(), "4711"):
+        one = stack.cli("status", named, "--json").ok().json
+        assert one["offboarding"]["offboarding_id"] == jane, named
+    assert [phase["phase"] for phase in one["phases"]] == ["initial", "post-90"]
+    assert {job["step"]: job["state"] for job in one["jobs"]}["deactivate"] == "succeeded"
+    assert one["time_to_revoke"]["from_received_s"] > 0
+    text = stack.cli("status", EMAIL).ok().out
+    assert "initiated" in text and "deactivate" in text and "seen gone" in text
+    for flag in ("--held", "--failed", "--stuck", "--all"):
+        stack.cli("status", flag).ok()
+        assert stack.cli("status", flag, "--json").ok().json
+
+
+def test_events_tell_the_story(stack, jane):
+    events = stack.cli("events", jane, "--json").ok().json
+    names = [event["name"] for event in events]
+    assert names.index("initiated") < names.index("job.succeeded") and names.count("job.succeeded") == 3
+    text = stack.cli("events", EMAIL, "--calls").ok().out
+    assert "PATCH" in text and "[read back]" in text
+    assert {event["step"] for event in stack.cli("events", jane, "--step", "ticket", "--json").ok().json} == {"ticket"}
+    assert stack.cli("events", jane, "--step", "nothing").status == NOT_FOUND
+
+
+def test_watch_ends_with_the_offboarding(stack):
+    offboarding = stack.cli("start", "watched@example.com", "--dry-run", "--json").ok().json["id"]
+    short = stack.cli("watch", offboarding, "--timeout", "1s")
+    assert short.status == REFUSED and "1s" in short.err, "a dry run of 90 days was over within a second"
+    stack.cli("cancel", offboarding, "--reason", "enough").ok()
+    ended = stack.cli("watch", offboarding, "--timeout", "30s", "--json")
+    assert ended.status == REFUSED and "cancelled" in ended.err
+    last = json.loads(ended.out.splitlines()[-1])
+    assert last["offboarding"]["status"] == "cancelled"
+
+
+def test_pause_holds_jobs_back_and_resume_lets_them_go(stack):
+    stack.person("paused@example.com")
+    stack.cli("pause", "scim", "--reason", "maintenance").ok()
+    wait_until(lambda: stack.database.query("SELECT * FROM system_pause WHERE system = 'scim'"), 20, "the pause is on record")
+    offboarding = stack.cli("start", "paused@example.com", "--json").ok().json["id"]
+    stack.wait_job(offboarding, "ticket", "succeeded")
+    assert stack.jobs(offboarding)["deactivate"]["state"] == "ready"
+    assert stack.account("paused@example.com")["active"] is True
+    assert "maintenance" in stack.cli("status").ok().out
+    stack.cli("resume", "scim").ok()
+    stack.wait_job(offboarding, "deactivate", "succeeded")
+    wait_until(lambda: not stack.database.query("SELECT * FROM system_pause"), 20, "the pause is over, on record")
+
+
+def test_pause_of_an_unknown_system_is_refused(stack):
+    result = stack.cli("pause", "scimm", "--reason", "x")
+    assert result.status in (REFUSED, NOT_FOUND) and "scim" in result.err, result
+
+
+def test_retry_and_skip(stack):
+    stack.person("trouble@example.com")
+    path = f"^/Users/{stack.account('trouble@example.com')['id']}$"
+    stack.sandbox.fault("scim", {"match": {"method": "PATCH", "path": path}, "do": "status", "status": 400})
+    offboarding = stack.cli("start", "trouble@example.com", "--json").ok().json["id"]
+    stack.wait_job(offboarding, "deactivate", "failed")
+    failures = stack.cli("status", "--failed", "--json").ok().json["failures"]
+    assert [row["step"] for row in failures if row["offboarding_id"] == offboarding] == ["deactivate"]
+    stack.cli("retry", "trouble@example.com", "--step", "deactivate").ok()
+    stack.wait_job(offboarding, "deactivate", "failed", attempt=2)
+    stack.cli("skip", offboarding, "--step", "deactivate", "--reason", "by hand").ok()
+    stack.wait_job(offboarding, "deactivate", "skipped")
+    stack.sandbox.clear_faults("scim")
+    # An order that can't be carried out is on record, too.
+    stack.cli("retry", offboarding, "--step", "ticket").ok()
+    wait_until(lambda: stack.database.query("SELECT note FROM event WHERE name = 'order.retry' AND note IS NOT NULL"), 20,
+               "the refused order is on record")
+
+
+def test_check_tries_the_systems(stack):
+    good = stack.cli("check").ok()
+    assert "scim" in good.out and "jira" in good.out
+    bad = stack.cli("check", "scim", OFFBOARD_SYSTEMS_SCIM_TOKEN="wrong-token-0123456789")
+    assert bad.status == REFUSED and "scim" in bad.out + bad.err
+
+
+def test_topics_says_what_differs_and_changes_nothing(stack):
+    names = stack.topics.names()
+    assert set(names) == {"intake", "events", "control", "dead", "jobs.scim", "urgent.scim", "jobs.jira", "urgent.jira"}
+    assert stack.topics.partitions("jobs.scim") == stack.topics.partitions("urgent.scim") == 3
+    assert stack.topics.partitions("control") == 1
+    stack.cli("topics").ok()
+    differs = stack.cli("topics", OFFBOARD_TOPICS_PARTITIONS="5")
+    assert differs.status == REFUSED and "3" in differs.out + differs.err and "5" in differs.out + differs.err, differs
+    assert stack.topics.partitions("intake") == 3
+    stack.cli("topics", "another").ok()
+    assert {"jobs.another", "urgent.another"} <= set(stack.topics.names())
+
+
+def test_a_broken_pipe_is_no_crash(stack, jane):
+    command = [os.path.join(stack.build, "offboard"), "events", jane, "--json"]
+    process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE,
+                               env=stack.environment(OFFBOARD_CONFIG=stack.config_path))
+    process.stdout.close()
+    assert process.wait(20) not in (-6, -11), process.stderr.read()
+    process.stderr.close()
