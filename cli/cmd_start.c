@@ -92,6 +92,25 @@ static int start_file(struct cli *cli, const char *path)
     return code;
 }
 
+/* The JSON of line `number`. The parser, which sees this line alone, calls it line 1: its text is left without that. */
+static json_t *parse_line(const char *line, size_t len, long number, struct err *err)
+{
+    struct err parser = ERR_INIT;
+    json_t *event = json_parse(line, len, &parser);
+    if (!event) {
+        static const char own[] = "line 1, ";
+        char *at = strstr(parser.text, own);
+        char *rest = at ? mem_strdup(at + strlen(own)) : NULL;
+        if (at) {
+            *at = '\0';
+        }
+        err_set(err, ERR_PERMANENT, "line %ld: %s%s", number, parser.text, rest ? rest : "");
+        free(rest);
+    }
+    err_release(&parser);
+    return event;
+}
+
 /* One JSON object a line; a bad line is said with its number and the next is read. The worst code of all lines. */
 static int start_lines(struct cli *cli, FILE *in)
 {
@@ -105,14 +124,8 @@ static int start_lines(struct cli *cli, FILE *in)
         }
         char *where = mem_printf("line %ld", number);
         struct err err = ERR_INIT;
-        json_t *event = json_parse(line, (size_t)len, &err);
-        int code;
-        if (event) {
-            code = post_event(cli, event, where);
-        } else {
-            err_prefix(&err, "%s", where);
-            code = cli_fail_err(CLI_REFUSED, &err);
-        }
+        json_t *event = parse_line(line, (size_t)len, number, &err);
+        int code = event ? post_event(cli, event, where) : cli_fail_err(CLI_REFUSED, &err);
         worst = code > worst ? code : worst;
         json_decref(event);
         free(where);

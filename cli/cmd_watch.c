@@ -134,22 +134,30 @@ static void print_changed(const json_t *old, const json_t *new, const char *what
            more && strcmp(more, now) != 0 ? more : "");
 }
 
-/* Phases and jobs of a plan keep their places: row i is row i of the look before. */
-static void print_changes(const json_t *old, const json_t *new)
+/* The rows of `key` that changed. A plan's rows keep their places: row i is row i of the look before. */
+static void print_changed_rows(const json_t *old, const json_t *new, const char *key, const char *what,
+                               const char *name, const char *status)
 {
     size_t i;
     json_t *row;
+    json_array_foreach(json_object_get(new, key), i, row)
+    {
+        print_changed(json_array_get(json_object_get(old, key), i), row, what, json_string_at(row, name), status);
+    }
+}
+
+/* At first from the whole to its parts, then the parts that made the whole change. */
+static void print_changes(const json_t *old, const json_t *new)
+{
+    if (old) {
+        print_changed_rows(old, new, "jobs", "job", "step", "state");
+        print_changed_rows(old, new, "phases", "phase", "phase", "status");
+    }
     print_changed(json_object_get(old, "offboarding"), json_object_get(new, "offboarding"), "offboarding",
                   json_string_at(new, "offboarding.runbook"), "status");
-    json_array_foreach(json_object_get(new, "phases"), i, row)
-    {
-        print_changed(json_array_get(json_object_get(old, "phases"), i), row, "phase", json_string_at(row, "phase"),
-                      "status");
-    }
-    json_array_foreach(json_object_get(new, "jobs"), i, row)
-    {
-        print_changed(json_array_get(json_object_get(old, "jobs"), i), row, "job", json_string_at(row, "step"),
-                      "state");
+    if (!old) {
+        print_changed_rows(old, new, "phases", "phase", "phase", "status");
+        print_changed_rows(old, new, "jobs", "job", "step", "state");
     }
 }
 

@@ -19,11 +19,13 @@ static const struct cli_option *find(const struct command *command, const char *
 
 static int unknown(const struct command *command, const char *argument)
 {
-    const char *names[32] = {"config", "help"};
-    size_t count = 2;
-    for (const struct cli_option *option = command->options; option && option->name && count < COUNT_OF(names); option++) {
-        names[count++] = option->name;
+    const char *names[32];
+    size_t count = 0;
+    for (const struct cli_option *option = command->options; option && option->name && count < COUNT_OF(names) - 2; option++) {
+        names[count++] = option->name; /* before the common ones: of two as near as each other the first is named */
     }
+    names[count++] = "config";
+    names[count++] = "help";
     const char *near = nearest_name(argument + 2, names, count);
     if (near) {
         cli_fail(CLI_USAGE, "%s has no option \"%s\"; did you mean \"--%s\"?", command->name, argument, near);

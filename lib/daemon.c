@@ -3,6 +3,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "lib/log.h"
 
@@ -14,6 +15,13 @@ static void on_stop(int sig)
 {
     (void)sig;
     daemon_stopping = 1;
+}
+
+/* Nothing has begun yet that would need an end in good order. */
+static void on_early_stop(int sig)
+{
+    (void)sig;
+    _exit(0);
 }
 
 void daemon_catch_signals(void)
@@ -87,6 +95,9 @@ struct conf *daemon_start(const char *process, const char *summary, const struct
                           char **argv)
 {
     log_init(process, LOG_INFO);
+    struct sigaction early = {.sa_handler = on_early_stop}; /* until the process takes its signals itself */
+    sigaction(SIGTERM, &early, NULL);
+    sigaction(SIGINT, &early, NULL);
     const char *path = read_arguments(process, summary, options, argc, argv);
     struct err err = ERR_INIT;
     struct conf *conf = conf_load(path, &err);

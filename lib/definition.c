@@ -105,7 +105,7 @@ static struct definition *definition_read(enum definition_kind kind, const char 
 
 static struct definition *find(const struct definitions *definitions, enum definition_kind kind, const char *name)
 {
-    for (size_t i = 0; i < definitions->count[kind]; i++) {
+    for (size_t i = 0; name && i < definitions->count[kind]; i++) {
         if (strcmp(definitions->items[kind][i]->name, name) == 0) {
             return definitions->items[kind][i];
         }
@@ -120,7 +120,7 @@ static void keep(struct definitions *definitions, struct definition *definition,
     const struct definition *other = find(definitions, definition->kind, definition->name);
     if (other) {
         size_t len = strlen(directory);
-        if (strncmp(other->file, directory, len) == 0 && other->file[len] == '/') {
+        if (strncmp(other->file, directory, len) == 0 && strrchr(other->file, '/') == other->file + len) {
             char *what = mem_printf("there is already a %s \"%s\" in %s", kinds[definition->kind].name, definition->name,
                                     other->file);
             add_problem(problems, definition->file, 1, what);
@@ -200,37 +200,41 @@ static size_t error_count(const struct definition_problems *problems)
     return count;
 }
 
-/* jq's own view of the expressions, once the allow-list has passed them. Finds the file that holds a wrong one. */
+/* jq's own view of the expressions, once the allow-list has passed them. All at once, as it is fifty times faster; one by one
+ * only to say which is wrong. */
 static void compile_all(struct definitions *definitions, struct definition_problems *problems)
 {
     struct err err = ERR_INIT;
-    if (error_count(problems) > 0 || expr_set_compile(definitions->exprs, &err) == 0) {
-        err_release(&err);
-        return;
-    }
-    const char *open = strstr(err_text(&err), "${ ");
-    const char *close = open ? strstr(open, " }: ") : NULL;
-    char *expression = close ? mem_strndup(open + 3, (size_t)(close - open - 3)) : NULL;
-    for (int kind = 0; kind < KINDS && expression; kind++) {
-        for (size_t i = 0; i < definitions->count[kind] && expression; i++) {
-            const struct definition *definition = definitions->items[kind][i];
-            const char *at = strstr(definition->text, expression);
-            int line = 1;
-            for (const char *c = definition->text; at && c < at; c++) {
-                line += *c == '\n';
-            }
-            if (at) {
-                add_problem(problems, definition->file, line, err_text(&err));
-                free(expression);
-                expression = NULL;
-            }
+    size_t before = problems->count;
+    bool compiled = expr_set_compile(definitions->exprs, &err) == 0;
+    for (int kind = 0; kind < KINDS && !compiled; kind++) {
+        for (size_t i = 0; i < definitions->count[kind]; i++) {
+            struct check check = {definitions->items[kind][i], definitions, problems, definitions->exprs};
+            check_compiles(&check, "", definitions->items[kind][i]->tree);
         }
     }
-    if (expression || !close) {
+    if (!compiled && problems->count == before) {
         add_problem(problems, "expressions", 0, err_text(&err));
     }
-    free(expression);
     err_release(&err);
+}
+
+/* In the order in which a reader goes through the files; what was found first on a line stays first. */
+static void sort_problems(struct definition_problems *problems)
+{
+    for (size_t i = 1; i < problems->count; i++) {
+        struct definition_problem moved = problems->items[i];
+        size_t to = i;
+        for (; to > 0; to--) {
+            const struct definition_problem *other = &problems->items[to - 1];
+            int order = strcmp(other->file, moved.file);
+            if (order < 0 || (order == 0 && other->line <= moved.line)) {
+                break;
+            }
+            problems->items[to] = *other;
+        }
+        problems->items[to] = moved;
+    }
 }
 
 struct definitions *definitions_load(const struct conf *conf, struct definition_problems *problems, struct err *err)
@@ -245,6 +249,7 @@ struct definitions *definitions_load(const struct conf *conf, struct definition_
     }
     check_all(definitions, problems);
     compile_all(definitions, problems);
+    sort_problems(problems);
     return definitions;
 }
 

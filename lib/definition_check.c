@@ -74,37 +74,151 @@ char *check_hint_keys(const char *wrong, const json_t *object)
     return hint;
 }
 
-void check_expressions(struct check *check, const char *pointer, const json_t *value)
+/* Calls `each` for every text within `value` that holds an expression. */
+static void each_text(struct check *check, const char *pointer, const json_t *value,
+                      void (*each)(struct check *, const char *, const char *, void *), void *arg)
 {
     const char *key;
     json_t *member;
     size_t i;
     if (json_is_string(value) && expr_has(json_string_value(value))) {
-        struct err err = ERR_INIT;
-        if (expr_check(check->exprs, json_string_value(value), &err) != 0) {
-            check_problem(check, pointer, "%s", err_text(&err));
-        }
-        err_release(&err);
-    } else if (json_is_object(value)) {
-        json_object_foreach((json_t *)(uintptr_t)value, key, member) {
-            char *at = mem_printf("%s/%s", pointer, key);
-            check_expressions(check, at, member);
-            free(at);
-        }
-    } else if (json_is_array(value)) {
-        json_array_foreach(value, i, member) {
-            char *at = mem_printf("%s/%zu", pointer, i);
-            check_expressions(check, at, member);
-            free(at);
-        }
+        each(check, pointer, json_string_value(value), arg);
+    }
+    json_object_foreach((json_t *)(uintptr_t)value, key, member) {
+        char *at = mem_printf("%s/%s", pointer, key);
+        each_text(check, at, member, each, arg);
+        free(at);
+    }
+    json_array_foreach(value, i, member) {
+        char *at = mem_printf("%s/%zu", pointer, i);
+        each_text(check, at, member, each, arg);
+        free(at);
     }
 }
 
+static void check_text(struct check *check, const char *pointer, const char *text, void *arg)
+{
+    (void)arg;
+    struct err err = ERR_INIT;
+    if (expr_check(check->exprs, text, &err) != 0) {
+        check_problem(check, pointer, "%s", err_text(&err));
+    }
+    err_release(&err);
+}
+
+void check_expressions(struct check *check, const char *pointer, const json_t *value)
+{
+    each_text(check, pointer, value, check_text, NULL);
+}
+
+static void compile_text(struct check *check, const char *pointer, const char *text, void *arg)
+{
+    (void)arg;
+    struct err err = ERR_INIT;
+    struct expr_set *alone = expr_set_new();
+    if (expr_check(alone, text, NULL) == 0 && expr_set_compile(alone, &err) != 0) {
+        check_problem(check, pointer, "%s", err_text(&err));
+    }
+    expr_set_free(alone);
+    err_release(&err);
+}
+
+void check_compiles(struct check *check, const char *pointer, const json_t *value)
+{
+    each_text(check, pointer, value, compile_text, NULL);
+}
+
+/* ---- what expressions read --------------------------------------------------------------------------------------------- */
+
+struct reading {
+    struct check *check;
+    const char *pointer;
+    check_path_fn *each;
+    void *arg;
+};
+
+static void read_path(const char *path, void *arg)
+{
+    struct reading *reading = arg;
+    reading->each(reading->check, reading->pointer, path, reading->arg);
+}
+
+static void read_text(struct check *check, const char *pointer, const char *text, void *arg)
+{
+    struct reading *reading = arg;
+    reading->check = check;
+    reading->pointer = pointer;
+    expr_paths(text, read_path, reading);
+}
+
+void check_paths(struct check *check, const char *pointer, const json_t *value, check_path_fn *each, void *arg)
+{
+    struct reading reading = {.each = each, .arg = arg};
+    each_text(check, pointer, value, read_text, &reading);
+}
+
+char *check_path_name(const char *path, const char *prefix)
+{
+    size_t len = strlen(prefix);
+    return strncmp(path, prefix, len) == 0 ? mem_strndup(path + len, strcspn(path + len, ".")) : NULL;
+}
+
+void check_member(struct check *check, const char *pointer, const char *path, const char *const *members, size_t count)
+{
+    char *name = check_path_name(path, "");
+    bool known = false;
+    for (size_t i = 0; i < count; i++) {
+        known = known || strcmp(members[i], name) == 0;
+    }
+    if (!known) {
+        char *hint = check_hint(name, members, count);
+        check_problem(check, pointer, "there is no .%s here%s", name, hint);
+        free(hint);
+    }
+    free(name);
+}
+
+/* ---- values of keys ---------------------------------------------------------------------------------------------------- */
+
 static const char *wanted(enum check_kind kind)
 {
-    static const char *const names[] = {"anything",    "a text", "a text",      "an expression in quotes, or true or false",
-                                        "a duration",  "true or false", "a whole number", "a map", "a list"};
+    static const char *const names[] = {
+        [CHECK_ANY] = "anything",
+        [CHECK_TEXT] = "a text",
+        [CHECK_NAME] = "a name: letters, digits, \"-\" and \"_\"",
+        [CHECK_TEMPLATE] = "a text",
+        [CHECK_PREDICATE] = "an expression \"${ … }\" in quotes, or true or false",
+        [CHECK_DURATION] = "a duration with its unit (30s, 6h, 90d)",
+        [CHECK_BOOL] = "true or false",
+        [CHECK_COUNT] = "a whole number above 0",
+        [CHECK_MAP] = "a map",
+        [CHECK_LIST] = "a list",
+        [CHECK_TEXTS] = "a list of texts",
+    };
     return names[kind];
+}
+
+static bool is_name(const json_t *value)
+{
+    static const char letters[] = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_-";
+    const char *text = json_string_value(value);
+    return text && *text && strspn(text, letters) == json_string_length(value);
+}
+
+static bool is_expression(const json_t *value)
+{
+    return json_is_string(value) && expr_has(json_string_value(value));
+}
+
+static bool all_texts(const json_t *list)
+{
+    size_t i;
+    json_t *item;
+    bool texts = json_is_array(list);
+    json_array_foreach(list, i, item) {
+        texts = texts && json_is_string(item);
+    }
+    return texts;
 }
 
 static bool fits(const json_t *value, enum check_kind kind)
@@ -113,25 +227,32 @@ static bool fits(const json_t *value, enum check_kind kind)
     case CHECK_ANY:
         return true;
     case CHECK_TEXT:
-    case CHECK_TEMPLATE:
     case CHECK_DURATION:
-        return json_is_string(value) || (kind != CHECK_TEXT && json_is_number(value));
+        return json_is_string(value);
+    case CHECK_NAME:
+        return is_name(value);
+    case CHECK_TEMPLATE:
+        return json_is_string(value) || json_is_number(value);
     case CHECK_PREDICATE:
-        return json_is_boolean(value) || (json_is_string(value) && expr_has(json_string_value(value)));
+        return json_is_boolean(value) || is_expression(value);
     case CHECK_BOOL:
         return json_is_boolean(value);
-    case CHECK_INT:
-        return json_is_integer(value) || (json_is_string(value) && expr_has(json_string_value(value)));
+    case CHECK_COUNT:
+        return (json_is_integer(value) && json_integer_value(value) > 0) || is_expression(value);
     case CHECK_MAP:
         return json_is_object(value);
     case CHECK_LIST:
         return json_is_array(value);
+    case CHECK_TEXTS:
+        return all_texts(value);
     }
     return false;
 }
 
 static void check_value(struct check *check, const char *pointer, const struct check_key *key, const json_t *value)
 {
+    static const bool holds_expressions[CHECK_TEXTS + 1] = {
+        [CHECK_TEMPLATE] = true, [CHECK_PREDICATE] = true, [CHECK_DURATION] = true, [CHECK_COUNT] = true};
     if (key->later) {
         check_problem(check, pointer, "\"%s\" is not supported by this version", key->name);
         return;
@@ -143,14 +264,11 @@ static void check_value(struct check *check, const char *pointer, const struct c
     const char *text = json_string_value(value);
     struct err err = ERR_INIT;
     int64_t duration;
-    if (key->kind == CHECK_DURATION && text && !expr_has(text) && time_parse_duration(text, &duration, &err) != 0) {
+    if (key->kind == CHECK_DURATION && !expr_has(text) && time_parse_duration(text, &duration, &err) != 0) {
         check_problem(check, pointer, "\"%s\": %s", key->name, err_text(&err));
     }
-    if (key->kind == CHECK_DURATION && !text) {
-        check_problem(check, pointer, "\"%s\" needs a unit (30s, 6h, 90d)", key->name);
-    }
     err_release(&err);
-    if (key->kind == CHECK_TEMPLATE || key->kind == CHECK_PREDICATE || key->kind == CHECK_DURATION || key->kind == CHECK_INT) {
+    if (holds_expressions[key->kind]) {
         check_expressions(check, pointer, value);
     }
 }

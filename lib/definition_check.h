@@ -15,7 +15,19 @@ struct check {
 };
 
 /* What a key's value must be. */
-enum check_kind { CHECK_ANY, CHECK_TEXT, CHECK_TEMPLATE, CHECK_PREDICATE, CHECK_DURATION, CHECK_BOOL, CHECK_INT, CHECK_MAP, CHECK_LIST };
+enum check_kind {
+    CHECK_ANY,
+    CHECK_TEXT,
+    CHECK_NAME,      /* letters, digits, "-" and "_": it stands in ids, topics and paths of expressions */
+    CHECK_TEMPLATE,  /* a text that may hold expressions, or a number */
+    CHECK_PREDICATE, /* an expression, true or false */
+    CHECK_DURATION,
+    CHECK_BOOL,
+    CHECK_COUNT, /* a whole number above 0, or an expression */
+    CHECK_MAP,
+    CHECK_LIST,
+    CHECK_TEXTS, /* a list of texts */
+};
 
 /* A word of the vocabulary. `later` words are known, but nothing executes them in this version: they are refused. */
 struct check_key {
@@ -33,8 +45,21 @@ void check_warning(struct check *check, const char *pointer, const char *format,
  * map. */
 bool check_map(struct check *check, const char *pointer, const json_t *value, const struct check_key *keys, size_t count);
 
-/* Checks every expression within `value`. */
+/* Checks every expression within `value` against the allow-list, and remembers it to be compiled. */
 void check_expressions(struct check *check, const char *pointer, const json_t *value);
+
+/* Compiles every expression within `value` by itself, to say which one jq refuses: slow. */
+void check_compiles(struct check *check, const char *pointer, const json_t *value);
+
+/* Calls `each` for every path of the context that an expression within `value` reads, with the pointer of its text. */
+typedef void check_path_fn(struct check *check, const char *pointer, const char *path, void *arg);
+void check_paths(struct check *check, const char *pointer, const json_t *value, check_path_fn *each, void *arg);
+
+/* The name after `prefix` ("steps.") in a path; NULL when the path doesn't begin so. The caller frees. */
+char *check_path_name(const char *path, const char *prefix);
+
+/* A problem when the path begins with none of `members`, which the context has. */
+void check_member(struct check *check, const char *pointer, const char *path, const char *const *members, size_t count);
 
 /* "; did you mean …?" or "" for a wrong name. The caller frees. */
 char *check_hint(const char *wrong, const char *const *right, size_t count);

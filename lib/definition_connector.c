@@ -23,9 +23,9 @@ static const struct check_key setting_keys[] = {
 };
 
 static const struct check_key limit_keys[] = {
-    {"per_minute", CHECK_INT, false, false},
-    {"per_second", CHECK_INT, false, false},
-    {"in_flight", CHECK_INT, false, false},
+    {"per_minute", CHECK_COUNT, false, false},
+    {"per_second", CHECK_COUNT, false, false},
+    {"in_flight", CHECK_COUNT, false, false},
 };
 
 static const struct check_key retry_after_keys[] = {
@@ -80,7 +80,7 @@ static const struct check_key parameter_keys[] = {
         {"missing", CHECK_PREDICATE, false, false}, {"blocked", CHECK_PREDICATE, false, false},                     \
         {"denied", CHECK_PREDICATE, false, false}, {"retry", CHECK_PREDICATE, false, false},                        \
         {"save", CHECK_MAP, false, false}, {"for_each", CHECK_TEMPLATE, false, false},                              \
-        {"parallel", CHECK_INT, false, false}, {"pages", CHECK_MAP, false, false},                                  \
+        {"parallel", CHECK_COUNT, false, false}, {"pages", CHECK_MAP, false, false},                                  \
         {"changes", CHECK_BOOL, false, false}, {"limit", CHECK_TEXT, false, false},                                 \
         {"timeout", CHECK_DURATION, false, false}, {"require", CHECK_ANY, false, true},                             \
         {"poll", CHECK_MAP, false, true}, {"as", CHECK_MAP, false, true}, {"ldap", CHECK_MAP, false, true}

@@ -5,28 +5,27 @@
 
 #include "lib/definition_check.h"
 #include "lib/json.h"
+#include "lib/mapping_internal.h"
 #include "lib/mem.h"
+#include "lib/time.h"
 
 static const struct check_key source_keys[] = {
-    {"source", CHECK_TEXT, true, false},     {"description", CHECK_TEXT, false, false},
-    {"types", CHECK_MAP, true, false},       {"criteria", CHECK_MAP, false, false},
-    {"map", CHECK_MAP, true, false},         {"guarantees", CHECK_LIST, false, false},
-    {"signature", CHECK_MAP, false, true},   {"challenge", CHECK_MAP, false, true},
-    {"poll", CHECK_MAP, false, true},        {"ignore", CHECK_ANY, false, true},
+    {"source", CHECK_NAME, true, false},    {"description", CHECK_TEXT, false, false}, {"types", CHECK_MAP, true, false},
+    {"criteria", CHECK_MAP, false, false},  {"map", CHECK_MAP, true, false},           {"guarantees", CHECK_TEXTS, false, false},
+    {"signature", CHECK_MAP, false, true},  {"challenge", CHECK_MAP, false, true},     {"poll", CHECK_MAP, false, true},
 };
 
 static const struct check_key map_keys[] = {
-    {"user", CHECK_ANY, true, false},      {"effective_at", CHECK_TEMPLATE, false, false},
-    {"zone", CHECK_TEMPLATE, false, false}, {"runbook", CHECK_TEMPLATE, false, false},
+    {"user", CHECK_ANY, true, false},           {"effective_at", CHECK_TEMPLATE, false, false},
+    {"zone", CHECK_TEMPLATE, false, false},     {"runbook", CHECK_TEMPLATE, false, false},
     {"priority", CHECK_TEMPLATE, false, false}, {"mode", CHECK_TEMPLATE, false, false},
-    {"ids", CHECK_ANY, false, false},      {"reason", CHECK_TEMPLATE, false, false},
+    {"ids", CHECK_ANY, false, false},           {"reason", CHECK_TEMPLATE, false, false},
     {"requested_by", CHECK_TEMPLATE, false, false},
 };
 
 static const char *const intents[] = {"start", "change", "cancel", "rehire"};
-
-/* schema/messages.md: events never carry these. */
-static const char *const private_names[] = {"address", "home_address", "phone", "home_phone", "mobile", "birth_date"};
+static const char *const priorities[] = {"normal", "urgent"};
+static const char *const modes[] = {"live", "dry_run"};
 
 static bool listed(const char *const *list, size_t count, const char *name)
 {
@@ -38,42 +37,128 @@ static bool listed(const char *const *list, size_t count, const char *name)
     return false;
 }
 
-static void check_types(struct check *check, const json_t *types)
+/* ---- types --------------------------------------------------------------------------------------------------------------- */
+
+/* Two sources that take the same type would make the choice a matter of luck; the later one is told. */
+static void check_type_free(struct check *check, const char *pointer, const char *type)
 {
-    const char *type;
-    json_t *intent;
-    json_object_foreach((json_t *)(uintptr_t)types, type, intent) {
-        const char *word = json_string_value(intent);
-        if (!listed(intents, COUNT_OF(intents), word)) {
-            char *at = mem_printf("/types/%s", type);
-            char *hint = check_hint(word ? word : "", intents, COUNT_OF(intents));
-            check_problem(check, at, "\"%s\" must be start, change, cancel or rehire%s", type, hint);
-            free(hint);
-            free(at);
-        }
-    }
-    /* Two sources that take the same type would make the choice a matter of luck. */
     for (size_t i = 0; i < definition_count(check->definitions, DEFINITION_SOURCE); i++) {
         const struct definition *other = definition_item(check->definitions, DEFINITION_SOURCE, i);
         if (other == check->definition) {
             return;
         }
-        json_object_foreach((json_t *)(uintptr_t)types, type, intent) {
-            if (json_object_get(json_object_get(other->tree, "types"), type)) {
-                check_problem(check, "/types", "type \"%s\" is taken by source \"%s\" already", type, other->name);
-            }
+        if (json_object_get(json_object_get(other->tree, "types"), type)) {
+            check_problem(check, pointer, "type \"%s\" is taken by source \"%s\" already", type, other->name);
         }
+    }
+}
+
+static void check_types(struct check *check, const json_t *types)
+{
+    const char *type;
+    json_t *intent;
+    if (json_is_object(types) && json_object_size(types) == 0) {
+        check_problem(check, "/types", "a source takes at least one type of event");
+    }
+    json_object_foreach((json_t *)(uintptr_t)types, type, intent) {
+        char *at = mem_printf("/types/%s", type);
+        const char *word = json_string_value(intent);
+        if (!listed(intents, COUNT_OF(intents), word)) {
+            char *hint = check_hint(word ? word : "", intents, COUNT_OF(intents));
+            check_problem(check, at, "\"%s\" must be start, change, cancel or rehire%s", type, hint);
+            free(hint);
+        }
+        check_type_free(check, at, type);
+        free(at);
+    }
+}
+
+/* ---- criteria -------------------------------------------------------------------------------------------------------------- */
+
+static void check_criteria(struct check *check, const json_t *criteria)
+{
+    const char *name;
+    json_t *criterion;
+    json_object_foreach((json_t *)(uintptr_t)criteria, name, criterion) {
+        char *at = mem_printf("/criteria/%s", name);
+        if (!json_is_string(criterion) || !expr_has(json_string_value(criterion))) {
+            check_problem(check, at, "criterion \"%s\" must be an expression \"${ … }\" in quotes", name);
+        }
+        check_expressions(check, at, criterion);
+        free(at);
+    }
+}
+
+/* ---- map ------------------------------------------------------------------------------------------------------------------- */
+
+/* schema/messages.md: events never carry these, however deep they lie. */
+static void check_private(struct check *check, const char *pointer, const json_t *user)
+{
+    const char *name;
+    json_t *value;
+    json_object_foreach((json_t *)(uintptr_t)user, name, value) {
+        char *at = mem_printf("%s/%s", pointer, name);
+        if (mapping_is_private(name)) {
+            check_problem(check, at, "\"%s\" never travels in events; the job that ships a box fetches it", name);
+        }
+        check_private(check, at, value);
+        free(at);
     }
 }
 
 static void check_user(struct check *check, const json_t *user)
 {
-    const char *name;
-    json_t *value;
-    json_object_foreach((json_t *)(uintptr_t)user, name, value) {
-        if (listed(private_names, COUNT_OF(private_names), name)) {
-            char *at = mem_printf("/map/user/%s", name);
-            check_problem(check, at, "\"%s\" never travels in events; the job that ships a box fetches it", name);
+    bool expression = json_is_string(user) && expr_has(json_string_value(user));
+    if (!user) {
+        return; /* said already */
+    }
+    if (!expression && !json_is_object(user)) {
+        check_problem(check, "/map/user", "\"user\" must be a map, or an expression in quotes that yields one");
+    } else if (json_is_object(user) && !json_object_get(user, "email") && !json_object_get(user, "employee_id")) {
+        check_problem(check, "/map/user", "\"user\" needs email or employee_id: who leaves?");
+    }
+    check_private(check, "/map/user", user);
+    check_expressions(check, "/map/user", user);
+}
+
+/* A word that is no expression can be told to be wrong here already. */
+static void check_word(struct check *check, const json_t *map, const char *key, const char *const *words, size_t count)
+{
+    const char *word = json_string_at(map, key);
+    if (word && !expr_has(word) && !listed(words, count, word)) {
+        char *at = mem_printf("/map/%s", key);
+        char *hint = check_hint(word, words, count);
+        check_problem(check, at, "\"%s\" must be %s or %s%s", key, words[0], words[1], hint);
+        free(hint);
+        free(at);
+    }
+}
+
+static void check_map_words(struct check *check, const json_t *map)
+{
+    check_word(check, map, "priority", priorities, COUNT_OF(priorities));
+    check_word(check, map, "mode", modes, COUNT_OF(modes));
+    const char *zone = json_string_at(map, "zone");
+    if (zone && !expr_has(zone) && !time_zone_known(zone)) {
+        check_problem(check, "/map/zone", "there is no time zone \"%s\"; zones are named as in Europe/Berlin", zone);
+    }
+    const char *runbook = json_string_at(map, "runbook");
+    if (runbook && !expr_has(runbook) && !definition_find(check->definitions, DEFINITION_RUNBOOK, runbook)) {
+        const char *near = definition_nearest(check->definitions, DEFINITION_RUNBOOK, runbook);
+        check_problem(check, "/map/runbook", "there is no runbook \"%s\"%s%s%s", runbook, near ? "; did you mean \"" : "",
+                      near ? near : "", near ? "\"?" : "");
+    }
+}
+
+static void check_guarantees(struct check *check, const json_t *guarantees)
+{
+    size_t i;
+    json_t *path;
+    json_array_foreach(guarantees, i, path) {
+        const char *text = json_string_value(path);
+        if (text && strncmp(text, "user.", 5) != 0) {
+            char *at = mem_printf("/guarantees/%zu", i);
+            check_problem(check, at, "a guarantee names a member of user, as in user.manager");
             free(at);
         }
     }
@@ -82,27 +167,16 @@ static void check_user(struct check *check, const json_t *user)
 void check_source(struct check *check)
 {
     const json_t *tree = check->definition->tree;
+    const json_t *map = json_object_get(tree, "map");
     if (!check_map(check, "", tree, source_keys, COUNT_OF(source_keys))) {
         return;
     }
     check_types(check, json_object_get(tree, "types"));
-    const json_t *map = json_object_get(tree, "map");
+    check_criteria(check, json_object_get(tree, "criteria"));
+    check_guarantees(check, json_object_get(tree, "guarantees"));
     if (json_is_object(map) && check_map(check, "/map", map, map_keys, COUNT_OF(map_keys))) {
         check_user(check, json_object_get(map, "user"));
-        check_expressions(check, "/map/user", json_object_get(map, "user"));
         check_expressions(check, "/map/ids", json_object_get(map, "ids"));
-        const char *runbook = json_string_at(map, "runbook");
-        if (runbook && !expr_has(runbook) && !definition_find(check->definitions, DEFINITION_RUNBOOK, runbook)) {
-            const char *near = definition_nearest(check->definitions, DEFINITION_RUNBOOK, runbook);
-            check_problem(check, "/map/runbook", "there is no runbook \"%s\"%s%s%s", runbook, near ? "; did you mean \"" : "",
-                          near ? near : "", near ? "\"?" : "");
-        }
-    }
-    const char *name;
-    json_t *criterion;
-    json_object_foreach((json_t *)(uintptr_t)json_object_get(tree, "criteria"), name, criterion) {
-        char *at = mem_printf("/criteria/%s", name);
-        check_expressions(check, at, criterion);
-        free(at);
+        check_map_words(check, map);
     }
 }

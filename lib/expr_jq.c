@@ -146,6 +146,21 @@ static void swallow(void *arg, jv message)
     jv_free(message);
 }
 
+/* Choosing by halves: one after another, the last of 200 expressions took 100 us to come by. */
+static void add_choice(struct buf *text, const char *const *expressions, size_t from, size_t to)
+{
+    if (to - from == 1) {
+        buf_addf(text, "(%s)", expressions[from]);
+        return;
+    }
+    size_t middle = from + (to - from) / 2;
+    buf_addf(text, "if $__i < %zu then ", middle);
+    add_choice(text, expressions, from, middle);
+    buf_adds(text, " else ");
+    add_choice(text, expressions, middle, to);
+    buf_adds(text, " end");
+}
+
 /* What stands before every program: functions of jq 1.6 that never end or abort the process on some inputs, made safe. Empty
  * texts sought by index and its kin loop; numbers no calendar knows, and formats that are no text, trip an assertion in
  * strftime; a list given as pattern brings flags, and "g" loops or crashes where nothing is matched (all tried). */
@@ -168,10 +183,7 @@ struct jq_program *jq_program_new(const char *const *expressions, size_t count, 
     struct buf text = BUF_INIT;
     buf_adds(&text, prelude);
     buf_adds(&text, ".[0] as $__i | .[1] | ");
-    for (size_t i = 0; i < count; i++) {
-        buf_addf(&text, "%s $__i == %zu then (%s) ", i ? "elif" : "if", i, expressions[i]);
-    }
-    buf_adds(&text, "else empty end");
+    add_choice(&text, expressions, 0, count);
     struct buf said = BUF_INIT;
     jq_state *jq = jq_init();
     jq_set_error_cb(jq, on_error, &said);

@@ -10,8 +10,7 @@
 #include "lib/mapping_internal.h"
 #include "lib/mem.h"
 
-/* Is this one of the names that schema/messages.md forbids, however it is written (homeAddress, Home-Address)? */
-static bool is_private(const char *name)
+bool mapping_is_private(const char *name)
 {
     static const char *const names[] = {"address", "homeaddress", "phone", "homephone", "mobile", "birthdate"};
     struct buf plain = BUF_INIT;
@@ -38,7 +37,7 @@ json_t *mapping_without_private(const json_t *value)
     size_t i;
     json_t *member;
     json_object_foreach((json_t *)(uintptr_t)value, name, member) {
-        if (!is_private(name)) {
+        if (!mapping_is_private(name)) {
             json_object_set_new(clean, name, mapping_without_private(member));
         }
     }

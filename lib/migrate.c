@@ -98,12 +98,10 @@ static int check_numbers(const struct migrations *found, const char *directory, 
     if (found->count == 0) {
         return err_set(err, ERR_PERMANENT, "there are no migrations (001_….sql) in %s", directory);
     }
-    for (size_t i = 0; i < found->count; i++) {
-        if (found->items[i].version != (int)i + 1) {
-            bool twice = i > 0 && found->items[i].version == found->items[i - 1].version;
-            return err_set(err, ERR_PERMANENT, "%s/%s: %s %03d", directory, found->items[i].name,
-                           twice ? "there is another file with the number" : "no file has the number before, expected",
-                           twice ? found->items[i].version : (int)i + 1);
+    for (size_t i = 1; i < found->count; i++) {
+        if (found->items[i].version == found->items[i - 1].version) {
+            return err_set(err, ERR_PERMANENT, "%s/%s has the number of %s", directory, found->items[i].name,
+                           found->items[i - 1].name);
         }
     }
     return 0;
@@ -141,31 +139,53 @@ static const char create_record[] =
     "COMMENT ON COLUMN schema_migration.sha256 IS 'SHA-256 of the file as it was applied; an edited file is refused.';"
     "COMMENT ON COLUMN schema_migration.applied_at IS 'When it was applied.';";
 
+static bool has_file(const struct migrations *found, const char *name)
+{
+    for (size_t i = 0; i < found->count; i++) {
+        if (strcmp(found->items[i].name, name) == 0) {
+            return true;
+        }
+    }
+    return false;
+}
+
+/* The i-th that was applied must be the i-th file, unchanged. */
+static int check_one(const struct migrations *found, size_t i, const char *name, const char *sha256, const char *directory,
+                     struct err *err)
+{
+    if (!has_file(found, name)) {
+        return err_set(err, ERR_PERMANENT,
+                       "%s/%s was applied to this database but is not there: the database is newer than this version, or the "
+                       "file was removed or renamed",
+                       directory, name);
+    }
+    if (strcmp(found->items[i].name, name) != 0) {
+        return err_set(err, ERR_PERMANENT, "%s/%s is new, but %s with a higher number is applied already: give it the next number",
+                       directory, found->items[i].name, name);
+    }
+    if (strcmp(found->items[i].sha256, sha256) != 0) {
+        return err_set(err, ERR_PERMANENT,
+                       "%s/%s was edited after it was applied: restore the file and put the change into a new migration",
+                       directory, name);
+    }
+    return 0;
+}
+
 /* Compares what was applied with the files; `applied` gets how many there were. */
 static int check_applied(struct pg *pg, const struct migrations *found, const char *directory, size_t *applied,
                          struct err *err)
 {
-    PGresult *rows = pg_query(pg, err, "SELECT version, name, sha256 FROM schema_migration ORDER BY version", 0, NULL);
+    PGresult *rows = pg_query(pg, err, "SELECT name, sha256 FROM schema_migration ORDER BY version", 0, NULL);
     if (!rows) {
         return -1;
     }
     int result = 0;
-    size_t count = (size_t)PQntuples(rows);
-    for (size_t i = 0; i < count && result == 0; i++) {
-        const char *name = PQgetvalue(rows, (int)i, 1);
-        if (i >= found->count || strcmp(found->items[i].name, name) != 0) {
-            result = err_set(err, ERR_PERMANENT,
-                             "%s/%s was applied to this database but is not there: the database is newer than this version, "
-                             "or the file was removed or renamed",
-                             directory, name);
-        } else if (strcmp(found->items[i].sha256, PQgetvalue(rows, (int)i, 2)) != 0) {
-            result = err_set(err, ERR_PERMANENT,
-                             "%s/%s was edited after it was applied: restore the file and put the change into a new migration",
-                             directory, name);
-        }
+    int count = PQntuples(rows);
+    for (int i = 0; i < count && result == 0; i++) {
+        result = check_one(found, (size_t)i, PQgetvalue(rows, i, 0), PQgetvalue(rows, i, 1), directory, err);
     }
     PQclear(rows);
-    *applied = count;
+    *applied = (size_t)count;
     return result;
 }
 
@@ -212,8 +232,8 @@ static int apply_missing(struct pg *pg, const struct migrations *found, const ch
         }
         free(line);
     }
-    char *line = mem_printf("the schema is at version %zu, %zu of its migrations are new", found->count,
-                            found->count - applied);
+    char *line = mem_printf("the schema is at version %d; migrations applied now: %zu",
+                            found->items[found->count - 1].version, found->count - applied);
     if (say) {
         say(line, arg);
     }

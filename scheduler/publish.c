@@ -270,7 +270,8 @@ static int settle_failures(struct publisher *publisher, struct err *err)
     for (size_t i = 0; i < publisher->delivery_count; i++) {
         struct delivery *delivery = publisher->deliveries[i];
         if (delivery->reason) {
-            result = err_set(err, ERR_RETRY, "%s", delivery->reason);
+            bool fatal = delivery->class == ERR_FATAL || (result != 0 && err && err->class == ERR_FATAL);
+            result = err_set(err, fatal ? ERR_FATAL : ERR_RETRY, "%s", delivery->reason);
             if (delivery->lane) {
                 bar(delivery->lane, delivery->reason);
             }

@@ -131,6 +131,7 @@ BEGIN
         WHERE r.state IS NOT NULL;
         EXIT WHEN changes IS NULL;
         PERFORM change_job_state(changes);
+        EXIT WHEN NOT EXISTS (SELECT FROM unnest(changes) c WHERE c.state <> 'ready'); -- those decide nothing yet
     END LOOP;
 END
 $$;

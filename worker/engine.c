@@ -1,7 +1,6 @@
 /* One job: condition, parameters, accounts, requests, read-back, outputs. */
 #include <stdlib.h>
 #include <string.h>
-#include <strings.h>
 
 #include "lib/json.h"
 #include "lib/mem.h"
@@ -62,17 +61,31 @@ static bool protected_account(const struct run *run, const char *id)
 }
 
 /* Nobody acts on a protected account, nor on the manager's (rules.md 13). */
+static enum verdict guard_manager(struct run *run, const char *account)
+{
+    json_t *accounts = NULL;
+    enum verdict verdict = account ? identify_manager(run, &accounts) : VERDICT_DONE;
+    size_t i;
+    json_t *id;
+    json_array_foreach(accounts, i, id) {
+        if (verdict == VERDICT_DONE && strcmp(json_string_value(id), account) == 0) {
+            verdict = run_say(run, VERDICT_BLOCKED, "account %s is the manager's, not the leaver's", account);
+        }
+    }
+    json_decref(accounts);
+    return verdict;
+}
+
 static enum verdict guard_target(struct run *run, const char *account)
 {
     const char *tmpl = json_string_at(run->action, "target");
     char *rendered = tmpl ? expr_text(run->engine->exprs, tmpl, run->context, NULL) : NULL;
     const char *target = rendered ? rendered : account;
-    const char *manager = json_string_at(run->context, "user.manager.email");
     enum verdict verdict = VERDICT_DONE;
     if (target && protected_account(run, target)) {
         verdict = run_say(run, VERDICT_BLOCKED, "account %s is protected (guards.protected)", target);
-    } else if (target && manager && strcasecmp(manager, target) == 0) {
-        verdict = run_say(run, VERDICT_BLOCKED, "the target is the manager's account");
+    } else {
+        verdict = guard_manager(run, target);
     }
     free(rendered);
     return verdict;
@@ -207,10 +220,33 @@ static const char *outcome_of(const struct run *run, enum verdict verdict)
     return condition ? "skipped" : names[verdict];
 }
 
+/* "dry run: would PATCH https://…, and 2 more". */
+static void say_dry(struct run *run)
+{
+    const char *method = NULL, *url = NULL;
+    size_t more = 0;
+    size_t i;
+    json_t *call;
+    json_array_foreach(run->calls, i, call) {
+        if (json_true_at(call, "dry_run")) {
+            more += method != NULL;
+            method = method ? method : json_string_at(call, "method");
+            url = url ? url : json_string_at(call, "url");
+        }
+    }
+    if (!method) {
+        run_say(run, VERDICT_DONE, "dry run: would change nothing");
+    } else if (more) {
+        run_say(run, VERDICT_DONE, "dry run: would %s %s, and %zu more", method, url, more);
+    } else {
+        run_say(run, VERDICT_DONE, "dry run: would %s %s", method, url);
+    }
+}
+
 static const char *good_message(const struct run *run, enum verdict verdict)
 {
     if (run->dry) {
-        return "dry run: nothing was changed";
+        return run->message;
     }
     if (verdict == VERDICT_ALREADY) {
         return run->verified ? "it was so already, as reading back shows" : "it was so already";
@@ -228,6 +264,9 @@ static void fill_result(struct run *run, enum verdict verdict, json_t *outputs, 
 {
     bool good = verdict == VERDICT_DONE || verdict == VERDICT_ALREADY;
     json_t *context = json_object();
+    if (good && run->dry) {
+        say_dry(run);
+    }
     json_put(context, "outputs", json_incref(outputs));
     json_put(context, "calls", json_incref(run->calls));
     if (run->calls_left_out) {
@@ -299,5 +338,9 @@ void engine_interrupt(struct job *job, enum interruption why)
     struct sleeper **slot = job->waiting;
     if (slot) {
         sleeper_wake(*slot);
+    }
+    struct flight **flight = job->flight;
+    if (flight && why == INTERRUPT_DRAIN) { /* the grace is over: whoever goes on looks whether it had its effect */
+        http_abort(*flight);
     }
 }

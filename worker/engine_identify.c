@@ -199,3 +199,35 @@ enum verdict identify_accounts(struct run *run, json_t **accounts)
     *accounts = json_incref(pinned);
     return json_array_size(pinned) ? VERDICT_DONE : run_say(run, VERDICT_MISSING, "no account was found before");
 }
+
+enum verdict identify_manager(struct run *run, json_t **accounts)
+{
+    const json_t *identify = json_object_get(run->system->connector->tree, "identify");
+    const char *manager = json_string_at(run->context, "user.manager.email");
+    *accounts = NULL;
+    if (!identify || !manager || !kind_listed(identify, "email")) {
+        *accounts = json_array();
+        return VERDICT_DONE;
+    }
+    char *name = mem_printf("%s/manager", run->job->system);
+    const char *offboarding = json_string_at(run->job->message, "id");
+    json_t *known = engine_cache_get(run->engine->cache, offboarding, name);
+    enum verdict verdict = VERDICT_DONE;
+    if (known) {
+        *accounts = json_incref(known);
+    } else {
+        struct search search = {.run = run, .identify = identify, .found = json_array(), .searched = json_object()};
+        verdict = search_key(&search, "email", manager);
+        if (verdict == VERDICT_BLOCKED) { /* several of them: none may be touched */
+            verdict = VERDICT_DONE;
+        }
+        if (verdict == VERDICT_DONE) {
+            engine_cache_put(run->engine->cache, offboarding, name, search.found);
+            *accounts = json_incref(search.found);
+        }
+        json_decref(search.found);
+        json_decref(search.searched);
+    }
+    free(name);
+    return verdict;
+}

@@ -174,6 +174,10 @@ int gate_check(struct system *system, struct err *err);
 /* engine_identify.c: `*accounts` gets a new reference to a list of ids, or to [null] when the action needs none. */
 enum verdict identify_accounts(struct run *run, json_t **accounts);
 
+/* The manager's accounts in this system, so that nobody acts on them by mistake; a new reference to an empty list when no
+ * manager is known, or the action changes nobody's account. */
+enum verdict identify_manager(struct run *run, json_t **accounts);
+
 /* engine_sequence.c: the requests of the account in hand, from run->at on. */
 enum verdict sequence_run(struct run *run, const json_t *requests, bool (*look)(struct run *run));
 

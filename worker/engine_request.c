@@ -244,7 +244,7 @@ static int render(struct run *run, const json_t *request, struct rendered *rende
     }
     add_header(rendered, "User-Agent", "offboard");
     rendered->headers = curl_slist_append(rendered->headers, "Expect:"); /* no waiting for 100 Continue */
-    const char *trace = json_string_at(run->job->message, "traceparent");
+    const char *trace = json_string_at(run->job->message, "job.traceparent");
     char *traceparent = message_traceparent(trace);
     add_header(rendered, "traceparent", traceparent);
     free(traceparent);
@@ -368,7 +368,10 @@ static void perform(struct run *run, const json_t *request, const struct rendere
                              .ca_file = json_string_at(run->system->settings, "ca_file"),
                              .timeout = timeout_of(run, request)};
     struct http_answer answer;
-    http_perform(run->engine->http, &call, &answer);
+    struct flight *flight = NULL;
+    run->job->flight = &flight;
+    http_perform(run->engine->http, &call, &flight, &answer);
+    run->job->flight = NULL;
     record_call(run, rendered, request, &answer);
     take_answer(run, &answer, response);
     char *code = mem_printf("%ld", answer.status);

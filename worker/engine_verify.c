@@ -88,9 +88,11 @@ bool verify_look(struct run *run)
         return false;
     }
     char *message = mem_strdup(run->message); /* of the trouble that made us look */
+    int status = run->last_status;
     bool ok = look_once(run, verify, &answered, &retry_after, &stop);
     free(run->message);
     run->message = message;
+    run->last_status = status;
     return ok;
 }
 
@@ -107,6 +109,8 @@ static int64_t duration_of(const json_t *verify, const char *name, int64_t other
 static enum verdict not_confirmed(struct run *run)
 {
     char *seen = json_text(json_object_get(run->verified, "seen"));
+    run->verifying = false; /* a retry does it again, and not only looks again */
+    run->at = 0;
     run_say(run, VERDICT_FAILED, "not confirmed by reading back: expected %s, saw %s",
             json_string_at(run->verified, "expected"), seen);
     free(seen);

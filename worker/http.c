@@ -25,9 +25,11 @@ struct watch {
     curl_socket_t fd;
 };
 
-/* A call under way. */
 struct flight {
+    struct http *http;
+    CURL *easy;
     struct fiber *fiber;
+    const char *unsent; /* what curl has not taken of the body */
     CURLcode code;
     bool done;
 };
@@ -187,6 +189,33 @@ static size_t on_header(char *data, size_t size, size_t count, void *arg)
     return len;
 }
 
+static size_t on_send(char *out, size_t size, size_t count, void *arg)
+{
+    struct flight *flight = arg;
+    size_t take = strnlen(flight->unsent, size * count);
+    memcpy(out, flight->unsent, take);
+    flight->unsent += take;
+    return take;
+}
+
+/* When a kept connection is cut before an answer, libcurl by itself sends the request again: a ticket opened twice, and one
+ * call on record. A body that it can't rewind forbids that (the call then fails and the engine decides); a POST without a
+ * body gets a connection of its own. */
+static void set_up_body(CURL *easy, const struct http_call *call, struct flight *flight)
+{
+    if (call->body && *call->body) {
+        flight->unsent = call->body;
+        curl_easy_setopt(easy, CURLOPT_POST, 1L);
+        curl_easy_setopt(easy, CURLOPT_POSTFIELDSIZE_LARGE, (curl_off_t)strlen(call->body));
+        curl_easy_setopt(easy, CURLOPT_READFUNCTION, on_send);
+        curl_easy_setopt(easy, CURLOPT_READDATA, flight);
+    } else if (call->body) {
+        curl_easy_setopt(easy, CURLOPT_POSTFIELDSIZE, 0L); /* Content-Length: 0, or some servers answer 411 */
+        curl_easy_setopt(easy, CURLOPT_POSTFIELDS, "");
+        curl_easy_setopt(easy, CURLOPT_FRESH_CONNECT, 1L);
+    }
+}
+
 static CURL *set_up(struct http *http, const struct http_call *call, struct http_answer *answer, struct flight *flight,
                     char *error)
 {
@@ -207,10 +236,7 @@ static CURL *set_up(struct http *http, const struct http_call *call, struct http
     curl_easy_setopt(easy, CURLOPT_HEADERDATA, answer);
     curl_easy_setopt(easy, CURLOPT_ERRORBUFFER, error);
     curl_easy_setopt(easy, CURLOPT_PRIVATE, flight);
-    if (call->body) {
-        curl_easy_setopt(easy, CURLOPT_POSTFIELDSIZE, (long)strlen(call->body));
-        curl_easy_setopt(easy, CURLOPT_POSTFIELDS, call->body);
-    }
+    set_up_body(easy, call, flight);
     if (strcmp(call->method, "HEAD") == 0) {
         curl_easy_setopt(easy, CURLOPT_NOBODY, 1L);
     } else {
@@ -239,17 +265,42 @@ static bool may_have_been_sent(CURL *easy, CURLcode code)
     return request_size > 0;
 }
 
-void http_perform(struct http *http, const struct http_call *call, struct http_answer *answer)
+static void on_aborted(uv_timer_t *timer)
+{
+    struct fiber *fiber = timer->data;
+    timer->data = timer;
+    uv_close((uv_handle_t *)timer, on_timer_closed);
+    fiber_resume(fiber);
+}
+
+void http_abort(struct flight *flight)
+{
+    if (!flight || flight->done) {
+        return;
+    }
+    curl_multi_remove_handle(flight->http->multi, flight->easy);
+    flight->code = CURLE_ABORTED_BY_CALLBACK;
+    flight->done = true;
+    uv_timer_t *timer = MEM_NEW(uv_timer_t); /* the fiber goes on from the loop, not from here */
+    uv_timer_init(flight->http->loop, timer);
+    timer->data = flight->fiber;
+    uv_timer_start(timer, on_aborted, 0, 0);
+}
+
+void http_perform(struct http *http, const struct http_call *call, struct flight **under_way, struct http_answer *answer)
 {
     *answer = (struct http_answer){.headers = json_object(), .body = {.max = ANSWER_MAX}};
-    struct flight flight = {.fiber = fiber_self()};
+    struct flight flight = {.http = http, .fiber = fiber_self()};
     char error[CURL_ERROR_SIZE] = "";
     CURL *easy = set_up(http, call, answer, &flight, error);
     int64_t begin = time_monotonic();
+    flight.easy = easy;
+    *under_way = &flight;
     curl_multi_add_handle(http->multi, easy);
     while (!flight.done) {
         fiber_wait();
     }
+    *under_way = NULL;
     answer->duration = time_monotonic() - begin;
     if (flight.code == CURLE_OK) {
         curl_easy_getinfo(easy, CURLINFO_RESPONSE_CODE, &answer->status);

@@ -101,7 +101,7 @@ int main(int argc, char **argv)
         {"check", NULL, "try the credentials of the systems, say so, and end", &check},
         {NULL, NULL, NULL, NULL},
     };
-    struct conf *conf = daemon_start("worker", "Runs the jobs of one or more systems.", options, argc, argv);
+    struct conf *conf = daemon_start("offboard-worker", "Runs the jobs of one or more systems.", options, argc, argv);
     char **systems = systems_read(conf, names);
     struct err err = ERR_INIT;
     int result = -1;

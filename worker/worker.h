@@ -48,7 +48,8 @@ struct job {
 
     /* The engine's own. */
     enum interruption interruption;
-    void *waiting;
+    void *waiting; /* what it sleeps on */
+    void *flight;  /* the call under way */
 };
 
 /* What became of it. Everything is owned by the result; release with engine_result_release(). */

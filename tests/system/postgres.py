@@ -13,7 +13,7 @@ from psycopg.rows import dict_row
 from process import Ports, Process, wait_until
 
 _SETTINGS = {
-    "fsync": "off", "synchronous_commit": "off", "full_page_writes": "off", "autovacuum": "off",
+    "fsync": "off", "full_page_writes": "off", "autovacuum": "off",
     "listen_addresses": "127.0.0.1", "unix_socket_directories": "", "max_connections": "150", "shared_buffers": "64MB",
     "log_min_messages": "warning", "wal_level": "minimal", "max_wal_senders": "0", "log_line_prefix": "%m %d %u ",
 }

@@ -32,20 +32,26 @@ def wait_until(predicate, timeout: float, what: str, interval: float = 0.05):
 
 
 class Ports:
-    """Free ports below the range that outgoing connections use, one range for each pytest process."""
+    """Free ports below the range that outgoing connections use. A port stays ours until this process ends, also while nobody
+    listens on it: an abstract socket with its number tells other test processes so."""
 
     def __init__(self, worker: int) -> None:
         self._next = 20000 + worker * 1500
+        self._held: list[socket.socket] = []
 
     def take(self) -> int:
         while True:
             self._next += 1
-            with socket.socket() as probe:
-                try:
+            claim = socket.socket(socket.AF_UNIX)
+            try:
+                claim.bind(f"\0offboard-tests-port-{self._next}")
+                with socket.socket() as probe:
                     probe.bind(("127.0.0.1", self._next))
-                    return self._next
-                except OSError:
-                    continue
+            except OSError:
+                claim.close()
+                continue
+            self._held.append(claim)
+            return self._next
 
 
 def dying_with_parent(death_signal: int, user: str | None) -> list[str]:

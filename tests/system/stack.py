@@ -122,9 +122,10 @@ class Stack:
             "worker": {"systems": ["scim", "jira"], "drain_grace": "5s", "circuit_wait": "200ms", "circuit_wait_max": "1s",
                        "request_timeout": "5s"},
             "systems": {
-                "scim": {"url": self.sandbox.urls.get("scim", "http://127.0.0.1:1"), "token": self.tokens["scim"]},
+                "scim": {"url": self.sandbox.urls.get("scim", "http://127.0.0.1:1"), "token": self.tokens["scim"],
+                         "per_minute": "60000"},
                 "jira": {"url": self.sandbox.urls.get("jira", "http://127.0.0.1:1"), "email": "bot@example.com",
-                         "token": self.tokens["jira"], "settle": "1s"}},
+                         "token": self.tokens["jira"], "settle": "1s", "per_minute": "60000"}},
         }
 
     def configure(self, settings: dict) -> None:

@@ -1,10 +1,9 @@
 """Vendors that throttle, fail, lie or fall silent."""
 
-import os
 from datetime import timedelta
 
+from connectors import hasty
 from process import wait_until
-from stack import ROOT
 
 EMAIL = "jane.doe@example.com"
 
@@ -13,19 +12,6 @@ def deactivations(stack, email: str = EMAIL) -> list[dict]:
     """Requests that asked for the account's deactivation, granted or not."""
     path = f"/Users/{stack.account(email)['id']}"
     return [entry for entry in stack.sandbox.journal("scim", changing_only=True) if entry["path"] == path]
-
-
-def short_verify(directory) -> str:
-    """The shipped scim connector with read-backs of a second, in a folder of its own, as a customer would have it."""
-    folder = os.path.join(directory, "connectors")
-    os.makedirs(folder)
-    with open(os.path.join(ROOT, "worker", "connectors", "scim.yaml"), encoding="utf-8") as file:
-        text = file.read()
-    changed = text.replace("    verify:\n", "    verify:\n      within: 1s\n      every: 200ms\n")
-    assert changed != text
-    with open(os.path.join(folder, "scim.yaml"), "w", encoding="utf-8") as file:
-        file.write(changed)
-    return folder
 
 
 def message(stack, job: dict) -> str:
@@ -48,9 +34,13 @@ def test_retry_after_an_hour_blocks_nobody_and_is_obeyed(make_stack):
     started = [stack.offboard(email) for email in others]
     for offboarding in started:
         stack.wait_job(offboarding, "leave-groups", "succeeded", 10)
-    running = [value for name, value in stack.metrics("worker").items()
-               if name.startswith("offboard_jobs_running") and 'system="scim"' in name]
-    assert sum(running) == 0, "the throttled job holds a worker"
+
+    def running() -> float:
+        return sum(value for name, value in stack.metrics("worker").items()
+                   if name.startswith("offboard_jobs_running") and 'system="scim"' in name)
+
+    wait_until(lambda: running() == 0, 1, "the throttled job holds no worker")
+    assert stack.jobs(first)["deactivate"]["state"] == "ready"
 
     done = stack.wait_job(first, "deactivate", "succeeded", 30)
     assert done["due_at"] - job["due_at"] == timedelta(0)
@@ -114,7 +104,7 @@ def test_server_errors_are_retried(stack):
 
 
 def test_a_vendor_that_answers_200_and_does_nothing_ends_as_failed(make_stack, tmp_path):
-    stack = make_stack(settings={"definitions": {"connectors": [short_verify(tmp_path)]}}).start()
+    stack = make_stack(settings=hasty(tmp_path)).start()
     stack.person(EMAIL)
     stack.sandbox.fault("scim", {"match": {"method": "PATCH", "path": "^/Users/"}, "do": "noop"})
     offboarding = stack.offboard(EMAIL)
@@ -155,7 +145,7 @@ def test_refusal_is_failed_and_the_others_go_on(stack):
     stack.sandbox.fault("scim", {"match": {"method": "PATCH", "path": "^/Users/"}, "do": "status", "status": 400})
     offboarding = stack.offboard(EMAIL)
     job = stack.wait_job(offboarding, "deactivate", "failed")
-    assert job["outcome"] == "failed" and job["status_code"] == 400
+    assert job["outcome"] == "failed" and "400" in job["reason"]
     stack.wait_job(offboarding, "leave-groups", "succeeded")
     stack.wait_job(offboarding, "ticket", "succeeded")
     stack.cli("skip", offboarding, "--step", "deactivate", "--reason", "done by hand").ok()
