@@ -53,7 +53,7 @@ static void draw_bar(struct watch *watch, const json_t *phase, int width)
     for (int i = 0; i < BAR_WIDTH; i++) {
         putchar(i < full ? '#' : i < full + bad ? '!' : '.');
     }
-    printf("] %d/%d %s", ended, jobs, status);
+    printf("] %d/%d %s", ended, jobs, status ? status : "");
     if (status && strcmp(status, "waiting") == 0 && strcmp(due, "-") != 0) {
         printf(", due %s UTC", due);
     }

@@ -16,7 +16,7 @@ static int unknown_command(const char *name)
 {
     const char *names[64];
     size_t count = 0;
-    while (cli_commands[count] && count < COUNT_OF(names)) {
+    while (count < COUNT_OF(names) && cli_commands[count]) {
         names[count] = cli_commands[count]->name;
         count++;
     }

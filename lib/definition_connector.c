@@ -1,25 +1,26 @@
-/* What is checked of a connector: the vocabulary in which a vendor's calls are described. Words whose execution is not there
- * yet are known, and refused. */
+/* What is checked of a connector: settings, credentials, limits, how accounts are found, and its actions. Words whose execution is
+ * not there yet are known, and refused. */
 #include <stdint.h>
 #include <stdlib.h>
 #include <string.h>
 
-#include "lib/definition_check.h"
+#include "lib/definition_request.h"
 #include "lib/json.h"
 #include "lib/mem.h"
+#include "lib/time.h"
 
 static const struct check_key connector_keys[] = {
-    {"system", CHECK_TEXT, true, false},       {"description", CHECK_TEXT, false, false},
-    {"settings", CHECK_MAP, false, false},     {"base", CHECK_TEMPLATE, false, false},
-    {"headers", CHECK_MAP, false, false},      {"auth", CHECK_MAP, false, false},
-    {"limits", CHECK_MAP, false, false},       {"retry_after", CHECK_MAP, false, false},
-    {"check", CHECK_MAP, false, false},        {"identify", CHECK_MAP, false, false},
-    {"actions", CHECK_MAP, true, false},       {"defs", CHECK_MAP, false, true},
+    {"system", CHECK_NAME, true, false},   {"description", CHECK_TEXT, false, false}, {"settings", CHECK_MAP, false, false},
+    {"base", CHECK_TEMPLATE, false, false}, {"headers", CHECK_MAP, false, false},     {"auth", CHECK_MAP, false, false},
+    {"limits", CHECK_MAP, false, false},   {"retry_after", CHECK_MAP, false, false},  {"check", CHECK_MAP, false, false},
+    {"identify", CHECK_MAP, false, false}, {"actions", CHECK_MAP, true, false},       {"defs", CHECK_MAP, false, true},
 };
 
 static const struct check_key setting_keys[] = {
-    {"required", CHECK_BOOL, false, false}, {"secret", CHECK_BOOL, false, false},
-    {"default", CHECK_ANY, false, false},   {"help", CHECK_TEXT, false, false},
+    {"required", CHECK_BOOL, false, false},
+    {"secret", CHECK_BOOL, false, false},
+    {"default", CHECK_ANY, false, false},
+    {"help", CHECK_TEXT, false, false},
 };
 
 static const struct check_key limit_keys[] = {
@@ -29,15 +30,17 @@ static const struct check_key limit_keys[] = {
 };
 
 static const struct check_key retry_after_keys[] = {
-    {"seconds", CHECK_PREDICATE, false, false},
-    {"epoch", CHECK_PREDICATE, false, false},
-    {"date", CHECK_PREDICATE, false, false},
+    {"seconds", CHECK_TEMPLATE, false, false},
+    {"epoch", CHECK_TEMPLATE, false, false},
+    {"date", CHECK_TEMPLATE, false, false},
 };
 
 static const struct check_key auth_keys[] = {
-    {"header", CHECK_MAP, false, false},  {"basic", CHECK_MAP, false, false},
-    {"oauth", CHECK_MAP, false, true},    {"google", CHECK_MAP, false, true},
-    {"zoom", CHECK_MAP, false, true},     {"client_credentials", CHECK_MAP, false, true},
+    {"header", CHECK_MAP, false, false},
+    {"basic", CHECK_MAP, false, false},
+    {"client_credentials", CHECK_MAP, false, true},
+    {"service_account", CHECK_MAP, false, true},
+    {"account_credentials", CHECK_MAP, false, true},
 };
 
 static const struct check_key basic_keys[] = {
@@ -46,20 +49,17 @@ static const struct check_key basic_keys[] = {
 };
 
 static const struct check_key identify_keys[] = {
-    {"keys", CHECK_LIST, false, false},
+    {"keys", CHECK_TEXTS, false, false},
     {"requests", CHECK_LIST, true, false},
     {"confirm", CHECK_LIST, false, false},
 };
 
 static const struct check_key action_keys[] = {
-    {"effect", CHECK_TEXT, true, false},     {"description", CHECK_TEXT, false, false},
-    {"with", CHECK_MAP, false, false},       {"requests", CHECK_LIST, true, false},
-    {"verify", CHECK_MAP, false, false},     {"undo", CHECK_TEXT, false, false},
-    {"outputs", CHECK_MAP, false, false},    {"once", CHECK_BOOL, false, false},
-    {"settle", CHECK_DURATION, false, false}, {"target", CHECK_TEMPLATE, false, false},
-    {"limit", CHECK_TEXT, false, false},     {"accounts", CHECK_TEXT, false, false},
-    {"before", CHECK_ANY, false, true},      {"derive", CHECK_MAP, false, true},
-    {"provides", CHECK_LIST, false, true},
+    {"effect", CHECK_TEXT, true, false},    {"description", CHECK_TEXT, false, false}, {"with", CHECK_MAP, false, false},
+    {"requests", CHECK_LIST, true, false},  {"verify", CHECK_MAP, false, false},       {"undo", CHECK_TEXT, false, false},
+    {"outputs", CHECK_MAP, false, false},   {"once", CHECK_BOOL, false, false},        {"settle", CHECK_TEMPLATE, false, false},
+    {"target", CHECK_TEMPLATE, false, false}, {"limit", CHECK_TEXT, false, false},     {"accounts", CHECK_TEXT, false, false},
+    {"before", CHECK_ANY, false, true},     {"derive", CHECK_MAP, false, true},        {"provides", CHECK_LIST, false, true},
 };
 
 static const struct check_key parameter_keys[] = {
@@ -68,37 +68,6 @@ static const struct check_key parameter_keys[] = {
     {"help", CHECK_TEXT, false, false},
 };
 
-#define METHOD_KEYS                                                                                                       \
-    {"get", CHECK_TEMPLATE, false, false}, {"post", CHECK_TEMPLATE, false, false}, {"put", CHECK_TEMPLATE, false, false}, \
-        {"patch", CHECK_TEMPLATE, false, false}, {"delete", CHECK_TEMPLATE, false, false},                                \
-        {"head", CHECK_TEMPLATE, false, false}
-
-#define REQUEST_KEYS                                                                                                \
-    METHOD_KEYS, {"query", CHECK_MAP, false, false}, {"headers", CHECK_MAP, false, false},                          \
-        {"json", CHECK_ANY, false, false}, {"form", CHECK_MAP, false, false}, {"if", CHECK_PREDICATE, false, false}, \
-        {"success", CHECK_PREDICATE, false, false}, {"already", CHECK_PREDICATE, false, false},                     \
-        {"missing", CHECK_PREDICATE, false, false}, {"blocked", CHECK_PREDICATE, false, false},                     \
-        {"denied", CHECK_PREDICATE, false, false}, {"retry", CHECK_PREDICATE, false, false},                        \
-        {"save", CHECK_MAP, false, false}, {"for_each", CHECK_TEMPLATE, false, false},                              \
-        {"parallel", CHECK_COUNT, false, false}, {"pages", CHECK_MAP, false, false},                                  \
-        {"changes", CHECK_BOOL, false, false}, {"limit", CHECK_TEXT, false, false},                                 \
-        {"timeout", CHECK_DURATION, false, false}, {"require", CHECK_ANY, false, true},                             \
-        {"poll", CHECK_MAP, false, true}, {"as", CHECK_MAP, false, true}, {"ldap", CHECK_MAP, false, true}
-
-static const struct check_key request_keys[] = {REQUEST_KEYS, {"find", CHECK_MAP, false, false}};
-static const struct check_key find_keys[] = {REQUEST_KEYS, {"expect", CHECK_PREDICATE, true, false}};
-static const struct check_key verify_keys[] = {REQUEST_KEYS,
-                                               {"expect", CHECK_PREDICATE, true, false},
-                                               {"within", CHECK_DURATION, false, false},
-                                               {"every", CHECK_DURATION, false, false}};
-static const struct check_key pages_keys[] = {
-    {"next", CHECK_TEMPLATE, false, false}, /* URL or path of the next page, null: the last */
-    {"query", CHECK_MAP, false, false},     /* parameters of the next page */
-    {"json", CHECK_MAP, false, false},      /* members of the next page's body */
-    {"more", CHECK_PREDICATE, false, false},
-};
-
-static const char *const methods[] = {"get", "post", "put", "patch", "delete", "head"};
 static const char *const effects[] = {"identify", "revoke", "handover", "destroy", "notify"};
 static const char *const key_kinds[] = {"employee_id", "email"};
 
@@ -112,93 +81,166 @@ static bool listed(const char *const *list, size_t count, const char *name)
     return false;
 }
 
-/* Calls `each` for every member of a map, with its pointer. */
-static void each_member(struct check *check, const char *pointer, const json_t *map,
+/* Calls `each` for every member of the map that stands under `key` in `owner`, with its pointer. */
+static void each_member(struct check *check, const char *pointer, const json_t *owner, const char *key,
                         void (*each)(struct check *, const char *, const char *, const json_t *))
 {
     const char *name;
     json_t *value;
-    json_object_foreach((json_t *)(uintptr_t)map, name, value) {
-        char *at = mem_printf("%s/%s", pointer, name);
+    json_object_foreach(json_object_get(owner, key), name, value) {
+        char *at = mem_printf("%s/%s/%s", pointer, key, name);
         each(check, at, name, value);
         free(at);
     }
 }
 
-/* ---- requests ------------------------------------------------------------------------------------------------------------ */
+/* ---- settings, credentials, limits -------------------------------------------------------------------------------------- */
 
-static void check_limit(struct check *check, const char *pointer, const json_t *owner)
+static void check_setting(struct check *check, const char *pointer, const char *name, const json_t *setting)
 {
-    const char *limit = json_string_at(owner, "limit");
-    const json_t *limits = json_object_get(check->definition->tree, "limits");
-    if (limit && !json_object_get(limits, limit)) {
-        char *hint = check_hint_keys(limit, limits);
-        check_problem(check, pointer, "there is no limit \"%s\"%s", limit, hint);
-        free(hint);
+    /* Of the family systems.<system>.…, these mean something for every system. */
+    static const char *const taken[] = {"ca_file", "mode", "replicas_share"};
+    if (listed(taken, COUNT_OF(taken), name)) {
+        check_problem(check, pointer, "setting \"%s\" is there for every system already; choose another name", name);
     }
-}
-
-static void check_pages(struct check *check, const char *pointer, const json_t *pages)
-{
-    char *at = mem_printf("%s/pages", pointer);
-    if (json_is_object(pages) && check_map(check, at, pages, pages_keys, COUNT_OF(pages_keys))) {
-        check_expressions(check, at, pages);
-        bool next = json_object_get(pages, "next") != NULL;
-        bool parts = json_object_get(pages, "query") || json_object_get(pages, "json");
-        if (next == parts) {
-            check_problem(check, at, "`pages` needs either `next`, or `query` or `json` with `more`");
-        } else if (parts && !json_object_get(pages, "more")) {
-            check_problem(check, at, "`pages` with `query` or `json` needs `more`: when is there another page?");
-        }
-    }
-    free(at);
-}
-
-/* What verify, find, check and a plain request have in common. */
-static void check_request_as(struct check *check, const char *pointer, const json_t *request, const struct check_key *keys,
-                             size_t count)
-{
-    if (!check_map(check, pointer, request, keys, count)) {
+    if (!check_map(check, pointer, setting, setting_keys, COUNT_OF(setting_keys))) {
         return;
     }
-    size_t given = 0;
-    for (size_t i = 0; i < COUNT_OF(methods); i++) {
-        given += json_object_get(request, methods[i]) != NULL;
+    if (json_true_at(setting, "required") && json_object_get(setting, "default")) {
+        check_problem(check, pointer, "setting \"%s\" is required and has a default: which is it?", name);
     }
-    if (given != 1) {
-        check_problem(check, pointer, "a request has exactly one of get, post, put, patch, delete and head");
-    }
-    if (json_object_get(request, "json") && json_object_get(request, "form")) {
-        check_problem(check, pointer, "a request has `json` or `form`, not both");
-    }
-    static const char *const rendered[] = {"query", "headers", "json", "form", "save"};
-    for (size_t i = 0; i < COUNT_OF(rendered); i++) {
-        char *at = mem_printf("%s/%s", pointer, rendered[i]);
-        check_expressions(check, at, json_object_get(request, rendered[i]));
-        free(at);
-    }
-    check_pages(check, pointer, json_object_get(request, "pages"));
-    check_limit(check, pointer, request);
 }
 
-static void check_request(struct check *check, const char *pointer, const json_t *request)
+static void check_one_limit(struct check *check, const char *pointer, const char *name, const json_t *limit)
 {
-    check_request_as(check, pointer, request, request_keys, COUNT_OF(request_keys));
-    const json_t *find = json_object_get(request, "find");
-    if (find) {
-        char *at = mem_printf("%s/find", pointer);
-        check_request_as(check, at, find, find_keys, COUNT_OF(find_keys));
-        free(at);
+    (void)name;
+    if (check_map(check, pointer, limit, limit_keys, COUNT_OF(limit_keys)) && json_object_get(limit, "per_minute") &&
+        json_object_get(limit, "per_second")) {
+        check_problem(check, pointer, "a limit has \"per_minute\" or \"per_second\", not both");
     }
 }
 
-static void check_requests(struct check *check, const char *pointer, const json_t *requests)
+static void check_auth(struct check *check, const json_t *auth)
+{
+    if (!json_is_object(auth) || !check_map(check, "/auth", auth, auth_keys, COUNT_OF(auth_keys))) {
+        return;
+    }
+    if (json_object_size(auth) != 1) {
+        check_problem(check, "/auth", "there is one way to authenticate: header or basic");
+    }
+    check_expressions(check, "/auth/header", json_object_get(auth, "header"));
+    const json_t *basic = json_object_get(auth, "basic");
+    if (json_is_object(basic)) {
+        check_map(check, "/auth/basic", basic, basic_keys, COUNT_OF(basic_keys));
+    }
+}
+
+static void check_retry_after(struct check *check, const json_t *rule)
+{
+    if (json_is_object(rule) && check_map(check, "/retry_after", rule, retry_after_keys, COUNT_OF(retry_after_keys)) &&
+        json_object_size(rule) == 0) {
+        check_problem(check, "/retry_after", "it needs \"seconds\", \"epoch\" or \"date\"");
+    }
+}
+
+/* ---- accounts ------------------------------------------------------------------------------------------------------------- */
+
+static void check_identify(struct check *check, const json_t *identify)
+{
+    if (!json_is_object(identify) || !check_map(check, "/identify", identify, identify_keys, COUNT_OF(identify_keys))) {
+        return;
+    }
+    const json_t *keys = json_object_get(identify, "keys");
+    size_t i;
+    json_t *key, *request;
+    if (json_is_array(keys) && json_array_size(keys) == 0) {
+        check_problem(check, "/identify/keys", "with no keys nobody is found: name employee_id, email, or leave \"keys\" out");
+    }
+    json_array_foreach(keys, i, key) {
+        const char *kind = json_string_value(key);
+        if (kind && !listed(key_kinds, COUNT_OF(key_kinds), kind)) {
+            char *hint = check_hint(kind, key_kinds, COUNT_OF(key_kinds));
+            check_problem(check, "/identify/keys", "there is no kind of key \"%s\", only employee_id and email%s", kind, hint);
+            free(hint);
+        }
+    }
+    check_requests(check, "/identify/requests", json_object_get(identify, "requests"), true);
+    check_requests(check, "/identify/confirm", json_object_get(identify, "confirm"), true);
+    bool saves = false;
+    json_array_foreach(json_object_get(identify, "requests"), i, request) {
+        saves = saves || json_at(request, "save.id");
+    }
+    if (!saves) {
+        check_problem(check, "/identify", "no request saves \"id\": which accounts were found?");
+    }
+}
+
+/* ---- what expressions read ------------------------------------------------------------------------------------------------ */
+
+/* What an expression can see where it stands. NULL: nothing of it is there. */
+struct scope {
+    const json_t *settings;
+    const json_t *with;
+    const json_t *saved; /* a member for every name that some request saves */
+};
+
+static void read_declared(struct check *check, const char *pointer, const char *path, const char *prefix, const json_t *declared,
+                          const char *what)
+{
+    char *name = check_path_name(path, prefix);
+    if (name && !json_object_get(declared, name)) {
+        char *hint = check_hint_keys(name, declared);
+        check_problem(check, pointer, "%s \"%s\"%s", what, name, hint);
+        free(hint);
+    }
+    free(name);
+}
+
+static void read_path(struct check *check, const char *pointer, const char *path, void *arg)
+{
+    static const char *const members[] = {"actor",   "body", "headers",     "ids",   "item",     "job",    "key",  "key_kind",
+                                          "now",     "offboarding", "saved", "settings", "status", "steps", "user", "with"};
+    const struct scope *scope = arg;
+    check_member(check, pointer, path, members, COUNT_OF(members));
+    read_declared(check, pointer, path, "settings.", scope->settings, "there is no setting");
+    read_declared(check, pointer, path, "with.", scope->with, "there is no parameter");
+    read_declared(check, pointer, path, "saved.", scope->saved, "no request here saves");
+}
+
+static void note_saved(json_t *saved, const json_t *requests)
 {
     size_t i;
     json_t *request;
     json_array_foreach(requests, i, request) {
-        char *at = mem_printf("%s/%zu", pointer, i);
-        check_request(check, at, request);
+        json_t *save = json_object_get(request, "save");
+        json_t *found = json_at(request, "find.save");
+        json_object_update(saved, json_is_object(save) ? save : NULL);
+        json_object_update(saved, json_is_object(found) ? found : NULL);
+    }
+}
+
+static const json_t *settings_of(const struct check *check)
+{
+    return json_object_get(check->definition->tree, "settings");
+}
+
+static void check_identify_reads(struct check *check, const json_t *identify)
+{
+    json_t *saved = json_object();
+    note_saved(saved, json_object_get(identify, "requests"));
+    note_saved(saved, json_object_get(identify, "confirm"));
+    struct scope scope = {.settings = settings_of(check), .saved = saved};
+    check_paths(check, "/identify", identify, read_path, &scope);
+    json_decref(saved);
+}
+
+static void check_common_reads(struct check *check, const json_t *tree)
+{
+    static const char *const parts[] = {"auth", "base", "check", "headers", "limits", "retry_after"};
+    struct scope scope = {.settings = settings_of(check)};
+    for (size_t i = 0; i < COUNT_OF(parts); i++) {
+        char *at = mem_printf("/%s", parts[i]);
+        check_paths(check, at, json_object_get(tree, parts[i]), read_path, &scope);
         free(at);
     }
 }
@@ -227,138 +269,95 @@ static void check_once(struct check *check, const char *pointer, const json_t *a
     if (!json_true_at(action, "once") && finds) {
         check_problem(check, pointer, "`find` belongs to an action marked `once: true`");
     }
+    const char *settle = json_string_at(action, "settle");
+    int64_t duration = 0;
+    struct err err = ERR_INIT;
+    if (settle && !expr_has(settle) && time_parse_duration(settle, &duration, &err) != 0) {
+        check_problem(check, pointer, "\"settle\": %s", err_text(&err));
+    } else if (duration > 10 * TIME_MINUTE) {
+        check_problem(check, pointer, "\"settle\" is at most 10m: that is how long workers remember what ran");
+    }
+    err_release(&err);
 }
 
-static void check_one_action(struct check *check, const char *pointer, const char *name, const json_t *action)
+static void check_effect(struct check *check, const char *pointer, const json_t *action)
 {
-    (void)name;
-    if (!check_map(check, pointer, action, action_keys, COUNT_OF(action_keys))) {
-        return;
-    }
     const char *effect = json_string_at(action, "effect");
-    if (effect && !listed(effects, COUNT_OF(effects), effect)) {
+    if (!effect) {
+        return; /* said already */
+    }
+    if (!listed(effects, COUNT_OF(effects), effect)) {
         char *hint = check_hint(effect, effects, COUNT_OF(effects));
-        check_problem(check, pointer, "`effect` must be identify, revoke, handover, destroy or notify%s", hint);
+        check_problem(check, pointer, "\"effect\" must be identify, revoke, handover, destroy or notify%s", hint);
         free(hint);
     }
-    const char *accounts = json_string_at(action, "accounts");
-    if (accounts && strcmp(accounts, "all") != 0 && strcmp(accounts, "none") != 0) {
-        check_problem(check, pointer, "`accounts` must be all or none");
+    bool proven = json_object_get(action, "verify") || strcmp(effect, "notify") == 0 || strcmp(effect, "identify") == 0;
+    if (!proven) {
+        check_warning(check, pointer, "without \"verify\" nothing reads back that the state is there: a call that returned 200 proves little");
     }
+}
+
+static void check_accounts(struct check *check, const char *pointer, const json_t *action)
+{
+    const char *accounts = json_string_at(action, "accounts");
+    if (!accounts) {
+        return;
+    }
+    if (strcmp(accounts, "all") != 0 && strcmp(accounts, "none") != 0) {
+        check_problem(check, pointer, "\"accounts\" must be all or none");
+    } else if (strcmp(accounts, "all") == 0 && !json_object_get(check->definition->tree, "identify")) {
+        check_problem(check, pointer, "`accounts: all` needs \"identify\": how are they found?");
+    }
+}
+
+static void check_undo(struct check *check, const char *pointer, const json_t *action)
+{
     const char *undo = json_string_at(action, "undo");
     const json_t *actions = json_object_get(check->definition->tree, "actions");
     if (undo && !json_object_get(actions, undo)) {
         char *hint = check_hint_keys(undo, actions);
-        check_problem(check, pointer, "`undo`: there is no action \"%s\"%s", undo, hint);
+        check_problem(check, pointer, "\"undo\": there is no action \"%s\"%s", undo, hint);
         free(hint);
     }
-    char *at = mem_printf("%s/with", pointer);
-    each_member(check, at, json_object_get(action, "with"), check_parameter);
-    free(at);
-    at = mem_printf("%s/requests", pointer);
-    check_requests(check, at, json_object_get(action, "requests"));
+}
+
+static void check_action_requests(struct check *check, const char *pointer, const json_t *action)
+{
+    char *at = mem_printf("%s/requests", pointer);
+    check_requests(check, at, json_object_get(action, "requests"), false);
     free(at);
     const json_t *verify = json_object_get(action, "verify");
     if (json_is_object(verify)) {
         at = mem_printf("%s/verify", pointer);
-        check_request_as(check, at, verify, verify_keys, COUNT_OF(verify_keys));
+        check_verify(check, at, verify);
         free(at);
     }
     at = mem_printf("%s/outputs", pointer);
     check_expressions(check, at, json_object_get(action, "outputs"));
     free(at);
+    json_t *saved = json_object();
+    note_saved(saved, json_object_get(action, "requests"));
+    struct scope scope = {settings_of(check), json_object_get(action, "with"), saved};
+    check_paths(check, pointer, action, read_path, &scope);
+    json_decref(saved);
+}
+
+static void check_action(struct check *check, const char *pointer, const char *name, const json_t *action)
+{
+    (void)name;
+    if (!check_map(check, pointer, action, action_keys, COUNT_OF(action_keys))) {
+        return;
+    }
+    check_effect(check, pointer, action);
+    check_accounts(check, pointer, action);
+    check_undo(check, pointer, action);
+    each_member(check, pointer, action, "with", check_parameter);
+    check_action_requests(check, pointer, action);
     check_once(check, pointer, action);
     check_limit(check, pointer, action);
 }
 
-/* ---- the rest --------------------------------------------------------------------------------------------------------------- */
-
-static void check_setting(struct check *check, const char *pointer, const char *name, const json_t *setting)
-{
-    (void)name;
-    check_map(check, pointer, setting, setting_keys, COUNT_OF(setting_keys));
-}
-
-static void check_one_limit(struct check *check, const char *pointer, const char *name, const json_t *limit)
-{
-    (void)name;
-    check_map(check, pointer, limit, limit_keys, COUNT_OF(limit_keys));
-}
-
-static void check_auth(struct check *check, const json_t *auth)
-{
-    if (!json_is_object(auth) || !check_map(check, "/auth", auth, auth_keys, COUNT_OF(auth_keys))) {
-        return;
-    }
-    check_expressions(check, "/auth/header", json_object_get(auth, "header"));
-    const json_t *basic = json_object_get(auth, "basic");
-    if (basic) {
-        check_map(check, "/auth/basic", basic, basic_keys, COUNT_OF(basic_keys));
-    }
-}
-
-static void check_identify(struct check *check, const json_t *identify)
-{
-    if (!json_is_object(identify) || !check_map(check, "/identify", identify, identify_keys, COUNT_OF(identify_keys))) {
-        return;
-    }
-    size_t i;
-    json_t *key;
-    json_array_foreach(json_object_get(identify, "keys"), i, key) {
-        if (!listed(key_kinds, COUNT_OF(key_kinds), json_string_value(key))) {
-            check_problem(check, "/identify/keys", "`keys` may hold employee_id and email");
-        }
-    }
-    check_requests(check, "/identify/requests", json_object_get(identify, "requests"));
-    check_requests(check, "/identify/confirm", json_object_get(identify, "confirm"));
-    bool saves = false;
-    json_t *request;
-    json_array_foreach(json_object_get(identify, "requests"), i, request) {
-        saves = saves || json_at(request, "save.id");
-    }
-    if (!saves) {
-        check_problem(check, "/identify", "no request saves `id`: which accounts were found?");
-    }
-}
-
-/* `.settings.x` of a setting that is not declared is a typing error. */
-struct settings_reading {
-    struct check *check;
-    const json_t *settings;
-};
-
-static void read_setting(const char *path, void *arg)
-{
-    struct settings_reading *reading = arg;
-    if (strncmp(path, "settings.", 9) != 0) {
-        return;
-    }
-    char *name = mem_strndup(path + 9, strcspn(path + 9, "."));
-    if (!json_object_get(reading->settings, name)) {
-        char *hint = check_hint_keys(name, reading->settings);
-        check_problem(reading->check, "/settings", "there is no setting \"%s\"%s", name, hint);
-        free(hint);
-    }
-    free(name);
-}
-
-static void read_settings(struct settings_reading *reading, const json_t *value)
-{
-    const char *key;
-    json_t *member;
-    size_t i;
-    if (json_is_string(value)) {
-        expr_paths(json_string_value(value), read_setting, reading);
-    } else if (json_is_object(value)) {
-        json_object_foreach((json_t *)(uintptr_t)value, key, member) {
-            read_settings(reading, member);
-        }
-    } else if (json_is_array(value)) {
-        json_array_foreach(value, i, member) {
-            read_settings(reading, member);
-        }
-    }
-}
+/* ---- the whole ------------------------------------------------------------------------------------------------------------- */
 
 void check_connector(struct check *check)
 {
@@ -366,19 +365,17 @@ void check_connector(struct check *check)
     if (!check_map(check, "", tree, connector_keys, COUNT_OF(connector_keys))) {
         return;
     }
-    each_member(check, "/settings", json_object_get(tree, "settings"), check_setting);
-    each_member(check, "/limits", json_object_get(tree, "limits"), check_one_limit);
+    each_member(check, "", tree, "settings", check_setting);
+    each_member(check, "", tree, "limits", check_one_limit);
     check_expressions(check, "/headers", json_object_get(tree, "headers"));
     check_auth(check, json_object_get(tree, "auth"));
-    const json_t *retry_after = json_object_get(tree, "retry_after");
-    if (retry_after) {
-        check_map(check, "/retry_after", retry_after, retry_after_keys, COUNT_OF(retry_after_keys));
-    }
-    if (json_object_get(tree, "check")) {
-        check_request(check, "/check", json_object_get(tree, "check"));
+    check_retry_after(check, json_object_get(tree, "retry_after"));
+    const json_t *probe = json_object_get(tree, "check");
+    if (json_is_object(probe)) {
+        check_probe(check, "/check", probe);
     }
     check_identify(check, json_object_get(tree, "identify"));
-    each_member(check, "/actions", json_object_get(tree, "actions"), check_one_action);
-    struct settings_reading reading = {check, json_object_get(tree, "settings")};
-    read_settings(&reading, tree);
+    each_member(check, "", tree, "actions", check_action);
+    check_common_reads(check, tree);
+    check_identify_reads(check, json_object_get(tree, "identify"));
 }

@@ -33,6 +33,7 @@ struct kafka_record {
     size_t key_len;
     const void *value; /* NULL: tombstone */
     size_t value_len;
+    int64_t timestamp; /* milliseconds since 1970; 0: now */
     /* Headers, NULL-ended list of name, value; NULL: none. */
     const char *const *headers;
     /* All headers of this message are copied first (forwarding, dead letters); NULL: none. */

@@ -136,6 +136,7 @@ int kafka_produce(struct kafka_producer *producer, const struct kafka_record *re
         {.vtype = RD_KAFKA_VTYPE_KEY, .u.mem = {(void *)(uintptr_t)record->key, record->key_len}},
         {.vtype = RD_KAFKA_VTYPE_VALUE, .u.mem = {(void *)(uintptr_t)record->value, record->value_len}},
         {.vtype = RD_KAFKA_VTYPE_OPAQUE, .u.ptr = report},
+        {.vtype = RD_KAFKA_VTYPE_TIMESTAMP, .u.i64 = record->timestamp},
         {.vtype = RD_KAFKA_VTYPE_HEADERS, .u.headers = headers},
     };
     size_t count = COUNT_OF(values) - (headers ? 0 : 1);

@@ -100,7 +100,10 @@ static int produce(struct batch *batch, const struct output *output, struct kafk
     }
     const char *const forwarded[] = {"offboard_forwarded_from", output->forwarded_from, NULL};
     const rd_kafka_message_t *original = output->original;
+    rd_kafka_timestamp_type_t type;
+    int64_t timestamp = original ? rd_kafka_message_timestamp(original, &type) : 0;
     struct kafka_record record = {.topic = output->topic,
+                                  .timestamp = timestamp > 0 ? timestamp : 0, /* forwarded: received when it came */
                                   .partition = RD_KAFKA_PARTITION_UA,
                                   .key = output->key,
                                   .key_len = strlen(output->key),

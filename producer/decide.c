@@ -72,7 +72,7 @@ static void add_intake_event(struct record *record, enum disposition disposition
     id_intake(source ? source : "", event_id ? event_id : "", place, id);
     json_t *event = message_event_new("intake", offboarding_id, context);
     json_object_set_new(event, "id", json_string(id));
-    message_event_response(event, 0, reason);
+    message_event_response(event, 0, reason ? reason : disposition_name(disposition));
     add_event(record, STAGE_EVENTS, offboarding_id ? offboarding_id : record->mapped.person ? record->mapped.person : place, event);
     free(place);
     series_add(metric_series(record->planner->dispositions, disposition_name(disposition), NULL), 1);
@@ -130,6 +130,19 @@ static void put_instant(json_t *object, const char *key, int64_t at)
     json_put_string(object, key, text);
 }
 
+/* The event's sentence; times with their zone (rules.md 7). */
+static void respond(json_t *event, const char *status, const struct decision *decision, const json_t *offboarding)
+{
+    char *at = time_format_zone(decision->effective_at, json_string_at(offboarding, "zone"));
+    char *message = decision->reason                        ? mem_strdup(decision->reason)
+                    : decision->starts_now                  ? mem_printf("starts now, effective %s", at)
+                    : strcmp(status, "waiting") == 0        ? mem_printf("waits until %s", at)
+                                                            : mem_printf("%s, effective %s", status, at);
+    message_event_response(event, 0, message);
+    free(message);
+    free(at);
+}
+
 /* `initiated`, and the first jobs when it starts now. */
 static void add_initiated(struct record *record)
 {
@@ -152,7 +165,7 @@ static void add_initiated(struct record *record)
     }
     const char *id = json_string_at(offboarding, "id");
     json_t *event = message_event_new("initiated", id, context);
-    message_event_response(event, 0, decision->reason);
+    respond(event, status, decision, offboarding);
     char event_id[ID_SIZE];
     id_initiated(id, event_id);
     json_object_set_new(event, "id", json_string(event_id));
@@ -199,7 +212,9 @@ static void add_moved(struct record *record)
         put_instant(context, "due_at", decision->effective_at);
     }
     json_put(context, "published", published ? published : json_array());
-    add_event(record, STAGE_INITIATED, id, message_event_new("moved", id, context));
+    json_t *event = message_event_new("moved", id, context);
+    respond(event, status, decision, offboarding);
+    add_event(record, STAGE_INITIATED, id, event);
     json_decref(offboarding);
 }
 
@@ -219,7 +234,9 @@ static void add_cancelled(struct record *record)
         free(key);
         json_t *context = json_pack("{s:s, s:{s:s, s:o}}", "reason", decision->reason, "by", "event",
                                     json_string_at(record->event, "id"), "actor", actor);
-        add_event(record, STAGE_EVENTS, text, message_event_new("cancelled", text, context));
+        json_t *event = message_event_new("cancelled", text, context);
+        message_event_response(event, 0, decision->reason);
+        add_event(record, STAGE_EVENTS, text, event);
     }
 }
 

@@ -9,9 +9,8 @@
 #include "lib/message.h"
 #include "lib/secret.h"
 #include "lib/time.h"
+#include "worker/shrink.h"
 #include "worker/worker_internal.h"
-
-enum { MESSAGE_CUT = 2000 }; /* bytes of a message that are kept in an event that is too large */
 
 static struct feed *feed_of(const struct task *task)
 {
@@ -59,82 +58,29 @@ static json_t *event_new(const struct task *task, const char *outcome, int statu
     return event;
 }
 
-/* The outcome cannot be kept as it is: it needed what does not fit. */
-static void fail_instead(json_t *event, const char *why)
-{
-    json_t *context = json_object_get(event, "context");
-    json_object_set_new(event, "name", json_string("job.failed"));
-    json_object_set_new(context, "outcome", json_string("failed"));
-    json_object_del(context, "due_at");
-    message_event_response(event, (int)json_int_at(event, "response.statusCode", 0), why);
-}
-
-static void say_left_out(json_t *event, const char *what)
-{
-    const char *message = json_string_at(event, "response.message");
-    size_t len = message ? strlen(message) : 0;
-    if (len > MESSAGE_CUT) {
-        for (len = MESSAGE_CUT; len && ((unsigned char)message[len] & 0xc0) == 0x80; len--) {
-            /* not within a character of UTF-8 */
-        }
-    }
-    char *text =
-        mem_printf("%.*s (%s left out: the event was too large for Kafka)", (int)len, message ? message : "", what);
-    message_event_response(event, (int)json_int_at(event, "response.statusCode", 0), text);
-    free(text);
-}
-
-/* In the order in which they are missed least. Without its state a deferred job can't be resumed: it fails, for a
- * person. */
-bool event_shrink(json_t *event, int step)
-{
-    static const char *const parts[] = {"calls", "outputs", "provides", "verified", "pinned", "state"};
-    if (step >= (int)COUNT_OF(parts)) {
-        return false;
-    }
-    json_t *context = json_object_get(event, "context");
-    const char *part = parts[step];
-    json_t *value = json_object_get(context, part);
-    if (!value || json_is_null(value)) {
-        return event_shrink(event, step + 1);
-    }
-    if (strcmp(part, "calls") == 0) {
-        json_int_t before = json_int_at(context, "calls_left_out", 0);
-        json_put(context, "calls_left_out", json_integer(before + (json_int_t)json_array_size(value)));
-    }
-    bool deferred = strcmp(json_string_at(event, "name"), "job.deferred") == 0;
-    json_object_del(context, part);
-    if (strcmp(part, "state") == 0 && deferred) {
-        fail_instead(event, "the job was to be deferred, but its state is too large for Kafka");
-    } else {
-        say_left_out(event, part);
-    }
-    return true;
-}
-
 /* ---- events on their way ----------------------------------------------------------------------------------------- */
 
-static void send_event(struct task *task);
+static void send_event(struct task *task, bool stubborn);
 
 static void on_event_settled(void *arg, const struct err *err)
 {
     struct task *task = arg;
     struct feed *feed = feed_of(task);
     if (err && event_shrink(task->event, task->shrunk++)) {
-        send_event(task);
+        send_event(task, false);
         return;
     }
     if (err) {
-        /* Nothing is left but ids: only a limit of a few hundred bytes on the topic gets us here. */
-        log_error("could not emit an event: Kafka refuses it for its size", "job_id", task->job_id, "system",
-                  feed->name, "error", err_text(err), NULL);
-        task_drop(task);
+        /* Nothing is left but ids: the topic's own limit is too small. Neither lost nor given up: somebody raises it. */
+        log_error("could not emit an event: raise max.message.bytes of the events topic; trying again", "job_id",
+                  task->job_id, "system", feed->name, "error", err_text(err), NULL);
+        send_event(task, true);
         return;
     }
     task_settled(task);
 }
 
-static void send_event(struct task *task)
+static void send_event(struct task *task, bool stubborn)
 {
     struct worker *worker = feed_of(task)->worker;
     struct outgoing *outgoing = MEM_NEW(struct outgoing);
@@ -145,6 +91,7 @@ static void send_event(struct task *task)
     outgoing->traceparent = mem_strdup(task->traceparent);
     outgoing->value = json_text(task->event);
     outgoing->value_len = strlen(outgoing->value);
+    outgoing->stubborn = stubborn;
     outgoing->settled = on_event_settled;
     outgoing->arg = task;
     outbox_send(worker, outgoing);
@@ -159,7 +106,7 @@ void emit_result(struct task *task, const char *outcome, int status, const char 
              "action", task->action, "outcome", outcome, "detail", message, NULL);
     series_add(metric_series(feed->worker->jobs_total, feed->name, outcome, NULL), 1);
     series_observe(feed->job_duration, (double)(time_monotonic() - task->started) / 1e6);
-    send_event(task);
+    send_event(task, false);
 }
 
 /* ---- dead letters ------------------------------------------------------------------------------------------------ */

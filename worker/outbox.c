@@ -61,7 +61,7 @@ static bool shorten(struct outgoing *outgoing)
 static void on_delivered(void *arg, const struct err *err)
 {
     struct outgoing *outgoing = arg;
-    if (!err || (err->class == ERR_PERMANENT && !shorten(outgoing))) {
+    if (!err || (err->class == ERR_PERMANENT && !outgoing->stubborn && !shorten(outgoing))) {
         settle(outgoing, err);
         return;
     }
@@ -107,7 +107,7 @@ void outbox_send(struct worker *worker, struct outgoing *outgoing)
         log_error("could not produce; ending", "error", err_text(&err), NULL);
         _exit(1);
     }
-    if (err.class == ERR_PERMANENT) {
+    if (err.class == ERR_PERMANENT && !outgoing->stubborn) {
         if (!shorten(outgoing)) {
             outgoing->refused = err; /* told with the next step */
             err = (struct err)ERR_INIT;

@@ -21,7 +21,6 @@ void rest_begin(struct feed *feed, int64_t wait, int64_t grace)
     feed->rest_force = sooner(feed->resting ? feed->rest_force : 0, now + grace);
     feed->resting = true;
     dispatch_drop_unstarted(feed);
-    tasks_interrupt(feed, INTERRUPT_DRAIN, true); /* what waits for a vendor that is down need not wait here */
     feed_look_again(feed);
 }
 
@@ -93,9 +92,8 @@ void rest_step(struct feed *feed)
         return;
     }
     int64_t now = time_monotonic();
-    if (now >= feed->rest_interrupt) {
-        tasks_interrupt(feed, INTERRUPT_DRAIN, false);
-    }
+    tasks_interrupt(feed, INTERRUPT_DRAIN,
+                    now < feed->rest_interrupt); /* what waits for a vendor that is down: at once */
     bool forced = now >= feed->rest_force;
     bool nothing_held = feed->revoking && !feed->held && !feed->worker->draining;
     if (!forced && !nothing_held && !finished(feed)) {

@@ -255,9 +255,6 @@ void emit_result(struct task *task, const char *outcome, int status, const char 
 void emit_dead(struct task *task, rd_kafka_message_t *record, const char *reason); /* takes the record over */
 void emit_pause(struct feed *feed, const char *reason);
 
-/* Leaves out the next part of an event that is too large for Kafka; false when there is nothing more to leave out. */
-bool event_shrink(json_t *event, int step);
-
 /* Told once, from the loop: NULL when Kafka has it, else an ERR_PERMANENT (too large). */
 typedef void outbox_settled(void *arg, const struct err *err);
 
@@ -274,6 +271,7 @@ struct outgoing {
     size_t value_len;
     rd_kafka_message_t *dead;
     char *reason;
+    bool stubborn; /* tried again even when Kafka refuses it for its size */
     outbox_settled *settled;
     void *arg;
     int64_t again; /* monotonic: when it is tried again */

@@ -17,14 +17,6 @@ def changed(directory, name: str, *replacements: tuple[str, str]) -> None:
         file.write(text)
 
 
-def unlimited(tmp_path) -> dict:
-    """Settings for tests with many people: the vendors' limits would make them last for minutes."""
-    directory = os.path.join(tmp_path, "connectors")
-    for name in ("scim", "jira"):
-        changed(directory, name, ("per_minute: 600", "per_second: 5000"))
-    return {"definitions": {"connectors": [directory]}}
-
-
 def hasty(tmp_path) -> dict:
     """Settings for tests of a read-back that fails: it gives up after a second."""
     directory = os.path.join(tmp_path, "connectors")

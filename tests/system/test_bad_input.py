@@ -26,7 +26,7 @@ def person(**members) -> dict:
     return plain(user={"email": EMAIL, **members})
 
 
-# What is sent, its content type, the status, and what the problem's text or field has to name.
+# What is sent, its content type, the status (400: can't be read, 422: read, and wrong), and what the problem's text or field has to name.
 REFUSED = {
     "no JSON": (b"{\"user\": ", JSON, 400, "line"),
     "no object": (b"[]", JSON, 400, "object"),
@@ -36,34 +36,34 @@ REFUSED = {
     "NUL in a text": (b'{"id": "1", "user": {"email": "a\\u0000@example.com"}}', JSON, 400, ""),
     "no id": ({"user": {"email": EMAIL}}, JSON, 400, "Idempotency-Key"),
     "id of a wrong type": (plain(id=7), JSON, 400, "id"),
-    "no user": ({"id": "1"}, JSON, 400, "user"),
-    "user of a wrong type": (plain(user="jane"), JSON, 400, "user"),
-    "neither e-mail nor employee id": (plain(user={"name": "Jane"}), JSON, 400, "employee_id"),
-    "e-mail of a wrong type": (plain(user={"email": 7}), JSON, 400, "user.email"),
-    "no e-mail address": (plain(user={"email": "jane at example"}), JSON, 400, "user.email"),
-    "two addresses in one": (plain(user={"email": "a@b.example, c@d.example"}), JSON, 400, "user.email"),
-    "employee id of a wrong type": (person(employee_id={"a": 1}), JSON, 400, "user.employee_id"),
-    "aliases of a wrong type": (person(emails="jane@example.com"), JSON, 400, "user.emails"),
-    "manager of a wrong type": (person(manager="boss@example.com"), JSON, 400, "user.manager"),
-    "manager without an address": (person(manager={"email": "boss"}), JSON, 400, "user.manager.email"),
-    "unknown runbook": (plain(runbook="scim-leavr"), JSON, 400, "scim-leaver"),
-    "runbook of a wrong type": (plain(runbook=["scim-leaver"]), JSON, 400, "runbook"),
-    "year 9999": (plain(effective_at="9999-12-31"), JSON, 400, "effective_at"),
-    "year 9999 with time": (plain(effective_at="9999-12-31T00:00:00Z"), JSON, 400, "9999"),
-    "before 1970": (plain(effective_at="1066-10-14"), JSON, 400, "effective_at"),
-    "no date": (plain(effective_at="tomorrow"), JSON, 400, "effective_at"),
-    "the 30th of February": (plain(effective_at="2027-02-30"), JSON, 400, "effective_at"),
-    "date of a wrong type": (plain(effective_at=1790000000), JSON, 400, "effective_at"),
-    "unknown zone": (plain(zone="Europe/Atlantis"), JSON, 400, "zone"),
-    "zone outside the database": (plain(zone="../../etc/passwd"), JSON, 400, "zone"),
-    "unknown mode": (plain(mode="rehearsal"), JSON, 400, "mode"),
-    "unknown priority": (plain(priority="asap"), JSON, 400, "priority"),
-    "ids of a wrong type": (plain(ids={"scim": 7}), JSON, 400, "ids.scim"),
-    "unknown type": (plain(type="leaver.exploded"), JSON, 400, "leaver.exploded"),
+    "no user": ({"id": "1"}, JSON, 422, "user"),
+    "user of a wrong type": (plain(user="jane"), JSON, 422, "user"),
+    "neither e-mail nor employee id": (plain(user={"name": "Jane"}), JSON, 422, "employee_id"),
+    "e-mail of a wrong type": (plain(user={"email": 7}), JSON, 422, "user.email"),
+    "no e-mail address": (plain(user={"email": "jane at example"}), JSON, 422, "user.email"),
+    "two addresses in one": (plain(user={"email": "a@b.example, c@d.example"}), JSON, 422, "user.email"),
+    "employee id of a wrong type": (person(employee_id={"a": 1}), JSON, 422, "user.employee_id"),
+    "aliases of a wrong type": (person(emails="jane@example.com"), JSON, 422, "user.emails"),
+    "manager of a wrong type": (person(manager="boss@example.com"), JSON, 422, "user.manager"),
+    "manager without an address": (person(manager={"email": "boss"}), JSON, 422, "user.manager.email"),
+    "unknown runbook": (plain(runbook="scim-leavr"), JSON, 422, "scim-leaver"),
+    "runbook of a wrong type": (plain(runbook=["scim-leaver"]), JSON, 422, "runbook"),
+    "year 9999": (plain(effective_at="9999-12-31"), JSON, 422, "effective_at"),
+    "year 9999 with time": (plain(effective_at="9999-12-31T00:00:00Z"), JSON, 422, "9999"),
+    "before 1970": (plain(effective_at="1066-10-14"), JSON, 422, "effective_at"),
+    "no date": (plain(effective_at="tomorrow"), JSON, 422, "effective_at"),
+    "the 30th of February": (plain(effective_at="2027-02-30"), JSON, 422, "effective_at"),
+    "date of a wrong type": (plain(effective_at=1790000000), JSON, 422, "effective_at"),
+    "unknown zone": (plain(zone="Europe/Atlantis"), JSON, 422, "zone"),
+    "zone outside the database": (plain(zone="../../etc/passwd"), JSON, 422, "zone"),
+    "unknown mode": (plain(mode="rehearsal"), JSON, 422, "mode"),
+    "unknown priority": (plain(priority="asap"), JSON, 422, "priority"),
+    "ids of a wrong type": (plain(ids={"scim": 7}), JSON, 422, "ids.scim"),
+    "unknown type": (plain(type="leaver.exploded"), JSON, 422, "leaver.exploded"),
     "CloudEvent without source": ({**leaver(EMAIL), "source": None}, CLOUDEVENT, 400, "source"),
     "CloudEvent without id": ({**leaver(EMAIL), "id": ""}, CLOUDEVENT, 400, "id"),
     "CloudEvent of another version": ({**leaver(EMAIL), "specversion": "0.3"}, CLOUDEVENT, 400, "specversion"),
-    "CloudEvent without data": ({key: value for key, value in leaver(EMAIL).items() if key != "data"}, CLOUDEVENT, 400, "user"),
+    "CloudEvent without data": ({key: value for key, value in leaver(EMAIL).items() if key != "data"}, CLOUDEVENT, 422, "user"),
     "another content type": (b"email=jane", "application/x-www-form-urlencoded", 415, "Content-Type"),
     "two megabytes": (b'{"id": "1", "user": {"email": "' + b"x" * 2_000_000 + b'"}}', JSON, 413, ""),
     "deeply nested": (b'{"id": "1", "user": ' + b"[" * 5000 + b"]" * 5000 + b"}", JSON, 400, ""),
@@ -119,7 +119,7 @@ ORDERS = {
 @pytest.mark.parametrize("case", ORDERS)
 def test_bad_orders_are_refused(stack, case):
     reply = stack.post("/v1/orders", ORDERS[case], token="operator")
-    assert reply.status == 400 and reply.json["detail"], reply
+    assert reply.status == 422 and reply.json["detail"] and reply.json["field"], reply
 
 
 def test_half_a_request_and_noise_do_not_harm_the_edge(stack):

@@ -1,7 +1,6 @@
 """kill -9 at the worst moments: nothing is lost, no `once` call has its effect twice."""
 
 import pytest
-from connectors import unlimited
 from events import job_id, leaver, offboarding_id
 from process import wait_until
 
@@ -84,8 +83,8 @@ def test_comments_are_written_once_when_the_worker_dies(make_stack):
     assert len(stack.tickets()[0]["comments"]) == 2, "reminder and report"
 
 
-def test_worker_killed_in_the_middle_of_many(make_stack, tmp_path):
-    stack = make_stack(settings={**unlimited(tmp_path), "worker": {"in_flight": 10, "urgent_slots": 2}}).start()
+def test_worker_killed_in_the_middle_of_many(make_stack):
+    stack = make_stack(settings={"worker": {"in_flight": 10, "urgent_slots": 2}}).start()
     emails = [f"user{number}@example.com" for number in range(30)]
     stack.sandbox.seed("scim", {"users": [{"userName": email} for email in emails],
                                 "groups": [{"displayName": "All", "members": emails}]})
@@ -106,8 +105,8 @@ def test_worker_killed_in_the_middle_of_many(make_stack, tmp_path):
     assert not any(user["active"] for user in stack.sandbox.state("scim")["users"])
 
 
-def test_planner_killed_again_and_again_plans_each_leaver_once(make_stack, tmp_path):
-    stack = make_stack(settings=unlimited(tmp_path)).start()
+def test_planner_killed_again_and_again_plans_each_leaver_once(make_stack):
+    stack = make_stack().start()
     emails = [f"user{number}@example.com" for number in range(60)]
     stack.sandbox.seed("scim", {"users": [{"userName": email} for email in emails]})
     events = [leaver(email) for email in emails]
@@ -130,8 +129,8 @@ def test_planner_killed_again_and_again_plans_each_leaver_once(make_stack, tmp_p
     assert len(stack.tickets()) == len(events)
 
 
-def test_scheduler_killed_again_and_again_publishes_everything(make_stack, tmp_path):
-    stack = make_stack(settings={**unlimited(tmp_path), "clock": {"day": "50ms"}, "scheduler": {"batch_size": 5}}).start()
+def test_scheduler_killed_again_and_again_publishes_everything(make_stack):
+    stack = make_stack(settings={"clock": {"day": "50ms"}, "scheduler": {"batch_size": 5}}).start()
     emails = [f"user{number}@example.com" for number in range(15)]
     stack.sandbox.seed("scim", {"users": [{"userName": email} for email in emails]})
     events = [leaver(email) for email in emails]
@@ -161,8 +160,8 @@ def test_sigterm_puts_running_work_off_and_a_successor_does_it(make_stack):
     stack.wait_job(offboarding, "leave-groups", "succeeded")
 
 
-def test_two_workers_share_and_one_takes_over(make_stack, tmp_path):
-    stack = make_stack(settings=unlimited(tmp_path)).start("producer", "logger", "scheduler", "worker", "worker")
+def test_two_workers_share_and_one_takes_over(make_stack):
+    stack = make_stack().start("producer", "logger", "scheduler", "worker", "worker")
     emails = [f"user{number}@example.com" for number in range(30)]
     stack.sandbox.seed("scim", {"users": [{"userName": email} for email in emails]})
     events = [leaver(email) for email in emails]

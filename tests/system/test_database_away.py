@@ -3,7 +3,6 @@
 import os
 
 import pytest
-from connectors import unlimited
 from events import leaver, offboarding_id
 from postgres import PostgresCluster
 from process import http, wait_until
@@ -74,8 +73,8 @@ def test_steps_that_were_due_meanwhile_run_when_postgresql_is_back(make_stack, o
     assert_audit_is_the_topic(stack)
 
 
-def test_logger_killed_again_and_again_writes_everything_once(make_stack, tmp_path):
-    stack = make_stack(settings={**unlimited(tmp_path), "logger": {"batch_size": 20}}).start()
+def test_logger_killed_again_and_again_writes_everything_once(make_stack):
+    stack = make_stack(settings={"logger": {"batch_size": 20}}).start()
     emails = [f"user{number}@example.com" for number in range(60)]
     stack.sandbox.seed("scim", {"users": [{"userName": email} for email in emails]})
     events = [leaver(email) for email in emails]
@@ -93,8 +92,8 @@ def test_logger_killed_again_and_again_writes_everything_once(make_stack, tmp_pa
     assert_audit_is_the_topic(stack)
 
 
-def test_two_loggers_and_two_schedulers_share_the_work(make_stack, tmp_path):
-    stack = make_stack(settings={**unlimited(tmp_path), "clock": {"day": "20ms"}}).start("producer", "worker", "logger", "logger", "scheduler",
+def test_two_loggers_and_two_schedulers_share_the_work(make_stack):
+    stack = make_stack(settings={"clock": {"day": "20ms"}}).start("producer", "worker", "logger", "logger", "scheduler",
                                                                  "scheduler")
     emails = [f"user{number}@example.com" for number in range(20)]
     stack.sandbox.seed("scim", {"users": [{"userName": email} for email in emails]})

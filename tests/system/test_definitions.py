@@ -106,7 +106,7 @@ def acme(directory, make_stack):
 
 def exit_event(kind: str = "Employee", **worker) -> dict:
     event = leaver(None, type="com.acme.exit")
-    event["data"] = {"worker": {"type": kind, "mail": EMAIL, "number": 4711, "country": "DE", **worker}}
+    event["data"] = {"worker": {"type": kind, "mail": EMAIL, "number": 4711, "country": "FR", **worker}}
     return event
 
 
@@ -124,7 +124,7 @@ def test_connector_runbook_and_source_from_directories_work_without_a_rebuild(ac
         "badge": "succeeded", "ticket": "succeeded", "never": "skipped"}
     assert len(acme.tickets()) == 1
     row = acme.offboarding(offboarding)
-    assert row["source"] == "acme" and row["leaver"]["employee_id"] == "4711" and row["zone"] == "Europe/Berlin"
+    assert row["source"] == "acme" and row["leaver"]["employee_id"] == "4711" and row["zone"] == "Europe/Paris"
     texts = {row["name"]: row["text"] for row in acme.database.query("SELECT name, text FROM definition")}
     assert texts["badges"] == CONNECTOR and texts["head-office"] == RUNBOOK and texts["acme"] == SOURCE
 

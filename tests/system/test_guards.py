@@ -3,7 +3,6 @@
 from collections import Counter
 
 import pytest
-from connectors import unlimited
 from events import leaver, offboarding_id
 from process import wait_until
 
@@ -12,8 +11,8 @@ def spread(count: int) -> list[str]:
     return [f"user{number}@example.com" for number in range(count)]
 
 
-def test_of_300_events_50_run_250_are_held_and_one_command_approves_them(make_stack, tmp_path):
-    stack = make_stack(settings={**unlimited(tmp_path), "guards": {"cap_per_hour": 50}}).start()
+def test_of_300_events_50_run_250_are_held_and_one_command_approves_them(make_stack):
+    stack = make_stack(settings={"guards": {"cap_per_hour": 50}}).start()
     emails = spread(300)
     stack.sandbox.seed("scim", {"users": [{"userName": email} for email in emails]})
     events = [leaver(email) for email in emails]

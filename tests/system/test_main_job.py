@@ -7,7 +7,6 @@ import subprocess
 import zlib
 
 import pytest
-from connectors import unlimited
 from events import leaver, offboarding_id
 from process import wait_until
 from scim_server import ScimServer
@@ -133,8 +132,8 @@ def test_in_ninety_short_days_reminder_and_clean_up_run(make_stack):
     assert stack.database.query("SELECT * FROM verify_event_chain()") == []
 
 
-def test_batch_of_people_all_leave(make_stack, tmp_path):
-    stack = make_stack(settings=unlimited(tmp_path)).start()
+def test_batch_of_people_all_leave(make_stack):
+    stack = make_stack().start()
     people = [(f"user{number}@example.com", f"E-{number}") for number in range(40)]
     stack.sandbox.seed("scim", {"users": [{"userName": email, "externalId": employee} for email, employee in people],
                                 "groups": [{"displayName": "All", "members": [email for email, _ in people]}]})

@@ -1,0 +1,243 @@
+/* What is checked between the steps of a runbook: what they wait for, and what their expressions read. */
+#include <stdint.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "lib/buf.h"
+#include "lib/definition_steps.h"
+#include "lib/json.h"
+#include "lib/mem.h"
+
+struct step *steps_find(const struct steps *steps, const char *id)
+{
+    for (size_t i = 0; i < steps->count; i++) {
+        if (id && steps->items[i].id && strcmp(steps->items[i].id, id) == 0) {
+            return &steps->items[i];
+        }
+    }
+    return NULL;
+}
+
+char *steps_hint(const struct steps *steps, const char *wrong)
+{
+    const char **names = mem_alloc((steps->count + 1) * sizeof *names);
+    size_t count = 0;
+    for (size_t i = 0; i < steps->count; i++) {
+        if (steps->items[i].id) {
+            names[count++] = steps->items[i].id;
+        }
+    }
+    char *hint = check_hint(wrong, names, count);
+    free(names);
+    return hint;
+}
+
+/* ---- needs ---------------------------------------------------------------------------------------------------------------- */
+
+/* rules.md 10: access is cut at once; what waits for another system waits for its outages, too. */
+static void warn_revoke_waits(struct check *check, const char *pointer, const struct step *step, const struct step *needed)
+{
+    const char *effect = json_string_at(step->action, "effect");
+    const char *system = json_string_at(step->tree, "system");
+    const char *other = json_string_at(needed->tree, "system");
+    if (effect && strcmp(effect, "revoke") == 0 && system && other && strcmp(other, system) != 0) {
+        check_warning(check, pointer, "\"%s\" takes access away, but waits for \"%s\" of another system", step->id ? step->id : "",
+                      needed->id);
+    }
+}
+
+static void check_step_needs(struct check *check, const struct steps *steps, const struct step *step)
+{
+    size_t i;
+    json_t *need;
+    const json_t *needs = json_object_get(step->tree, "needs");
+    json_array_foreach(needs, i, need) {
+        char *at = mem_printf("%s/needs/%zu", step->pointer, i);
+        const char *id = json_string_value(need);
+        const struct step *needed = steps_find(steps, id);
+        if (id && !needed) {
+            char *hint = steps_hint(steps, id);
+            check_problem(check, at, "there is no step \"%s\"%s", id, hint);
+            free(hint);
+        } else if (needed && needed->phase > step->phase) {
+            check_problem(check, at, "step \"%s\" comes in a later phase", id);
+        } else if (needed) {
+            warn_revoke_waits(check, at, step, needed);
+        }
+        free(at);
+    }
+    const char *when = json_string_at(step->tree, "when");
+    if (when && strcmp(when, "on_failure") == 0 && json_array_size(needs) == 0) {
+        check_problem(check, step->pointer, "`when: on_failure` says how the steps in `needs` must have ended, and there are none");
+    }
+}
+
+/* ---- cycles --------------------------------------------------------------------------------------------------------------- */
+
+/* "a -> b -> a": each needs the next. `from` is on the path already. */
+static void report_cycle(struct check *check, const struct step *from)
+{
+    struct buf names = BUF_INIT;
+    buf_adds(&names, from->id);
+    for (const struct step *at = from->next_on_path; at != from; at = at->next_on_path) {
+        buf_addf(&names, " -> %s", at->id);
+    }
+    check_problem(check, from->pointer, "the steps wait for each other: %s -> %s", buf_text(&names), from->id);
+    buf_release(&names);
+}
+
+/* Depth first: a step met again on the way that leads to it waits for itself. */
+static void find_cycles(struct check *check, const struct steps *steps, struct step *step)
+{
+    step->mark = STEP_ON_PATH;
+    size_t i;
+    json_t *need;
+    json_array_foreach(json_object_get(step->tree, "needs"), i, need) {
+        struct step *needed = steps_find(steps, json_string_value(need));
+        step->next_on_path = needed;
+        if (needed && needed->mark == STEP_ON_PATH) {
+            report_cycle(check, needed);
+        } else if (needed && needed->mark == STEP_NEW) {
+            find_cycles(check, steps, needed);
+        }
+    }
+    step->mark = STEP_DONE;
+}
+
+/* ---- what expressions read ------------------------------------------------------------------------------------------------ */
+
+struct reading {
+    const struct steps *steps;
+    const struct step *step;
+};
+
+static bool step_needs(const struct step *step, const char *id)
+{
+    size_t i;
+    json_t *need;
+    json_array_foreach(json_object_get(step->tree, "needs"), i, need) {
+        if (json_is_string(need) && strcmp(json_string_value(need), id) == 0) {
+            return true;
+        }
+    }
+    return false;
+}
+
+/* `rest` is what follows the step's id in ".steps.ID…". */
+static void read_result(struct check *check, const char *pointer, const struct step *needed, const char *rest)
+{
+    static const char *const members[] = {"outcome", "outputs", "state"};
+    const json_t *outputs = json_object_get(needed->action, "outputs");
+    if (*rest) {
+        check_member(check, pointer, rest + 1, members, COUNT_OF(members));
+    }
+    char *output = check_path_name(rest, ".outputs.");
+    if (output && needed->action && !json_object_get(outputs, output)) {
+        char *hint = check_hint_keys(output, outputs);
+        check_problem(check, pointer, "step \"%s\" has no output \"%s\"%s", needed->id, output, hint);
+        free(hint);
+    }
+    free(output);
+}
+
+static void read_step(struct check *check, const char *pointer, const struct reading *reading, const char *path, const char *id)
+{
+    const struct step *needed = steps_find(reading->steps, id);
+    if (!needed) {
+        char *hint = steps_hint(reading->steps, id);
+        check_problem(check, pointer, "there is no step \"%s\"%s", id, hint);
+        free(hint);
+    } else if (!step_needs(reading->step, id)) {
+        check_problem(check, pointer, "\"%s\" reads step \"%s\" without needing it: add it to `needs`",
+                      reading->step->id ? reading->step->id : "", id);
+    } else {
+        read_result(check, pointer, needed, path + strlen("steps.") + strlen(id));
+    }
+}
+
+/* Can an event of this source start an offboarding with the runbook? */
+static bool can_choose(const struct definition *source, const char *runbook)
+{
+    const char *chosen = json_string_at(source->tree, "map.runbook");
+    return chosen && (expr_has(chosen) || strcmp(chosen, runbook) == 0);
+}
+
+/* rules.md 4. No step provides a manager in this version, so a source has to guarantee one. One that does is enough: with an
+ * event of another source the step ends as failed and says what is missing. */
+static bool manager_guaranteed(const struct check *check)
+{
+    for (size_t i = 0; i < definition_count(check->definitions, DEFINITION_SOURCE); i++) {
+        const struct definition *source = definition_item(check->definitions, DEFINITION_SOURCE, i);
+        size_t j;
+        json_t *path;
+        json_array_foreach(json_object_get(source->tree, "guarantees"), j, path) {
+            bool manager = json_is_string(path) && strcmp(json_string_value(path), "user.manager") == 0;
+            if (manager && can_choose(source, check->definition->name)) {
+                return true;
+            }
+        }
+    }
+    return false;
+}
+
+static void read_manager(struct check *check, const char *pointer, const char *path, void *arg)
+{
+    (void)arg;
+    bool manager = strcmp(path, "user.manager") == 0 || strncmp(path, "user.manager.", 13) == 0;
+    if (manager && !manager_guaranteed(check)) {
+        check_problem(check, pointer,
+                      ".user.manager is used, but no source that can choose this runbook guarantees one (`guarantees: [user.manager]`)");
+    }
+}
+
+static void read_path(struct check *check, const char *pointer, const char *path, void *arg)
+{
+    static const char *const members[] = {"actor", "ids", "job", "now", "offboarding", "settings", "steps", "user"};
+    check_member(check, pointer, path, members, COUNT_OF(members));
+    char *id = check_path_name(path, "steps.");
+    if (id) {
+        read_step(check, pointer, arg, path, id);
+    }
+    free(id);
+    read_manager(check, pointer, path, NULL);
+}
+
+/* What the action reads by itself, and in the defaults that the step leaves as they are, the step reads. */
+static void check_action_reads(struct check *check, const struct step *step)
+{
+    static const char *const parts[] = {"outputs", "requests", "target", "verify"};
+    for (size_t i = 0; i < COUNT_OF(parts); i++) {
+        check_paths(check, step->pointer, json_object_get(step->action, parts[i]), read_manager, NULL);
+    }
+    const char *name;
+    json_t *parameter;
+    json_object_foreach(json_object_get(step->action, "with"), name, parameter) {
+        if (!json_object_get(json_object_get(step->tree, "with"), name)) {
+            check_paths(check, step->pointer, json_object_get(parameter, "default"), read_manager, NULL);
+        }
+    }
+}
+
+static void check_reads(struct check *check, const struct steps *steps, const struct step *step)
+{
+    static const char *const places[] = {"if", "with"};
+    struct reading reading = {steps, step};
+    for (size_t i = 0; i < COUNT_OF(places); i++) {
+        char *at = mem_printf("%s/%s", step->pointer, places[i]);
+        check_paths(check, at, json_object_get(step->tree, places[i]), read_path, &reading);
+        free(at);
+    }
+    check_action_reads(check, step);
+}
+
+void check_needs(struct check *check, struct steps *steps)
+{
+    for (size_t i = 0; i < steps->count; i++) {
+        struct step *step = &steps->items[i];
+        check_step_needs(check, steps, step);
+        check_reads(check, steps, step);
+        if (step->mark == STEP_NEW && step->id) {
+            find_cycles(check, steps, step);
+        }
+    }
+}

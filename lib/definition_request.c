@@ -1,0 +1,191 @@
+/* What is checked of a connector's requests. Words whose execution is not there yet are known, and refused. */
+#include <stdint.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "lib/definition_request.h"
+#include "lib/json.h"
+#include "lib/mem.h"
+
+/* What every kind of request has. */
+static const struct check_key request_keys[] = {
+    {"get", CHECK_TEMPLATE, false, false},
+    {"post", CHECK_TEMPLATE, false, false},
+    {"put", CHECK_TEMPLATE, false, false},
+    {"patch", CHECK_TEMPLATE, false, false},
+    {"delete", CHECK_TEMPLATE, false, false},
+    {"head", CHECK_TEMPLATE, false, false},
+    {"query", CHECK_MAP, false, false},
+    {"headers", CHECK_MAP, false, false},
+    {"json", CHECK_ANY, false, false},
+    {"form", CHECK_MAP, false, false},
+    {"success", CHECK_PREDICATE, false, false},
+    {"already", CHECK_PREDICATE, false, false},
+    {"missing", CHECK_PREDICATE, false, false},
+    {"blocked", CHECK_PREDICATE, false, false},
+    {"denied", CHECK_PREDICATE, false, false},
+    {"retry", CHECK_PREDICATE, false, false},
+    {"changes", CHECK_BOOL, false, false},
+    {"limit", CHECK_TEXT, false, false},
+    {"timeout", CHECK_DURATION, false, false},
+    {"as", CHECK_MAP, false, true},
+    {"ldap", CHECK_MAP, false, true},
+};
+
+static const struct check_key sequence_keys[] = {
+    {"if", CHECK_PREDICATE, false, false}, {"save", CHECK_MAP, false, false},     {"for_each", CHECK_TEMPLATE, false, false},
+    {"parallel", CHECK_COUNT, false, false}, {"pages", CHECK_MAP, false, false},  {"find", CHECK_MAP, false, false},
+    {"require", CHECK_ANY, false, true},   {"poll", CHECK_MAP, false, true},
+};
+
+static const struct check_key find_keys[] = {
+    {"expect", CHECK_PREDICATE, true, false},
+    {"save", CHECK_MAP, false, false},
+    {"pages", CHECK_MAP, false, false},
+};
+
+static const struct check_key verify_keys[] = {
+    {"expect", CHECK_PREDICATE, true, false},
+    {"within", CHECK_DURATION, false, false},
+    {"every", CHECK_DURATION, false, false},
+};
+
+static const struct check_key pages_keys[] = {
+    {"next", CHECK_TEMPLATE, false, false},  /* path or URL of the next page; null: this was the last */
+    {"query", CHECK_MAP, false, false},      /* parameters of the next page */
+    {"json", CHECK_MAP, false, false},       /* members of the next page's body */
+    {"more", CHECK_PREDICATE, false, false}, /* is there another page? */
+};
+
+static const char *const methods[] = {"get", "post", "put", "patch", "delete", "head"};
+
+void check_limit(struct check *check, const char *pointer, const json_t *owner)
+{
+    const char *limit = json_string_at(owner, "limit");
+    const json_t *limits = json_object_get(check->definition->tree, "limits");
+    if (limit && !json_object_get(limits, limit)) {
+        char *at = mem_printf("%s/limit", pointer);
+        char *hint = check_hint_keys(limit, limits);
+        check_problem(check, at, "there is no limit \"%s\"%s", limit, hint);
+        free(hint);
+        free(at);
+    }
+}
+
+static void check_pages(struct check *check, const char *pointer, const json_t *pages)
+{
+    char *at = mem_printf("%s/pages", pointer);
+    if (json_is_object(pages) && check_map(check, at, pages, pages_keys, COUNT_OF(pages_keys))) {
+        bool next = json_object_get(pages, "next") != NULL;
+        bool parts = json_object_get(pages, "query") || json_object_get(pages, "json");
+        if (next == parts) {
+            check_problem(check, at, "\"pages\" needs either \"next\", or \"query\" or \"json\" with \"more\"");
+        } else if (parts && !json_object_get(pages, "more")) {
+            check_problem(check, at, "\"pages\" with \"query\" or \"json\" needs \"more\": when is there another page?");
+        }
+        static const char *const rendered[] = {"query", "json"};
+        for (size_t i = 0; i < COUNT_OF(rendered); i++) {
+            char *part = mem_printf("%s/%s", at, rendered[i]);
+            check_expressions(check, part, json_object_get(pages, rendered[i]));
+            free(part);
+        }
+    }
+    free(at);
+}
+
+/* The one method of a request; NULL after a problem. */
+static const char *check_method(struct check *check, const char *pointer, const json_t *request)
+{
+    const char *method = NULL;
+    size_t given = 0;
+    for (size_t i = 0; i < COUNT_OF(methods); i++) {
+        if (json_object_get(request, methods[i])) {
+            method = methods[i];
+            given++;
+        }
+    }
+    if (given != 1) {
+        check_problem(check, pointer, "a request has exactly one of get, post, put, patch, delete and head");
+        return NULL;
+    }
+    const char *path = json_string_at(request, method);
+    if (path && *path != '/' && strncmp(path, "${", 2) != 0 && strncmp(path, "https://", 8) != 0 && strncmp(path, "http://", 7) != 0) {
+        char *at = mem_printf("%s/%s", pointer, method);
+        check_problem(check, at, "a path begins with \"/\" (the connector's `base` comes before it)");
+        free(at);
+    }
+    return method;
+}
+
+/* A dry run sends what only reads, and takes our word for what that is. */
+static void check_reads_only(struct check *check, const char *pointer, const json_t *request, const char *method)
+{
+    bool reads = strcmp(method, "get") == 0 || strcmp(method, "head") == 0 ||
+                 (strcmp(method, "post") == 0 && json_is_false(json_object_get(request, "changes")));
+    if (!reads) {
+        check_problem(check, pointer, "this request may only read: get, head, or post with `changes: false`");
+    }
+}
+
+/* `more` are the keys that this kind of request has besides the common ones. */
+static bool check_request(struct check *check, const char *pointer, const json_t *request, const struct check_key *more, size_t count,
+                          bool reads)
+{
+    struct check_key keys[COUNT_OF(request_keys) + COUNT_OF(sequence_keys)];
+    memcpy(keys, request_keys, sizeof request_keys);
+    if (count) {
+        memcpy(keys + COUNT_OF(request_keys), more, count * sizeof *more);
+    }
+    if (!check_map(check, pointer, request, keys, COUNT_OF(request_keys) + count)) {
+        return false;
+    }
+    const char *method = check_method(check, pointer, request);
+    if (method && reads) {
+        check_reads_only(check, pointer, request, method);
+    }
+    if (json_object_get(request, "json") && json_object_get(request, "form")) {
+        check_problem(check, pointer, "a request has \"json\" or \"form\", not both");
+    }
+    static const char *const rendered[] = {"query", "headers", "json", "form", "save"};
+    for (size_t i = 0; i < COUNT_OF(rendered); i++) {
+        char *at = mem_printf("%s/%s", pointer, rendered[i]);
+        check_expressions(check, at, json_object_get(request, rendered[i]));
+        free(at);
+    }
+    check_pages(check, pointer, json_object_get(request, "pages"));
+    check_limit(check, pointer, request);
+    return true;
+}
+
+void check_requests(struct check *check, const char *pointer, const json_t *requests, bool reads)
+{
+    size_t i;
+    json_t *request;
+    if (json_is_array(requests) && json_array_size(requests) == 0) {
+        check_problem(check, pointer, "there must be at least one request");
+    }
+    json_array_foreach(requests, i, request) {
+        char *at = mem_printf("%s/%zu", pointer, i);
+        bool map = check_request(check, at, request, sequence_keys, COUNT_OF(sequence_keys), reads);
+        const json_t *find = map ? json_object_get(request, "find") : NULL;
+        if (json_is_object(find)) {
+            char *inner = mem_printf("%s/find", at);
+            check_request(check, inner, find, find_keys, COUNT_OF(find_keys), true);
+            free(inner);
+        }
+        if (find && (json_object_get(request, "for_each") || json_object_get(request, "pages"))) {
+            check_problem(check, at, "a request with \"find\" is one call: no \"for_each\", no \"pages\"");
+        }
+        free(at);
+    }
+}
+
+void check_probe(struct check *check, const char *pointer, const json_t *request)
+{
+    check_request(check, pointer, request, NULL, 0, true);
+}
+
+void check_verify(struct check *check, const char *pointer, const json_t *request)
+{
+    check_request(check, pointer, request, verify_keys, COUNT_OF(verify_keys), true);
+}

@@ -1,0 +1,32 @@
+/* Between definition_runbook.c and definition_needs.c. */
+#ifndef OFFBOARD_LIB_DEFINITION_STEPS_H
+#define OFFBOARD_LIB_DEFINITION_STEPS_H
+
+#include "lib/definition_check.h"
+
+/* A step while its runbook is examined. */
+struct step {
+    const json_t *tree;
+    const char *id;       /* NULL when it has none (said already) */
+    const json_t *action; /* of the connector; NULL when system or action are unknown (said already) */
+    size_t phase;
+    char *pointer;
+    enum { STEP_NEW, STEP_ON_PATH, STEP_DONE } mark; /* of the search for cycles */
+    struct step *next_on_path;
+};
+
+struct steps {
+    struct step *items;
+    size_t count;
+};
+
+/* NULL when there is none of that id. */
+struct step *steps_find(const struct steps *steps, const char *id);
+
+/* "; did you mean …?" or "". The caller frees. */
+char *steps_hint(const struct steps *steps, const char *wrong);
+
+/* What steps need, in a circle or not, and what their expressions read of others and of the leaver. */
+void check_needs(struct check *check, struct steps *steps);
+
+#endif
