@@ -1,11 +1,12 @@
-/* Configuration: one YAML file, one alphabetical table of options (lib/conf.c), documented in CONFIGURATION.md, which is
+/* Configuration: one YAML file, one alphabetical table of options (lib/conf_options.c), documented in CONFIGURATION.md, which is
  * generated from the table.
  *
  * Keys are dotted ("clock.day"); nested maps in the file mean the same. Each option can also be given by the environment
  * (OFFBOARD_CLOCK_DAY wins over the file) and, for values that should not stand in a file, by `<key>_file: PATH`, whose
  * content without the last newline is the value. Unknown keys are errors that name file, line and the nearest right name.
- * Two families are open-ended: `systems.<system>.<setting>` (what a connector's `settings` declare, plus `replicas_share`
- * and `mode`) and `edge.tokens.<name>.{token,roles}`.
+ * Two families are open-ended: `systems.<system>.<setting>` (what a connector's `settings` declare, plus `replicas_share`,
+ * `mode` and `ca_file`) and `edge.tokens.<name>.{token,roles}`. A variable means the system or token whose name fits it ("-"
+ * becomes "_"): OFFBOARD_SYSTEMS_JIRA_TOKEN, OFFBOARD_EDGE_TOKENS_HR_TOKEN; a token may be given by variables alone.
  */
 #ifndef OFFBOARD_LIB_CONF_H
 #define OFFBOARD_LIB_CONF_H
@@ -23,6 +24,7 @@ struct conf_option {
     const char *key;
     enum conf_type type;
     const char *otherwise; /* default as it would stand in the file; NULL: none */
+    const char *least;     /* of a number or duration, as it would stand in the file; NULL: 0 */
     bool secret;           /* remembered by secret_remember(), never shown */
     const char *processes; /* who reads it: "all", "producer worker", … */
     const char *help;      /* one sentence, for CONFIGURATION.md */
@@ -34,8 +36,8 @@ struct conf;
 struct conf *conf_load(const char *path, struct err *err);
 void conf_free(struct conf *conf);
 
-/* clearenv(3) but for PATH, TZ, LANG and what sanitizers need; HOME leads nowhere: no expression and no library finds a secret there. Call once, before
- * threads start, after conf_load(). */
+/* clearenv(3) but for PATH, TZ, LANG and what sanitizers need; HOME leads nowhere: no expression and no library finds a
+ * secret there. Call once, before threads start, after conf_load(). */
 void conf_clear_environment(void);
 
 /* Gives a child process the OFFBOARD_… variables back (call between fork and exec). */
@@ -56,7 +58,8 @@ const char *conf_system_setting(const struct conf *conf, const char *system, con
 const char *conf_token(const struct conf *conf, const char *name, const char *member);
 bool conf_token_has_role(const struct conf *conf, const char *name, const char *role);
 
-/* Calls `each` once for every name that stands in the family `prefix` ("systems", "edge.tokens"), in order. */
+/* Calls `each` once for every name that stands in the family `prefix` ("systems", "edge.tokens"), in order; systems that
+ * only variables speak of are not among them. */
 void conf_each_name(const struct conf *conf, const char *prefix, void (*each)(const char *name, void *arg), void *arg);
 
 /* Marks a setting as secret after the fact (a connector says which are), so that it is masked from then on. */

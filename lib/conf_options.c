@@ -1,52 +1,88 @@
 /* The table of options, alphabetical. A new option is one line here; CONFIGURATION.md is generated from it. */
+#include <string.h>
+
 #include "lib/conf_internal.h"
 
 #define SECRET true
 #define PLAIN false
 
+/* clang-format off */
 const struct conf_option conf_table[] = {
-    {"clock.day", CONF_DURATION, "24h", PLAIN, "producer worker logger", "Real length of a calendar day; `after`, deferrals and deadlines shrink with it (for demos and tests)."},
-    {"clock.zone", CONF_STRING, "UTC", PLAIN, "producer cli", "IANA zone of a bare date when neither the event nor the leaver's country names one."},
-    {"definitions.connectors", CONF_LIST, NULL, PLAIN, "producer worker cli", "Directories with your own connectors; they win by name over the shipped ones."},
-    {"definitions.runbooks", CONF_LIST, NULL, PLAIN, "producer worker cli", "Directories with your own runbooks; they win by name."},
-    {"definitions.sources", CONF_LIST, NULL, PLAIN, "producer worker cli", "Directories with your own sources; they win by name."},
-    {"edge.body_limit", CONF_INT, "1048576", PLAIN, "producer", "Largest HTTP request body in bytes; more is answered 413."},
-    {"edge.listen", CONF_STRING, "127.0.0.1:8080", PLAIN, "producer", "Address of the HTTP API, /metrics, /healthz and /readyz; port 0 picks a free one."},
-    {"edge.token", CONF_STRING, NULL, SECRET, "cli", "Bearer token that `offboard` sends to the edge."},
-    {"edge.url", CONF_STRING, "http://127.0.0.1:8080", PLAIN, "cli", "Where `offboard` finds the edge."},
-    {"guards.cap_per_hour", CONF_INT, "100", PLAIN, "producer", "Live offboardings that may start within an hour, shared evenly by the intake partitions (each at least one); beyond it they are held; 0: no cap."},
-    {"guards.protected", CONF_LIST, NULL, PLAIN, "producer worker", "Who may never be offboarded: e-mails, employee ids, accounts as `system:id`."},
-    {"kafka.brokers", CONF_STRING, "127.0.0.1:9092", PLAIN, "producer worker logger scheduler cli", "Bootstrap servers, comma-separated."},
-    {"kafka.prefix", CONF_STRING, "offboard", PLAIN, "producer worker logger scheduler cli", "First part of every topic's and consumer group's name."},
-    {"kafka.properties", CONF_LIST, NULL, SECRET, "producer worker logger scheduler cli", "Further librdkafka properties as `name=value` (TLS, SASL)."},
-    {"log.level", CONF_STRING, "info", PLAIN, "all", "Least level of log lines: debug, info, warning or error."},
-    {"logger.batch_size", CONF_INT, "1000", PLAIN, "logger", "Most events in one transaction."},
-    {"logger.batch_wait", CONF_DURATION, "50ms", PLAIN, "logger", "Longest wait for a batch to fill."},
-    {"logger.listen", CONF_STRING, "127.0.0.1:0", PLAIN, "logger", "Address of /metrics, /healthz and /readyz; empty: none."},
-    {"postgres.admin", CONF_STRING, NULL, SECRET, "cli", "Connection string of the owner of the schema, for `offboard migrate`."},
-    {"postgres.analyst", CONF_STRING, NULL, SECRET, "cli", "Connection string of a member of offboard_analyst, for the reading commands."},
-    {"postgres.logger", CONF_STRING, NULL, SECRET, "logger", "Connection string of a member of offboard_logger."},
-    {"postgres.scheduler", CONF_STRING, NULL, SECRET, "scheduler", "Connection string of a member of offboard_scheduler."},
-    {"producer.memory", CONF_DURATION, "400d", PLAIN, "producer", "How far the planner reads its intake partitions back at start."},
-    {"scheduler.batch_size", CONF_INT, "500", PLAIN, "scheduler", "Most due rows in one transaction."},
-    {"scheduler.listen", CONF_STRING, "127.0.0.1:0", PLAIN, "scheduler", "Address of /metrics, /healthz and /readyz; empty: none."},
-    {"scheduler.poll", CONF_DURATION, "1s", PLAIN, "logger scheduler", "Longest sleep between two looks at what is due."},
-    {"scheduler.republish_after", CONF_DURATION, "24h", PLAIN, "scheduler", "A job nobody answered for is published again this long after its time."},
-    {"scheduler.republish_every", CONF_DURATION, "1h", PLAIN, "scheduler", "How often such jobs are looked for."},
-    {"topics.partitions", CONF_INT, "12", PLAIN, "cli", "Partitions of each topic that `offboard topics` creates; never changed afterwards."},
-    {"topics.replication", CONF_INT, "1", PLAIN, "cli", "Replication factor of each topic that `offboard topics` creates."},
-    {"worker.circuit_failures", CONF_INT, "5", PLAIN, "worker", "Failures in a row (no answer, 5xx) that open a system's circuit."},
-    {"worker.circuit_wait", CONF_DURATION, "1s", PLAIN, "worker", "Time until an open circuit is probed the first time; it doubles with every failing probe."},
-    {"worker.circuit_wait_max", CONF_DURATION, "30s", PLAIN, "worker", "Longest time between two probes."},
-    {"worker.drain_grace", CONF_DURATION, "25s", PLAIN, "worker", "Time running jobs get when the process stops or a partition goes; stay below the pod's grace."},
-    {"worker.in_flight", CONF_INT, "50", PLAIN, "worker", "Jobs of one system that run at a time in one process."},
-    {"worker.job_time", CONF_DURATION, "60s", PLAIN, "worker", "Longest a job runs before it is deferred."},
-    {"worker.listen", CONF_STRING, "127.0.0.1:0", PLAIN, "worker", "Address of /metrics, /healthz and /readyz; empty: none."},
-    {"worker.memory", CONF_DURATION, "10m", PLAIN, "worker", "How long (job, attempt) pairs are remembered to skip repeats; `settle` may not be longer."},
-    {"worker.request_timeout", CONF_DURATION, "30s", PLAIN, "worker", "Longest a vendor may take to answer one request."},
-    {"worker.retry_wait", CONF_DURATION, "60s", PLAIN, "worker", "Total waiting for retries inside a worker; beyond it a job is deferred."},
-    {"worker.systems", CONF_LIST, NULL, PLAIN, "worker", "Systems a worker serves when --system is not given."},
-    {"worker.urgent_slots", CONF_INT, "5", PLAIN, "worker", "Of worker.in_flight, slots kept for urgent jobs."},
+    /* key, type, default, least, secret, read by, help */
+    {"clock.day", CONF_DURATION, "24h", "1ms", PLAIN, "producer worker logger", "Real length of a calendar day; `after`, deferrals and deadlines shrink with it (for demos and tests)."},
+    {"clock.zone", CONF_STRING, "UTC", NULL, PLAIN, "producer cli", "IANA zone of a bare date when neither the event nor the leaver's country names one."},
+    {"definitions.connectors", CONF_LIST, NULL, NULL, PLAIN, "producer worker cli", "Directories with your own connectors; they win by name over the shipped ones."},
+    {"definitions.runbooks", CONF_LIST, NULL, NULL, PLAIN, "producer worker cli", "Directories with your own runbooks; they win by name."},
+    {"definitions.sources", CONF_LIST, NULL, NULL, PLAIN, "producer worker cli", "Directories with your own sources; they win by name."},
+    {"edge.body_limit", CONF_INT, "1048576", "1", PLAIN, "producer", "Largest HTTP request body in bytes; more is answered 413."},
+    {"edge.listen", CONF_STRING, "127.0.0.1:8080", NULL, PLAIN, "producer", "Address of the HTTP API, /metrics, /healthz and /readyz; port 0 picks a free one."},
+    {"edge.token", CONF_STRING, NULL, NULL, SECRET, "cli", "Bearer token that `offboard` sends to the edge."},
+    {"edge.url", CONF_STRING, "http://127.0.0.1:8080", NULL, PLAIN, "cli", "Where `offboard` finds the edge."},
+    {"guards.cap_per_hour", CONF_INT, "100", NULL, PLAIN, "producer", "Live offboardings that may start within an hour, shared evenly by the intake partitions (each at least one); beyond it they are held; 0: no cap."},
+    {"guards.protected", CONF_LIST, NULL, NULL, PLAIN, "producer worker", "Who may never be offboarded: e-mails, employee ids, accounts as `system:id`."},
+    {"kafka.brokers", CONF_STRING, "127.0.0.1:9092", NULL, PLAIN, "producer worker logger scheduler cli", "Bootstrap servers, comma-separated."},
+    {"kafka.prefix", CONF_STRING, "offboard", NULL, PLAIN, "producer worker logger scheduler cli", "First part of every topic's and consumer group's name."},
+    {"kafka.properties", CONF_LIST, NULL, NULL, SECRET, "producer worker logger scheduler cli", "Further librdkafka properties as `name=value` (TLS, SASL)."},
+    {"log.level", CONF_STRING, "info", NULL, PLAIN, "all", "Least level of log lines: debug, info, warning or error."},
+    {"logger.batch_size", CONF_INT, "1000", "1", PLAIN, "logger", "Most events in one transaction."},
+    {"logger.batch_wait", CONF_DURATION, "50ms", "1ms", PLAIN, "logger", "Longest wait for a batch to fill."},
+    {"logger.listen", CONF_STRING, "127.0.0.1:0", NULL, PLAIN, "logger", "Address of /metrics, /healthz and /readyz; empty: none."},
+    {"postgres.admin", CONF_STRING, NULL, NULL, SECRET, "cli", "Connection string of the owner of the schema, for `offboard migrate`."},
+    {"postgres.analyst", CONF_STRING, NULL, NULL, SECRET, "cli", "Connection string of a member of offboard_analyst, for the reading commands."},
+    {"postgres.logger", CONF_STRING, NULL, NULL, SECRET, "logger", "Connection string of a member of offboard_logger."},
+    {"postgres.scheduler", CONF_STRING, NULL, NULL, SECRET, "scheduler", "Connection string of a member of offboard_scheduler."},
+    {"producer.memory", CONF_DURATION, "400d", NULL, PLAIN, "producer", "How far the planner reads its intake partitions back at start."},
+    {"scheduler.batch_size", CONF_INT, "500", "1", PLAIN, "scheduler", "Most due rows in one transaction."},
+    {"scheduler.listen", CONF_STRING, "127.0.0.1:0", NULL, PLAIN, "scheduler", "Address of /metrics, /healthz and /readyz; empty: none."},
+    {"scheduler.poll", CONF_DURATION, "1s", "1ms", PLAIN, "logger scheduler", "Longest sleep between two looks at what is due."},
+    {"scheduler.republish_after", CONF_DURATION, "24h", "1s", PLAIN, "scheduler", "A job nobody answered for is published again this long after its time."},
+    {"scheduler.republish_every", CONF_DURATION, "1h", "1ms", PLAIN, "scheduler", "How often such jobs are looked for."},
+    {"topics.partitions", CONF_INT, "12", "1", PLAIN, "cli", "Partitions of each topic that `offboard topics` creates; never changed afterwards."},
+    {"topics.replication", CONF_INT, "1", "1", PLAIN, "cli", "Replication factor of each topic that `offboard topics` creates."},
+    {"worker.circuit_failures", CONF_INT, "5", "1", PLAIN, "worker", "Failures in a row (no answer, 5xx) that open a system's circuit."},
+    {"worker.circuit_wait", CONF_DURATION, "1s", "1ms", PLAIN, "worker", "Time until an open circuit is probed the first time; it doubles with every failing probe."},
+    {"worker.circuit_wait_max", CONF_DURATION, "30s", "1ms", PLAIN, "worker", "Longest time between two probes."},
+    {"worker.drain_grace", CONF_DURATION, "25s", NULL, PLAIN, "worker", "Time running jobs get when the process stops or a partition goes; stay below the pod's grace."},
+    {"worker.in_flight", CONF_INT, "50", "1", PLAIN, "worker", "Jobs of one system that run at a time in one process."},
+    {"worker.job_time", CONF_DURATION, "60s", "1ms", PLAIN, "worker", "Longest a job runs before it is deferred."},
+    {"worker.listen", CONF_STRING, "127.0.0.1:0", NULL, PLAIN, "worker", "Address of /metrics, /healthz and /readyz; empty: none."},
+    {"worker.memory", CONF_DURATION, "10m", NULL, PLAIN, "worker", "How long (job, attempt) pairs are remembered to skip repeats; `settle` may not be longer."},
+    {"worker.request_timeout", CONF_DURATION, "30s", "1ms", PLAIN, "worker", "Longest a vendor may take to answer one request."},
+    {"worker.retry_wait", CONF_DURATION, "60s", NULL, PLAIN, "worker", "Total waiting for retries inside a worker; beyond it a job is deferred."},
+    {"worker.systems", CONF_LIST, NULL, NULL, PLAIN, "worker", "Systems a worker serves when --system is not given."},
+    {"worker.urgent_slots", CONF_INT, "5", NULL, PLAIN, "worker", "Of worker.in_flight, slots kept for urgent jobs."},
 };
+/* clang-format on */
 
 const size_t conf_table_size = COUNT_OF(conf_table);
+
+const struct conf_option *conf_options(size_t *count)
+{
+    *count = conf_table_size;
+    return conf_table;
+}
+
+const struct conf_option *conf_option_find(const char *key)
+{
+    for (size_t i = 0; i < conf_table_size; i++) {
+        if (strcmp(conf_table[i].key, key) == 0) {
+            return &conf_table[i];
+        }
+    }
+    return NULL;
+}
+
+bool conf_in_family(const char *key)
+{
+    bool system = strncmp(key, "systems.", strlen("systems.")) == 0;
+    bool token = strncmp(key, "edge.tokens.", strlen("edge.tokens.")) == 0;
+    if (!system && !token) {
+        return false;
+    }
+    const char *name = key + strlen(system ? "systems." : "edge.tokens.");
+    const char *member = strchr(name, '.');
+    if (!member || member == name || !member[1] || strchr(member + 1, '.')) {
+        return false;
+    }
+    return system || strcmp(member, ".token") == 0 || strcmp(member, ".roles") == 0;
+}

@@ -84,7 +84,8 @@ static const json_t *cancel_order(const struct control *control, const char *off
     order = order ? order : order_for_name(control, json_string_at(user, "employee_id"), planned_at);
     size_t i;
     json_t *alias;
-    json_array_foreach(json_object_get(user, "emails"), i, alias) {
+    json_array_foreach(json_object_get(user, "emails"), i, alias)
+    {
         order = order ? order : order_for_name(control, json_string_value(alias), planned_at);
     }
     return order;

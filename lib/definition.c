@@ -58,13 +58,29 @@ static void add_problem(struct definition_problems *problems, const char *file, 
         (struct definition_problem){.file = mem_strdup(file), .line = line, .text = mem_strdup(text)};
 }
 
+/* Does an expression stand without quotes on that line? YAML ends it at " #", and in { } and [ ] at "}" and ",". */
+static bool unquoted_expression(const char *text, long line)
+{
+    for (long at = 1; text && at < line; at++) {
+        text = strchr(text, '\n');
+        text = text ? text + 1 : NULL;
+    }
+    size_t len = text ? strcspn(text, "\n") : 0;
+    size_t quote = text ? strcspn(text, "\"'\n") : 0;
+    const char *open = text ? strstr(text, "${") : NULL;
+    return open && (size_t)(open - text) < len && (size_t)(open - text) < quote;
+}
+
 /* An err of yaml_parse() is "file:line: text". */
-static void add_parse_problem(struct definition_problems *problems, const char *file, const char *said)
+static void add_parse_problem(struct definition_problems *problems, const char *file, const char *text, const char *said)
 {
     size_t len = strlen(file);
     char *rest = NULL;
     long line = strncmp(said, file, len) == 0 && said[len] == ':' ? strtol(said + len + 1, &rest, 10) : 0;
-    add_problem(problems, file, (int)line, rest && rest[0] == ':' && rest[1] == ' ' ? rest + 2 : said);
+    const char *why = rest && rest[0] == ':' && rest[1] == ' ' ? rest + 2 : said;
+    char *full = mem_printf("%s%s", why, unquoted_expression(text, line) ? "; put the expression in quotes: \"${ … }\"" : "");
+    add_problem(problems, file, (int)line, full);
+    free(full);
 }
 
 /* NULL after a problem was added. */
@@ -77,7 +93,7 @@ static struct definition *definition_read(enum definition_kind kind, const char 
     json_t *tree = text ? yaml_parse(text, len, path, &lines, &err) : NULL;
     const char *name = json_string_at(tree, kinds[kind].word);
     if (!tree) {
-        add_parse_problem(problems, path, err_text(&err));
+        add_parse_problem(problems, path, text, err_text(&err));
     } else if (!name || !*name) {
         char *what = mem_printf("a %s begins with \"%s: NAME\"", kinds[kind].name, kinds[kind].word);
         add_problem(problems, path, 1, what);

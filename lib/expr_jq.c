@@ -163,15 +163,21 @@ static void add_choice(struct buf *text, const char *const *expressions, size_t 
 
 /* What stands before every program: functions of jq 1.6 that never end or abort the process on some inputs, made safe. Empty
  * texts sought by index and its kin loop; numbers no calendar knows, and formats that are no text, trip an assertion in
- * strftime; a list given as pattern brings flags, and "g" loops or crashes where nothing is matched (all tried). */
+ * strftime; a list given as pattern brings flags, and "g" loops or crashes where nothing is matched; positions in lists and
+ * trimming by what is no text leak memory (all tried). */
 static const char prelude[] =
     "def __strftime($f): strftime($f); def __index($i): index($i); def __rindex($i): rindex($i); "
     "def __indices($i): indices($i); def __test($re): test($re); def __match($re): match($re); "
     "def __capture($re): capture($re); def __sub($re; f): sub($re; f); "
+    "def __ltrimstr($t): ltrimstr($t); def __rtrimstr($t): rtrimstr($t); "
     "def __text: if type == \"string\" then . else error(\"a pattern or format must be a text\") end; "
-    "def index($i): if $i == \"\" then null else __index($i) end; "
-    "def rindex($i): if $i == \"\" then null else __rindex($i) end; "
-    "def indices($i): if $i == \"\" then null else __indices($i) end; "
+    "def __places($i): . as $in | if ($i | type) != \"array\" then [range(0; length) | select($in[.] == $i)] "
+    "elif $i == [] then null else [range(0; length) | select($in[.:(. + ($i | length))] == $i)] end; "
+    "def index($i): if $i == \"\" then null elif type == \"array\" then __places($i) | .[0] else __index($i) end; "
+    "def rindex($i): if $i == \"\" then null elif type == \"array\" then __places($i) | .[-1:] | .[0] else __rindex($i) end; "
+    "def indices($i): if $i == \"\" then null elif type == \"array\" then __places($i) else __indices($i) end; "
+    "def ltrimstr($t): if type == \"string\" and ($t | type) == \"string\" then __ltrimstr($t) else . end; "
+    "def rtrimstr($t): if type == \"string\" and ($t | type) == \"string\" then __rtrimstr($t) else . end; "
     "def strftime($f): if type == \"number\" and (. < -1e12 or . > 1e12) then error(\"no such time\") "
     "else __strftime($f | __text) end; "
     "def todate: strftime(\"%Y-%m-%dT%H:%M:%SZ\"); def todateiso8601: todate; "

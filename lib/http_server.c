@@ -1,6 +1,7 @@
 #include "lib/http_server.h"
 
 #include <arpa/inet.h>
+#include <errno.h>
 #include <microhttpd.h>
 #include <netdb.h>
 #include <stdio.h>
@@ -13,7 +14,14 @@
 #include "lib/mem.h"
 #include "lib/metrics.h"
 
-enum { SERVER_MAGIC = 0x48545453, EXCHANGE_MAGIC = 0x48545458, CONNECTION_TIMEOUT_S = 60 };
+enum {
+    SERVER_MAGIC = 0x48545453,
+    EXCHANGE_MAGIC = 0x48545458,
+    CONNECTION_TIMEOUT_S = 60,
+    BODY_LIMIT = 1024 * 1024,
+    BODY_PATIENCE = 16, /* a body of this many times the limit is not even read to its end */
+    LAST_RUNS = 16,     /* of MHD_run() while stopping, to get the last answers out */
+};
 
 struct http_server {
     int magic;
@@ -24,6 +32,7 @@ struct http_server {
     int port;
     int open_handles; /* of poll and timer, while closing */
     bool running;     /* within MHD_run(): replies given meanwhile need no run of their own */
+    struct exchange *waiting; /* suspended, to be answered by the handler's owner */
 };
 
 /* One request, from its first header to the end of its answer. */
@@ -32,24 +41,66 @@ struct exchange {
     struct http_server *server;
     struct MHD_Connection *connection;
     struct http_request request;
+    struct exchange *next, **link; /* among server->waiting, while suspended */
     struct buf body;
+    size_t received; /* bytes of the body, those past the limit too */
     struct MHD_Response *response; /* waits to be queued after a resume */
     unsigned int status;
     bool suspended;
     bool handled;
 };
 
+static struct http_server *server_of(void *arg)
+{
+    struct http_server *server = arg;
+    if (server->magic != SERVER_MAGIC) {
+        abort();
+    }
+    return server;
+}
+
+static struct exchange *exchange_of(const struct http_request *request)
+{
+    struct exchange *exchange = request->internal;
+    if (exchange->magic != EXCHANGE_MAGIC) {
+        abort();
+    }
+    return exchange;
+}
+
 /* ---- answering ------------------------------------------------------------------------------------------------------ */
 
 static void drive(struct http_server *server);
+
+static void suspend(struct exchange *exchange)
+{
+    struct http_server *server = exchange->server;
+    exchange->suspended = true;
+    exchange->next = server->waiting;
+    exchange->link = &server->waiting;
+    if (exchange->next) {
+        exchange->next->link = &exchange->next;
+    }
+    server->waiting = exchange;
+    MHD_suspend_connection(exchange->connection);
+}
+
+static void resume(struct exchange *exchange)
+{
+    exchange->suspended = false;
+    *exchange->link = exchange->next;
+    if (exchange->next) {
+        exchange->next->link = exchange->link;
+    }
+    MHD_resume_connection(exchange->connection);
+}
 
 static void exchange_answer(struct exchange *exchange, unsigned int status, struct MHD_Response *response)
 {
     exchange->status = status;
     exchange->response = response;
     if (exchange->suspended) {
-        exchange->suspended = false;
-        MHD_resume_connection(exchange->connection);
+        resume(exchange);
         drive(exchange->server); /* MHD_run() after a resume, or clients hang */
     }
 }
@@ -80,7 +131,7 @@ void http_reply(struct http_request *request, int status, const char *const *hea
     for (; headers && headers[0]; headers += 2) {
         MHD_add_response_header(response, headers[0], headers[1]);
     }
-    exchange_answer(request->internal, (unsigned int)status, response);
+    exchange_answer(exchange_of(request), (unsigned int)status, response);
 }
 
 void http_problem(struct http_request *request, int status, const char *title, const char *field, const char *detail)
@@ -101,19 +152,17 @@ void http_problem(struct http_request *request, int status, const char *title, c
     if (status == 503) {
         MHD_add_response_header(response, "Retry-After", "5");
     }
-    exchange_answer(request->internal, (unsigned int)status, response);
+    exchange_answer(exchange_of(request), (unsigned int)status, response);
 }
 
 const char *http_header(const struct http_request *request, const char *name)
 {
-    const struct exchange *exchange = request->internal;
-    return MHD_lookup_connection_value(exchange->connection, MHD_HEADER_KIND, name);
+    return MHD_lookup_connection_value(exchange_of(request)->connection, MHD_HEADER_KIND, name);
 }
 
 const char *http_query(const struct http_request *request, const char *name)
 {
-    const struct exchange *exchange = request->internal;
-    return MHD_lookup_connection_value(exchange->connection, MHD_GET_ARGUMENT_KIND, name);
+    return MHD_lookup_connection_value(exchange_of(request)->connection, MHD_GET_ARGUMENT_KIND, name);
 }
 
 /* ---- built-in paths --------------------------------------------------------------------------------------------------- */
@@ -172,7 +221,7 @@ static struct exchange *exchange_new(struct http_server *server, struct MHD_Conn
     exchange->request.path = mem_strdup(url);
     exchange->request.method = mem_strdup(method);
     exchange->request.internal = exchange;
-    exchange->body.max = server->options.body_limit ? server->options.body_limit : 1024 * 1024;
+    exchange->body.max = server->options.body_limit;
     return exchange;
 }
 
@@ -180,16 +229,16 @@ static enum MHD_Result on_request(void *arg, struct MHD_Connection *connection, 
                                   const char *version, const char *data, size_t *size, void **state)
 {
     (void)version;
-    struct http_server *server = arg;
     struct exchange *exchange = *state;
     if (!exchange) {
-        *state = exchange_new(server, connection, url, method);
+        *state = exchange_new(server_of(arg), connection, url, method);
         return MHD_YES;
     }
     if (*size) {
-        buf_add(&exchange->body, data, *size); /* past the limit the rest is read and dropped */
+        exchange->received += *size;
+        buf_add(&exchange->body, data, *size); /* past the limit the rest is read and dropped: the client hears why */
         *size = 0;
-        return MHD_YES;
+        return exchange->received / BODY_PATIENCE > exchange->body.max ? MHD_NO : MHD_YES;
     }
     if (!exchange->handled) {
         exchange->handled = true;
@@ -199,8 +248,7 @@ static enum MHD_Result on_request(void *arg, struct MHD_Connection *connection, 
             dispatch(exchange);
         }
         if (!exchange->response) {
-            exchange->suspended = true;
-            MHD_suspend_connection(connection);
+            suspend(exchange);
             return MHD_YES;
         }
     }
@@ -222,6 +270,7 @@ static void on_completed(void *arg, struct MHD_Connection *connection, void **st
     if (!exchange) {
         return;
     }
+    exchange->magic = 0;
     if (exchange->response) {
         MHD_destroy_response(exchange->response);
     }
@@ -236,7 +285,7 @@ static void on_completed(void *arg, struct MHD_Connection *connection, void **st
 
 static void on_timer(uv_timer_t *timer)
 {
-    drive(timer->data);
+    drive(server_of(timer->data));
 }
 
 static void drive(struct http_server *server)
@@ -259,7 +308,7 @@ static void on_readable(uv_poll_t *poll, int status, int events)
 {
     (void)status;
     (void)events;
-    drive(poll->data);
+    drive(server_of(poll->data));
 }
 
 static void attach(struct http_server *server)
@@ -291,6 +340,7 @@ static int listen_address(const char *text, struct addrinfo **found, struct err 
     return code ? err_set(err, ERR_FATAL, "could not listen on \"%s\": %s", text, gai_strerror(code)) : 0;
 }
 
+/* libmicrohttpd sets SO_REUSEADDR by itself; its "address reuse" would be SO_REUSEPORT: two processes on one port. */
 static struct MHD_Daemon *start_daemon(struct http_server *server, const struct addrinfo *address)
 {
     unsigned int flags = server->options.loop
@@ -301,7 +351,7 @@ static struct MHD_Daemon *start_daemon(struct http_server *server, const struct 
     }
     return MHD_start_daemon(flags, 0, NULL, NULL, on_request, server, MHD_OPTION_SOCK_ADDR, address->ai_addr,
                             MHD_OPTION_NOTIFY_COMPLETED, on_completed, NULL, MHD_OPTION_CONNECTION_TIMEOUT,
-                            (unsigned int)CONNECTION_TIMEOUT_S, MHD_OPTION_LISTENING_ADDRESS_REUSE, 1u, MHD_OPTION_END);
+                            (unsigned int)CONNECTION_TIMEOUT_S, MHD_OPTION_END);
 }
 
 struct http_server *http_server_start(const struct http_options *options, struct err *err)
@@ -316,10 +366,13 @@ struct http_server *http_server_start(const struct http_options *options, struct
     struct http_server *server = MEM_NEW(struct http_server);
     server->magic = SERVER_MAGIC;
     server->options = *options;
+    server->options.body_limit = options->body_limit ? options->body_limit : BODY_LIMIT;
+    server->options.handle = options->loop ? options->handle : NULL;
+    errno = 0;
     server->daemon = start_daemon(server, address);
     freeaddrinfo(address);
     if (!server->daemon) {
-        err_set(err, ERR_FATAL, "could not listen on \"%s\": the port is in use or not allowed", options->listen);
+        err_set(err, ERR_FATAL, "could not listen on \"%s\": %s", options->listen, strerror(errno));
         free(server);
         return NULL;
     }
@@ -352,6 +405,13 @@ void http_server_stop(struct http_server *server)
         MHD_stop_daemon(server->daemon);
         free(server);
         return;
+    }
+    while (server->waiting) {
+        http_problem(&server->waiting->request, 503, "Service Unavailable", NULL, "the process is stopping");
+    }
+    MHD_UNSIGNED_LONG_LONG ms;
+    for (int i = 0; i < LAST_RUNS && MHD_get_timeout(server->daemon, &ms) == MHD_YES && ms == 0; i++) {
+        MHD_run(server->daemon);
     }
     uv_poll_stop(&server->poll);
     MHD_stop_daemon(server->daemon);

@@ -40,7 +40,10 @@ struct http_options {
 
 struct http_server *http_server_start(const struct http_options *options, struct err *err);
 int http_server_port(const struct http_server *server);
-void http_server_stop(struct http_server *server); /* NULL is accepted; ends open connections */
+
+/* Ends open connections. Requests not answered yet are answered 503; none may be touched afterwards. With a loop the server
+ * is gone when the loop has run its close callbacks. NULL is accepted. */
+void http_server_stop(struct http_server *server);
 
 const char *http_header(const struct http_request *request, const char *name); /* borrowed; NULL when absent */
 const char *http_query(const struct http_request *request, const char *name);  /* decoded, borrowed */

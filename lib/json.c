@@ -78,8 +78,14 @@ json_t *json_parse(const char *text, size_t len, struct err *err)
         err_set(err, ERR_PERMANENT, "could not read JSON: more than %d levels deep", JSON_DEPTH_MAX);
         return NULL;
     }
+    const size_t flags = JSON_DECODE_ANY | JSON_REJECT_DUPLICATES;
     json_error_t why;
-    json_t *value = json_loadb(buf_text(&quoted), quoted.len, JSON_DECODE_ANY | JSON_REJECT_DUPLICATES, &why);
+    json_t *value = json_loadb(buf_text(&quoted), quoted.len, flags, &why);
+    if (!value && quoted.len != len) {
+        json_error_t plain; /* the quotes move columns: ask again, unless the big integer is what fails then */
+        json_decref(json_loadb(text, len, flags, &plain));
+        why = json_error_code(&plain) == json_error_numeric_overflow ? why : plain;
+    }
     buf_release(&quoted);
     if (!value) {
         const char *hint = json_error_code(&why) == json_error_invalid_utf8 ? " (it must be UTF-8)" : "";
@@ -94,7 +100,7 @@ json_t *json_at(const json_t *root, const char *path)
     while (at && *path) {
         size_t len = strcspn(path, ".");
         if (json_is_array(at)) {
-            at = json_array_get(at, strtoul(path, NULL, 10));
+            at = strspn(path, "0123456789") == len ? json_array_get(at, strtoul(path, NULL, 10)) : NULL;
         } else {
             char *key = mem_strndup(path, len);
             at = json_object_get(at, key);

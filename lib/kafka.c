@@ -45,7 +45,7 @@ int32_t kafka_partition(const void *key, size_t len, int32_t partitions)
     return (int32_t)((murmur2(key, len) & 0x7fffffff) % (uint32_t)partitions);
 }
 
-/* ---- configuration ---------------------------------------------------------------------------------------------------- */
+/* ---- configuration ----------------------------------------------------------------------------------------------- */
 
 static int set(rd_kafka_conf_t *conf, const char *name, const char *value, struct err *err)
 {
@@ -80,7 +80,8 @@ static void on_log(const rd_kafka_t *rk, int level, const char *facility, const 
     static _Atomic int64_t last;
     (void)rk;
     int64_t now = time_monotonic();
-    bool quiet = level > 4 || strcmp(facility, "CONFWARN") == 0 || strcmp(facility, "AUTOCREATE") == 0 || now - last < 10 * TIME_SECOND;
+    bool quiet = level > 4 || strcmp(facility, "CONFWARN") == 0 || strcmp(facility, "AUTOCREATE") == 0 ||
+                 now - last < 10 * TIME_SECOND;
     if (!quiet) {
         last = now;
     }
@@ -136,7 +137,7 @@ rd_kafka_conf_t *kafka_consumer_conf(const struct conf *conf, const char *group,
     return out;
 }
 
-/* ---- looking ------------------------------------------------------------------------------------------------------------ */
+/* ---- looking ----------------------------------------------------------------------------------------------------- */
 
 /* Partitions as the cluster says now: 0 while the topic is not there, -1 while nobody answers. */
 static int32_t ask_partitions(rd_kafka_t *rk, const char *topic, int timeout_ms, rd_kafka_resp_err_t *code)
@@ -193,7 +194,7 @@ char *kafka_message_header_text(const rd_kafka_message_t *message, const char *n
     return value ? mem_strndup(value, len) : NULL;
 }
 
-/* ---- reading a topic whole ------------------------------------------------------------------------------------------------ */
+/* ---- reading a topic whole --------------------------------------------------------------------------------------- */
 
 /* Assigns all partitions from their beginnings; `ends` gets the end offsets. */
 static int assign_all(rd_kafka_t *rk, const char *topic, int32_t count, int64_t *ends, struct err *err)

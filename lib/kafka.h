@@ -23,7 +23,7 @@ char *kafka_topic(const struct conf *conf, const char *kind, const char *system)
 /* The partition that murmur2_random gives this key (Java's default too). */
 int32_t kafka_partition(const void *key, size_t len, int32_t partitions);
 
-/* ---- records ------------------------------------------------------------------------------------------------------ */
+/* ---- records ----------------------------------------------------------------------------------------------------- */
 
 /* Everything is borrowed. */
 struct kafka_record {
@@ -40,7 +40,7 @@ struct kafka_record {
     const rd_kafka_message_t *headers_of;
 };
 
-/* ---- producing ----------------------------------------------------------------------------------------------------- */
+/* ---- producing --------------------------------------------------------------------------------------------------- */
 
 struct kafka_producer;
 
@@ -69,14 +69,14 @@ int kafka_producer_wait(struct kafka_producer *producer, int64_t timeout, struct
 /* Waits for open records up to `timeout` microseconds, then frees. NULL is accepted. */
 void kafka_producer_free(struct kafka_producer *producer, int64_t timeout);
 
-/* ---- dead letters --------------------------------------------------------------------------------------------------- */
+/* ---- dead letters ------------------------------------------------------------------------------------------------ */
 
 /* Puts a message as it came on <prefix>.dead, with its key, its headers and `dead_topic`, `dead_partition`,
  * `dead_offset`, `dead_reason`, `dead_process`. One that is larger than what we may write goes there without its value. */
 int kafka_produce_dead(struct kafka_producer *producer, const struct conf *conf, const rd_kafka_message_t *message,
                        const char *process, const char *reason, kafka_delivered *delivered, void *arg, struct err *err);
 
-/* ---- consuming ------------------------------------------------------------------------------------------------------ */
+/* ---- consuming --------------------------------------------------------------------------------------------------- */
 
 /* Base configuration of a consumer handle: brokers, properties, log callback, `group.id` (NULL: none, for assign()),
  * auto commit and offset store off, range assignor (cooperative-sticky loses assignments under frequent commits: tried),

@@ -52,7 +52,8 @@ static void on_delivery(rd_kafka_t *rk, const rd_kafka_message_t *message, void 
     struct err err = ERR_INIT;
     if (message->err) {
         enum err_class class = class_of(rk, message->err);
-        err_set(&err, class, "could not write to %s: %s", rd_kafka_topic_name(message->rkt), rd_kafka_err2str(message->err));
+        err_set(&err, class, "could not write to %s: %s", rd_kafka_topic_name(message->rkt),
+                rd_kafka_err2str(message->err));
         pthread_mutex_lock(&report->producer->lock);
         if (report->producer->failed.class == ERR_NONE) {
             err_set(&report->producer->failed, class, "%s", err.text);
@@ -150,7 +151,8 @@ int kafka_produce(struct kafka_producer *producer, const struct kafka_record *re
         rd_kafka_headers_destroy(headers);
     }
     free(report);
-    return err_set(err, class_of(producer->rk, code), "could not write to %s: %s", record->topic, rd_kafka_err2str(code));
+    return err_set(err, class_of(producer->rk, code), "could not write to %s: %s", record->topic,
+                   rd_kafka_err2str(code));
 }
 
 int kafka_producer_fd(struct kafka_producer *producer)
@@ -207,13 +209,23 @@ void kafka_producer_free(struct kafka_producer *producer, int64_t timeout)
 }
 
 /* `whole` false: without the value. */
-static int produce_dead(struct kafka_producer *producer, const char *topic, const rd_kafka_message_t *message, bool whole,
-                        const char *process, const char *reason, kafka_delivered *delivered, void *arg, struct err *err)
+static int produce_dead(struct kafka_producer *producer, const char *topic, const rd_kafka_message_t *message,
+                        bool whole, const char *process, const char *reason, kafka_delivered *delivered, void *arg,
+                        struct err *err)
 {
     char *partition = mem_printf("%d", message->partition);
     char *offset = mem_printf("%lld", (long long)message->offset);
-    const char *const headers[] = {"dead_topic",  rd_kafka_topic_name(message->rkt), "dead_partition", partition,
-                                   "dead_offset", offset,  "dead_reason", reason,    "dead_process",   process, NULL};
+    const char *const headers[] = {"dead_topic",
+                                   rd_kafka_topic_name(message->rkt),
+                                   "dead_partition",
+                                   partition,
+                                   "dead_offset",
+                                   offset,
+                                   "dead_reason",
+                                   reason,
+                                   "dead_process",
+                                   process,
+                                   NULL};
     struct kafka_record record = {.topic = topic,
                                   .partition = RD_KAFKA_PARTITION_UA,
                                   .key = message->key,

@@ -1,5 +1,6 @@
 #include "lib/log.h"
 
+#include <errno.h>
 #include <stdarg.h>
 #include <stdatomic.h>
 #include <stdlib.h>
@@ -53,6 +54,9 @@ static void write_whole(const char *text, size_t len)
 {
     while (len) {
         ssize_t n = write(STDERR_FILENO, text, len);
+        if (n < 0 && errno == EINTR) {
+            continue;
+        }
         if (n <= 0) {
             return; /* nowhere left to complain */
         }

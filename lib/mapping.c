@@ -19,7 +19,7 @@ void mapped_release(struct mapped *mapped)
     *mapped = (struct mapped){0};
 }
 
-/* ---- choosing the source ----------------------------------------------------------------------------------------------- */
+/* ---- choosing the source ----------------------------------------------------------------------------------------- */
 
 static const struct definition *source_for(const struct definitions *definitions, const char *type)
 {
@@ -49,8 +49,10 @@ static int choose_source(const struct definitions *definitions, const char *name
             return 0;
         }
     }
-    return err_set(err, ERR_PERMANENT, "type: no source takes \"%s\" (the built-in one takes leaver.created, leaver.changed, "
-                                       "leaver.cancelled and leaver.rehired)", type);
+    return err_set(err, ERR_PERMANENT,
+                   "type: no source takes \"%s\" (the built-in one takes leaver.created, leaver.changed, "
+                   "leaver.cancelled and leaver.rehired)",
+                   type);
 }
 
 /* The context of a source's expressions: the event, every attribute at hand even when absent. */
@@ -59,7 +61,8 @@ static bool criteria_met(struct definitions *definitions, const struct definitio
 {
     const char *name;
     json_t *criterion;
-    json_object_foreach(json_object_get(source->tree, "criteria"), name, criterion) {
+    json_object_foreach(json_object_get(source->tree, "criteria"), name, criterion)
+    {
         if (!expr_true(definitions_exprs(definitions), criterion, event, true)) {
             mapped->ignored_by = name;
             mapped->seen = json_incref(json_object_get(event, "data") ? json_object_get(event, "data") : json_null());
@@ -69,7 +72,7 @@ static bool criteria_met(struct definitions *definitions, const struct definitio
     return true;
 }
 
-/* ---- the rest of the map --------------------------------------------------------------------------------------------------- */
+/* ---- the rest of the map ----------------------------------------------------------------------------------------- */
 
 struct mapping {
     struct definitions *definitions;
@@ -121,7 +124,8 @@ static int put_zone(const struct mapping *mapping, json_t *offboarding)
         return -1;
     }
     if (zone && !time_zone_known(zone)) {
-        err_set(mapping->err, ERR_PERMANENT, "zone: there is no time zone \"%s\" (IANA name, like Europe/Berlin)", zone);
+        err_set(mapping->err, ERR_PERMANENT, "zone: there is no time zone \"%s\" (IANA name, like Europe/Berlin)",
+                zone);
         free(zone);
         return -1;
     }
@@ -164,10 +168,11 @@ static json_t *account_ids(const struct mapping *mapping, const char *system, js
     json_t *given = json_is_array(value) ? json_incref(value) : json_pack("[O]", value);
     size_t i;
     json_t *id;
-    json_array_foreach(given, i, id) {
+    json_array_foreach(given, i, id)
+    {
         if (!json_is_string(id) || json_string_length(id) == 0 || json_string_length(id) > MAPPING_TEXT_MAX) {
-            err_set(mapping->err, ERR_PERMANENT, "ids.%s must be a text, or a list of texts, of at most %d characters", system,
-                    MAPPING_TEXT_MAX);
+            err_set(mapping->err, ERR_PERMANENT, "ids.%s must be a text, or a list of texts, of at most %d characters",
+                    system, MAPPING_TEXT_MAX);
             json_decref(accounts);
             accounts = NULL;
             break;
@@ -192,7 +197,8 @@ static int put_ids(const struct mapping *mapping, json_t *offboarding)
                      : err_set(mapping->err, ERR_PERMANENT, "ids must be an object: {<system>: [<account id>, …]}");
     const char *system;
     json_t *value;
-    json_object_foreach(ids, system, value) {
+    json_object_foreach(ids, system, value)
+    {
         json_t *accounts = result == 0 ? account_ids(mapping, system, value) : NULL;
         if (!accounts) {
             result = -1;
@@ -231,7 +237,8 @@ static int check_runbook_known(const struct mapping *mapping, const json_t *offb
 {
     const char *runbook = json_string_at(offboarding, "runbook");
     if (!runbook) {
-        return err_set(mapping->err, ERR_PERMANENT, "runbook is missing, and source \"%s\" has no default", mapping->source->name);
+        return err_set(mapping->err, ERR_PERMANENT, "runbook is missing, and source \"%s\" has no default",
+                       mapping->source->name);
     }
     if (!definition_find(mapping->definitions, DEFINITION_RUNBOOK, runbook)) {
         const char *near = definition_nearest(mapping->definitions, DEFINITION_RUNBOOK, runbook);
@@ -247,7 +254,8 @@ static void put_actor(const struct mapping *mapping, json_t *offboarding)
     json_t *name = map_value(mapping, "requested_by");
     json_t *actor = json_pack("{s:s, s:s}", "kind", token ? "token" : "source", "id",
                               token ? token : json_string_at(mapping->event, "source"));
-    json_put(actor, "name", json_is_string(name) && json_string_length(name) <= MAPPING_TEXT_MAX ? json_incref(name) : json_null());
+    json_put(actor, "name",
+             json_is_string(name) && json_string_length(name) <= MAPPING_TEXT_MAX ? json_incref(name) : json_null());
     json_decref(name);
     json_put(offboarding, "actor", actor);
 }
@@ -289,7 +297,8 @@ static int map_event(const struct mapping *mapping, struct mapped *mapped)
         return err_set(mapping->err, ERR_PERMANENT, "user: give email or employee_id");
     }
     put_actor(mapping, mapped->offboarding);
-    if (put_zone(mapping, mapped->offboarding) != 0 || put_effective_at(mapping, mapped->offboarding, &mapped->dated) != 0 ||
+    if (put_zone(mapping, mapped->offboarding) != 0 ||
+        put_effective_at(mapping, mapped->offboarding, &mapped->dated) != 0 ||
         put_choices(mapping, mapped->offboarding) != 0 || put_ids(mapping, mapped->offboarding) != 0) {
         return -1;
     }

@@ -15,11 +15,11 @@ enum intent { INTENT_START, INTENT_CHANGE, INTENT_CANCEL, INTENT_REHIRE };
 
 struct mapped {
     enum intent intent;
-    json_t *offboarding;      /* offboarding object without status, started_at; owned */
-    char *person;             /* key of intake; owned */
-    const char *ignored_by;   /* name of the criterion that was not met, NULL when all were; borrowed from the source */
-    json_t *seen;             /* the value the criterion saw; owned, may be NULL */
-    bool dated;               /* the event names a date itself */
+    json_t *offboarding;    /* offboarding object without status, started_at; owned */
+    char *person;           /* key of intake; owned */
+    const char *ignored_by; /* name of the criterion that was not met, NULL when all were; borrowed from the source */
+    json_t *seen;           /* the value the criterion saw; owned, may be NULL */
+    bool dated;             /* the event names a date itself */
 };
 
 /* Maps a structured CloudEvent received at `received_at` (microseconds). `source` NULL: chosen by `type`. ERR_PERMANENT

@@ -36,12 +36,14 @@ json_t *mapping_without_private(const json_t *value)
     const char *name;
     size_t i;
     json_t *member;
-    json_object_foreach((json_t *)(uintptr_t)value, name, member) {
+    json_object_foreach((json_t *)(uintptr_t)value, name, member)
+    {
         if (!mapping_is_private(name)) {
             json_object_set_new(clean, name, mapping_without_private(member));
         }
     }
-    json_array_foreach(value, i, member) {
+    json_array_foreach(value, i, member)
+    {
         json_array_append_new(clean, mapping_without_private(member));
     }
     return clean;
@@ -69,7 +71,9 @@ int mapping_check_size(const char *field, const json_t *value, struct err *err)
     char *text = json_text(value);
     size_t size = strlen(text);
     free(text);
-    return size <= MAPPING_OBJECT_MAX ? 0 : err_set(err, ERR_PERMANENT, "%s is larger than %d bytes", field, MAPPING_OBJECT_MAX);
+    return size <= MAPPING_OBJECT_MAX
+               ? 0
+               : err_set(err, ERR_PERMANENT, "%s is larger than %d bytes", field, MAPPING_OBJECT_MAX);
 }
 
 static int check_email(const char *field, const json_t *value, struct err *err)
@@ -117,7 +121,8 @@ static int check_user(const json_t *user, struct err *err)
     }
     size_t i;
     json_t *email;
-    json_array_foreach(emails, i, email) {
+    json_array_foreach(emails, i, email)
+    {
         if (!json_is_string(email) || check_email("user.emails", email, err) != 0) {
             return json_is_string(email) ? -1 : err_set(err, ERR_PERMANENT, "user.emails must hold texts");
         }
@@ -132,7 +137,8 @@ static json_t *clean_user(const json_t *user)
     const char *name;
     json_t *value;
     void *next;
-    json_object_foreach_safe(clean, next, name, value) {
+    json_object_foreach_safe(clean, next, name, value)
+    {
         if (json_is_null(value) || (json_is_string(value) && json_string_length(value) == 0)) {
             json_object_del(clean, name);
         }

@@ -13,7 +13,7 @@
 #include "lib/mem.h"
 #include "lib/time.h"
 
-/* ---- checks --------------------------------------------------------------------------------------------------------- */
+/* ---- checks ------------------------------------------------------------------------------------------------------ */
 
 enum {
     ATTRIBUTE_MAX = 1000, /* bytes of a CloudEvent's id, source or type: they become parts of ids, keys and rows */
@@ -26,8 +26,9 @@ struct member {
     enum kind kind;
 };
 
-static const char *const kind_names[] = {"a text", "a text or null", "a UUID", "an object", "an object or null",
-                                         "a list", "a whole number", "an RFC 3339 date-time"};
+static const char *const kind_names[] = {"a text",         "a text or null",       "a UUID",
+                                         "an object",      "an object or null",    "a list",
+                                         "a whole number", "an RFC 3339 date-time"};
 
 static bool is_kind(const json_t *value, enum kind kind)
 {
@@ -96,10 +97,21 @@ static json_t *checked(json_t *object, const struct member *members, size_t coun
 json_t *message_job(const void *value, size_t len, struct err *err)
 {
     static const struct member members[] = {
-        {"id", ID},           {"user", OBJECT},         {"runbook", TEXT},      {"mode", TEXT},
-        {"ids", OBJECT},      {"job", OBJECT},          {"job.id", ID},         {"job.phase", TEXT},
-        {"job.step", TEXT},   {"job.system", TEXT},     {"job.action", TEXT},   {"job.with", OBJECT_OR_NULL},
-        {"job.attempt", NUMBER}, {"job.state", OBJECT_OR_NULL}, {"job.steps", OBJECT_OR_NULL},
+        {"id", ID},
+        {"user", OBJECT},
+        {"runbook", TEXT},
+        {"mode", TEXT},
+        {"ids", OBJECT},
+        {"job", OBJECT},
+        {"job.id", ID},
+        {"job.phase", TEXT},
+        {"job.step", TEXT},
+        {"job.system", TEXT},
+        {"job.action", TEXT},
+        {"job.with", OBJECT_OR_NULL},
+        {"job.attempt", NUMBER},
+        {"job.state", OBJECT_OR_NULL},
+        {"job.steps", OBJECT_OR_NULL},
     };
     return checked(parse_own(value, len, err), members, COUNT_OF(members), err);
 }
@@ -110,7 +122,10 @@ json_t *message_event(const void *value, size_t len, struct err *err)
         {"id", ID}, {"name", TEXT}, {"timestamp", INSTANT}, {"context", OBJECT}, {"response", OBJECT_OR_NULL},
     };
     static const struct member job_members[] = {
-        {"context.offboarding_id", ID}, {"context.job_id", ID}, {"context.attempt", NUMBER}, {"context.outcome", TEXT},
+        {"context.offboarding_id", ID},
+        {"context.job_id", ID},
+        {"context.attempt", NUMBER},
+        {"context.outcome", TEXT},
     };
     json_t *event = checked(parse_own(value, len, err), members, COUNT_OF(members), err);
     if (event && strncmp(json_string_at(event, "name"), "job.", 4) == 0) {
@@ -134,7 +149,7 @@ json_t *message_control(const char *key, size_t key_len, const void *value, size
     return checked(parse_own(value, len, err), members, COUNT_OF(members), err);
 }
 
-/* ---- CloudEvents ------------------------------------------------------------------------------------------------------ */
+/* ---- CloudEvents ------------------------------------------------------------------------------------------------- */
 
 int message_cloudevent_check(const json_t *event, struct err *err)
 {
@@ -146,7 +161,8 @@ int message_cloudevent_check(const json_t *event, struct err *err)
         return -1;
     }
     if (strcmp(json_string_at(event, "specversion"), "1.0") != 0) {
-        return err_set(err, ERR_PERMANENT, "specversion is \"%s\", must be \"1.0\"", json_string_at(event, "specversion"));
+        return err_set(err, ERR_PERMANENT, "specversion is \"%s\", must be \"1.0\"",
+                       json_string_at(event, "specversion"));
     }
     for (size_t i = 0; i < COUNT_OF(members); i++) {
         if (json_string_length(json_object_get(event, members[i].path)) > ATTRIBUTE_MAX) {
@@ -222,7 +238,7 @@ json_t *message_cloudevent(const rd_kafka_message_t *record, struct err *err)
     return event;
 }
 
-/* ---- events ------------------------------------------------------------------------------------------------------------ */
+/* ---- events ------------------------------------------------------------------------------------------------------ */
 
 json_t *message_event_new(const char *name, const char *offboarding_id, json_t *context)
 {
@@ -254,7 +270,7 @@ char *message_person_key(const json_t *user)
     return employee && *employee ? mem_strdup(employee) : NULL;
 }
 
-/* ---- headers ------------------------------------------------------------------------------------------------------------ */
+/* ---- headers ----------------------------------------------------------------------------------------------------- */
 
 static bool hex(const char *text, size_t len)
 {
@@ -270,8 +286,8 @@ static bool hex(const char *text, size_t len)
 static bool traceparent_valid(const char *text)
 {
     return text && strlen(text) == 55 && strncmp(text, "00-", 3) == 0 && hex(text + 3, 32) && text[35] == '-' &&
-           hex(text + 36, 16) && text[52] == '-' && hex(text + 53, 2) &&
-           strspn(text + 3, "0") < 32 && strspn(text + 36, "0") < 16;
+           hex(text + 36, 16) && text[52] == '-' && hex(text + 53, 2) && strspn(text + 3, "0") < 32 &&
+           strspn(text + 36, "0") < 16;
 }
 
 char *message_traceparent(const char *parent)
@@ -305,9 +321,12 @@ void message_headers(struct message_headers *headers, const char *process, const
     headers->owned[1] = mem_strdup(type);
     headers->owned[2] = mem_strdup(id);
     headers->owned[3] = message_traceparent(traceparent);
-    const char *const list[] = {"ce_specversion",    "1.0",      "ce_source",       headers->owned[0],
-                                "ce_type",           headers->owned[1], "ce_id",    headers->owned[2],
-                                "content-type",      "application/json", "traceparent", headers->owned[3]};
+    const char *const list[] = {"ce_specversion", "1.0",
+                                "ce_source",      headers->owned[0],
+                                "ce_type",        headers->owned[1],
+                                "ce_id",          headers->owned[2],
+                                "content-type",   "application/json",
+                                "traceparent",    headers->owned[3]};
     memcpy(headers->list, list, sizeof list);
 }
 

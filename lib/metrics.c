@@ -163,7 +163,7 @@ static void render_histogram(const struct metric *metric, const struct series *s
     buf_addf(out, "%s_bucket{%s%sle=\"+Inf\"} %llu\n", metric->name, labels, separator, (unsigned long long)count);
     const char *open = *labels ? "{" : "";
     const char *close = *labels ? "}" : "";
-    buf_addf(out, "%s_sum%s%s%s %g\n", metric->name, open, labels, close, atomic_load(&series->value));
+    buf_addf(out, "%s_sum%s%s%s %.17g\n", metric->name, open, labels, close, atomic_load(&series->value));
     buf_addf(out, "%s_count%s%s%s %llu\n", metric->name, open, labels, close, (unsigned long long)count);
 }
 

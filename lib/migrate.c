@@ -33,7 +33,7 @@ static void migrations_release(struct migrations *migrations)
     *migrations = (struct migrations){0};
 }
 
-/* ---- files ------------------------------------------------------------------------------------------------------------ */
+/* ---- files ------------------------------------------------------------------------------------------------------- */
 
 /* Number before the underscore of "001_tables.sql"; 0 when it is no migration's name. */
 static int version_of(const char *name)
@@ -111,7 +111,8 @@ static int read_directory(const char *directory, struct migrations *found, struc
 {
     DIR *dir = opendir(directory);
     if (!dir) {
-        return err_set(err, ERR_PERMANENT, "could not read the migrations' directory %s: %s", directory, strerror(errno));
+        return err_set(err, ERR_PERMANENT, "could not read the migrations' directory %s: %s", directory,
+                       strerror(errno));
     }
     int result = 0;
     const struct dirent *entry;
@@ -127,7 +128,7 @@ static int read_directory(const char *directory, struct migrations *found, struc
     return result == 0 ? check_numbers(found, directory, err) : -1;
 }
 
-/* ---- the database ------------------------------------------------------------------------------------------------------ */
+/* ---- the database ------------------------------------------------------------------------------------------------ */
 
 static const char create_record[] =
     "CREATE TABLE IF NOT EXISTS schema_migration ("
@@ -150,23 +151,26 @@ static bool has_file(const struct migrations *found, const char *name)
 }
 
 /* The i-th that was applied must be the i-th file, unchanged. */
-static int check_one(const struct migrations *found, size_t i, const char *name, const char *sha256, const char *directory,
-                     struct err *err)
+static int check_one(const struct migrations *found, size_t i, const char *name, const char *sha256,
+                     const char *directory, struct err *err)
 {
     if (!has_file(found, name)) {
-        return err_set(err, ERR_PERMANENT,
-                       "%s/%s was applied to this database but is not there: the database is newer than this version, or the "
-                       "file was removed or renamed",
-                       directory, name);
+        return err_set(
+            err, ERR_PERMANENT,
+            "%s/%s was applied to this database but is not there: the database is newer than this version, or the "
+            "file was removed or renamed",
+            directory, name);
     }
     if (strcmp(found->items[i].name, name) != 0) {
-        return err_set(err, ERR_PERMANENT, "%s/%s is new, but %s with a higher number is applied already: give it the next number",
+        return err_set(err, ERR_PERMANENT,
+                       "%s/%s is new, but %s with a higher number is applied already: give it the next number",
                        directory, found->items[i].name, name);
     }
     if (strcmp(found->items[i].sha256, sha256) != 0) {
-        return err_set(err, ERR_PERMANENT,
-                       "%s/%s was edited after it was applied: restore the file and put the change into a new migration",
-                       directory, name);
+        return err_set(
+            err, ERR_PERMANENT,
+            "%s/%s was edited after it was applied: restore the file and put the change into a new migration",
+            directory, name);
     }
     return 0;
 }
@@ -200,7 +204,8 @@ static int apply(struct pg *pg, const struct migration *migration, const char *d
             result = err_set(err, ERR_PERMANENT, "it ends the transaction it runs in");
         }
         if (result == 0) {
-            result = pg_run(pg, err, "INSERT INTO schema_migration (version, name, sha256) VALUES ($1, $2, $3)", 3, values);
+            result =
+                pg_run(pg, err, "INSERT INTO schema_migration (version, name, sha256) VALUES ($1, $2, $3)", 3, values);
         }
         if (result == 0) {
             result = pg_run(pg, err, "COMMIT", 0, NULL);
@@ -241,7 +246,8 @@ static int apply_missing(struct pg *pg, const struct migrations *found, const ch
     return 0;
 }
 
-int migrate_run(struct pg *pg, const char *directory, void (*say)(const char *line, void *arg), void *arg, struct err *err)
+int migrate_run(struct pg *pg, const char *directory, void (*say)(const char *line, void *arg), void *arg,
+                struct err *err)
 {
     struct migrations found = {0};
     int result = read_directory(directory, &found, err);

@@ -10,6 +10,7 @@
 
 /* Applies what is missing, each file in a transaction of its own, under an advisory lock (several may run at once). `say`
  * (may be NULL) gets one line for each file applied, and one at the end. ERR_PERMANENT names the file. `pg` is connected. */
-int migrate_run(struct pg *pg, const char *directory, void (*say)(const char *line, void *arg), void *arg, struct err *err);
+int migrate_run(struct pg *pg, const char *directory, void (*say)(const char *line, void *arg), void *arg,
+                struct err *err);
 
 #endif

@@ -1,6 +1,7 @@
 #include "lib/nearest.h"
 
 #include <ctype.h>
+#include <stdbool.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -10,6 +11,17 @@ static size_t least(size_t a, size_t b, size_t c)
 {
     size_t m = a < b ? a : b;
     return m < c ? m : c;
+}
+
+static size_t allowed_edits(const char *right)
+{
+    return strlen(right) / 3 + 1;
+}
+
+static bool lengths_near(const char *wrong, const char *right)
+{
+    size_t a = strlen(wrong), b = strlen(right);
+    return (a > b ? a - b : b - a) <= allowed_edits(right);
 }
 
 static size_t distance(const char *a, const char *b)
@@ -38,9 +50,11 @@ const char *nearest_name(const char *wrong, const char *const *right, size_t cou
     const char *best = NULL;
     size_t fewest = 0;
     for (size_t i = 0; i < count; i++) {
+        if (!lengths_near(wrong, right[i])) {
+            continue; /* whatever stands there: no need to look at a long text letter by letter */
+        }
         size_t edits = distance(wrong, right[i]);
-        size_t allowed = strlen(right[i]) / 3 + 1;
-        if (edits <= allowed && (!best || edits < fewest)) {
+        if (edits <= allowed_edits(right[i]) && (!best || edits < fewest)) {
             best = right[i];
             fewest = edits;
         }

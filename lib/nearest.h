@@ -4,8 +4,8 @@
 
 #include <stddef.h>
 
-/* The name in `right` with the least edits (Levenshtein, case ignored) from `wrong`, NULL when even that needs more than a third of
- * its letters. Borrowed from `right`. */
+/* The name in `right` with the least edits (Levenshtein, case ignored) from `wrong`, the first of several; NULL when even
+ * that needs more than a third of its letters and one. Borrowed from `right`. */
 const char *nearest_name(const char *wrong, const char *const *right, size_t count);
 
 #endif

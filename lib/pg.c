@@ -58,7 +58,7 @@ const char *pg_sqlstate(const struct pg *pg)
     return pg->sqlstate;
 }
 
-/* ---- connecting ------------------------------------------------------------------------------------------------------ */
+/* ---- connecting -------------------------------------------------------------------------------------------------- */
 
 static void ignore_notice(void *arg, const PGresult *result)
 {
@@ -128,7 +128,7 @@ int pg_connect(struct pg *pg, struct err *err)
     return 0;
 }
 
-/* ---- statements ------------------------------------------------------------------------------------------------------- */
+/* ---- statements -------------------------------------------------------------------------------------------------- */
 
 static enum err_class class_of(const char *sqlstate)
 {
@@ -160,8 +160,9 @@ static int failed(struct pg *pg, const PGresult *result, struct err *err)
         return lost(pg, err);
     }
     const char *position = PQresultErrorField(result, PG_DIAG_STATEMENT_POSITION);
-    return err_set(err, class_of(sqlstate), "PostgreSQL refused: %s (SQLSTATE %s%s%s)", message ? message : "no message",
-                   sqlstate, position ? ", at character " : "", position ? position : "");
+    return err_set(err, class_of(sqlstate), "PostgreSQL refused: %s (SQLSTATE %s%s%s)",
+                   message ? message : "no message", sqlstate, position ? ", at character " : "",
+                   position ? position : "");
 }
 
 PGresult *pg_query(struct pg *pg, struct err *err, const char *sql, int params, const char *const *values)
@@ -171,7 +172,8 @@ PGresult *pg_query(struct pg *pg, struct err *err, const char *sql, int params, 
         err_set(err, ERR_RETRY, "there is no connection to PostgreSQL");
         return NULL;
     }
-    PGresult *result = params ? PQexecParams(pg->conn, sql, params, NULL, values, NULL, NULL, 0) : PQexec(pg->conn, sql);
+    PGresult *result =
+        params ? PQexecParams(pg->conn, sql, params, NULL, values, NULL, NULL, 0) : PQexec(pg->conn, sql);
     switch (PQresultStatus(result)) {
     case PGRES_TUPLES_OK:
     case PGRES_COMMAND_OK:

@@ -42,12 +42,20 @@ static json_t *plan_step(const struct definitions *definitions, const char *offb
     const char *when = json_string_at(step, "when");
     const char *effect = definition_effect(definitions, system, action);
     char job_id[ID_SIZE];
-    id_job(offboarding_id, phase, id, job_id);
+    if (!effect) {
+        err_set(err, ERR_PERMANENT, "step \"%s\": system \"%s\" has no action \"%s\"", id, system, action);
+        return NULL;
+    }
+    if (!offboarding_id || id_job(offboarding_id, phase, id, job_id) != 0) {
+        err_set(err, ERR_PERMANENT, "id: the offboarding has none, or it is no UUID");
+        return NULL;
+    }
     json_t *planned = json_pack("{s:s, s:s, s:s, s:s, s:s, s:s}", "id", id, "job_id", job_id, "system", system, "action",
-                                action, "effect", effect ? effect : "notify", "when", when ? when : "on_success");
+                                action, "effect", effect, "when", when ? when : "on_success");
     json_put(planned, "needs", member_or(step, "needs", json_array()));
     json_put(planned, "if", member_or(step, "if", json_null()));
     json_put(planned, "with", member_or(step, "with", json_object()));
+    json_object_set_new(planned, "expires_us", json_null());
     if (put_after(planned, step, day, err) != 0) {
         json_decref(planned);
         return NULL;

@@ -1,5 +1,5 @@
 /* Planning: runbook + offboarding = the frozen plan that travels in `initiated` (schema/messages.md, "plan"). Pure: no
- * clock, no network. */
+ * network, and of the clock only what plan_job_message() notes. */
 #ifndef OFFBOARD_LIB_PLAN_H
 #define OFFBOARD_LIB_PLAN_H
 
@@ -18,8 +18,8 @@ json_t *plan_build(const struct definitions *definitions, const json_t *offboard
  * no `after`. New reference to an array of ids; empty when the first phase waits. */
 json_t *plan_first_wave(const json_t *plan);
 
-/* The job message (schema/messages.md, "job") of one planned step: the offboarding object with a `job` member, attempt 1.
- * `state` and `steps` may be NULL. New reference. */
+/* The job message (schema/messages.md, "job") of one planned step: the offboarding object with a `job` member, due and
+ * published now. `state` and `steps` may be NULL. New reference; NULL when the plan has no such job. */
 json_t *plan_job_message(const json_t *offboarding, const json_t *plan, const char *job_id, int attempt,
                          const json_t *state, const json_t *steps);
 

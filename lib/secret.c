@@ -1,8 +1,11 @@
 #include "lib/secret.h"
 
+#include <jansson.h>
 #include <openssl/crypto.h>
 #include <openssl/evp.h>
 #include <pthread.h>
+#include <stdbool.h>
+#include <stdint.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -11,43 +14,93 @@
 
 enum { SECRET_MIN = 6 };
 
+struct secret {
+    char *text;
+    size_t len;
+};
+
 static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
-static char **known;
+static struct secret *known; /* longest first: of two that begin alike the longer one is masked */
 static size_t known_count;
+static bool begins[256]; /* bytes some secret begins with */
 
 /* Takes over `value`. The lock is held. */
 static void keep(char *value)
 {
-    for (size_t i = 0; i < known_count; i++) {
-        if (strcmp(known[i], value) == 0) {
-            free(value);
-            return;
-        }
+    size_t len = strlen(value);
+    size_t at = 0;
+    while (at < known_count && (known[at].len > len || (known[at].len == len && strcmp(known[at].text, value) != 0))) {
+        at++;
+    }
+    bool there = at < known_count && known[at].len == len;
+    if (len < SECRET_MIN || there) {
+        secret_wipe(value);
+        free(value);
+        return;
     }
     known = mem_realloc(known, (known_count + 1) * sizeof *known);
-    known[known_count++] = value;
+    memmove(known + at + 1, known + at, (known_count - at) * sizeof *known);
+    known[at] = (struct secret){value, len};
+    known_count++;
+    begins[(unsigned char)*value] = true;
 }
 
-static char *base64_of(const char *value)
+/* ---- other forms of a secret ------------------------------------------------------------------------------------------- */
+
+/* The characters of base64 that depend on nothing but `value` when `before` bytes (modulo 3) stand in front of it. */
+static char *base64_of(const char *value, size_t before)
 {
-    size_t len = strlen(value);
+    static const size_t unsure[] = {0, 2, 3}; /* first characters that hold bits of what is in front */
+    size_t len = strlen(value) + before;
+    unsigned char *bytes = mem_alloc(len);
+    memcpy(bytes + before, value, len - before);
     char *text = mem_alloc((len + 2) / 3 * 4 + 1);
-    EVP_EncodeBlock((unsigned char *)text, (const unsigned char *)value, (int)len);
-    text[strcspn(text, "=")] = '\0'; /* padding varies with what surrounds it */
+    EVP_EncodeBlock((unsigned char *)text, bytes, (int)len);
+    OPENSSL_cleanse(bytes, len);
+    free(bytes);
+    size_t sure = len * 8 / 6; /* what follows changes the character after */
+    memmove(text, text + unsure[before], sure - unsure[before]);
+    memset(text + sure - unsure[before], 0, unsure[before] + 1);
     return text;
 }
 
-static char *percent_encoded(const char *value)
+/* RFC 4648, 5: the alphabet for URLs. */
+static char *base64url_of(const char *base64)
+{
+    char *text = mem_strdup(base64);
+    for (char *c = text; *c; c++) {
+        *c = *c == '+' ? '-' : *c == '/' ? '_' : *c;
+    }
+    return text;
+}
+
+static char *percent_encoded(const char *value, const char *digits, const char *blank)
 {
     struct buf out = BUF_INIT;
     for (const unsigned char *c = (const unsigned char *)value; *c; c++) {
         if (strchr("-._~", *c) || (*c >= '0' && *c <= '9') || (*c >= 'A' && *c <= 'Z') || (*c >= 'a' && *c <= 'z')) {
             buf_add(&out, c, 1);
+        } else if (*c == ' ') {
+            buf_adds(&out, blank);
         } else {
-            buf_addf(&out, "%%%02X", *c);
+            buf_addf(&out, "%%%c%c", digits[*c >> 4], digits[*c & 15]);
         }
     }
     return buf_take(&out);
+}
+
+/* As it stands between quotes in JSON; NULL when it is no UTF-8. */
+static char *json_escaped(const char *value)
+{
+    json_t *string = json_string(value);
+    char *text = json_dumps(string, JSON_ENCODE_ANY);
+    json_decref(string);
+    if (text) {
+        size_t len = strlen(text);
+        memmove(text, text + 1, len - 2);
+        text[len - 2] = '\0';
+    }
+    return text;
 }
 
 void secret_remember(const char *value)
@@ -57,22 +110,35 @@ void secret_remember(const char *value)
     }
     pthread_mutex_lock(&lock);
     keep(mem_strdup(value));
-    keep(base64_of(value));
-    keep(percent_encoded(value));
+    for (size_t before = 0; before < 3; before++) {
+        char *base64 = base64_of(value, before);
+        keep(base64url_of(base64));
+        keep(base64);
+    }
+    keep(percent_encoded(value, "0123456789ABCDEF", "%20"));
+    keep(percent_encoded(value, "0123456789abcdef", "%20"));
+    keep(percent_encoded(value, "0123456789ABCDEF", "+")); /* a form */
+    char *escaped = json_escaped(value);
+    if (escaped) {
+        keep(escaped);
+    }
     pthread_mutex_unlock(&lock);
 }
+
+/* ---- masking ----------------------------------------------------------------------------------------------------------- */
 
 /* Length of the longest secret that stands at `text`, 0 when none does. The lock is held. */
 static size_t secret_at(const char *text)
 {
-    size_t longest = 0;
+    if (!begins[(unsigned char)*text]) {
+        return 0;
+    }
     for (size_t i = 0; i < known_count; i++) {
-        size_t len = strlen(known[i]);
-        if (len > longest && strncmp(text, known[i], len) == 0) {
-            longest = len;
+        if (strncmp(text, known[i].text, known[i].len) == 0) {
+            return known[i].len;
         }
     }
-    return longest;
+    return 0;
 }
 
 char *secret_mask(const char *text)
@@ -80,34 +146,42 @@ char *secret_mask(const char *text)
     if (!text) {
         return NULL;
     }
+    struct buf out = {.max = SIZE_MAX / 4};
     pthread_mutex_lock(&lock);
-    struct buf out = BUF_INIT;
+    const char *from = text; /* not yet copied */
     while (*text) {
         size_t len = secret_at(text);
-        if (len) {
-            buf_adds(&out, "***");
-            text += len;
-        } else {
-            buf_add(&out, text++, 1);
+        if (!len) {
+            text++;
+            continue;
         }
+        buf_add(&out, from, (size_t)(text - from));
+        buf_adds(&out, "***");
+        text += len;
+        from = text;
     }
     pthread_mutex_unlock(&lock);
+    buf_adds(&out, from);
     return buf_take(&out);
 }
 
 void secret_wipe(char *text)
 {
-    OPENSSL_cleanse(text, strlen(text));
+    if (text) {
+        OPENSSL_cleanse(text, strlen(text));
+    }
 }
 
 void secret_forget_all(void)
 {
     pthread_mutex_lock(&lock);
     for (size_t i = 0; i < known_count; i++) {
-        free(known[i]);
+        secret_wipe(known[i].text);
+        free(known[i].text);
     }
     free(known);
     known = NULL;
     known_count = 0;
+    memset(begins, 0, sizeof begins);
     pthread_mutex_unlock(&lock);
 }

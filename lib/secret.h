@@ -3,13 +3,14 @@
 #define OFFBOARD_LIB_SECRET_H
 
 /* Remembers a copy of `value` for the life of the process. Values under 6 bytes are not remembered: masking them would
- * garble ordinary words. Base64 and percent-encoded forms of it are masked too. Thread-safe. */
+ * garble ordinary words. What it looks like in base64 (within a longer text too: "user:" before a password), in a URL or form
+ * and in JSON is masked as well. NULL is accepted. Thread-safe. */
 void secret_remember(const char *value);
 
 /* A copy of `text` with every remembered secret replaced by "***". The caller frees. NULL gives NULL. Thread-safe. */
 char *secret_mask(const char *text);
 
-/* Overwrites a text that held a secret, before it is freed. */
+/* Overwrites a text that held a secret, before it is freed. NULL is accepted. */
 void secret_wipe(char *text);
 
 /* Forgets all of them (tests, leak check at exit). */

@@ -109,7 +109,8 @@ static int parse_date(const char **at, const char *text, int64_t *seconds, struc
         return err_set(err, ERR_PERMANENT, "\"%s\" is no RFC 3339 date or date-time (2026-11-23, 2026-11-23T17:00:00Z)", text);
     }
     if (year < YEAR_FIRST || year > YEAR_LAST) {
-        return err_set(err, ERR_PERMANENT, "the year of \"%s\" is out of range (%d to %d)", text, YEAR_FIRST, YEAR_LAST);
+        return err_set(err, ERR_PERMANENT, "\"%s\": year %d is out of range (%d to %d)", text, year, YEAR_FIRST,
+                       YEAR_LAST);
     }
     if (month < 1 || month > 12 || day < 1 || day > days_in_month(year, month)) {
         return err_set(err, ERR_PERMANENT, "there is no such day as \"%s\"", text);
@@ -119,10 +120,14 @@ static int parse_date(const char **at, const char *text, int64_t *seconds, struc
     return 0;
 }
 
+/* Microseconds, finer digits cut off; -1 when a point has no digit after it. */
 static int64_t parse_fraction(const char **at)
 {
     int64_t micros = 0;
     if (skip(at, '.')) {
+        if (!isdigit((unsigned char)**at)) {
+            return -1;
+        }
         int64_t unit = TIME_SECOND / 10;
         for (; isdigit((unsigned char)**at); (*at)++, unit /= 10) {
             micros += (**at - '0') * unit;
@@ -166,7 +171,8 @@ int time_parse(const char *text, int64_t *at, struct err *err)
     int second = skip(&c, ':') ? number(&c, 2) : -1;
     int64_t micros = parse_fraction(&c);
     int64_t offset;
-    if (hour < 0 || hour > 23 || minute < 0 || minute > 59 || second < 0 || second > 60 || !parse_offset(&c, &offset)) {
+    if (hour < 0 || hour > 23 || minute < 0 || minute > 59 || second < 0 || second > 60 || micros < 0 ||
+        !parse_offset(&c, &offset)) {
         return err_set(err, ERR_PERMANENT, "\"%s\" is no RFC 3339 date-time with an offset (2026-11-23T17:00:00+01:00)", text);
     }
     *at = (day + hour * 3600 + minute * 60 + second - offset) * TIME_SECOND + micros;
@@ -219,12 +225,13 @@ int time_parse_duration(const char *text, int64_t *duration, struct err *err)
 {
     const char *at = text;
     int64_t sum = 0;
+    const int64_t most = 100 * 365 * TIME_DAY;
     while (isdigit((unsigned char)*at)) {
         char *end;
         unsigned long long count = strtoull(at, &end, 10);
         at = end;
         int64_t unit = unit_length(&at);
-        if (!unit || count > (unsigned long long)(100 * 365 * TIME_DAY / unit)) {
+        if (!unit || count > (unsigned long long)((most - sum) / unit)) {
             return err_set(err, ERR_PERMANENT, "\"%s\" is no duration (90d, 6h, 30s, 500ms, 1d12h; at most 100 years)", text);
         }
         sum += (int64_t)count * unit;

@@ -41,6 +41,7 @@ struct reading {
     const char *file;
     json_t *lines;
     struct buf pointer; /* JSON pointer of the node in hand */
+    bool texts;         /* scalars stay text, but for null */
     struct err *err;
 };
 
@@ -71,18 +72,32 @@ static void remember_line(struct reading *reading, int line)
     }
 }
 
-/* Goes down one step of the pointer; returns the length to come back to. RFC 6901: "~" is ~0, "/" is ~1. */
+/* RFC 6901: "~" is ~0, "/" is ~1. */
+static void add_step(struct buf *pointer, const char *key, size_t len)
+{
+    buf_adds(pointer, "/");
+    for (size_t i = 0; i < len; i++) {
+        if (key[i] == '~' || key[i] == '/') {
+            buf_adds(pointer, key[i] == '~' ? "~0" : "~1");
+        } else {
+            buf_add(pointer, key + i, 1);
+        }
+    }
+}
+
+char *yaml_pointer(const char *pointer, const char *key)
+{
+    struct buf out = BUF_INIT;
+    buf_adds(&out, pointer);
+    add_step(&out, key, strlen(key));
+    return buf_take(&out);
+}
+
+/* Goes down one step of the pointer; returns the length to come back to. */
 static size_t descend(struct reading *reading, const char *key, size_t len)
 {
     size_t back = reading->pointer.len;
-    buf_adds(&reading->pointer, "/");
-    for (size_t i = 0; i < len; i++) {
-        if (key[i] == '~' || key[i] == '/') {
-            buf_adds(&reading->pointer, key[i] == '~' ? "~0" : "~1");
-        } else {
-            buf_add(&reading->pointer, key + i, 1);
-        }
-    }
+    add_step(&reading->pointer, key, len);
     return back;
 }
 
@@ -118,13 +133,24 @@ static bool is_number(const char *text, bool *integer)
     return *end == '\0';
 }
 
-static json_t *plain_scalar(const char *text)
+static bool is_null(const char *text)
 {
     static const char *const nulls[] = {"", "~", "null", "Null", "NULL"};
     for (size_t i = 0; i < COUNT_OF(nulls); i++) {
         if (strcmp(text, nulls[i]) == 0) {
-            return json_null();
+            return true;
         }
+    }
+    return false;
+}
+
+static json_t *plain_scalar(const char *text, bool texts)
+{
+    if (is_null(text)) {
+        return json_null();
+    }
+    if (texts) {
+        return json_string(text);
     }
     if (strcmp(text, "true") == 0 || strcmp(text, "True") == 0 || strcmp(text, "TRUE") == 0) {
         return json_true();
@@ -139,20 +165,55 @@ static json_t *plain_scalar(const char *text)
     return integer ? json_integer(strtoll(text, NULL, 10)) : json_real(strtod(text, NULL));
 }
 
-static json_t *scalar(struct reading *reading, struct fy_node *node)
+/* A scalar's text; NULL with an err when it can't be one of JSON's and PostgreSQL's. The caller frees. */
+static char *scalar_text(struct reading *reading, struct fy_node *node)
 {
     size_t len = 0;
     const char *bytes = fy_node_get_scalar(node, &len);
     char *text = mem_strndup(bytes ? bytes : "", len);
-    json_t *value = fy_node_get_style(node) == FYNS_PLAIN ? plain_scalar(text) : json_string(text);
-    free(text);
-    if (!value) {
-        wrong(reading, node_line(node), "this text is not UTF-8");
+    json_t *value = json_string(text);
+    if (!value || strlen(text) != len) {
+        wrong(reading, node_line(node), value ? "a text may not hold the character NUL" : "this text is not UTF-8");
+        free(text);
+        text = NULL;
     }
+    json_decref(value);
+    return text;
+}
+
+static json_t *scalar(struct reading *reading, struct fy_node *node)
+{
+    char *text = scalar_text(reading, node);
+    if (!text) {
+        return NULL;
+    }
+    bool plain = fy_node_get_style(node) == FYNS_PLAIN;
+    json_t *value = plain ? plain_scalar(text, reading->texts) : json_string(text);
+    free(text);
     return value;
 }
 
 static json_t *convert(struct reading *reading, struct fy_node *node);
+
+/* Adds one pair to `object`. */
+static int member(struct reading *reading, struct fy_node *map, struct fy_node_pair *pair, json_t *object)
+{
+    struct fy_node *name = fy_node_pair_key(pair);
+    if (!name || !fy_node_is_scalar(name)) {
+        return wrong(reading, node_line(name ? name : map), "a key must be plain text");
+    }
+    char *key = scalar_text(reading, name);
+    if (!key) {
+        return -1;
+    }
+    size_t back = descend(reading, key, strlen(key));
+    remember_line(reading, node_line(name));
+    json_t *value = convert(reading, fy_node_pair_value(pair));
+    ascend(reading, back);
+    int result = value ? json_object_set_new(object, key, value) : -1;
+    free(key);
+    return result;
+}
 
 static json_t *mapping(struct reading *reading, struct fy_node *node)
 {
@@ -160,22 +221,7 @@ static json_t *mapping(struct reading *reading, struct fy_node *node)
     void *at = NULL;
     struct fy_node_pair *pair;
     while ((pair = fy_node_mapping_iterate(node, &at))) {
-        struct fy_node *name = fy_node_pair_key(pair);
-        size_t len = 0;
-        const char *bytes = name && fy_node_is_scalar(name) ? fy_node_get_scalar(name, &len) : NULL;
-        if (!bytes) {
-            wrong(reading, node_line(name ? name : node), "a key must be plain text");
-            json_decref(object);
-            return NULL;
-        }
-        char *key = mem_strndup(bytes, len);
-        size_t back = descend(reading, key, len);
-        remember_line(reading, node_line(name));
-        json_t *value = convert(reading, fy_node_pair_value(pair));
-        ascend(reading, back);
-        int failed = value ? json_object_set_new(object, key, value) : -1;
-        free(key);
-        if (failed) {
+        if (member(reading, node, pair, object) != 0) {
             json_decref(object);
             return NULL;
         }
@@ -236,38 +282,128 @@ static void parse_error(const char *file, const char *said, struct err *err)
     err_set(err, ERR_PERMANENT, "%s:%d: %.*s", file, line, (int)strcspn(what, "\n"), what);
 }
 
-json_t *yaml_parse(const char *text, size_t len, const char *file, json_t **lines, struct err *err)
+/* Line of the first byte that no YAML text holds, 0 when all is well: libfyaml reads some invalid UTF-8 as null. */
+static int unreadable_line(const char *text, size_t len)
 {
-    char *said = NULL;
-    size_t said_len = 0;
-    FILE *sink = open_memstream(&said, &said_len);
-    struct fy_diag_cfg diag_cfg;
-    fy_diag_cfg_default(&diag_cfg);
-    diag_cfg.fp = sink;
-    diag_cfg.colorize = false;
-    diag_cfg.show_source = false;
-    struct fy_diag *diag = fy_diag_create(&diag_cfg);
-    struct fy_parse_cfg cfg = {.flags = FYPCF_DEFAULT_VERSION_1_2 | FYPCF_RESOLVE_DOCUMENT, .diag = diag};
-    struct fy_document *document = fy_document_build_from_string(&cfg, text, len);
-    struct reading reading = {.file = file, .lines = json_object(), .err = err};
+    int line = 1;
+    for (const char *end = text + len; text < end; line++) {
+        const char *newline = memchr(text, '\n', (size_t)(end - text));
+        size_t size = (size_t)((newline ? newline : end) - text);
+        json_t *value = memchr(text, '\0', size) ? NULL : json_stringn(text, size);
+        if (!value) {
+            return line;
+        }
+        json_decref(value);
+        text += size + 1;
+    }
+    return 0;
+}
+
+static bool only_comments(const char *text, size_t len)
+{
+    bool comment = false;
+    for (size_t i = 0; i < len; i++) {
+        comment = (comment || text[i] == '#') && text[i] != '\n';
+        if (!comment && !strchr(" \t\r\n", text[i])) {
+            return false;
+        }
+    }
+    return true;
+}
+
+/* libfyaml's complaints go into memory. */
+struct diagnosis {
+    struct fy_diag *diag;
+    FILE *sink;
+    char *said;
+    size_t len;
+};
+
+static void diagnosis_init(struct diagnosis *diagnosis)
+{
+    diagnosis->sink = open_memstream(&diagnosis->said, &diagnosis->len);
+    struct fy_diag_cfg cfg;
+    fy_diag_cfg_default(&cfg);
+    cfg.fp = diagnosis->sink;
+    cfg.colorize = false;
+    cfg.show_source = false;
+    diagnosis->diag = fy_diag_create(&cfg);
+}
+
+static const char *diagnosis_text(struct diagnosis *diagnosis)
+{
+    fflush(diagnosis->sink);
+    return diagnosis->said ? diagnosis->said : "";
+}
+
+static void diagnosis_release(struct diagnosis *diagnosis)
+{
+    fy_diag_destroy(diagnosis->diag);
+    fclose(diagnosis->sink);
+    free(diagnosis->said);
+}
+
+static json_t *read_document(struct reading *reading, struct fy_parser *parser, struct diagnosis *diagnosis)
+{
+    struct fy_document *document = fy_parse_load_document(parser);
+    if (!document) {
+        parse_error(reading->file, diagnosis_text(diagnosis), reading->err);
+        return NULL;
+    }
+    struct fy_node *root = fy_document_root(document);
+    json_t *value = root ? convert(reading, root) : json_object();
+    fy_parse_document_destroy(parser, document);
+    struct fy_document *second = value ? fy_parse_load_document(parser) : NULL;
+    bool failed = second || fy_parser_get_stream_error(parser);
+    if (second) {
+        wrong(reading, node_line(fy_document_root(second)), "there must be one document only");
+        fy_parse_document_destroy(parser, second);
+    } else if (value && failed) {
+        parse_error(reading->file, diagnosis_text(diagnosis), reading->err);
+    }
+    if (value && failed) {
+        json_decref(value);
+        value = NULL;
+    }
+    return value;
+}
+
+static json_t *parse(const char *text, size_t len, const char *file, bool texts, json_t **lines, struct err *err)
+{
+    struct reading reading = {.file = file, .err = err, .texts = texts};
+    int line = unreadable_line(text, len);
+    if (line) {
+        wrong(&reading, line, "this is not UTF-8 text");
+        return NULL;
+    }
+    reading.lines = json_object();
     json_t *value = NULL;
-    fflush(sink);
-    if (document) {
-        struct fy_node *root = fy_document_root(document);
-        value = root ? convert(&reading, root) : json_object();
-    } else if (strspn(text, " \t\r\n") == len) {
+    if (only_comments(text, len)) {
         value = json_object();
     } else {
-        parse_error(file, said ? said : "", err);
+        struct diagnosis diagnosis = {0};
+        diagnosis_init(&diagnosis);
+        struct fy_parse_cfg cfg = {.flags = FYPCF_DEFAULT_VERSION_1_2 | FYPCF_RESOLVE_DOCUMENT, .diag = diagnosis.diag};
+        struct fy_parser *parser = fy_parser_create(&cfg);
+        fy_parser_set_string(parser, text, len);
+        value = read_document(&reading, parser, &diagnosis);
+        fy_parser_destroy(parser);
+        diagnosis_release(&diagnosis);
     }
-    fy_document_destroy(document);
-    fy_diag_destroy(diag);
-    fclose(sink);
-    free(said);
     buf_release(&reading.pointer);
     if (value && lines) {
         *lines = json_incref(reading.lines);
     }
     json_decref(reading.lines);
     return value;
+}
+
+json_t *yaml_parse(const char *text, size_t len, const char *file, json_t **lines, struct err *err)
+{
+    return parse(text, len, file, false, lines, err);
+}
+
+json_t *yaml_parse_texts(const char *text, size_t len, const char *file, json_t **lines, struct err *err)
+{
+    return parse(text, len, file, true, lines, err);
 }

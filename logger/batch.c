@@ -28,7 +28,7 @@ void batch_release(struct batch *batch)
     *batch = (struct batch){0};
 }
 
-/* ---- waves ------------------------------------------------------------------------------------------------------------- */
+/* ---- waves ------------------------------------------------------------------------------------------------------- */
 
 static int by_offboarding(const void *a, const void *b)
 {
@@ -55,7 +55,7 @@ void batch_number_waves(struct row *rows, size_t count)
     free(sorted);
 }
 
-/* ---- COPY ---------------------------------------------------------------------------------------------------------------- */
+/* ---- COPY -------------------------------------------------------------------------------------------------------- */
 
 const char batch_copy_sql[] = "COPY stage (seq, wave, topic, kafka_partition, kafka_offset, id, name, occurred_at,"
                               " offboarding_id, job_id, published_by, traceparent, body) FROM STDIN";

@@ -8,8 +8,8 @@
 #include "lib/mem.h"
 
 #define WAIT_FIRST (200 * (TIME_SECOND / 1000))
-#define WAIT_MAX (5 * TIME_SECOND)
-#define LAG_EVERY TIME_SECOND
+#define WAIT_MAX   (5 * TIME_SECOND)
+#define LAG_EVERY  TIME_SECOND
 
 enum { POLL_MS = 100, BATCH_BYTES = 16 * 1024 * 1024 };
 
@@ -63,7 +63,7 @@ void logger_free(struct logger *logger)
     free(logger);
 }
 
-/* ---- filling a batch ------------------------------------------------------------------------------------------------------ */
+/* ---- filling a batch --------------------------------------------------------------------------------------------- */
 
 static void report(const rd_kafka_message_t *message)
 {
@@ -97,7 +97,8 @@ static void collect(struct logger *logger)
     int64_t end = 0;
     while (logger->batch.count < most && logger->batch.size < BATCH_BYTES) {
         int64_t left = end ? end - time_monotonic() : POLL_MS * (TIME_SECOND / 1000);
-        rd_kafka_message_t *message = left > 0 ? rd_kafka_consumer_poll(logger->consumer, (int)((left + 999) / 1000)) : NULL;
+        rd_kafka_message_t *message =
+            left > 0 ? rd_kafka_consumer_poll(logger->consumer, (int)((left + 999) / 1000)) : NULL;
         if (!message) {
             return;
         }
@@ -108,7 +109,7 @@ static void collect(struct logger *logger)
     }
 }
 
-/* ---- running -------------------------------------------------------------------------------------------------------------- */
+/* ---- running ----------------------------------------------------------------------------------------------------- */
 
 /* Polls on, so that the group is kept, until `wait` is over or the process is to stop. */
 static void poll_for(struct logger *logger, int64_t wait)

@@ -41,20 +41,20 @@ void logger_free(struct logger *logger);
 /* Until daemon_stopping. */
 int logger_run(struct logger *logger, struct err *err);
 
-/* ---- row.c: one message, read; pure -------------------------------------------------------------------------------- */
+/* ---- row.c: one message, read; pure ------------------------------------------------------------------------------ */
 
 struct row {
     rd_kafka_message_t *message; /* owned */
     char *refused;               /* why it can't be recorded (goes to offboard.dead); NULL: it can. Owned */
-    int wave;                    /* how many events of its offboarding came before it in the batch, from 1; 0: changes none */
+    int wave; /* how many events of its offboarding came before it in the batch, from 1; 0: changes none */
     char id[ID_SIZE];
     char occurred_at[TIME_TEXT_SIZE];
     char offboarding_id[ID_SIZE]; /* "" when there is none */
     char job_id[ID_SIZE];         /* "" when there is none */
     char *name;
-    char *body;                   /* JSON text */
-    char *published_by;           /* header ce_source; NULL when absent */
-    char *traceparent;            /* header; NULL when absent */
+    char *body;         /* JSON text */
+    char *published_by; /* header ce_source; NULL when absent */
+    char *traceparent;  /* header; NULL when absent */
 };
 
 /* Takes the message over and reads it: an event, or a record of offboard.control when `control`. */
@@ -64,12 +64,12 @@ void row_release(struct row *row);
 /* Marks the row as one that can't be recorded; the first reason stays. */
 void row_refuse(struct row *row, const char *reason);
 
-/* ---- batch.c: rows in the order they came; pure --------------------------------------------------------------------- */
+/* ---- batch.c: rows in the order they came; pure ------------------------------------------------------------------ */
 
 struct batch {
     struct row *rows;
     size_t count;
-    size_t size;  /* bytes of the messages */
+    size_t size; /* bytes of the messages */
 };
 
 struct row *batch_add(struct batch *batch); /* zeroed; valid until the next batch_add() */
@@ -83,7 +83,7 @@ void batch_number_waves(struct row *rows, size_t count);
 extern const char batch_copy_sql[];
 void batch_copy(const struct row *rows, size_t count, struct buf *out);
 
-/* ---- position.c: which partitions, and how far ----------------------------------------------------------------------- */
+/* ---- position.c: which partitions, and how far ------------------------------------------------------------------- */
 
 /* One partition. Those lost are kept, so that what was set aside is known when they come back. */
 struct partition {
@@ -91,10 +91,10 @@ struct partition {
     int32_t id;
     bool owned;
     bool control;
-    int64_t next;      /* as kafka_offset has it; -1: not known */
-    int64_t expected;  /* next, behind what is in hand */
-    int64_t end;       /* end of the partition as the consumer last met it; -1: not met */
-    int64_t *dead;     /* offsets from `next` on that this process has set aside */
+    int64_t next;     /* as kafka_offset has it; -1: not known */
+    int64_t expected; /* next, behind what is in hand */
+    int64_t end;      /* end of the partition as the consumer last met it; -1: not met */
+    int64_t *dead;    /* offsets from `next` on that this process has set aside */
     size_t dead_count;
 };
 
@@ -107,8 +107,8 @@ struct logger {
     char *control_topic;
     struct partition *partitions;
     size_t partition_count;
-    bool placed;        /* the consumer reads from where kafka_offset says */
-    bool session_ready; /* the connection has its stage and settings */
+    bool placed;                /* the consumer reads from where kafka_offset says */
+    bool session_ready;         /* the connection has its stage and settings */
     int64_t partitions_made_at; /* monotonic; when the months of `event` were last looked after */
     struct batch batch;
     atomic_bool ready;
@@ -130,7 +130,7 @@ void position_forget_dead(struct partition *partition);
 /* Stops fetching and forgets what is in hand, until the next position_place(). The group is kept. */
 void position_lift(struct logger *logger);
 
-/* ---- store.c: rows into PostgreSQL ----------------------------------------------------------------------------------- */
+/* ---- store.c: rows into PostgreSQL ------------------------------------------------------------------------------- */
 
 /* Connects, prepares the session, looks after the months of `event`. */
 int store_connect(struct logger *logger, struct err *err);
@@ -142,7 +142,7 @@ int store_batch(struct logger *logger, struct err *err);
 /* Moves offsets over ends of partitions that hold no message (compaction, retention). */
 int store_ends(struct logger *logger, struct err *err);
 
-/* ---- metrics.c --------------------------------------------------------------------------------------------------------- */
+/* ---- metrics.c --------------------------------------------------------------------------------------------------- */
 
 struct logger_metrics;
 struct logger_metrics *logger_metrics_new(void);

@@ -16,7 +16,7 @@ struct partition *position_find(struct logger *logger, const char *topic, int32_
     return NULL;
 }
 
-/* ---- the group --------------------------------------------------------------------------------------------------------- */
+/* ---- the group --------------------------------------------------------------------------------------------------- */
 
 static void own(struct logger *logger, const char *topic, int32_t id)
 {
@@ -97,7 +97,7 @@ int position_subscribe(struct logger *logger, struct err *err)
     return 0;
 }
 
-/* ---- places ------------------------------------------------------------------------------------------------------------- */
+/* ---- places ------------------------------------------------------------------------------------------------------ */
 
 void position_lift(struct logger *logger)
 {
@@ -124,9 +124,11 @@ static int read_next(struct logger *logger, struct partition *partition, struct 
     char *id = mem_printf("%d", partition->id);
     const char *const values[] = {partition->topic, id};
     PGresult *row = NULL;
-    if (pg_run(logger->pg, err, "INSERT INTO kafka_offset (topic, kafka_partition) VALUES ($1, $2) ON CONFLICT DO NOTHING",
-               2, values) == 0) {
-        row = pg_query(logger->pg, err, "SELECT next FROM kafka_offset WHERE topic = $1 AND kafka_partition = $2", 2, values);
+    if (pg_run(logger->pg, err,
+               "INSERT INTO kafka_offset (topic, kafka_partition) VALUES ($1, $2) ON CONFLICT DO NOTHING", 2,
+               values) == 0) {
+        row = pg_query(logger->pg, err, "SELECT next FROM kafka_offset WHERE topic = $1 AND kafka_partition = $2", 2,
+                       values);
     }
     free(id);
     if (!row) {
@@ -148,18 +150,20 @@ static int check_end(struct logger *logger, const struct partition *partition, s
     rd_kafka_resp_err_t code =
         rd_kafka_query_watermark_offsets(logger->consumer, partition->topic, partition->id, &low, &high, 5000);
     if (code != RD_KAFKA_RESP_ERR_NO_ERROR) {
-        return err_set(err, ERR_RETRY, "could not read the offsets of %s: %s", partition->topic, rd_kafka_err2str(code));
+        return err_set(err, ERR_RETRY, "could not read the offsets of %s: %s", partition->topic,
+                       rd_kafka_err2str(code));
     }
     if (partition->next > high) {
-        return err_set(err, ERR_FATAL,
-                       "%s, partition %d ends at offset %lld, but PostgreSQL has recorded it up to %lld: the topic was made "
-                       "anew, or database and Kafka do not belong together",
-                       partition->topic, partition->id, (long long)high, (long long)partition->next);
+        return err_set(
+            err, ERR_FATAL,
+            "%s, partition %d ends at offset %lld, but PostgreSQL has recorded it up to %lld: the topic was made "
+            "anew, or database and Kafka do not belong together",
+            partition->topic, partition->id, (long long)high, (long long)partition->next);
     }
     if (low > partition->next) {
         char *lost = mem_printf("%lld", (long long)(low - partition->next));
-        log_line(partition->control ? LOG_INFO : LOG_WARNING, "offsets are gone from Kafka before they were recorded", "topic",
-                 partition->topic, "offsets", lost, NULL);
+        log_line(partition->control ? LOG_INFO : LOG_WARNING, "offsets are gone from Kafka before they were recorded",
+                 "topic", partition->topic, "offsets", lost, NULL);
         free(lost);
     }
     return 0;

@@ -7,19 +7,20 @@
 #include "logger/logger.h"
 
 #define PARTITIONS_EVERY TIME_HOUR
-#define DEAD_TIMEOUT (30 * TIME_SECOND)
+#define DEAD_TIMEOUT     (30 * TIME_SECOND)
 
 enum { MONTHS_AHEAD = 2 };
 
-/* ---- the session ----------------------------------------------------------------------------------------------------------- */
+/* ---- the session ------------------------------------------------------------------------------------------------- */
 
 static int prepare_session(struct logger *logger, struct err *err)
 {
     char *poll = mem_printf("%lld microseconds", (long long)conf_duration(logger->conf, "scheduler.poll"));
     const char *const values[] = {poll};
     /* Just-in-time compilation costs more than these statements; a lock that is not had in a minute is given up. */
-    int result = pg_run(logger->pg, err,
-                        "SET jit = off; SET statement_timeout = '60s'; SET timezone = 'UTC'; SELECT open_stage()", 0, NULL);
+    int result =
+        pg_run(logger->pg, err,
+               "SET jit = off; SET statement_timeout = '60s'; SET timezone = 'UTC'; SELECT open_stage()", 0, NULL);
     if (result == 0) {
         result = pg_run(logger->pg, err, "SELECT set_config('offboard.poll', $1, false)", 1, values);
     }
@@ -55,7 +56,7 @@ int store_connect(struct logger *logger, struct err *err)
     return due ? make_partitions(logger, err) : 0;
 }
 
-/* ---- setting aside ----------------------------------------------------------------------------------------------------------- */
+/* ---- setting aside ----------------------------------------------------------------------------------------------- */
 
 static bool is_aside(const struct partition *partition, int64_t offset)
 {
@@ -76,7 +77,8 @@ static int set_aside(struct logger *logger, const struct row *row, struct err *e
         return 0;
     }
     struct err why = ERR_INIT;
-    int result = kafka_produce_dead(logger->producer, logger->conf, row->message, "logger", row->refused, NULL, NULL, &why);
+    int result =
+        kafka_produce_dead(logger->producer, logger->conf, row->message, "logger", row->refused, NULL, NULL, &why);
     if (result == 0) {
         result = kafka_producer_wait(logger->producer, DEAD_TIMEOUT, &why);
     }
@@ -87,7 +89,8 @@ static int set_aside(struct logger *logger, const struct row *row, struct err *e
     }
     char *offset = mem_printf("%lld", (long long)row->message->offset);
     char *id = mem_printf("%d", partition->id);
-    log_error(result == 0 ? "a message can't be recorded and was set aside" : "a message can't be recorded nor set aside",
+    log_error(result == 0 ? "a message can't be recorded and was set aside"
+                          : "a message can't be recorded nor set aside",
               "topic", topic, "partition", id, "offset", offset, "reason", row->refused, "error",
               result == 0 ? NULL : err_text(&why), NULL);
     free(offset);
@@ -99,7 +102,7 @@ static int set_aside(struct logger *logger, const struct row *row, struct err *e
     return 0;
 }
 
-/* ---- one transaction ------------------------------------------------------------------------------------------------------------ */
+/* ---- one transaction --------------------------------------------------------------------------------------------- */
 
 /* How far one transaction moves each partition. */
 struct move {
@@ -191,7 +194,7 @@ static int transact(struct logger *logger, struct row *rows, size_t count, const
     return refused ? 1 : -1;
 }
 
-/* ---- bisecting -------------------------------------------------------------------------------------------------------------------- */
+/* ---- bisecting --------------------------------------------------------------------------------------------------- */
 
 static int store_rows(struct logger *logger, struct row *rows, size_t count, struct err *err)
 {

@@ -65,8 +65,8 @@ static struct output *add(struct batch *batch, enum stage stage)
     return output;
 }
 
-void batch_add(struct batch *batch, enum stage stage, const char *topic, const char *key, json_t *value, const char *type,
-               const char *id, const char *traceparent)
+void batch_add(struct batch *batch, enum stage stage, const char *topic, const char *key, json_t *value,
+               const char *type, const char *id, const char *traceparent)
 {
     struct output *output = add(batch, stage);
     output->topic = mem_strdup(topic);
@@ -82,8 +82,8 @@ void batch_forward(struct batch *batch, const rd_kafka_message_t *message, const
     output->topic = kafka_topic(batch->conf, "intake", NULL);
     output->key = mem_strdup(person);
     output->original = message;
-    output->forwarded_from = mem_printf("%s/%d/%lld", rd_kafka_topic_name(message->rkt), message->partition,
-                                        (long long)message->offset);
+    output->forwarded_from =
+        mem_printf("%s/%d/%lld", rd_kafka_topic_name(message->rkt), message->partition, (long long)message->offset);
 }
 
 void batch_dead(struct batch *batch, const rd_kafka_message_t *message, const char *reason)
@@ -96,7 +96,8 @@ void batch_dead(struct batch *batch, const rd_kafka_message_t *message, const ch
 static int produce(struct batch *batch, const struct output *output, struct kafka_producer *producer, struct err *err)
 {
     if (output->dead_reason) {
-        return kafka_produce_dead(producer, batch->conf, output->original, "planner", output->dead_reason, NULL, NULL, err);
+        return kafka_produce_dead(producer, batch->conf, output->original, "planner", output->dead_reason, NULL, NULL,
+                                  err);
     }
     const char *const forwarded[] = {"offboard_forwarded_from", output->forwarded_from, NULL};
     const rd_kafka_message_t *original = output->original;
@@ -124,8 +125,9 @@ static int publish_stage(struct batch *batch, enum stage stage, struct kafka_pro
             int result = produce(batch, output, producer, err);
             if (result != 0 && err->class == ERR_PERMANENT && output->forwarded_from) {
                 /* HR systems may be allowed larger records than we are. */
-                result = kafka_produce_dead(producer, batch->conf, output->original, "planner",
-                                            "it is too large to be forwarded to its person's partition", NULL, NULL, err);
+                result =
+                    kafka_produce_dead(producer, batch->conf, output->original, "planner",
+                                       "it is too large to be forwarded to its person's partition", NULL, NULL, err);
             }
             if (result != 0) {
                 kafka_producer_wait(producer, TIME_SECOND, NULL);

@@ -17,8 +17,8 @@ void batch_free(struct batch *batch);
 void batch_clear(struct batch *batch);
 
 /* Takes over `value` (a JSON object). `topic` is the full name. */
-void batch_add(struct batch *batch, enum stage stage, const char *topic, const char *key, json_t *value, const char *type,
-               const char *id, const char *traceparent);
+void batch_add(struct batch *batch, enum stage stage, const char *topic, const char *key, json_t *value,
+               const char *type, const char *id, const char *traceparent);
 
 /* The message goes to where its person belongs, or to the dead letters. It must outlive batch_publish(). */
 void batch_forward(struct batch *batch, const rd_kafka_message_t *message, const char *person);

@@ -12,7 +12,9 @@
 #include "lib/time.h"
 #include "producer/planner_internal.h"
 
-enum { DATA_MAX = 256 * 1024 }; /* bytes of a record whose data is kept beside the decision: an event has to fit into a record */
+enum {
+    DATA_MAX = 256 * 1024
+}; /* bytes of a record whose data is kept beside the decision: an event has to fit into a record */
 
 /* One record in hand. */
 struct record {
@@ -26,7 +28,7 @@ struct record {
     char *traceparent;
 };
 
-/* ---- events -------------------------------------------------------------------------------------------------------------- */
+/* ---- events ------------------------------------------------------------------------------------------------------ */
 
 static void add_event(struct record *record, enum stage stage, const char *key, json_t *event)
 {
@@ -48,14 +50,16 @@ static void add_intake_event(struct record *record, enum disposition disposition
     json_put_string(context, "reason", reason);
     bool small = message->len <= DATA_MAX;
     if (record->mapped.ignored_by) {
-        json_put(context, "criterion", json_pack("{s:s, s:o?}", "name", record->mapped.ignored_by, "seen",
-                                                 small ? mapping_without_private(record->mapped.seen) : NULL));
+        json_put(context, "criterion",
+                 json_pack("{s:s, s:o?}", "name", record->mapped.ignored_by, "seen",
+                           small ? mapping_without_private(record->mapped.seen) : NULL));
     }
     char received[TIME_TEXT_SIZE];
     time_format(record->received_at, received);
     json_put_string(context, "received_at", received);
-    json_put(context, "record", json_pack("{s:s, s:i, s:I}", "topic", rd_kafka_topic_name(message->rkt), "partition",
-                                          (int)message->partition, "offset", (json_int_t)message->offset));
+    json_put(context, "record",
+             json_pack("{s:s, s:i, s:I}", "topic", rd_kafka_topic_name(message->rkt), "partition",
+                       (int)message->partition, "offset", (json_int_t)message->offset));
     json_t *summary = json_object();
     static const char *const names[] = {"source", "id", "type", "time"};
     for (size_t i = 0; i < COUNT_OF(names); i++) {
@@ -65,7 +69,8 @@ static void add_intake_event(struct record *record, enum disposition disposition
     if (disposition != DISPOSITION_DEAD && small) {
         json_put(context, "data", mapping_without_private(json_object_get(record->event, "data")));
     }
-    char *place = mem_printf("%s/%d/%lld", rd_kafka_topic_name(message->rkt), message->partition, (long long)message->offset);
+    char *place =
+        mem_printf("%s/%d/%lld", rd_kafka_topic_name(message->rkt), message->partition, (long long)message->offset);
     const char *source = json_string_at(record->event, "source");
     const char *event_id = json_string_at(record->event, "id");
     char id[ID_SIZE];
@@ -73,12 +78,16 @@ static void add_intake_event(struct record *record, enum disposition disposition
     json_t *event = message_event_new("intake", offboarding_id, context);
     json_object_set_new(event, "id", json_string(id));
     message_event_response(event, 0, reason ? reason : disposition_name(disposition));
-    add_event(record, STAGE_EVENTS, offboarding_id ? offboarding_id : record->mapped.person ? record->mapped.person : place, event);
+    add_event(record, STAGE_EVENTS,
+              offboarding_id          ? offboarding_id
+              : record->mapped.person ? record->mapped.person
+                                      : place,
+              event);
     free(place);
     series_add(metric_series(record->planner->dispositions, disposition_name(disposition), NULL), 1);
 }
 
-/* ---- definitions ----------------------------------------------------------------------------------------------------------- */
+/* ---- definitions ------------------------------------------------------------------------------------------------- */
 
 static void add_definition(struct record *record, enum definition_kind kind, const char *name)
 {
@@ -88,8 +97,9 @@ static void add_definition(struct record *record, enum definition_kind kind, con
         return;
     }
     json_object_set_new(planner->published, definition->hash, json_true());
-    json_t *context = json_pack("{s:s, s:s, s:s, s:s, s:s}", "kind", definition_kind_name(kind), "name", definition->name,
-                                "hash", definition->hash, "text", definition->text, "file", definition->file);
+    json_t *context =
+        json_pack("{s:s, s:s, s:s, s:s, s:s}", "kind", definition_kind_name(kind), "name", definition->name, "hash",
+                  definition->hash, "text", definition->text, "file", definition->file);
     add_event(record, STAGE_DEFINITIONS, definition->hash, message_event_new("definition", NULL, context));
 }
 
@@ -101,20 +111,22 @@ static void add_definitions(struct record *record, const json_t *offboarding)
     json_t *systems = plan_systems(record->plan);
     size_t i;
     json_t *system;
-    json_array_foreach(systems, i, system) {
+    json_array_foreach(systems, i, system)
+    {
         add_definition(record, DEFINITION_CONNECTOR, json_string_value(system));
     }
     json_decref(systems);
 }
 
-/* ---- starting ---------------------------------------------------------------------------------------------------------------- */
+/* ---- starting ---------------------------------------------------------------------------------------------------- */
 
 static void add_jobs(struct record *record, const json_t *offboarding, const json_t *job_ids)
 {
     bool urgent = strcmp(json_string_at(offboarding, "priority"), "urgent") == 0;
     size_t i;
     json_t *id;
-    json_array_foreach(job_ids, i, id) {
+    json_array_foreach(job_ids, i, id)
+    {
         json_t *job = plan_job_message(offboarding, record->plan, json_string_value(id), 1, NULL, NULL);
         char *topic = kafka_topic(record->planner->conf, urgent ? "urgent" : "jobs", json_string_at(job, "job.system"));
         batch_add(record->planner->batch, STAGE_JOBS, topic, json_string_at(offboarding, "id"), job, "job",
@@ -134,10 +146,10 @@ static void put_instant(json_t *object, const char *key, int64_t at)
 static void respond(json_t *event, const char *status, const struct decision *decision, const json_t *offboarding)
 {
     char *at = time_format_zone(decision->effective_at, json_string_at(offboarding, "zone"));
-    char *message = decision->reason                        ? mem_strdup(decision->reason)
-                    : decision->starts_now                  ? mem_printf("starts now, effective %s", at)
-                    : strcmp(status, "waiting") == 0        ? mem_printf("waits until %s", at)
-                                                            : mem_printf("%s, effective %s", status, at);
+    char *message = decision->reason                 ? mem_strdup(decision->reason)
+                    : decision->starts_now           ? mem_printf("starts now, effective %s", at)
+                    : strcmp(status, "waiting") == 0 ? mem_printf("waits until %s", at)
+                                                     : mem_printf("%s, effective %s", status, at);
     message_event_response(event, 0, message);
     free(message);
     free(at);
@@ -201,8 +213,9 @@ static void add_moved(struct record *record)
     json_put_string(offboarding, "status", status);
     json_put_string(offboarding, "priority", decision->urgent ? "urgent" : "normal");
     put_instant(offboarding, "effective_at", decision->effective_at);
-    json_t *context = json_pack("{s:s, s:O, s:O}", "status", status, "effective_at",
-                                json_object_get(offboarding, "effective_at"), "priority", json_object_get(offboarding, "priority"));
+    json_t *context =
+        json_pack("{s:s, s:O, s:O}", "status", status, "effective_at", json_object_get(offboarding, "effective_at"),
+                  "priority", json_object_get(offboarding, "priority"));
     json_t *published = NULL;
     if (decision->starts_now) {
         put_instant(offboarding, "started_at", time_now());
@@ -223,10 +236,12 @@ static void add_cancelled(struct record *record)
     const struct decision *decision = &record->decision;
     size_t i;
     json_t *id;
-    json_array_foreach(decision->offboardings, i, id) {
+    json_array_foreach(decision->offboardings, i, id)
+    {
         const char *text = json_string_value(id);
         json_t *actor = json_incref(json_object_get(record->mapped.offboarding, "actor"));
-        json_t *order = json_pack("{s:i, s:s, s:O}", "version", MESSAGE_VERSION, "reason", decision->reason, "actor", actor);
+        json_t *order =
+            json_pack("{s:i, s:s, s:O}", "version", MESSAGE_VERSION, "reason", decision->reason, "actor", actor);
         put_instant(order, "at", record->received_at);
         char *key = mem_printf("cancel/%s", text);
         batch_add(record->planner->batch, STAGE_CONTROL, record->planner->control_topic, key, order, "cancel", key,
@@ -262,7 +277,7 @@ static void add_outputs(struct record *record)
     add_intake_event(record, record->decision.disposition, first, record->decision.reason);
 }
 
-/* ---- understanding -------------------------------------------------------------------------------------------------------------- */
+/* ---- understanding ----------------------------------------------------------------------------------------------- */
 
 /* How long an offboarding stays open after its start: its last step's time, and a month. */
 static int64_t open_for(const struct record *record)
@@ -270,10 +285,12 @@ static int64_t open_for(const struct record *record)
     int64_t longest = 0;
     size_t i, j;
     json_t *phase, *step;
-    json_array_foreach(json_object_get(record->plan, "phases"), i, phase) {
+    json_array_foreach(json_object_get(record->plan, "phases"), i, phase)
+    {
         int64_t after = (int64_t)json_int_at(phase, "after_us", 0);
         longest = after > longest ? after : longest;
-        json_array_foreach(json_object_get(phase, "steps"), j, step) {
+        json_array_foreach(json_object_get(phase, "steps"), j, step)
+        {
             after = (int64_t)json_int_at(step, "after_us", 0);
             longest = after > longest ? after : longest;
         }
@@ -291,7 +308,8 @@ static int understand(struct record *record, struct err *err)
     }
     bool plans = record->mapped.intent == INTENT_START || record->mapped.intent == INTENT_CHANGE;
     if (!record->mapped.ignored_by && plans) {
-        record->plan = plan_build(planner->definitions, record->mapped.offboarding, conf_duration(planner->conf, "clock.day"), err);
+        record->plan = plan_build(planner->definitions, record->mapped.offboarding,
+                                  conf_duration(planner->conf, "clock.day"), err);
         return record->plan ? 0 : -1;
     }
     return 0;
@@ -313,7 +331,8 @@ static void record_release(struct record *record)
     free(record->traceparent);
 }
 
-void decide_record(struct planner *planner, struct intake *intake, const rd_kafka_message_t *message, bool remember_only)
+void decide_record(struct planner *planner, struct intake *intake, const rd_kafka_message_t *message,
+                   bool remember_only)
 {
     rd_kafka_timestamp_type_t type;
     int64_t timestamp = rd_kafka_message_timestamp(message, &type);

@@ -21,7 +21,7 @@ void edge_count(struct edge *edge, int status)
     free(code);
 }
 
-/* ---- exchanges -------------------------------------------------------------------------------------------------------------- */
+/* ---- exchanges --------------------------------------------------------------------------------------------------- */
 
 static void unlink_exchange(struct exchange *exchange)
 {
@@ -134,7 +134,7 @@ void exchange_seal(struct exchange *exchange, json_t *body)
     answer_when_delivered(exchange);
 }
 
-/* ---- who asks ------------------------------------------------------------------------------------------------------------------ */
+/* ---- who asks ---------------------------------------------------------------------------------------------------- */
 
 struct matching {
     const struct conf *conf;
@@ -214,7 +214,7 @@ void edge_refuse(struct edge *edge, struct http_request *request, int status, st
     err_release(err);
 }
 
-/* ---- routing --------------------------------------------------------------------------------------------------------------------- */
+/* ---- routing ----------------------------------------------------------------------------------------------------- */
 
 static void on_request(struct http_request *request, void *arg)
 {
@@ -245,7 +245,7 @@ static bool on_ready(void *arg, char **why)
     return planner_ready(edge->planner, why);
 }
 
-/* ---- life -------------------------------------------------------------------------------------------------------------------------- */
+/* ---- life -------------------------------------------------------------------------------------------------------- */
 
 static void on_reports(uv_poll_t *poll, int status, int events)
 {
@@ -267,7 +267,8 @@ static int open_topics(struct edge *edge, struct err *err)
     if (!edge->producer) {
         return -1;
     }
-    return kafka_producer_open(edge->producer, edge->intake, err) | kafka_producer_open(edge->producer, edge->events, err) |
+    return kafka_producer_open(edge->producer, edge->intake, err) |
+           kafka_producer_open(edge->producer, edge->events, err) |
            kafka_producer_open(edge->producer, edge->control, err);
 }
 
@@ -278,7 +279,8 @@ struct edge *edge_start(const struct conf *conf, uv_loop_t *loop, struct planner
     edge->conf = conf;
     edge->loop = loop;
     edge->planner = planner;
-    edge->requests = metric_new(METRIC_COUNTER, "offboard_edge_requests_total", "code", "HTTP requests by status code.");
+    edge->requests =
+        metric_new(METRIC_COUNTER, "offboard_edge_requests_total", "code", "HTTP requests by status code.");
     edge->definitions = definitions_load_or_fail(conf, err);
     if (!edge->definitions || open_topics(edge, err) != 0) {
         edge_stop(edge);

@@ -29,8 +29,8 @@ struct exchange {
     struct http_request *request; /* NULL once answered */
     json_t *answer;               /* of the 202; owned */
     uv_timer_t timer;
-    size_t pending;    /* records without a delivery report */
-    bool sealed;       /* all records were handed over */
+    size_t pending; /* records without a delivery report */
+    bool sealed;    /* all records were handed over */
     bool timer_closed;
     struct err failed; /* why a record did not arrive: the first reason */
 };

@@ -1,13 +1,14 @@
 /* Intake partitions come and go; the log is their memory. */
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
 
 #include "lib/log.h"
 #include "lib/mem.h"
 #include "lib/time.h"
 #include "producer/planner_internal.h"
 
-enum { ASK_MS = 10000 };
+enum { ASK_MS = 10000, ASK_AGAIN_MS = 200 };
 
 struct intake *intake_find(struct planner *planner, int32_t number)
 {
@@ -38,29 +39,62 @@ static int64_t memory_start(struct planner *planner, int32_t number, int64_t low
     rd_kafka_topic_partition_list_add(list, planner->topic, number)->offset = since > 0 ? since / 1000 : 0;
     int64_t start = low;
     if (low < high && rd_kafka_offsets_for_times(planner->rk, list, ASK_MS) == RD_KAFKA_RESP_ERR_NO_ERROR &&
-        list->elems[0].err == RD_KAFKA_RESP_ERR_NO_ERROR && list->elems[0].offset > low && list->elems[0].offset <= high) {
+        list->elems[0].err == RD_KAFKA_RESP_ERR_NO_ERROR && list->elems[0].offset > low &&
+        list->elems[0].offset <= high) {
         start = list->elems[0].offset;
     }
     rd_kafka_topic_partition_list_destroy(list);
     return start;
 }
 
+/* After a question that Kafka did not answer: ask again? Says why, once, and waits a little: many errors come at once. */
+static bool ask_again(const struct planner *planner, rd_kafka_resp_err_t code, const char *what, bool *said)
+{
+    if (code == RD_KAFKA_RESP_ERR_NO_ERROR || planner->stopping) {
+        return false;
+    }
+    if (!*said) {
+        log_warning(what, "error", rd_kafka_err2str(code), NULL);
+        *said = true;
+    }
+    struct timespec pause = {.tv_nsec = ASK_AGAIN_MS * 1000000};
+    nanosleep(&pause, NULL);
+    return true;
+}
+
+static void ask_ends(const struct planner *planner, int32_t number, int64_t *low, int64_t *high)
+{
+    rd_kafka_resp_err_t code;
+    bool said = false;
+    do {
+        code = rd_kafka_query_watermark_offsets(planner->rk, planner->topic, number, low, high, ASK_MS);
+    } while (ask_again(planner, code, "could not read the ends of an intake partition, trying again", &said));
+}
+
+static void ask_committed(const struct planner *planner, rd_kafka_topic_partition_list_t *list)
+{
+    rd_kafka_resp_err_t code;
+    bool said = false;
+    do {
+        code = rd_kafka_committed(planner->rk, list, ASK_MS);
+    } while (ask_again(planner, code, "could not read the committed offsets of intake, trying again", &said));
+}
+
 /* Where to begin reading a partition, and from where on records are planned. */
 static void place(struct planner *planner, rd_kafka_topic_partition_t *partition, struct intake *intake)
 {
     int64_t low = 0, high = 0;
-    while (rd_kafka_query_watermark_offsets(planner->rk, planner->topic, partition->partition, &low, &high, ASK_MS) !=
-               RD_KAFKA_RESP_ERR_NO_ERROR && !planner->stopping) {
-        log_warning("could not read the ends of intake, trying again", NULL);
-    }
+    ask_ends(planner, partition->partition, &low, &high);
     intake->number = partition->partition;
     intake->committed = partition->offset >= low ? partition->offset : low;
     if (intake->committed > high) {
         /* The topic was made anew. Planning all of it is right, only remembering it would lose leavers. */
-        log_warning("the committed offset of intake lies behind its end: the partition is planned from its beginning", NULL);
+        log_warning("the committed offset of intake lies behind its end: the partition is planned from its beginning",
+                    NULL);
         intake->committed = low;
     }
-    int64_t share = roster_cap_share(conf_int(planner->conf, "guards.cap_per_hour"), partition->partition, planner->partitions);
+    int64_t share =
+        roster_cap_share(conf_int(planner->conf, "guards.cap_per_hour"), partition->partition, planner->partitions);
     intake->roster = roster_new(share, planner->conf, planner->control);
     int64_t start = memory_start(planner, partition->partition, low, high);
     partition->offset = start < intake->committed ? start : intake->committed;
@@ -69,9 +103,7 @@ static void place(struct planner *planner, rd_kafka_topic_partition_t *partition
 static void assign(struct planner *planner, rd_kafka_topic_partition_list_t *list)
 {
     intake_release_all(planner);
-    while (rd_kafka_committed(planner->rk, list, ASK_MS) != RD_KAFKA_RESP_ERR_NO_ERROR && !planner->stopping) {
-        log_warning("could not read the committed offsets of intake, trying again", NULL);
-    }
+    ask_committed(planner, list);
     planner->intakes = mem_alloc((size_t)list->cnt * sizeof *planner->intakes);
     planner->intake_count = (size_t)list->cnt;
     for (int i = 0; i < list->cnt; i++) {

@@ -13,7 +13,7 @@ static void on_signal(uv_signal_t *handle, int number)
     uv_stop(handle->loop);
 }
 
-static void catch(uv_loop_t *loop, uv_signal_t *handle, int number)
+static void catch (uv_loop_t *loop, uv_signal_t *handle, int number)
 {
     uv_signal_init(loop, handle);
     uv_signal_start(handle, on_signal, number);
@@ -28,8 +28,8 @@ static int fail(struct err *err)
 
 int main(int argc, char **argv)
 {
-    struct conf *conf = daemon_start("offboard-producer", "Takes HR events, plans offboardings and publishes their jobs.",
-                                     NULL, argc, argv);
+    struct conf *conf = daemon_start("offboard-producer",
+                                     "Takes HR events, plans offboardings and publishes their jobs.", NULL, argc, argv);
     struct err err = ERR_INIT;
     uv_loop_t loop;
     uv_loop_init(&loop);
@@ -40,17 +40,19 @@ int main(int argc, char **argv)
 
     if (edge) {
         uv_signal_t terminate, interrupt;
-        catch(&loop, &terminate, SIGTERM);
-        catch(&loop, &interrupt, SIGINT);
-        log_info("producer started", NULL);
+        catch (&loop, &terminate, SIGTERM);
+        catch (&loop, &interrupt, SIGINT);
+        log_info("started", "version", offboard_version, NULL);
         uv_run(&loop, UV_RUN_DEFAULT);
-        log_info("producer stops", NULL);
         uv_close((uv_handle_t *)&terminate, NULL);
         uv_close((uv_handle_t *)&interrupt, NULL);
         edge_stop(edge);
         uv_run(&loop, UV_RUN_DEFAULT);
     }
     planner_stop(planner);
+    if (edge) {
+        log_info("stopped", NULL);
+    }
     uv_loop_close(&loop);
     metrics_release();
     secret_forget_all();

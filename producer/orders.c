@@ -24,7 +24,7 @@ struct order {
     json_t *ids; /* order ids, for the answer */
 };
 
-/* ---- events ------------------------------------------------------------------------------------------------------------------ */
+/* ---- events ------------------------------------------------------------------------------------------------------ */
 
 static void produce(struct order *order, const char *topic, const char *key, json_t *value, const char *type)
 {
@@ -64,12 +64,13 @@ static void order_events(struct order *order)
 {
     size_t i;
     json_t *id;
-    json_array_foreach(json_object_get(order->body, "offboardings"), i, id) {
+    json_array_foreach(json_object_get(order->body, "offboardings"), i, id)
+    {
         order_event(order, json_string_value(id));
     }
 }
 
-/* ---- control -------------------------------------------------------------------------------------------------------------------- */
+/* ---- control ----------------------------------------------------------------------------------------------------- */
 
 static void control_record(struct order *order, const char *kind, const char *name, bool tombstone)
 {
@@ -90,7 +91,8 @@ static void order_cancel(struct order *order)
 {
     size_t i;
     json_t *id;
-    json_array_foreach(json_object_get(order->body, "offboardings"), i, id) {
+    json_array_foreach(json_object_get(order->body, "offboardings"), i, id)
+    {
         control_record(order, "cancel", json_string_value(id), false);
     }
     const char *person = json_string_at(order->body, "person");
@@ -111,7 +113,7 @@ static void order_resume(struct order *order)
     control_record(order, "pause", json_string_at(order->body, "system"), true);
 }
 
-/* ---- checks ----------------------------------------------------------------------------------------------------------------------- */
+/* ---- checks ------------------------------------------------------------------------------------------------------ */
 
 static int check_ids(const json_t *body, size_t most, struct err *err)
 {
@@ -131,7 +133,8 @@ static int check_ids(const json_t *body, size_t most, struct err *err)
     }
     size_t i;
     json_t *id;
-    json_array_foreach(ids, i, id) {
+    json_array_foreach(ids, i, id)
+    {
         if (!id_valid(json_string_value(id))) {
             return err_set(err, ERR_PERMANENT, "offboardings: item %zu is no offboarding id", i + 1);
         }
@@ -189,7 +192,8 @@ static int check_cancel(struct edge *edge, const json_t *body, struct err *err)
         return err_set(err, ERR_PERMANENT, "person must be an e-mail address or an employee id");
     }
     if (!person && !json_object_get(body, "offboardings")) {
-        return err_set(err, ERR_PERMANENT, "person is missing: give `person` (e-mail or employee id), or `offboardings` (ids)");
+        return err_set(err, ERR_PERMANENT,
+                       "person is missing: give `person` (e-mail or employee id), or `offboardings` (ids)");
     }
     if (json_object_get(body, "offboardings") && check_ids(body, IDS_LIMIT, err) != 0) {
         return -1;
@@ -205,8 +209,8 @@ static int check_system(struct edge *edge, const json_t *body, struct err *err)
     }
     if (!definition_find(edge->definitions, DEFINITION_CONNECTOR, system)) {
         const char *near = definition_nearest(edge->definitions, DEFINITION_CONNECTOR, system);
-        return err_set(err, ERR_PERMANENT, "system: there is no system \"%s\"%s%s%s", system, near ? "; did you mean \"" : "",
-                       near ? near : "", near ? "\"?" : "");
+        return err_set(err, ERR_PERMANENT, "system: there is no system \"%s\"%s%s%s", system,
+                       near ? "; did you mean \"" : "", near ? near : "", near ? "\"?" : "");
     }
     return 0;
 }
@@ -216,15 +220,16 @@ static int check_pause(struct edge *edge, const json_t *body, struct err *err)
     return check_system(edge, body, err) != 0 ? -1 : check_reason(body, err);
 }
 
-/* ---- dispatch --------------------------------------------------------------------------------------------------------------------- */
+/* ---- dispatch ---------------------------------------------------------------------------------------------------- */
 
 static const struct kind {
     const char *name;
     int (*check)(struct edge *edge, const json_t *body, struct err *err);
     void (*carry_out)(struct order *order);
 } kinds[] = {
-    {"approve", check_approve, order_events}, {"retry", check_retry, order_events}, {"skip", check_skip, order_events},
-    {"cancel", check_cancel, order_cancel},   {"pause", check_pause, order_pause},  {"resume", check_system, order_resume},
+    {"approve", check_approve, order_events}, {"retry", check_retry, order_events},
+    {"skip", check_skip, order_events},       {"cancel", check_cancel, order_cancel},
+    {"pause", check_pause, order_pause},      {"resume", check_system, order_resume},
 };
 
 static int check_texts(const json_t *body, struct err *err)

@@ -8,9 +8,9 @@
 #include "lib/time.h"
 #include "producer/planner_internal.h"
 
-enum { PLANNER_MAGIC = 0x504c414e, BATCH_MAX = 300, BATCH_WAIT_MS = 20, IDLE_WAIT_MS = 200 };
+enum { PLANNER_MAGIC = 0x504c414e, BATCH_MAX = 300, BATCH_WAIT_MS = 20, GAP_WAIT_MS = 2, IDLE_WAIT_MS = 200 };
 
-/* ---- control --------------------------------------------------------------------------------------------------------------- */
+/* ---- control ----------------------------------------------------------------------------------------------------- */
 
 static void on_control(const rd_kafka_message_t *message, void *arg)
 {
@@ -33,7 +33,7 @@ static void follow_control(struct planner *planner)
     }
 }
 
-/* ---- batches ----------------------------------------------------------------------------------------------------------------- */
+/* ---- batches ----------------------------------------------------------------------------------------------------- */
 
 static void discard(rd_kafka_message_t **messages, size_t count)
 {
@@ -49,7 +49,7 @@ static size_t gather(struct planner *planner, rd_kafka_message_t **messages)
     int64_t end = 0;
     while (count < BATCH_MAX && !planner->stopping) {
         unsigned generation = planner->generation;
-        rd_kafka_message_t *message = rd_kafka_consumer_poll(planner->rk, count ? BATCH_WAIT_MS : IDLE_WAIT_MS);
+        rd_kafka_message_t *message = rd_kafka_consumer_poll(planner->rk, count ? GAP_WAIT_MS : IDLE_WAIT_MS);
         if (planner->generation != generation) {
             discard(messages, count); /* they come again, after what must be remembered before them */
             count = 0;
@@ -91,7 +91,8 @@ static int commit(struct planner *planner, rd_kafka_message_t **messages, size_t
         if (!intake || messages[i]->offset < intake->committed) {
             continue;
         }
-        rd_kafka_topic_partition_t *found = rd_kafka_topic_partition_list_find(list, planner->topic, messages[i]->partition);
+        rd_kafka_topic_partition_t *found =
+            rd_kafka_topic_partition_list_find(list, planner->topic, messages[i]->partition);
         if (!found) {
             found = rd_kafka_topic_partition_list_add(list, planner->topic, messages[i]->partition);
         }
@@ -130,7 +131,7 @@ static int run_batch(struct planner *planner, struct err *err)
     return result;
 }
 
-/* ---- the thread ---------------------------------------------------------------------------------------------------------------- */
+/* ---- the thread -------------------------------------------------------------------------------------------------- */
 
 /* Waits until the topics are there and control is read. */
 static int prepare(struct planner *planner, struct err *err)
@@ -206,7 +207,8 @@ static int check_complete(const struct definitions *definitions, struct err *err
     for (int kind = DEFINITION_SOURCE; kind <= DEFINITION_CONNECTOR; kind++) {
         if (definition_count(definitions, (enum definition_kind)kind) == 0) {
             const char *name = definition_kind_name((enum definition_kind)kind);
-            return err_set(err, ERR_FATAL, "there is no %s: neither with the programs nor in definitions.%ss", name, name);
+            return err_set(err, ERR_FATAL, "there is no %s: neither with the programs nor in definitions.%ss", name,
+                           name);
         }
     }
     return 0;
@@ -223,10 +225,11 @@ struct planner *planner_start(const struct conf *conf, struct err *err)
     planner->control = control_new();
     planner->batch = batch_new(conf);
     planner->published = json_object();
-    planner->dispositions = metric_new(METRIC_COUNTER, "offboard_intake_events_total", "disposition",
-                                       "HR events by what became of them.");
+    planner->dispositions =
+        metric_new(METRIC_COUNTER, "offboard_intake_events_total", "disposition", "HR events by what became of them.");
     planner->lag = metric_series(metric_new(METRIC_GAUGE, "offboard_planner_lag_seconds", "",
-                                            "Age of the newest intake record when its batch was published."), NULL);
+                                            "Age of the newest intake record when its batch was published."),
+                                 NULL);
     planner->definitions = definitions_load_or_fail(conf, err);
     if (!planner->definitions || check_complete(planner->definitions, err) != 0 || open_all(planner, err) != 0) {
         planner_stop(planner);

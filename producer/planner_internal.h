@@ -47,6 +47,7 @@ void intake_release_all(struct planner *planner);
 
 /* decide.c: what becomes of one record; outputs go to the planner's batch. `remember_only`: the record lies before the
  * committed offset. */
-void decide_record(struct planner *planner, struct intake *intake, const rd_kafka_message_t *message, bool remember_only);
+void decide_record(struct planner *planner, struct intake *intake, const rd_kafka_message_t *message,
+                   bool remember_only);
 
 #endif

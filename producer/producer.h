@@ -23,13 +23,20 @@
 #include "lib/kafka.h"
 #include "lib/mapping.h"
 
-/* ---- roster.c: who is leaving, as one intake partition tells it; pure ---------------------------------------------- */
+/* ---- roster.c: who is leaving, as one intake partition tells it; pure -------------------------------------------- */
 
 struct roster;
 
 enum disposition {
-    DISPOSITION_STARTED, DISPOSITION_HELD, DISPOSITION_WAITING, DISPOSITION_MOVED, DISPOSITION_CANCELLED,
-    DISPOSITION_REFUSED, DISPOSITION_DUPLICATE, DISPOSITION_IGNORED, DISPOSITION_DEAD,
+    DISPOSITION_STARTED,
+    DISPOSITION_HELD,
+    DISPOSITION_WAITING,
+    DISPOSITION_MOVED,
+    DISPOSITION_CANCELLED,
+    DISPOSITION_REFUSED,
+    DISPOSITION_DUPLICATE,
+    DISPOSITION_IGNORED,
+    DISPOSITION_DEAD,
 };
 
 struct decision {
@@ -58,7 +65,7 @@ const char *disposition_name(enum disposition disposition);
 /* This partition's part of the hourly cap: parts differ by at most one and add up to `cap`; never under 1. */
 int64_t roster_cap_share(int64_t cap, int32_t partition, int32_t partitions);
 
-/* ---- planner.c ------------------------------------------------------------------------------------------------------ */
+/* ---- planner.c --------------------------------------------------------------------------------------------------- */
 
 struct planner;
 
@@ -67,7 +74,7 @@ struct planner *planner_start(const struct conf *conf, struct err *err);
 void planner_stop(struct planner *planner); /* finishes the batch in hand, commits, joins, frees */
 bool planner_ready(struct planner *planner, char **why);
 
-/* ---- edge.c: HTTP --------------------------------------------------------------------------------------------------- */
+/* ---- edge.c: HTTP ------------------------------------------------------------------------------------------------ */
 
 struct edge;
 

@@ -33,8 +33,8 @@ struct roster {
     const struct control *control;
 };
 
-static const char *const names[] = {"started",  "held",      "waiting",   "moved", "cancelled",
-                                    "refused",  "duplicate", "ignored",   "dead"};
+static const char *const names[] = {"started", "held",      "waiting", "moved", "cancelled",
+                                    "refused", "duplicate", "ignored", "dead"};
 
 const char *disposition_name(enum disposition disposition)
 {
@@ -85,7 +85,7 @@ void decision_release(struct decision *decision)
     *decision = (struct decision){0};
 }
 
-/* ---- persons -------------------------------------------------------------------------------------------------------------- */
+/* ---- persons ----------------------------------------------------------------------------------------------------- */
 
 /* Calls `each` with every key a person is known by: e-mail, aliases, employee id. */
 static void each_key(const json_t *user, void (*each)(const char *key, void *arg), void *arg)
@@ -97,7 +97,8 @@ static void each_key(const json_t *user, void (*each)(const char *key, void *arg
     free(email);
     size_t i;
     json_t *alias;
-    json_array_foreach(json_object_get(user, "emails"), i, alias) {
+    json_array_foreach(json_object_get(user, "emails"), i, alias)
+    {
         char *lower = json_lower(json_string_value(alias));
         if (lower) {
             each(lower, arg);
@@ -150,7 +151,8 @@ static void search_key(const char *key, void *arg)
     struct search *search = arg;
     size_t i;
     json_t *index;
-    json_array_foreach(json_object_get(search->roster->by_person, key), i, index) {
+    json_array_foreach(json_object_get(search->roster->by_person, key), i, index)
+    {
         struct entry *entry = search->roster->entries[json_integer_value(index)];
         bool known = !is_open(search->roster, entry, search->now);
         for (size_t j = 0; j < search->count; j++) {
@@ -172,7 +174,7 @@ static struct entry **open_entries(struct roster *roster, const json_t *user, in
     return search.found;
 }
 
-/* ---- guards ---------------------------------------------------------------------------------------------------------------- */
+/* ---- guards ------------------------------------------------------------------------------------------------------ */
 
 struct protection {
     const struct conf *conf;
@@ -201,8 +203,10 @@ static bool is_protected(const struct roster *roster, const json_t *offboarding)
     const char *system;
     json_t *accounts, *account;
     size_t i;
-    json_object_foreach(json_object_get(offboarding, "ids"), system, accounts) {
-        json_array_foreach(accounts, i, account) {
+    json_object_foreach(json_object_get(offboarding, "ids"), system, accounts)
+    {
+        json_array_foreach(accounts, i, account)
+        {
             char *name = mem_printf("%s:%s", system, json_string_value(account));
             protect_name(&protection, name);
             free(name);
@@ -230,7 +234,7 @@ static bool within_cap(struct roster *roster, int64_t now)
     return true;
 }
 
-/* ---- deciding ---------------------------------------------------------------------------------------------------------------- */
+/* ---- deciding ---------------------------------------------------------------------------------------------------- */
 
 static void conclude(struct decision *decision, enum disposition disposition, const char *id, const char *reason)
 {

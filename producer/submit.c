@@ -26,7 +26,8 @@ static json_t *wrap_plain(const struct http_request *request, const char *token,
         return NULL;
     }
     if ((!id || !*id) && (!key || !*key)) {
-        err_set(err, ERR_PERMANENT, "id is missing: give `id` in the body or the header Idempotency-Key, so that a repeat is known");
+        err_set(err, ERR_PERMANENT,
+                "id is missing: give `id` in the body or the header Idempotency-Key, so that a repeat is known");
         return NULL;
     }
     const json_t *type = json_object_get(body, "type");
@@ -35,8 +36,9 @@ static json_t *wrap_plain(const struct http_request *request, const char *token,
         return NULL;
     }
     char *source = mem_printf("/offboard/edge/%s", token);
-    json_t *event = json_pack("{s:s, s:s, s:s, s:s, s:O}", "specversion", "1.0", "source", source, "id", id && *id ? id : key,
-                              "type", type ? json_string_value(type) : "leaver.created", "data", body);
+    json_t *event =
+        json_pack("{s:s, s:s, s:s, s:s, s:O}", "specversion", "1.0", "source", source, "id", id && *id ? id : key,
+                  "type", type ? json_string_value(type) : "leaver.created", "data", body);
     free(source);
     return event;
 }
@@ -44,7 +46,8 @@ static json_t *wrap_plain(const struct http_request *request, const char *token,
 /* Attributes in ce- headers, the body is the data. */
 static json_t *wrap_binary(const struct http_request *request, json_t *body)
 {
-    static const char *const names[] = {"id", "source", "specversion", "type", "subject", "time", "dataschema", "traceparent"};
+    static const char *const names[] = {"id",      "source", "specversion", "type",
+                                        "subject", "time",   "dataschema",  "traceparent"};
     json_t *event = json_object();
     for (size_t i = 0; i < COUNT_OF(names); i++) {
         char *header = mem_printf("ce-%s", names[i]);
@@ -135,7 +138,8 @@ static void submit_batch(struct edge *edge, struct http_request *request, json_t
     json_t *results = json_array();
     size_t i;
     json_t *event;
-    json_array_foreach(events, i, event) {
+    json_array_foreach(events, i, event)
+    {
         json_t *answer = NULL;
         char *person = NULL;
         int refused = examine(edge, event, token, &answer, &person, &err);
@@ -174,8 +178,10 @@ void submit_handle(struct edge *edge, struct http_request *request)
         return;
     }
     json_t *body = json_parse(request->body, request->body_len, &err);
-    json_t *event = !body ? NULL : structured || batch ? json_incref(body) : binary ? wrap_binary(request, body)
-                                                                                  : wrap_plain(request, token, body, &err);
+    json_t *event = !body                 ? NULL
+                    : structured || batch ? json_incref(body)
+                    : binary              ? wrap_binary(request, body)
+                                          : wrap_plain(request, token, body, &err);
     if (!event) {
         edge_refuse(edge, request, 400, &err);
     } else if (batch) {

@@ -55,8 +55,9 @@ static int reached(struct scheduler *scheduler, const struct gate_end *end, stru
     char *partition = mem_printf("%d", end->partition);
     char *offset = mem_printf("%lld", (long long)end->offset);
     const char *const values[] = {end->topic, partition, offset};
-    PGresult *row = pg_query(scheduler->pg, err,
-                             "SELECT FROM kafka_offset WHERE topic = $1 AND kafka_partition = $2 AND next >= $3", 3, values);
+    PGresult *row =
+        pg_query(scheduler->pg, err,
+                 "SELECT FROM kafka_offset WHERE topic = $1 AND kafka_partition = $2 AND next >= $3", 3, values);
     free(partition);
     free(offset);
     if (!row) {

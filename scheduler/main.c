@@ -40,8 +40,7 @@ static int run(struct conf *conf, struct err *err)
 
 int main(int argc, char **argv)
 {
-    struct conf *conf =
-        daemon_start("offboard-scheduler", "Publishes what is due.", NULL, argc, argv);
+    struct conf *conf = daemon_start("offboard-scheduler", "Publishes what is due.", NULL, argc, argv);
     daemon_catch_signals();
     struct err err = ERR_INIT;
     int result = run(conf, &err);

@@ -12,12 +12,12 @@
 #include "scheduler/scheduler.h"
 
 #define ACKNOWLEDGED_WITHIN (10 * TIME_SECOND)
-#define BARRED_FOR (15 * TIME_SECOND)
+#define BARRED_FOR          (15 * TIME_SECOND)
 
 /* Columns of due_messages() and unanswered_messages(). */
 enum column { KIND, DUE_AT, OFFBOARDING_ID, PRIORITY, SYSTEM, TRACEPARENT, MESSAGE };
 
-/* ---- life --------------------------------------------------------------------------------------------------------------- */
+/* ---- life -------------------------------------------------------------------------------------------------------- */
 
 int publisher_init(struct publisher *publisher, const struct conf *conf, struct err *err)
 {
@@ -70,7 +70,7 @@ void publisher_release(struct publisher *publisher)
     *publisher = (struct publisher){0};
 }
 
-/* ---- lanes ---------------------------------------------------------------------------------------------------------------- */
+/* ---- lanes ------------------------------------------------------------------------------------------------------- */
 
 static struct lane *lane_of(struct publisher *publisher, const char *system)
 {
@@ -144,7 +144,7 @@ char *publisher_barred(struct publisher *publisher)
     return buf_take(&out);
 }
 
-/* ---- producing ------------------------------------------------------------------------------------------------------------- */
+/* ---- producing --------------------------------------------------------------------------------------------------- */
 
 static void on_delivered(void *arg, const struct err *err)
 {
@@ -229,13 +229,14 @@ static void produce_row(struct publisher *publisher, PGresult *rows, int i)
     delivery->failure = failure_context(message);
     bool urgent = strcmp(PQgetvalue(rows, i, PRIORITY), "urgent") == 0;
     const char *topic = urgent ? delivery->lane->urgent_topic : delivery->lane->jobs_topic;
-    char *id = mem_printf("%s/%lld", json_string_at(message, "job.id"), (long long)json_int_at(message, "job.attempt", 0));
+    char *id =
+        mem_printf("%s/%lld", json_string_at(message, "job.id"), (long long)json_int_at(message, "job.attempt", 0));
     produce(delivery, topic, text, "job", id, traceparent);
     free(id);
     json_decref(message);
 }
 
-/* ---- waiting ----------------------------------------------------------------------------------------------------------------- */
+/* ---- waiting ----------------------------------------------------------------------------------------------------- */
 
 static int wait_for_reports(struct publisher *publisher, int64_t timeout, struct err *err)
 {
@@ -243,8 +244,9 @@ static int wait_for_reports(struct publisher *publisher, int64_t timeout, struct
     while (publisher->open && time_monotonic() < end) {
         kafka_producer_wait(publisher->producer, TIME_SECOND / 10, NULL); /* each record's fate is in its delivery */
     }
-    return publisher->open ? err_set(err, ERR_RETRY, "could not write to Kafka in time: %zu records are open", publisher->open)
-                           : 0;
+    return publisher->open
+               ? err_set(err, ERR_RETRY, "could not write to Kafka in time: %zu records are open", publisher->open)
+               : 0;
 }
 
 /* Jobs that Kafka will never take fail, by an event of their own; everything else that failed is to be tried again. */

@@ -13,7 +13,8 @@ static int become_leader(struct scheduler *scheduler, struct err *err)
     if (scheduler->leader) {
         return 0;
     }
-    PGresult *row = pg_query(scheduler->pg, err, "SELECT pg_try_advisory_lock(hashtext('offboard republish'))", 0, NULL);
+    PGresult *row =
+        pg_query(scheduler->pg, err, "SELECT pg_try_advisory_lock(hashtext('offboard republish'))", 0, NULL);
     if (!row) {
         return -1;
     }
@@ -24,7 +25,8 @@ static int become_leader(struct scheduler *scheduler, struct err *err)
 
 static int open_cursor(struct scheduler *scheduler, struct err *err)
 {
-    char *older = mem_printf("%lld microseconds", (long long)conf_duration(scheduler->conf, "scheduler.republish_after"));
+    char *older =
+        mem_printf("%lld microseconds", (long long)conf_duration(scheduler->conf, "scheduler.republish_after"));
     const char *const values[] = {older};
     int result = pg_run(scheduler->pg, err,
                         "DECLARE unanswered NO SCROLL CURSOR FOR SELECT * FROM unanswered_messages($1)", 1, values);
@@ -35,7 +37,8 @@ static int open_cursor(struct scheduler *scheduler, struct err *err)
 /* The next rows, published; `rows` gets how many there were. */
 static int publish_next(struct scheduler *scheduler, int *rows, struct err *err)
 {
-    char *fetch = mem_printf("FETCH %lld FROM unanswered", (long long)conf_int(scheduler->conf, "scheduler.batch_size"));
+    char *fetch =
+        mem_printf("FETCH %lld FROM unanswered", (long long)conf_int(scheduler->conf, "scheduler.batch_size"));
     PGresult *messages = pg_query(scheduler->pg, err, fetch, 0, NULL);
     free(fetch);
     int result = messages ? publisher_publish(&scheduler->publisher, messages, rows, err) : -1;

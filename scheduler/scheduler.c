@@ -11,13 +11,14 @@
 #include "lib/time.h"
 
 #define WAIT_FIRST (200 * (TIME_SECOND / 1000))
-#define WAIT_MAX (5 * TIME_SECOND)
-#define LATE (5 * TIME_SECOND) /* later than this is worth a log line */
+#define WAIT_MAX   (5 * TIME_SECOND)
+#define LATE       (5 * TIME_SECOND) /* later than this is worth a log line */
 
 struct scheduler *scheduler_new(const struct conf *conf, struct err *err)
 {
     if (!conf_string(conf, "postgres.scheduler")) {
-        err_set(err, ERR_FATAL, "postgres.scheduler is not set: the connection string of a member of offboard_scheduler");
+        err_set(err, ERR_FATAL,
+                "postgres.scheduler is not set: the connection string of a member of offboard_scheduler");
         return NULL;
     }
     struct scheduler *scheduler = MEM_NEW(struct scheduler);
@@ -26,9 +27,9 @@ struct scheduler *scheduler_new(const struct conf *conf, struct err *err)
     scheduler->metrics = (struct scheduler_metrics){
         .published = metric_new(METRIC_COUNTER, "offboard_scheduler_published_total", "kind",
                                 "Due rows dealt with: job, phase, stale (dropped), and jobs published again."),
-        .lateness = metric_series(metric_new(METRIC_HISTOGRAM, "offboard_scheduler_lateness_seconds", "",
-                                             "Time from due to published."),
-                                  NULL),
+        .lateness = metric_series(
+            metric_new(METRIC_HISTOGRAM, "offboard_scheduler_lateness_seconds", "", "Time from due to published."),
+            NULL),
         .overdue = metric_series(metric_new(METRIC_GAUGE, "offboard_scheduler_overdue_seconds", "",
                                             "Age of the earliest row that is due and not yet published."),
                                  NULL)};
@@ -63,15 +64,15 @@ static int connect_session(struct scheduler *scheduler, struct err *err)
         }
     }
     if (!scheduler->session_ready) {
-        int result = pg_run(scheduler->pg, err, "SET jit = off; SET statement_timeout = '60s'; SET timezone = 'UTC'; LISTEN due",
-                            0, NULL);
+        int result = pg_run(scheduler->pg, err,
+                            "SET jit = off; SET statement_timeout = '60s'; SET timezone = 'UTC'; LISTEN due", 0, NULL);
         scheduler->session_ready = result == 0;
         return result;
     }
     return 0;
 }
 
-/* ---- sleeping ------------------------------------------------------------------------------------------------------------- */
+/* ---- sleeping ---------------------------------------------------------------------------------------------------- */
 
 /* Waits for a notification, at most `wait`, in slices: a signal between the check and the poll must not cost `wait`. */
 static void sleep_for(struct scheduler *scheduler, int64_t wait)
@@ -97,8 +98,9 @@ static void sleep_for(struct scheduler *scheduler, int64_t wait)
 /* Time until the earliest row of `due` is due (negative: it is), at most scheduler.poll. */
 static int until_next(struct scheduler *scheduler, int64_t *wait, struct err *err)
 {
-    PGresult *row = pg_query(scheduler->pg, err,
-                             "SELECT (extract(epoch FROM min(due_at) - clock_timestamp()) * 1000000)::bigint FROM due", 0, NULL);
+    PGresult *row =
+        pg_query(scheduler->pg, err,
+                 "SELECT (extract(epoch FROM min(due_at) - clock_timestamp()) * 1000000)::bigint FROM due", 0, NULL);
     if (!row) {
         return -1;
     }
@@ -110,7 +112,7 @@ static int until_next(struct scheduler *scheduler, int64_t *wait, struct err *er
     return 0;
 }
 
-/* ---- lateness -------------------------------------------------------------------------------------------------------------- */
+/* ---- lateness ---------------------------------------------------------------------------------------------------- */
 
 static void say_late(const char *text, int64_t late, int64_t count)
 {
@@ -136,7 +138,7 @@ static void watch_lateness(struct scheduler *scheduler, int published, int64_t l
     }
 }
 
-/* ---- running --------------------------------------------------------------------------------------------------------------- */
+/* ---- running ----------------------------------------------------------------------------------------------------- */
 
 static int republish(struct scheduler *scheduler, struct err *err)
 {

@@ -43,7 +43,7 @@ int scheduler_publish_due(struct scheduler *scheduler, int *published, int64_t *
 /* republish.c: jobs nobody answered for. Of several schedulers one does it. */
 int scheduler_republish(struct scheduler *scheduler, int *published, struct err *err);
 
-/* ---- publish.c: messages to Kafka ------------------------------------------------------------------------------------ */
+/* ---- publish.c: messages to Kafka -------------------------------------------------------------------------------- */
 
 /* A system's two topics. One whose topics are not there is barred for a while, so that it stops nobody else's jobs. */
 struct lane {
@@ -57,9 +57,9 @@ struct lane {
 /* One row on its way to Kafka. */
 struct delivery {
     struct publisher *publisher;
-    struct lane *lane;  /* NULL: an event */
-    json_t *failure;    /* what to say if it can never be published: context of job.failed; owned; NULL for events */
-    char *reason;       /* why it failed; NULL: it did not. Owned */
+    struct lane *lane; /* NULL: an event */
+    json_t *failure;   /* what to say if it can never be published: context of job.failed; owned; NULL for events */
+    char *reason;      /* why it failed; NULL: it did not. Owned */
     char *key;
     enum err_class class;
 };
@@ -87,7 +87,7 @@ int publisher_publish(struct publisher *publisher, PGresult *rows, int *publishe
 /* Systems barred now, as an array literal for due_messages(). The caller frees. */
 char *publisher_barred(struct publisher *publisher);
 
-/* ---- scheduler.c ------------------------------------------------------------------------------------------------------ */
+/* ---- scheduler.c ------------------------------------------------------------------------------------------------- */
 
 /* End of one partition that the logger has to reach. */
 struct gate_end {
@@ -111,9 +111,9 @@ struct scheduler {
     bool gate_known; /* `ends` is complete */
     bool gate_open;
     bool session_ready;
-    bool leader;             /* holds the lock of those who publish again */
-    int64_t republished_at;  /* monotonic; 0: not yet */
-    int64_t backlog_late;    /* lateness of the worst row since it fell behind; 0: it keeps up */
+    bool leader;            /* holds the lock of those who publish again */
+    int64_t republished_at; /* monotonic; 0: not yet */
+    int64_t backlog_late;   /* lateness of the worst row since it fell behind; 0: it keeps up */
     int64_t backlog_count;
     atomic_bool ready;
     struct scheduler_metrics metrics;

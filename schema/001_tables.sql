@@ -12,7 +12,7 @@ LANGUAGE sql IMMUTABLE STRICT PARALLEL SAFE
 RETURN make_interval(secs => microseconds / 1000000) + (microseconds % 1000000) * interval '1 microsecond';
 COMMENT ON FUNCTION duration(bigint) IS 'Microseconds, as plans and messages count durations, as an interval.';
 
--- ---- what HR said ----------------------------------------------------------------------------------------------------
+-- ---- what HR said ---------------------------------------------------------------------------------------------------
 
 CREATE TABLE intake (
     id uuid PRIMARY KEY,
@@ -54,7 +54,7 @@ COMMENT ON COLUMN intake.kafka_offset IS 'Kafka offset of the HR event.';
 COMMENT ON COLUMN intake.data IS 'The event''s data as it came; null when it could not be read. Personal data.';
 COMMENT ON COLUMN intake.recorded_at IS 'When the logger wrote the row.';
 
--- ---- offboardings ----------------------------------------------------------------------------------------------------
+-- ---- offboardings ---------------------------------------------------------------------------------------------------
 
 CREATE TABLE offboarding (
     id uuid PRIMARY KEY,
@@ -193,7 +193,7 @@ COMMENT ON COLUMN job.verified_at IS 'When the read-back saw the wanted state.';
 COMMENT ON COLUMN job.answered_at IS 'Timestamp of the last event about it.';
 COMMENT ON COLUMN job.duration_ms IS 'How long the last attempt ran.';
 
--- ---- what is due -----------------------------------------------------------------------------------------------------
+-- ---- what is due ----------------------------------------------------------------------------------------------------
 
 CREATE TABLE due (
     due_at timestamptz NOT NULL,
@@ -213,7 +213,7 @@ COMMENT ON COLUMN due.job_id IS 'The job; null for a phase.';
 COMMENT ON COLUMN due.attempt IS 'The job''s attempt that this row publishes.';
 COMMENT ON COLUMN due.phase IS 'The phase (the first one also starts a waiting offboarding); null for a job.';
 
--- ---- the audit -------------------------------------------------------------------------------------------------------
+-- ---- the audit ------------------------------------------------------------------------------------------------------
 
 CREATE TABLE event (
     recorded_at timestamptz NOT NULL DEFAULT now(),
@@ -289,7 +289,7 @@ COMMENT ON COLUMN definition.published_by IS 'The process that brought it (the e
 COMMENT ON COLUMN definition.published_at IS 'When it was first published.';
 COMMENT ON COLUMN definition.recorded_at IS 'When the logger wrote the row.';
 
--- ---- the logger's position, and orders for everybody -----------------------------------------------------------------
+-- ---- the logger's position, and orders for everybody ----------------------------------------------------------------
 
 CREATE TABLE kafka_offset (
     topic text NOT NULL,
@@ -332,7 +332,7 @@ COMMENT ON COLUMN cancellation.reason IS 'Why.';
 COMMENT ON COLUMN cancellation.actor IS 'Who cancelled.';
 COMMENT ON COLUMN cancellation.cancelled_at IS 'Of a person, all offboardings received up to then are cancelled.';
 
--- ---- months of events ------------------------------------------------------------------------------------------------
+-- ---- months of events -----------------------------------------------------------------------------------------------
 
 -- Runs with its owner's rights: the logger may not make tables of its own.
 CREATE FUNCTION make_event_partitions(ahead integer) RETURNS integer

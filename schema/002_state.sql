@@ -1,7 +1,7 @@
 -- The state machine: jobs, phases, offboardings. Everything here is set-based and is called by the logger (003) with
 -- the offboardings concerned locked.
 
--- ---- jobs ------------------------------------------------------------------------------------------------------------
+-- ---- jobs -----------------------------------------------------------------------------------------------------------
 
 CREATE FUNCTION job_transition_allowed(before text, after text) RETURNS boolean
 LANGUAGE sql IMMUTABLE STRICT PARALLEL SAFE
@@ -138,7 +138,7 @@ $$;
 COMMENT ON FUNCTION resolve_jobs(uuid[]) IS
     'Waiting jobs of running phases whose needs are decided become due, skipped or cancelled, until nothing changes.';
 
--- ---- phases and offboardings -----------------------------------------------------------------------------------------
+-- ---- phases and offboardings ----------------------------------------------------------------------------------------
 
 CREATE FUNCTION settle(affected uuid[]) RETURNS void
 LANGUAGE plpgsql AS $$
@@ -242,7 +242,7 @@ $$;
 COMMENT ON FUNCTION cancel_offboardings(uuid[], text[]) IS
     'Cancels what has not happened of those that are open, and returns their ids. Their rows in due become stale.';
 
--- ---- waking the scheduler --------------------------------------------------------------------------------------------
+-- ---- waking the scheduler -------------------------------------------------------------------------------------------
 
 CREATE FUNCTION notify_due() RETURNS trigger
 LANGUAGE plpgsql AS $$

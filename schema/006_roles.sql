@@ -41,8 +41,6 @@ GRANT DELETE ON due TO offboard_scheduler;
 GRANT SELECT ON ALL TABLES IN SCHEMA analyst TO offboard_analyst;
 
 -- What runs with its owner's rights is for those who need it.
-REVOKE ALL ON FUNCTION change_job_state(job_change[]), make_event_partitions(integer), take_due(integer, text[]),
-    verify_event_chain() FROM PUBLIC;
+REVOKE ALL ON FUNCTION change_job_state(job_change[]), make_event_partitions(integer), take_due(integer, text[]) FROM PUBLIC;
 GRANT EXECUTE ON FUNCTION change_job_state(job_change[]), make_event_partitions(integer) TO offboard_logger;
 GRANT EXECUTE ON FUNCTION take_due(integer, text[]) TO offboard_scheduler;
-GRANT EXECUTE ON FUNCTION verify_event_chain() TO offboard_analyst;

@@ -70,10 +70,14 @@ int main(int argc, char **argv)
     for (long i = 0; i < in_flight && left > 0; i++, left--) {
         curl_multi_add_handle(multi, transfer(argv[1], headers));
     }
-    for (long done = 0; done < requests; done += again(multi, &left)) {
+    for (long done = 0; done < requests;) {
         int running;
         curl_multi_perform(multi, &running);
-        curl_multi_poll(multi, NULL, 0, 1000, NULL);
+        long finished = again(multi, &left);
+        done += finished;
+        if (!finished) {
+            curl_multi_poll(multi, NULL, 0, 1000, NULL);
+        }
     }
     double seconds = (double)(time_monotonic() - begin) / (double)TIME_SECOND;
     printf("requests_per_second %.0f\n", (double)requests / seconds);

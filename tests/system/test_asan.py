@@ -67,7 +67,8 @@ def test_a_whole_life_and_all_processes_stop_clean(make_stack, sanitized):
 
 
 def test_stopping_in_the_middle_of_work_is_clean(make_stack, sanitized):
-    stack = make_stack(build=sanitized, env=OPTIONS, settings={"worker": {"drain_grace": "300ms", "request_timeout": "20s"}}).start()
+    stack = make_stack(build=sanitized, env=OPTIONS,
+                       settings={"worker": {"drain_grace": "300ms", "request_timeout": "20s"}}).start()
     emails = [f"user{number}@example.com" for number in range(10)]
     for email in emails:
         stack.person(email)

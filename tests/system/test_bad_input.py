@@ -26,7 +26,7 @@ def person(**members) -> dict:
     return plain(user={"email": EMAIL, **members})
 
 
-# What is sent, its content type, the status (400: can't be read, 422: read, and wrong), and what the problem's text or field has to name.
+# What is sent, its content type, the status (400: can't be read; 422: read, and wrong), and what the problem has to name.
 REFUSED = {
     "no JSON": (b"{\"user\": ", JSON, 400, "line"),
     "no object": (b"[]", JSON, 400, "object"),

@@ -37,7 +37,8 @@ def everything(stack) -> dict[str, str]:
     places = {f"log of {process.name}": process.log() for process in stack.processes}
     for kind in stack.topics.names():
         places[f"topic {kind}"] = "\n".join(
-            f"{record.key} {record.headers} {(record.value or b'').decode(errors='replace')}" for record in stack.topics.read(kind))
+            f"{record.key} {record.headers} {(record.value or b'').decode(errors='replace')}"
+            for record in stack.topics.read(kind))
     with open(stack.sandbox.journal_path, encoding="utf-8") as file:
         places["journal"] = file.read()
     tables = stack.database.query("SELECT schemaname, tablename FROM pg_tables"
@@ -48,8 +49,8 @@ def everything(stack) -> dict[str, str]:
         places[f"table {table['tablename']}"] = "\n".join(row["row"] for row in rows)
     places["log of postgres"] = stack.postgres.log()
     places["process list"] = process_list()
-    for name, process in {process.name: process for process in stack.processes}.items():
-        places[f"/metrics of {name}"] = "\n".join(stack.metrics(name)) if process.running else ""
+    for process in stack.processes:
+        places[f"/metrics of {process.name}"] = "\n".join(stack.metrics(process.name)) if process.running else ""
     return places
 
 
@@ -80,7 +81,8 @@ def test_no_secret_in_a_life_with_all_kinds_of_trouble(stack):
     for topic in ("intake", "events"):
         stack.topics.publish(topic, b"{\"poison", EMAIL)
     wait_until(lambda: len(stack.topics.read("dead")) == 2, 20, "poison is set aside")
-    for arguments in (("status",), ("events", done), ("plan", EMAIL), ("validate",), ("check",), ("pause", "scim", "--reason", "x")):
+    for arguments in (("status",), ("events", done), ("plan", EMAIL), ("validate",), ("check",),
+                      ("pause", "scim", "--reason", "x")):
         result = stack.cli(*arguments)
         assert not found_in(result.out + result.err, stack.secrets()), arguments
     stack.wait_quiet()

@@ -88,7 +88,7 @@ def test_vendor_down_opens_the_circuit_and_work_resumes(stack):
         job = stack.wait_job(offboarding, "deactivate", "succeeded")
         assert job["attempt"] == 1, "an attempt was spent on a vendor that was down"
         stack.wait_job(offboarding, "leave-groups", "succeeded")
-    assert circuit() == 0
+    wait_until(lambda: circuit() == 0, 5, "the circuit is closed")
 
 
 def test_server_errors_are_retried(stack):

@@ -111,7 +111,8 @@ static char *ask(struct pg *pg, const char *sql, ...)
     if (!rows) {
         fail_msg("%s: %s", text, err_text(&err));
     }
-    char *value = PQntuples(rows) && PQnfields(rows) && !PQgetisnull(rows, 0, 0) ? mem_strdup(PQgetvalue(rows, 0, 0)) : NULL;
+    char *value =
+        PQntuples(rows) && PQnfields(rows) && !PQgetisnull(rows, 0, 0) ? mem_strdup(PQgetvalue(rows, 0, 0)) : NULL;
     PQclear(rows);
     free(text);
     return value;
@@ -155,13 +156,13 @@ static int postgres_start(void **state)
     const struct passwd *user = getpwnam("postgres");
     assert_true(geteuid() != 0 || (user && chown(name, user->pw_uid, user->pw_gid) == 0));
     int status = 0;
-    pid_t init = postgres_spawn("initdb", (const char *const[]){"initdb", "-D", "data", "-U", "postgres", "-A", "trust", "-E",
-                                                                "UTF8", "--locale=C.UTF-8", "--no-sync", NULL});
+    pid_t init = postgres_spawn("initdb", (const char *const[]){"initdb", "-D", "data", "-U", "postgres", "-A", "trust",
+                                                                "-E", "UTF8", "--locale=C.UTF-8", "--no-sync", NULL});
     assert_int_equal(waitpid(init, &status, 0), init);
     assert_int_equal(status, 0);
     postgres.server = postgres_spawn(
-        "postgres", (const char *const[]){"postgres", "-D", "data", "-k", name, "-c", "listen_addresses=", "-c", "fsync=off",
-                                          "-c", "autovacuum=off", "-c", "shared_buffers=32MB", NULL});
+        "postgres", (const char *const[]){"postgres", "-D", "data", "-k", name, "-c", "listen_addresses=", "-c",
+                                          "fsync=off", "-c", "autovacuum=off", "-c", "shared_buffers=32MB", NULL});
     postgres.pg = postgres_connect("postgres", "postgres");
     return 0;
 }

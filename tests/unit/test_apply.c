@@ -2,32 +2,43 @@
 #include "tests/unit/postgres.h"
 #include "tests/unit/apply.h"
 
+#include "lib/json.h"
+#include "lib/plan.h"
+
 /* Two phases. a and b are published by the planner; c is told when b fails; d reports whatever happened; e needs a and waits
  * two days. The second phase comes after 90 days. */
-#define PLAN                                                                                                             \
-    "\"plan\": {\"phases\": [{\"name\": \"first\", \"after\": null, \"after_us\": 0, \"steps\": ["                       \
-    "{\"id\": \"a\", \"job_id\": \"@a\", \"system\": \"jira\", \"action\": \"x\", \"effect\": \"notify\", \"needs\": []},"   \
-    "{\"id\": \"b\", \"job_id\": \"@b\", \"system\": \"scim\", \"action\": \"x\", \"effect\": \"revoke\", \"needs\": []},"   \
-    "{\"id\": \"c\", \"job_id\": \"@c\", \"system\": \"jira\", \"action\": \"x\", \"effect\": \"notify\", \"needs\": [\"b\"]," \
-    " \"when\": \"on_failure\"},"                                                                                        \
-    "{\"id\": \"d\", \"job_id\": \"@d\", \"system\": \"jira\", \"action\": \"x\", \"effect\": \"notify\","                 \
-    " \"needs\": [\"a\", \"b\"], \"when\": \"always\"},"                                                                 \
-    "{\"id\": \"e\", \"job_id\": \"@e\", \"system\": \"jira\", \"action\": \"x\", \"effect\": \"notify\", \"needs\": [\"a\"]," \
-    " \"after_us\": 172800000000}]},"                                                                                    \
-    "{\"name\": \"second\", \"after\": \"90d\", \"after_us\": 7776000000000, \"steps\": ["                               \
-    "{\"id\": \"f\", \"job_id\": \"@f\", \"system\": \"scim\", \"action\": \"x\", \"effect\": \"destroy\", \"needs\": []}]}]}"
+#define PLAN                                                                                                           \
+    "\"plan\": {\"phases\": [{\"name\": \"first\", \"after\": null, \"after_us\": 0, \"steps\": ["                     \
+    "{\"id\": \"a\", \"job_id\": \"@a\", \"system\": \"jira\", \"action\": \"x\", \"effect\": \"notify\", \"needs\": " \
+    "[],"                                                                                                              \
+    " \"when\": \"on_success\", \"if\": null, \"with\": {\"title\": \"${ .user.name }\"}},"                            \
+    "{\"id\": \"b\", \"job_id\": \"@b\", \"system\": \"scim\", \"action\": \"x\", \"effect\": \"revoke\", \"needs\": " \
+    "[]},"                                                                                                             \
+    "{\"id\": \"c\", \"job_id\": \"@c\", \"system\": \"jira\", \"action\": \"x\", \"effect\": \"notify\", \"needs\": " \
+    "[\"b\"],"                                                                                                         \
+    " \"when\": \"on_failure\"},"                                                                                      \
+    "{\"id\": \"d\", \"job_id\": \"@d\", \"system\": \"jira\", \"action\": \"x\", \"effect\": \"notify\","             \
+    " \"needs\": [\"a\", \"b\"], \"when\": \"always\"},"                                                               \
+    "{\"id\": \"e\", \"job_id\": \"@e\", \"system\": \"jira\", \"action\": \"x\", \"effect\": \"notify\", \"needs\": " \
+    "[\"a\"],"                                                                                                         \
+    " \"after_us\": 172800000000}]},"                                                                                  \
+    "{\"name\": \"second\", \"after\": \"90d\", \"after_us\": 7776000000000, \"steps\": ["                             \
+    "{\"id\": \"f\", \"job_id\": \"@f\", \"system\": \"scim\", \"action\": \"x\", \"effect\": \"destroy\", "           \
+    "\"needs\": []}]}]}"
 
-#define OBJECT(email, effective, started)                                                                                \
-    "\"offboarding\": {\"user\": {\"email\": \"" email "\", \"name\": \"Jane\"}, \"runbook\": \"r\", \"source\": \"s\","   \
-    " \"received_at\": \"2026-01-05T10:00:00Z\", \"started_at\": " started ", \"effective_at\": \"" effective "\","      \
+#define OBJECT(email, effective, started)                                                                              \
+    "\"offboarding\": {\"user\": {\"email\": \"" email                                                                 \
+    "\", \"name\": \"Jane\"}, \"runbook\": \"r\", \"source\": \"s\","                                                  \
+    " \"received_at\": \"2026-01-05T10:00:00Z\", \"started_at\": " started ", \"effective_at\": \"" effective "\","    \
     " \"mode\": \"live\", \"priority\": \"normal\", \"ids\": {}, \"tenant\": \"t1\"}"
 
-#define STARTED                                                                                                          \
-    PLAN ", " OBJECT("jane@x.org", "2026-01-04T00:00:00Z", "\"2026-01-05T10:00:00Z\"")                                   \
-    ", \"status\": \"initiated\", \"published\": [\"@a\", \"@b\"]"
+#define STARTED                                                                                                        \
+    PLAN ", " OBJECT("jane@x.org", "2026-01-04T00:00:00Z",                                                             \
+                     "\"2026-01-05T10:00:00Z\"") ", \"status\": \"initiated\", \"published\": [\"@a\", \"@b\"]"
 #define WAITING(at) PLAN ", " OBJECT("jane@x.org", at, "null") ", \"status\": \"waiting\", \"published\": []"
-#define HELD(at) PLAN ", " OBJECT("jane@x.org", at, "null") ", \"status\": \"held\", \"reason\": \"cap\", \"published\": []"
-#define ANSWER(step, attempt, outcome)                                                                                   \
+#define HELD(at)                                                                                                       \
+    PLAN ", " OBJECT("jane@x.org", at, "null") ", \"status\": \"held\", \"reason\": \"cap\", \"published\": []"
+#define ANSWER(step, attempt, outcome)                                                                                 \
     "\"job_id\": \"@" step "\", \"step\": \"" step "\", \"attempt\": " #attempt ", \"outcome\": \"" outcome "\""
 
 static int number;
@@ -51,8 +62,9 @@ static int database_drop(void **state)
 /* States of all jobs of an offboarding, in order: "a:ready b:waiting". */
 static void assert_jobs(struct pg *pg, const char *offboarding, const char *expected)
 {
-    char *sql = mem_printf("SELECT string_agg(step || ':' || state, ' ' ORDER BY position) FROM job WHERE offboarding_id = '%s'",
-                           offboarding);
+    char *sql = mem_printf(
+        "SELECT string_agg(step || ':' || state, ' ' ORDER BY position) FROM job WHERE offboarding_id = '%s'",
+        offboarding);
     assert_answer(pg, sql, expected);
     free(sql);
 }
@@ -61,7 +73,8 @@ static void assert_jobs(struct pg *pg, const char *offboarding, const char *expe
 static void assert_status(struct pg *pg, const char *offboarding, const char *expected)
 {
     char *sql = mem_printf("SELECT o.status || ': ' || string_agg(p.status, ' ' ORDER BY p.position) FROM offboarding o"
-                           " JOIN phase p ON p.offboarding_id = o.id WHERE o.id = '%s' GROUP BY o.id", offboarding);
+                           " JOIN phase p ON p.offboarding_id = o.id WHERE o.id = '%s' GROUP BY o.id",
+                           offboarding);
     assert_answer(pg, sql, expected);
     free(sql);
 }
@@ -79,7 +92,8 @@ static void assert_due(struct pg *pg, const char *offboarding, const char *expec
 {
     char *sql = mem_printf(
         "SELECT string_agg(coalesce(j.step || '#' || d.attempt, d.phase), ' ' ORDER BY j.position, d.phase) FROM due d"
-        " LEFT JOIN job j ON j.id = d.job_id LEFT JOIN phase p ON p.offboarding_id = d.offboarding_id AND p.name = d.phase"
+        " LEFT JOIN job j ON j.id = d.job_id LEFT JOIN phase p ON p.offboarding_id = d.offboarding_id AND p.name = "
+        "d.phase"
         " WHERE d.offboarding_id = '%s' AND (j.state = 'ready' AND j.attempt = d.attempt OR p.status = 'waiting'"
         " AND p.due_at = d.due_at)",
         offboarding);
@@ -125,8 +139,9 @@ static void test_success(void **state)
     assert_jobs(*state, PERSON(1), "a:succeeded b:succeeded c:skipped d:ready e:ready f:waiting");
     assert_due(*state, PERSON(1), "d#1 e#1 second");
     /* 48 hours after the later of effective_at and the start, or now: the offboarding began in the past. */
-    assert_answer(*state, "SELECT due_at >= started_at + interval '2 days' FROM job j JOIN offboarding o ON true WHERE step = 'e'",
-                  "t");
+    assert_answer(
+        *state,
+        "SELECT due_at >= started_at + interval '2 days' FROM job j JOIN offboarding o ON true WHERE step = 'e'", "t");
 }
 
 static void test_failure(void **state)
@@ -186,13 +201,48 @@ static void test_facts_go_on(void **state)
 {
     tell(*state, "initiated", PERSON(1), STARTED);
     tell(*state, "job.succeeded", PERSON(1),
-         ANSWER("b", 1, "succeeded") ", \"pinned\": {\"scim\": [\"7\"]}, \"provides\": {\"user\": {\"manager\": {\"name\": \"M\"}}}");
+         ANSWER("b", 1, "succeeded") ", \"pinned\": {\"scim\": [\"7\"]}, \"provides\": {\"user\": {\"manager\": "
+                                     "{\"name\": \"M\"}}}");
     tell(*state, "job.succeeded", PERSON(1), ANSWER("a", 1, "succeeded") ", \"outputs\": {\"key\": \"IT-1\"}");
-    assert_answer(*state,
-                  "SELECT jsonb_build_array(m #> '{ids}', m #> '{user}', m #> '{job,steps,a}', m -> 'tenant') FROM"
-                  " (SELECT job_message(j, o) FROM job j JOIN offboarding o ON true WHERE step = 'd') x (m)",
-                  "[{\"scim\": [\"7\"]}, {\"name\": \"Jane\", \"email\": \"jane@x.org\", \"manager\": {\"name\": \"M\"}},"
-                  " {\"state\": \"succeeded\", \"outcome\": \"succeeded\", \"outputs\": {\"key\": \"IT-1\"}}, \"t1\"]");
+    assert_answer(
+        *state,
+        "SELECT jsonb_build_array(m #> '{ids}', m #> '{user}', m #> '{job,steps,a}', m -> 'tenant') FROM"
+        " (SELECT job_message(j, o) FROM job j JOIN offboarding o ON true WHERE step = 'd') x (m)",
+        "[{\"scim\": [\"7\"]}, {\"name\": \"Jane\", \"email\": \"jane@x.org\", \"manager\": {\"name\": \"M\"}},"
+        " {\"state\": \"succeeded\", \"outcome\": \"succeeded\", \"outputs\": {\"key\": \"IT-1\"}}, \"t1\"]");
+}
+
+static json_t *ask_json(struct pg *pg, const char *sql)
+{
+    char *text = ask(pg, "%s", sql);
+    json_t *value = json_loads(text, 0, NULL);
+    assert_non_null(value);
+    free(text);
+    return value;
+}
+
+/* The scheduler's job messages and the planner's are the same. */
+static void test_job_message(void **state)
+{
+    tell(*state, "initiated", PERSON(1), STARTED);
+    json_t *ours = ask_json(*state, "SELECT job_message(j, o) FROM job j JOIN offboarding o ON true WHERE step = 'a'");
+    json_t *object = ask_json(*state, "SELECT offboarding_object(o) FROM offboarding o");
+    json_t *plan = ask_json(*state, "SELECT plan FROM offboarding");
+    json_t *theirs = plan_job_message(object, plan, json_string_at(ours, "job.id"), 1, NULL, NULL);
+    assert_non_null(theirs);
+    static const char *const times[] = {"due_at", "published_at"};
+    for (size_t i = 0; i < COUNT_OF(times); i++) {
+        assert_true(time_parse(json_string_at(json_object_get(ours, "job"), times[i]), &(int64_t){0}, NULL) == 0);
+        json_object_del(json_object_get(ours, "job"), times[i]);
+        json_object_del(json_object_get(theirs, "job"), times[i]);
+    }
+    if (!json_equal(ours, theirs)) {
+        fail_msg("%s\n%s", json_canonical(ours), json_canonical(theirs));
+    }
+    json_decref(ours);
+    json_decref(object);
+    json_decref(plan);
+    json_decref(theirs);
 }
 
 static void test_phases(void **state)
@@ -228,7 +278,8 @@ static void test_waits_for_its_date(void **state)
     assert_status(*state, PERSON(1), "waiting: waiting waiting");
     assert_due(*state, PERSON(1), "first");
     tell(*state, "moved", PERSON(1),
-         "\"effective_at\": \"2026-03-01T00:00:00Z\", \"priority\": \"urgent\", \"status\": \"waiting\", \"published\": []");
+         "\"effective_at\": \"2026-03-01T00:00:00Z\", \"priority\": \"urgent\", \"status\": \"waiting\", "
+         "\"published\": []");
     assert_due(*state, PERSON(1), "first"); /* one row counts, the other is stale */
     assert_answer(*state, "SELECT count(*) FROM due", "2");
     tell(*state, "phase.due", PERSON(1), "\"phase\": \"first\", \"due_at\": \"2026-02-01T00:00:00Z\"");
@@ -237,15 +288,17 @@ static void test_waits_for_its_date(void **state)
     assert_status(*state, PERSON(1), "initiated: initiated waiting");
     assert_due(*state, PERSON(1), "a#1 b#1 second");
     assert_answer(*state, "SELECT priority FROM offboarding", "urgent");
-    tell(*state, "moved", PERSON(1), "\"effective_at\": \"2027-01-01T00:00:00Z\", \"status\": \"waiting\", \"published\": []");
+    tell(*state, "moved", PERSON(1),
+         "\"effective_at\": \"2027-01-01T00:00:00Z\", \"status\": \"waiting\", \"published\": []");
     assert_note(*state, "moved", "refused: the offboarding is initiated");
 }
 
 static void test_moved_to_now(void **state)
 {
     tell(*state, "initiated", PERSON(1), WAITING("2100-01-01T00:00:00Z"));
-    tell(*state, "moved", PERSON(1), "\"effective_at\": \"2026-01-05T09:00:00Z\", \"status\": \"initiated\","
-                                     " \"started_at\": \"2026-01-05T10:00:00Z\", \"published\": [\"@a\", \"@b\"]");
+    tell(*state, "moved", PERSON(1),
+         "\"effective_at\": \"2026-01-05T09:00:00Z\", \"status\": \"initiated\","
+         " \"started_at\": \"2026-01-05T10:00:00Z\", \"published\": [\"@a\", \"@b\"]");
     assert_status(*state, PERSON(1), "initiated: initiated waiting");
     assert_jobs(*state, PERSON(1), "a:ready b:ready c:waiting d:waiting e:waiting f:waiting");
     assert_due(*state, PERSON(1), "second");
@@ -302,7 +355,8 @@ static void order(struct pg *pg, const char *name, const char *body)
 
 static void test_pause(void **state)
 {
-    order(*state, "control.pause", "{\"key\": \"pause/scim\", \"value\": {\"reason\": \"401\", \"actor\": {\"name\": \"w\"}}}");
+    order(*state, "control.pause",
+          "{\"key\": \"pause/scim\", \"value\": {\"reason\": \"401\", \"actor\": {\"name\": \"w\"}}}");
     assert_answer(*state, "SELECT system || reason || paused_by FROM analyst.paused_systems", "scim401w");
     assert_answer(*state, "SELECT system FROM event", "scim");
     order(*state, "control.resume", "{\"key\": \"pause/scim\", \"value\": null}");
@@ -349,8 +403,12 @@ static void test_illegal_transition(void **state)
     tell(*state, "initiated", PERSON(1), STARTED);
     tell(*state, "job.succeeded", PERSON(1), ANSWER("a", 1, "succeeded"));
     struct err err = ERR_INIT;
-    assert_int_equal(pg_run(*state, &err, "SELECT change_job_state(ARRAY[ROW(id, 'failed', NULL, NULL, NULL, false, NULL)::job_change])"
-                                          " FROM job WHERE step = 'a'", 0, NULL), -1);
+    assert_int_equal(
+        pg_run(*state, &err,
+               "SELECT change_job_state(ARRAY[ROW(id, 'failed', NULL, NULL, NULL, false, NULL)::job_change])"
+               " FROM job WHERE step = 'a'",
+               0, NULL),
+        -1);
     assert_non_null(strstr(err_text(&err), "may not go from succeeded to failed"));
     assert_string_equal(pg_sqlstate(*state), "22000");
     err_release(&err);
@@ -361,12 +419,25 @@ static void test_illegal_transition(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        APPLIED(test_start),           APPLIED(test_repeated_start),    APPLIED(test_success),
-        APPLIED(test_failure),         APPLIED(test_skipped_cascades),  APPLIED(test_deferred),
-        APPLIED(test_late_answers),    APPLIED(test_facts_go_on),       APPLIED(test_phases),
-        APPLIED(test_phase_in_its_turn), APPLIED(test_waits_for_its_date), APPLIED(test_moved_to_now),
-        APPLIED(test_approve),         APPLIED(test_retry_and_skip),    APPLIED(test_pause),
-        APPLIED(test_cancel_by_order), APPLIED(test_one_batch),       APPLIED(test_illegal_transition),
+        APPLIED(test_start),
+        APPLIED(test_repeated_start),
+        APPLIED(test_success),
+        APPLIED(test_failure),
+        APPLIED(test_skipped_cascades),
+        APPLIED(test_deferred),
+        APPLIED(test_late_answers),
+        APPLIED(test_facts_go_on),
+        APPLIED(test_job_message),
+        APPLIED(test_phases),
+        APPLIED(test_phase_in_its_turn),
+        APPLIED(test_waits_for_its_date),
+        APPLIED(test_moved_to_now),
+        APPLIED(test_approve),
+        APPLIED(test_retry_and_skip),
+        APPLIED(test_pause),
+        APPLIED(test_cancel_by_order),
+        APPLIED(test_one_batch),
+        APPLIED(test_illegal_transition),
     };
     return cmocka_run_group_tests(tests, postgres_start, postgres_stop);
 }

@@ -50,10 +50,20 @@ static void test_unaltered(void **state)
 
 static void test_altered_rows(void **state)
 {
-    static const char *const columns[] = {
-        "id = gen_random_uuid()", "name = 'x'", "occurred_at = occurred_at + interval '1 us'", "recorded_at = now()",
-        "offboarding_id = NULL", "job_id = gen_random_uuid()", "phase = 'x'", "step = 'x'", "system = 'x'", "action = 'x'",
-        "attempt = 7", "outcome = 'x'", "status_code = 500", "note = 'x'"};
+    static const char *const columns[] = {"id = gen_random_uuid()",
+                                          "name = 'x'",
+                                          "occurred_at = occurred_at + interval '1 us'",
+                                          "recorded_at = now()",
+                                          "offboarding_id = NULL",
+                                          "job_id = gen_random_uuid()",
+                                          "phase = 'x'",
+                                          "step = 'x'",
+                                          "system = 'x'",
+                                          "action = 'x'",
+                                          "attempt = 7",
+                                          "outcome = 'x'",
+                                          "status_code = 500",
+                                          "note = 'x'"};
     for (size_t i = 0; i < COUNT_OF(columns); i++) {
         char *change = mem_printf("UPDATE event SET %s WHERE kafka_offset = 2", columns[i]);
         assert_noticed(*state, change, ALTERED(2));
@@ -63,11 +73,13 @@ static void test_altered_rows(void **state)
 
 static void test_altered_body(void **state)
 {
-    assert_noticed(*state, "UPDATE event SET body = body || '{\"x\": 1}' WHERE kafka_offset = 2", "2 the body was altered");
+    assert_noticed(*state, "UPDATE event SET body = body || '{\"x\": 1}' WHERE kafka_offset = 2",
+                   "2 the body was altered");
     assert_noticed(*state, "UPDATE event SET salt = '\\x00' WHERE kafka_offset = 2", "2 the body was altered");
     /* A new commitment would hide that, but it is in the chain. */
     assert_noticed(*state,
-                   "UPDATE event SET body = '{}', commitment = event_commitment(salt, '{}') WHERE kafka_offset = 2", ALTERED(2));
+                   "UPDATE event SET body = '{}', commitment = event_commitment(salt, '{}') WHERE kafka_offset = 2",
+                   ALTERED(2));
 }
 
 static void test_removed_rows(void **state)
@@ -86,21 +98,23 @@ static void test_blanked_body(void **state)
 /* A row with a right hash, put at the end by somebody who knows how: the head is elsewhere. */
 static void test_added_row(void **state)
 {
-    assert_noticed(*state,
-                   "DO $$ DECLARE e event; BEGIN SELECT * INTO e FROM event WHERE kafka_offset = 2; e.kafka_offset := 5;"
-                   " e.hash := chain_hash((SELECT hash FROM event WHERE kafka_offset = 4), event_link(e));"
-                   " INSERT INTO event SELECT e.*; END $$",
-                   "5 rows at the end were added or removed");
+    assert_noticed(
+        *state,
+        "DO $$ DECLARE e event; BEGIN SELECT * INTO e FROM event WHERE kafka_offset = 2; e.kafka_offset := 5;"
+        " e.hash := chain_hash((SELECT hash FROM event WHERE kafka_offset = 4), event_link(e));"
+        " INSERT INTO event SELECT e.*; END $$",
+        "5 rows at the end were added or removed");
 }
 
-/* ---- the fence -------------------------------------------------------------------------------------------------------------- */
+/* ---- the fence --------------------------------------------------------------------------------------------------- */
 
 static void assert_fenced(struct pg *pg, int64_t before)
 {
     batch_begin(pg);
     say("note.six", PERSON(1), "");
     struct err err = ERR_INIT;
-    char *sql = mem_printf("SELECT apply_batch('{t}', '{0}', '{%lld}', '{%lld}')", (long long)before, (long long)before + 1);
+    char *sql =
+        mem_printf("SELECT apply_batch('{t}', '{0}', '{%lld}', '{%lld}')", (long long)before, (long long)before + 1);
     assert_int_equal(pg_run(pg, &err, sql, 0, NULL), -1);
     assert_string_equal(pg_sqlstate(pg), "OB001");
     free(ask(pg, "ROLLBACK"));
@@ -144,9 +158,10 @@ static void test_fence_while_another_writes(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        CHAINED(test_unaltered), CHAINED(test_altered_rows), CHAINED(test_altered_body),
-        CHAINED(test_removed_rows), CHAINED(test_blanked_body), CHAINED(test_added_row),
-        CHAINED(test_fence), CHAINED(test_fence_while_another_writes),
+        CHAINED(test_unaltered),    CHAINED(test_altered_rows),
+        CHAINED(test_altered_body), CHAINED(test_removed_rows),
+        CHAINED(test_blanked_body), CHAINED(test_added_row),
+        CHAINED(test_fence),        CHAINED(test_fence_while_another_writes),
     };
     return cmocka_run_group_tests(tests, postgres_start, postgres_stop);
 }

@@ -131,7 +131,7 @@ static void test_empty(void **state)
     err_release(&err);
 }
 
-/* ---- the shipped schema ------------------------------------------------------------------------------------------------- */
+/* ---- the shipped schema ------------------------------------------------------------------------------------------ */
 
 static void assert_denied(const char *role, const char *sql)
 {
@@ -155,8 +155,12 @@ static void test_roles(void **state)
     free(ask(scheduler, "SELECT * FROM unanswered_messages('1h')"));
     pg_free(scheduler);
     static const char *const scheduler_may_not[] = {
-        "INSERT INTO due (due_at, offboarding_id, phase) VALUES (now(), gen_random_uuid(), 'x')", "UPDATE due SET due_at = now()",
-        "UPDATE job SET state = 'failed'", "DELETE FROM job", "SELECT * FROM event", "UPDATE kafka_offset SET next = 0",
+        "INSERT INTO due (due_at, offboarding_id, phase) VALUES (now(), gen_random_uuid(), 'x')",
+        "UPDATE due SET due_at = now()",
+        "UPDATE job SET state = 'failed'",
+        "DELETE FROM job",
+        "SELECT * FROM event",
+        "UPDATE kafka_offset SET next = 0",
         "SELECT change_job_state('{}')"};
     for (size_t i = 0; i < COUNT_OF(scheduler_may_not); i++) {
         assert_denied("offboard_scheduler", scheduler_may_not[i]);
@@ -179,12 +183,13 @@ static void test_everything_has_a_comment(void **state)
 {
     (void)state;
     struct pg *pg = postgres_database("commented");
-    assert_answer(pg,
-                  "SELECT string_agg(c.oid::regclass || coalesce('.' || a.attname, ''), ', ') FROM pg_class c"
-                  " LEFT JOIN pg_attribute a ON a.attrelid = c.oid AND a.attnum > 0 AND NOT a.attisdropped"
-                  " WHERE c.relnamespace IN ('public'::regnamespace, 'analyst'::regnamespace) AND c.relkind IN ('r', 'p', 'v')"
-                  " AND (obj_description(c.oid, 'pg_class') IS NULL OR col_description(c.oid, a.attnum) IS NULL)",
-                  NULL);
+    assert_answer(
+        pg,
+        "SELECT string_agg(c.oid::regclass || coalesce('.' || a.attname, ''), ', ') FROM pg_class c"
+        " LEFT JOIN pg_attribute a ON a.attrelid = c.oid AND a.attnum > 0 AND NOT a.attisdropped"
+        " WHERE c.relnamespace IN ('public'::regnamespace, 'analyst'::regnamespace) AND c.relkind IN ('r', 'p', 'v')"
+        " AND (obj_description(c.oid, 'pg_class') IS NULL OR col_description(c.oid, a.attnum) IS NULL)",
+        NULL);
     assert_answer(pg,
                   "SELECT string_agg(oid::regprocedure::text, ', ') FROM pg_proc"
                   " WHERE pronamespace = 'public'::regnamespace AND obj_description(oid, 'pg_proc') IS NULL",

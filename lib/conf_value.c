@@ -1,0 +1,209 @@
+/* One value of the configuration, wherever it comes from: checked, and kept as text. */
+#include <ctype.h>
+#include <stdlib.h>
+#include <string.h>
+#include <strings.h>
+
+#include "lib/conf_internal.h"
+#include "lib/secret.h"
+#include "lib/time.h"
+#include "lib/yaml.h"
+
+enum { CONF_INT_MAX = 2147483647 };
+
+static bool is_roles(const char *key)
+{
+    return strncmp(key, "edge.tokens.", strlen("edge.tokens.")) == 0 && strcmp(strrchr(key, '.'), ".roles") == 0;
+}
+
+static bool takes_list(const char *key)
+{
+    const struct conf_option *option = conf_option_find(key);
+    return option ? option->type == CONF_LIST : is_roles(key);
+}
+
+/* ---- checks ------------------------------------------------------------------------------------------------------------ */
+
+static int check_int(const char *where, const struct conf_option *option, const char *text, struct err *err)
+{
+    char *end;
+    long long value = strtoll(text, &end, 10);
+    if (end == text || *end || isspace((unsigned char)*text)) {
+        return err_set(err, ERR_FATAL, "%s: %s must be a whole number, not \"%s\"", where, option->key, text);
+    }
+    long long least = option->least ? strtoll(option->least, NULL, 10) : 0;
+    if (value < least || value > CONF_INT_MAX) {
+        return err_set(err, ERR_FATAL, "%s: %s must be from %lld to %d, not %s", where, option->key, least, CONF_INT_MAX, text);
+    }
+    return 0;
+}
+
+static int check_duration(const char *where, const struct conf_option *option, const char *text, struct err *err)
+{
+    struct err why = ERR_INIT;
+    int64_t duration, least = 0;
+    if (time_parse_duration(text, &duration, &why) != 0) {
+        err_set(err, ERR_FATAL, "%s: %s: %s", where, option->key, err_text(&why));
+        err_release(&why);
+        return -1;
+    }
+    if (option->least) {
+        time_parse_duration(option->least, &least, NULL);
+    }
+    return duration >= least ? 0 : err_set(err, ERR_FATAL, "%s: %s must be at least %s, not %s", where, option->key, option->least, text);
+}
+
+static int check_scalar(const char *where, const struct conf_option *option, const char *text, struct err *err)
+{
+    switch (option->type) {
+    case CONF_INT:
+        return check_int(where, option, text, err);
+    case CONF_DURATION:
+        return check_duration(where, option, text, err);
+    case CONF_BOOL:
+        if (strcasecmp(text, "true") != 0 && strcasecmp(text, "false") != 0) {
+            return err_set(err, ERR_FATAL, "%s: %s must be true or false, not \"%s\"", where, option->key, text);
+        }
+        return 0;
+    default:
+        return 0;
+    }
+}
+
+/* A role nobody knows would only show as a puzzling 403. */
+static int check_list(const char *where, const char *key, const json_t *list, struct err *err)
+{
+    for (size_t i = 0; is_roles(key) && i < json_array_size(list); i++) {
+        const char *role = json_string_value(json_array_get(list, i));
+        if (strcmp(role, "intake") != 0 && strcmp(role, "operator") != 0) {
+            return err_set(err, ERR_FATAL, "%s: %s: there is no role \"%s\"; it must be intake or operator", where, key, role);
+        }
+    }
+    return 0;
+}
+
+/* A word mistyped here would let changes through where a dry run was meant. */
+static int check_mode(const char *where, const char *key, const char *text, struct err *err)
+{
+    bool mode = strncmp(key, "systems.", strlen("systems.")) == 0 && strcmp(strrchr(key, '.'), ".mode") == 0;
+    if (mode && strcmp(text, "live") != 0 && strcmp(text, "dry_run") != 0) {
+        return err_set(err, ERR_FATAL, "%s: %s must be live or dry_run, not \"%s\"", where, key, text);
+    }
+    return 0;
+}
+
+/* ---- lists ------------------------------------------------------------------------------------------------------------- */
+
+/* "a, b" or lines, to an array of texts; an item that begins with # is a comment. */
+static json_t *list_from_text(const char *text, const char *separators)
+{
+    json_t *list = json_array();
+    while (*text) {
+        size_t len = strcspn(text, separators);
+        const char *from = text;
+        const char *to = text + len;
+        while (from < to && isspace((unsigned char)*from)) {
+            from++;
+        }
+        while (to > from && isspace((unsigned char)to[-1])) {
+            to--;
+        }
+        if (to > from && *from != '#') {
+            json_array_append_new(list, json_stringn(from, (size_t)(to - from)));
+        }
+        text += len + (text[len] != '\0');
+    }
+    return list;
+}
+
+/* Takes over `list`. */
+static int set_list(struct conf *conf, const char *where, const char *key, json_t *list, struct err *err)
+{
+    if (check_list(where, key, list, err) != 0) {
+        json_decref(list);
+        return -1;
+    }
+    json_object_set_new(conf->values, key, list);
+    return 0;
+}
+
+static int set_sequence(struct conf *conf, const char *where, const char *key, const json_t *items, struct err *err)
+{
+    if (!takes_list(key)) {
+        return err_set(err, ERR_FATAL, "%s: %s takes one value, not a list", where, key);
+    }
+    for (size_t i = 0; i < json_array_size(items); i++) {
+        if (!json_is_string(json_array_get(items, i))) {
+            return err_set(err, ERR_FATAL, "%s: item %zu of %s must be a text", where, i + 1, key);
+        }
+    }
+    return set_list(conf, where, key, json_copy((json_t *)items), err);
+}
+
+/* ---- setting ----------------------------------------------------------------------------------------------------------- */
+
+int conf_set(struct conf *conf, const char *where, const char *key, const json_t *value, struct err *err)
+{
+    if (json_is_null(value)) {
+        return 0; /* as if it were not there */
+    }
+    if (json_is_array(value)) {
+        return set_sequence(conf, where, key, value, err);
+    }
+    const char *text = json_string_value(value);
+    if (takes_list(key)) {
+        return set_list(conf, where, key, list_from_text(text, ","), err);
+    }
+    const struct conf_option *option = conf_option_find(key);
+    if (option ? check_scalar(where, option, text, err) : check_mode(where, key, text, err)) {
+        return -1;
+    }
+    json_object_set_new(conf->values, key, json_string(text));
+    return 0;
+}
+
+char *conf_file_text(const char *where, const char *path, struct err *err)
+{
+    struct err why = ERR_INIT;
+    size_t len;
+    char *text = yaml_read_file(path, &len, &why);
+    if (!text) {
+        err_set(err, ERR_FATAL, "%s: %s", where, err_text(&why));
+        err_release(&why);
+        return NULL;
+    }
+    json_t *value = strlen(text) == len ? json_string(text) : NULL; /* jansson knows what is UTF-8 */
+    if (!value) {
+        err_set(err, ERR_FATAL, "%s: %s is no UTF-8 text", where, path);
+        secret_wipe(text);
+        free(text);
+        return NULL;
+    }
+    json_decref(value);
+    if (len && text[len - 1] == '\n') {
+        text[--len] = '\0';
+    }
+    if (len && text[len - 1] == '\r') {
+        text[--len] = '\0';
+    }
+    return text;
+}
+
+int conf_set_from_file(struct conf *conf, const char *where, const char *key, const char *path, struct err *err)
+{
+    char *text = conf_file_text(where, path, err);
+    if (!text) {
+        return -1;
+    }
+    int result;
+    if (takes_list(key)) {
+        result = set_list(conf, where, key, list_from_text(text, "\n"), err);
+    } else {
+        json_t *value = json_string(text);
+        result = conf_set(conf, where, key, value, err);
+        json_decref(value);
+    }
+    secret_wipe(text);
+    free(text);
+    return result;
+}

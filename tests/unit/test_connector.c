@@ -1,0 +1,215 @@
+/* Connectors and sources: their vocabulary, and what is said about words that are wrong or not there yet. */
+#include "tests/unit/definitions.h"
+
+static void test_words_of_a_connector(void **state)
+{
+    struct fixture *fixture = *state;
+    put(fixture, "connectors/words.yaml",
+        "system: words\n"                                                                            /* 1 */
+        "setings: {}\n"                                                                              /* 2 */
+        "settings:\n"                                                                                /* 3 */
+        "  url: {required: true, default: x}\n"                                                      /* 4 */
+        "  mode: {help: taken}\n"                                                                    /* 5 */
+        "  token: {secrt: true}\n"                                                                   /* 6 */
+        "auth: {basic: {user: me}, header: {A: b}}\n"                                                /* 7 */
+        "defs: {}\n"                                                                                 /* 8 */
+        "limits:\n"                                                                                  /* 9 */
+        "  default: {per_minute: 60, per_second: 1}\n"                                               /* 10 */
+        "  writes: {per_minute: 0}\n"                                                                /* 11 */
+        "retry_after: {}\n"                                                                          /* 12 */
+        "check: {put: \"/x\"}\n"                                                                     /* 13 */
+        "base: \"${ .settings.ulr }/api\"\n"                                                         /* 14 */
+        "identify:\n"                                                                                /* 15 */
+        "  keys: [employee_id, emial]\n"                                                             /* 16 */
+        "  requests:\n"                                                                              /* 17 */
+        "    - {post: \"/search\", save: {user: \"${ .body.id }\"}}\n"                               /* 18 */
+        "actions: {}\n");                                                                            /* 19 */
+    load(fixture);
+    assert_has(fixture, "words.yaml", 2, "there is no \"setings\" here; did you mean \"settings\"?");
+    assert_has(fixture, "words.yaml", 4, "required and has a default");
+    assert_has(fixture, "words.yaml", 5, "\"mode\" is there for every system already");
+    assert_has(fixture, "words.yaml", 6, "did you mean \"secret\"?");
+    assert_has(fixture, "words.yaml", 7, "\"password\" is missing");
+    assert_has(fixture, "words.yaml", 7, "one way to authenticate");
+    assert_has(fixture, "words.yaml", 8, "\"defs\" is not supported by this version");
+    assert_has(fixture, "words.yaml", 10, "not both");
+    assert_has(fixture, "words.yaml", 11, "\"per_minute\" must be a whole number above 0");
+    assert_has(fixture, "words.yaml", 12, "it needs \"seconds\"");
+    assert_has(fixture, "words.yaml", 13, "this request may only read");
+    assert_has(fixture, "words.yaml", 14, "there is no setting \"ulr\"; did you mean \"url\"?");
+    assert_has(fixture, "words.yaml", 16, "there is no kind of key \"emial\", only employee_id and email; did you mean \"email\"?");
+    assert_has(fixture, "words.yaml", 18, "this request may only read: get, head, or post with `changes: false`");
+    assert_has(fixture, "words.yaml", 15, "no request saves \"id\"");
+    assert_count(fixture, 15);
+}
+
+static void test_words_of_an_action(void **state)
+{
+    struct fixture *fixture = *state;
+    put(fixture, "connectors/act.yaml",
+        "system: act\n"                                                                              /* 1 */
+        "settings: {url: {required: true}}\n"                                                        /* 2 */
+        "actions:\n"                                                                                 /* 3 */
+        "  effects:\n"                                                                               /* 4 */
+        "    effect: revok\n"                                                                        /* 5 */
+        "    requests: [{post: \"/x\"}]\n"                                                           /* 6 */
+        "    verify: {get: \"/x\"}\n"                                                                /* 7 */
+        "  unproven: {effect: destroy, requests: [{delete: \"/x\"}]}\n"                              /* 8 */
+        "  nobody: {effect: notify, accounts: all, undo: efects, requests: []}\n"                    /* 9 */
+        "  later:\n"                                                                                 /* 10 */
+        "    effect: notify\n"                                                                       /* 11 */
+        "    derive: {pin: {digits: 6}}\n"                                                           /* 12 */
+        "    provides: [user.manager]\n"                                                             /* 13 */
+        "    before: \"${ .body }\"\n"                                                               /* 14 */
+        "    requests:\n"                                                                            /* 15 */
+        "      - {get: \"/a\", require: \"${ true }\"}\n"                                            /* 16 */
+        "      - {get: \"/b\", poll: {every: 1m}}\n"                                                 /* 17 */
+        "      - {get: \"/c\", as: {subject: x}}\n"                                                  /* 18 */
+        "      - {ldap: {search: x}, get: \"/d\"}\n"                                                 /* 19 */
+        "  shapes:\n"                                                                                /* 20 */
+        "    effect: notify\n"                                                                       /* 21 */
+        "    with: {text: {requierd: true}}\n"                                                       /* 22 */
+        "    limit: slow\n"                                                                          /* 23 */
+        "    requests:\n"                                                                            /* 24 */
+        "      - {get: \"/a\", post: \"/b\"}\n"                                                      /* 25 */
+        "      - {json: {}}\n"                                                                       /* 26 */
+        "      - {post: \"a/b\", json: {}, form: {}}\n"                                              /* 27 */
+        "      - {get: \"/x\", pages: {}}\n"                                                         /* 28 */
+        "      - {get: \"/x\", pages: {query: {a: \"${ .body.n }\"}}}\n"                             /* 29 */
+        "      - {get: \"/x\", if: true, success: 200}\n"                                            /* 30 */
+        "      - {get: \"/x\", query: {q: \"${ .wth.text }\"}}\n"                                    /* 31 */
+        "      - {get: \"/${ .saved.id }\", query: {q: \"${ .with.txt }\"}}\n"                       /* 32 */
+        "      - \"text\"\n");                                                                       /* 33 */
+    load(fixture);
+    assert_has(fixture, "act.yaml", 4, "\"effect\" must be identify, revoke, handover, destroy or notify; did you mean \"revoke\"?");
+    assert_has(fixture, "act.yaml", 7, "\"expect\" is missing");
+    assert_has(fixture, "act.yaml", 8, "nothing reads back");
+    assert_has(fixture, "act.yaml", 9, "`accounts: all` needs \"identify\"");
+    assert_has(fixture, "act.yaml", 9, "\"undo\": there is no action \"efects\"; did you mean \"effects\"?");
+    assert_has(fixture, "act.yaml", 9, "at least one request");
+    static const int later[] = {12, 13, 14, 16, 17, 18, 19};
+    for (size_t i = 0; i < COUNT_OF(later); i++) {
+        assert_has(fixture, "act.yaml", later[i], "is not supported by this version");
+    }
+    assert_has(fixture, "act.yaml", 22, "did you mean \"required\"?");
+    assert_has(fixture, "act.yaml", 23, "there is no limit \"slow\"");
+    assert_has(fixture, "act.yaml", 25, "exactly one of get, post, put, patch, delete and head");
+    assert_has(fixture, "act.yaml", 26, "exactly one of get, post, put, patch, delete and head");
+    assert_has(fixture, "act.yaml", 27, "a path begins with \"/\"");
+    assert_has(fixture, "act.yaml", 27, "not both");
+    assert_has(fixture, "act.yaml", 28, "needs either \"next\"");
+    assert_has(fixture, "act.yaml", 29, "needs \"more\"");
+    assert_has(fixture, "act.yaml", 30, "\"success\" must be an expression");
+    assert_has(fixture, "act.yaml", 31, "there is no .wth here; did you mean \"with\"?");
+    assert_has(fixture, "act.yaml", 32, "no request here saves \"id\"");
+    assert_has(fixture, "act.yaml", 32, "there is no parameter \"txt\"; did you mean \"text\"?");
+    assert_has(fixture, "act.yaml", 33, "this must be a map");
+    assert_count(fixture, 26);
+}
+
+/* A `once` action says how an earlier call is recognised, and how long the vendor's search may lag. */
+static void test_once(void **state)
+{
+    struct fixture *fixture = *state;
+    put(fixture, "connectors/once.yaml",
+        "system: once\n"                                                                             /* 1 */
+        "settings: {url: {required: true}, settle: {default: 2m}}\n"                                 /* 2 */
+        "actions:\n"                                                                                 /* 3 */
+        "  blind: {effect: notify, once: true, requests: [{post: \"/x\"}]}\n"                        /* 4 */
+        "  loose:\n"                                                                                 /* 5 */
+        "    effect: notify\n"                                                                       /* 6 */
+        "    requests:\n"                                                                            /* 7 */
+        "      - {post: \"/x\", find: {get: \"/x\", expect: \"${ true }\"}}\n"                       /* 8 */
+        "  slow:\n"                                                                                  /* 9 */
+        "    effect: notify\n"                                                                       /* 10 */
+        "    once: true\n"                                                                           /* 11 */
+        "    settle: 1h\n"                                                                           /* 12 */
+        "    requests:\n"                                                                            /* 13 */
+        "      - {post: \"/x\", for_each: \"${ .ids.a }\", find: {get: \"/x\", expect: \"${ true }\"}}\n" /* 14 */
+        "      - {post: \"/y\", find: {post: \"/find\"}}\n"                                          /* 15 */
+        "  right:\n"                                                                                 /* 16 */
+        "    effect: notify\n"                                                                       /* 17 */
+        "    once: true\n"                                                                           /* 18 */
+        "    settle: \"${ .settings.settle }\"\n"                                                    /* 19 */
+        "    requests:\n"                                                                            /* 20 */
+        "      - post: \"/x\"\n"                                                                     /* 21 */
+        "        save: {id: \"${ .body.id }\"}\n"                                                    /* 22 */
+        "        find: {post: \"/find\", changes: false, expect: \"${ .body.n > 0 }\", save: {id: \"${ .body.x }\"}}\n"
+        "    outputs: {id: \"${ .saved.id }\"}\n");
+    load(fixture);
+    assert_has(fixture, "once.yaml", 4, "how is an earlier call recognised?");
+    assert_has(fixture, "once.yaml", 5, "belongs to an action marked `once: true`");
+    assert_has(fixture, "once.yaml", 9, "\"settle\" is at most 10m");
+    assert_has(fixture, "once.yaml", 14, "no \"for_each\", no \"pages\"");
+    assert_has(fixture, "once.yaml", 15, "\"expect\" is missing");
+    assert_has(fixture, "once.yaml", 15, "this request may only read");
+    assert_count(fixture, 6);
+}
+
+/* ---- sources -------------------------------------------------------------------------------------------------------------- */
+
+static void test_words_of_a_source(void **state)
+{
+    struct fixture *fixture = *state;
+    put(fixture, "sources/hr.yaml",
+        "source: hr\n"                                                       /* 1 */
+        "types:\n"                                                           /* 2 */
+        "  hr.left: strat\n"                                                 /* 3 */
+        "  leaver.created: start\n"                                          /* 4 */
+        "criteria:\n"                                                        /* 5 */
+        "  employee: yes\n"                                                  /* 6 */
+        "  site: \"${ .data.site | gsub(\\\"a\\\"; \\\"b\\\") }\"\n"         /* 7 */
+        "guarantees: [manager]\n"                                            /* 8 */
+        "poll: {}\n"                                                         /* 9 */
+        "map:\n"                                                             /* 10 */
+        "  user:\n"                                                          /* 11 */
+        "    name: \"${ .data.name }\"\n"                                    /* 12 */
+        "    homeAddress: \"${ .data.address }\"\n"                          /* 13 */
+        "    manager:\n"                                                     /* 14 */
+        "      email: \"${ .data.boss }\"\n"                                 /* 15 */
+        "      mobile: \"${ .data.boss_mobile }\"\n"                         /* 16 */
+        "  runbook: scim-leever\n"                                           /* 17 */
+        "  priority: urgend\n"                                               /* 18 */
+        "  mode: dry\n"                                                      /* 19 */
+        "  zone: Europe/Berlim\n"                                            /* 20 */
+        "  efective_at: \"${ .data.day }\"\n");                              /* 21 */
+    load(fixture);
+    assert_has(fixture, "hr.yaml", 3, "\"hr.left\" must be start, change, cancel or rehire; did you mean \"start\"?");
+    assert_has(fixture, "hr.yaml", 6, "criterion \"employee\" must be an expression");
+    assert_has(fixture, "hr.yaml", 7, "\"gsub\" is not allowed");
+    assert_has(fixture, "hr.yaml", 8, "a guarantee names a member of user");
+    assert_has(fixture, "hr.yaml", 9, "\"poll\" is not supported by this version");
+    assert_has(fixture, "hr.yaml", 11, "\"user\" needs email or employee_id");
+    assert_has(fixture, "hr.yaml", 13, "\"homeAddress\" never travels in events");
+    assert_has(fixture, "hr.yaml", 16, "\"mobile\" never travels in events");
+    assert_has(fixture, "hr.yaml", 17, "there is no runbook \"scim-leever\"; did you mean \"scim-leaver\"?");
+    assert_has(fixture, "hr.yaml", 18, "did you mean \"urgent\"?");
+    assert_has(fixture, "hr.yaml", 19, "\"mode\" must be live or dry_run");
+    assert_has(fixture, "hr.yaml", 20, "there is no time zone \"Europe/Berlim\"");
+    assert_has(fixture, "hr.yaml", 21, "did you mean \"effective_at\"?");
+    assert_has(fixture, "cloudevents.yaml", 6, "type \"leaver.created\" is taken by source \"hr\" already");
+    assert_count(fixture, 14);
+}
+
+static void test_minimal_source(void **state)
+{
+    struct fixture *fixture = *state;
+    put(fixture, "sources/one.yaml", "source: one\ntypes: {one.left: start}\nmap: {user: \"${ .data }\", runbook: scim-leaver}\n");
+    put(fixture, "sources/two.yaml", "source: two\ntypes: {}\nmap: {user: someone}\n");
+    load(fixture);
+    assert_has(fixture, "two.yaml", 2, "at least one type");
+    assert_has(fixture, "two.yaml", 3, "an expression in quotes that yields one");
+    assert_count(fixture, 2);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test_setup_teardown(test_words_of_a_connector, definitions_setup, definitions_teardown),
+        cmocka_unit_test_setup_teardown(test_words_of_an_action, definitions_setup, definitions_teardown),
+        cmocka_unit_test_setup_teardown(test_once, definitions_setup, definitions_teardown),
+        cmocka_unit_test_setup_teardown(test_words_of_a_source, definitions_setup, definitions_teardown),
+        cmocka_unit_test_setup_teardown(test_minimal_source, definitions_setup, definitions_teardown),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}

@@ -1,0 +1,160 @@
+/* What offboard.control says: pauses, cancellations of offboardings and of persons, and since when. */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <cmocka.h>
+
+#include "lib/control.h"
+#include "lib/json.h"
+#include "lib/mem.h"
+#include "lib/time.h"
+
+#define ID    "2bc3467d-afdb-5b9e-989f-407688933d12"
+#define OTHER "5f102b3d-cd48-5792-8cab-975d70c6bb02"
+
+static int64_t instant(const char *text)
+{
+    int64_t at = 0;
+    assert_int_equal(time_parse(text, &at, NULL), 0);
+    return at;
+}
+
+/* Applies a record; `value` NULL is a tombstone. The values that are read lie in the record's copies. */
+static int apply(struct control *control, const char *key, const char *value, struct err *err)
+{
+    char *copied_key = mem_strdup(key);
+    char *copied = mem_strdup(value);
+    rd_kafka_message_t record = {
+        .key = copied_key, .key_len = strlen(key), .payload = copied, .len = value ? strlen(value) : 0};
+    int result = control_apply(control, &record, err);
+    free(copied_key);
+    free(copied);
+    return result;
+}
+
+static void order(struct control *control, const char *key, const char *reason, const char *at)
+{
+    char *value = mem_printf("{\"version\": 1, \"reason\": \"%s\", \"actor\": null, \"at\": \"%s\"}", reason, at);
+    assert_int_equal(apply(control, key, value, NULL), 0);
+    free(value);
+}
+
+static json_t *user_of(const char *text)
+{
+    json_t *user = json_parse(text, strlen(text), NULL);
+    assert_non_null(user);
+    return user;
+}
+
+static void test_pause_and_resume(void **state)
+{
+    (void)state;
+    struct control *control = control_new();
+    assert_false(control_paused(control, "scim"));
+    assert_null(control_pause_reason(control, "scim"));
+    order(control, "pause/scim", "maintenance", "2026-11-23T10:00:00Z");
+    assert_true(control_paused(control, "scim"));
+    assert_false(control_paused(control, "sci"));
+    assert_false(control_paused(control, "jira"));
+    assert_string_equal(control_pause_reason(control, "scim"), "maintenance");
+    order(control, "pause/scim", "longer", "2026-11-23T11:00:00Z");
+    assert_string_equal(control_pause_reason(control, "scim"), "longer");
+    assert_int_equal(apply(control, "pause/scim", NULL, NULL), 0);
+    assert_false(control_paused(control, "scim"));
+    assert_int_equal(apply(control, "pause/scim", NULL, NULL), 0); /* a tombstone of nothing is fine */
+    control_free(control);
+}
+
+static void test_cancelled_by_id_whenever(void **state)
+{
+    (void)state;
+    struct control *control = control_new();
+    json_t *user = user_of("{\"email\": \"jane@example.com\"}");
+    int64_t at = instant("2026-11-23T10:00:00Z");
+    assert_null(control_cancelled(control, ID, user, at));
+    assert_int_equal(control_cancelled_when(control, ID, user, at), 0);
+    order(control, "cancel/" ID, "wrong Jane", "2026-11-23T10:00:00Z");
+    assert_string_equal(control_cancelled(control, ID, user, at), "wrong Jane");
+    assert_string_equal(control_cancelled(control, ID, NULL, at + TIME_DAY), "wrong Jane");
+    assert_int_equal(control_cancelled_when(control, ID, user, at), at);
+    assert_null(control_cancelled(control, OTHER, user, at));
+    assert_int_equal(apply(control, "cancel/" ID, NULL, NULL), 0);
+    assert_null(control_cancelled(control, ID, user, at));
+    json_decref(user);
+    control_free(control);
+}
+
+/* A person's cancellation ends what was planned up to then; who comes back and leaves again is offboarded. */
+static void test_cancelled_by_person_up_to_then(void **state)
+{
+    (void)state;
+    struct control *control = control_new();
+    int64_t at = instant("2026-11-23T10:00:00Z");
+    order(control, "cancel/jane@example.com", "HR called", "2026-11-23T10:00:00Z");
+    order(control, "cancel/Emp-7", "HR called", "2026-11-23T10:00:00Z");
+    static const struct {
+        const char *user;
+        bool concerned;
+    } cases[] = {
+        {"{\"email\": \"jane@example.com\"}", true},
+        {"{\"email\": \"Jane@Example.COM\"}", true},
+        {"{\"email\": \"j.doe@example.com\", \"emails\": [\"x@example.com\", \"JANE@example.com\"]}", true},
+        {"{\"employee_id\": \"Emp-7\"}", true},
+        {"{\"email\": \"new@example.com\", \"employee_id\": \"Emp-7\"}", true},
+        {"{\"employee_id\": \"Emp-70\"}", false},
+        {"{\"email\": \"ane@example.com\"}", false},
+        {"{}", false},
+    };
+    for (size_t i = 0; i < COUNT_OF(cases); i++) {
+        json_t *user = user_of(cases[i].user);
+        assert_int_equal(control_cancelled(control, OTHER, user, at - 1) != NULL, cases[i].concerned);
+        assert_int_equal(control_cancelled(control, OTHER, user, at) != NULL, cases[i].concerned);
+        assert_int_equal(control_cancelled_when(control, OTHER, user, at), cases[i].concerned ? at : 0);
+        assert_null(control_cancelled(control, OTHER, user, at + 1));
+        json_decref(user);
+    }
+    control_free(control);
+}
+
+static void test_a_bad_record_changes_nothing(void **state)
+{
+    (void)state;
+    struct control *control = control_new();
+    order(control, "pause/scim", "maintenance", "2026-11-23T10:00:00Z");
+    static const struct {
+        const char *key;
+        const char *value;
+        const char *named;
+    } cases[] = {
+        {"pause/scim", "{\"version\": 1, \"reason\": 5, \"at\": \"2026-11-23T10:00:00Z\"}", "reason"},
+        {"pause/scim", "{\"version\": 1, \"reason\": \"x\"}", "at"},
+        {"pause/scim", "{\"version\": 9}", "version"},
+        {"pause/scim", "no JSON", "JSON"},
+        {"stop/scim", "{}", "key"},
+        {"pause/", "{}", "key"},
+    };
+    for (size_t i = 0; i < COUNT_OF(cases); i++) {
+        struct err err = ERR_INIT;
+        assert_int_equal(apply(control, cases[i].key, cases[i].value, &err), -1);
+        assert_int_equal(err.class, ERR_PERMANENT);
+        assert_non_null(strstr(err_text(&err), cases[i].named));
+        err_release(&err);
+    }
+    assert_string_equal(control_pause_reason(control, "scim"), "maintenance");
+    control_free(control);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_pause_and_resume),
+        cmocka_unit_test(test_cancelled_by_id_whenever),
+        cmocka_unit_test(test_cancelled_by_person_up_to_then),
+        cmocka_unit_test(test_a_bad_record_changes_nothing),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
