@@ -3,6 +3,8 @@
 CC ?= cc
 PREFIX ?= /usr/local
 PKG = rdkafka libcurl jansson libpq libfyaml libuv libmicrohttpd libcrypto uuid
+PKG_CFLAGS := $(filter-out -I/usr/include,$(shell pkg-config --cflags $(PKG)))
+PKG_LIBS := $(shell pkg-config --libs $(PKG))
 ROOMS = producer worker logger scheduler console cli mock
 BUILD = build$(if $(SANITIZER),/$(subst $(comma),-,$(SANITIZER)))
 comma = ,
@@ -11,8 +13,8 @@ WARNINGS = -Wall -Wextra -Wshadow -Wstrict-prototypes -Wconversion
 CFLAGS ?= -O2 -g
 HARDENING = $(if $(SANITIZER),-fsanitize=$(SANITIZER),-D_FORTIFY_SOURCE=2) -fstack-protector-strong
 ALL_CFLAGS = -std=gnu11 -D_GNU_SOURCE -I. $(WARNINGS) $(CFLAGS) $(HARDENING) -fno-omit-frame-pointer \
-	$(filter-out -I/usr/include,$(shell pkg-config --cflags $(PKG)))
-ALL_LIBS = $(shell pkg-config --libs $(PKG)) -ljq -lm -lpthread
+	$(PKG_CFLAGS)
+ALL_LIBS = $(PKG_LIBS) -ljq -lm -lpthread
 ALL_LDFLAGS = $(LDFLAGS) $(if $(SANITIZER),-fsanitize=$(SANITIZER)) -Wl,-z,relro,-z,now -Wl,--as-needed
 
 sources = $(wildcard $(1)/*.c)

@@ -40,10 +40,10 @@ struct cli_option {
 
 struct command {
     const char *name;
-    const char *arguments; /* "EMAIL | --file EVENT.json | -" */
-    const char *summary;   /* one line for the list */
-    const char *details;   /* paragraphs and examples for --help */
-    const struct cli_option *options; /* ended by a NULL name; NULL: none */
+    const char *arguments;                              /* "EMAIL | --file EVENT.json | -" */
+    const char *summary;                                /* one line for the list */
+    const char *details;                                /* paragraphs and examples for --help */
+    const struct cli_option *options;                   /* ended by a NULL name; NULL: none */
     int (*run)(struct cli *cli, int argc, char **argv); /* operands only; returns an enum cli_exit */
 };
 

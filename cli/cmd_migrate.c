@@ -46,10 +46,12 @@ const struct command command_migrate = {
     .name = "migrate",
     .arguments = "",
     .summary = "Brings the database schema to this version; forward only.",
-    .details = "Safe to run twice and from several places at once. An applied migration whose file was edited since is an\n"
-               "error. Uses postgres.admin; the roles offboard_logger, offboard_scheduler and offboard_analyst are created\n"
-               "when missing.",
-    .options = (const struct cli_option[]){{"directory", "DIR", "migrations (default: the shipped ones)", &opt.directory, NULL},
+    .details =
+        "Safe to run twice and from several places at once. An applied migration whose file was edited since is an\n"
+        "error. Uses postgres.admin; the roles offboard_logger, offboard_scheduler and offboard_analyst are created\n"
+        "when missing.",
+    .options = (const struct cli_option[]){{"directory", "DIR", "migrations (default: the shipped ones)",
+                                            &opt.directory, NULL},
                                            {NULL, NULL, NULL, NULL, NULL}},
     .run = migrate_run_command,
 };

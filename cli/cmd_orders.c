@@ -99,7 +99,8 @@ static int approve_run(struct cli *cli, int argc, char **argv)
 static int one_offboarding(struct cli *cli, const char *order, int argc, char **argv, bool step_needed)
 {
     if (argc != 1 || (step_needed && !opt.step)) {
-        return cli_fail(CLI_USAGE, "usage: offboard %s OFFBOARDING %s", order, step_needed ? "--step STEP --reason TEXT" : "[--step STEP]");
+        return cli_fail(CLI_USAGE, "usage: offboard %s OFFBOARDING %s", order,
+                        step_needed ? "--step STEP --reason TEXT" : "[--step STEP]");
     }
     int code = CLI_OK;
     json_t *ids = named_offboardings(cli, argc, argv, &code);
@@ -168,22 +169,35 @@ static int resume_run(struct cli *cli, int argc, char **argv)
     return code;
 }
 
-#define OPTION_REASON {"reason", "TEXT", "why; kept in the audit trail", &opt.reason, NULL}
-#define OPTION_JSON {"json", NULL, "print the edge's answer", NULL, &opt.json}
-#define OPTION_END {NULL, NULL, NULL, NULL, NULL}
+#define OPTION_REASON                                                                                                  \
+    {                                                                                                                  \
+        "reason", "TEXT", "why; kept in the audit trail", &opt.reason, NULL                                            \
+    }
+#define OPTION_JSON                                                                                                    \
+    {                                                                                                                  \
+        "json", NULL, "print the edge's answer", NULL, &opt.json                                                       \
+    }
+#define OPTION_END                                                                                                     \
+    {                                                                                                                  \
+        NULL, NULL, NULL, NULL, NULL                                                                                   \
+    }
 
 const struct command command_approve = {
     .name = "approve",
     .arguments = "OFFBOARDING… | --held [--since TIME]",
     .summary = "Lets held offboardings run.",
-    .details = "An offboarding is held when more people leave within an hour than guards.cap_per_hour allows. Look first\n"
-               "(`offboard status --held`): a feed error looks just like this.\n\n"
-               "  offboard approve 5f0d2a4c-…            one\n"
-               "  offboard approve --held                all of them\n"
-               "  offboard approve --held --since 2026-11-23T08:00:00Z",
-    .options = (const struct cli_option[]){{"held", NULL, "all that are held", NULL, &opt.held},
-                                           {"since", "TIME", "with --held: only those received since", &opt.since, NULL},
-                                           OPTION_REASON, OPTION_JSON, OPTION_END},
+    .details =
+        "An offboarding is held when more people leave within an hour than guards.cap_per_hour allows. Look first\n"
+        "(`offboard status --held`): a feed error looks just like this.\n\n"
+        "  offboard approve 5f0d2a4c-…            one\n"
+        "  offboard approve --held                all of them\n"
+        "  offboard approve --held --since 2026-11-23T08:00:00Z",
+    .options =
+        (const struct cli_option[]){{"held", NULL, "all that are held", NULL, &opt.held},
+                                    {"since", "TIME", "with --held: only those received since", &opt.since, NULL},
+                                    OPTION_REASON,
+                                    OPTION_JSON,
+                                    OPTION_END},
     .run = approve_run,
 };
 
@@ -191,11 +205,13 @@ const struct command command_retry = {
     .name = "retry",
     .arguments = "OFFBOARDING [--step STEP]",
     .summary = "Runs failed jobs again.",
-    .details = "Without --step all failed jobs of the offboarding. A job goes on where it failed: of 40 groups with three\n"
-               "refused, the three.\n\n"
-               "  offboard retry jane@example.com --step deactivate",
-    .options = (const struct cli_option[]){{"step", "STEP", "a step's or a job's id", &opt.step, NULL},
-                                           OPTION_REASON, OPTION_JSON, OPTION_END},
+    .details =
+        "Without --step all failed jobs of the offboarding. A job goes on where it failed: of 40 groups with three\n"
+        "refused, the three.\n\n"
+        "  offboard retry jane@example.com --step deactivate",
+    .options =
+        (const struct cli_option[]){
+            {"step", "STEP", "a step's or a job's id", &opt.step, NULL}, OPTION_REASON, OPTION_JSON, OPTION_END},
     .run = retry_run,
 };
 
@@ -205,8 +221,9 @@ const struct command command_skip = {
     .summary = "Gives a failed or waiting job up, on record.",
     .details = "Steps that need it are skipped too, unless they run `when: always`.\n\n"
                "  offboard skip jane@example.com --step delete --reason \"legal hold, case 4711\"",
-    .options = (const struct cli_option[]){{"step", "STEP", "a step's or a job's id", &opt.step, NULL},
-                                           OPTION_REASON, OPTION_JSON, OPTION_END},
+    .options =
+        (const struct cli_option[]){
+            {"step", "STEP", "a step's or a job's id", &opt.step, NULL}, OPTION_REASON, OPTION_JSON, OPTION_END},
     .run = skip_run,
 };
 
@@ -214,9 +231,10 @@ const struct command command_cancel = {
     .name = "cancel",
     .arguments = "OFFBOARDING|EMAIL|EMPLOYEE-ID --reason TEXT",
     .summary = "Stops what has not happened yet, at once and everywhere.",
-    .details = "By id: that offboarding. By e-mail or employee id: all of the person's open ones. What has been done is not\n"
-               "undone.\n\n"
-               "  offboard cancel jane@example.com --reason \"wrong Jane\"",
+    .details =
+        "By id: that offboarding. By e-mail or employee id: all of the person's open ones. What has been done is not\n"
+        "undone.\n\n"
+        "  offboard cancel jane@example.com --reason \"wrong Jane\"",
     .options = (const struct cli_option[]){OPTION_REASON, OPTION_JSON, OPTION_END},
     .run = cancel_run,
 };

@@ -52,8 +52,8 @@ static json_t *event_from_file(const char *path, struct err *err)
         return event;
     }
     const char *type = json_string_at(event, "type");
-    json_t *wrapped = json_pack("{s:s, s:s, s:s, s:s, s:O}", "specversion", "1.0", "id", "plan", "source", "/offboard/cli",
-                                "type", type ? type : "leaver.created", "data", event);
+    json_t *wrapped = json_pack("{s:s, s:s, s:s, s:s, s:O}", "specversion", "1.0", "id", "plan", "source",
+                                "/offboard/cli", "type", type ? type : "leaver.created", "data", event);
     json_decref(event);
     return wrapped;
 }
@@ -85,7 +85,8 @@ static void print_step(struct definitions *definitions, const json_t *offboardin
     const json_t *needs = json_object_get(step, "needs");
     size_t i;
     json_t *need;
-    json_array_foreach(needs, i, need) {
+    json_array_foreach(needs, i, need)
+    {
         printf("%s%s", i ? ", " : " after ", json_string_value(need));
     }
     if (after) {
@@ -122,12 +123,14 @@ static void print_plan(struct definitions *definitions, const json_t *offboardin
     free(at);
     size_t i, j;
     json_t *phase, *step;
-    json_array_foreach(json_object_get(plan, "phases"), i, phase) {
+    json_array_foreach(json_object_get(plan, "phases"), i, phase)
+    {
         int64_t after = (int64_t)json_int_at(phase, "after_us", 0);
         at = time_format_zone(start + after, zone);
         printf("\n  phase %s, %s\n", json_string_at(phase, "name"), at);
         free(at);
-        json_array_foreach(json_object_get(phase, "steps"), j, step) {
+        json_array_foreach(json_object_get(phase, "steps"), j, step)
+        {
             print_step(definitions, offboarding, step, start);
         }
     }
@@ -194,15 +197,16 @@ const struct command command_plan = {
     .summary = "Shows what an event would do: how it maps, what runs when; offline.",
     .details = "  offboard plan jane@example.com --runbook scim-leaver --at 2026-12-31 --zone Europe/Berlin\n"
                "  offboard plan --file event.json --source workday",
-    .options = (const struct cli_option[]){
-        {"runbook", "NAME", "runbook (default: the source's)", &opt.runbook, NULL},
-        {"at", "DATE", "when access ends; default: now", &opt.at, NULL},
-        {"zone", "ZONE", "IANA zone of a bare date", &opt.zone, NULL},
-        {"manager", "EMAIL", "the leaver's manager", &opt.manager, NULL},
-        {"country", "CODE", "the leaver's country", &opt.country, NULL},
-        {"file", "FILE", "a sample event", &opt.file, NULL},
-        {"source", "NAME", "source that maps it (default: the one that takes its type)", &opt.source, NULL},
-        {"json", NULL, "offboarding and plan as the planner would publish them", NULL, &opt.json},
-        {NULL, NULL, NULL, NULL, NULL}},
+    .options =
+        (const struct cli_option[]){
+            {"runbook", "NAME", "runbook (default: the source's)", &opt.runbook, NULL},
+            {"at", "DATE", "when access ends; default: now", &opt.at, NULL},
+            {"zone", "ZONE", "IANA zone of a bare date", &opt.zone, NULL},
+            {"manager", "EMAIL", "the leaver's manager", &opt.manager, NULL},
+            {"country", "CODE", "the leaver's country", &opt.country, NULL},
+            {"file", "FILE", "a sample event", &opt.file, NULL},
+            {"source", "NAME", "source that maps it (default: the one that takes its type)", &opt.source, NULL},
+            {"json", NULL, "offboarding and plan as the planner would publish them", NULL, &opt.json},
+            {NULL, NULL, NULL, NULL, NULL}},
     .run = plan_run,
 };

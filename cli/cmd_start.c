@@ -24,8 +24,9 @@ static int post_event(struct cli *cli, const json_t *event, const char *where)
     char *body = json_text(event);
     json_t *answer = NULL;
     struct err err = ERR_INIT;
-    int result = cli_edge_post(cli, "/v1/offboardings", cloudevent ? "application/cloudevents+json" : "application/json",
-                               NULL, body, &answer, &err);
+    int result =
+        cli_edge_post(cli, "/v1/offboardings", cloudevent ? "application/cloudevents+json" : "application/json", NULL,
+                      body, &answer, &err);
     free(body);
     if (result != 0) {
         if (where) {
@@ -153,26 +154,30 @@ const struct command command_start = {
     .name = "start",
     .arguments = "EMAIL|EMPLOYEE-ID | --file EVENT.json | -",
     .summary = "Starts an offboarding (or many: NDJSON on standard input).",
-    .details = "Prints the offboarding's id once Kafka has the event. The same id twice is one offboarding.\n\n"
-               "  offboard start jane@example.com --runbook scim-leaver\n"
-               "  offboard start jane@example.com --at 2026-12-31 --zone Europe/Berlin    at the end of that day\n"
-               "  offboard start jane@example.com --urgent                                ahead of all others\n"
-               "  offboard start jane@example.com --dry-run                               reads only\n"
-               "  offboard start --file event.json                                        a CloudEvent, or {id, user, …}\n"
-               "  offboard start - < leavers.ndjson                                       one object a line",
-    .options = (const struct cli_option[]){
-        {"runbook", "NAME", "runbook (default: the source's)", &opt.runbook, NULL},
-        {"at", "DATE", "when access ends: a date (the end of that day) or a date-time; default: now", &opt.at, NULL},
-        {"zone", "ZONE", "IANA zone of a bare date", &opt.zone, NULL},
-        {"manager", "EMAIL", "the leaver's manager", &opt.manager, NULL},
-        {"employee-id", "ID", "the leaver's employee id", &opt.employee_id, NULL},
-        {"country", "CODE", "the leaver's country (ISO 3166, DE)", &opt.country, NULL},
-        {"urgent", NULL, "use the urgent lane", NULL, &opt.urgent},
-        {"dry-run", NULL, "plan and read, change nothing", NULL, &opt.dry_run},
-        {"id", "KEY", "idempotency key (default: a new one)", &opt.id, NULL},
-        {"type", "TYPE", "leaver.created (default), leaver.changed, leaver.cancelled, leaver.rehired", &opt.type, NULL},
-        {"file", "FILE", "a JSON file with one event", &opt.file, NULL},
-        {"json", NULL, "print the edge's answer", NULL, &opt.json},
-        {NULL, NULL, NULL, NULL, NULL}},
+    .details =
+        "Prints the offboarding's id once Kafka has the event. The same id twice is one offboarding.\n\n"
+        "  offboard start jane@example.com --runbook scim-leaver\n"
+        "  offboard start jane@example.com --at 2026-12-31 --zone Europe/Berlin    at the end of that day\n"
+        "  offboard start jane@example.com --urgent                                ahead of all others\n"
+        "  offboard start jane@example.com --dry-run                               reads only\n"
+        "  offboard start --file event.json                                        a CloudEvent, or {id, user, …}\n"
+        "  offboard start - < leavers.ndjson                                       one object a line",
+    .options =
+        (const struct cli_option[]){
+            {"runbook", "NAME", "runbook (default: the source's)", &opt.runbook, NULL},
+            {"at", "DATE", "when access ends: a date (the end of that day) or a date-time; default: now", &opt.at,
+             NULL},
+            {"zone", "ZONE", "IANA zone of a bare date", &opt.zone, NULL},
+            {"manager", "EMAIL", "the leaver's manager", &opt.manager, NULL},
+            {"employee-id", "ID", "the leaver's employee id", &opt.employee_id, NULL},
+            {"country", "CODE", "the leaver's country (ISO 3166, DE)", &opt.country, NULL},
+            {"urgent", NULL, "use the urgent lane", NULL, &opt.urgent},
+            {"dry-run", NULL, "plan and read, change nothing", NULL, &opt.dry_run},
+            {"id", "KEY", "idempotency key (default: a new one)", &opt.id, NULL},
+            {"type", "TYPE", "leaver.created (default), leaver.changed, leaver.cancelled, leaver.rehired", &opt.type,
+             NULL},
+            {"file", "FILE", "a JSON file with one event", &opt.file, NULL},
+            {"json", NULL, "print the edge's answer", NULL, &opt.json},
+            {NULL, NULL, NULL, NULL, NULL}},
     .run = start_run,
 };

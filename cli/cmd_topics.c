@@ -23,8 +23,7 @@ static const struct kind {
 } kinds[] = {
     {"intake", false, "delete", "34560000000"}, /* 400 days */
     {"events", false, "delete", "-1"},          /* for ever: the way back for a lost database */
-    {"control", false, "compact", NULL},
-    {"dead", false, "delete", "-1"},
+    {"control", false, "compact", NULL},        {"dead", false, "delete", "-1"},
     {"jobs", true, "delete", "7776000000"}, /* 90 days */
     {"urgent", true, "delete", "7776000000"},
 };
@@ -42,8 +41,8 @@ static void add_topic(struct work *work, const struct kind *kind, const char *sy
     int partitions = strcmp(kind->name, "control") == 0 ? 1 : (int)conf_int(work->cli->conf, "topics.partitions");
     char error[256];
     char *name = kafka_topic(work->cli->conf, kind->name, system);
-    rd_kafka_NewTopic_t *topic =
-        rd_kafka_NewTopic_new(name, partitions, (int)conf_int(work->cli->conf, "topics.replication"), error, sizeof error);
+    rd_kafka_NewTopic_t *topic = rd_kafka_NewTopic_new(
+        name, partitions, (int)conf_int(work->cli->conf, "topics.replication"), error, sizeof error);
     if (topic) {
         rd_kafka_NewTopic_set_config(topic, "cleanup.policy", kind->cleanup);
         if (kind->retention_ms) {
@@ -90,8 +89,8 @@ static void check_existing(struct work *work, const char *topic)
 static void report(struct work *work, const rd_kafka_event_t *event)
 {
     size_t count = 0;
-    const rd_kafka_topic_result_t **results =
-        rd_kafka_CreateTopics_result_topics(rd_kafka_event_CreateTopics_result((rd_kafka_event_t *)(uintptr_t)event), &count);
+    const rd_kafka_topic_result_t **results = rd_kafka_CreateTopics_result_topics(
+        rd_kafka_event_CreateTopics_result((rd_kafka_event_t *)(uintptr_t)event), &count);
     for (size_t i = 0; i < count; i++) {
         const char *name = rd_kafka_topic_result_name(results[i]);
         rd_kafka_resp_err_t code = rd_kafka_topic_result_error(results[i]);
@@ -100,7 +99,8 @@ static void report(struct work *work, const rd_kafka_event_t *event)
         } else if (code == RD_KAFKA_RESP_ERR_TOPIC_ALREADY_EXISTS) {
             check_existing(work, name);
         } else {
-            work->code = cli_fail(CLI_REFUSED, "could not create %s: %s", name, rd_kafka_topic_result_error_string(results[i]));
+            work->code =
+                cli_fail(CLI_REFUSED, "could not create %s: %s", name, rd_kafka_topic_result_error_string(results[i]));
         }
     }
 }
@@ -172,8 +172,10 @@ const struct command command_topics = {
     .name = "topics",
     .arguments = "[SYSTEM…]",
     .summary = "Creates the Kafka topics that are missing; says what differs.",
-    .details = "Intake (400 days), events and dead letters (for ever), control (compacted, one partition), and per system jobs\n"
-               "and urgent (90 days). Without operands: for all connectors. topics.partitions holds for all but control and can\n"
+    .details = "Intake (400 days), events and dead letters (for ever), control (compacted, one partition), and per "
+               "system jobs\n"
+               "and urgent (90 days). Without operands: for all connectors. topics.partitions holds for all but "
+               "control and can\n"
                "never be changed afterwards: partitions decide which worker sees whom.\n\n"
                "  offboard topics\n  offboard topics okta google",
     .run = topics_run,

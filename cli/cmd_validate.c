@@ -15,8 +15,9 @@ static json_t *problems_json(const struct definition_problems *problems)
     json_t *list = json_array();
     for (size_t i = 0; i < problems->count; i++) {
         const struct definition_problem *problem = &problems->items[i];
-        json_array_append_new(list, json_pack("{s:s, s:i, s:s, s:s}", "file", problem->file, "line", problem->line,
-                                              "severity", problem->warning ? "warning" : "error", "text", problem->text));
+        json_array_append_new(list,
+                              json_pack("{s:s, s:i, s:s, s:s}", "file", problem->file, "line", problem->line,
+                                        "severity", problem->warning ? "warning" : "error", "text", problem->text));
     }
     return list;
 }
@@ -33,7 +34,8 @@ static int validate_run(struct cli *cli, int argc, char **argv)
 {
     (void)argv;
     if (argc > 0) {
-        return cli_fail(CLI_USAGE, "validate takes no operands: directories are configured (definitions.connectors, …)");
+        return cli_fail(CLI_USAGE,
+                        "validate takes no operands: directories are configured (definitions.connectors, …)");
     }
     struct definition_problems problems = {0};
     struct err err = ERR_INIT;
@@ -66,8 +68,9 @@ const struct command command_validate = {
     .name = "validate",
     .arguments = "",
     .summary = "Checks all sources, runbooks and connectors, offline.",
-    .details = "Each problem is FILE:LINE: what is wrong, with the nearest right name. Your own definitions are those in the\n"
-               "directories of definitions.sources, definitions.runbooks and definitions.connectors.",
+    .details =
+        "Each problem is FILE:LINE: what is wrong, with the nearest right name. Your own definitions are those in the\n"
+        "directories of definitions.sources, definitions.runbooks and definitions.connectors.",
     .options = (const struct cli_option[]){{"json", NULL, "a list of {file, line, severity, text}", NULL, &opt.json},
                                            {NULL, NULL, NULL, NULL, NULL}},
     .run = validate_run,

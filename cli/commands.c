@@ -7,9 +7,23 @@
 #include "cli/cli.h"
 
 const struct command *const cli_commands[] = {
-    &command_start,  &command_plan,   &command_watch,  &command_status, &command_events,   &command_approve,
-    &command_retry,  &command_skip,   &command_cancel, &command_pause,  &command_resume,   &command_validate,
-    &command_check,  &command_topics, &command_migrate, &command_help,  NULL,
+    &command_start,
+    &command_plan,
+    &command_watch,
+    &command_status,
+    &command_events,
+    &command_approve,
+    &command_retry,
+    &command_skip,
+    &command_cancel,
+    &command_pause,
+    &command_resume,
+    &command_validate,
+    &command_check,
+    &command_topics,
+    &command_migrate,
+    &command_help,
+    NULL,
 };
 
 const struct command *cli_command(const char *name)
@@ -29,7 +43,8 @@ static int help_list(void)
     for (size_t i = 0; cli_commands[i]; i++) {
         printf("  %-10s %s\n", cli_commands[i]->name, cli_commands[i]->summary);
     }
-    printf("\nThe configuration is -c FILE, else $OFFBOARD_CONFIG, else ./offboard.yaml; CONFIGURATION.md lists the options.\n"
+    printf("\nThe configuration is -c FILE, else $OFFBOARD_CONFIG, else ./offboard.yaml; CONFIGURATION.md lists the "
+           "options.\n"
            "`offboard help COMMAND` tells more, with examples.\n\n"
            "Exit codes: 0 done; 1 refused, or problems were found; 2 the command line or the configuration is wrong;\n"
            "3 the edge, the database or Kafka can't be reached; 4 no such offboarding, job or system.\n");

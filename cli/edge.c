@@ -45,8 +45,8 @@ static int edge_refused(long status, const json_t *problem, struct err *err)
     if (!detail && !title) {
         return err_set(err, class, "the edge answered %ld", status);
     }
-    return err_set(err, class, "the edge answered %ld: %s%s%s%s", status, detail ? detail : title, field ? " (field: " : "",
-                   field ? field : "", field ? ")" : "");
+    return err_set(err, class, "the edge answered %ld: %s%s%s%s", status, detail ? detail : title,
+                   field ? " (field: " : "", field ? field : "", field ? ")" : "");
 }
 
 static int edge_perform(CURL *easy, const char *url, struct buf *received, json_t **answer, struct err *err)

@@ -21,7 +21,8 @@ static int unknown(const struct command *command, const char *argument)
 {
     const char *names[32];
     size_t count = 0;
-    for (const struct cli_option *option = command->options; option && option->name && count < COUNT_OF(names) - 2; option++) {
+    for (const struct cli_option *option = command->options; option && option->name && count < COUNT_OF(names) - 2;
+         option++) {
         names[count++] = option->name; /* before the common ones: of two as near as each other the first is named */
     }
     names[count++] = "config";

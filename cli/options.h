@@ -7,7 +7,7 @@
 struct cli_parsed {
     const char *config; /* -c FILE, --config FILE */
     bool help;
-    int operands;       /* argv[0 .. operands-1] hold what is no option */
+    int operands; /* argv[0 .. operands-1] hold what is no option */
 };
 
 /* Sets the command's options and moves the operands to the front of argv. -1 after a message that names the nearest right

@@ -113,7 +113,8 @@ void cli_print_table(const json_t *rows, const char *names)
     size_t count = columns_split(names, columns, COUNT_OF(columns));
     size_t i;
     json_t *row;
-    json_array_foreach(rows, i, row) {
+    json_array_foreach(rows, i, row)
+    {
         for (size_t c = 0; c < count; c++) {
             char *text = cli_text(json_object_get(row, columns[c].name));
             if (width(text) > columns[c].width) {
@@ -126,7 +127,8 @@ void cli_print_table(const json_t *rows, const char *names)
         print_cell(columns[c].heading, columns[c].width, c + 1 == count);
     }
     printf("\n");
-    json_array_foreach(rows, i, row) {
+    json_array_foreach(rows, i, row)
+    {
         for (size_t c = 0; c < count; c++) {
             char *text = cli_text(json_object_get(row, columns[c].name));
             print_cell(text, columns[c].width, c + 1 == count);

@@ -132,14 +132,16 @@ void conf_each_name(const struct conf *conf, const char *prefix, void (*each)(co
     size_t len = strlen(prefix);
     const char *key;
     json_t *value;
-    json_object_foreach(conf->values, key, value) {
+    json_object_foreach(conf->values, key, value)
+    {
         if (strncmp(key, prefix, len) == 0 && key[len] == '.') {
             char *name = mem_strndup(key + len + 1, strcspn(key + len + 1, "."));
             json_object_set_new(seen, name, json_null());
             free(name);
         }
     }
-    json_object_foreach(seen, key, value) {
+    json_object_foreach(seen, key, value)
+    {
         each(key, arg);
     }
     json_decref(seen);

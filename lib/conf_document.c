@@ -31,25 +31,30 @@ static void row(struct buf *out, const struct conf_option *option)
 
 void conf_document(struct buf *out)
 {
-    buf_adds(out,
-             "# Configuration\n\n"
-             "One YAML file for all processes (`-c FILE`); each reads what concerns it. Keys are dotted, nested maps mean the\n"
-             "same. Every option can also be given by an environment variable, which wins, and by `<key>_file: PATH` (or the\n"
-             "variable with `_FILE`), whose content is the value: for secrets. Unknown keys are errors. Durations are `90d`, `6h`,\n"
-             "`30s`, `500ms` or a sum such as `1d12h`. A list is a YAML sequence, one comma-separated text, or a file with one\n"
-             "item a line (a line that begins with `#` is a comment).\n\n"
-             "This page is generated from `lib/conf_options.c` by `make CONFIGURATION.md`.\n\n"
-             "| option | type | default | read by | variable | meaning |\n|---|---|---|---|---|---|\n");
+    buf_adds(out, "# Configuration\n\n"
+                  "One YAML file for all processes (`-c FILE`); each reads what concerns it. Keys are dotted, nested "
+                  "maps mean the\n"
+                  "same. Every option can also be given by an environment variable, which wins, and by `<key>_file: "
+                  "PATH` (or the\n"
+                  "variable with `_FILE`), whose content is the value: for secrets. Unknown keys are errors. Durations "
+                  "are `90d`, `6h`,\n"
+                  "`30s`, `500ms` or a sum such as `1d12h`. A list is a YAML sequence, one comma-separated text, or a "
+                  "file with one\n"
+                  "item a line (a line that begins with `#` is a comment).\n\n"
+                  "This page is generated from `lib/conf_options.c` by `make CONFIGURATION.md`.\n\n"
+                  "| option | type | default | read by | variable | meaning |\n|---|---|---|---|---|---|\n");
     for (size_t i = 0; i < conf_table_size; i++) {
         row(out, &conf_table[i]);
     }
     buf_adds(out,
              "\nTwo families are open-ended:\n\n"
              "| option | meaning |\n|---|---|\n"
-             "| `systems.<system>.<setting>` | What the connector's `settings` declare: address, credentials, dialect; besides, for all: "
+             "| `systems.<system>.<setting>` | What the connector's `settings` declare: address, credentials, dialect; "
+             "besides, for all: "
              "`ca_file` (certificates to trust), `mode` (`dry_run` lets nothing be changed there). Variable: "
              "`OFFBOARD_SYSTEMS_<SYSTEM>_<SETTING>`. `offboard check` tries them. |\n"
-             "| `edge.tokens.<name>.token`, `edge.tokens.<name>.roles` | Who may call the edge: a bearer token (secret) and its "
+             "| `edge.tokens.<name>.token`, `edge.tokens.<name>.roles` | Who may call the edge: a bearer token "
+             "(secret) and its "
              "roles, `intake` (HR events) and `operator` (orders). The name appears as the actor. Variables: "
              "`OFFBOARD_EDGE_TOKENS_<NAME>_TOKEN`, `…_ROLES`. |\n\n"
              "In a variable's name `.` and `-` become `_`. Variables of Kubernetes' service links are passed over.\n");

@@ -86,7 +86,8 @@ static int read_systems(struct conf *conf, struct err *err)
 {
     const char *name;
     json_t *value;
-    json_object_foreach(conf->environment, name, value) {
+    json_object_foreach(conf->environment, name, value)
+    {
         if (!begins(name, systems_prefix)) {
             continue;
         }
@@ -95,7 +96,8 @@ static int read_systems(struct conf *conf, struct err *err)
             continue;
         }
         char *base = mem_strndup(name, strlen(name) - strlen("_FILE"));
-        char *text = json_object_get(conf->environment, base) ? NULL : conf_file_text(name, json_string_value(value), err);
+        char *text =
+            json_object_get(conf->environment, base) ? NULL : conf_file_text(name, json_string_value(value), err);
         bool failed = !text && !json_object_get(conf->environment, base);
         if (text) {
             json_object_set_new(conf->variables, base, json_string(text));
@@ -156,7 +158,8 @@ static int read_token(struct conf *conf, const char *name, struct err *err)
     const char *member = ends(base, "_TOKEN") ? "token" : ends(base, "_ROLES") ? "roles" : NULL;
     int result = -1;
     if (!member || strlen(base) <= strlen(tokens_prefix) + strlen(member) + 1) {
-        err_set(err, ERR_FATAL, "environment: %s is no option; it must be %s<NAME>_TOKEN or _ROLES", name, tokens_prefix);
+        err_set(err, ERR_FATAL, "environment: %s is no option; it must be %s<NAME>_TOKEN or _ROLES", name,
+                tokens_prefix);
     } else {
         char *key = token_key(conf, base, member);
         result = read_variable(conf, base, key, err);
@@ -170,7 +173,8 @@ static int read_tokens(struct conf *conf, struct err *err)
 {
     const char *name;
     json_t *value;
-    json_object_foreach(conf->environment, name, value) {
+    json_object_foreach(conf->environment, name, value)
+    {
         if (begins(name, tokens_prefix) && read_token(conf, name, err) != 0) {
             return -1;
         }
@@ -185,7 +189,8 @@ static bool is_service_link(const char *name, const char *value)
 {
     const char *port = strstr(name, "_PORT");
     return strstr(name, "_SERVICE_HOST") || strstr(name, "_SERVICE_PORT") ||
-           (port && (begins(value, "tcp://") || begins(value, "udp://") || (port[5] == '_' && isdigit((unsigned char)port[6]))));
+           (port && (begins(value, "tcp://") || begins(value, "udp://") ||
+                     (port[5] == '_' && isdigit((unsigned char)port[6]))));
 }
 
 static bool is_option(const char *name)
@@ -205,7 +210,8 @@ static int refuse_unknown(struct conf *conf, struct err *err)
 {
     const char *name;
     json_t *value;
-    json_object_foreach(conf->environment, name, value) {
+    json_object_foreach(conf->environment, name, value)
+    {
         if (!is_option(name) && !is_service_link(name, json_string_value(value))) {
             return err_set(err, ERR_FATAL, "environment: %s is no option (CONFIGURATION.md lists them)", name);
         }
@@ -244,7 +250,8 @@ void conf_restore_environment(const struct conf *conf)
 {
     const char *name;
     json_t *value;
-    json_object_foreach(conf->environment, name, value) {
+    json_object_foreach(conf->environment, name, value)
+    {
         setenv(name, json_string_value(value), 1);
     }
 }

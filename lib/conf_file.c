@@ -36,9 +36,11 @@ static int unknown_key(const char *where, const char *key, struct err *err)
     if (near) {
         result = err_set(err, ERR_FATAL, "%s: there is no option \"%s\"; did you mean \"%s\"?", where, key, near);
     } else if (strncmp(key, "edge.tokens", strlen("edge.tokens")) == 0) {
-        result = err_set(err, ERR_FATAL, "%s: there is no option \"%s\"; it must be edge.tokens.<name>.token or .roles", where, key);
+        result = err_set(err, ERR_FATAL, "%s: there is no option \"%s\"; it must be edge.tokens.<name>.token or .roles",
+                         where, key);
     } else if (strncmp(key, "systems", strlen("systems")) == 0) {
-        result = err_set(err, ERR_FATAL, "%s: there is no option \"%s\"; it must be systems.<system>.<setting>", where, key);
+        result =
+            err_set(err, ERR_FATAL, "%s: there is no option \"%s\"; it must be systems.<system>.<setting>", where, key);
     } else {
         result = err_set(err, ERR_FATAL, "%s: there is no option \"%s\" (CONFIGURATION.md lists them)", where, key);
     }
@@ -105,7 +107,8 @@ static int read_entry(struct reading *reading, const char *where, const char *ke
 
 static int read_tree(struct reading *reading, const json_t *tree, const char *prefix, const char *pointer);
 
-static int read_member(struct reading *reading, const char *prefix, const char *pointer, const char *name, const json_t *value)
+static int read_member(struct reading *reading, const char *prefix, const char *pointer, const char *name,
+                       const json_t *value)
 {
     char *key = *prefix ? mem_printf("%s.%s", prefix, name) : mem_strdup(name);
     char *at = yaml_pointer(pointer, name);
@@ -129,7 +132,8 @@ static int read_tree(struct reading *reading, const json_t *tree, const char *pr
 {
     const char *name;
     json_t *value;
-    json_object_foreach((json_t *)tree, name, value) {
+    json_object_foreach((json_t *)tree, name, value)
+    {
         if (read_member(reading, prefix, pointer, name, value) != 0) {
             return -1;
         }

@@ -10,7 +10,8 @@
 struct conf {
     json_t *values;      /* dotted key to text, or to an array of texts for a list */
     json_t *environment; /* OFFBOARD_… as they were at start, for conf_restore_environment() */
-    json_t *variables;   /* OFFBOARD_SYSTEMS_… to text, …_FILE read: which key one means is known only when it is asked for */
+    json_t *
+        variables; /* OFFBOARD_SYSTEMS_… to text, …_FILE read: which key one means is known only when it is asked for */
 };
 
 /* conf_options.c */
@@ -24,7 +25,8 @@ bool conf_in_family(const char *key);
 /* conf_value.c: one value from outside. `where` is "file:line" or a variable's name. All return -1 with an ERR_FATAL. */
 int conf_set(struct conf *conf, const char *where, const char *key, const json_t *value, struct err *err);
 int conf_set_from_file(struct conf *conf, const char *where, const char *key, const char *path, struct err *err);
-char *conf_file_text(const char *where, const char *path, struct err *err); /* a secret's file; the caller wipes and frees */
+char *conf_file_text(const char *where, const char *path,
+                     struct err *err); /* a secret's file; the caller wipes and frees */
 
 /* conf_file.c, conf_environment.c */
 int conf_read_file(struct conf *conf, const char *path, struct err *err);

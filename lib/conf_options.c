@@ -4,7 +4,7 @@
 #include "lib/conf_internal.h"
 
 #define SECRET true
-#define PLAIN false
+#define PLAIN  false
 
 /* clang-format off */
 const struct conf_option conf_table[] = {

@@ -115,7 +115,8 @@ void conf_remember_secrets(const struct conf *conf)
 {
     const char *key;
     json_t *value;
-    json_object_foreach(conf->values, key, value) {
+    json_object_foreach(conf->values, key, value)
+    {
         const struct conf_option *option = conf_option_find(key);
         bool secret = option ? option->secret : json_is_string(value) && names_secret(strrchr(key, '.'));
         if (secret && json_is_string(value)) {
@@ -125,7 +126,8 @@ void conf_remember_secrets(const struct conf *conf)
             remember_value(key, json_string_value(json_array_get(value, i)));
         }
     }
-    json_object_foreach(conf->variables, key, value) {
+    json_object_foreach(conf->variables, key, value)
+    {
         if (names_secret(strrchr(key, '_'))) {
             secret_remember(json_string_value(value));
         }

@@ -33,7 +33,8 @@ static int check_int(const char *where, const struct conf_option *option, const 
     }
     long long least = option->least ? strtoll(option->least, NULL, 10) : 0;
     if (value < least || value > CONF_INT_MAX) {
-        return err_set(err, ERR_FATAL, "%s: %s must be from %lld to %d, not %s", where, option->key, least, CONF_INT_MAX, text);
+        return err_set(err, ERR_FATAL, "%s: %s must be from %lld to %d, not %s", where, option->key, least,
+                       CONF_INT_MAX, text);
     }
     return 0;
 }
@@ -50,7 +51,9 @@ static int check_duration(const char *where, const struct conf_option *option, c
     if (option->least) {
         time_parse_duration(option->least, &least, NULL);
     }
-    return duration >= least ? 0 : err_set(err, ERR_FATAL, "%s: %s must be at least %s, not %s", where, option->key, option->least, text);
+    return duration >= least
+               ? 0
+               : err_set(err, ERR_FATAL, "%s: %s must be at least %s, not %s", where, option->key, option->least, text);
 }
 
 static int check_scalar(const char *where, const struct conf_option *option, const char *text, struct err *err)
@@ -76,7 +79,8 @@ static int check_list(const char *where, const char *key, const json_t *list, st
     for (size_t i = 0; is_roles(key) && i < json_array_size(list); i++) {
         const char *role = json_string_value(json_array_get(list, i));
         if (strcmp(role, "intake") != 0 && strcmp(role, "operator") != 0) {
-            return err_set(err, ERR_FATAL, "%s: %s: there is no role \"%s\"; it must be intake or operator", where, key, role);
+            return err_set(err, ERR_FATAL, "%s: %s: there is no role \"%s\"; it must be intake or operator", where, key,
+                           role);
         }
     }
     return 0;

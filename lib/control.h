@@ -1,5 +1,5 @@
-/* What the compacted topic offboard.control says, as a state in memory: which systems are paused, which offboardings and
- * persons are cancelled. Kept by workers and the planner: read to the end before the first job, then followed. */
+/* What the compacted topic offboard.control says, as a state in memory: which systems are paused, which offboardings
+ * and persons are cancelled. Kept by workers and the planner: read to the end before the first job, then followed. */
 #ifndef OFFBOARD_LIB_CONTROL_H
 #define OFFBOARD_LIB_CONTROL_H
 
@@ -22,8 +22,8 @@ int control_apply(struct control *control, const rd_kafka_message_t *record, str
 bool control_paused(const struct control *control, const char *system);
 const char *control_pause_reason(const struct control *control, const char *system); /* NULL when not paused */
 
-/* Cancelled by id, or because the person (e-mail or employee id of `user`) was cancelled at or after `planned_at` (microseconds:
- * the job's or intake record's time). NULL or the reason, borrowed until the next control_apply(). */
+/* Cancelled by id, or because the person (e-mail or employee id of `user`) was cancelled at or after `planned_at`
+ * (microseconds: the job's or intake record's time). NULL or the reason, borrowed until the next control_apply(). */
 const char *control_cancelled(const struct control *control, const char *offboarding_id, const json_t *user,
                               int64_t planned_at);
 

@@ -16,7 +16,8 @@ struct daemon_option {
 /* Reads `-c FILE`/`--config FILE`, `--help`, `--version` and the given options (ended by a NULL name), loads the
  * configuration, starts the log, clears the environment, blocks SIGPIPE. Ends the process with 2 after a message on stderr
  * when the command line or the configuration is wrong, with 0 after --help. The caller frees with conf_free(). */
-struct conf *daemon_start(const char *process, const char *summary, const struct daemon_option *options, int argc, char **argv);
+struct conf *daemon_start(const char *process, const char *summary, const struct daemon_option *options, int argc,
+                          char **argv);
 
 /* Set by SIGTERM and SIGINT once daemon_catch_signals() ran: for processes without a libuv loop. */
 extern volatile sig_atomic_t daemon_stopping;

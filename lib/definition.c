@@ -72,19 +72,22 @@ static bool unquoted_expression(const char *text, long line)
 }
 
 /* An err of yaml_parse() is "file:line: text". */
-static void add_parse_problem(struct definition_problems *problems, const char *file, const char *text, const char *said)
+static void add_parse_problem(struct definition_problems *problems, const char *file, const char *text,
+                              const char *said)
 {
     size_t len = strlen(file);
     char *rest = NULL;
     long line = strncmp(said, file, len) == 0 && said[len] == ':' ? strtol(said + len + 1, &rest, 10) : 0;
     const char *why = rest && rest[0] == ':' && rest[1] == ' ' ? rest + 2 : said;
-    char *full = mem_printf("%s%s", why, unquoted_expression(text, line) ? "; put the expression in quotes: \"${ … }\"" : "");
+    char *full =
+        mem_printf("%s%s", why, unquoted_expression(text, line) ? "; put the expression in quotes: \"${ … }\"" : "");
     add_problem(problems, file, (int)line, full);
     free(full);
 }
 
 /* NULL after a problem was added. */
-static struct definition *definition_read(enum definition_kind kind, const char *path, struct definition_problems *problems)
+static struct definition *definition_read(enum definition_kind kind, const char *path,
+                                          struct definition_problems *problems)
 {
     struct err err = ERR_INIT;
     size_t len = 0;
@@ -137,8 +140,8 @@ static void keep(struct definitions *definitions, struct definition *definition,
     if (other) {
         size_t len = strlen(directory);
         if (strncmp(other->file, directory, len) == 0 && strrchr(other->file, '/') == other->file + len) {
-            char *what = mem_printf("there is already a %s \"%s\" in %s", kinds[definition->kind].name, definition->name,
-                                    other->file);
+            char *what = mem_printf("there is already a %s \"%s\" in %s", kinds[definition->kind].name,
+                                    definition->name, other->file);
             add_problem(problems, definition->file, 1, what);
             free(what);
         }
@@ -317,7 +320,8 @@ void definition_problems_release(struct definition_problems *problems)
 
 /* ---- look-ups ---------------------------------------------------------------------------------------------------------------- */
 
-const struct definition *definition_find(const struct definitions *definitions, enum definition_kind kind, const char *name)
+const struct definition *definition_find(const struct definitions *definitions, enum definition_kind kind,
+                                         const char *name)
 {
     return find(definitions, kind, name);
 }

@@ -1,8 +1,8 @@
 /* Definitions: sources, runbooks and connectors; YAML files, loaded and validated alike by every process.
  *
  * The shipped ones come from share/offboard (installed) or producer/ and worker/ (a checkout); a customer's directories
- * (definitions.sources, .runbooks, .connectors) win by name. A definition is its JSON tree plus, for messages, the line of
- * every node. Its hash is the SHA-256 of the file's bytes. */
+ * (definitions.sources, .runbooks, .connectors) win by name. A definition is its JSON tree, as the file has it (nothing is
+ * normalised: what is left out is absent), plus, for messages, the line of every node. Its hash is the SHA-256 of the file's bytes. */
 #ifndef OFFBOARD_LIB_DEFINITION_H
 #define OFFBOARD_LIB_DEFINITION_H
 
@@ -52,7 +52,8 @@ void definition_problems_release(struct definition_problems *problems);
 struct definitions *definitions_load_or_fail(const struct conf *conf, struct err *err);
 
 /* NULL when there is none of that name. */
-const struct definition *definition_find(const struct definitions *definitions, enum definition_kind kind, const char *name);
+const struct definition *definition_find(const struct definitions *definitions, enum definition_kind kind,
+                                         const char *name);
 size_t definition_count(const struct definitions *definitions, enum definition_kind kind);
 const struct definition *definition_item(const struct definitions *definitions, enum definition_kind kind, size_t i);
 const char *definition_kind_name(enum definition_kind kind); /* "source", "runbook", "connector" */

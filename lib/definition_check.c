@@ -66,7 +66,8 @@ char *check_hint_keys(const char *wrong, const json_t *object)
     const char **names = mem_alloc((json_object_size(object) + 1) * sizeof *names);
     const char *key;
     json_t *value;
-    json_object_foreach((json_t *)(uintptr_t)object, key, value) {
+    json_object_foreach((json_t *)(uintptr_t)object, key, value)
+    {
         names[count++] = key;
     }
     char *hint = check_hint(wrong, names, count);
@@ -84,12 +85,14 @@ static void each_text(struct check *check, const char *pointer, const json_t *va
     if (json_is_string(value) && expr_has(json_string_value(value))) {
         each(check, pointer, json_string_value(value), arg);
     }
-    json_object_foreach((json_t *)(uintptr_t)value, key, member) {
+    json_object_foreach((json_t *)(uintptr_t)value, key, member)
+    {
         char *at = mem_printf("%s/%s", pointer, key);
         each_text(check, at, member, each, arg);
         free(at);
     }
-    json_array_foreach(value, i, member) {
+    json_array_foreach(value, i, member)
+    {
         char *at = mem_printf("%s/%zu", pointer, i);
         each_text(check, at, member, each, arg);
         free(at);
@@ -215,7 +218,8 @@ static bool all_texts(const json_t *list)
     size_t i;
     json_t *item;
     bool texts = json_is_array(list);
-    json_array_foreach(list, i, item) {
+    json_array_foreach(list, i, item)
+    {
         texts = texts && json_is_string(item);
     }
     return texts;
@@ -283,7 +287,8 @@ static const struct check_key *find_key(const struct check_key *keys, size_t cou
     return NULL;
 }
 
-static void unknown_key(struct check *check, const char *pointer, const char *name, const struct check_key *keys, size_t count)
+static void unknown_key(struct check *check, const char *pointer, const char *name, const struct check_key *keys,
+                        size_t count)
 {
     const char **names = mem_alloc((count + 1) * sizeof *names);
     for (size_t i = 0; i < count; i++) {
@@ -295,7 +300,8 @@ static void unknown_key(struct check *check, const char *pointer, const char *na
     free(names);
 }
 
-bool check_map(struct check *check, const char *pointer, const json_t *value, const struct check_key *keys, size_t count)
+bool check_map(struct check *check, const char *pointer, const json_t *value, const struct check_key *keys,
+               size_t count)
 {
     if (!json_is_object(value)) {
         check_problem(check, pointer, "this must be a map");
@@ -303,7 +309,8 @@ bool check_map(struct check *check, const char *pointer, const json_t *value, co
     }
     const char *name;
     json_t *member;
-    json_object_foreach((json_t *)(uintptr_t)value, name, member) {
+    json_object_foreach((json_t *)(uintptr_t)value, name, member)
+    {
         char *at = mem_printf("%s/%s", pointer, name);
         const struct check_key *key = find_key(keys, count, name);
         if (key) {

@@ -38,12 +38,15 @@ struct check_key {
 };
 
 /* Adds a problem at the line of `pointer` (or of its nearest parent that has one). */
-void check_problem(struct check *check, const char *pointer, const char *format, ...) __attribute__((format(printf, 3, 4)));
-void check_warning(struct check *check, const char *pointer, const char *format, ...) __attribute__((format(printf, 3, 4)));
+void check_problem(struct check *check, const char *pointer, const char *format, ...)
+    __attribute__((format(printf, 3, 4)));
+void check_warning(struct check *check, const char *pointer, const char *format, ...)
+    __attribute__((format(printf, 3, 4)));
 
 /* Checks that `value` is a map with only the `keys`, each of its kind, with nothing required missing. False when it is no
  * map. */
-bool check_map(struct check *check, const char *pointer, const json_t *value, const struct check_key *keys, size_t count);
+bool check_map(struct check *check, const char *pointer, const json_t *value, const struct check_key *keys,
+               size_t count);
 
 /* Checks every expression within `value` against the allow-list, and remembers it to be compiled. */
 void check_expressions(struct check *check, const char *pointer, const json_t *value);

@@ -10,10 +10,12 @@
 #include "lib/time.h"
 
 static const struct check_key connector_keys[] = {
-    {"system", CHECK_NAME, true, false},   {"description", CHECK_TEXT, false, false}, {"settings", CHECK_MAP, false, false},
-    {"base", CHECK_TEMPLATE, false, false}, {"headers", CHECK_MAP, false, false},     {"auth", CHECK_MAP, false, false},
-    {"limits", CHECK_MAP, false, false},   {"retry_after", CHECK_MAP, false, false},  {"check", CHECK_MAP, false, false},
-    {"identify", CHECK_MAP, false, false}, {"actions", CHECK_MAP, true, false},       {"defs", CHECK_MAP, false, true},
+    {"system", CHECK_NAME, true, false},   {"description", CHECK_TEXT, false, false},
+    {"settings", CHECK_MAP, false, false}, {"base", CHECK_TEMPLATE, false, false},
+    {"headers", CHECK_MAP, false, false},  {"auth", CHECK_MAP, false, false},
+    {"limits", CHECK_MAP, false, false},   {"retry_after", CHECK_MAP, false, false},
+    {"check", CHECK_MAP, false, false},    {"identify", CHECK_MAP, false, false},
+    {"actions", CHECK_MAP, true, false},   {"defs", CHECK_MAP, false, true},
 };
 
 static const struct check_key setting_keys[] = {
@@ -55,11 +57,14 @@ static const struct check_key identify_keys[] = {
 };
 
 static const struct check_key action_keys[] = {
-    {"effect", CHECK_TEXT, true, false},    {"description", CHECK_TEXT, false, false}, {"with", CHECK_MAP, false, false},
-    {"requests", CHECK_LIST, true, false},  {"verify", CHECK_MAP, false, false},       {"undo", CHECK_TEXT, false, false},
-    {"outputs", CHECK_MAP, false, false},   {"once", CHECK_BOOL, false, false},        {"settle", CHECK_TEMPLATE, false, false},
-    {"target", CHECK_TEMPLATE, false, false}, {"limit", CHECK_TEXT, false, false},     {"accounts", CHECK_TEXT, false, false},
-    {"before", CHECK_ANY, false, true},     {"derive", CHECK_MAP, false, true},        {"provides", CHECK_LIST, false, true},
+    {"effect", CHECK_TEXT, true, false},      {"description", CHECK_TEXT, false, false},
+    {"with", CHECK_MAP, false, false},        {"requests", CHECK_LIST, true, false},
+    {"verify", CHECK_MAP, false, false},      {"undo", CHECK_TEXT, false, false},
+    {"outputs", CHECK_MAP, false, false},     {"once", CHECK_BOOL, false, false},
+    {"settle", CHECK_TEMPLATE, false, false}, {"target", CHECK_TEMPLATE, false, false},
+    {"limit", CHECK_TEXT, false, false},      {"accounts", CHECK_TEXT, false, false},
+    {"before", CHECK_ANY, false, true},       {"derive", CHECK_MAP, false, true},
+    {"provides", CHECK_LIST, false, true},
 };
 
 static const struct check_key parameter_keys[] = {
@@ -87,7 +92,8 @@ static void each_member(struct check *check, const char *pointer, const json_t *
 {
     const char *name;
     json_t *value;
-    json_object_foreach(json_object_get(owner, key), name, value) {
+    json_object_foreach(json_object_get(owner, key), name, value)
+    {
         char *at = mem_printf("%s/%s/%s", pointer, key, name);
         each(check, at, name, value);
         free(at);
@@ -154,20 +160,24 @@ static void check_identify(struct check *check, const json_t *identify)
     size_t i;
     json_t *key, *request;
     if (json_is_array(keys) && json_array_size(keys) == 0) {
-        check_problem(check, "/identify/keys", "with no keys nobody is found: name employee_id, email, or leave \"keys\" out");
+        check_problem(check, "/identify/keys",
+                      "with no keys nobody is found: name employee_id, email, or leave \"keys\" out");
     }
-    json_array_foreach(keys, i, key) {
+    json_array_foreach(keys, i, key)
+    {
         const char *kind = json_string_value(key);
         if (kind && !listed(key_kinds, COUNT_OF(key_kinds), kind)) {
             char *hint = check_hint(kind, key_kinds, COUNT_OF(key_kinds));
-            check_problem(check, "/identify/keys", "there is no kind of key \"%s\", only employee_id and email%s", kind, hint);
+            check_problem(check, "/identify/keys", "there is no kind of key \"%s\", only employee_id and email%s", kind,
+                          hint);
             free(hint);
         }
     }
     check_requests(check, "/identify/requests", json_object_get(identify, "requests"), true);
     check_requests(check, "/identify/confirm", json_object_get(identify, "confirm"), true);
     bool saves = false;
-    json_array_foreach(json_object_get(identify, "requests"), i, request) {
+    json_array_foreach(json_object_get(identify, "requests"), i, request)
+    {
         saves = saves || json_at(request, "save.id");
     }
     if (!saves) {
@@ -184,8 +194,8 @@ struct scope {
     const json_t *saved; /* a member for every name that some request saves */
 };
 
-static void read_declared(struct check *check, const char *pointer, const char *path, const char *prefix, const json_t *declared,
-                          const char *what)
+static void read_declared(struct check *check, const char *pointer, const char *path, const char *prefix,
+                          const json_t *declared, const char *what)
 {
     char *name = check_path_name(path, prefix);
     if (name && !json_object_get(declared, name)) {
@@ -198,8 +208,9 @@ static void read_declared(struct check *check, const char *pointer, const char *
 
 static void read_path(struct check *check, const char *pointer, const char *path, void *arg)
 {
-    static const char *const members[] = {"actor",   "body", "headers",     "ids",   "item",     "job",    "key",  "key_kind",
-                                          "now",     "offboarding", "saved", "settings", "status", "steps", "user", "with"};
+    static const char *const members[] = {"actor",  "body",     "headers", "ids",         "item",  "job",
+                                          "key",    "key_kind", "now",     "offboarding", "saved", "settings",
+                                          "status", "steps",    "user",    "with"};
     const struct scope *scope = arg;
     check_member(check, pointer, path, members, COUNT_OF(members));
     read_declared(check, pointer, path, "settings.", scope->settings, "there is no setting");
@@ -211,7 +222,8 @@ static void note_saved(json_t *saved, const json_t *requests)
 {
     size_t i;
     json_t *request;
-    json_array_foreach(requests, i, request) {
+    json_array_foreach(requests, i, request)
+    {
         json_t *save = json_object_get(request, "save");
         json_t *found = json_at(request, "find.save");
         json_object_update(saved, json_is_object(save) ? save : NULL);
@@ -260,11 +272,13 @@ static void check_once(struct check *check, const char *pointer, const json_t *a
     size_t i;
     json_t *request;
     bool finds = false;
-    json_array_foreach(json_object_get(action, "requests"), i, request) {
+    json_array_foreach(json_object_get(action, "requests"), i, request)
+    {
         finds = finds || json_object_get(request, "find");
     }
     if (json_true_at(action, "once") && !finds) {
-        check_problem(check, pointer, "a `once` action needs a request with `find`: how is an earlier call recognised?");
+        check_problem(check, pointer,
+                      "a `once` action needs a request with `find`: how is an earlier call recognised?");
     }
     if (!json_true_at(action, "once") && finds) {
         check_problem(check, pointer, "`find` belongs to an action marked `once: true`");
@@ -293,7 +307,9 @@ static void check_effect(struct check *check, const char *pointer, const json_t 
     }
     bool proven = json_object_get(action, "verify") || strcmp(effect, "notify") == 0 || strcmp(effect, "identify") == 0;
     if (!proven) {
-        check_warning(check, pointer, "without \"verify\" nothing reads back that the state is there: a call that returned 200 proves little");
+        check_warning(
+            check, pointer,
+            "without \"verify\" nothing reads back that the state is there: a call that returned 200 proves little");
     }
 }
 

@@ -35,14 +35,15 @@ char *steps_hint(const struct steps *steps, const char *wrong)
 /* ---- needs ---------------------------------------------------------------------------------------------------------------- */
 
 /* rules.md 10: access is cut at once; what waits for another system waits for its outages, too. */
-static void warn_revoke_waits(struct check *check, const char *pointer, const struct step *step, const struct step *needed)
+static void warn_revoke_waits(struct check *check, const char *pointer, const struct step *step,
+                              const struct step *needed)
 {
     const char *effect = json_string_at(step->action, "effect");
     const char *system = json_string_at(step->tree, "system");
     const char *other = json_string_at(needed->tree, "system");
     if (effect && strcmp(effect, "revoke") == 0 && system && other && strcmp(other, system) != 0) {
-        check_warning(check, pointer, "\"%s\" takes access away, but waits for \"%s\" of another system", step->id ? step->id : "",
-                      needed->id);
+        check_warning(check, pointer, "\"%s\" takes access away, but waits for \"%s\" of another system",
+                      step->id ? step->id : "", needed->id);
     }
 }
 
@@ -51,7 +52,8 @@ static void check_step_needs(struct check *check, const struct steps *steps, con
     size_t i;
     json_t *need;
     const json_t *needs = json_object_get(step->tree, "needs");
-    json_array_foreach(needs, i, need) {
+    json_array_foreach(needs, i, need)
+    {
         char *at = mem_printf("%s/needs/%zu", step->pointer, i);
         const char *id = json_string_value(need);
         const struct step *needed = steps_find(steps, id);
@@ -68,7 +70,8 @@ static void check_step_needs(struct check *check, const struct steps *steps, con
     }
     const char *when = json_string_at(step->tree, "when");
     if (when && strcmp(when, "on_failure") == 0 && json_array_size(needs) == 0) {
-        check_problem(check, step->pointer, "`when: on_failure` says how the steps in `needs` must have ended, and there are none");
+        check_problem(check, step->pointer,
+                      "`when: on_failure` says how the steps in `needs` must have ended, and there are none");
     }
 }
 
@@ -92,7 +95,8 @@ static void find_cycles(struct check *check, const struct steps *steps, struct s
     step->mark = STEP_ON_PATH;
     size_t i;
     json_t *need;
-    json_array_foreach(json_object_get(step->tree, "needs"), i, need) {
+    json_array_foreach(json_object_get(step->tree, "needs"), i, need)
+    {
         struct step *needed = steps_find(steps, json_string_value(need));
         step->next_on_path = needed;
         if (needed && needed->mark == STEP_ON_PATH) {
@@ -115,7 +119,8 @@ static bool step_needs(const struct step *step, const char *id)
 {
     size_t i;
     json_t *need;
-    json_array_foreach(json_object_get(step->tree, "needs"), i, need) {
+    json_array_foreach(json_object_get(step->tree, "needs"), i, need)
+    {
         if (json_is_string(need) && strcmp(json_string_value(need), id) == 0) {
             return true;
         }
@@ -140,7 +145,8 @@ static void read_result(struct check *check, const char *pointer, const struct s
     free(output);
 }
 
-static void read_step(struct check *check, const char *pointer, const struct reading *reading, const char *path, const char *id)
+static void read_step(struct check *check, const char *pointer, const struct reading *reading, const char *path,
+                      const char *id)
 {
     const struct step *needed = steps_find(reading->steps, id);
     if (!needed) {
@@ -170,7 +176,8 @@ static bool manager_guaranteed(const struct check *check)
         const struct definition *source = definition_item(check->definitions, DEFINITION_SOURCE, i);
         size_t j;
         json_t *path;
-        json_array_foreach(json_object_get(source->tree, "guarantees"), j, path) {
+        json_array_foreach(json_object_get(source->tree, "guarantees"), j, path)
+        {
             bool manager = json_is_string(path) && strcmp(json_string_value(path), "user.manager") == 0;
             if (manager && can_choose(source, check->definition->name)) {
                 return true;
@@ -186,7 +193,8 @@ static void read_manager(struct check *check, const char *pointer, const char *p
     bool manager = strcmp(path, "user.manager") == 0 || strncmp(path, "user.manager.", 13) == 0;
     if (manager && !manager_guaranteed(check)) {
         check_problem(check, pointer,
-                      ".user.manager is used, but no source that can choose this runbook guarantees one (`guarantees: [user.manager]`)");
+                      ".user.manager is used, but no source that can choose this runbook guarantees one (`guarantees: "
+                      "[user.manager]`)");
     }
 }
 
@@ -211,7 +219,8 @@ static void check_action_reads(struct check *check, const struct step *step)
     }
     const char *name;
     json_t *parameter;
-    json_object_foreach(json_object_get(step->action, "with"), name, parameter) {
+    json_object_foreach(json_object_get(step->action, "with"), name, parameter)
+    {
         if (!json_object_get(json_object_get(step->tree, "with"), name)) {
             check_paths(check, step->pointer, json_object_get(parameter, "default"), read_manager, NULL);
         }

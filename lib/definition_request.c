@@ -9,33 +9,24 @@
 
 /* What every kind of request has. */
 static const struct check_key request_keys[] = {
-    {"get", CHECK_TEMPLATE, false, false},
-    {"post", CHECK_TEMPLATE, false, false},
-    {"put", CHECK_TEMPLATE, false, false},
-    {"patch", CHECK_TEMPLATE, false, false},
-    {"delete", CHECK_TEMPLATE, false, false},
-    {"head", CHECK_TEMPLATE, false, false},
-    {"query", CHECK_MAP, false, false},
-    {"headers", CHECK_MAP, false, false},
-    {"json", CHECK_ANY, false, false},
-    {"form", CHECK_MAP, false, false},
-    {"success", CHECK_PREDICATE, false, false},
-    {"already", CHECK_PREDICATE, false, false},
-    {"missing", CHECK_PREDICATE, false, false},
-    {"blocked", CHECK_PREDICATE, false, false},
-    {"denied", CHECK_PREDICATE, false, false},
-    {"retry", CHECK_PREDICATE, false, false},
-    {"changes", CHECK_BOOL, false, false},
-    {"limit", CHECK_TEXT, false, false},
-    {"timeout", CHECK_DURATION, false, false},
-    {"as", CHECK_MAP, false, true},
+    {"get", CHECK_TEMPLATE, false, false},      {"post", CHECK_TEMPLATE, false, false},
+    {"put", CHECK_TEMPLATE, false, false},      {"patch", CHECK_TEMPLATE, false, false},
+    {"delete", CHECK_TEMPLATE, false, false},   {"head", CHECK_TEMPLATE, false, false},
+    {"query", CHECK_MAP, false, false},         {"headers", CHECK_MAP, false, false},
+    {"json", CHECK_ANY, false, false},          {"form", CHECK_MAP, false, false},
+    {"success", CHECK_PREDICATE, false, false}, {"already", CHECK_PREDICATE, false, false},
+    {"missing", CHECK_PREDICATE, false, false}, {"blocked", CHECK_PREDICATE, false, false},
+    {"denied", CHECK_PREDICATE, false, false},  {"retry", CHECK_PREDICATE, false, false},
+    {"changes", CHECK_BOOL, false, false},      {"limit", CHECK_TEXT, false, false},
+    {"timeout", CHECK_DURATION, false, false},  {"as", CHECK_MAP, false, true},
     {"ldap", CHECK_MAP, false, true},
 };
 
 static const struct check_key sequence_keys[] = {
-    {"if", CHECK_PREDICATE, false, false}, {"save", CHECK_MAP, false, false},     {"for_each", CHECK_TEMPLATE, false, false},
-    {"parallel", CHECK_COUNT, false, false}, {"pages", CHECK_MAP, false, false},  {"find", CHECK_MAP, false, false},
-    {"require", CHECK_ANY, false, true},   {"poll", CHECK_MAP, false, true},
+    {"if", CHECK_PREDICATE, false, false},      {"save", CHECK_MAP, false, false},
+    {"for_each", CHECK_TEMPLATE, false, false}, {"parallel", CHECK_COUNT, false, false},
+    {"pages", CHECK_MAP, false, false},         {"find", CHECK_MAP, false, false},
+    {"require", CHECK_ANY, false, true},        {"poll", CHECK_MAP, false, true},
 };
 
 static const struct check_key find_keys[] = {
@@ -81,7 +72,8 @@ static void check_pages(struct check *check, const char *pointer, const json_t *
         if (next == parts) {
             check_problem(check, at, "\"pages\" needs either \"next\", or \"query\" or \"json\" with \"more\"");
         } else if (parts && !json_object_get(pages, "more")) {
-            check_problem(check, at, "\"pages\" with \"query\" or \"json\" needs \"more\": when is there another page?");
+            check_problem(check, at,
+                          "\"pages\" with \"query\" or \"json\" needs \"more\": when is there another page?");
         }
         static const char *const rendered[] = {"query", "json"};
         for (size_t i = 0; i < COUNT_OF(rendered); i++) {
@@ -109,7 +101,8 @@ static const char *check_method(struct check *check, const char *pointer, const 
         return NULL;
     }
     const char *path = json_string_at(request, method);
-    if (path && *path != '/' && strncmp(path, "${", 2) != 0 && strncmp(path, "https://", 8) != 0 && strncmp(path, "http://", 7) != 0) {
+    if (path && *path != '/' && strncmp(path, "${", 2) != 0 && strncmp(path, "https://", 8) != 0 &&
+        strncmp(path, "http://", 7) != 0) {
         char *at = mem_printf("%s/%s", pointer, method);
         check_problem(check, at, "a path begins with \"/\" (the connector's `base` comes before it)");
         free(at);
@@ -128,8 +121,8 @@ static void check_reads_only(struct check *check, const char *pointer, const jso
 }
 
 /* `more` are the keys that this kind of request has besides the common ones. */
-static bool check_request(struct check *check, const char *pointer, const json_t *request, const struct check_key *more, size_t count,
-                          bool reads)
+static bool check_request(struct check *check, const char *pointer, const json_t *request, const struct check_key *more,
+                          size_t count, bool reads)
 {
     struct check_key keys[COUNT_OF(request_keys) + COUNT_OF(sequence_keys)];
     memcpy(keys, request_keys, sizeof request_keys);
@@ -164,7 +157,8 @@ void check_requests(struct check *check, const char *pointer, const json_t *requ
     if (json_is_array(requests) && json_array_size(requests) == 0) {
         check_problem(check, pointer, "there must be at least one request");
     }
-    json_array_foreach(requests, i, request) {
+    json_array_foreach(requests, i, request)
+    {
         char *at = mem_printf("%s/%zu", pointer, i);
         bool map = check_request(check, at, request, sequence_keys, COUNT_OF(sequence_keys), reads);
         const json_t *find = map ? json_object_get(request, "find") : NULL;

@@ -9,8 +9,9 @@
 #include "lib/time.h"
 
 static const struct check_key runbook_keys[] = {
-    {"runbook", CHECK_NAME, true, false}, {"description", CHECK_TEXT, false, false}, {"phases", CHECK_LIST, true, false},
-    {"mirror", CHECK_LIST, false, true},  {"notify", CHECK_MAP, false, true},
+    {"runbook", CHECK_NAME, true, false}, {"description", CHECK_TEXT, false, false},
+    {"phases", CHECK_LIST, true, false},  {"mirror", CHECK_LIST, false, true},
+    {"notify", CHECK_MAP, false, true},
 };
 
 static const struct check_key phase_keys[] = {
@@ -20,18 +21,12 @@ static const struct check_key phase_keys[] = {
 };
 
 static const struct check_key step_keys[] = {
-    {"id", CHECK_NAME, true, false},
-    {"system", CHECK_TEXT, true, false},
-    {"action", CHECK_TEXT, true, false},
-    {"description", CHECK_TEXT, false, false},
-    {"needs", CHECK_TEXTS, false, false},
-    {"when", CHECK_TEXT, false, false},
-    {"if", CHECK_PREDICATE, false, false},
-    {"with", CHECK_MAP, false, false},
-    {"after", CHECK_DURATION, false, false},
-    {"expires", CHECK_DURATION, false, true},
-    {"on_missing", CHECK_TEXT, false, true},
-    {"verify", CHECK_ANY, false, true},
+    {"id", CHECK_NAME, true, false},         {"system", CHECK_TEXT, true, false},
+    {"action", CHECK_TEXT, true, false},     {"description", CHECK_TEXT, false, false},
+    {"needs", CHECK_TEXTS, false, false},    {"when", CHECK_TEXT, false, false},
+    {"if", CHECK_PREDICATE, false, false},   {"with", CHECK_MAP, false, false},
+    {"after", CHECK_DURATION, false, false}, {"expires", CHECK_DURATION, false, true},
+    {"on_missing", CHECK_TEXT, false, true}, {"verify", CHECK_ANY, false, true},
     {"run", CHECK_TEXT, false, true},
 };
 
@@ -46,7 +41,8 @@ static void check_with(struct check *check, const struct step *step)
     const json_t *given = json_object_get(step->tree, "with");
     const char *name;
     json_t *value;
-    json_object_foreach((json_t *)(uintptr_t)given, name, value) {
+    json_object_foreach((json_t *)(uintptr_t)given, name, value)
+    {
         if (!json_object_get(declared, name)) {
             char *at = mem_printf("%s/with/%s", step->pointer, name);
             char *hint = check_hint_keys(name, declared);
@@ -55,7 +51,8 @@ static void check_with(struct check *check, const struct step *step)
             free(at);
         }
     }
-    json_object_foreach((json_t *)(uintptr_t)declared, name, value) {
+    json_object_foreach((json_t *)(uintptr_t)declared, name, value)
+    {
         if (json_true_at(value, "required") && !json_object_get(given, name)) {
             check_problem(check, step->pointer, "parameter \"%s\" of action \"%s\" is missing", name, action);
         }
@@ -71,8 +68,8 @@ static const json_t *find_action(struct check *check, const char *pointer, const
     if (system && !connector) {
         char *at = mem_printf("%s/system", pointer);
         const char *near = definition_nearest(check->definitions, DEFINITION_CONNECTOR, system);
-        check_problem(check, at, "there is no connector for system \"%s\"%s%s%s", system, near ? "; did you mean \"" : "",
-                      near ? near : "", near ? "\"?" : "");
+        check_problem(check, at, "there is no connector for system \"%s\"%s%s%s", system,
+                      near ? "; did you mean \"" : "", near ? near : "", near ? "\"?" : "");
         free(at);
     }
     const json_t *actions = connector ? json_object_get(connector->tree, "actions") : NULL;
@@ -125,7 +122,8 @@ static void add_step(struct check *check, struct steps *steps, const json_t *pha
     }
     check_when(check, pointer, json_string_at(tree, "when"));
     if (json_object_get(tree, "after") && after_of(tree) < after_of(phase)) {
-        check_warning(check, pointer, "\"after\" counts from the offboarding's start: the step runs with its phase, after %s",
+        check_warning(check, pointer,
+                      "\"after\" counts from the offboarding's start: the step runs with its phase, after %s",
                       json_string_at(phase, "after"));
     }
     struct step step = {.tree = tree, .id = id, .phase = number, .pointer = pointer};
@@ -148,7 +146,8 @@ static void check_phase_order(struct check *check, const char *pointer, const js
     const json_t *before = number ? json_array_get(phases, number - 1) : NULL;
     if (after_of(phase) < after_of(before)) {
         check_problem(check, pointer, "this phase's time (%s) comes before that of the phase above it (%s)",
-                      json_object_get(phase, "after") ? json_string_at(phase, "after") : "at once", json_string_at(before, "after"));
+                      json_object_get(phase, "after") ? json_string_at(phase, "after") : "at once",
+                      json_string_at(before, "after"));
     }
     const char *name = json_string_at(phase, "name");
     for (size_t i = 0; i < number; i++) {
@@ -163,7 +162,8 @@ static void read_phases(struct check *check, struct steps *steps, const json_t *
 {
     size_t number;
     json_t *phase;
-    json_array_foreach(phases, number, phase) {
+    json_array_foreach(phases, number, phase)
+    {
         char *pointer = mem_printf("/phases/%zu", number);
         if (check_map(check, pointer, phase, phase_keys, COUNT_OF(phase_keys))) {
             const json_t *list = json_object_get(phase, "steps");

@@ -10,16 +10,22 @@
 #include "lib/time.h"
 
 static const struct check_key source_keys[] = {
-    {"source", CHECK_NAME, true, false},    {"description", CHECK_TEXT, false, false}, {"types", CHECK_MAP, true, false},
-    {"criteria", CHECK_MAP, false, false},  {"map", CHECK_MAP, true, false},           {"guarantees", CHECK_TEXTS, false, false},
-    {"signature", CHECK_MAP, false, true},  {"challenge", CHECK_MAP, false, true},     {"poll", CHECK_MAP, false, true},
+    {"source", CHECK_NAME, true, false},   {"description", CHECK_TEXT, false, false},
+    {"types", CHECK_MAP, true, false},     {"criteria", CHECK_MAP, false, false},
+    {"map", CHECK_MAP, true, false},       {"guarantees", CHECK_TEXTS, false, false},
+    {"signature", CHECK_MAP, false, true}, {"challenge", CHECK_MAP, false, true},
+    {"poll", CHECK_MAP, false, true},
 };
 
 static const struct check_key map_keys[] = {
-    {"user", CHECK_ANY, true, false},           {"effective_at", CHECK_TEMPLATE, false, false},
-    {"zone", CHECK_TEMPLATE, false, false},     {"runbook", CHECK_TEMPLATE, false, false},
-    {"priority", CHECK_TEMPLATE, false, false}, {"mode", CHECK_TEMPLATE, false, false},
-    {"ids", CHECK_ANY, false, false},           {"reason", CHECK_TEMPLATE, false, false},
+    {"user", CHECK_ANY, true, false},
+    {"effective_at", CHECK_TEMPLATE, false, false},
+    {"zone", CHECK_TEMPLATE, false, false},
+    {"runbook", CHECK_TEMPLATE, false, false},
+    {"priority", CHECK_TEMPLATE, false, false},
+    {"mode", CHECK_TEMPLATE, false, false},
+    {"ids", CHECK_ANY, false, false},
+    {"reason", CHECK_TEMPLATE, false, false},
     {"requested_by", CHECK_TEMPLATE, false, false},
 };
 
@@ -60,7 +66,8 @@ static void check_types(struct check *check, const json_t *types)
     if (json_is_object(types) && json_object_size(types) == 0) {
         check_problem(check, "/types", "a source takes at least one type of event");
     }
-    json_object_foreach((json_t *)(uintptr_t)types, type, intent) {
+    json_object_foreach((json_t *)(uintptr_t)types, type, intent)
+    {
         char *at = mem_printf("/types/%s", type);
         const char *word = json_string_value(intent);
         if (!listed(intents, COUNT_OF(intents), word)) {
@@ -79,7 +86,8 @@ static void check_criteria(struct check *check, const json_t *criteria)
 {
     const char *name;
     json_t *criterion;
-    json_object_foreach((json_t *)(uintptr_t)criteria, name, criterion) {
+    json_object_foreach((json_t *)(uintptr_t)criteria, name, criterion)
+    {
         char *at = mem_printf("/criteria/%s", name);
         if (!json_is_string(criterion) || !expr_has(json_string_value(criterion))) {
             check_problem(check, at, "criterion \"%s\" must be an expression \"${ … }\" in quotes", name);
@@ -96,7 +104,8 @@ static void check_private(struct check *check, const char *pointer, const json_t
 {
     const char *name;
     json_t *value;
-    json_object_foreach((json_t *)(uintptr_t)user, name, value) {
+    json_object_foreach((json_t *)(uintptr_t)user, name, value)
+    {
         char *at = mem_printf("%s/%s", pointer, name);
         if (mapping_is_private(name)) {
             check_problem(check, at, "\"%s\" never travels in events; the job that ships a box fetches it", name);
@@ -145,8 +154,8 @@ static void check_map_words(struct check *check, const json_t *map)
     const char *runbook = json_string_at(map, "runbook");
     if (runbook && !expr_has(runbook) && !definition_find(check->definitions, DEFINITION_RUNBOOK, runbook)) {
         const char *near = definition_nearest(check->definitions, DEFINITION_RUNBOOK, runbook);
-        check_problem(check, "/map/runbook", "there is no runbook \"%s\"%s%s%s", runbook, near ? "; did you mean \"" : "",
-                      near ? near : "", near ? "\"?" : "");
+        check_problem(check, "/map/runbook", "there is no runbook \"%s\"%s%s%s", runbook,
+                      near ? "; did you mean \"" : "", near ? near : "", near ? "\"?" : "");
     }
 }
 
@@ -154,7 +163,8 @@ static void check_guarantees(struct check *check, const json_t *guarantees)
 {
     size_t i;
     json_t *path;
-    json_array_foreach(guarantees, i, path) {
+    json_array_foreach(guarantees, i, path)
+    {
         const char *text = json_string_value(path);
         if (text && strncmp(text, "user.", 5) != 0) {
             char *at = mem_printf("/guarantees/%zu", i);

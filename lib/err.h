@@ -18,7 +18,10 @@ struct err {
     char *text; /* owned; NULL while class is ERR_NONE */
 };
 
-#define ERR_INIT {ERR_NONE, NULL}
+#define ERR_INIT                                                                                                       \
+    {                                                                                                                  \
+        ERR_NONE, NULL                                                                                                 \
+    }
 
 /* Replaces what `err` held. Returns -1, so that `return err_set(…)` reads well. */
 int err_set(struct err *err, enum err_class class, const char *format, ...) __attribute__((format(printf, 3, 4)));

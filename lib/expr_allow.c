@@ -13,18 +13,95 @@ enum { LENGTH_MAX = 4000, NESTING_MAX = 64, GROWTH_MAX = 1024 };
 /* Functions and words of jq 1.6 that end, and whose output is bounded by their input (some of them made so by the prelude
  * in expr_jq.c). gsub is missing on purpose: it never ends on an empty match. */
 static const char *const allowed[] = {
-    "IN",           "INDEX",      "add",        "all",        "and",        "any",       "arrays",     "as",
-    "ascii_downcase", "ascii_upcase", "booleans", "capture",  "catch",      "contains",  "elif",       "else",
-    "empty",        "end",        "endswith",   "error",      "explode",    "false",     "first",      "flatten",
-    "floor",        "from_entries", "fromdate", "fromdateiso8601", "fromjson", "gmtime",  "group_by",  "has",
-    "if",           "implode",    "in",         "index",      "indices",    "inside",    "isempty",    "join",
-    "keys",         "keys_unsorted", "last",    "length",     "ltrimstr",   "map",       "map_values", "match",
-    "max",          "max_by",     "min",        "min_by",     "mktime",     "not",       "null",       "nulls",
-    "numbers",      "objects",    "or",         "reverse",    "rindex",     "round",     "rtrimstr",   "scalars",
-    "select",       "sort",       "sort_by",    "split",      "startswith", "strftime",  "strings",    "strptime",
-    "sub",          "test",       "then",       "to_entries", "todate",    "todateiso8601", "tojson",
-    "tonumber",     "tostring",   "true",       "try",        "type",       "unique",    "unique_by",  "utf8bytelength",
-    "values",       "with_entries",
+    "IN",
+    "INDEX",
+    "add",
+    "all",
+    "and",
+    "any",
+    "arrays",
+    "as",
+    "ascii_downcase",
+    "ascii_upcase",
+    "booleans",
+    "capture",
+    "catch",
+    "contains",
+    "elif",
+    "else",
+    "empty",
+    "end",
+    "endswith",
+    "error",
+    "explode",
+    "false",
+    "first",
+    "flatten",
+    "floor",
+    "from_entries",
+    "fromdate",
+    "fromdateiso8601",
+    "fromjson",
+    "gmtime",
+    "group_by",
+    "has",
+    "if",
+    "implode",
+    "in",
+    "index",
+    "indices",
+    "inside",
+    "isempty",
+    "join",
+    "keys",
+    "keys_unsorted",
+    "last",
+    "length",
+    "ltrimstr",
+    "map",
+    "map_values",
+    "match",
+    "max",
+    "max_by",
+    "min",
+    "min_by",
+    "mktime",
+    "not",
+    "null",
+    "nulls",
+    "numbers",
+    "objects",
+    "or",
+    "reverse",
+    "rindex",
+    "round",
+    "rtrimstr",
+    "scalars",
+    "select",
+    "sort",
+    "sort_by",
+    "split",
+    "startswith",
+    "strftime",
+    "strings",
+    "strptime",
+    "sub",
+    "test",
+    "then",
+    "to_entries",
+    "todate",
+    "todateiso8601",
+    "tojson",
+    "tonumber",
+    "tostring",
+    "true",
+    "try",
+    "type",
+    "unique",
+    "unique_by",
+    "utf8bytelength",
+    "values",
+    "with_entries",
 };
 
 /* Of these, the ones that make much of little when repeated: the text of a text's text doubles each time. */
@@ -35,9 +112,9 @@ static const char *const formats[] = {"@base64", "@base64d", "@csv", "@html", "@
 /* The scanner's place: brackets around it, and whether an object's key may come next. */
 struct scan {
     const char *at;
-    char brackets[NESTING_MAX]; /* '(', '[', '{'; '"' for an interpolation */
+    char brackets[NESTING_MAX];       /* '(', '[', '{'; '"' for an interpolation */
     const char *callers[NESTING_MAX]; /* the function whose arguments a '(' opens, else NULL */
-    const char *word; /* the function's name right before, NULL when something else is */
+    const char *word;                 /* the function's name right before, NULL when something else is */
     int depth;
     long growth; /* by how much the stages before this one may multiply their input, at most */
     long stage;  /* growing operators since the last "|" */
@@ -86,9 +163,10 @@ static int count_growth(struct scan *scan)
 {
     scan->stage++;
     if (scan->growth * (1 + scan->stage) > GROWTH_MAX) {
-        return err_set(scan->err, ERR_PERMANENT,
-                       "too many growing operators in stages one after another (\"+\", \",\", \"[]\", texts within texts): it "
-                       "could eat memory");
+        return err_set(
+            scan->err, ERR_PERMANENT,
+            "too many growing operators in stages one after another (\"+\", \",\", \"[]\", texts within texts): it "
+            "could eat memory");
     }
     return 0;
 }
@@ -196,7 +274,8 @@ static int scan_semicolon(struct scan *scan)
     bool flags = find(with_flags, COUNT_OF(with_flags), function, strlen(function)) != NULL;
     bool second = strcmp(function, "sub") == 0 && scan->brackets[scan->depth - 1] == ';';
     if (flags || second) {
-        return err_set(scan->err, ERR_PERMANENT, "%s takes no flags; begin the pattern with (?i), (?x) or (?s) instead", function);
+        return err_set(scan->err, ERR_PERMANENT, "%s takes no flags; begin the pattern with (?i), (?x) or (?s) instead",
+                       function);
     }
     if (strcmp(function, "sub") == 0) {
         scan->brackets[scan->depth - 1] = ';';
@@ -214,7 +293,8 @@ static int refuse_operator(struct scan *scan)
         return err_set(scan->err, ERR_PERMANENT, "\"%%\" is not allowed: it can crash with large numbers");
     }
     if (at[0] == '#') {
-        return err_set(scan->err, ERR_PERMANENT, "\"#\" starts a comment; quote the whole YAML value and leave comments out");
+        return err_set(scan->err, ERR_PERMANENT,
+                       "\"#\" starts a comment; quote the whole YAML value and leave comments out");
     }
     if ((strchr("|+-/=", at[0]) && at[1] == '=' && !(at[0] == '=' && at[1] == '=')) || strncmp(at, "//=", 3) == 0 ||
         (at[0] == '=' && at[1] != '=')) {

@@ -28,7 +28,8 @@ static jv to_jv(const json_t *value)
         jv object = jv_object();
         const char *key;
         json_t *member;
-        json_object_foreach((json_t *)(uintptr_t)value, key, member) {
+        json_object_foreach((json_t *)(uintptr_t)value, key, member)
+        {
             object = jv_object_set(object, jv_string(key), to_jv(member));
         }
         return object;
@@ -37,7 +38,8 @@ static jv to_jv(const json_t *value)
         jv array = jv_array();
         size_t i;
         json_t *item;
-        json_array_foreach(value, i, item) {
+        json_array_foreach(value, i, item)
+        {
             array = jv_array_append(array, to_jv(item));
         }
         return array;
@@ -81,14 +83,16 @@ static json_t *from_jv(jv value)
     switch (jv_get_kind(value)) {
     case JV_KIND_OBJECT:
         result = json_object();
-        jv_object_foreach(value, key, member) {
+        jv_object_foreach(value, key, member)
+        {
             json_object_set_new(result, jv_string_value(key), from_jv(member));
             jv_free(key);
         }
         break;
     case JV_KIND_ARRAY:
         result = json_array();
-        jv_array_foreach(value, i, item) {
+        jv_array_foreach(value, i, item)
+        {
             json_array_append_new(result, from_jv(item));
         }
         break;
@@ -120,7 +124,8 @@ static jv reachable(const char *expression, const json_t *context)
     jv object = jv_object();
     const char *key;
     json_t *member;
-    json_object_foreach((json_t *)(uintptr_t)context, key, member) {
+    json_object_foreach((json_t *)(uintptr_t)context, key, member)
+    {
         if (strstr(expression, key)) {
             object = jv_object_set(object, jv_string(key), to_jv(member));
         }
@@ -174,7 +179,8 @@ static const char prelude[] =
     "def __places($i): . as $in | if ($i | type) != \"array\" then [range(0; length) | select($in[.] == $i)] "
     "elif $i == [] then null else [range(0; length) | select($in[.:(. + ($i | length))] == $i)] end; "
     "def index($i): if $i == \"\" then null elif type == \"array\" then __places($i) | .[0] else __index($i) end; "
-    "def rindex($i): if $i == \"\" then null elif type == \"array\" then __places($i) | .[-1:] | .[0] else __rindex($i) end; "
+    "def rindex($i): if $i == \"\" then null elif type == \"array\" then __places($i) | .[-1:] | .[0] else "
+    "__rindex($i) end; "
     "def indices($i): if $i == \"\" then null elif type == \"array\" then __places($i) else __indices($i) end; "
     "def ltrimstr($t): if type == \"string\" and ($t | type) == \"string\" then __ltrimstr($t) else . end; "
     "def rtrimstr($t): if type == \"string\" and ($t | type) == \"string\" then __rtrimstr($t) else . end; "

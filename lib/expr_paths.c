@@ -12,11 +12,12 @@ enum { NESTING_MAX = 128 };
 
 /* What stands between two brackets, or between `if` and `end`. */
 struct frame {
-    char kind;       /* '(', '[', '{', '"' for an interpolation, 'i' for an if, 'a' for arguments of which the second differs */
-    bool entry;      /* its input is the context where it begins */
-    bool root;       /* … and still is */
-    bool binding;    /* an `as` was seen: the next "|" keeps the input */
-    bool key_next;   /* an object's key may come */
+    char
+        kind; /* '(', '[', '{', '"' for an interpolation, 'i' for an if, 'a' for arguments of which the second differs */
+    bool entry;    /* its input is the context where it begins */
+    bool root;     /* … and still is */
+    bool binding;  /* an `as` was seen: the next "|" keeps the input */
+    bool key_next; /* an object's key may come */
 };
 
 struct walk {
@@ -169,8 +170,8 @@ static void walk_call(struct walk *walk, const char *word)
     bool arguments = walk->at[strspn(walk->at, " ")] == '(';
     walk->term = true;
     if (!arguments) {
-        bool constant = among(no_input, COUNT_OF(no_input), word) && strcmp(word, "first") != 0 && strcmp(word, "last") != 0 &&
-                        strcmp(word, "error") != 0;
+        bool constant = among(no_input, COUNT_OF(no_input), word) && strcmp(word, "first") != 0 &&
+                        strcmp(word, "last") != 0 && strcmp(word, "error") != 0;
         walk->whole = walk->whole || (root && !constant);
         return;
     }
@@ -258,7 +259,8 @@ static void walk_token(struct walk *walk)
     } else if (*at == '"') {
         size_t len = plain_string(at);
         bool key = len && at[len + strspn(at + len, " ")] == ':';
-        walk->whole = walk->whole || (frame->kind == '{' && frame->key_next && frame->root && !key); /* {"user"} reads */
+        walk->whole =
+            walk->whole || (frame->kind == '{' && frame->key_next && frame->root && !key); /* {"user"} reads */
         walk->at++;
         walk_string(walk);
     } else if (strchr("([{", *at)) {

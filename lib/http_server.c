@@ -2,52 +2,21 @@
 
 #include <arpa/inet.h>
 #include <errno.h>
-#include <microhttpd.h>
 #include <netdb.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
 
-#include "lib/buf.h"
-#include "lib/json.h"
+#include "lib/http_internal.h"
 #include "lib/mem.h"
 #include "lib/metrics.h"
 
 enum {
-    SERVER_MAGIC = 0x48545453,
-    EXCHANGE_MAGIC = 0x48545458,
     CONNECTION_TIMEOUT_S = 60,
     BODY_LIMIT = 1024 * 1024,
     BODY_PATIENCE = 16, /* a body of this many times the limit is not even read to its end */
     LAST_RUNS = 16,     /* of MHD_run() while stopping, to get the last answers out */
-};
-
-struct http_server {
-    int magic;
-    struct MHD_Daemon *daemon;
-    struct http_options options;
-    uv_poll_t poll;
-    uv_timer_t timer;
-    int port;
-    int open_handles; /* of poll and timer, while closing */
-    bool running;     /* within MHD_run(): replies given meanwhile need no run of their own */
-    struct exchange *waiting; /* suspended, to be answered by the handler's owner */
-};
-
-/* One request, from its first header to the end of its answer. */
-struct exchange {
-    int magic;
-    struct http_server *server;
-    struct MHD_Connection *connection;
-    struct http_request request;
-    struct exchange *next, **link; /* among server->waiting, while suspended */
-    struct buf body;
-    size_t received; /* bytes of the body, those past the limit too */
-    struct MHD_Response *response; /* waits to be queued after a resume */
-    unsigned int status;
-    bool suspended;
-    bool handled;
 };
 
 static struct http_server *server_of(void *arg)
@@ -57,15 +26,6 @@ static struct http_server *server_of(void *arg)
         abort();
     }
     return server;
-}
-
-static struct exchange *exchange_of(const struct http_request *request)
-{
-    struct exchange *exchange = request->internal;
-    if (exchange->magic != EXCHANGE_MAGIC) {
-        abort();
-    }
-    return exchange;
 }
 
 /* ---- answering ------------------------------------------------------------------------------------------------------ */
@@ -95,7 +55,7 @@ static void resume(struct exchange *exchange)
     MHD_resume_connection(exchange->connection);
 }
 
-static void exchange_answer(struct exchange *exchange, unsigned int status, struct MHD_Response *response)
+void http_exchange_answer(struct exchange *exchange, unsigned int status, struct MHD_Response *response)
 {
     exchange->status = status;
     exchange->response = response;
@@ -105,73 +65,13 @@ static void exchange_answer(struct exchange *exchange, unsigned int status, stru
     }
 }
 
-static struct MHD_Response *text_response(const char *text, const char *type)
-{
-    struct MHD_Response *response =
-        MHD_create_response_from_buffer(strlen(text), (void *)(uintptr_t)text, MHD_RESPMEM_MUST_COPY);
-    MHD_add_response_header(response, "Content-Type", type);
-    return response;
-}
-
-static struct MHD_Response *json_response(json_t *body, const char *type)
-{
-    if (!body) {
-        return MHD_create_response_from_buffer(0, NULL, MHD_RESPMEM_PERSISTENT);
-    }
-    char *text = json_text(body);
-    struct MHD_Response *response = text_response(text, type);
-    free(text);
-    json_decref(body);
-    return response;
-}
-
-void http_reply(struct http_request *request, int status, const char *const *headers, json_t *body)
-{
-    struct MHD_Response *response = json_response(body, "application/json");
-    for (; headers && headers[0]; headers += 2) {
-        MHD_add_response_header(response, headers[0], headers[1]);
-    }
-    exchange_answer(exchange_of(request), (unsigned int)status, response);
-}
-
-void http_problem(struct http_request *request, int status, const char *title, const char *field, const char *detail)
-{
-    json_t *problem = json_object();
-    json_put_string(problem, "type", "about:blank");
-    json_put_string(problem, "title", title);
-    json_put(problem, "status", json_integer(status));
-    json_put_string(problem, "detail", detail);
-    json_put_string(problem, "field", field);
-    struct MHD_Response *response = json_response(problem, "application/problem+json");
-    if (status == 401) {
-        MHD_add_response_header(response, "WWW-Authenticate", "Bearer");
-    }
-    if (status == 405) { /* RFC 9110, 15.5.6; what is read with GET is answered before any handler */
-        MHD_add_response_header(response, "Allow", "POST");
-    }
-    if (status == 503) {
-        MHD_add_response_header(response, "Retry-After", "5");
-    }
-    exchange_answer(exchange_of(request), (unsigned int)status, response);
-}
-
-const char *http_header(const struct http_request *request, const char *name)
-{
-    return MHD_lookup_connection_value(exchange_of(request)->connection, MHD_HEADER_KIND, name);
-}
-
-const char *http_query(const struct http_request *request, const char *name)
-{
-    return MHD_lookup_connection_value(exchange_of(request)->connection, MHD_GET_ARGUMENT_KIND, name);
-}
-
 /* ---- built-in paths --------------------------------------------------------------------------------------------------- */
 
 static void serve_metrics(struct exchange *exchange)
 {
     struct buf text = BUF_INIT;
     metrics_render(&text);
-    exchange_answer(exchange, 200, text_response(buf_text(&text), "text/plain; version=0.0.4; charset=utf-8"));
+    http_exchange_answer(exchange, 200, http_text_response(buf_text(&text), "text/plain; version=0.0.4; charset=utf-8"));
     buf_release(&text);
 }
 
@@ -180,10 +80,10 @@ static void serve_ready(struct exchange *exchange)
     const struct http_options *options = &exchange->server->options;
     char *why = NULL;
     if (!options->ready || options->ready(options->arg, &why)) {
-        exchange_answer(exchange, 200, text_response("ready\n", "text/plain"));
+        http_exchange_answer(exchange, 200, http_text_response("ready\n", "text/plain"));
     } else {
         char *text = mem_printf("not ready: %s\n", why ? why : "starting");
-        exchange_answer(exchange, 503, text_response(text, "text/plain"));
+        http_exchange_answer(exchange, 503, http_text_response(text, "text/plain"));
         free(text);
     }
     free(why);
@@ -197,7 +97,7 @@ static void dispatch(struct exchange *exchange)
     if (get && strcmp(request->path, "/metrics") == 0) {
         serve_metrics(exchange);
     } else if (get && strcmp(request->path, "/healthz") == 0) {
-        exchange_answer(exchange, 200, text_response("alive\n", "text/plain"));
+        http_exchange_answer(exchange, 200, http_text_response("alive\n", "text/plain"));
     } else if (get && strcmp(request->path, "/readyz") == 0) {
         serve_ready(exchange);
     } else if (server->options.handle) {
@@ -261,7 +161,8 @@ static enum MHD_Result on_request(void *arg, struct MHD_Connection *connection, 
     return result;
 }
 
-static void on_completed(void *arg, struct MHD_Connection *connection, void **state, enum MHD_RequestTerminationCode code)
+static void on_completed(void *arg, struct MHD_Connection *connection, void **state,
+                         enum MHD_RequestTerminationCode code)
 {
     (void)arg;
     (void)connection;
@@ -343,9 +244,8 @@ static int listen_address(const char *text, struct addrinfo **found, struct err 
 /* libmicrohttpd sets SO_REUSEADDR by itself; its "address reuse" would be SO_REUSEPORT: two processes on one port. */
 static struct MHD_Daemon *start_daemon(struct http_server *server, const struct addrinfo *address)
 {
-    unsigned int flags = server->options.loop
-                             ? MHD_USE_EPOLL | MHD_ALLOW_SUSPEND_RESUME
-                             : MHD_USE_EPOLL | MHD_USE_INTERNAL_POLLING_THREAD;
+    unsigned int flags = server->options.loop ? MHD_USE_EPOLL | MHD_ALLOW_SUSPEND_RESUME
+                                              : MHD_USE_EPOLL | MHD_USE_INTERNAL_POLLING_THREAD;
     if (address->ai_family == AF_INET6) {
         flags |= MHD_USE_IPv6;
     }

@@ -30,7 +30,8 @@ typedef void http_handler(struct http_request *request, void *arg);
 typedef bool http_ready(void *arg, char **why);
 
 struct http_options {
-    const char *listen;   /* "127.0.0.1:8080"; port 0 picks a free one; NULL or "": no server, http_server_start() gives NULL without an error */
+    const char *
+        listen; /* "127.0.0.1:8080"; port 0 picks a free one; NULL or "": no server, http_server_start() gives NULL without an error */
     uv_loop_t *loop;      /* NULL: a thread of its own, for /metrics, /healthz, /readyz only */
     size_t body_limit;    /* bytes */
     http_handler *handle; /* NULL: only the built-in paths */

@@ -89,7 +89,8 @@ json_t *json_parse(const char *text, size_t len, struct err *err)
     buf_release(&quoted);
     if (!value) {
         const char *hint = json_error_code(&why) == json_error_invalid_utf8 ? " (it must be UTF-8)" : "";
-        err_set(err, ERR_PERMANENT, "could not read JSON: line %d, column %d: %s%s", why.line, why.column, why.text, hint);
+        err_set(err, ERR_PERMANENT, "could not read JSON: line %d, column %d: %s%s", why.line, why.column, why.text,
+                hint);
     }
     return value;
 }

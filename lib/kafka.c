@@ -146,7 +146,7 @@ static int32_t ask_partitions(rd_kafka_t *rk, const char *topic, int timeout_ms,
     rd_kafka_topic_t *handle = rd_kafka_topic_new(rk, topic, NULL);
     *code = handle ? rd_kafka_metadata(rk, 0, handle, &metadata, timeout_ms) : rd_kafka_last_error();
     int32_t count = -1;
-    if (*code == RD_KAFKA_RESP_ERR_NO_ERROR) {
+    if (metadata) {
         count = metadata->topic_cnt == 1 ? metadata->topics[0].partition_cnt : 0;
         rd_kafka_metadata_destroy(metadata);
     }

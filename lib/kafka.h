@@ -1,8 +1,8 @@
 /* Thin layer over librdkafka: what every process sets the same way, and the few patterns we rely on.
  *
- * Partitioner `murmur2_random` everywhere, idempotent producers, acks=all; topic names carry the configured prefix; topic
- * handles are opened at start (the first produce to an unseen topic costs a second); kafka.properties go through to
- * librdkafka. librdkafka's own log lines become ours. */
+ * Partitioner `murmur2_random` everywhere, idempotent producers, acks=all; topic names carry the configured
+ * prefix; topic handles are opened at start (the first produce to an unseen topic costs a second); kafka.properties
+ * go through to librdkafka. librdkafka's own log lines become ours. */
 #ifndef OFFBOARD_LIB_KAFKA_H
 #define OFFBOARD_LIB_KAFKA_H
 
@@ -16,8 +16,8 @@
 
 /* ---- names ------------------------------------------------------------------------------------------------------- */
 
-/* "offboard.jobs.scim" for kafka_topic(conf, "jobs", "scim"); `system` NULL for intake, events, control, dead. The caller
- * frees. */
+/* "offboard.jobs.scim" for kafka_topic(conf, "jobs", "scim"); `system` NULL for intake, events, control, dead. The
+ * caller frees. */
 char *kafka_topic(const struct conf *conf, const char *kind, const char *system);
 
 /* The partition that murmur2_random gives this key (Java's default too). */
@@ -44,8 +44,8 @@ struct kafka_record {
 
 struct kafka_producer;
 
-/* Called once for every record, from kafka_producer_poll(), kafka_producer_wait() or kafka_producer_free(): `err` is NULL
- * when all in-sync replicas have it. */
+/* Called once for every record, from kafka_producer_poll(), kafka_producer_wait() or kafka_producer_free(): `err` is
+ * NULL when all in-sync replicas have it. */
 typedef void kafka_delivered(void *arg, const struct err *err);
 
 /* Topics that will be produced to are opened by kafka_producer_open(). Thread-safe. */
@@ -62,8 +62,9 @@ int kafka_produce(struct kafka_producer *producer, const struct kafka_record *re
 int kafka_producer_fd(struct kafka_producer *producer);
 void kafka_producer_poll(struct kafka_producer *producer);
 
-/* Blocks until everything produced so far was reported, at most `timeout` microseconds. -1 with ERR_RETRY when records
- * are still open or one of those since the last wait failed (the text says the first reason). For single-threaded use. */
+/* Blocks until everything produced so far was reported, at most `timeout` microseconds. -1 with ERR_RETRY when
+ * records are still open or one of those since the last wait failed (the text says the first reason). For
+ * single-threaded use. */
 int kafka_producer_wait(struct kafka_producer *producer, int64_t timeout, struct err *err);
 
 /* Waits for open records up to `timeout` microseconds, then frees. NULL is accepted. */
@@ -72,15 +73,17 @@ void kafka_producer_free(struct kafka_producer *producer, int64_t timeout);
 /* ---- dead letters ------------------------------------------------------------------------------------------------ */
 
 /* Puts a message as it came on <prefix>.dead, with its key, its headers and `dead_topic`, `dead_partition`,
- * `dead_offset`, `dead_reason`, `dead_process`. One that is larger than what we may write goes there without its value. */
+ * `dead_offset`, `dead_reason`, `dead_process`. One that is larger than what we may write goes there without its
+ * value. */
 int kafka_produce_dead(struct kafka_producer *producer, const struct conf *conf, const rd_kafka_message_t *message,
                        const char *process, const char *reason, kafka_delivered *delivered, void *arg, struct err *err);
 
 /* ---- consuming --------------------------------------------------------------------------------------------------- */
 
 /* Base configuration of a consumer handle: brokers, properties, log callback, `group.id` (NULL: none, for assign()),
- * auto commit and offset store off, range assignor (cooperative-sticky loses assignments under frequent commits: tried),
- * allow.auto.create.topics false, auto.offset.reset earliest. The caller sets the rest and hands it to rd_kafka_new(). */
+ * auto commit and offset store off, range assignor (cooperative-sticky loses assignments under frequent commits:
+ * tried), allow.auto.create.topics false, auto.offset.reset earliest. The caller sets the rest and hands it to
+ * rd_kafka_new(). */
 rd_kafka_conf_t *kafka_consumer_conf(const struct conf *conf, const char *group, struct err *err);
 
 /* Number of partitions of a topic; waits for it to exist up to `timeout` microseconds. -1 with an err. */
@@ -90,9 +93,9 @@ int32_t kafka_partition_count(rd_kafka_t *rk, const char *topic, int64_t timeout
 const char *kafka_message_header(const rd_kafka_message_t *message, const char *name, size_t *len);
 char *kafka_message_header_text(const rd_kafka_message_t *message, const char *name); /* a copy the caller frees */
 
-/* Reads a compacted topic whole: `each` gets every message up to the end offsets as they were at the call, in partition
- * order. The handle that comes back stays assigned: go on with rd_kafka_consumer_poll(), end with rd_kafka_consumer_close()
- * and rd_kafka_destroy(). NULL with an err. */
+/* Reads a compacted topic whole: `each` gets every message up to the end offsets as they were at the call, in
+ * partition order. The handle that comes back stays assigned: go on with rd_kafka_consumer_poll(), end with
+ * rd_kafka_consumer_close() and rd_kafka_destroy(). NULL with an err. */
 rd_kafka_t *kafka_follow(const struct conf *conf, const char *topic, int64_t timeout,
                          void (*each)(const rd_kafka_message_t *message, void *arg), void *arg, struct err *err);
 

@@ -14,9 +14,9 @@ int log_level_parse(const char *name, enum log_level *level); /* debug info warn
 /* Fields are pairs of strings, ended by NULL: log_info("job deferred", "job_id", id, "due_at", at, NULL).
  * A NULL value leaves its field out. */
 void log_line(enum log_level level, const char *text, ...) __attribute__((sentinel));
-#define log_debug(...) log_line(LOG_DEBUG, __VA_ARGS__)
-#define log_info(...) log_line(LOG_INFO, __VA_ARGS__)
+#define log_debug(...)   log_line(LOG_DEBUG, __VA_ARGS__)
+#define log_info(...)    log_line(LOG_INFO, __VA_ARGS__)
 #define log_warning(...) log_line(LOG_WARNING, __VA_ARGS__)
-#define log_error(...) log_line(LOG_ERROR, __VA_ARGS__)
+#define log_error(...)   log_line(LOG_ERROR, __VA_ARGS__)
 
 #endif

@@ -32,30 +32,32 @@ static const struct definition *source_for(const struct definitions *definitions
     return NULL;
 }
 
-static int choose_source(const struct definitions *definitions, const char *name, const char *type,
-                         const struct definition **source, enum intent *intent, struct err *err)
+/* NULL with the err when none takes the type. */
+static const struct definition *choose_source(const struct definitions *definitions, const char *name, const char *type,
+                                              enum intent *intent, struct err *err)
 {
     static const char *const words[] = {"start", "change", "cancel", "rehire"};
     const struct definition *found =
         name ? definition_find(definitions, DEFINITION_SOURCE, name) : source_for(definitions, type);
     if (!found && name) {
-        return err_set(err, ERR_PERMANENT, "there is no source \"%s\"", name);
+        err_set(err, ERR_PERMANENT, "there is no source \"%s\"", name);
+        return NULL;
     }
     const char *word = found ? json_string_value(json_object_get(json_object_get(found->tree, "types"), type)) : NULL;
     for (size_t i = 0; word && i < COUNT_OF(words); i++) {
         if (strcmp(words[i], word) == 0) {
-            *source = found;
             *intent = (enum intent)i;
-            return 0;
+            return found;
         }
     }
-    return err_set(err, ERR_PERMANENT,
-                   "type: no source takes \"%s\" (the built-in one takes leaver.created, leaver.changed, "
-                   "leaver.cancelled and leaver.rehired)",
-                   type);
+    err_set(err, ERR_PERMANENT,
+            "type: no source takes \"%s\" (the built-in one takes leaver.created, leaver.changed, "
+            "leaver.cancelled and leaver.rehired)",
+            type);
+    return NULL;
 }
 
-/* The context of a source's expressions: the event, every attribute at hand even when absent. */
+/* The first criterion that is not met decides; the context of a source's expressions is the event. */
 static bool criteria_met(struct definitions *definitions, const struct definition *source, const json_t *event,
                          struct mapped *mapped)
 {
@@ -311,7 +313,8 @@ int mapping_apply(struct definitions *definitions, const struct conf *conf, cons
 {
     struct mapping mapping = {definitions, conf, NULL, event, received_at, err};
     struct mapped result = {0};
-    if (choose_source(definitions, source, json_string_at(event, "type"), &mapping.source, &result.intent, err) != 0) {
+    mapping.source = choose_source(definitions, source, json_string_at(event, "type"), &result.intent, err);
+    if (!mapping.source) {
         return -1;
     }
     if (!criteria_met(definitions, mapping.source, event, &result)) {

@@ -1,5 +1,5 @@
-/* Mapping: an HR event, by its source file, to what we know of it. Pure. The planner decides by it, the edge checks with it,
- * `offboard plan` shows it. */
+/* Mapping: an HR event, by its source file, to what we know of it. Pure. The planner decides by it, the edge checks
+ * with it, `offboard plan` shows it. */
 #ifndef OFFBOARD_LIB_MAPPING_H
 #define OFFBOARD_LIB_MAPPING_H
 

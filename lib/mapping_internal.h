@@ -16,8 +16,8 @@ enum {
 int mapping_check_text(const char *field, const json_t *value, struct err *err);
 int mapping_check_size(const char *field, const json_t *value, struct err *err);
 
-/* The leaver as offboardings carry one: checked, without what is null, empty or private, without a manager who is the leaver.
- * New reference; NULL with an ERR_PERMANENT that names the field. */
+/* The leaver as offboardings carry one: checked, without what is null, empty or private, without a manager who is
+ * the leaver. New reference; NULL with an ERR_PERMANENT that names the field. */
 json_t *mapping_user(const json_t *given, struct err *err);
 
 /* Is this one of the names that schema/messages.md forbids, however it is written (homeAddress, Home-Address)? */

@@ -5,14 +5,15 @@
 #include <stdarg.h>
 #include <stddef.h>
 
-void *mem_alloc(size_t size);                    /* zeroed; the caller frees with free() */
-void *mem_realloc(void *old, size_t size);
-char *mem_strdup(const char *text);              /* NULL gives NULL */
-char *mem_strndup(const char *text, size_t len);
-char *mem_printf(const char *format, ...) __attribute__((format(printf, 1, 2)));
-char *mem_vprintf(const char *format, va_list args) __attribute__((format(printf, 1, 0)));
+/* What comes back is freed with free(). */
+void *mem_alloc(size_t size) __attribute__((returns_nonnull)); /* zeroed */
+void *mem_realloc(void *old, size_t size) __attribute__((returns_nonnull));
+char *mem_strdup(const char *text); /* NULL gives NULL */
+char *mem_strndup(const char *text, size_t len) __attribute__((returns_nonnull));
+char *mem_printf(const char *format, ...) __attribute__((format(printf, 1, 2), returns_nonnull));
+char *mem_vprintf(const char *format, va_list args) __attribute__((format(printf, 1, 0), returns_nonnull));
 
-#define MEM_NEW(type) ((type *)mem_alloc(sizeof(type)))
+#define MEM_NEW(type)   ((type *)mem_alloc(sizeof(type)))
 #define COUNT_OF(array) (sizeof(array) / sizeof((array)[0]))
 
 #endif

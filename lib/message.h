@@ -11,14 +11,14 @@
 
 enum { MESSAGE_VERSION = 1 };
 
-/* Each parses and checks one value and returns it as a new reference, or NULL with an ERR_PERMANENT that names the field:
- * unknown version, missing or mistyped members, invalid UTF-8, NUL characters (PostgreSQL stores none). */
+/* Each parses and checks one value and returns it as a new reference, or NULL with an ERR_PERMANENT that names the
+ * field: unknown version, missing or mistyped members, invalid UTF-8, NUL characters (PostgreSQL stores none). */
 json_t *message_job(const void *value, size_t len, struct err *err);
 json_t *message_event(const void *value, size_t len, struct err *err);
 json_t *message_control(const char *key, size_t key_len, const void *value, size_t len, struct err *err);
 
-/* A CloudEvent from a Kafka record, structured or binary mode (Kafka protocol binding 1.0.2: headers ce_…), as one object
- * in structured form. */
+/* A CloudEvent from a Kafka record, structured or binary mode (Kafka protocol binding 1.0.2: headers ce_…), as one
+ * object in structured form. */
 json_t *message_cloudevent(const rd_kafka_message_t *record, struct err *err);
 
 /* Checks a structured CloudEvent (required attributes, types). -1 with the attribute's name in the text. */
@@ -29,8 +29,8 @@ int message_cloudevent_check(const json_t *event, struct err *err);
 json_t *message_event_new(const char *name, const char *offboarding_id, json_t *context);
 void message_event_response(json_t *event, int status, const char *message);
 
-/* Lower-case e-mail, else employee id: the key of intake (borrowed from nothing; the caller frees). NULL when the user has
- * neither. */
+/* Lower-case e-mail, else employee id: the key of intake (borrowed from nothing; the caller frees). NULL when the
+ * user has neither. */
 char *message_person_key(const json_t *user);
 
 /* Headers of a record we produce: ce_id, ce_source ("/offboard/<process>"), ce_type, ce_specversion, content-type,

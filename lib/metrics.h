@@ -21,8 +21,8 @@ struct metric *metric_new(enum metric_type type, const char *name, const char *l
 /* One value for each label, in order, as a NULL-ended list: metric_series(m, "okta", "succeeded", NULL). */
 struct series *metric_series(struct metric *metric, ...) __attribute__((sentinel));
 
-void series_add(struct series *series, double by);       /* counter (by >= 0) or gauge */
-void series_set(struct series *series, double value);    /* gauge */
+void series_add(struct series *series, double by);        /* counter (by >= 0) or gauge */
+void series_set(struct series *series, double value);     /* gauge */
 void series_observe(struct series *series, double value); /* histogram, in the metric's unit */
 double series_value(const struct series *series);         /* counter or gauge; a histogram's count */
 

@@ -50,8 +50,8 @@ static json_t *plan_step(const struct definitions *definitions, const char *offb
         err_set(err, ERR_PERMANENT, "id: the offboarding has none, or it is no UUID");
         return NULL;
     }
-    json_t *planned = json_pack("{s:s, s:s, s:s, s:s, s:s, s:s}", "id", id, "job_id", job_id, "system", system, "action",
-                                action, "effect", effect, "when", when ? when : "on_success");
+    json_t *planned = json_pack("{s:s, s:s, s:s, s:s, s:s, s:s}", "id", id, "job_id", job_id, "system", system,
+                                "action", action, "effect", effect, "when", when ? when : "on_success");
     json_put(planned, "needs", member_or(step, "needs", json_array()));
     json_put(planned, "if", member_or(step, "if", json_null()));
     json_put(planned, "with", member_or(step, "with", json_object()));
@@ -73,9 +73,10 @@ static json_t *plan_phase(const struct definitions *definitions, const char *off
     int result = put_after(planned, phase, day, err);
     size_t i;
     json_t *step;
-    json_array_foreach(json_object_get(phase, "steps"), i, step) {
-        json_t *one = result == 0 ? plan_step(definitions, offboarding_id, json_string_at(phase, "name"), step, day, err)
-                                  : NULL;
+    json_array_foreach(json_object_get(phase, "steps"), i, step)
+    {
+        json_t *one =
+            result == 0 ? plan_step(definitions, offboarding_id, json_string_at(phase, "name"), step, day, err) : NULL;
         result = one ? 0 : -1;
         if (one) {
             json_array_append_new(steps, one);
@@ -99,7 +100,8 @@ static json_t *connector_hashes(const struct definitions *definitions, const jso
     json_t *systems = plan_systems(plan);
     size_t i;
     json_t *system;
-    json_array_foreach(systems, i, system) {
+    json_array_foreach(systems, i, system)
+    {
         const struct definition *connector =
             definition_find(definitions, DEFINITION_CONNECTOR, json_string_value(system));
         if (connector) {
@@ -124,11 +126,13 @@ json_t *plan_build(const struct definitions *definitions, const json_t *offboard
     json_t *plan = json_object();
     json_t *phases = json_array();
     json_object_set_new(plan, "runbook", name_and_hash(runbook));
-    json_object_set_new(plan, "source", name_and_hash(definition_find(definitions, DEFINITION_SOURCE, source ? source : "")));
+    json_object_set_new(plan, "source",
+                        name_and_hash(definition_find(definitions, DEFINITION_SOURCE, source ? source : "")));
     json_object_set_new(plan, "phases", phases);
     size_t i;
     json_t *phase;
-    json_array_foreach(json_object_get(runbook->tree, "phases"), i, phase) {
+    json_array_foreach(json_object_get(runbook->tree, "phases"), i, phase)
+    {
         json_t *planned = plan_phase(definitions, json_string_at(offboarding, "id"), phase, day, err);
         if (!planned) {
             err_prefix(err, "%s", runbook->file);
@@ -150,7 +154,8 @@ json_t *plan_first_wave(const json_t *plan)
     }
     size_t i;
     json_t *step;
-    json_array_foreach(json_object_get(first, "steps"), i, step) {
+    json_array_foreach(json_object_get(first, "steps"), i, step)
+    {
         if (json_array_size(json_object_get(step, "needs")) == 0 && json_int_at(step, "after_us", 0) == 0) {
             json_array_append(ids, json_object_get(step, "job_id"));
         }
@@ -163,8 +168,10 @@ static const json_t *find_step(const json_t *plan, const char *job_id, const cha
 {
     size_t i, j;
     json_t *phase, *step;
-    json_array_foreach(json_object_get(plan, "phases"), i, phase) {
-        json_array_foreach(json_object_get(phase, "steps"), j, step) {
+    json_array_foreach(json_object_get(plan, "phases"), i, phase)
+    {
+        json_array_foreach(json_object_get(phase, "steps"), j, step)
+        {
             if (strcmp(json_string_at(step, "job_id"), job_id) == 0) {
                 *phase_name = json_string_at(phase, "name");
                 return step;
@@ -204,8 +211,10 @@ json_t *plan_systems(const json_t *plan)
     json_t *seen = json_object();
     size_t i, j;
     json_t *phase, *step;
-    json_array_foreach(json_object_get(plan, "phases"), i, phase) {
-        json_array_foreach(json_object_get(phase, "steps"), j, step) {
+    json_array_foreach(json_object_get(plan, "phases"), i, phase)
+    {
+        json_array_foreach(json_object_get(phase, "steps"), j, step)
+        {
             const char *system = json_string_at(step, "system");
             if (!json_object_get(seen, system)) {
                 json_object_set_new(seen, system, json_true());

@@ -106,7 +106,8 @@ static int parse_date(const char **at, const char *text, int64_t *seconds, struc
     int month = year >= 0 && skip(at, '-') ? number(at, 2) : -1;
     int day = month >= 0 && skip(at, '-') ? number(at, 2) : -1;
     if (day < 0) {
-        return err_set(err, ERR_PERMANENT, "\"%s\" is no RFC 3339 date or date-time (2026-11-23, 2026-11-23T17:00:00Z)", text);
+        return err_set(err, ERR_PERMANENT, "\"%s\" is no RFC 3339 date or date-time (2026-11-23, 2026-11-23T17:00:00Z)",
+                       text);
     }
     if (year < YEAR_FIRST || year > YEAR_LAST) {
         return err_set(err, ERR_PERMANENT, "\"%s\": year %d is out of range (%d to %d)", text, year, YEAR_FIRST,
@@ -173,7 +174,8 @@ int time_parse(const char *text, int64_t *at, struct err *err)
     int64_t offset;
     if (hour < 0 || hour > 23 || minute < 0 || minute > 59 || second < 0 || second > 60 || micros < 0 ||
         !parse_offset(&c, &offset)) {
-        return err_set(err, ERR_PERMANENT, "\"%s\" is no RFC 3339 date-time with an offset (2026-11-23T17:00:00+01:00)", text);
+        return err_set(err, ERR_PERMANENT, "\"%s\" is no RFC 3339 date-time with an offset (2026-11-23T17:00:00+01:00)",
+                       text);
     }
     *at = (day + hour * 3600 + minute * 60 + second - offset) * TIME_SECOND + micros;
     return 0;
@@ -232,7 +234,8 @@ int time_parse_duration(const char *text, int64_t *duration, struct err *err)
         at = end;
         int64_t unit = unit_length(&at);
         if (!unit || count > (unsigned long long)((most - sum) / unit)) {
-            return err_set(err, ERR_PERMANENT, "\"%s\" is no duration (90d, 6h, 30s, 500ms, 1d12h; at most 100 years)", text);
+            return err_set(err, ERR_PERMANENT, "\"%s\" is no duration (90d, 6h, 30s, 500ms, 1d12h; at most 100 years)",
+                           text);
         }
         sum += (int64_t)count * unit;
     }

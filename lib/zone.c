@@ -77,7 +77,8 @@ static bool tzif_open(const struct buf *file, struct tzif *tz)
         tz->type_count = big_endian(data + 36, 4);
         tz->name_count = big_endian(data + 40, 4);
         int64_t width = block ? 8 : 4;
-        int64_t size = tz->time_count * (width + 1) + tz->type_count * 6 + tz->name_count + leaps * (width + 4) + std + ut;
+        int64_t size =
+            tz->time_count * (width + 1) + tz->type_count * 6 + tz->name_count + leaps * (width + 4) + std + ut;
         if (size < 0 || end - data - HEADER < size) {
             return false;
         }
@@ -236,7 +237,7 @@ int zone_offset(const char *zone, int64_t at, int64_t *offset, char *abbreviatio
 
 int zone_to_utc(const char *zone, int64_t local, int64_t *at)
 {
-    int64_t before, after;
+    int64_t before = 0, after = 0;
     char abbreviation[16];
     if (zone_offset(zone, local - 86400, &before, abbreviation, sizeof abbreviation) != 0) {
         return -1;
@@ -244,7 +245,7 @@ int zone_to_utc(const char *zone, int64_t local, int64_t *at)
     zone_offset(zone, local - before, &after, abbreviation, sizeof abbreviation);
     *at = local - before;
     if (after != before) {
-        int64_t check;
+        int64_t check = 0;
         zone_offset(zone, local - after, &check, abbreviation, sizeof abbreviation);
         *at = local - (check == after ? after : before);
     }

@@ -1,5 +1,5 @@
-/* What one batch of intake records will publish, in stages: each stage is acknowledged before the next begins, and the offsets
- * are committed after the last. */
+/* What one batch of intake records will publish, in stages: each stage is acknowledged before the next begins, and
+ * the offsets are committed after the last. */
 #ifndef OFFBOARD_PRODUCER_BATCH_H
 #define OFFBOARD_PRODUCER_BATCH_H
 

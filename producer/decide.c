@@ -186,8 +186,8 @@ static void add_initiated(struct record *record)
     json_decref(published);
 }
 
-/* Jobs of a moved offboarding that starts at once, with the ids of its plan. They are planned from the definitions of now:
- * access must not wait for whoever keeps the old ones. New reference to their ids. */
+/* Jobs of a moved offboarding that starts at once, with the ids of its plan. They are planned from the definitions
+ * of now: access must not wait for whoever keeps the old ones. New reference to their ids. */
 static json_t *add_moved_jobs(struct record *record, json_t *offboarding)
 {
     struct planner *planner = record->planner;

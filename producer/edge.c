@@ -80,7 +80,8 @@ static void on_timeout(uv_timer_t *timer)
     }
 }
 
-/* The first reason stays. A producer that has met a fatal error takes nothing more: the process ends and is started anew. */
+/* The first reason stays. A producer that has met a fatal error takes nothing more: the process ends and is started
+ * anew. */
 static void note_failure(struct exchange *exchange, const struct err *err)
 {
     if (err->class == ERR_FATAL) {

@@ -41,8 +41,8 @@ void exchange_produce(struct exchange *exchange, const struct kafka_record *reco
 /* No more records: answers 202 with `answer` (taken over) when all have arrived. */
 void exchange_seal(struct exchange *exchange, json_t *answer);
 
-/* The name of the caller's token when it has the role; else the request is answered (401, 403) and NULL returned. The name
- * is the caller's to free. */
+/* The name of the caller's token when it has the role; else the request is answered (401, 403) and NULL returned.
+ * The name is the caller's to free. */
 char *edge_authorize(struct edge *edge, struct http_request *request, const char *role);
 
 /* A problem made of an err, whose text names the field first: 400 for what can't be read, 422 for what can't be right.

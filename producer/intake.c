@@ -30,8 +30,8 @@ void intake_release_all(struct planner *planner)
     planner->intake_count = 0;
 }
 
-/* The first offset within producer.memory, or the beginning. The mock cluster's answers are nonsense: only one that lies
- * between the ends is believed. */
+/* The first offset within producer.memory, or the beginning. The mock cluster's answers are nonsense: only one that
+ * lies between the ends is believed. */
 static int64_t memory_start(struct planner *planner, int32_t number, int64_t low, int64_t high)
 {
     rd_kafka_topic_partition_list_t *list = rd_kafka_topic_partition_list_new(1);
@@ -47,7 +47,8 @@ static int64_t memory_start(struct planner *planner, int32_t number, int64_t low
     return start;
 }
 
-/* After a question that Kafka did not answer: ask again? Says why, once, and waits a little: many errors come at once. */
+/* After a question that Kafka did not answer: ask again? Says why, once, and waits a little: many errors come at
+ * once. */
 static bool ask_again(const struct planner *planner, rd_kafka_resp_err_t code, const char *what, bool *said)
 {
     if (code == RD_KAFKA_RESP_ERR_NO_ERROR || planner->stopping) {

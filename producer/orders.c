@@ -1,4 +1,5 @@
-/* POST /v1/orders: approve, retry and skip become events of the offboarding; cancel, pause and resume records of control. */
+/* POST /v1/orders: approve, retry and skip become events of the offboarding; cancel, pause and resume records of
+ * control. */
 #include <stdlib.h>
 #include <string.h>
 

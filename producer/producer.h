@@ -1,13 +1,13 @@
 /* offboard-producer: edge and planner in one process.
  *
- * The edge (main thread, libuv) takes HR events and operators' orders over HTTP, checks them as the planner would, and
- * answers 202 only after Kafka has them. The planner (its own thread) consumes offboard.intake: maps an event by its
- * source file, decides what becomes of it, and publishes in this order: definitions, `initiated` acknowledged, jobs
+ * The edge (main thread, libuv) takes HR events and operators' orders over HTTP, checks them as the planner would,
+ * and answers 202 only after Kafka has them. The planner (its own thread) consumes offboard.intake: maps an event by
+ * its source file, decides what becomes of it, and publishes in this order: definitions, `initiated` acknowledged, jobs
  * acknowledged, `intake` acknowledged, offset committed. Planning again after a crash yields the same ids.
  *
- * Neither connects to PostgreSQL. What the planner must know (repeats, moves, cancellations, the cap) it has from the
- * partition itself, read back on assignment (producer.memory), and from offboard.control. Decisions take "now" from the record's
- * timestamp, so reading again decides alike. */
+ * Neither connects to PostgreSQL. What the planner must know (repeats, moves, cancellations, the cap) it has from
+ * the partition itself, read back on assignment (producer.memory), and from offboard.control. Decisions take "now"
+ * from the record's timestamp, so reading again decides alike. */
 #ifndef OFFBOARD_PRODUCER_H
 #define OFFBOARD_PRODUCER_H
 
@@ -54,9 +54,9 @@ struct decision {
 struct roster *roster_new(int64_t cap, const struct conf *conf, const struct control *control);
 void roster_free(struct roster *roster);
 
-/* Decides, and remembers the decision; "now" is `received_at`. `open_for` is how long after its start an offboarding stays
- * open: its last step's time and a month. Feeding the same records again gives the same decisions. An event whose source and
- * id are known already is a duplicate, whatever it asks for. */
+/* Decides, and remembers the decision; "now" is `received_at`. `open_for` is how long after its start an offboarding
+ * stays open: its last step's time and a month. Feeding the same records again gives the same decisions. An event
+ * whose source and id are known already is a duplicate, whatever it asks for. */
 void roster_decide(struct roster *roster, const struct mapped *mapped, int64_t received_at, int64_t open_for,
                    struct decision *decision);
 void decision_release(struct decision *decision);

@@ -1,5 +1,5 @@
-/* Who is leaving, as one intake partition tells it. Everything is decided from records and their timestamps: reading the
- * partition again decides alike, on whatever replica. */
+/* Who is leaving, as one intake partition tells it. Everything is decided from records and their timestamps: reading
+ * the partition again decides alike, on whatever replica. */
 #include <stdlib.h>
 #include <string.h>
 #include <strings.h>

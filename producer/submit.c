@@ -58,8 +58,8 @@ static json_t *wrap_binary(const struct http_request *request, json_t *body)
     return event;
 }
 
-/* Checks an event as the planner will. 0 and what the answer says of it; the status of a refusal with the reason: 400 when it
- * is no CloudEvent, 422 when its content can't be right. */
+/* Checks an event as the planner will. 0 and what the answer says of it; the status of a refusal with the reason:
+ * 400 when it is no CloudEvent, 422 when its content can't be right. */
 static int examine(struct edge *edge, json_t *event, const char *token, json_t **answer, char **person, struct err *err)
 {
     if (message_cloudevent_check(event, err) != 0) {

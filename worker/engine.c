@@ -22,7 +22,8 @@ static enum verdict render_with(struct run *run)
     const char *name;
     json_t *parameter;
     int result = 0;
-    json_object_foreach((json_t *)(uintptr_t)declared, name, parameter) {
+    json_object_foreach((json_t *)(uintptr_t)declared, name, parameter)
+    {
         json_t *tmpl = json_object_get(given, name);
         if (!tmpl) {
             tmpl = json_object_get(parameter, "default");
@@ -67,7 +68,8 @@ static enum verdict guard_manager(struct run *run, const char *account)
     enum verdict verdict = account ? identify_manager(run, &accounts) : VERDICT_DONE;
     size_t i;
     json_t *id;
-    json_array_foreach(accounts, i, id) {
+    json_array_foreach(accounts, i, id)
+    {
         if (verdict == VERDICT_DONE && strcmp(json_string_value(id), account) == 0) {
             verdict = run_say(run, VERDICT_BLOCKED, "account %s is the manager's, not the leaver's", account);
         }
@@ -121,7 +123,8 @@ static void collect_output(struct run *run, json_t *outputs)
     const json_t *declared = json_object_get(run->action, "outputs");
     const char *name;
     json_t *tmpl;
-    json_object_foreach((json_t *)(uintptr_t)declared, name, tmpl) {
+    json_object_foreach((json_t *)(uintptr_t)declared, name, tmpl)
+    {
         json_t *value = expr_render(run->engine->exprs, tmpl, run->context, NULL);
         if (run->dry && (!value || json_is_null(value))) {
             json_decref(value);
@@ -150,7 +153,8 @@ static enum verdict run_accounts(struct run *run, const json_t *accounts, const 
             collect_output(run, outputs);
         }
         bool better = !any || (worst == VERDICT_MISSING && verdict < VERDICT_MISSING) ||
-                      (verdict > worst && verdict != VERDICT_MISSING) || (worst == VERDICT_ALREADY && verdict == VERDICT_DONE);
+                      (verdict > worst && verdict != VERDICT_MISSING) ||
+                      (worst == VERDICT_ALREADY && verdict == VERDICT_DONE);
         worst = better ? verdict : worst;
         any = true;
         if (worst >= VERDICT_BLOCKED) {
@@ -216,7 +220,8 @@ static const char *outcome_of(const struct run *run, enum verdict verdict)
 {
     static const char *const names[] = {"succeeded", "already_done", "missing",   "deferred", "blocked",
                                         "denied",    "failed",       "cancelled", "cancelled"};
-    bool condition = verdict == VERDICT_MISSING && run->message && strcmp(run->message, "its condition is not met") == 0;
+    bool condition =
+        verdict == VERDICT_MISSING && run->message && strcmp(run->message, "its condition is not met") == 0;
     return condition ? "skipped" : names[verdict];
 }
 
@@ -227,7 +232,8 @@ static void say_dry(struct run *run)
     size_t more = 0;
     size_t i;
     json_t *call;
-    json_array_foreach(run->calls, i, call) {
+    json_array_foreach(run->calls, i, call)
+    {
         if (json_true_at(call, "dry_run")) {
             more += method != NULL;
             method = method ? method : json_string_at(call, "method");

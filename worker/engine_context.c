@@ -96,7 +96,8 @@ int save_values(struct run *run, const json_t *save, bool collect, struct err *e
 {
     const char *name;
     json_t *tmpl;
-    json_object_foreach((json_t *)(uintptr_t)save, name, tmpl) {
+    json_object_foreach((json_t *)(uintptr_t)save, name, tmpl)
+    {
         json_t *value = expr_render(run->engine->exprs, tmpl, run->context, run->dry ? NULL : err);
         if (run->dry && (!value || json_is_null(value))) {
             json_decref(value);

@@ -16,8 +16,9 @@ static json_int_t int_of(const json_t *state, const char *name)
 
 json_t *run_state(const struct run *run)
 {
-    json_t *state = json_pack("{s:I, s:I, s:O, s:b, s:I, s:b}", "account", run->account, "at", run->at, "saved", run->saved,
-                              "begun", (int)run->begun, "deferrals", run->deferrals, "verifying", (int)run->verifying);
+    json_t *state =
+        json_pack("{s:I, s:I, s:O, s:b, s:I, s:b}", "account", run->account, "at", run->at, "saved", run->saved,
+                  "begun", (int)run->begun, "deferrals", run->deferrals, "verifying", (int)run->verifying);
     json_put(state, "items_left", run->items_left ? json_incref(run->items_left) : NULL);
     if (run->since) {
         char text[TIME_TEXT_SIZE];
@@ -96,7 +97,8 @@ enum verdict run_wait_or_defer(struct run *run, int64_t retry_after)
     int64_t budget = conf_duration(run->engine->conf, "worker.retry_wait") - run->waited;
     int64_t wait = retry_after >= 0 ? retry_after : retry_backoff(++run->tries, engine_random());
     if (wait > budget) {
-        return run_put_off(run, retry_after >= 0 ? retry_after : retry_deferral((int)run->deferrals, engine_random()), true);
+        return run_put_off(run, retry_after >= 0 ? retry_after : retry_deferral((int)run->deferrals, engine_random()),
+                           true);
     }
     if (!run->since) {
         run->since = time_now();

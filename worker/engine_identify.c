@@ -19,7 +19,8 @@ static void add_unique(json_t *list, json_t *value)
 {
     size_t i;
     json_t *known;
-    json_array_foreach(list, i, known) {
+    json_array_foreach(list, i, known)
+    {
         if (json_equal(known, value)) {
             return;
         }
@@ -36,7 +37,8 @@ static void collect_ids(struct run *run, json_t *hits)
     if (json_is_string(id) && json_string_length(id)) {
         add_unique(hits, id);
     }
-    json_array_foreach(id, i, one) {
+    json_array_foreach(id, i, one)
+    {
         if (json_is_string(one)) {
             add_unique(hits, one);
         }
@@ -54,7 +56,8 @@ static enum verdict search_key(struct search *search, const char *kind, const ch
     enum verdict verdict = VERDICT_DONE;
     size_t i;
     json_t *request;
-    json_array_foreach(json_object_get(search->identify, "requests"), i, request) {
+    json_array_foreach(json_object_get(search->identify, "requests"), i, request)
+    {
         if (verdict != VERDICT_DONE ||
             !expr_true(run->engine->exprs, json_object_get(request, "if"), run->context, true)) {
             continue;
@@ -64,10 +67,11 @@ static enum verdict search_key(struct search *search, const char *kind, const ch
         verdict = verdict == VERDICT_MISSING || verdict == VERDICT_ALREADY ? VERDICT_DONE : verdict;
     }
     if (verdict == VERDICT_DONE && json_array_size(hits) > 1) {
-        verdict = run_say(run, VERDICT_BLOCKED, "%zu accounts were found for one %s: which is it?", json_array_size(hits),
-                          kind ? kind : "person");
+        verdict = run_say(run, VERDICT_BLOCKED, "%zu accounts were found for one %s: which is it?",
+                          json_array_size(hits), kind ? kind : "person");
     }
-    json_array_foreach(hits, i, request) {
+    json_array_foreach(hits, i, request)
+    {
         add_unique(search->found, request);
     }
     if (kind) {
@@ -81,7 +85,8 @@ static bool kind_listed(const json_t *identify, const char *kind)
 {
     size_t i;
     json_t *listed;
-    json_array_foreach(json_object_get(identify, "keys"), i, listed) {
+    json_array_foreach(json_object_get(identify, "keys"), i, listed)
+    {
         if (strcmp(json_string_value(listed), kind) == 0) {
             return true;
         }
@@ -96,7 +101,8 @@ static enum verdict search_emails(struct search *search)
     enum verdict verdict = email ? search_key(search, "email", email) : VERDICT_DONE;
     size_t i;
     json_t *alias;
-    json_array_foreach(json_object_get(user, "emails"), i, alias) {
+    json_array_foreach(json_object_get(user, "emails"), i, alias)
+    {
         bool same = email && strcasecmp(email, json_string_value(alias)) == 0;
         if (verdict == VERDICT_DONE && !same) {
             verdict = search_key(search, "email", json_string_value(alias));
@@ -135,7 +141,8 @@ static enum verdict nobody(struct search *search)
         }
     }
     if (unsearched) {
-        return run_say(search->run, VERDICT_BLOCKED, "no account was found, but the %s was not searched: confirm that there is none (skip)",
+        return run_say(search->run, VERDICT_BLOCKED,
+                       "no account was found, but the %s was not searched: confirm that there is none (skip)",
                        unsearched);
     }
     return run_say(search->run, VERDICT_MISSING, "no account was found");
@@ -149,13 +156,16 @@ static enum verdict confirm_given(struct search *search, json_t *given)
     enum verdict verdict = VERDICT_DONE;
     size_t i, j;
     json_t *id, *request;
-    json_array_foreach(given, i, id) {
+    json_array_foreach(given, i, id)
+    {
         context_account(run, json_string_value(id));
-        json_array_foreach(confirm, j, request) {
+        json_array_foreach(confirm, j, request)
+        {
             verdict = verdict == VERDICT_DONE ? request_run(run, request, NULL) : verdict;
         }
         if (verdict == VERDICT_MISSING) {
-            return run_say(run, VERDICT_BLOCKED, "the event names account %s, which is not there", json_string_value(id));
+            return run_say(run, VERDICT_BLOCKED, "the event names account %s, which is not there",
+                           json_string_value(id));
         }
         add_unique(search->found, id);
     }

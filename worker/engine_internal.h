@@ -23,7 +23,7 @@ struct waiting_line {
     struct waiting {
         struct waiting *next;
         struct sleeper *sleeper;
-    } *first;
+    } * first;
 };
 
 /* ---- systems ----------------------------------------------------------------------------------------------------------------- */
@@ -45,9 +45,9 @@ struct system {
     bool probing;
     struct waiting_line circuit_line;
     double share;
-    bool refused;           /* credentials: confirmed by a failing check, not yet asked for */
+    bool refused; /* credentials: confirmed by a failing check, not yet asked for */
     char *refused_why;
-    int64_t checked_at;     /* of the last check for `denied` */
+    int64_t checked_at; /* of the last check for `denied` */
     bool check_failed;
 };
 
@@ -99,28 +99,28 @@ struct run {
     const json_t *action;
     const char *action_name;
     bool dry;
-    json_t *context;  /* of expressions */
-    json_t *saved;    /* `.saved`; borrowed from the context */
-    json_t *calls;    /* of the event */
+    json_t *context; /* of expressions */
+    json_t *saved;   /* `.saved`; borrowed from the context */
+    json_t *calls;   /* of the event */
     int calls_left_out;
-    int64_t waited;   /* in retries, microseconds */
-    int tries;        /* of the request in hand */
-    json_int_t account; /* index in hand */
-    json_int_t at;      /* index of the request in hand */
-    json_t *items_left; /* of the for_each in hand; owned, NULL: not in one */
-    bool collecting;    /* over pages: what is saved is joined */
-    bool begun;         /* a `once` call has begun, now or in a life before */
+    int64_t waited;          /* in retries, microseconds */
+    int tries;               /* of the request in hand */
+    json_int_t account;      /* index in hand */
+    json_int_t at;           /* index of the request in hand */
+    json_t *items_left;      /* of the for_each in hand; owned, NULL: not in one */
+    bool collecting;         /* over pages: what is saved is joined */
+    bool begun;              /* a `once` call has begun, now or in a life before */
     bool begin_acknowledged; /* in this life */
-    bool found_before;  /* `find` saw the effect of an earlier call */
-    bool read_back;     /* an error was answered by looking: the state is there */
-    bool verifying;     /* only the verify of the account in hand remains */
-    int64_t since;      /* when the trouble began; 0: none */
+    bool found_before;       /* `find` saw the effect of an earlier call */
+    bool read_back;          /* an error was answered by looking: the state is there */
+    bool verifying;          /* only the verify of the account in hand remains */
+    int64_t since;           /* when the trouble began; 0: none */
     json_int_t deferrals;
-    int64_t due_at;     /* of a deferral */
+    int64_t due_at; /* of a deferral */
     int last_status;
-    json_t *pinned;     /* found by this run; owned, NULL: none looked up */
-    json_t *verified;   /* owned */
-    char *message;      /* why it ended so */
+    json_t *pinned;   /* found by this run; owned, NULL: none looked up */
+    json_t *verified; /* owned */
+    char *message;    /* why it ended so */
 };
 
 /* One answered (or unanswered) request. */
@@ -132,7 +132,8 @@ struct response {
 };
 
 /* Sets the run's message, replacing an earlier one; returns `verdict`. */
-enum verdict run_say(struct run *run, enum verdict verdict, const char *format, ...) __attribute__((format(printf, 3, 4)));
+enum verdict run_say(struct run *run, enum verdict verdict, const char *format, ...)
+    __attribute__((format(printf, 3, 4)));
 
 /* engine_context.c */
 void context_start(struct run *run);

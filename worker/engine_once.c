@@ -11,7 +11,8 @@ static enum verdict look_at(struct run *run, const json_t *find, bool *found)
 {
     enum verdict verdict = request_run(run, find, NULL);
     struct err err = ERR_INIT;
-    if (verdict == VERDICT_DONE && expr_true(run->engine->exprs, json_object_get(find, "expect"), run->context, false)) {
+    if (verdict == VERDICT_DONE &&
+        expr_true(run->engine->exprs, json_object_get(find, "expect"), run->context, false)) {
         *found = true;
     }
     err_release(&err);

@@ -16,7 +16,8 @@ enum { CALLS_MAX = 50 };
 static const struct {
     const char *key;
     const char *method;
-} methods[] = {{"get", "GET"}, {"post", "POST"}, {"put", "PUT"}, {"patch", "PATCH"}, {"delete", "DELETE"}, {"head", "HEAD"}};
+} methods[] = {{"get", "GET"},     {"post", "POST"},     {"put", "PUT"},
+               {"patch", "PATCH"}, {"delete", "DELETE"}, {"head", "HEAD"}};
 
 const char *request_method(const json_t *request, const json_t **path)
 {
@@ -85,7 +86,8 @@ static int render_pairs(struct run *run, const json_t *map, struct buf *out, str
 {
     const char *name;
     json_t *tmpl;
-    json_object_foreach((json_t *)(uintptr_t)map, name, tmpl) {
+    json_object_foreach((json_t *)(uintptr_t)map, name, tmpl)
+    {
         json_t *value = expr_render(run->engine->exprs, tmpl, run->context, err);
         if (!value) {
             return err_prefix(err, "%s", name);
@@ -93,7 +95,8 @@ static int render_pairs(struct run *run, const json_t *map, struct buf *out, str
         json_t *list = json_is_array(value) ? json_incref(value) : json_pack("[O]", value);
         size_t i;
         json_t *item;
-        json_array_foreach(list, i, item) {
+        json_array_foreach(list, i, item)
+        {
             if (!json_is_null(item)) {
                 char *text = json_is_string(item) ? mem_strdup(json_string_value(item)) : json_text(item);
                 buf_adds(out, out->len ? "&" : "");
@@ -138,15 +141,19 @@ static void add_header(struct rendered *rendered, const char *name, const char *
     free(line);
 }
 
-static int render_headers(struct run *run, const json_t *map, struct rendered *rendered, bool *content_type, struct err *err)
+static int render_headers(struct run *run, const json_t *map, struct rendered *rendered, bool *content_type,
+                          struct err *err)
 {
     const char *name;
     json_t *tmpl;
-    json_object_foreach((json_t *)(uintptr_t)map, name, tmpl) {
-        char *value = expr_text(run->engine->exprs, json_string_value(tmpl) ? json_string_value(tmpl) : "", run->context, err);
+    json_object_foreach((json_t *)(uintptr_t)map, name, tmpl)
+    {
+        char *value =
+            expr_text(run->engine->exprs, json_string_value(tmpl) ? json_string_value(tmpl) : "", run->context, err);
         if (!value || strpbrk(value, "\r\n")) {
             free(value);
-            return value ? err_set(err, ERR_PERMANENT, "header %s holds a line break", name) : err_prefix(err, "header %s", name);
+            return value ? err_set(err, ERR_PERMANENT, "header %s holds a line break", name)
+                         : err_prefix(err, "header %s", name);
         }
         *content_type = *content_type || strcasecmp(name, "content-type") == 0;
         add_header(rendered, name, value);
@@ -173,7 +180,8 @@ static int render_auth(struct run *run, struct rendered *rendered, struct err *e
     return 0;
 }
 
-static int render_body(struct run *run, const json_t *request, struct rendered *rendered, bool content_type, struct err *err)
+static int render_body(struct run *run, const json_t *request, struct rendered *rendered, bool content_type,
+                       struct err *err)
 {
     const json_t *json = json_object_get(request, "json");
     const json_t *form = json_object_get(request, "form");
@@ -201,7 +209,8 @@ static int render_body(struct run *run, const json_t *request, struct rendered *
     return 0;
 }
 
-static int render_url(struct run *run, const json_t *request, const json_t *path, struct rendered *rendered, struct err *err)
+static int render_url(struct run *run, const json_t *request, const json_t *path, struct rendered *rendered,
+                      struct err *err)
 {
     struct buf url = BUF_INIT;
     struct buf query = BUF_INIT;
@@ -237,7 +246,8 @@ static int render(struct run *run, const json_t *request, struct rendered *rende
     bool content_type = false;
     rendered->method = request_method(request, &path);
     if (render_url(run, request, path, rendered, err) != 0 ||
-        render_headers(run, json_object_get(run->system->connector->tree, "headers"), rendered, &content_type, err) != 0 ||
+        render_headers(run, json_object_get(run->system->connector->tree, "headers"), rendered, &content_type, err) !=
+            0 ||
         render_headers(run, json_object_get(request, "headers"), rendered, &content_type, err) != 0 ||
         render_auth(run, rendered, err) != 0 || render_body(run, request, rendered, content_type, err) != 0) {
         return -1;
@@ -261,8 +271,8 @@ static void record_call(struct run *run, const struct rendered *rendered, const 
         return;
     }
     char *url = secret_mask(rendered->url);
-    json_t *call = json_pack("{s:s, s:s, s:i, s:b}", "method", rendered->method, "url", url, "try", run->tries + 1, "changes",
-                             (int)request_changes(request));
+    json_t *call = json_pack("{s:s, s:s, s:i, s:b}", "method", rendered->method, "url", url, "try", run->tries + 1,
+                             "changes", (int)request_changes(request));
     free(url);
     if (answer) {
         json_put(call, "status", json_integer(answer->status));
@@ -328,7 +338,8 @@ static void take_answer(struct run *run, struct http_answer *answer, struct resp
         free(error);
         response->error = json_string_at(run->context, "error");
     }
-    if (answer->status == 429 || answer->status == 503 || json_object_get(run->system->connector->tree, "retry_after")) {
+    if (answer->status == 429 || answer->status == 503 ||
+        json_object_get(run->system->connector->tree, "retry_after")) {
         response->retry_after = vendor_wait(run, answer);
     }
 }
@@ -452,7 +463,8 @@ enum verdict request_run(struct run *run, const json_t *request, bool (*look)(st
         bool again = false;
         verdict = classify(run, request, &response, &again);
         bool trouble = again || verdict == VERDICT_FAILED;
-        if (trouble && look && request_changes(request) && !throttled(&response) && (response.sent || !again) && look(run)) {
+        if (trouble && look && request_changes(request) && !throttled(&response) && (response.sent || !again) &&
+            look(run)) {
             run->read_back = true;
             return VERDICT_DONE;
         }

@@ -48,7 +48,8 @@ static enum verdict take_items(struct run *run, const json_t *request)
     } else if (run->dry) {
         run->items_left = json_array();
     } else {
-        verdict = run_say(run, VERDICT_FAILED, "for_each: %s", items ? "the expression yields no list" : err_text(&err));
+        verdict =
+            run_say(run, VERDICT_FAILED, "for_each: %s", items ? "the expression yields no list" : err_text(&err));
     }
     json_decref(items);
     err_release(&err);
@@ -66,7 +67,8 @@ static enum verdict report_refused(struct run *run, enum verdict worst, json_t *
     struct buf names = {.max = 2000};
     size_t i;
     json_t *item;
-    json_array_foreach(refused, i, item) {
+    json_array_foreach(refused, i, item)
+    {
         char *name = item_name(item);
         buf_addf(&names, "%s%s", i ? ", " : "", name);
         free(name);

@@ -19,7 +19,8 @@ static int load_settings(struct system *system, const struct conf *conf, struct 
     const char *setting;
     json_t *declared;
     system->settings = json_object();
-    json_object_foreach(json_object_get(system->connector->tree, "settings"), setting, declared) {
+    json_object_foreach(json_object_get(system->connector->tree, "settings"), setting, declared)
+    {
         const char *value = conf_system_setting(conf, name, setting);
         if (json_true_at(declared, "secret")) {
             conf_system_secret(conf, name, setting);
@@ -29,7 +30,8 @@ static int load_settings(struct system *system, const struct conf *conf, struct 
         } else if (json_object_get(declared, "default")) {
             json_object_set(system->settings, setting, json_object_get(declared, "default"));
         } else if (json_true_at(declared, "required")) {
-            return err_set(err, ERR_FATAL, "systems.%s.%s is not set, and %s needs it", name, setting, system->connector->file);
+            return err_set(err, ERR_FATAL, "systems.%s.%s is not set, and %s needs it", name, setting,
+                           system->connector->file);
         } else {
             json_object_set_new(system->settings, setting, json_null());
         }
@@ -78,7 +80,8 @@ static void load_limits(struct system *system)
 {
     const char *name;
     json_t *declared;
-    json_object_foreach(json_object_get(system->connector->tree, "limits"), name, declared) {
+    json_object_foreach(json_object_get(system->connector->tree, "limits"), name, declared)
+    {
         system->limits = mem_realloc(system->limits, (system->limit_count + 1) * sizeof *system->limits);
         struct named_limit *limit = &system->limits[system->limit_count++];
         *limit = (struct named_limit){.name = mem_strdup(name)};
@@ -95,11 +98,12 @@ static int system_load(struct engine *engine, struct system *system, const char 
     system->connector = definition_find(engine->definitions, DEFINITION_CONNECTOR, name);
     if (!system->connector) {
         const char *near = definition_nearest(engine->definitions, DEFINITION_CONNECTOR, name);
-        return err_set(err, ERR_FATAL, "there is no connector for system \"%s\"%s%s%s", name, near ? "; did you mean \"" : "",
-                       near ? near : "", near ? "\"?" : "");
+        return err_set(err, ERR_FATAL, "there is no connector for system \"%s\"%s%s%s", name,
+                       near ? "; did you mean \"" : "", near ? near : "", near ? "\"?" : "");
     }
     circuit_init(&system->circuit, (int)conf_int(engine->conf, "worker.circuit_failures"),
-                 conf_duration(engine->conf, "worker.circuit_wait"), conf_duration(engine->conf, "worker.circuit_wait_max"));
+                 conf_duration(engine->conf, "worker.circuit_wait"),
+                 conf_duration(engine->conf, "worker.circuit_wait_max"));
     if (load_settings(system, engine->conf, err) != 0) {
         return -1;
     }
@@ -248,7 +252,8 @@ static void never_held(struct job *job, bool held)
 /* The HTTP status, 0 when nobody answered; the err says why it is no success. Without gate: it is what opens the gate. */
 int gate_check(struct system *system, struct err *err)
 {
-    json_t *message = json_pack("{s:s, s:{}, s:{}, s:{s:s, s:s}}", "id", "check", "user", "ids", "job", "id", "check", "action", "check");
+    json_t *message = json_pack("{s:s, s:{}, s:{}, s:{s:s, s:s}}", "id", "check", "user", "ids", "job", "id", "check",
+                                "action", "check");
     struct job job = {.message = message, .system = system->connector->name, .begin = never_begin, .held = never_held};
     struct run run = {.engine = system->engine, .system = system, .job = &job, .calls = json_array()};
     context_start(&run);

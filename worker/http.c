@@ -287,7 +287,8 @@ void http_abort(struct flight *flight)
     uv_timer_start(timer, on_aborted, 0, 0);
 }
 
-void http_perform(struct http *http, const struct http_call *call, struct flight **under_way, struct http_answer *answer)
+void http_perform(struct http *http, const struct http_call *call, struct flight **under_way,
+                  struct http_answer *answer)
 {
     *answer = (struct http_answer){.headers = json_object(), .body = {.max = ANSWER_MAX}};
     struct flight flight = {.http = http, .fiber = fiber_self()};

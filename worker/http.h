@@ -30,12 +30,12 @@ struct http_call {
 };
 
 struct http_answer {
-    long status;        /* 0: no answer */
-    json_t *headers;    /* names in lower case; the last of a name wins */
+    long status;     /* 0: no answer */
+    json_t *headers; /* names in lower case; the last of a name wins */
     struct buf body;
-    bool sent;          /* the request may have reached the vendor: without an answer its effect is unknown */
-    int64_t duration;   /* microseconds */
-    char *error;        /* why there is no answer; NULL when there is one */
+    bool sent;        /* the request may have reached the vendor: without an answer its effect is unknown */
+    int64_t duration; /* microseconds */
+    char *error;      /* why there is no answer; NULL when there is one */
 };
 
 /* A call under way, for http_abort(). */

@@ -7,10 +7,10 @@
 
 #include "lib/time.h"
 
-#define BACKOFF_FIRST (TIME_SECOND / 2)
-#define BACKOFF_MAX (15 * TIME_SECOND)
+#define BACKOFF_FIRST  (TIME_SECOND / 2)
+#define BACKOFF_MAX    (15 * TIME_SECOND)
 #define DEFERRAL_FIRST (5 * TIME_MINUTE)
-#define DEFERRAL_MAX (6 * TIME_HOUR)
+#define DEFERRAL_MAX   (6 * TIME_HOUR)
 
 static int64_t doubled(int64_t first, int times, int64_t most)
 {

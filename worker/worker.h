@@ -36,9 +36,9 @@ enum interruption {
 
 /* One job as the engine sees it. The caller owns everything; it must outlive engine_run(). */
 struct job {
-    json_t *message;              /* offboarding object with `job` */
+    json_t *message; /* offboarding object with `job` */
     const char *system;
-    bool begun_before;            /* a `once` call began in a life before this (from the offset metadata) */
+    bool begun_before; /* a `once` call began in a life before this (from the offset metadata) */
     /* Called on the job's fiber before the first `once` call: returns when the begin is committed (0), or -1 when the
      * partition is lost: then the call must not be made. */
     int (*begin)(struct job *job);
@@ -54,11 +54,13 @@ struct job {
 
 /* What became of it. Everything is owned by the result; release with engine_result_release(). */
 struct engine_result {
-    const char *outcome; /* "succeeded", "already_done", "skipped", "missing", "deferred", "failed", "blocked", "denied", "cancelled" */
-    int status;          /* last HTTP status, 0: none */
-    char *message;       /* one sentence, masked */
-    json_t *context;     /* outputs, due_at, state, pinned, verified, calls, provides: the event's part that the engine knows */
-    bool abandoned;      /* begin() said the partition is lost: emit nothing */
+    const char *
+        outcome; /* "succeeded", "already_done", "skipped", "missing", "deferred", "failed", "blocked", "denied", "cancelled" */
+    int status;    /* last HTTP status, 0: none */
+    char *message; /* one sentence, masked */
+    json_t *
+        context; /* outputs, due_at, state, pinned, verified, calls, provides: the event's part that the engine knows */
+    bool abandoned; /* begin() said the partition is lost: emit nothing */
 };
 
 /* Connectors of `systems` (NULL-ended) must be loaded and their required settings given, else ERR_FATAL that names them. */

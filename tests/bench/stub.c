@@ -61,7 +61,8 @@ static void answer(struct peer *peer)
         len = snprintf(body, sizeof body, "{\"id\":\"1\",\"active\":false}");
         served++;
     }
-    buf_addf(&peer->out, "HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: %d\r\n\r\n%s", len, body);
+    buf_addf(&peer->out, "HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: %d\r\n\r\n%s", len,
+             body);
 }
 
 static bool peer_flush(struct peer *peer)

@@ -103,7 +103,7 @@ class Chaos:
     def _check_tickets(self) -> None:
         """`once`: a ticket a leaver, a reminder and a report on it, whatever was lost."""
         labels = Counter(label for issue in self.stack.tickets() for label in issue["fields"]["labels"]
-                         if label != "offboarding")
+                         if label.startswith("offboard-"))
         assert labels == Counter(f"offboard-{job_id(key, 'initial', 'ticket')}" for key in self.ids), labels
         comments = Counter(comment["properties"]["offboard"]["job"] for issue in self.stack.tickets()
                            for comment in issue["comments"])

@@ -47,8 +47,9 @@ static inline int definitions_setup(void **state)
         free(path);
     }
     char *path = mem_printf("%s/offboard.yaml", fixture->directory);
-    char *text = mem_printf("definitions: {sources: [%s/sources], runbooks: [%s/runbooks], connectors: [%s/connectors]}\n",
-                            fixture->directory, fixture->directory, fixture->directory);
+    char *text =
+        mem_printf("definitions: {sources: [%s/sources], runbooks: [%s/runbooks], connectors: [%s/connectors]}\n",
+                   fixture->directory, fixture->directory, fixture->directory);
     write_text(path, text);
     fixture->conf = conf_load(path, NULL);
     free(text);

@@ -21,7 +21,7 @@ static inline void assert_contains_at(const char *text, const char *part, const 
 }
 
 /* A new file that holds `content`; the caller removes it with temporary_remove(). */
-static inline char *temporary_file(const char *content)
+static __attribute__((noinline, unused, returns_nonnull)) char *temporary_file(const char *content)
 {
     const char *directory = getenv("TMPDIR");
     char *path = mem_printf("%s/offboard-test-XXXXXX", directory ? directory : "/tmp");

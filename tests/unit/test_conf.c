@@ -108,14 +108,15 @@ static void test_table(void **state)
 static void test_file(void **state)
 {
     (void)state;
-    struct conf *conf = loaded("clock.day: 1s\n"
-                               "kafka: {prefix: \"of\", brokers: \"a:1,b:2\"}\n"
-                               "edge:\n  body_limit: 10\n  token: 007\n  tokens:\n    hr-bot: {token: abcdefgh, roles: [intake]}\n"
-                               "    ops: {token: ijklmnop, roles: \"intake, operator\"}\n"
-                               "worker: {systems: [okta, \"google\"]}\n"
-                               "guards.protected: ceo@example.com, E-1 ,okta:00u1\n"
-                               "systems: {jira: {url: \"https://x\", version: 1.10, empty: , off: false}}\n"
-                               "scheduler:\nlogger: {}\n");
+    struct conf *conf =
+        loaded("clock.day: 1s\n"
+               "kafka: {prefix: \"of\", brokers: \"a:1,b:2\"}\n"
+               "edge:\n  body_limit: 10\n  token: 007\n  tokens:\n    hr-bot: {token: abcdefgh, roles: [intake]}\n"
+               "    ops: {token: ijklmnop, roles: \"intake, operator\"}\n"
+               "worker: {systems: [okta, \"google\"]}\n"
+               "guards.protected: ceo@example.com, E-1 ,okta:00u1\n"
+               "systems: {jira: {url: \"https://x\", version: 1.10, empty: , off: false}}\n"
+               "scheduler:\nlogger: {}\n");
     assert_int_equal(conf_duration(conf, "clock.day"), TIME_SECOND);
     assert_string_equal(conf_string(conf, "kafka.prefix"), "of");
     assert_string_equal(conf_string(conf, "kafka.brokers"), "a:1,b:2");
@@ -161,7 +162,8 @@ static void test_wrong_file(void **state)
     assert_refused("clock.day: 1s\nclock: {day: 2s}\n", 2, "clock.day was given already at ");
     assert_refused("- clock.day\n", 0, "a configuration is a map of options");
     assert_refused("edge.tokens.hr.tokn: x\n", 1, "it must be edge.tokens.<name>.token or .roles");
-    assert_refused("edge.tokens: {hr: {token: abcdefgh, roles: [intake, oparator]}}\n", 1, "there is no role \"oparator\"");
+    assert_refused("edge.tokens: {hr: {token: abcdefgh, roles: [intake, oparator]}}\n", 1,
+                   "there is no role \"oparator\"");
     assert_refused("systems.jira: x\n", 1, "it must be systems.<system>.<setting>");
     assert_refused("systems.jira.a.b: x\n", 1, "it must be systems.<system>.<setting>");
     assert_refused("systems: {jira: {mode: dryrun}}\n", 1, "systems.jira.mode must be live or dry_run, not \"dryrun\"");
@@ -243,8 +245,9 @@ static void test_values_in_files(void **state)
     (void)state;
     char *secret = temporary_file("s3cret in a file\n\n");
     char *list = temporary_file("# who may not go\nceo@example.com\n\n  E-7  \r\nokta:00u#1\n");
-    char *yaml = mem_printf("edge.token_file: %s\nguards: {protected_file: %s}\nsystems: {jira: {token_file: %s, ca_file: /ca}}\n",
-                            secret, list, secret);
+    char *yaml = mem_printf(
+        "edge.token_file: %s\nguards: {protected_file: %s}\nsystems: {jira: {token_file: %s, ca_file: /ca}}\n", secret,
+        list, secret);
     setenv("OFFBOARD_SYSTEMS_MY_SCIM_KEY_FILE", secret, 1);
     setenv("OFFBOARD_POSTGRES_LOGGER_FILE", secret, 1);
     struct conf *conf = loaded(yaml);
@@ -273,20 +276,22 @@ static void test_values_in_files(void **state)
 static void test_secrets(void **state)
 {
     (void)state;
-    struct conf *conf = loaded("edge.token: token-of-cli\n"
-                               "edge.tokens.hr: {token: token-of-hr, roles: [operator]}\n"
-                               "postgres.logger: \"host=db-host user=logger-user password='it''s' sslpassword = qu\\\\'oted\"\n"
-                               "postgres.admin: \"postgresql://admin-user:p%40ssw0rd@db-host/db?sslpassword=other%20one&x=verify-full\"\n"
-                               "postgres.analyst: \"host=h password='with blank \\\\'and quote'\"\n"
-                               "kafka.properties: [sasl.password=kafka-pass, security.protocol=SASL_SSL, ssl.key.password = spaced-pass]\n"
-                               "systems: {jira: {api_token: jira-token-1, email: bot@example.com, url: \"https://jira\"}}\n");
-    static const char *const secrets[] = {"token-of-cli", "token-of-hr", "p%40ssw0rd", "p@ssw0rd", "other%20one", "other one",
-                                          "qu'oted", "with blank 'and quote", "kafka-pass", "spaced-pass", "jira-token-1"};
+    struct conf *conf = loaded(
+        "edge.token: token-of-cli\n"
+        "edge.tokens.hr: {token: token-of-hr, roles: [operator]}\n"
+        "postgres.logger: \"host=db-host user=logger-user password='it''s' sslpassword = qu\\\\'oted\"\n"
+        "postgres.admin: \"postgresql://admin-user:p%40ssw0rd@db-host/db?sslpassword=other%20one&x=verify-full\"\n"
+        "postgres.analyst: \"host=h password='with blank \\\\'and quote'\"\n"
+        "kafka.properties: [sasl.password=kafka-pass, security.protocol=SASL_SSL, ssl.key.password = spaced-pass]\n"
+        "systems: {jira: {api_token: jira-token-1, email: bot@example.com, url: \"https://jira\"}}\n");
+    static const char *const secrets[] = {"token-of-cli", "token-of-hr", "p%40ssw0rd",  "p@ssw0rd",
+                                          "other%20one",  "other one",   "qu'oted",     "with blank 'and quote",
+                                          "kafka-pass",   "spaced-pass", "jira-token-1"};
     for (size_t i = 0; i < COUNT_OF(secrets); i++) {
         assert_secret(secrets[i], true);
     }
-    static const char *const open[] = {"logger-user", "db-host", "SASL_SSL", "bot@example.com", "https://jira", "operator",
-                                       "verify-full", "admin-user"};
+    static const char *const open[] = {"logger-user",  "db-host",  "SASL_SSL",    "bot@example.com",
+                                       "https://jira", "operator", "verify-full", "admin-user"};
     for (size_t i = 0; i < COUNT_OF(open); i++) {
         assert_secret(open[i], false);
     }
@@ -346,7 +351,8 @@ static void test_document(void **state)
         assert_contains(page.data, cell);
         free(cell);
     }
-    assert_contains(page.data, "| `topics.partitions` | number, at least 1 | `12` | cli | `OFFBOARD_TOPICS_PARTITIONS` | ");
+    assert_contains(page.data,
+                    "| `topics.partitions` | number, at least 1 | `12` | cli | `OFFBOARD_TOPICS_PARTITIONS` | ");
     assert_contains(page.data, "| `edge.token` (secret) | text | none | cli | `OFFBOARD_EDGE_TOKEN` | ");
     buf_release(&page);
 }

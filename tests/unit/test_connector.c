@@ -5,25 +5,25 @@ static void test_words_of_a_connector(void **state)
 {
     struct fixture *fixture = *state;
     put(fixture, "connectors/words.yaml",
-        "system: words\n"                                                                            /* 1 */
-        "setings: {}\n"                                                                              /* 2 */
-        "settings:\n"                                                                                /* 3 */
-        "  url: {required: true, default: x}\n"                                                      /* 4 */
-        "  mode: {help: taken}\n"                                                                    /* 5 */
-        "  token: {secrt: true}\n"                                                                   /* 6 */
-        "auth: {basic: {user: me}, header: {A: b}}\n"                                                /* 7 */
-        "defs: {}\n"                                                                                 /* 8 */
-        "limits:\n"                                                                                  /* 9 */
-        "  default: {per_minute: 60, per_second: 1}\n"                                               /* 10 */
-        "  writes: {per_minute: 0}\n"                                                                /* 11 */
-        "retry_after: {}\n"                                                                          /* 12 */
-        "check: {put: \"/x\"}\n"                                                                     /* 13 */
-        "base: \"${ .settings.ulr }/api\"\n"                                                         /* 14 */
-        "identify:\n"                                                                                /* 15 */
-        "  keys: [employee_id, emial]\n"                                                             /* 16 */
-        "  requests:\n"                                                                              /* 17 */
-        "    - {post: \"/search\", save: {user: \"${ .body.id }\"}}\n"                               /* 18 */
-        "actions: {}\n");                                                                            /* 19 */
+        "system: words\n"                                              /* 1 */
+        "setings: {}\n"                                                /* 2 */
+        "settings:\n"                                                  /* 3 */
+        "  url: {required: true, default: x}\n"                        /* 4 */
+        "  mode: {help: taken}\n"                                      /* 5 */
+        "  token: {secrt: true}\n"                                     /* 6 */
+        "auth: {basic: {user: me}, header: {A: b}}\n"                  /* 7 */
+        "defs: {}\n"                                                   /* 8 */
+        "limits:\n"                                                    /* 9 */
+        "  default: {per_minute: 60, per_second: 1}\n"                 /* 10 */
+        "  writes: {per_minute: 0}\n"                                  /* 11 */
+        "retry_after: {}\n"                                            /* 12 */
+        "check: {put: \"/x\"}\n"                                       /* 13 */
+        "base: \"${ .settings.ulr }/api\"\n"                           /* 14 */
+        "identify:\n"                                                  /* 15 */
+        "  keys: [employee_id, emial]\n"                               /* 16 */
+        "  requests:\n"                                                /* 17 */
+        "    - {post: \"/search\", save: {user: \"${ .body.id }\"}}\n" /* 18 */
+        "actions: {}\n");                                              /* 19 */
     load(fixture);
     assert_has(fixture, "words.yaml", 2, "there is no \"setings\" here; did you mean \"settings\"?");
     assert_has(fixture, "words.yaml", 4, "required and has a default");
@@ -37,7 +37,8 @@ static void test_words_of_a_connector(void **state)
     assert_has(fixture, "words.yaml", 12, "it needs \"seconds\"");
     assert_has(fixture, "words.yaml", 13, "this request may only read");
     assert_has(fixture, "words.yaml", 14, "there is no setting \"ulr\"; did you mean \"url\"?");
-    assert_has(fixture, "words.yaml", 16, "there is no kind of key \"emial\", only employee_id and email; did you mean \"email\"?");
+    assert_has(fixture, "words.yaml", 16,
+               "there is no kind of key \"emial\", only employee_id and email; did you mean \"email\"?");
     assert_has(fixture, "words.yaml", 18, "this request may only read: get, head, or post with `changes: false`");
     assert_has(fixture, "words.yaml", 15, "no request saves \"id\"");
     assert_count(fixture, 15);
@@ -47,41 +48,42 @@ static void test_words_of_an_action(void **state)
 {
     struct fixture *fixture = *state;
     put(fixture, "connectors/act.yaml",
-        "system: act\n"                                                                              /* 1 */
-        "settings: {url: {required: true}}\n"                                                        /* 2 */
-        "actions:\n"                                                                                 /* 3 */
-        "  effects:\n"                                                                               /* 4 */
-        "    effect: revok\n"                                                                        /* 5 */
-        "    requests: [{post: \"/x\"}]\n"                                                           /* 6 */
-        "    verify: {get: \"/x\"}\n"                                                                /* 7 */
-        "  unproven: {effect: destroy, requests: [{delete: \"/x\"}]}\n"                              /* 8 */
-        "  nobody: {effect: notify, accounts: all, undo: efects, requests: []}\n"                    /* 9 */
-        "  later:\n"                                                                                 /* 10 */
-        "    effect: notify\n"                                                                       /* 11 */
-        "    derive: {pin: {digits: 6}}\n"                                                           /* 12 */
-        "    provides: [user.manager]\n"                                                             /* 13 */
-        "    before: \"${ .body }\"\n"                                                               /* 14 */
-        "    requests:\n"                                                                            /* 15 */
-        "      - {get: \"/a\", require: \"${ true }\"}\n"                                            /* 16 */
-        "      - {get: \"/b\", poll: {every: 1m}}\n"                                                 /* 17 */
-        "      - {get: \"/c\", as: {subject: x}}\n"                                                  /* 18 */
-        "      - {ldap: {search: x}, get: \"/d\"}\n"                                                 /* 19 */
-        "  shapes:\n"                                                                                /* 20 */
-        "    effect: notify\n"                                                                       /* 21 */
-        "    with: {text: {requierd: true}}\n"                                                       /* 22 */
-        "    limit: slow\n"                                                                          /* 23 */
-        "    requests:\n"                                                                            /* 24 */
-        "      - {get: \"/a\", post: \"/b\"}\n"                                                      /* 25 */
-        "      - {json: {}}\n"                                                                       /* 26 */
-        "      - {post: \"a/b\", json: {}, form: {}}\n"                                              /* 27 */
-        "      - {get: \"/x\", pages: {}}\n"                                                         /* 28 */
-        "      - {get: \"/x\", pages: {query: {a: \"${ .body.n }\"}}}\n"                             /* 29 */
-        "      - {get: \"/x\", if: true, success: 200}\n"                                            /* 30 */
-        "      - {get: \"/x\", query: {q: \"${ .wth.text }\"}}\n"                                    /* 31 */
-        "      - {get: \"/${ .saved.id }\", query: {q: \"${ .with.txt }\"}}\n"                       /* 32 */
-        "      - \"text\"\n");                                                                       /* 33 */
+        "system: act\n"                                                           /* 1 */
+        "settings: {url: {required: true}}\n"                                     /* 2 */
+        "actions:\n"                                                              /* 3 */
+        "  effects:\n"                                                            /* 4 */
+        "    effect: revok\n"                                                     /* 5 */
+        "    requests: [{post: \"/x\"}]\n"                                        /* 6 */
+        "    verify: {get: \"/x\"}\n"                                             /* 7 */
+        "  unproven: {effect: destroy, requests: [{delete: \"/x\"}]}\n"           /* 8 */
+        "  nobody: {effect: notify, accounts: all, undo: efects, requests: []}\n" /* 9 */
+        "  later:\n"                                                              /* 10 */
+        "    effect: notify\n"                                                    /* 11 */
+        "    derive: {pin: {digits: 6}}\n"                                        /* 12 */
+        "    provides: [user.manager]\n"                                          /* 13 */
+        "    before: \"${ .body }\"\n"                                            /* 14 */
+        "    requests:\n"                                                         /* 15 */
+        "      - {get: \"/a\", require: \"${ true }\"}\n"                         /* 16 */
+        "      - {get: \"/b\", poll: {every: 1m}}\n"                              /* 17 */
+        "      - {get: \"/c\", as: {subject: x}}\n"                               /* 18 */
+        "      - {ldap: {search: x}, get: \"/d\"}\n"                              /* 19 */
+        "  shapes:\n"                                                             /* 20 */
+        "    effect: notify\n"                                                    /* 21 */
+        "    with: {text: {requierd: true}}\n"                                    /* 22 */
+        "    limit: slow\n"                                                       /* 23 */
+        "    requests:\n"                                                         /* 24 */
+        "      - {get: \"/a\", post: \"/b\"}\n"                                   /* 25 */
+        "      - {json: {}}\n"                                                    /* 26 */
+        "      - {post: \"a/b\", json: {}, form: {}}\n"                           /* 27 */
+        "      - {get: \"/x\", pages: {}}\n"                                      /* 28 */
+        "      - {get: \"/x\", pages: {query: {a: \"${ .body.n }\"}}}\n"          /* 29 */
+        "      - {get: \"/x\", if: true, success: 200}\n"                         /* 30 */
+        "      - {get: \"/x\", query: {q: \"${ .wth.text }\"}}\n"                 /* 31 */
+        "      - {get: \"/${ .saved.id }\", query: {q: \"${ .with.txt }\"}}\n"    /* 32 */
+        "      - \"text\"\n");                                                    /* 33 */
     load(fixture);
-    assert_has(fixture, "act.yaml", 4, "\"effect\" must be identify, revoke, handover, destroy or notify; did you mean \"revoke\"?");
+    assert_has(fixture, "act.yaml", 4,
+               "\"effect\" must be identify, revoke, handover, destroy or notify; did you mean \"revoke\"?");
     assert_has(fixture, "act.yaml", 7, "\"expect\" is missing");
     assert_has(fixture, "act.yaml", 8, "nothing reads back");
     assert_has(fixture, "act.yaml", 9, "`accounts: all` needs \"identify\"");
@@ -112,28 +114,28 @@ static void test_once(void **state)
 {
     struct fixture *fixture = *state;
     put(fixture, "connectors/once.yaml",
-        "system: once\n"                                                                             /* 1 */
-        "settings: {url: {required: true}, settle: {default: 2m}}\n"                                 /* 2 */
-        "actions:\n"                                                                                 /* 3 */
-        "  blind: {effect: notify, once: true, requests: [{post: \"/x\"}]}\n"                        /* 4 */
-        "  loose:\n"                                                                                 /* 5 */
-        "    effect: notify\n"                                                                       /* 6 */
-        "    requests:\n"                                                                            /* 7 */
-        "      - {post: \"/x\", find: {get: \"/x\", expect: \"${ true }\"}}\n"                       /* 8 */
-        "  slow:\n"                                                                                  /* 9 */
-        "    effect: notify\n"                                                                       /* 10 */
-        "    once: true\n"                                                                           /* 11 */
-        "    settle: 1h\n"                                                                           /* 12 */
-        "    requests:\n"                                                                            /* 13 */
+        "system: once\n"                                                                                  /* 1 */
+        "settings: {url: {required: true}, settle: {default: 2m}}\n"                                      /* 2 */
+        "actions:\n"                                                                                      /* 3 */
+        "  blind: {effect: notify, once: true, requests: [{post: \"/x\"}]}\n"                             /* 4 */
+        "  loose:\n"                                                                                      /* 5 */
+        "    effect: notify\n"                                                                            /* 6 */
+        "    requests:\n"                                                                                 /* 7 */
+        "      - {post: \"/x\", find: {get: \"/x\", expect: \"${ true }\"}}\n"                            /* 8 */
+        "  slow:\n"                                                                                       /* 9 */
+        "    effect: notify\n"                                                                            /* 10 */
+        "    once: true\n"                                                                                /* 11 */
+        "    settle: 1h\n"                                                                                /* 12 */
+        "    requests:\n"                                                                                 /* 13 */
         "      - {post: \"/x\", for_each: \"${ .ids.a }\", find: {get: \"/x\", expect: \"${ true }\"}}\n" /* 14 */
-        "      - {post: \"/y\", find: {post: \"/find\"}}\n"                                          /* 15 */
-        "  right:\n"                                                                                 /* 16 */
-        "    effect: notify\n"                                                                       /* 17 */
-        "    once: true\n"                                                                           /* 18 */
-        "    settle: \"${ .settings.settle }\"\n"                                                    /* 19 */
-        "    requests:\n"                                                                            /* 20 */
-        "      - post: \"/x\"\n"                                                                     /* 21 */
-        "        save: {id: \"${ .body.id }\"}\n"                                                    /* 22 */
+        "      - {post: \"/y\", find: {post: \"/find\"}}\n"                                               /* 15 */
+        "  right:\n"                                                                                      /* 16 */
+        "    effect: notify\n"                                                                            /* 17 */
+        "    once: true\n"                                                                                /* 18 */
+        "    settle: \"${ .settings.settle }\"\n"                                                         /* 19 */
+        "    requests:\n"                                                                                 /* 20 */
+        "      - post: \"/x\"\n"                                                                          /* 21 */
+        "        save: {id: \"${ .body.id }\"}\n"                                                         /* 22 */
         "        find: {post: \"/find\", changes: false, expect: \"${ .body.n > 0 }\", save: {id: \"${ .body.x }\"}}\n"
         "    outputs: {id: \"${ .saved.id }\"}\n");
     load(fixture);
@@ -152,27 +154,27 @@ static void test_words_of_a_source(void **state)
 {
     struct fixture *fixture = *state;
     put(fixture, "sources/hr.yaml",
-        "source: hr\n"                                                       /* 1 */
-        "types:\n"                                                           /* 2 */
-        "  hr.left: strat\n"                                                 /* 3 */
-        "  leaver.created: start\n"                                          /* 4 */
-        "criteria:\n"                                                        /* 5 */
-        "  employee: yes\n"                                                  /* 6 */
-        "  site: \"${ .data.site | gsub(\\\"a\\\"; \\\"b\\\") }\"\n"         /* 7 */
-        "guarantees: [manager]\n"                                            /* 8 */
-        "poll: {}\n"                                                         /* 9 */
-        "map:\n"                                                             /* 10 */
-        "  user:\n"                                                          /* 11 */
-        "    name: \"${ .data.name }\"\n"                                    /* 12 */
-        "    homeAddress: \"${ .data.address }\"\n"                          /* 13 */
-        "    manager:\n"                                                     /* 14 */
-        "      email: \"${ .data.boss }\"\n"                                 /* 15 */
-        "      mobile: \"${ .data.boss_mobile }\"\n"                         /* 16 */
-        "  runbook: scim-leever\n"                                           /* 17 */
-        "  priority: urgend\n"                                               /* 18 */
-        "  mode: dry\n"                                                      /* 19 */
-        "  zone: Europe/Berlim\n"                                            /* 20 */
-        "  efective_at: \"${ .data.day }\"\n");                              /* 21 */
+        "source: hr\n"                                               /* 1 */
+        "types:\n"                                                   /* 2 */
+        "  hr.left: strat\n"                                         /* 3 */
+        "  leaver.created: start\n"                                  /* 4 */
+        "criteria:\n"                                                /* 5 */
+        "  employee: yes\n"                                          /* 6 */
+        "  site: \"${ .data.site | gsub(\\\"a\\\"; \\\"b\\\") }\"\n" /* 7 */
+        "guarantees: [manager]\n"                                    /* 8 */
+        "poll: {}\n"                                                 /* 9 */
+        "map:\n"                                                     /* 10 */
+        "  user:\n"                                                  /* 11 */
+        "    name: \"${ .data.name }\"\n"                            /* 12 */
+        "    homeAddress: \"${ .data.address }\"\n"                  /* 13 */
+        "    manager:\n"                                             /* 14 */
+        "      email: \"${ .data.boss }\"\n"                         /* 15 */
+        "      mobile: \"${ .data.boss_mobile }\"\n"                 /* 16 */
+        "  runbook: scim-leever\n"                                   /* 17 */
+        "  priority: urgend\n"                                       /* 18 */
+        "  mode: dry\n"                                              /* 19 */
+        "  zone: Europe/Berlim\n"                                    /* 20 */
+        "  efective_at: \"${ .data.day }\"\n");                      /* 21 */
     load(fixture);
     assert_has(fixture, "hr.yaml", 3, "\"hr.left\" must be start, change, cancel or rehire; did you mean \"start\"?");
     assert_has(fixture, "hr.yaml", 6, "criterion \"employee\" must be an expression");
@@ -194,7 +196,8 @@ static void test_words_of_a_source(void **state)
 static void test_minimal_source(void **state)
 {
     struct fixture *fixture = *state;
-    put(fixture, "sources/one.yaml", "source: one\ntypes: {one.left: start}\nmap: {user: \"${ .data }\", runbook: scim-leaver}\n");
+    put(fixture, "sources/one.yaml",
+        "source: one\ntypes: {one.left: start}\nmap: {user: \"${ .data }\", runbook: scim-leaver}\n");
     put(fixture, "sources/two.yaml", "source: two\ntypes: {}\nmap: {user: someone}\n");
     load(fixture);
     assert_has(fixture, "two.yaml", 2, "at least one type");

@@ -33,15 +33,15 @@ static void start_and_tell(void *arg)
     }
     struct conf *conf = daemon_start("offboard-test", "Tests how a process starts.", options, argc, argv);
     log_debug("debug is on", NULL);
-    printf("prefix=%s system=%s check=%s home=%s\n", conf_string(conf, "kafka.prefix"), system_given ? system_given : "-",
-           check_given ? "yes" : "no", getenv("HOME"));
+    printf("prefix=%s system=%s check=%s home=%s\n", conf_string(conf, "kafka.prefix"),
+           system_given ? system_given : "-", check_given ? "yes" : "no", getenv("HOME"));
     signal(SIGPIPE, SIG_IGN) == SIG_IGN ? puts("SIGPIPE ignored") : puts("SIGPIPE kills");
     conf_free(conf);
 }
 
 static struct outcome started(const char *first, ...)
 {
-    char *argv[ARGUMENTS_MAX] = {(char *)(uintptr_t)"offboard-test"};
+    char *argv[ARGUMENTS_MAX] = {(char *)(uintptr_t) "offboard-test"};
     int argc = 1;
     va_list args;
     va_start(args, first);

@@ -68,28 +68,28 @@ static void test_runbook_names(void **state)
     struct fixture *fixture = *state;
     put(fixture, "connectors/vpn.yaml", vpn);
     put(fixture, "runbooks/names.yaml",
-        "runbook: names\n"                                                                /* 1 */
-        "phases:\n"                                                                       /* 2 */
-        "  - name: first\n"                                                               /* 3 */
-        "    steps:\n"                                                                    /* 4 */
-        "      - {id: a, system: vnp, action: block}\n"                                   /* 5 */
-        "      - {id: b, system: vpn, action: blocc}\n"                                   /* 6 */
-        "      - {id: c, system: vpn, action: note, with: {txt: hello, color: blue}}\n"   /* 7 */
-        "      - {id: c, system: vpn, action: block}\n"                                   /* 8 */
-        "      - {id: d, system: vpn, action: block, whenn: always}\n"                    /* 9 */
-        "      - {id: e, system: vpn, action: block, needs: [aa, f]}\n"                   /* 10 */
-        "      - {id: g/h, system: vpn, action: block}\n"                                 /* 11 */
-        "      - {id: i, system: vpn, action: block, when: on_sucess, needs: [d]}\n"      /* 12 */
-        "      - {id: j, system: vpn, action: block, after: 30}\n"                        /* 13 */
-        "      - {id: k, system: vpn, action: block, after: 3 days, expires: 1d}\n"       /* 14 */
-        "      - {system: vpn, needs: c}\n"                                               /* 15 */
-        "  - name: second\n"                                                              /* 16 */
-        "    after: 30d\n"                                                                /* 17 */
-        "    steps: [{id: f, system: vpn, action: block, after: 1d}]\n"                   /* 18 */
-        "  - name: second\n"                                                              /* 19 */
-        "    after: 29d\n"                                                                /* 20 */
-        "    steps: []\n"                                                                 /* 21 */
-        "mirror: []\n");                                                                  /* 22 */
+        "runbook: names\n"                                                              /* 1 */
+        "phases:\n"                                                                     /* 2 */
+        "  - name: first\n"                                                             /* 3 */
+        "    steps:\n"                                                                  /* 4 */
+        "      - {id: a, system: vnp, action: block}\n"                                 /* 5 */
+        "      - {id: b, system: vpn, action: blocc}\n"                                 /* 6 */
+        "      - {id: c, system: vpn, action: note, with: {txt: hello, color: blue}}\n" /* 7 */
+        "      - {id: c, system: vpn, action: block}\n"                                 /* 8 */
+        "      - {id: d, system: vpn, action: block, whenn: always}\n"                  /* 9 */
+        "      - {id: e, system: vpn, action: block, needs: [aa, f]}\n"                 /* 10 */
+        "      - {id: g/h, system: vpn, action: block}\n"                               /* 11 */
+        "      - {id: i, system: vpn, action: block, when: on_sucess, needs: [d]}\n"    /* 12 */
+        "      - {id: j, system: vpn, action: block, after: 30}\n"                      /* 13 */
+        "      - {id: k, system: vpn, action: block, after: 3 days, expires: 1d}\n"     /* 14 */
+        "      - {system: vpn, needs: c}\n"                                             /* 15 */
+        "  - name: second\n"                                                            /* 16 */
+        "    after: 30d\n"                                                              /* 17 */
+        "    steps: [{id: f, system: vpn, action: block, after: 1d}]\n"                 /* 18 */
+        "  - name: second\n"                                                            /* 19 */
+        "    after: 29d\n"                                                              /* 20 */
+        "    steps: []\n"                                                               /* 21 */
+        "mirror: []\n");                                                                /* 22 */
     load(fixture);
     assert_has(fixture, "names.yaml", 5, "there is no connector for system \"vnp\"; did you mean \"vpn\"?");
     assert_has(fixture, "names.yaml", 6, "system \"vpn\" has no action \"blocc\"; did you mean \"block\"?");
@@ -151,25 +151,25 @@ static void test_runbook_reads(void **state)
         "    requests: [{post: \"/tell\", json: {to: \"${ .with.to }\"}, save: {id: \"${ .body.id }\"}}]\n"
         "    outputs: {id: \"${ .saved.id }\"}\n");
     put(fixture, "runbooks/reads.yaml",
-        "runbook: reads\n"                                                                                /* 1 */
-        "phases:\n"                                                                                       /* 2 */
-        "  - name: first\n"                                                                               /* 3 */
-        "    steps:\n"                                                                                    /* 4 */
-        "      - {id: tell, system: desk, action: tell, with: {to: \"x@example.com\"}}\n"                 /* 5 */
-        "      - {id: a, system: vpn, action: note, with: {text: \"${ .steps.tell.outputs.id }\"}}\n"     /* 6 */
-        "      - id: b\n"                                                                                 /* 7 */
-        "        system: vpn\n"                                                                           /* 8 */
-        "        action: note\n"                                                                          /* 9 */
-        "        needs: [tell]\n"                                                                         /* 10 */
-        "        if: \"${ .steps.tel.outputs.id != null }\"\n"                                            /* 11 */
-        "        with:\n"                                                                                 /* 12 */
-        "          text: \"${ .steps.tell.outputs.key }\"\n"                                              /* 13 */
-        "          color: \"${ .steps.tell.output }\"\n"                                                  /* 14 */
-        "      - {id: c, system: vpn, action: note, with: {text: \"${ .usr.email }\"}}\n"                 /* 15 */
-        "      - {id: d, system: vpn, action: note, with: {text: \"${ .user.manager.email }\"}}\n"        /* 16 */
-        "      - {id: e, system: desk, action: tell}\n"                                                   /* 17 */
-        "      - {id: f, system: vpn, action: block, needs: [tell]}\n"                                    /* 18 */
-        "      - {id: g, system: vpn, action: block, if: \"yes\"}\n");                                    /* 19 */
+        "runbook: reads\n"                                                                            /* 1 */
+        "phases:\n"                                                                                   /* 2 */
+        "  - name: first\n"                                                                           /* 3 */
+        "    steps:\n"                                                                                /* 4 */
+        "      - {id: tell, system: desk, action: tell, with: {to: \"x@example.com\"}}\n"             /* 5 */
+        "      - {id: a, system: vpn, action: note, with: {text: \"${ .steps.tell.outputs.id }\"}}\n" /* 6 */
+        "      - id: b\n"                                                                             /* 7 */
+        "        system: vpn\n"                                                                       /* 8 */
+        "        action: note\n"                                                                      /* 9 */
+        "        needs: [tell]\n"                                                                     /* 10 */
+        "        if: \"${ .steps.tel.outputs.id != null }\"\n"                                        /* 11 */
+        "        with:\n"                                                                             /* 12 */
+        "          text: \"${ .steps.tell.outputs.key }\"\n"                                          /* 13 */
+        "          color: \"${ .steps.tell.output }\"\n"                                              /* 14 */
+        "      - {id: c, system: vpn, action: note, with: {text: \"${ .usr.email }\"}}\n"             /* 15 */
+        "      - {id: d, system: vpn, action: note, with: {text: \"${ .user.manager.email }\"}}\n"    /* 16 */
+        "      - {id: e, system: desk, action: tell}\n"                                               /* 17 */
+        "      - {id: f, system: vpn, action: block, needs: [tell]}\n"                                /* 18 */
+        "      - {id: g, system: vpn, action: block, if: \"yes\"}\n");                                /* 19 */
     load(fixture);
     assert_has(fixture, "reads.yaml", 6, "\"a\" reads step \"tell\" without needing it: add it to `needs`");
     assert_has(fixture, "reads.yaml", 11, "there is no step \"tel\"; did you mean \"tell\"?");
@@ -191,7 +191,8 @@ static void test_manager_is_guaranteed(void **state)
     put(fixture, "connectors/vpn.yaml", vpn);
     put(fixture, "runbooks/boss.yaml",
         "runbook: boss\n"
-        "phases: [{name: p, steps: [{id: d, system: vpn, action: note, with: {text: \"${ .user.manager.email }\"}}]}]\n");
+        "phases: [{name: p, steps: [{id: d, system: vpn, action: note, with: {text: \"${ .user.manager.email "
+        "}\"}}]}]\n");
     put(fixture, "sources/hr.yaml",
         "source: hr\ntypes: {hr.left: start}\nguarantees: [user.manager]\n"
         "map: {user: {email: \"${ .data.mail }\"}, runbook: scim-leaver}\n");
@@ -232,7 +233,8 @@ static void test_unreadable_files(void **state)
     put(fixture, "runbooks/broken.yaml", "runbook: broken\nphases: [\n");
     put(fixture, "runbooks/twice.yaml", "runbook: twice\nphases: []\nphases: []\n");
     put(fixture, "runbooks/nameless.yaml", "phases: []\n");
-    put(fixture, "runbooks/flow.yaml", "runbook: flow\nphases: [{name: p, steps: [{id: a, if: ${ .user }, system: x}]}]\n");
+    put(fixture, "runbooks/flow.yaml",
+        "runbook: flow\nphases: [{name: p, steps: [{id: a, if: ${ .user }, system: x}]}]\n");
     put(fixture, "runbooks/README.md", "not a definition\n");
     load(fixture);
     assert_has(fixture, "broken.yaml", 3, "closing bracket");

@@ -14,11 +14,12 @@
 #include "lib/json.h"
 #include "lib/mem.h"
 
-static const char context_text[] =
-    "{\"user\": {\"email\": \"ada@example.com\", \"name\": \"Ada\", \"country\": \"CA\", \"age\": 36, \"big\": 9007199254740993,"
-    "  \"tags\": [\"a\", \"b\"], \"first-name\": \"A\", \"nick\": null, \"none\": \"\"},"
-    " \"settings\": {\"token\": \"s3\", \"on\": true}, \"status\": 404,"
-    " \"body\": {\"active\": \"False\", \"items\": [{\"id\": 1, \"ok\": true}, {\"id\": 2, \"ok\": false}], \"huge\": 1e300}}";
+static const char context_text[] = "{\"user\": {\"email\": \"ada@example.com\", \"name\": \"Ada\", \"country\": "
+                                   "\"CA\", \"age\": 36, \"big\": 9007199254740993,"
+                                   "  \"tags\": [\"a\", \"b\"], \"first-name\": \"A\", \"nick\": null, \"none\": \"\"},"
+                                   " \"settings\": {\"token\": \"s3\", \"on\": true}, \"status\": 404,"
+                                   " \"body\": {\"active\": \"False\", \"items\": [{\"id\": 1, \"ok\": true}, {\"id\": "
+                                   "2, \"ok\": false}], \"huge\": 1e300}}";
 
 struct fixture {
     struct expr_set *set;
@@ -107,7 +108,8 @@ static void test_jq_evaluates(void **state)
     assert_value(fixture, "\"${ .user.country | IN(\\\"US\\\", \\\"CA\\\") }\"", "true");
     assert_value(fixture, "\"${ [.body.items[] | select(.ok) | .id] }\"", "[1]");
     assert_value(fixture, "\"${ .status as $s | .body.items | map(.id + $s) | add }\"", "811");
-    assert_value(fixture, "\"${ if .status == 404 then \\\"gone\\\" elif .settings.on then 1 else 2 end }\"", "\"gone\"");
+    assert_value(fixture, "\"${ if .status == 404 then \\\"gone\\\" elif .settings.on then 1 else 2 end }\"",
+                 "\"gone\"");
     assert_value(fixture, "\"${ .body.active | tostring | ascii_downcase == \\\"false\\\" }\"", "true");
     assert_value(fixture, "\"${ \\\"eq \\\\(.user.email | tojson)\\\" }\"", "\"eq \\\"ada@example.com\\\"\"");
     assert_value(fixture, "\"${ .user.email | split(\\\"@\\\") | last }\"", "\"example.com\"");
@@ -221,7 +223,7 @@ static void test_names_that_are_no_functions(void **state)
 {
     struct fixture *fixture = *state;
     static const char *const allowed[] = {
-        "${ .env }",       "${ .a.input }",       "${ {env: 1, range: .a} }",   "${ \"env range\" }",
+        "${ .env }",       "${ .a.input }",          "${ {env: 1, range: .a} }", "${ \"env range\" }",
         "${ .[\"env\"] }", "${ {\"a\": {def: 1}} }", "${ .a == .b or .c != 1 }", "${ .a <= 1 and .b >= 2 }",
     };
     for (size_t i = 0; i < COUNT_OF(allowed); i++) {
@@ -368,17 +370,33 @@ static void test_paths(void **state)
 static void test_reading_the_whole_context(void **state)
 {
     struct fixture *fixture = *state;
-    static const char *const whole[] = {".", ". as $all | $all.user", "keys", ".[.user]", "has(\"x\")", "{\"user\"}",
-                                        "to_entries | map(.key)", "[..]", "(.user, .) | length", "with_entries(.)"};
-    static const char *const parts[] = {".user", ".user | .", ".user | keys", "[.user.tags[] | length]", "{user}",
-                                        "{\"user\": .user}", "true", "any(.user[]; . == 1)", ".user as $u | $u | .name"};
+    static const char *const whole[] = {".",
+                                        ". as $all | $all.user",
+                                        "keys",
+                                        ".[.user]",
+                                        "has(\"x\")",
+                                        "{\"user\"}",
+                                        "to_entries | map(.key)",
+                                        "[..]",
+                                        "(.user, .) | length",
+                                        "with_entries(.)"};
+    static const char *const parts[] = {".user",
+                                        ".user | .",
+                                        ".user | keys",
+                                        "[.user.tags[] | length]",
+                                        "{user}",
+                                        "{\"user\": .user}",
+                                        "true",
+                                        "any(.user[]; . == 1)",
+                                        ".user as $u | $u | .name"};
     for (size_t i = 0; i < COUNT_OF(whole); i++) {
         assert_true(expr_reads(whole[i], NULL, NULL));
     }
     for (size_t i = 0; i < COUNT_OF(parts); i++) {
         assert_false(expr_reads(parts[i], NULL, NULL));
     }
-    assert_value(fixture, "\"${ to_entries | map(.key) - [\\\"user\\\"] | sort }\"", "[\"body\",\"settings\",\"status\"]");
+    assert_value(fixture, "\"${ to_entries | map(.key) - [\\\"user\\\"] | sort }\"",
+                 "[\"body\",\"settings\",\"status\"]");
     assert_value(fixture, "\"${ . as $all | \\\"sta\\\" + \\\"tus\\\" | $all[.] }\"", "404");
 }
 

@@ -360,9 +360,8 @@ static void test_large_bodies(void **state)
 static void test_client_gone(void **state)
 {
     struct fixture *fixture = *state;
-    struct sockaddr_in address = {.sin_family = AF_INET,
-                                  .sin_port = htons((uint16_t)fixture->port),
-                                  .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
+    struct sockaddr_in address = {
+        .sin_family = AF_INET, .sin_port = htons((uint16_t)fixture->port), .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
     int client = socket(AF_INET, SOCK_STREAM, 0);
     assert_int_equal(connect(client, (struct sockaddr *)&address, sizeof address), 0);
     static const char request[] = "GET /wait HTTP/1.1\r\nHost: x\r\n\r\n";
@@ -401,9 +400,8 @@ static void test_stopping_answers_who_waits(void **state)
 static void test_stopping_with_half_a_request(void **state)
 {
     struct fixture *fixture = *state;
-    struct sockaddr_in address = {.sin_family = AF_INET,
-                                  .sin_port = htons((uint16_t)fixture->port),
-                                  .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
+    struct sockaddr_in address = {
+        .sin_family = AF_INET, .sin_port = htons((uint16_t)fixture->port), .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
     int client = socket(AF_INET, SOCK_STREAM, 0);
     assert_int_equal(connect(client, (struct sockaddr *)&address, sizeof address), 0);
     static const char request[] = "POST /v1 HTTP/1.1\r\nHost: x\r\nContent-Length: 100\r\n\r\nhalf";

@@ -51,8 +51,8 @@ static void test_v7(void **state)
     int64_t after = time_now() / 1000;
     assert_string_not_equal(first, second);
     assert_true(id_valid(first));
-    assert_int_equal(first[14], '7');                  /* version */
-    assert_non_null(strchr("89ab", first[19]));        /* variant */
+    assert_int_equal(first[14], '7');           /* version */
+    assert_non_null(strchr("89ab", first[19])); /* variant */
     char hex[13];
     memcpy(hex, first, 8);
     memcpy(hex + 8, first + 9, 4);
@@ -89,8 +89,11 @@ static void test_sha256(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_v5_is_the_rfcs), cmocka_unit_test(test_the_contracts_ids), cmocka_unit_test(test_v7),
-        cmocka_unit_test(test_valid),          cmocka_unit_test(test_sha256),
+        cmocka_unit_test(test_v5_is_the_rfcs),
+        cmocka_unit_test(test_the_contracts_ids),
+        cmocka_unit_test(test_v7),
+        cmocka_unit_test(test_valid),
+        cmocka_unit_test(test_sha256),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -94,8 +94,9 @@ static void test_depth(void **state)
 static void test_look_ups(void **state)
 {
     (void)state;
-    json_t *value = parsed("{\"user\":{\"email\":\"a@b\",\"age\":7,\"manager\":null},\"steps\":[{\"id\":\"x\"},{\"id\":\"y\"}],"
-                           "\"live\":true,\"dry\":\"true\"}");
+    json_t *value =
+        parsed("{\"user\":{\"email\":\"a@b\",\"age\":7,\"manager\":null},\"steps\":[{\"id\":\"x\"},{\"id\":\"y\"}],"
+               "\"live\":true,\"dry\":\"true\"}");
     assert_string_equal(json_string_at(value, "user.email"), "a@b");
     assert_null(json_string_at(value, "user.age"));
     assert_null(json_string_at(value, "user.nobody"));
@@ -145,9 +146,9 @@ static void test_lower(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_any_value),    cmocka_unit_test(test_big_integers_become_strings),
-        cmocka_unit_test(test_refused),      cmocka_unit_test(test_depth),
-        cmocka_unit_test(test_look_ups),     cmocka_unit_test(test_put_and_text),
+        cmocka_unit_test(test_any_value), cmocka_unit_test(test_big_integers_become_strings),
+        cmocka_unit_test(test_refused),   cmocka_unit_test(test_depth),
+        cmocka_unit_test(test_look_ups),  cmocka_unit_test(test_put_and_text),
         cmocka_unit_test(test_lower),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -20,7 +20,10 @@ static void write_lines(void *arg)
     log_init("offboard-test", LOG_INFO);
     log_debug("not seen", NULL);
     log_info("job deferred", "job_id", "1-2", "due_at", NULL, "system", "okta", NULL);
-    log_warning("quote \" and\nline", "broken", "a\xff" "b", NULL);
+    log_warning("quote \" and\nline", "broken",
+                "a\xff"
+                "b",
+                NULL);
     secret_remember("s3cr3t\"value");
     log_error("could not log in: s3cr3t\"value", "header", "Bearer s3cr3t\"value", NULL);
     log_init("offboard-test", LOG_ERROR);

@@ -1,4 +1,5 @@
-/* The wire contract: golden files of released versions stay readable, what is wrong is refused with the field's name. */
+/* The wire contract: golden files of released versions stay readable, what is wrong is refused with the field's
+ * name. */
 /* links: tests/unit/mock_cluster.c */
 #include <dirent.h>
 #include <setjmp.h>

@@ -7,9 +7,10 @@
 #include "lib/time.h"
 #include "lib/yaml.h"
 
-static const char offboarding_text[] =
-    "{\"version\": 1, \"id\": \"5f102b3d-cd48-5792-8cab-975d70c6bb02\", \"runbook\": \"golden-leaver\", \"source\": \"golden-hr\","
-    " \"user\": {\"email\": \"jane@example.com\", \"manager\": {\"email\": \"boss@example.com\"}}, \"status\": \"initiated\"}";
+static const char offboarding_text[] = "{\"version\": 1, \"id\": \"5f102b3d-cd48-5792-8cab-975d70c6bb02\", "
+                                       "\"runbook\": \"golden-leaver\", \"source\": \"golden-hr\","
+                                       " \"user\": {\"email\": \"jane@example.com\", \"manager\": {\"email\": "
+                                       "\"boss@example.com\"}}, \"status\": \"initiated\"}";
 
 /* The checkout's tests/golden/v1/definitions: beside the schema that the program finds. */
 static char *golden_path(const char *name)
@@ -49,8 +50,8 @@ static int setup(void **state)
     int file = mkstemp(path);
     assert_true(file >= 0);
     char *golden_directory = golden_path("");
-    dprintf(file, "definitions: {sources: [%s/sources], runbooks: [%s/runbooks], connectors: [%s/connectors]}\n", golden_directory,
-            golden_directory, golden_directory);
+    dprintf(file, "definitions: {sources: [%s/sources], runbooks: [%s/runbooks], connectors: [%s/connectors]}\n",
+            golden_directory, golden_directory, golden_directory);
     close(file);
     struct err err = ERR_INIT;
     fixture->conf = conf_load(path, &err);
@@ -124,9 +125,12 @@ static char *steps_of(const json_t *plan, const json_t *ids)
     struct buf names = BUF_INIT;
     size_t i, j, k;
     json_t *id, *phase, *step;
-    json_array_foreach(ids, i, id) {
-        json_array_foreach(json_object_get(plan, "phases"), j, phase) {
-            json_array_foreach(json_object_get(phase, "steps"), k, step) {
+    json_array_foreach(ids, i, id)
+    {
+        json_array_foreach(json_object_get(plan, "phases"), j, phase)
+        {
+            json_array_foreach(json_object_get(phase, "steps"), k, step)
+            {
                 if (json_equal(id, json_object_get(step, "job_id"))) {
                     buf_addf(&names, "%s%s", names.len ? " " : "", json_string_at(step, "id"));
                 }
@@ -214,7 +218,8 @@ static void refuses(struct plan_fixture *fixture, const char *member, const char
 static void test_refused(void **state)
 {
     struct plan_fixture *fixture = *state;
-    refuses(fixture, "runbook", "golden-leever", "there is no runbook \"golden-leever\"; did you mean \"golden-leaver\"?");
+    refuses(fixture, "runbook", "golden-leever",
+            "there is no runbook \"golden-leever\"; did you mean \"golden-leaver\"?");
     refuses(fixture, "runbook", NULL, "there is no runbook \"\"");
     refuses(fixture, "id", "no-uuid", "it is no UUID");
     refuses(fixture, "id", NULL, "it is no UUID");

@@ -66,7 +66,8 @@ static void test_longest_wins(void **state)
 static void test_base64_within_something(void **state)
 {
     (void)state;
-    static const char *const secrets[] = {"pa55word-of-jira", "pa55word-of-jira1", "pa55word-of-jira12", "\xff\xfe>>>???~~~"};
+    static const char *const secrets[] = {"pa55word-of-jira", "pa55word-of-jira1", "pa55word-of-jira12",
+                                          "\xff\xfe>>>???~~~"};
     static const char *const fronts[] = {"", "u", "us", "use:", "user:"};
     static const char *const tails[] = {"", "x", "yz", "..."};
     for (size_t s = 0; s < COUNT_OF(secrets); s++) {

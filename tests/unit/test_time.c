@@ -83,9 +83,15 @@ static void test_format(void **state)
     assert_string_equal(text, "2026-11-23T09:15:00.123456Z");
     time_format(-1, text);
     assert_string_equal(text, "1969-12-31T23:59:59.999999Z");
-    static const char *const zones[] = {"Europe/Berlin", "2026-11-23 10:15 Europe/Berlin (CET)", "America/New_York",
-                                        "2026-11-23 04:15 America/New_York (EST)", "UTC", "2026-11-23 09:15 UTC",
-                                        "Asia/Kolkata", "2026-11-23 14:45 Asia/Kolkata (IST)", "No/Where",
+    static const char *const zones[] = {"Europe/Berlin",
+                                        "2026-11-23 10:15 Europe/Berlin (CET)",
+                                        "America/New_York",
+                                        "2026-11-23 04:15 America/New_York (EST)",
+                                        "UTC",
+                                        "2026-11-23 09:15 UTC",
+                                        "Asia/Kolkata",
+                                        "2026-11-23 14:45 Asia/Kolkata (IST)",
+                                        "No/Where",
                                         "2026-11-23 09:15 UTC"};
     for (size_t i = 0; i < COUNT_OF(zones); i += 2) {
         char *shown = time_format_zone(INT64_C(1795425300123456), zones[i]);
@@ -146,18 +152,31 @@ static void test_durations(void **state)
         const char *text;
         int64_t duration;
     } good[] = {
-        {"90d", 90 * TIME_DAY},          {"6h", 6 * TIME_HOUR}, {"30s", 30 * TIME_SECOND},
-        {"500ms", 500 * 1000},           {"2m", 2 * TIME_MINUTE}, {"1w", 7 * TIME_DAY},
-        {"1d12h", 36 * TIME_HOUR},       {"0s", 0},             {"36500d", 36500 * TIME_DAY},
-        {"1h30m15s", 5415 * TIME_SECOND},
+        {"90d", 90 * TIME_DAY},       {"6h", 6 * TIME_HOUR},
+        {"30s", 30 * TIME_SECOND},    {"500ms", 500 * 1000},
+        {"2m", 2 * TIME_MINUTE},      {"1w", 7 * TIME_DAY},
+        {"1d12h", 36 * TIME_HOUR},    {"0s", 0},
+        {"36500d", 36500 * TIME_DAY}, {"1h30m15s", 5415 * TIME_SECOND},
     };
     for (size_t i = 0; i < COUNT_OF(good); i++) {
         int64_t duration = -1;
         assert_int_equal(time_parse_duration(good[i].text, &duration, NULL), 0);
         assert_int_equal(duration, good[i].duration);
     }
-    static const char *const bad[] = {"", "90", "-1d", "d", "1.5h", "1y", "1 d", "1d ", "1D", "36501d", "36500d1s",
-                                      "99999999999999999999999d", "36500d36500d36500d36500d", "1d-1h"};
+    static const char *const bad[] = {"",
+                                      "90",
+                                      "-1d",
+                                      "d",
+                                      "1.5h",
+                                      "1y",
+                                      "1 d",
+                                      "1d ",
+                                      "1D",
+                                      "36501d",
+                                      "36500d1s",
+                                      "99999999999999999999999d",
+                                      "36500d36500d36500d36500d",
+                                      "1d-1h"};
     for (size_t i = 0; i < COUNT_OF(bad); i++) {
         struct err err = ERR_INIT;
         int64_t duration = 42;
@@ -185,8 +204,17 @@ static void test_zone_names(void **state)
     assert_true(time_zone_known("America/Argentina/Buenos_Aires"));
     assert_true(time_zone_known("Etc/GMT+5"));
     assert_true(time_zone_known("UTC"));
-    static const char *const none[] = {"", "Europe", "Europe/", "Europe/Nowhere", "/etc/passwd", "../../../etc/passwd",
-                                       "Europe/../Europe/Berlin", "zone.tab", "Europe/Berlin\n", "MEZ", ":Europe/Berlin"};
+    static const char *const none[] = {"",
+                                       "Europe",
+                                       "Europe/",
+                                       "Europe/Nowhere",
+                                       "/etc/passwd",
+                                       "../../../etc/passwd",
+                                       "Europe/../Europe/Berlin",
+                                       "zone.tab",
+                                       "Europe/Berlin\n",
+                                       "MEZ",
+                                       ":Europe/Berlin"};
     for (size_t i = 0; i < COUNT_OF(none); i++) {
         assert_false(time_zone_known(none[i]));
     }
@@ -225,10 +253,10 @@ static void test_zones_agree_with_libc(void **state)
 {
     (void)state;
     static const char *const zones[] = {
-        "Europe/Berlin",       "Europe/London",     "Europe/Dublin",       "America/New_York", "America/Sao_Paulo",
-        "America/Santiago",    "America/St_Johns",  "America/Havana",      "Asia/Kolkata",     "Asia/Kathmandu",
-        "Australia/Lord_Howe", "Australia/Sydney",  "Pacific/Auckland",    "Pacific/Chatham",  "Africa/Cairo",
-        "Asia/Jerusalem",      "America/Asuncion",  "Pacific/Kiritimati",  "Asia/Tokyo",       "Europe/Moscow",
+        "Europe/Berlin",       "Europe/London",    "Europe/Dublin",      "America/New_York", "America/Sao_Paulo",
+        "America/Santiago",    "America/St_Johns", "America/Havana",     "Asia/Kolkata",     "Asia/Kathmandu",
+        "Australia/Lord_Howe", "Australia/Sydney", "Pacific/Auckland",   "Pacific/Chatham",  "Africa/Cairo",
+        "Asia/Jerusalem",      "America/Asuncion", "Pacific/Kiritimati", "Asia/Tokyo",       "Europe/Moscow",
     };
     for (size_t i = 0; i < COUNT_OF(zones); i++) {
         setenv("TZ", zones[i], 1);
@@ -250,7 +278,8 @@ static void test_zones_agree_with_libc(void **state)
 static void test_footer_is_exact_to_the_second(void **state)
 {
     (void)state;
-    static const char *const zones[] = {"Europe/Berlin", "America/New_York", "Australia/Lord_Howe", "Africa/Cairo", "Europe/Dublin"};
+    static const char *const zones[] = {"Europe/Berlin", "America/New_York", "Australia/Lord_Howe", "Africa/Cairo",
+                                        "Europe/Dublin"};
     for (size_t i = 0; i < COUNT_OF(zones); i++) {
         setenv("TZ", zones[i], 1);
         tzset();
@@ -289,8 +318,9 @@ static void test_local_to_utc_and_back(void **state)
         }
     }
     int64_t found;
-    assert_int_equal(zone_to_utc("Europe/Berlin", INT64_C(1774751400), &found), 0); /* 2026-03-29 02:30 does not exist */
-    assert_int_equal(found, INT64_C(1774747800));                                   /* 03:30 CEST, 01:30 UTC */
+    assert_int_equal(zone_to_utc("Europe/Berlin", INT64_C(1774751400), &found),
+                     0);                          /* 2026-03-29 02:30 does not exist */
+    assert_int_equal(found, INT64_C(1774747800)); /* 03:30 CEST, 01:30 UTC */
     assert_int_equal(zone_to_utc("No/Where", 0, &found), -1);
 }
 

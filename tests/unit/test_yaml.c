@@ -45,10 +45,12 @@ static void assert_refused_text(const char *yaml, size_t len, const char *place,
 static void test_scalars(void **state)
 {
     (void)state;
-    assert_means("a: 1\nb: -2.5\nc: true\nd: False\ne: ~\nf: \ng: \"1\"\nh: 'true'\ni: yes\nj: 0x1F\n",
-                 "{\"a\":1,\"b\":-2.5,\"c\":true,\"d\":false,\"e\":null,\"f\":null,\"g\":\"1\",\"h\":\"true\",\"i\":\"yes\","
-                 "\"j\":\"0x1F\"}");
-    assert_means("a: 9007199254740993\nb: 90d\nc: 1.2.3\n", "{\"a\":\"9007199254740993\",\"b\":\"90d\",\"c\":\"1.2.3\"}");
+    assert_means(
+        "a: 1\nb: -2.5\nc: true\nd: False\ne: ~\nf: \ng: \"1\"\nh: 'true'\ni: yes\nj: 0x1F\n",
+        "{\"a\":1,\"b\":-2.5,\"c\":true,\"d\":false,\"e\":null,\"f\":null,\"g\":\"1\",\"h\":\"true\",\"i\":\"yes\","
+        "\"j\":\"0x1F\"}");
+    assert_means("a: 9007199254740993\nb: 90d\nc: 1.2.3\n",
+                 "{\"a\":\"9007199254740993\",\"b\":\"90d\",\"c\":\"1.2.3\"}");
     assert_means("a: |\n  two\n  lines\nb: >\n  one\n  line\n", "{\"a\":\"two\\nlines\\n\",\"b\":\"one line\\n\"}");
     assert_means("a: \"${ .x == \\\"y\\\" }\"\n", "{\"a\":\"${ .x == \\\"y\\\" }\"}");
     assert_means("a: no # a comment\nb: no#comment\n", "{\"a\":\"no\",\"b\":\"no#comment\"}");
@@ -71,7 +73,8 @@ static void test_texts(void **state)
     const char *yaml = "a: 007\nb: 1.10\nc: true\nd: ~\ne: [1, x]\nf: null\ng: 'null'\n";
     json_t *value = yaml_parse_texts(yaml, strlen(yaml), "x.yaml", NULL, NULL);
     char *text = json_text(value);
-    assert_string_equal(text, "{\"a\":\"007\",\"b\":\"1.10\",\"c\":\"true\",\"d\":null,\"e\":[\"1\",\"x\"],\"f\":null,\"g\":\"null\"}");
+    assert_string_equal(
+        text, "{\"a\":\"007\",\"b\":\"1.10\",\"c\":\"true\",\"d\":null,\"e\":[\"1\",\"x\"],\"f\":null,\"g\":\"null\"}");
     free(text);
     json_decref(value);
 }
@@ -79,7 +82,8 @@ static void test_texts(void **state)
 static void test_lines(void **state)
 {
     (void)state;
-    const char *yaml = "# first\nphases:\n  - name: initial\n    steps:\n      - {id: a,\n         with: {x: 1}}\n      - id: b\n\"q/~\": 1\n";
+    const char *yaml = "# first\nphases:\n  - name: initial\n    steps:\n      - {id: a,\n         with: {x: 1}}\n     "
+                       " - id: b\n\"q/~\": 1\n";
     json_t *lines = NULL;
     json_t *value = yaml_parse(yaml, strlen(yaml), "x.yaml", &lines, NULL);
     assert_non_null(value);
@@ -87,8 +91,13 @@ static void test_lines(void **state)
         const char *pointer;
         int line;
     } expected[] = {
-        {"/phases", 2},           {"/phases/0", 3},         {"/phases/0/name", 3}, {"/phases/0/steps/0/id", 5},
-        {"/phases/0/steps/0/with/x", 6}, {"/phases/0/steps/1", 7}, {"/q~1~0", 8},
+        {"/phases", 2},
+        {"/phases/0", 3},
+        {"/phases/0/name", 3},
+        {"/phases/0/steps/0/id", 5},
+        {"/phases/0/steps/0/with/x", 6},
+        {"/phases/0/steps/1", 7},
+        {"/q~1~0", 8},
     };
     for (size_t i = 0; i < COUNT_OF(expected); i++) {
         assert_int_equal(json_integer_value(json_object_get(lines, expected[i].pointer)), expected[i].line);

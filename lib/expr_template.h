@@ -1,0 +1,33 @@
+/* Between expr.c and expr_template.c: a string with expressions in it, taken apart. */
+#ifndef OFFBOARD_LIB_EXPR_TEMPLATE_H
+#define OFFBOARD_LIB_EXPR_TEMPLATE_H
+
+#include <stdbool.h>
+#include <stddef.h>
+
+#include "lib/err.h"
+
+struct jq_program;
+
+/* One part of a string: literal text, or an expression. */
+struct expr_part {
+    char *literal; /* NULL for an expression */
+    char *expression;
+    char **path; /* keys of a plain path (.a.b), NULL-ended; NULL: jq evaluates */
+    bool whole;  /* it may read any member of the context */
+    struct jq_program *program;
+    size_t index; /* of the expression in the program */
+};
+
+struct expr_template {
+    struct expr_template *next;
+    char *text;
+    struct expr_part *parts;
+    size_t count;
+};
+
+/* Takes `text` apart; NULL with an err that says what is wrong and where. Nothing is compiled yet. */
+struct expr_template *expr_template_new(const char *text, struct err *err);
+void expr_template_free(struct expr_template *template);
+
+#endif
