@@ -3,8 +3,8 @@
 CC ?= cc
 PREFIX ?= /usr/local
 PKG = rdkafka libcurl jansson libpq libfyaml libuv libmicrohttpd libcrypto uuid
-PKG_CFLAGS := $(filter-out -I/usr/include,$(shell pkg-config --cflags $(PKG)))
-PKG_LIBS := $(shell pkg-config --libs $(PKG))
+PKG_CFLAGS := $(filter-out -I/usr/include,$(shell pkg-config --cflags $(PKG) 2>/dev/null))
+PKG_LIBS := $(shell pkg-config --libs $(PKG) 2>/dev/null)
 ROOMS = producer worker logger scheduler console cli mock
 BUILD = build$(if $(SANITIZER),/$(subst $(comma),-,$(SANITIZER)))
 comma = ,
@@ -52,7 +52,9 @@ $(foreach test,$(wildcard tests/unit/test_*.c),$(eval $(call unit_rule,$(test)))
 unit: $(UNIT_TESTS) ## run the unit tests
 	@scripts/unit-tests $(UNIT_TESTS)
 
-test: all unit ## run all tests: unit, then system (real Kafka, real PostgreSQL, sandbox vendors)
+test: ## run all tests: unit, then system (real Kafka, real PostgreSQL, sandbox vendors)
+	@scripts/deps --test
+	@$(MAKE) --no-print-directory all unit
 	@scripts/system-tests
 
 check: all ## validate the shipped definitions

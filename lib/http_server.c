@@ -71,7 +71,8 @@ static void serve_metrics(struct exchange *exchange)
 {
     struct buf text = BUF_INIT;
     metrics_render(&text);
-    http_exchange_answer(exchange, 200, http_text_response(buf_text(&text), "text/plain; version=0.0.4; charset=utf-8"));
+    http_exchange_answer(exchange, 200,
+                         http_text_response(buf_text(&text), "text/plain; version=0.0.4; charset=utf-8"));
     buf_release(&text);
 }
 

@@ -134,7 +134,8 @@ static char *scalar_text(struct yaml_reading *reading, struct fy_node *node)
     char *text = mem_strndup(bytes ? bytes : "", len);
     json_t *value = json_string(text);
     if (!value || strlen(text) != len) {
-        yaml_wrong(reading, yaml_line(node), value ? "a text may not hold the character NUL" : "this text is not UTF-8");
+        yaml_wrong(reading, yaml_line(node),
+                   value ? "a text may not hold the character NUL" : "this text is not UTF-8");
         free(text);
         text = NULL;
     }
