@@ -55,7 +55,7 @@ unit: $(UNIT_TESTS) ## run the unit tests
 test: ## run all tests: unit, then system (real Kafka, real PostgreSQL, sandbox vendors)
 	@scripts/deps --test
 	@$(MAKE) --no-print-directory all unit
-	@scripts/system-tests
+	@TEST_BUILD=$(BUILD) scripts/system-tests
 
 check: all ## validate the shipped definitions
 	$(BUILD)/offboard validate

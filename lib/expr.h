@@ -5,8 +5,8 @@
  *   "plain"                       itself
  *
  * Refused when compiled: whatever could loop, import, read the environment or eat memory (a token allow-list: unknown
- * functions, def, import, include, range, repeat, while, until, recurse, input, env, $ENV, limit, gsub … are errors that
- * name the token), an unclosed `${` (the error names the remedy: quote the string; write "$${" for a literal). Plain paths
+ * functions, def, import, include, range, repeat, while, until, recurse, input, env, $ENV, limit, gsub, "*", "%", flags of patterns …
+ * are errors that name the token), an unclosed `${` (the error names the remedy: quote the string; write "$${" for a literal). Plain paths
  * (.a.b, .a["b-c"]) are evaluated without jq. Integers above 2^53 travel as strings. Evaluation never changes its input.
  *
  * A set belongs to one thread. */

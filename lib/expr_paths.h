@@ -1,4 +1,4 @@
-/* Between expr.c and expr_paths.c. */
+/* Between expr_template.c and expr_paths.c. */
 #ifndef OFFBOARD_LIB_EXPR_PATHS_H
 #define OFFBOARD_LIB_EXPR_PATHS_H
 

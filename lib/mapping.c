@@ -193,7 +193,8 @@ static int put_ids(const struct mapping *mapping, json_t *offboarding)
         return -1;
     }
     json_t *all = json_object();
-    json_object_set_new(offboarding, "ids", all);
+    json_object_set_new(offboarding, "ids", json_object()); /* what was found; nothing yet */
+    json_object_set_new(offboarding, "given_ids", all);
     int result = json_is_null(ids) || json_is_object(ids)
                      ? 0
                      : err_set(mapping->err, ERR_PERMANENT, "ids must be an object: {<system>: [<account id>, …]}");
@@ -210,7 +211,11 @@ static int put_ids(const struct mapping *mapping, json_t *offboarding)
         json_decref(accounts);
     }
     json_decref(ids);
-    return result == 0 ? mapping_check_size("ids", all, mapping->err) : -1;
+    result = result == 0 ? mapping_check_size("ids", all, mapping->err) : -1;
+    if (json_object_size(all) == 0) {
+        json_object_del(offboarding, "given_ids");
+    }
+    return result;
 }
 
 static int put_choices(const struct mapping *mapping, json_t *offboarding)

@@ -203,7 +203,7 @@ static bool is_protected(const struct roster *roster, const json_t *offboarding)
     const char *system;
     json_t *accounts, *account;
     size_t i;
-    json_object_foreach(json_object_get(offboarding, "ids"), system, accounts)
+    json_object_foreach(json_object_get(offboarding, "given_ids"), system, accounts)
     {
         json_array_foreach(accounts, i, account)
         {

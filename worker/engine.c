@@ -107,7 +107,8 @@ static enum verdict run_account(struct run *run, const char *account, const json
     if (verdict == VERDICT_DONE && !only_verify) {
         verdict = sequence_run(run, json_object_get(run->action, "requests"), verify_look);
     }
-    if (verdict == VERDICT_FAILED && json_array_size(run->items_left) > 0 && verify_look(run)) {
+    bool refused = verdict == VERDICT_FAILED || verdict == VERDICT_DENIED;
+    if (refused && json_array_size(run->items_left) > 0 && verify_look(run)) {
         run->read_back = true;
         verdict = VERDICT_DONE;
     }
@@ -136,36 +137,68 @@ static void collect_output(struct run *run, json_t *outputs)
     }
 }
 
-/* All accounts from the one in hand on; the worst verdict counts, a rest stops. */
+/* The first failure's state stays: a retry goes on there, and does the accounts behind it again without harm. */
+static void keep_failure(struct run *run, const char *account, size_t count, char **said, json_t **verified)
+{
+    char *text = mem_printf("%s%s%s%s%s", *said ? *said : "", *said ? "; " : "", count > 1 && account ? account : "",
+                            count > 1 && account ? ": " : "", run->message ? run->message : "it did not succeed");
+    free(*said);
+    *said = text;
+    if (!run->failed_state) {
+        run->failed_state = run_state(run);
+        *verified = json_incref(run->verified);
+    }
+}
+
+static void next_account(struct run *run)
+{
+    run->at = 0;
+    run->verifying = false;
+    json_decref(run->items_left);
+    run->items_left = NULL;
+    json_decref(run->verified);
+    run->verified = NULL;
+}
+
+/* Every account from the one in hand on: what fails for one leaves no other with access. A rest stops. */
 static enum verdict run_accounts(struct run *run, const json_t *accounts, const json_t *state, json_t *outputs)
 {
-    enum verdict worst = VERDICT_MISSING;
-    bool any = false;
+    enum verdict good = VERDICT_MISSING, bad = VERDICT_DONE;
     size_t count = json_array_size(accounts);
-    for (; (size_t)run->account < count; run->account++) {
+    char *said = NULL;
+    json_t *failed_verified = NULL, *good_verified = NULL;
+    enum verdict rest = VERDICT_DONE;
+    for (; (size_t)run->account < count && rest == VERDICT_DONE; run->account++) {
         const char *account = json_string_value(json_array_get(accounts, (size_t)run->account));
         enum verdict verdict = run_account(run, account, state);
         state = NULL;
         if (verdict == VERDICT_DEFERRED || verdict == VERDICT_CANCELLED || verdict == VERDICT_ABANDONED) {
-            return verdict;
+            rest = verdict;
+            break;
+        }
+        if (verdict >= VERDICT_BLOCKED) {
+            keep_failure(run, account, count, &said, &failed_verified);
+            bad = verdict > bad ? verdict : bad;
+        } else {
+            good = verdict < good ? verdict : good;
         }
         if (verdict == VERDICT_DONE || verdict == VERDICT_ALREADY) {
             collect_output(run, outputs);
+            json_decref(good_verified);
+            good_verified = json_incref(run->verified);
         }
-        bool better = !any || (worst == VERDICT_MISSING && verdict < VERDICT_MISSING) ||
-                      (verdict > worst && verdict != VERDICT_MISSING) ||
-                      (worst == VERDICT_ALREADY && verdict == VERDICT_DONE);
-        worst = better ? verdict : worst;
-        any = true;
-        if (worst >= VERDICT_BLOCKED) {
-            return worst; /* state says where: a retry goes on with this account */
-        }
-        run->at = 0;
-        run->verifying = false;
-        json_decref(run->items_left);
-        run->items_left = NULL;
+        next_account(run);
     }
-    return worst;
+    if (rest == VERDICT_DONE) {
+        run->verified = json_incref(run->failed_state ? failed_verified : good_verified);
+    }
+    if (rest == VERDICT_DONE && said) {
+        run_say(run, bad, "%s", said);
+    }
+    free(said);
+    json_decref(failed_verified);
+    json_decref(good_verified);
+    return rest != VERDICT_DONE ? rest : run->failed_state ? bad : good;
 }
 
 /* ---- denied ------------------------------------------------------------------------------------------------------------------------ */
@@ -179,9 +212,9 @@ static void confirm_denied(struct run *run)
     }
     if (time_monotonic() - system->checked_at > CHECK_LIFE_S * TIME_SECOND || !system->checked_at) {
         struct err err = ERR_INIT;
+        system->checked_at = time_monotonic(); /* before: one check is enough for all who are denied together */
         int status = gate_check(system, &err);
         system->check_failed = status == 401 || status == 403;
-        system->checked_at = time_monotonic();
         if (system->check_failed) {
             free(system->refused_why);
             system->refused_why = mem_printf("credentials refused: %s", err_text(&err));
@@ -266,6 +299,44 @@ static const char *good_message(const struct run *run, enum verdict verdict)
     return run->verified ? "done, and confirmed by reading back" : "done";
 }
 
+/* What a vendor or a connector repeats of our secrets goes no further. New reference. */
+static json_t *masked(const json_t *value)
+{
+    if (json_is_string(value)) {
+        char *text = secret_mask(json_string_value(value));
+        json_t *result = json_string(text);
+        free(text);
+        return result ? result : json_null();
+    }
+    json_t *copy = json_copy((json_t *)(uintptr_t)value);
+    size_t i;
+    const char *name;
+    json_t *member;
+    json_array_foreach(copy, i, member)
+    {
+        json_array_set_new(copy, i, masked(member));
+    }
+    json_object_foreach(copy, name, member)
+    {
+        json_object_set_new(copy, name, masked(member));
+    }
+    return copy;
+}
+
+/* Where a later attempt goes on: at the first account that failed, else at the one in hand. */
+static json_t *state_of(const struct run *run)
+{
+    json_t *state = run_state(run);
+    if (run->failed_state) {
+        static const char *const kept[] = {"account", "at", "saved", "verifying", "items_left"};
+        for (size_t i = 0; i < COUNT_OF(kept); i++) {
+            json_object_del(state, kept[i]);
+            json_object_set(state, kept[i], json_object_get(run->failed_state, kept[i]));
+        }
+    }
+    return state;
+}
+
 static void fill_result(struct run *run, enum verdict verdict, json_t *outputs, struct engine_result *result)
 {
     bool good = verdict == VERDICT_DONE || verdict == VERDICT_ALREADY;
@@ -273,12 +344,12 @@ static void fill_result(struct run *run, enum verdict verdict, json_t *outputs, 
     if (good && run->dry) {
         say_dry(run);
     }
-    json_put(context, "outputs", json_incref(outputs));
+    json_put(context, "outputs", masked(outputs));
     json_put(context, "calls", json_incref(run->calls));
     if (run->calls_left_out) {
         json_put(context, "calls_left_out", json_integer(run->calls_left_out));
     }
-    json_put(context, "verified", run->verified ? json_incref(run->verified) : json_null());
+    json_put(context, "verified", run->verified ? masked(run->verified) : json_null());
     if (run->pinned) {
         json_put(context, "pinned", json_pack("{s:O}", run->job->system, run->pinned));
     }
@@ -288,7 +359,9 @@ static void fill_result(struct run *run, enum verdict verdict, json_t *outputs, 
         json_put_string(context, "due_at", due_at);
     }
     if (!good && verdict != VERDICT_MISSING) {
-        json_put(context, "state", run_state(run));
+        json_t *state = state_of(run);
+        json_put(context, "state", masked(state));
+        json_decref(state);
     }
     result->outcome = outcome_of(run, verdict);
     result->status = run->last_status;
@@ -302,6 +375,7 @@ static void run_release(struct run *run)
     json_decref(run->context);
     json_decref(run->calls);
     json_decref(run->items_left);
+    json_decref(run->failed_state);
     json_decref(run->pinned);
     json_decref(run->verified);
     free(run->message);
@@ -315,7 +389,7 @@ void engine_run(struct engine *engine, struct job *job, struct engine_result *re
     run.action = json_object_get(json_object_get(run.system->connector->tree, "actions"), run.action_name);
     const char *mode = json_string_at(job->message, "mode");
     const char *forced = conf_system_setting(engine->conf, job->system, "mode");
-    run.dry = (mode && strcmp(mode, "dry_run") == 0) || (forced && strcmp(forced, "dry_run") == 0);
+    run.dry = (mode && strcmp(mode, "dry_run") == 0) || (forced && strcmp(forced, "live") != 0);
     run.calls = json_array();
     run.begun = job->begun_before;
     context_start(&run);

@@ -45,22 +45,18 @@ static enum verdict by_default(struct run *run, int status, bool *again)
     return say_status(run, VERDICT_FAILED, "refused");
 }
 
-enum verdict classify(struct run *run, const json_t *request, const struct response *response, bool *again)
+/* The request's own predicates; where several hold, the gravest counts. */
+static enum verdict by_predicates(struct run *run, const json_t *request, const struct response *response, bool *again)
 {
-    *again = false;
-    if (response->status == 0) {
-        *again = true;
-        return run_say(run, VERDICT_FAILED, "no answer: %s", response->error);
-    }
     static const struct {
         const char *name;
         enum verdict verdict;
         const char *what;
     } own[] = {
-        {"already", VERDICT_ALREADY, NULL},
-        {"missing", VERDICT_MISSING, "not there"},
-        {"blocked", VERDICT_BLOCKED, "a person must act"},
         {"denied", VERDICT_DENIED, "credentials or rights refused"},
+        {"blocked", VERDICT_BLOCKED, "a person must act"},
+        {"missing", VERDICT_MISSING, "not there"},
+        {"already", VERDICT_ALREADY, NULL},
     };
     for (size_t i = 0; i < sizeof own / sizeof own[0]; i++) {
         if (predicate(run, request, own[i].name)) {
@@ -81,4 +77,27 @@ enum verdict classify(struct run *run, const json_t *request, const struct respo
                     : by_default(run, response->status, again);
     }
     return by_default(run, response->status, again);
+}
+
+/* Only who throttles says how long; a rate-limit header beside any other answer means nothing for it. */
+static void note_throttling(struct response *response, bool again, bool by_request)
+{
+    response->throttled =
+        again && (response->status == 429 || (response->retry_after >= 0 && (response->status == 503 || by_request)));
+    if (!response->throttled) {
+        response->retry_after = -1;
+    }
+}
+
+enum verdict classify(struct run *run, const json_t *request, struct response *response, bool *again)
+{
+    *again = false;
+    if (response->status == 0) {
+        *again = true;
+        note_throttling(response, true, false);
+        return run_say(run, VERDICT_FAILED, "no answer: %s", response->error);
+    }
+    enum verdict verdict = by_predicates(run, request, response, again);
+    note_throttling(response, *again, predicate(run, request, "retry"));
+    return verdict;
 }

@@ -56,7 +56,8 @@ void context_start(struct run *run)
     context_set(run, "user", member(message, "user", json_object()));
     context_set(run, "actor", member(message, "actor", json_object()));
     context_set(run, "offboarding", bare_offboarding(message));
-    context_set(run, "ids", json_copy(json_object_get(message, "ids")));
+    json_t *ids = json_object_get(message, "ids");
+    context_set(run, "ids", ids ? json_copy(ids) : json_object());
     context_set(run, "steps", member(job, "steps", json_object()));
     context_set(run, "settings", json_incref(run->system->settings));
     context_set(run, "saved", run->saved);

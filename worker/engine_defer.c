@@ -14,12 +14,33 @@ static json_int_t int_of(const json_t *state, const char *name)
     return json_int_at(state, name, 0);
 }
 
+/* Whole objects are the vendor's and may hold what no event may (home addresses, phone numbers): they stay out. */
+static json_t *portable(const json_t *saved, bool *complete)
+{
+    json_t *kept = json_object();
+    const char *name;
+    json_t *value;
+    *complete = true;
+    json_object_foreach((json_t *)(uintptr_t)saved, name, value)
+    {
+        if (json_is_object(value)) {
+            *complete = false;
+        } else {
+            json_object_set(kept, name, value);
+        }
+    }
+    return kept;
+}
+
+/* Without all that was saved the account in hand is begun again, which every action allows. */
 json_t *run_state(const struct run *run)
 {
-    json_t *state =
-        json_pack("{s:I, s:I, s:O, s:b, s:I, s:b}", "account", run->account, "at", run->at, "saved", run->saved,
-                  "begun", (int)run->begun, "deferrals", run->deferrals, "verifying", (int)run->verifying);
-    json_put(state, "items_left", run->items_left ? json_incref(run->items_left) : NULL);
+    bool complete;
+    json_t *saved = portable(run->saved, &complete);
+    json_t *state = json_pack("{s:I, s:I, s:o, s:b, s:I, s:b}", "account", run->account, "at", complete ? run->at : 0,
+                              "saved", saved, "begun", (int)run->begun, "deferrals", run->deferrals, "verifying",
+                              (int)(run->verifying && complete));
+    json_put(state, "items_left", run->items_left && complete ? json_incref(run->items_left) : NULL);
     if (run->since) {
         char text[TIME_TEXT_SIZE];
         time_format(run->since, text);
@@ -52,7 +73,11 @@ enum verdict run_interrupted(struct run *run)
     case INTERRUPT_NONE:
         return VERDICT_DONE;
     case INTERRUPT_CANCELLED:
-        return run_say(run, VERDICT_CANCELLED, "the offboarding was cancelled");
+        if (run->looking && run->changed) {
+            return VERDICT_DONE; /* what was changed is on record as it is, not as cancelled */
+        }
+        return run_say(run, VERDICT_CANCELLED, "the offboarding was cancelled%s",
+                       run->changed ? "; what this job had changed before stays so" : "");
     case INTERRUPT_DRAIN:
         return run_defer(run, 0, false, "the worker stops; another goes on");
     case INTERRUPT_TOO_LONG:
@@ -80,6 +105,7 @@ static bool given_up(struct run *run)
 
 enum verdict run_put_off(struct run *run, int64_t wait, bool scaled)
 {
+    wait = wait < GIVE_UP_AFTER ? wait : GIVE_UP_AFTER; /* a vendor that says "in a year" is given up all the same */
     char *trouble = mem_strdup(run->message ? run->message : "it did not succeed");
     enum verdict verdict;
     if (given_up(run)) {
@@ -95,7 +121,8 @@ enum verdict run_put_off(struct run *run, int64_t wait, bool scaled)
 enum verdict run_wait_or_defer(struct run *run, int64_t retry_after)
 {
     int64_t budget = conf_duration(run->engine->conf, "worker.retry_wait") - run->waited;
-    int64_t wait = retry_after >= 0 ? retry_after : retry_backoff(++run->tries, engine_random());
+    int64_t backoff = retry_backoff(++run->tries, engine_random());
+    int64_t wait = retry_after >= 0 ? retry_after + backoff : backoff; /* "in 0 s" is no licence to hammer */
     if (wait > budget) {
         return run_put_off(run, retry_after >= 0 ? retry_after : retry_deferral((int)run->deferrals, engine_random()),
                            true);

@@ -178,13 +178,13 @@ static enum verdict look_up(struct run *run, const json_t *identify, json_t **ac
     json_t *given = json_object_get(json_object_get(run->job->message, "given_ids"), run->job->system);
     bool confirms = json_array_size(given) > 0;
     enum verdict verdict = confirms ? confirm_given(&search, given) : search_all(&search);
-    if (verdict == VERDICT_DONE) {
+    if (verdict == VERDICT_DONE && json_array_size(search.found) == 0) {
+        verdict = nobody(&search);
+    }
+    if (verdict == VERDICT_DONE || verdict == VERDICT_MISSING) { /* not what a person has yet to confirm */
         run->pinned = json_incref(search.found);
         *accounts = json_incref(search.found);
         engine_cache_put(run->engine->cache, json_string_at(run->job->message, "id"), run->job->system, search.found);
-        if (json_array_size(search.found) == 0) {
-            verdict = nobody(&search);
-        }
     }
     json_decref(search.found);
     json_decref(search.searched);
@@ -210,12 +210,27 @@ enum verdict identify_accounts(struct run *run, json_t **accounts)
     return json_array_size(pinned) ? VERDICT_DONE : run_say(run, VERDICT_MISSING, "no account was found before");
 }
 
+/* A manager who is the leaver counts as none (rules.md 5). */
+static bool is_leaver(const struct run *run, const char *manager)
+{
+    const json_t *user = json_object_get(run->context, "user");
+    const char *email = json_string_at(user, "email");
+    bool same = email && strcasecmp(email, manager) == 0;
+    size_t i;
+    json_t *alias;
+    json_array_foreach(json_object_get(user, "emails"), i, alias)
+    {
+        same = same || strcasecmp(json_string_value(alias), manager) == 0;
+    }
+    return same;
+}
+
 enum verdict identify_manager(struct run *run, json_t **accounts)
 {
     const json_t *identify = json_object_get(run->system->connector->tree, "identify");
     const char *manager = json_string_at(run->context, "user.manager.email");
     *accounts = NULL;
-    if (!identify || !manager || !kind_listed(identify, "email")) {
+    if (!identify || !manager || is_leaver(run, manager) || !kind_listed(identify, "email")) {
         *accounts = json_array();
         return VERDICT_DONE;
     }

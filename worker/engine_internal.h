@@ -114,6 +114,9 @@ struct run {
     bool found_before;       /* `find` saw the effect of an earlier call */
     bool read_back;          /* an error was answered by looking: the state is there */
     bool verifying;          /* only the verify of the account in hand remains */
+    bool looking;            /* reading back: a cancellation waits until it is known what the calls before did */
+    bool changed;            /* a changing call may have had its effect */
+    json_t *failed_state;    /* of the first account that failed; owned, NULL: none did */
     int64_t since;           /* when the trouble began; 0: none */
     json_int_t deferrals;
     int64_t due_at; /* of a deferral */
@@ -127,6 +130,8 @@ struct run {
 struct response {
     int status; /* 0: no answer */
     bool sent;
+    bool aborted;   /* by us, as the worker stops */
+    bool throttled; /* told by classify(): the vendor asks to come back later, and did nothing */
     const char *error;
     int64_t retry_after; /* microseconds, -1: the vendor says nothing */
 };
@@ -144,6 +149,13 @@ void context_account(struct run *run, const char *id);              /* NULL: non
  * `look` is asked whether the wanted state is there when an error leaves that open (NULL: don't look). */
 enum verdict request_run(struct run *run, const json_t *request, bool (*look)(struct run *run));
 
+/* Does this answer leave open whether the wanted state is there? Then `look` is asked; true: it is. */
+bool request_look(struct run *run, const json_t *request, const struct response *response, enum verdict verdict,
+                  bool again, bool (*look)(struct run *run));
+
+/* The vendor is down and its circuit open: the try is not counted, the next one waits at the gate. */
+bool request_waits_at_gate(const struct run *run, const struct response *response);
+
 /* Sends it once, with limits and circuit, and puts the answer into the context. DONE when there is an answer of any kind or
  * a transport error in `response`; else why it could not be sent. */
 enum verdict request_send(struct run *run, const json_t *request, struct response *response);
@@ -152,7 +164,7 @@ bool request_changes(const json_t *request);
 const char *request_method(const json_t *request, const json_t **path);
 
 /* engine_classify.c: what an answer means. RETRY is told by `*again`. */
-enum verdict classify(struct run *run, const json_t *request, const struct response *response, bool *again);
+enum verdict classify(struct run *run, const json_t *request, struct response *response, bool *again);
 
 /* engine_defer.c */
 enum verdict run_wait_or_defer(struct run *run, int64_t retry_after); /* DONE: try again now */
@@ -160,7 +172,7 @@ enum verdict run_defer(struct run *run, int64_t wait, bool scaled, const char *w
 /* After trouble: deferred by `wait`, with the trouble as message; failed when it has lasted three (scaled) days. */
 enum verdict run_put_off(struct run *run, int64_t wait, bool scaled);
 enum verdict run_interrupted(struct run *run); /* DONE: go on */
-json_t *run_state(const struct run *run);
+json_t *run_state(const struct run *run);      /* new reference */
 void run_resume(struct run *run, const json_t *state);
 
 /* engine_gate.c: limits and circuit. DONE when the call may be made. */
@@ -183,12 +195,13 @@ enum verdict identify_manager(struct run *run, json_t **accounts);
 enum verdict sequence_run(struct run *run, const json_t *requests, bool (*look)(struct run *run));
 
 /* engine_pages.c: the request for the page after the one in the context. `*next` is NULL after the last page; else a new
- * reference. */
+ * reference. What the vendor said of the next page stands in its member `page` ({link} or {query, json}), as values: an
+ * answer is never read as an expression. */
 enum verdict pages_next(struct run *run, const json_t *request, json_t **next);
 enum { PAGES_MAX = 1000 };
 
 /* engine_once.c: a request marked by `find`. */
-enum verdict once_run(struct run *run, const json_t *request);
+enum verdict once_run(struct run *run, const json_t *request, bool (*look)(struct run *run));
 
 /* engine_verify.c */
 enum verdict verify_run(struct run *run);

@@ -84,8 +84,34 @@ static enum verdict put_off_by_settle(struct run *run)
     return run_put_off(run, engine_settle(run->engine, run->job->system, run->action_name), false);
 }
 
-enum verdict once_run(struct run *run, const json_t *request)
+/* The call and what its answer means. `*again`: it was clearly not done and may be tried again after `response` says. */
+static enum verdict call(struct run *run, const json_t *request, bool (*look)(struct run *run),
+                         struct response *response, bool *again)
 {
+    *again = false;
+    enum verdict verdict = request_send(run, request, response);
+    if (verdict != VERDICT_DONE || run->dry) {
+        return verdict == VERDICT_DONE ? save_call(run, request, verdict) : verdict;
+    }
+    verdict = classify(run, request, response, again);
+    if (verdict == VERDICT_DONE || verdict == VERDICT_ALREADY) {
+        return save_call(run, request, verdict);
+    }
+    bool saves = json_object_get(request, "save") != NULL; /* only `find` can bring that back */
+    if (!saves && request_look(run, request, response, verdict, *again, look)) {
+        *again = false;
+        return VERDICT_DONE;
+    }
+    if (effect_unknown(response)) {
+        *again = false;
+        return put_off_by_settle(run);
+    }
+    return verdict;
+}
+
+enum verdict once_run(struct run *run, const json_t *request, bool (*look)(struct run *run))
+{
+    int tries = 0; /* of the call; `find` counts its own */
     for (;;) {
         bool found = false;
         enum verdict verdict = find_effect(run, json_object_get(request, "find"), &found);
@@ -97,27 +123,19 @@ enum verdict once_run(struct run *run, const json_t *request)
             return verdict;
         }
         struct response response;
-        bool again = false;
-        verdict = request_send(run, request, &response);
-        if (verdict != VERDICT_DONE) {
-            return verdict;
-        }
-        if (run->dry) {
-            return save_call(run, request, VERDICT_DONE);
-        }
-        verdict = classify(run, request, &response, &again);
-        if (verdict == VERDICT_DONE || verdict == VERDICT_ALREADY) {
-            return save_call(run, request, verdict);
-        }
-        if (effect_unknown(&response)) {
-            return put_off_by_settle(run);
-        }
+        bool again;
+        run->tries = tries;
+        verdict = call(run, request, look, &response, &again);
         if (!again) {
             return verdict;
+        }
+        if (request_waits_at_gate(run, &response)) {
+            continue;
         }
         verdict = run_wait_or_defer(run, response.retry_after);
         if (verdict != VERDICT_DONE) {
             return verdict;
         }
+        tries = run->tries;
     }
 }

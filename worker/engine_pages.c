@@ -28,15 +28,18 @@ static bool same_origin(struct run *run, const char *link)
     return same;
 }
 
-static const char *method_key(const json_t *request)
+/* `request` for another page; takes over `page`. The same page twice would go on for ever. */
+static enum verdict next_page(struct run *run, const json_t *request, json_t *page, json_t **next)
 {
-    static const char *const keys[] = {"get", "post", "put", "patch", "delete", "head"};
-    for (size_t i = 0; i < COUNT_OF(keys); i++) {
-        if (json_object_get(request, keys[i])) {
-            return keys[i];
-        }
+    enum verdict verdict = VERDICT_DONE;
+    if (json_equal(page, json_object_get(request, "page"))) {
+        verdict = run_say(run, VERDICT_FAILED, "the next page is the same page again");
+    } else {
+        *next = json_copy((json_t *)(uintptr_t)request);
+        json_object_set(*next, "page", page);
     }
-    return "get";
+    json_decref(page);
+    return verdict;
 }
 
 static enum verdict by_link(struct run *run, const json_t *request, const json_t *tmpl, json_t **next)
@@ -47,53 +50,36 @@ static enum verdict by_link(struct run *run, const json_t *request, const json_t
     if (!link) {
         verdict = run_say(run, VERDICT_FAILED, "could not read the link to the next page: %s", err_text(&err));
     } else if (json_is_string(link) && json_string_length(link)) {
-        if (same_origin(run, json_string_value(link))) {
-            *next = json_copy((json_t *)(uintptr_t)request);
-            json_object_set(*next, method_key(request), link);
-            json_object_del(*next, "query");
-        } else {
-            verdict = run_say(run, VERDICT_FAILED, "the link to the next page leads to another host");
-        }
+        verdict = same_origin(run, json_string_value(link))
+                      ? next_page(run, request, json_pack("{s:O}", "link", link), next)
+                      : run_say(run, VERDICT_FAILED, "the link to the next page leads to another host");
     }
     json_decref(link);
     err_release(&err);
     return verdict;
 }
 
-/* Replaces members of `query` or of the body by what `pages` says for the next page. */
+/* Members of `query` or of the body, as `pages` says for the next page; they replace those of the request. */
 static enum verdict by_parameters(struct run *run, const json_t *request, const json_t *pages, json_t **next)
 {
     if (!expr_true(run->engine->exprs, json_object_get(pages, "more"), run->context, false)) {
         return VERDICT_DONE;
     }
     static const char *const parts[] = {"query", "json"};
-    json_t *copy = json_deep_copy(request);
+    json_t *page = json_object();
     struct err err = ERR_INIT;
     for (size_t i = 0; i < COUNT_OF(parts); i++) {
         const json_t *changed = json_object_get(pages, parts[i]);
         json_t *values = changed ? expr_render(run->engine->exprs, changed, run->context, &err) : NULL;
         if (changed && !values) {
-            json_decref(copy);
+            json_decref(page);
             enum verdict verdict = run_say(run, VERDICT_FAILED, "could not ask for the next page: %s", err_text(&err));
             err_release(&err);
             return verdict;
         }
-        if (values) {
-            json_t *part = json_object_get(copy, parts[i]);
-            if (!part) {
-                part = json_object();
-                json_object_set_new(copy, parts[i], part);
-            }
-            json_object_update(part, values);
-        }
-        json_decref(values);
+        json_put(page, parts[i], values);
     }
-    if (json_equal(copy, (json_t *)(uintptr_t)request)) {
-        json_decref(copy);
-        return run_say(run, VERDICT_FAILED, "the next page is the same page again");
-    }
-    *next = copy;
-    return VERDICT_DONE;
+    return next_page(run, request, page, next);
 }
 
 enum verdict pages_next(struct run *run, const json_t *request, json_t **next)

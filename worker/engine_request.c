@@ -52,7 +52,7 @@ static void percent_encode(struct buf *out, const char *text)
 }
 
 /* A path's `${ }` is encoded; what would change the path's shape (nothing, `.`, `..`) is a hard error: an empty id must never
- * become a request about everybody. A path that is one expression as a whole (a next-page link) is taken as it is. */
+ * become a request about everybody. */
 static int render_path(struct run *run, const char *path, struct buf *out, struct err *err)
 {
     const char *at = path;
@@ -81,34 +81,46 @@ static int render_path(struct run *run, const char *path, struct buf *out, struc
     return 0;
 }
 
-/* name=value pairs, encoded; null leaves one out, a list repeats it. */
-static int render_pairs(struct run *run, const json_t *map, struct buf *out, struct err *err)
+static void add_pair(struct buf *out, const char *name, const json_t *value)
 {
+    char *text = json_is_string(value) ? mem_strdup(json_string_value(value)) : json_text(value);
+    buf_adds(out, out->len ? "&" : "");
+    percent_encode(out, name);
+    buf_adds(out, "=");
+    percent_encode(out, text);
+    free(text);
+}
+
+/* name=value pairs, encoded; null leaves one out, a list repeats it. `values` (NULL: none) are taken as they are and win. */
+static int render_pairs(struct run *run, const json_t *map, const json_t *values, struct buf *out, struct err *err)
+{
+    json_t *pairs = json_object();
     const char *name;
     json_t *tmpl;
     json_object_foreach((json_t *)(uintptr_t)map, name, tmpl)
     {
         json_t *value = expr_render(run->engine->exprs, tmpl, run->context, err);
         if (!value) {
+            json_decref(pairs);
             return err_prefix(err, "%s", name);
         }
-        json_t *list = json_is_array(value) ? json_incref(value) : json_pack("[O]", value);
+        json_object_set_new(pairs, name, value);
+    }
+    json_object_update(pairs, (json_t *)(uintptr_t)values);
+    json_t *value;
+    json_object_foreach(pairs, name, value)
+    {
         size_t i;
         json_t *item;
-        json_array_foreach(list, i, item)
+        json_array_foreach(value, i, item)
         {
-            if (!json_is_null(item)) {
-                char *text = json_is_string(item) ? mem_strdup(json_string_value(item)) : json_text(item);
-                buf_adds(out, out->len ? "&" : "");
-                percent_encode(out, name);
-                buf_adds(out, "=");
-                percent_encode(out, text);
-                free(text);
-            }
+            add_pair(out, name, item);
         }
-        json_decref(list);
-        json_decref(value);
+        if (!json_is_array(value) && !json_is_null(value)) {
+            add_pair(out, name, value);
+        }
     }
+    json_decref(pairs);
     return 0;
 }
 
@@ -190,11 +202,12 @@ static int render_body(struct run *run, const json_t *request, struct rendered *
         if (!value) {
             return err_prefix(err, "json");
         }
+        json_object_update(value, json_at(request, "page.json"));
         rendered->body = json_text(value);
         json_decref(value);
     } else if (form) {
         struct buf pairs = BUF_INIT;
-        if (render_pairs(run, form, &pairs, err) != 0) {
+        if (render_pairs(run, form, NULL, &pairs, err) != 0) {
             buf_release(&pairs);
             return err_prefix(err, "form");
         }
@@ -209,24 +222,34 @@ static int render_body(struct run *run, const json_t *request, struct rendered *
     return 0;
 }
 
+/* The base and the path; a link to a next page may bring its own base. */
+static int render_place(struct run *run, const char *path, const char *link, struct buf *url, struct err *err)
+{
+    const char *text = link ? link : path;
+    const char *base = json_string_at(run->system->connector->tree, "base");
+    char *prefix = strncmp(text, "http://", 7) == 0 || strncmp(text, "https://", 8) == 0
+                       ? mem_strdup("")
+                       : expr_text(run->engine->exprs, base ? base : "${ .settings.url }", run->context, err);
+    if (!prefix) {
+        return err_prefix(err, "base");
+    }
+    size_t len = strlen(prefix);
+    buf_add(url, prefix, len && prefix[len - 1] == '/' && *text == '/' ? len - 1 : len);
+    free(prefix);
+    return link ? buf_adds(url, link) : render_path(run, path, url, err);
+}
+
 static int render_url(struct run *run, const json_t *request, const json_t *path, struct rendered *rendered,
                       struct err *err)
 {
     struct buf url = BUF_INIT;
     struct buf query = BUF_INIT;
-    const char *text = json_string_value(path) ? json_string_value(path) : "";
-    const char *base = json_string_at(run->system->connector->tree, "base");
-    char *prefix = strncmp(text, "http://", 7) == 0 || strncmp(text, "https://", 8) == 0
-                       ? mem_strdup("")
-                       : expr_text(run->engine->exprs, base ? base : "${ .settings.url }", run->context, err);
-    int result = prefix ? 0 : err_prefix(err, "base");
+    const json_t *page = json_object_get(request, "page");
+    const char *link = json_string_at(page, "link");
+    const json_t *pairs = link ? NULL : json_object_get(request, "query"); /* a link holds its own */
+    int result = render_place(run, json_string_value(path) ? json_string_value(path) : "", link, &url, err);
     if (result == 0) {
-        size_t len = strlen(prefix);
-        buf_add(&url, prefix, len && prefix[len - 1] == '/' && *text == '/' ? len - 1 : len);
-        result = render_path(run, text, &url, err);
-    }
-    if (result == 0) {
-        result = render_pairs(run, json_object_get(request, "query"), &query, err);
+        result = render_pairs(run, pairs, json_object_get(page, "query"), &query, err);
     }
     if (result == 0) {
         if (query.len) {
@@ -234,7 +257,6 @@ static int render_url(struct run *run, const json_t *request, const json_t *path
         }
         rendered->url = buf_take(&url);
     }
-    free(prefix);
     buf_release(&url);
     buf_release(&query);
     return result;
@@ -331,17 +353,12 @@ static void take_answer(struct run *run, struct http_answer *answer, struct resp
     context_set(run, "status", json_integer(answer->status));
     context_set(run, "headers", json_incref(answer->headers));
     context_set(run, "body", body_value(answer));
-    *response = (struct response){.status = (int)answer->status, .sent = answer->sent, .retry_after = -1};
-    if (answer->error) {
-        char *error = secret_mask(answer->error);
-        context_set(run, "error", json_string(error));
-        free(error);
-        response->error = json_string_at(run->context, "error");
-    }
-    if (answer->status == 429 || answer->status == 503 ||
-        json_object_get(run->system->connector->tree, "retry_after")) {
-        response->retry_after = vendor_wait(run, answer);
-    }
+    *response = (struct response){.status = (int)answer->status, .sent = answer->sent, .aborted = answer->aborted};
+    char *error = answer->error ? secret_mask(answer->error) : NULL;
+    context_set(run, "error", error ? json_string(error) : json_null());
+    free(error);
+    response->error = json_string_at(run->context, "error");
+    response->retry_after = vendor_wait(run, answer);
 }
 
 static void forget_answer(struct run *run)
@@ -385,6 +402,7 @@ static void perform(struct run *run, const json_t *request, const struct rendere
     run->job->flight = NULL;
     record_call(run, rendered, request, &answer);
     take_answer(run, &answer, response);
+    run->changed = run->changed || (request_changes(request) && answer.sent);
     char *code = mem_printf("%ld", answer.status);
     series_add(metric_series(run->engine->requests, run->job->system, rendered->method, code, NULL), 1);
     series_observe(metric_series(run->engine->request_seconds, run->job->system, NULL),
@@ -411,7 +429,9 @@ static enum verdict send_request(struct run *run, const json_t *request, struct 
             perform(run, request, &rendered, response);
         }
         if (verdict == VERDICT_DONE && gated) {
-            gate_result(run->system, response);
+            if (!response->aborted) {
+                gate_result(run->system, response);
+            }
             gate_leave(run->system, taken);
         }
     }
@@ -432,9 +452,20 @@ enum verdict request_send_ungated(struct run *run, const json_t *request, struct
 
 /* ---- with retries ------------------------------------------------------------------------------------------------------------------ */
 
-static bool throttled(const struct response *response)
+bool request_look(struct run *run, const json_t *request, const struct response *response, enum verdict verdict,
+                  bool again, bool (*look)(struct run *run))
 {
-    return response->status == 429 || response->retry_after >= 0;
+    bool refused = verdict == VERDICT_FAILED || verdict == VERDICT_DENIED;
+    if (!look || !request_changes(request) || response->throttled || !(again ? response->sent : refused)) {
+        return false;
+    }
+    run->read_back = look(run);
+    return run->read_back;
+}
+
+bool request_waits_at_gate(const struct run *run, const struct response *response)
+{
+    return run->system->circuit.open && (response->status == 0 || response->status >= 500);
 }
 
 static enum verdict save_answer(struct run *run, const json_t *request, enum verdict verdict)
@@ -462,17 +493,14 @@ enum verdict request_run(struct run *run, const json_t *request, bool (*look)(st
         }
         bool again = false;
         verdict = classify(run, request, &response, &again);
-        bool trouble = again || verdict == VERDICT_FAILED;
-        if (trouble && look && request_changes(request) && !throttled(&response) && (response.sent || !again) &&
-            look(run)) {
-            run->read_back = true;
+        if (request_look(run, request, &response, verdict, again, look)) {
             return VERDICT_DONE;
         }
         if (!again) {
             return verdict == VERDICT_DONE || verdict == VERDICT_ALREADY ? save_answer(run, request, verdict) : verdict;
         }
-        if (run->system->circuit.open && (response.status == 0 || response.status >= 500)) {
-            continue; /* wait at the gate; the try is not counted */
+        if (request_waits_at_gate(run, &response)) {
+            continue;
         }
         verdict = run_wait_or_defer(run, response.retry_after);
         if (verdict != VERDICT_DONE) {

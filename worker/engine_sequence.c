@@ -9,6 +9,17 @@
 
 /* ---- pages ---------------------------------------------------------------------------------------------------------------------- */
 
+/* What an earlier attempt collected would be collected twice. */
+static void forget_saved(struct run *run, const json_t *request)
+{
+    const char *name;
+    json_t *tmpl;
+    json_object_foreach(json_object_get(request, "save"), name, tmpl)
+    {
+        json_object_del(run->saved, name);
+    }
+}
+
 static enum verdict run_pages(struct run *run, const json_t *request, bool (*look)(struct run *run))
 {
     json_t *page = json_incref((json_t *)(uintptr_t)request);
@@ -41,6 +52,7 @@ static enum verdict take_items(struct run *run, const json_t *request)
     if (run->items_left) {
         return VERDICT_DONE;
     }
+    forget_saved(run, request);
     json_t *items = expr_render(run->engine->exprs, json_object_get(request, "for_each"), run->context, &err);
     enum verdict verdict = VERDICT_DONE;
     if (json_is_array(items)) {
@@ -91,7 +103,8 @@ static enum verdict run_items(struct run *run, const json_t *request)
     while (verdict == VERDICT_DONE && json_array_size(run->items_left) > 0) {
         json_t *item = json_incref(json_array_get(run->items_left, 0));
         context_set(run, "item", json_incref(item));
-        enum verdict one = request_run(run, request, NULL);
+        bool pages = json_object_get(request, "pages") != NULL;
+        enum verdict one = pages ? run_pages(run, request, NULL) : request_run(run, request, NULL);
         if (one >= VERDICT_BLOCKED && one <= VERDICT_FAILED) {
             json_array_append(refused, item);
             worst = one > worst ? one : worst;
@@ -103,9 +116,9 @@ static enum verdict run_items(struct run *run, const json_t *request)
         }
         json_decref(item);
     }
-    if (verdict == VERDICT_DEFERRED) {
+    if (verdict != VERDICT_DONE) {
         json_array_extend(run->items_left, refused); /* they get another chance with the rest */
-    } else if (verdict == VERDICT_DONE && worst != VERDICT_DONE) {
+    } else if (worst != VERDICT_DONE) {
         verdict = report_refused(run, worst, refused, total);
     }
     json_decref(refused);
@@ -120,12 +133,13 @@ static enum verdict run_one(struct run *run, const json_t *request, bool (*look)
         return VERDICT_DONE;
     }
     if (json_object_get(request, "find")) {
-        return once_run(run, request);
+        return once_run(run, request, look);
     }
     if (json_object_get(request, "for_each")) {
         return run_items(run, request);
     }
     if (json_object_get(request, "pages")) {
+        forget_saved(run, request);
         return run_pages(run, request, look);
     }
     return request_run(run, request, look);

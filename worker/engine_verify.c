@@ -59,7 +59,6 @@ static bool look_once(struct run *run, const json_t *verify, bool *answered, int
 {
     struct response response;
     *stop = request_send(run, verify, &response);
-    *retry_after = response.retry_after;
     if (*stop != VERDICT_DONE) {
         *answered = false;
         return false;
@@ -68,6 +67,7 @@ static bool look_once(struct run *run, const json_t *verify, bool *answered, int
     char *message = run->message;
     run->message = NULL;
     classify(run, verify, &response, &again);
+    *retry_after = response.retry_after;
     free(run->message);
     run->message = message;
     bool ok = expr_true(run->engine->exprs, json_object_get(verify, "expect"), run->context, false);
@@ -89,7 +89,9 @@ bool verify_look(struct run *run)
     }
     char *message = mem_strdup(run->message); /* of the trouble that made us look */
     int status = run->last_status;
+    run->looking = true;
     bool ok = look_once(run, verify, &answered, &retry_after, &stop);
+    run->looking = false;
     free(run->message);
     run->message = message;
     run->last_status = status;
@@ -117,6 +119,41 @@ static enum verdict not_confirmed(struct run *run)
     return VERDICT_FAILED;
 }
 
+static enum verdict pause_between_looks(struct run *run, int64_t every)
+{
+    struct sleeper *sleeper = NULL;
+    run->job->waiting = &sleeper;
+    engine_sleep(run->engine->loop, every, &sleeper);
+    run->job->waiting = NULL;
+    return run_interrupted(run);
+}
+
+/* Looks until the state is there, or the time for it is over. */
+static enum verdict look_until(struct run *run, const json_t *verify)
+{
+    int64_t end = time_monotonic() + duration_of(verify, "within", 30 * TIME_SECOND);
+    int64_t every = duration_of(verify, "every", 2 * TIME_SECOND);
+    run->tries = 0;
+    for (;;) {
+        bool answered = false;
+        int64_t retry_after = -1;
+        enum verdict stop;
+        if (look_once(run, verify, &answered, &retry_after, &stop)) {
+            return VERDICT_DONE;
+        }
+        if (stop == VERDICT_DONE && !answered) {
+            stop = run_wait_or_defer(run, retry_after);
+        } else if (stop == VERDICT_DONE && time_monotonic() + every > end) {
+            stop = not_confirmed(run);
+        } else if (stop == VERDICT_DONE) {
+            stop = pause_between_looks(run, every);
+        }
+        if (stop != VERDICT_DONE) {
+            return stop;
+        }
+    }
+}
+
 enum verdict verify_run(struct run *run)
 {
     const json_t *verify = json_object_get(run->action, "verify");
@@ -124,32 +161,11 @@ enum verdict verify_run(struct run *run)
         return VERDICT_DONE;
     }
     run->verifying = true;
-    int64_t end = time_monotonic() + duration_of(verify, "within", 30 * TIME_SECOND);
-    int64_t every = duration_of(verify, "every", 2 * TIME_SECOND);
-    for (;;) {
-        bool answered = false;
-        int64_t retry_after = -1;
-        enum verdict stop;
-        if (look_once(run, verify, &answered, &retry_after, &stop)) {
-            run->verifying = false;
-            return VERDICT_DONE;
-        }
-        if (stop != VERDICT_DONE) {
-            return stop;
-        }
-        if (!answered) {
-            stop = run_wait_or_defer(run, retry_after);
-        } else if (time_monotonic() + every > end) {
-            return not_confirmed(run);
-        } else {
-            struct sleeper *sleeper = NULL;
-            run->job->waiting = &sleeper;
-            engine_sleep(run->engine->loop, every, &sleeper);
-            run->job->waiting = NULL;
-            stop = run_interrupted(run);
-        }
-        if (stop != VERDICT_DONE) {
-            return stop;
-        }
+    run->looking = true;
+    enum verdict verdict = look_until(run, verify);
+    run->looking = false;
+    if (verdict == VERDICT_DONE) {
+        run->verifying = false;
     }
+    return verdict;
 }

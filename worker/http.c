@@ -32,6 +32,7 @@ struct flight {
     const char *unsent; /* what curl has not taken of the body */
     CURLcode code;
     bool done;
+    bool aborted;
 };
 
 /* ---- libcurl and libuv: curl says what to watch, libuv says when something happens ------------------------------------------- */
@@ -281,6 +282,7 @@ void http_abort(struct flight *flight)
     curl_multi_remove_handle(flight->http->multi, flight->easy);
     flight->code = CURLE_ABORTED_BY_CALLBACK;
     flight->done = true;
+    flight->aborted = true;
     uv_timer_t *timer = MEM_NEW(uv_timer_t); /* the fiber goes on from the loop, not from here */
     uv_timer_init(flight->http->loop, timer);
     timer->data = flight->fiber;
@@ -308,7 +310,9 @@ void http_perform(struct http *http, const struct http_call *call, struct flight
         answer->sent = true;
     } else {
         answer->sent = may_have_been_sent(easy, flight.code);
+        answer->aborted = flight.aborted;
         answer->error = mem_strdup(answer->body.overflow ? "the answer is larger than 16 MiB"
+                                   : flight.aborted      ? "the worker stops before it came"
                                    : *error              ? error
                                                          : curl_easy_strerror(flight.code));
     }

@@ -34,6 +34,7 @@ struct http_answer {
     json_t *headers; /* names in lower case; the last of a name wins */
     struct buf body;
     bool sent;        /* the request may have reached the vendor: without an answer its effect is unknown */
+    bool aborted;     /* by http_abort(): says nothing about the vendor */
     int64_t duration; /* microseconds */
     char *error;      /* why there is no answer; NULL when there is one */
 };

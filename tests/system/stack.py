@@ -73,8 +73,8 @@ class Stack:
     """Made with its topics and its migrated database; `start` starts processes. `close` ends all and checks how they ended."""
 
     def __init__(self, name: str, servers: Servers, *, settings: dict | None = None, vendors: dict | None = None,
-                 systems: str = "scim,jira", postgres: PostgresCluster | None = None, build: str | None = None,
-                 env: dict | None = None) -> None:
+                 systems: str = "scim,jira", postgres: PostgresCluster | None = None, brokers: str | None = None,
+                 build: str | None = None, env: dict | None = None) -> None:
         """`settings` go over the configuration, `vendors` over the sandbox's; `systems` are the sandbox's, `env` is added to
         the environment of all processes."""
         self.name = name
@@ -85,7 +85,8 @@ class Stack:
         os.makedirs(os.path.join(self.directory, "logs"))
         self.postgres = postgres or servers.postgres
         self.processes: list[Process] = []
-        self.topics = Topics(servers.brokers, self.prefix)
+        self.brokers = brokers or servers.brokers
+        self.topics = Topics(self.brokers, self.prefix)
         self.tokens = {name: secrets.token_hex(16) for name in ("hr", "operator", "scim", "jira")}
         self.env = env or {}
         self._urls: dict[str, str] = {}
@@ -109,7 +110,7 @@ class Stack:
     def _base(self) -> dict:
         return {
             # A killed process is missed after two seconds instead of 45.
-            "kafka": {"brokers": self.servers.brokers, "prefix": self.prefix,
+            "kafka": {"brokers": self.brokers, "prefix": self.prefix,
                       "properties": ["session.timeout.ms=2000", "heartbeat.interval.ms=400"]},
             "topics": {"partitions": 3},
             "postgres": {role: self.database.conninfo(role) for role in ("admin", "analyst", "logger", "scheduler")},

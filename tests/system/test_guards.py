@@ -111,3 +111,20 @@ def test_the_managers_account_is_not_touched(stack):
     job = stack.wait_job(offboarding_id(event), "deactivate", "failed")
     assert job["outcome"] == "blocked", job["reason"]
     assert stack.account("boss@example.com")["active"] is True
+
+
+def test_accounts_that_an_event_names_are_confirmed_not_searched(stack):
+    """Rules, 3: an event may bring account ids; they have to be there, and nobody is looked up by e-mail."""
+    key = stack.person("old.name@example.com")
+    named = leaver("new.name@example.com", ids={"scim": [key]})
+    wrong = leaver("jane.doe@example.com", ids={"scim": ["no-such-account"]})
+    stack.person("jane.doe@example.com")
+    for event in (named, wrong):
+        stack.publish(event)
+    stack.wait_job(offboarding_id(named), "deactivate", "succeeded")
+    assert stack.account("old.name@example.com")["active"] is False
+    job = stack.wait_job(offboarding_id(wrong), "deactivate", "failed")
+    assert job["outcome"] == "blocked" and "no-such-account" in job["reason"]
+    assert stack.account("jane.doe@example.com")["active"] is True
+    searches = [entry for entry in stack.sandbox.journal("scim") if "userName" in entry["query"]]
+    assert searches == [], "somebody was looked up by e-mail"

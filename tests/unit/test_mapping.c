@@ -155,9 +155,9 @@ static void test_all_that_an_event_can_say(void **state)
     assert_text(offboarding, "actor.id", "/hr");
     assert_text(offboarding, "actor.name", "kim");
     assert_text(offboarding, "event.time", "2026-11-23T09:59:00Z");
-    assert_text(offboarding, "ids.scim.0", "1");
-    assert_text(offboarding, "ids.jira.1", "b");
-    assert_null(json_at(offboarding, "ids.none")); /* would say that somebody looked */
+    assert_text(offboarding, "given_ids.scim.0", "1");
+    assert_text(offboarding, "given_ids.jira.1", "b");
+    assert_null(json_at(offboarding, "given_ids.none")); /* would say that somebody looked */
     assert_null(json_at(offboarding, "status"));
     mapped_release(&mapped);
 }

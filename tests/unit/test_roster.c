@@ -75,7 +75,7 @@ static struct mapped mapped_of(const struct said *said)
         json_pack("{s:s, s:s, s:s, s:s, s:s, s:o}", "id", id, "runbook", said->runbook ? said->runbook : "leaver",
                   "mode", said->mode ? said->mode : "live", "priority", said->priority ? said->priority : "normal",
                   "effective_at", effective_at, "user", user);
-    json_put(offboarding, "ids", said->account ? json_pack("{s:[s]}", "scim", said->account) : json_object());
+    json_put(offboarding, "given_ids", said->account ? json_pack("{s:[s]}", "scim", said->account) : json_object());
     return (struct mapped){.intent = said->intent, .offboarding = offboarding, .dated = said->effective_at != 0};
 }
 
