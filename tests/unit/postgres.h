@@ -54,9 +54,13 @@ static pid_t postgres_spawn(const char *program, const char *const *arguments)
     char *path = mem_printf("%s/%s", postgres.bin, program);
     pid_t child = fork();
     if (child == 0) {
+        const char *whole[24] = {path}; /* a bare name would be looked for in PATH, where Debian does not put it */
+        for (size_t i = 1; arguments[i] && i + 1 < COUNT_OF(whole); i++) {
+            whole[i] = arguments[i];
+        }
         if (chdir(postgres.directory) == 0) {
             become_postgres();
-            execv(path, (char *const *)(uintptr_t)arguments);
+            execv(path, (char *const *)(uintptr_t)whole);
         }
         _exit(127);
     }
