@@ -95,7 +95,7 @@ static rd_kafka_conf_t *base_conf(const struct conf *conf, struct err *err)
     if (set(out, "bootstrap.servers", conf_string(conf, "kafka.brokers"), err) != 0 ||
         set(out, "client.id", "offboard", err) != 0 || set(out, "log.connection.close", "false", err) != 0 ||
         set(out, "socket.keepalive.enable", "true", err) != 0 ||
-        set(out, "topic.metadata.refresh.interval.ms", "30000", err) != 0 ||
+        set(out, "topic.metadata.refresh.interval.ms", "5000", err) != 0 ||
         set(out, "reconnect.backoff.max.ms", "2000", err) != 0) {
         rd_kafka_conf_destroy(out);
         return NULL;

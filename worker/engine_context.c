@@ -82,7 +82,7 @@ void context_account(struct run *run, const char *id)
     json_object_clear(run->saved);
 }
 
-/* ---- saving ------------------------------------------------------------------------------------------------------------------ */
+/* ---- saving ------------------------------------------------------------------------------------------------------ */
 
 /* A dry run has no answers to save from: the name stands for the value. */
 static json_t *placeholder(const char *name)

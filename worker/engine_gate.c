@@ -1,5 +1,5 @@
-/* Before a call: its limit's turn, and a closed circuit. While a circuit is open, jobs wait on the spot with their clocks
- * stopped and spend no tries; one prober per system finds out when the vendor is back. */
+/* Before a call: its limit's turn, and a closed circuit. While a circuit is open, jobs wait on the spot with their
+ * clocks stopped and spend no tries; one prober per system finds out when the vendor is back. */
 #include <stdlib.h>
 #include <string.h>
 
@@ -9,7 +9,7 @@
 #include "lib/time.h"
 #include "worker/engine_internal.h"
 
-/* ---- lines -------------------------------------------------------------------------------------------------------------------- */
+/* ---- lines ------------------------------------------------------------------------------------------------------- */
 
 static void line_join(struct waiting_line *line, struct waiting *self)
 {
@@ -53,7 +53,7 @@ static void wait_in_line(struct run *run, struct waiting *self, int64_t us)
     run->job->waiting = NULL;
 }
 
-/* ---- limits ------------------------------------------------------------------------------------------------------------------- */
+/* ---- limits ------------------------------------------------------------------------------------------------------ */
 
 static struct named_limit *find_limit(struct system *system, const char *name)
 {
@@ -90,7 +90,7 @@ static enum verdict await_limit(struct run *run, struct named_limit *limit)
     return verdict;
 }
 
-/* ---- the circuit --------------------------------------------------------------------------------------------------------------- */
+/* ---- the circuit ------------------------------------------------------------------------------------------------- */
 
 /* Any answer below 500 shows that the vendor is there, refused credentials too. */
 static bool probe(struct system *system)
@@ -152,15 +152,19 @@ static enum verdict await_circuit(struct run *run)
     line_join(&system->circuit_line, &self);
     run->job->held(run->job, true);
     while (system->circuit.open && verdict == VERDICT_DONE) {
-        wait_in_line(run, &self, -1);
-        verdict = run_interrupted(run);
+        if (run->job->interruption != INTERRUPT_NONE) {
+            run->looking = false; /* nothing can be seen through while the vendor is down */
+            verdict = run_interrupted(run);
+        } else {
+            wait_in_line(run, &self, -1);
+        }
     }
     run->job->held(run->job, false);
     line_leave(&system->circuit_line, &self);
     return verdict;
 }
 
-/* ---- both ------------------------------------------------------------------------------------------------------------------------ */
+/* ---- both -------------------------------------------------------------------------------------------------------- */
 
 enum verdict gate_enter(struct run *run, const char *name, struct named_limit **taken)
 {

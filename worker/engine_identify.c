@@ -1,4 +1,5 @@
-/* Whose accounts: looked up once per offboarding and system, by employee id first, then by every known e-mail (rules.md 3). */
+/* Whose accounts: looked up once per offboarding and system, by employee id first, then by every known e-mail
+ * (rules.md 3). */
 #include <stdlib.h>
 #include <string.h>
 #include <strings.h>

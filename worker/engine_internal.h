@@ -9,7 +9,7 @@
 #include "worker/limits.h"
 #include "worker/worker.h"
 
-/* ---- waiting (engine_wait.c) ---------------------------------------------------------------------------------------------- */
+/* ---- waiting (engine_wait.c) ------------------------------------------------------------------------------------- */
 
 /* A fiber that sleeps until a time or until it is woken. */
 struct sleeper;
@@ -26,7 +26,7 @@ struct waiting_line {
     } * first;
 };
 
-/* ---- systems ----------------------------------------------------------------------------------------------------------------- */
+/* ---- systems ----------------------------------------------------------------------------------------------------- */
 
 struct named_limit {
     char *name;
@@ -77,7 +77,7 @@ void engine_cache_free(struct engine_cache *cache);
 json_t *engine_cache_get(struct engine_cache *cache, const char *offboarding, const char *system);
 void engine_cache_put(struct engine_cache *cache, const char *offboarding, const char *system, json_t *accounts);
 
-/* ---- one run ------------------------------------------------------------------------------------------------------------------- */
+/* ---- one run ----------------------------------------------------------------------------------------------------- */
 
 /* How a request, a sequence or a job ended. The order is from best to worst: of several, the worst counts. */
 enum verdict {
@@ -145,8 +145,22 @@ void context_start(struct run *run);
 void context_set(struct run *run, const char *name, json_t *value); /* takes over */
 void context_account(struct run *run, const char *id);              /* NULL: none */
 
-/* engine_request.c: one request with its retries: limits, circuit, sending, classifying, saving. `item` NULL: no for_each.
- * `look` is asked whether the wanted state is there when an error leaves that open (NULL: don't look). */
+/* engine_render.c: a request ready to go; everything owned. On an error what was made so far is in `rendered` all
+ * the same. */
+struct rendered {
+    const char *method;
+    char *url;
+    struct curl_slist *headers;
+    char *body;
+    char *user;
+    char *password;
+};
+
+int request_render(struct run *run, const json_t *request, struct rendered *rendered, struct err *err);
+void rendered_release(struct rendered *rendered);
+
+/* engine_request.c: one request with its retries: limits, circuit, sending, classifying, saving. `look` is asked whether
+ * the wanted state is there when an error leaves that open (NULL: don't look). */
 enum verdict request_run(struct run *run, const json_t *request, bool (*look)(struct run *run));
 
 /* Does this answer leave open whether the wanted state is there? Then `look` is asked; true: it is. */
@@ -156,8 +170,8 @@ bool request_look(struct run *run, const json_t *request, const struct response 
 /* The vendor is down and its circuit open: the try is not counted, the next one waits at the gate. */
 bool request_waits_at_gate(const struct run *run, const struct response *response);
 
-/* Sends it once, with limits and circuit, and puts the answer into the context. DONE when there is an answer of any kind or
- * a transport error in `response`; else why it could not be sent. */
+/* Sends it once, with limits and circuit, and puts the answer into the context. DONE when there is an answer of any
+ * kind or a transport error in `response`; else why it could not be sent. */
 enum verdict request_send(struct run *run, const json_t *request, struct response *response);
 enum verdict request_send_ungated(struct run *run, const json_t *request, struct response *response); /* for checks */
 bool request_changes(const json_t *request);
@@ -180,23 +194,27 @@ enum verdict gate_enter(struct run *run, const char *limit, struct named_limit *
 void gate_leave(struct system *system, struct named_limit *taken);
 void gate_result(struct system *system, const struct response *response);
 void gate_stop(struct system *system); /* ends the prober; call, then let the loop run */
-/* The connector's `check` (else a GET of its base), without gate, on a fiber: the HTTP status, 0 when nobody answered; the
- * err is set unless it was a success. */
+/* The connector's `check` (else a GET of its base), without gate, on a fiber: the HTTP status, 0 when nobody
+ * answered; the err is set unless it was a success. */
 int gate_check(struct system *system, struct err *err);
 
 /* engine_identify.c: `*accounts` gets a new reference to a list of ids, or to [null] when the action needs none. */
 enum verdict identify_accounts(struct run *run, json_t **accounts);
 
-/* The manager's accounts in this system, so that nobody acts on them by mistake; a new reference to an empty list when no
- * manager is known, or the action changes nobody's account. */
+/* The manager's accounts in this system, so that nobody acts on them by mistake; a new reference to an empty list
+ * when no manager is known, or the action changes nobody's account. */
 enum verdict identify_manager(struct run *run, json_t **accounts);
+
+/* engine_accounts.c: all of them from run->account on; `state` (NULL: none) is what an earlier attempt of the first
+ * one saved. */
+enum verdict accounts_run(struct run *run, const json_t *accounts, const json_t *state, json_t *outputs);
 
 /* engine_sequence.c: the requests of the account in hand, from run->at on. */
 enum verdict sequence_run(struct run *run, const json_t *requests, bool (*look)(struct run *run));
 
-/* engine_pages.c: the request for the page after the one in the context. `*next` is NULL after the last page; else a new
- * reference. What the vendor said of the next page stands in its member `page` ({link} or {query, json}), as values: an
- * answer is never read as an expression. */
+/* engine_pages.c: the request for the page after the one in the context. `*next` is NULL after the last page; else a
+ * new reference. What the vendor said of the next page stands in its member `page` ({link} or {query, json}), as
+ * values: an answer is never read as an expression. */
 enum verdict pages_next(struct run *run, const json_t *request, json_t **next);
 enum { PAGES_MAX = 1000 };
 

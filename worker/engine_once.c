@@ -1,5 +1,5 @@
-/* A call that must happen once: looked for before every try, begun on record before the first, and never repeated on the spot when
- * its answer is lost. */
+/* A call that must happen once: looked for before every try, begun on record before the first, and never repeated on
+ * the spot when its answer is lost. */
 #include <stdlib.h>
 
 #include "lib/json.h"
@@ -84,7 +84,8 @@ static enum verdict put_off_by_settle(struct run *run)
     return run_put_off(run, engine_settle(run->engine, run->job->system, run->action_name), false);
 }
 
-/* The call and what its answer means. `*again`: it was clearly not done and may be tried again after `response` says. */
+/* The call and what its answer means. `*again`: it was clearly not done and may be tried again after `response`
+ * says. */
 static enum verdict call(struct run *run, const json_t *request, bool (*look)(struct run *run),
                          struct response *response, bool *again)
 {

@@ -1,11 +1,9 @@
-/* One request: rendered, sent through the gate, classified, retried, saved. */
-#include <ctype.h>
+/* One request: sent through the gate, classified, retried, saved. */
 #include <stdlib.h>
 #include <string.h>
 
 #include "lib/json.h"
 #include "lib/mem.h"
-#include "lib/message.h"
 #include "lib/secret.h"
 #include "lib/time.h"
 #include "worker/engine_internal.h"
@@ -38,252 +36,7 @@ bool request_changes(const json_t *request)
     return changes ? json_is_true(changes) : strcmp(method, "GET") != 0 && strcmp(method, "HEAD") != 0;
 }
 
-/* ---- rendering ---------------------------------------------------------------------------------------------------------------- */
-
-static void percent_encode(struct buf *out, const char *text)
-{
-    for (const unsigned char *c = (const unsigned char *)text; *c; c++) {
-        if (isalnum(*c) || strchr("-._~", *c)) {
-            buf_add(out, c, 1);
-        } else {
-            buf_addf(out, "%%%02X", *c);
-        }
-    }
-}
-
-/* A path's `${ }` is encoded; what would change the path's shape (nothing, `.`, `..`) is a hard error: an empty id must never
- * become a request about everybody. */
-static int render_path(struct run *run, const char *path, struct buf *out, struct err *err)
-{
-    const char *at = path;
-    while (*at) {
-        const char *open = strstr(at, "${");
-        buf_add(out, at, open ? (size_t)(open - at) : strlen(at));
-        if (!open) {
-            return 0;
-        }
-        const char *close = expr_end(open);
-        char *expression = mem_strndup(open, (size_t)(close - open));
-        char *value = expr_text(run->engine->exprs, expression, run->context, err);
-        bool bad = value && (!*value || strcmp(value, ".") == 0 || strcmp(value, "..") == 0);
-        if (bad) {
-            err_set(err, ERR_PERMANENT, "%s is \"%s\": that has no place in a path", expression, value);
-        }
-        free(expression);
-        if (!value || bad) {
-            free(value);
-            return -1;
-        }
-        percent_encode(out, value);
-        free(value);
-        at = close;
-    }
-    return 0;
-}
-
-static void add_pair(struct buf *out, const char *name, const json_t *value)
-{
-    char *text = json_is_string(value) ? mem_strdup(json_string_value(value)) : json_text(value);
-    buf_adds(out, out->len ? "&" : "");
-    percent_encode(out, name);
-    buf_adds(out, "=");
-    percent_encode(out, text);
-    free(text);
-}
-
-/* name=value pairs, encoded; null leaves one out, a list repeats it. `values` (NULL: none) are taken as they are and win. */
-static int render_pairs(struct run *run, const json_t *map, const json_t *values, struct buf *out, struct err *err)
-{
-    json_t *pairs = json_object();
-    const char *name;
-    json_t *tmpl;
-    json_object_foreach((json_t *)(uintptr_t)map, name, tmpl)
-    {
-        json_t *value = expr_render(run->engine->exprs, tmpl, run->context, err);
-        if (!value) {
-            json_decref(pairs);
-            return err_prefix(err, "%s", name);
-        }
-        json_object_set_new(pairs, name, value);
-    }
-    json_object_update(pairs, (json_t *)(uintptr_t)values);
-    json_t *value;
-    json_object_foreach(pairs, name, value)
-    {
-        size_t i;
-        json_t *item;
-        json_array_foreach(value, i, item)
-        {
-            add_pair(out, name, item);
-        }
-        if (!json_is_array(value) && !json_is_null(value)) {
-            add_pair(out, name, value);
-        }
-    }
-    json_decref(pairs);
-    return 0;
-}
-
-/* A request ready to go; everything owned. */
-struct rendered {
-    const char *method;
-    char *url;
-    struct curl_slist *headers;
-    char *body;
-    char *user;
-    char *password;
-};
-
-static void rendered_release(struct rendered *rendered)
-{
-    free(rendered->url);
-    curl_slist_free_all(rendered->headers);
-    free(rendered->body);
-    free(rendered->user);
-    if (rendered->password) {
-        secret_wipe(rendered->password);
-        free(rendered->password);
-    }
-}
-
-static void add_header(struct rendered *rendered, const char *name, const char *value)
-{
-    char *line = mem_printf("%s: %s", name, value);
-    rendered->headers = curl_slist_append(rendered->headers, line);
-    free(line);
-}
-
-static int render_headers(struct run *run, const json_t *map, struct rendered *rendered, bool *content_type,
-                          struct err *err)
-{
-    const char *name;
-    json_t *tmpl;
-    json_object_foreach((json_t *)(uintptr_t)map, name, tmpl)
-    {
-        char *value =
-            expr_text(run->engine->exprs, json_string_value(tmpl) ? json_string_value(tmpl) : "", run->context, err);
-        if (!value || strpbrk(value, "\r\n")) {
-            free(value);
-            return value ? err_set(err, ERR_PERMANENT, "header %s holds a line break", name)
-                         : err_prefix(err, "header %s", name);
-        }
-        *content_type = *content_type || strcasecmp(name, "content-type") == 0;
-        add_header(rendered, name, value);
-        free(value);
-    }
-    return 0;
-}
-
-static int render_auth(struct run *run, struct rendered *rendered, struct err *err)
-{
-    const json_t *auth = json_object_get(run->system->connector->tree, "auth");
-    const json_t *basic = json_object_get(auth, "basic");
-    bool ignored = false;
-    if (render_headers(run, json_object_get(auth, "header"), rendered, &ignored, err) != 0) {
-        return -1;
-    }
-    if (basic) {
-        rendered->user = expr_text(run->engine->exprs, json_string_at(basic, "user"), run->context, err);
-        rendered->password = expr_text(run->engine->exprs, json_string_at(basic, "password"), run->context, err);
-        if (!rendered->user || !rendered->password) {
-            return err_prefix(err, "auth");
-        }
-    }
-    return 0;
-}
-
-static int render_body(struct run *run, const json_t *request, struct rendered *rendered, bool content_type,
-                       struct err *err)
-{
-    const json_t *json = json_object_get(request, "json");
-    const json_t *form = json_object_get(request, "form");
-    if (json) {
-        json_t *value = expr_render(run->engine->exprs, json, run->context, err);
-        if (!value) {
-            return err_prefix(err, "json");
-        }
-        json_object_update(value, json_at(request, "page.json"));
-        rendered->body = json_text(value);
-        json_decref(value);
-    } else if (form) {
-        struct buf pairs = BUF_INIT;
-        if (render_pairs(run, form, NULL, &pairs, err) != 0) {
-            buf_release(&pairs);
-            return err_prefix(err, "form");
-        }
-        rendered->body = buf_take(&pairs);
-    } else if (strcmp(rendered->method, "POST") == 0 || strcmp(rendered->method, "PUT") == 0 ||
-               strcmp(rendered->method, "PATCH") == 0) {
-        rendered->body = mem_strdup(""); /* Content-Length: 0, or some servers answer 411 */
-    }
-    if ((json || form) && !content_type) {
-        add_header(rendered, "Content-Type", json ? "application/json" : "application/x-www-form-urlencoded");
-    }
-    return 0;
-}
-
-/* The base and the path; a link to a next page may bring its own base. */
-static int render_place(struct run *run, const char *path, const char *link, struct buf *url, struct err *err)
-{
-    const char *text = link ? link : path;
-    const char *base = json_string_at(run->system->connector->tree, "base");
-    char *prefix = strncmp(text, "http://", 7) == 0 || strncmp(text, "https://", 8) == 0
-                       ? mem_strdup("")
-                       : expr_text(run->engine->exprs, base ? base : "${ .settings.url }", run->context, err);
-    if (!prefix) {
-        return err_prefix(err, "base");
-    }
-    size_t len = strlen(prefix);
-    buf_add(url, prefix, len && prefix[len - 1] == '/' && *text == '/' ? len - 1 : len);
-    free(prefix);
-    return link ? buf_adds(url, link) : render_path(run, path, url, err);
-}
-
-static int render_url(struct run *run, const json_t *request, const json_t *path, struct rendered *rendered,
-                      struct err *err)
-{
-    struct buf url = BUF_INIT;
-    struct buf query = BUF_INIT;
-    const json_t *page = json_object_get(request, "page");
-    const char *link = json_string_at(page, "link");
-    const json_t *pairs = link ? NULL : json_object_get(request, "query"); /* a link holds its own */
-    int result = render_place(run, json_string_value(path) ? json_string_value(path) : "", link, &url, err);
-    if (result == 0) {
-        result = render_pairs(run, pairs, json_object_get(page, "query"), &query, err);
-    }
-    if (result == 0) {
-        if (query.len) {
-            buf_addf(&url, "%s%s", strchr(buf_text(&url), '?') ? "&" : "?", buf_text(&query));
-        }
-        rendered->url = buf_take(&url);
-    }
-    buf_release(&url);
-    buf_release(&query);
-    return result;
-}
-
-static int render(struct run *run, const json_t *request, struct rendered *rendered, struct err *err)
-{
-    const json_t *path;
-    bool content_type = false;
-    rendered->method = request_method(request, &path);
-    if (render_url(run, request, path, rendered, err) != 0 ||
-        render_headers(run, json_object_get(run->system->connector->tree, "headers"), rendered, &content_type, err) !=
-            0 ||
-        render_headers(run, json_object_get(request, "headers"), rendered, &content_type, err) != 0 ||
-        render_auth(run, rendered, err) != 0 || render_body(run, request, rendered, content_type, err) != 0) {
-        return -1;
-    }
-    add_header(rendered, "User-Agent", "offboard");
-    rendered->headers = curl_slist_append(rendered->headers, "Expect:"); /* no waiting for 100 Continue */
-    const char *trace = json_string_at(run->job->message, "job.traceparent");
-    char *traceparent = message_traceparent(trace);
-    add_header(rendered, "traceparent", traceparent);
-    free(traceparent);
-    return 0;
-}
-
-/* ---- the record of a call ------------------------------------------------------------------------------------------------------- */
+/* ---- the record of a call ---------------------------------------------------------------------------------------- */
 
 static void record_call(struct run *run, const struct rendered *rendered, const json_t *request,
                         const struct http_answer *answer)
@@ -313,7 +66,7 @@ static void record_call(struct run *run, const struct rendered *rendered, const 
     json_array_append_new(run->calls, call);
 }
 
-/* ---- sending -------------------------------------------------------------------------------------------------------------------- */
+/* ---- sending ----------------------------------------------------------------------------------------------------- */
 
 /* The body as JSON where it is JSON (scalars too), as text where it is text, null where there is none. */
 static json_t *body_value(const struct http_answer *answer)
@@ -417,7 +170,7 @@ static enum verdict send_request(struct run *run, const json_t *request, struct 
     struct rendered rendered = {0};
     enum verdict verdict = VERDICT_DONE;
     *response = (struct response){.retry_after = -1};
-    if (render(run, request, &rendered, &err) != 0) {
+    if (request_render(run, request, &rendered, &err) != 0) {
         verdict = run_say(run, VERDICT_FAILED, "could not build the request: %s", err_text(&err));
     } else if (run->dry && request_changes(request)) {
         record_call(run, &rendered, request, NULL);
@@ -450,7 +203,7 @@ enum verdict request_send_ungated(struct run *run, const json_t *request, struct
     return send_request(run, request, response, false);
 }
 
-/* ---- with retries ------------------------------------------------------------------------------------------------------------------ */
+/* ---- with retries ------------------------------------------------------------------------------------------------ */
 
 bool request_look(struct run *run, const json_t *request, const struct response *response, enum verdict verdict,
                   bool again, bool (*look)(struct run *run))

@@ -7,7 +7,7 @@
 #include "lib/mem.h"
 #include "worker/engine_internal.h"
 
-/* ---- pages ---------------------------------------------------------------------------------------------------------------------- */
+/* ---- pages ------------------------------------------------------------------------------------------------------- */
 
 /* What an earlier attempt collected would be collected twice. */
 static void forget_saved(struct run *run, const json_t *request)
@@ -43,7 +43,7 @@ static enum verdict run_pages(struct run *run, const json_t *request, bool (*loo
     return verdict;
 }
 
-/* ---- lists ---------------------------------------------------------------------------------------------------------------------- */
+/* ---- lists ------------------------------------------------------------------------------------------------------- */
 
 /* The items of a for_each: those a deferral or a failure left, else what the expression says now. */
 static enum verdict take_items(struct run *run, const json_t *request)
@@ -125,7 +125,7 @@ static enum verdict run_items(struct run *run, const json_t *request)
     return verdict;
 }
 
-/* ---- the sequence ------------------------------------------------------------------------------------------------------------------ */
+/* ---- the sequence ------------------------------------------------------------------------------------------------ */
 
 static enum verdict run_one(struct run *run, const json_t *request, bool (*look)(struct run *run))
 {

@@ -11,7 +11,7 @@
 
 enum { ENGINE_MAGIC = 0x454e4749 };
 
-/* ---- settings ---------------------------------------------------------------------------------------------------------------- */
+/* ---- settings ---------------------------------------------------------------------------------------------------- */
 
 static int load_settings(struct system *system, const struct conf *conf, struct err *err)
 {
@@ -112,7 +112,7 @@ static int system_load(struct engine *engine, struct system *system, const char 
     return 0;
 }
 
-/* ---- life ------------------------------------------------------------------------------------------------------------------------ */
+/* ---- life -------------------------------------------------------------------------------------------------------- */
 
 struct engine *engine_new(uv_loop_t *loop, const struct conf *conf, struct definitions *definitions,
                           const char *const *systems, struct err *err)
@@ -195,7 +195,7 @@ struct system *engine_system(const struct engine *engine, const char *name)
     return NULL;
 }
 
-/* ---- questions --------------------------------------------------------------------------------------------------------------------- */
+/* ---- questions --------------------------------------------------------------------------------------------------- */
 
 void engine_set_share(struct engine *engine, const char *name, double share)
 {
@@ -235,7 +235,7 @@ int64_t engine_settle(struct engine *engine, const char *name, const char *actio
     return settle < most ? settle : most;
 }
 
-/* ---- check ------------------------------------------------------------------------------------------------------------------------- */
+/* ---- check ------------------------------------------------------------------------------------------------------- */
 
 static int never_begin(struct job *job)
 {
@@ -249,7 +249,8 @@ static void never_held(struct job *job, bool held)
     (void)held;
 }
 
-/* The HTTP status, 0 when nobody answered; the err says why it is no success. Without gate: it is what opens the gate. */
+/* The HTTP status, 0 when nobody answered; the err says why it is no success. Without gate: it is what opens the
+ * gate. */
 int gate_check(struct system *system, struct err *err)
 {
     json_t *message = json_pack("{s:s, s:{}, s:{}, s:{s:s, s:s}}", "id", "check", "user", "ids", "job", "id", "check",

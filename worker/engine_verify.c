@@ -9,7 +9,7 @@
 
 enum { SEEN_MAX = 500 };
 
-/* ---- what was seen ------------------------------------------------------------------------------------------------------------- */
+/* ---- what was seen ----------------------------------------------------------------------------------------------- */
 
 struct seeing {
     const json_t *context;
@@ -52,9 +52,10 @@ static void note(struct run *run, const json_t *verify, bool ok)
                               seen_values(run, expect ? expect : ""), "at", now, "ok", (int)ok);
 }
 
-/* ---- looking -------------------------------------------------------------------------------------------------------------------- */
+/* ---- looking ----------------------------------------------------------------------------------------------------- */
 
-/* One look. `*answered`: did the vendor say anything about the state? `*stop`: why the run must rest (DONE: it need not). */
+/* One look. `*answered`: did the vendor say anything about the state? `*stop`: why the run must rest (DONE: it need
+ * not). */
 static bool look_once(struct run *run, const json_t *verify, bool *answered, int64_t *retry_after, enum verdict *stop)
 {
     struct response response;

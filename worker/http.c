@@ -35,7 +35,7 @@ struct flight {
     bool aborted;
 };
 
-/* ---- libcurl and libuv: curl says what to watch, libuv says when something happens ------------------------------------------- */
+/* ---- libcurl and libuv: curl says what to watch, libuv says when something happens ------------------------------- */
 
 static void finish_flights(struct http *http)
 {
@@ -119,7 +119,7 @@ static int want_socket(CURL *easy, curl_socket_t fd, int what, void *arg, void *
     return 0;
 }
 
-/* ---- life ---------------------------------------------------------------------------------------------------------------------- */
+/* ---- life -------------------------------------------------------------------------------------------------------- */
 
 struct http *http_new(uv_loop_t *loop)
 {
@@ -154,7 +154,7 @@ void http_free(struct http *http)
     uv_close((uv_handle_t *)&http->timer, on_timer_closed);
 }
 
-/* ---- calls ---------------------------------------------------------------------------------------------------------------------- */
+/* ---- calls ------------------------------------------------------------------------------------------------------- */
 
 static size_t on_body(char *data, size_t size, size_t count, void *arg)
 {
@@ -199,9 +199,9 @@ static size_t on_send(char *out, size_t size, size_t count, void *arg)
     return take;
 }
 
-/* When a kept connection is cut before an answer, libcurl by itself sends the request again: a ticket opened twice, and one
- * call on record. A body that it can't rewind forbids that (the call then fails and the engine decides); a POST without a
- * body gets a connection of its own. */
+/* When a kept connection is cut before an answer, libcurl by itself sends the request again: a ticket opened twice,
+ * and one call on record. A body that it can't rewind forbids that (the call then fails and the engine decides); a
+ * POST without a body gets a connection of its own. */
 static void set_up_body(CURL *easy, const struct http_call *call, struct flight *flight)
 {
     if (call->body && *call->body) {

@@ -42,7 +42,8 @@ struct http_answer {
 /* A call under way, for http_abort(). */
 struct flight;
 
-/* Makes the call; on a fiber. `*flight` names it meanwhile and is NULL before and after. Redirects are not followed, `..` in paths is kept, answers over 16 MiB are cut off as errors. */
+/* Makes the call; on a fiber. `*flight` names it meanwhile and is NULL before and after. Redirects are not followed,
+ * `..` in paths is kept, answers over 16 MiB are cut off as errors. */
 void http_perform(struct http *http, const struct http_call *call, struct flight **flight, struct http_answer *answer);
 
 /* Ends a call without an answer (its effect is unknown then); from the loop. NULL is accepted. */

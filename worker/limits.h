@@ -13,8 +13,8 @@ struct limit {
     int64_t filled_at;
 };
 
-/* Rate and cap for a share (0..1) of the system: a share of nothing still gets a trickle. `burst` is a second's worth, at least
- * one. */
+/* Rate and cap for a share (0..1) of the system: a share of nothing still gets a trickle. `burst` is a second's
+ * worth, at least one. */
 void limit_init(struct limit *limit, double per_second, int in_flight_max);
 
 /* 0 and a token and a place taken; else the time to wait in microseconds, or -1: until a place is given back. */

@@ -11,6 +11,7 @@
 #define BACKOFF_MAX    (15 * TIME_SECOND)
 #define DEFERRAL_FIRST (5 * TIME_MINUTE)
 #define DEFERRAL_MAX   (6 * TIME_HOUR)
+#define SECONDS_MAX    1e11 /* epoch seconds pass too */
 
 static int64_t doubled(int64_t first, int times, int64_t most)
 {
@@ -32,12 +33,19 @@ int64_t retry_deferral(int n, double random)
     return most / 2 + (int64_t)(random * (double)(most / 2));
 }
 
-/* "Sun, 06 Nov 1994 08:49:37 GMT" */
+/* RFC 9110, 5.6.7: the present form, and the two obsolete ones that every recipient accepts. */
 static int64_t http_date(const char *text)
 {
-    struct tm tm = {0};
-    const char *rest = strptime(text, "%a, %d %b %Y %H:%M:%S GMT", &tm);
-    return rest && !*rest ? (int64_t)timegm(&tm) * TIME_SECOND : -1;
+    static const char *const forms[] = {"%a, %d %b %Y %H:%M:%S GMT", "%A, %d-%b-%y %H:%M:%S GMT",
+                                        "%a %b %d %H:%M:%S %Y"};
+    for (size_t i = 0; i < sizeof forms / sizeof forms[0]; i++) {
+        struct tm tm = {0};
+        const char *rest = strptime(text, forms[i], &tm);
+        if (rest && !*rest) {
+            return (int64_t)timegm(&tm) * TIME_SECOND;
+        }
+    }
+    return -1;
 }
 
 int64_t retry_after_parse(const char *text, int64_t now)
@@ -47,7 +55,7 @@ int64_t retry_after_parse(const char *text, int64_t now)
     }
     char *end;
     double seconds = strtod(text, &end);
-    if (end != text && !*end && isfinite(seconds) && seconds >= 0 && seconds < 1e9) {
+    if (end != text && !*end && isfinite(seconds) && seconds >= 0 && seconds < SECONDS_MAX) {
         return (int64_t)(seconds * (double)TIME_SECOND);
     }
     int64_t at = http_date(text);

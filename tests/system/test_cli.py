@@ -226,7 +226,7 @@ def test_topics_says_what_differs_and_changes_nothing(stack):
     assert differs.status == REFUSED and "3" in differs.out + differs.err and "5" in differs.out + differs.err, differs
     assert stack.topics.partitions("intake") == 3
     stack.cli("topics", "another").ok()
-    assert {"jobs.another", "urgent.another"} <= set(stack.topics.names())
+    wait_until(lambda: {"jobs.another", "urgent.another"} <= set(stack.topics.names()), 30, "the broker tells of the new topics")
 
 
 def test_a_broken_pipe_is_no_crash(stack, jane):

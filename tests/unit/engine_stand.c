@@ -1,0 +1,283 @@
+#include "tests/unit/engine_stand.h"
+
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <cmocka.h>
+
+#include "lib/json.h"
+#include "lib/mem.h"
+#include "lib/metrics.h"
+#include "lib/time.h"
+#include "tests/unit/helpers.h"
+#include "worker/fiber.h"
+
+/* Small actions, each for one thing the engine does. */
+static const char connector[] =
+    "system: vendor\n"
+    "settings:\n"
+    "  url: {required: true}\n"
+    "  token: {required: true, secret: true}\n"
+    "  settle: {default: 90s}\n"
+    "auth: {header: {Authorization: \"Bearer ${ .settings.token }\"}}\n"
+    "limits: {default: {in_flight: 4}}\n"
+    "check: {get: /check}\n"
+    "identify:\n"
+    "  keys: [employee_id, email]\n"
+    "  requests:\n"
+    "    - {get: /find, query: {key: \"${ .key }\"}, save: {id: \"${ .body.ids }\"}}\n"
+    "  confirm:\n"
+    "    - {get: \"/users/${ .ids.vendor }\", missing: \"${ .status == 404 }\"}\n"
+    "actions:\n"
+    "  disable:\n"
+    "    effect: revoke\n"
+    "    with: {reason: {default: left}, to: {default: null}}\n"
+    "    requests:\n"
+    "      - post: \"/users/${ .ids.vendor }/disable\"\n"
+    "        query: {to: \"${ .with.to }\"}\n"
+    "        json: {reason: \"${ .with.reason }\"}\n"
+    "        missing: \"${ .status == 404 }\"\n"
+    "        already: \"${ .body.already }\"\n"
+    "    verify: {get: \"/users/${ .ids.vendor }\", expect: \"${ .body.active == false }\", within: 40ms, every: "
+    "10ms}\n"
+    "  check_first:\n"
+    "    effect: revoke\n"
+    "    requests:\n"
+    "      - {get: \"/users/${ .ids.vendor }\", save: {user: \"${ .body }\", name: \"${ .body.name }\"}}\n"
+    "      - {put: \"/users/${ .ids.vendor }\", json: \"${ .saved.user + {active: false} }\"}\n"
+    "    outputs: {name: \"${ .saved.name }\"}\n"
+    "  leave:\n"
+    "    effect: revoke\n"
+    "    requests:\n"
+    "      - {get: /groups, pages: {next: \"${ .body.next }\"}, save: {groups: \"${ .body.groups }\"}}\n"
+    "      - {delete: \"/groups/${ .item }\", for_each: \"${ .saved.groups }\", already: \"${ .status == 404 }\"}\n"
+    "    outputs: {groups: \"${ .saved.groups }\"}\n"
+    "  list:\n"
+    "    effect: notify\n"
+    "    accounts: none\n"
+    "    requests:\n"
+    "      - get: /list\n"
+    "        query: {from: \"1\"}\n"
+    "        pages: {query: {from: \"${ .body.to }\"}, more: \"${ .body.to != null }\"}\n"
+    "        save: {all: \"${ .body.items }\"}\n"
+    "    outputs: {all: \"${ .saved.all }\"}\n"
+    "  ticket:\n"
+    "    effect: notify\n"
+    "    accounts: none\n"
+    "    once: true\n"
+    "    settle: \"${ .settings.settle }\"\n"
+    "    requests:\n"
+    "      - post: /tickets\n"
+    "        form: {title: \"${ .user.name }\", job: \"${ .job.id }\"}\n"
+    "        save: {key: \"${ .body.key }\"}\n"
+    "        find: {get: /tickets, query: {job: \"${ .job.id }\"}, expect: \"${ .body.key != null }\", save: {key: "
+    "\"${ .body.key }\"}}\n"
+    "    outputs: {key: \"${ .saved.key }\"}\n"
+    "  echo:\n"
+    "    effect: notify\n"
+    "    accounts: none\n"
+    "    with: {path: {default: x}}\n"
+    "    requests:\n"
+    "      - {get: \"/echo/${ .with.path }/end\", save: {body: \"${ .body }\"}}\n"
+    "    outputs: {body: \"${ .saved.body }\"}\n";
+
+static void write_file(const char *directory, const char *name, const char *text)
+{
+    char *path = mem_printf("%s/%s", directory, name);
+    FILE *file = fopen(path, "w");
+    assert_non_null(file);
+    fputs(text, file);
+    assert_int_equal(fclose(file), 0);
+    free(path);
+}
+
+static void load(struct engine_stand *stand, const char *options)
+{
+    struct err err = ERR_INIT;
+    char template[] = "/tmp/offboard-engine-XXXXXX";
+    stand->directory = mem_strdup(mkdtemp(template));
+    char *text = mem_printf("definitions: {connectors: [%s]}\n"
+                            "guards: {protected: [\"vendor:u-protected\"]}\n"
+                            "systems: {vendor: {url: \"http://127.0.0.1:%d\", token: %s}}\n"
+                            "worker: {%s}\n",
+                            stand->directory, vendor_stub_port(stand->vendor), ENGINE_STAND_TOKEN,
+                            *options ? options : "circuit_failures: 50, retry_wait: 1500ms");
+    write_file(stand->directory, "vendor.yaml", connector);
+    write_file(stand->directory, "conf", text);
+    free(text);
+    char *path = mem_printf("%s/conf", stand->directory);
+    stand->conf = conf_load(path, &err);
+    free(path);
+    stand->definitions = stand->conf ? definitions_load_or_fail(stand->conf, &err) : NULL;
+    const char *systems[] = {"vendor", NULL};
+    stand->engine =
+        stand->definitions ? engine_new(&stand->loop, stand->conf, stand->definitions, systems, &err) : NULL;
+    if (!stand->engine) {
+        fail_msg("%s", err_text(&err));
+    }
+}
+
+struct engine_stand *engine_stand_new(const char *options)
+{
+    struct engine_stand *stand = MEM_NEW(struct engine_stand);
+    uv_loop_init(&stand->loop);
+    stand->vendor = vendor_stub_start(&stand->loop);
+    load(stand, options);
+    return stand;
+}
+
+void engine_stand_free(struct engine_stand *stand)
+{
+    engine_free(stand->engine);
+    vendor_stub_stop(stand->vendor);
+    uv_run(&stand->loop, UV_RUN_DEFAULT);
+    assert_int_equal(uv_loop_close(&stand->loop), 0);
+    definitions_free(stand->definitions);
+    conf_free(stand->conf);
+    static const char *const files[] = {"vendor.yaml", "conf"};
+    for (size_t i = 0; i < COUNT_OF(files); i++) {
+        char *path = mem_printf("%s/%s", stand->directory, files[i]);
+        unlink(path);
+        free(path);
+    }
+    rmdir(stand->directory);
+    free(stand->directory);
+    free(stand);
+    fibers_release();
+    metrics_release();
+}
+
+/* ---- trials ------------------------------------------------------------------------------------------------------ */
+
+static int on_begin(struct job *job)
+{
+    struct trial *trial = job->owner;
+    trial->begins++;
+    return trial->lost ? -1 : 0;
+}
+
+static void on_held(struct job *job, bool held)
+{
+    struct trial *trial = job->owner;
+    assert_int_not_equal(trial->holds, held);
+    trial->holds = held;
+    trial->held += held;
+}
+
+static json_t *parsed(const char *text)
+{
+    struct err err = ERR_INIT;
+    json_t *value = text ? json_parse(text, strlen(text), &err) : json_object();
+    if (!value) {
+        fail_msg("%s: %s", text, err_text(&err));
+    }
+    return value;
+}
+
+struct trial *trial_new(struct engine_stand *stand, const char *action, const char *offboarding, const char *job)
+{
+    static int number;
+    struct trial *trial = MEM_NEW(struct trial);
+    char *id = mem_printf("offboarding-%d", ++number); /* what one trial found is not known to the next */
+    json_t *message = json_pack("{s:s, s:{s:s, s:s}, s:{s:[s]}, s:s}", "id", id, "user", "name", "Ann Leaver", "email",
+                                "ann@example.com", "ids", "vendor", "u1", "mode", "live");
+    json_t *own =
+        json_pack("{s:s, s:s, s:s, s:{}, s:n}", "id", "job-1", "action", action, "system", "vendor", "with", "state");
+    json_t *laid = parsed(offboarding);
+    json_object_update(message, laid);
+    json_decref(laid);
+    laid = parsed(job);
+    json_object_update(own, laid);
+    json_decref(laid);
+    json_object_set_new(message, "job", own);
+    trial->stand = stand;
+    trial->job = (struct job){.message = message, .system = "vendor", .begin = on_begin, .held = on_held};
+    trial->job.owner = trial;
+    free(id);
+    return trial;
+}
+
+static void run(void *arg)
+{
+    struct trial *trial = arg;
+    engine_run(trial->stand->engine, &trial->job, &trial->result);
+    trial->ended = true;
+}
+
+void trial_start(struct trial *trial)
+{
+    fiber_start(run, trial);
+}
+
+void trial_finish(struct trial *trial)
+{
+    while (!trial->ended) {
+        uv_run(&trial->stand->loop, UV_RUN_ONCE);
+    }
+}
+
+void trial_free(struct trial *trial)
+{
+    engine_result_release(&trial->result);
+    json_decref(trial->job.message);
+    free(trial);
+}
+
+/* ---- rows -------------------------------------------------------------------------------------------------------- */
+
+static void check_due(const struct engine_row *row, const struct trial *trial)
+{
+    int64_t due_at = 0;
+    const char *text = json_string_at(trial->result.context, "due_at");
+    if (!text || time_parse(text, &due_at, NULL) != 0) {
+        fail_msg("%s: no due_at", row->title);
+    }
+    int64_t wait = (due_at - time_now()) / TIME_SECOND;
+    if (wait < row->due_after || wait > row->due_before) {
+        fail_msg("%s: due in %lld s", row->title, (long long)wait);
+    }
+}
+
+static void check_facts(const struct engine_row *row, const struct trial *trial)
+{
+    for (size_t i = 0; i < FACTS_MAX && row->facts[i].path; i++) {
+        const json_t *value = json_at(trial->result.context, row->facts[i].path);
+        char *text = value ? json_text(value) : mem_strdup("absent");
+        if (strcmp(text, row->facts[i].value) != 0) {
+            fail_msg("%s: %s is %s (%s)", row->title, row->facts[i].path, text, trial->result.message);
+        }
+        free(text);
+    }
+}
+
+void engine_stand_check(struct engine_stand *stand, const struct engine_row *row)
+{
+    struct trial *trial = trial_new(stand, row->action, row->offboarding, row->job);
+    vendor_stub_script(stand->vendor, row->exchanges);
+    trial_start(trial);
+    trial_finish(trial);
+    const char *complaint = vendor_stub_complaint(stand->vendor);
+    if (complaint || strcmp(trial->result.outcome, row->outcome) != 0) {
+        fail_msg("%s: %s (%s); %s", row->title, trial->result.outcome, trial->result.message,
+                 complaint ? complaint : "requests as written");
+    }
+    if (row->said) {
+        assert_contains(trial->result.message, row->said);
+    }
+    check_facts(row, trial);
+    if (row->due_before) {
+        check_due(row, trial);
+    }
+    if (trial->begins != row->begins) {
+        fail_msg("%s: begun %d times", row->title, trial->begins);
+    }
+    assert_false(trial->result.abandoned);
+    trial_free(trial);
+}

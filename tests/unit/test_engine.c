@@ -1,0 +1,266 @@
+/* Jobs against a vendor that answers by script: what is sent, byte for byte, and what is made of the answers. */
+/* links: tests/unit/engine_stand.c tests/unit/vendor_stub.c worker/engine.c worker/engine_accounts.c */
+/* links: worker/engine_cache.c worker/engine_classify.c worker/engine_context.c worker/engine_defer.c */
+/* links: worker/engine_gate.c worker/engine_identify.c worker/engine_once.c worker/engine_pages.c */
+/* links: worker/engine_render.c worker/engine_request.c worker/engine_sequence.c worker/engine_systems.c */
+/* links: worker/engine_verify.c worker/engine_wait.c worker/http.c worker/limits.c worker/circuit.c worker/retry.c */
+/* links: worker/fiber.c */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <cmocka.h>
+
+#include "lib/json.h"
+#include "lib/mem.h"
+#include "lib/time.h"
+#include "tests/unit/engine_stand.h"
+#include "tests/unit/helpers.h"
+
+#define GONE                                                                                                           \
+    {                                                                                                                  \
+        "GET /users/u1", 200, "{\"active\": false}", NULL                                                              \
+    }
+#define STAYS                                                                                                          \
+    {                                                                                                                  \
+        "GET /users/u1", 200, "{\"active\": true}", NULL                                                               \
+    }
+#define CALL "POST /users/u1/disable"
+
+static const struct engine_row rows[] = {
+    /* ---- one call and its read-back */
+    {.title = "done and seen",
+     .action = "disable",
+     .exchanges = {{CALL "\n{\"reason\":\"left\"}", 204, NULL, NULL}, GONE},
+     .outcome = "succeeded",
+     .said = "confirmed by reading back",
+     .facts = {{"verified.ok", "true"}, {"verified.seen", "{\"status\":200,\"body.active\":false}"}}},
+    {.title = "a vendor that says yes and does nothing",
+     .action = "disable",
+     .exchanges = {{CALL, 200, NULL, NULL}, STAYS, STAYS, STAYS, STAYS},
+     .outcome = "failed",
+     .said = "not confirmed by reading back: expected ${ .body.active == false }, saw",
+     .facts = {{"verified.ok", "false"}, {"state.at", "0"}, {"state.verifying", "false"}}},
+    {.title = "the read-back may need its time",
+     .action = "disable",
+     .exchanges = {{CALL, 200, NULL, NULL}, STAYS, GONE},
+     .outcome = "succeeded"},
+    {.title = "the answer is lost after the effect",
+     .action = "disable",
+     .exchanges = {{CALL, STUB_HANG_UP, NULL, NULL}, GONE},
+     .outcome = "succeeded",
+     .said = "ended in an error, but reading back shows it done"},
+    {.title = "an error after the effect",
+     .action = "disable",
+     .exchanges = {{CALL, 409, "{\"detail\": \"conflict\"}", NULL}, GONE},
+     .outcome = "succeeded",
+     .said = "reading back shows it done"},
+    {.title = "a plain refusal",
+     .action = "disable",
+     .exchanges = {{CALL, 400, "{\"detail\": \"no such reason\"}", NULL}, STAYS},
+     .outcome = "failed",
+     .said = "refused: the vendor answered 400: no such reason",
+     .facts = {{"state.at", "0"}, {"verified.ok", "false"}}},
+    {.title = "so already",
+     .action = "disable",
+     .exchanges = {{CALL, 200, "{\"already\": true}", NULL}, GONE},
+     .outcome = "already_done"},
+    {.title = "nobody there", .action = "disable", .exchanges = {{CALL, 404, NULL, NULL}}, .outcome = "missing"},
+    {.title = "refused, but done all the same",
+     .action = "disable",
+     .exchanges = {{CALL, 403, NULL, NULL}, GONE},
+     .outcome = "succeeded"},
+    {.title = "denied for this person only",
+     .action = "disable",
+     .exchanges = {{CALL, 403, NULL, NULL}, STAYS, {"GET /check", 200, NULL, NULL}},
+     .outcome = "denied",
+     .said = "credentials or rights refused: the vendor answered 403"},
+    {.title = "throttled, then done",
+     .action = "disable",
+     .exchanges = {{CALL, 429, NULL, "Retry-After: 0\r\n"}, {CALL, 200, NULL, NULL}, GONE},
+     .outcome = "succeeded",
+     .facts = {{"calls.0.status", "429"}, {"calls.1.try", "2"}}},
+    {.title = "throttled for long: another time",
+     .action = "disable",
+     .exchanges = {{CALL, 429, NULL, "Retry-After: 3600\r\n"}},
+     .outcome = "deferred",
+     .due_after = 3590,
+     .due_before = 3630,
+     .facts = {{"state.at", "0"}, {"state.deferrals", "1"}, {"state.begun", "false"}}},
+    {.title = "throttled for a year: given up like all else",
+     .action = "disable",
+     .exchanges = {{CALL, 429, NULL, "Retry-After: 31536000\r\n"}},
+     .outcome = "deferred",
+     .due_after = 3 * 86400 - 60,
+     .due_before = 3 * 86400 + 60},
+    {.title = "trouble for three days",
+     .action = "disable",
+     .job = "{\"state\": {\"account\": 0, \"at\": 0, \"saved\": {}, \"since\": \"2020-01-01T00:00:00Z\"}}",
+     .exchanges = {{CALL, 429, NULL, "Retry-After: 3600\r\n"}},
+     .outcome = "failed",
+     .said = "given up after three days"},
+    {.title = "only the read-back remains",
+     .action = "disable",
+     .job = "{\"state\": {\"account\": 0, \"at\": 1, \"saved\": {}, \"verifying\": true}}",
+     .exchanges = {GONE},
+     .outcome = "succeeded"},
+    {.title = "the read-back is throttled: only it remains",
+     .action = "disable",
+     .exchanges = {{CALL, 200, NULL, NULL}, {"GET /users/u1", 429, NULL, "Retry-After: 600\r\n"}},
+     .outcome = "deferred",
+     .facts = {{"state.verifying", "true"}, {"state.at", "1"}}},
+
+    /* ---- what is put into requests */
+    {.title = "what lands in a path or query is encoded",
+     .action = "echo",
+     .job = "{\"with\": {\"path\": \"a/b?c&d \\u00e9%\"}}",
+     .exchanges = {{"GET /echo/a%2Fb%3Fc%26d%20%C3%A9%25/end", 200, "\"x\"", NULL}},
+     .outcome = "succeeded",
+     .facts = {{"outputs.body", "\"x\""}}},
+    {.title = "a list in a query is repeated, null left out",
+     .action = "disable",
+     .job = "{\"with\": {\"to\": [\"a b\", null, 7], \"reason\": \"moved on\"}}",
+     .exchanges = {{CALL "?to=a%20b&to=null&to=7\nmoved on", 200, NULL, NULL}, GONE},
+     .outcome = "succeeded"},
+    {.title = "no path without a value",
+     .action = "echo",
+     .job = "{\"with\": {\"path\": \"${ .steps.gone.outputs.id }\"}}",
+     .outcome = "failed",
+     .said = "could not build the request"},
+    {.title = "no path with an empty value",
+     .action = "echo",
+     .job = "{\"with\": {\"path\": \"\"}}",
+     .outcome = "failed",
+     .said = "has no place in a path"},
+    {.title = "no path that climbs",
+     .action = "echo",
+     .job = "{\"with\": {\"path\": \"..\"}}",
+     .outcome = "failed",
+     .said = "has no place in a path"},
+    {.title = "dots within a name do not climb",
+     .action = "echo",
+     .job = "{\"with\": {\"path\": \"..a\"}}",
+     .exchanges = {{"GET /echo/..a/end", 200, "[1]", NULL}},
+     .outcome = "succeeded",
+     .facts = {{"outputs.body", "[1]"}}},
+    {.title = "a body that is no JSON is text",
+     .action = "echo",
+     .exchanges = {{"GET /echo/x/end", 200, "<html>", NULL}},
+     .outcome = "succeeded",
+     .facts = {{"outputs.body", "\"<html>\""}}},
+    {.title = "no body is null",
+     .action = "echo",
+     .exchanges = {{"GET /echo/x/end", 204, NULL, NULL}},
+     .outcome = "succeeded",
+     .facts = {{"outputs.body", "null"}}},
+    {.title = "redirects are not followed",
+     .action = "echo",
+     .exchanges = {{"GET /echo/x/end", 302, NULL, "Location: /elsewhere\r\n"}},
+     .outcome = "failed",
+     .said = "302"},
+    {.title = "what repeats our secret is masked",
+     .action = "echo",
+     .exchanges = {{"GET /echo/x/end", 200, "{\"you\": [\"sent " ENGINE_STAND_TOKEN "\"]}", NULL}},
+     .outcome = "succeeded",
+     .facts = {{"outputs.body", "{\"you\":[\"sent ***\"]}"}}},
+    {.title = "a condition that is not met",
+     .action = "disable",
+     .job = "{\"if\": \"${ .user.name == \\\"Bob\\\" }\"}",
+     .outcome = "skipped",
+     .said = "condition"},
+    {.title = "an expression that fails names its place",
+     .action = "disable",
+     .job = "{\"with\": {\"reason\": \"${ .user.name | tonumber }\"}}",
+     .outcome = "failed",
+     .said = "with.reason"},
+    {.title = "an action the connector does not have",
+     .action = "explode",
+     .outcome = "failed",
+     .said = "no action \"explode\""},
+
+    /* ---- dry run */
+    {.title = "a dry run reads and records",
+     .action = "leave",
+     .offboarding = "{\"mode\": \"dry_run\"}",
+     .exchanges = {{"GET /groups", 200, "{\"groups\": [\"a\", \"b\"]}", NULL}},
+     .outcome = "succeeded",
+     .said = "dry run: would DELETE http://127.0.0.1:",
+     .facts = {{"calls.1.dry_run", "true"}, {"calls.2.dry_run", "true"}}},
+    {.title = "a dry run begins nothing, and stands in for what it can't know",
+     .action = "ticket",
+     .offboarding = "{\"mode\": \"dry_run\"}",
+     .exchanges = {{"GET /tickets?job=job-1", 200, "{}", NULL}},
+     .outcome = "succeeded",
+     .facts = {{"outputs.key", "\"dry-run:key\""}}},
+};
+
+static void test_rows(void **state)
+{
+    (void)state;
+    struct engine_stand *stand = engine_stand_new("");
+    for (size_t i = 0; i < COUNT_OF(rows); i++) {
+        engine_stand_check(stand, &rows[i]);
+    }
+    engine_stand_free(stand);
+}
+
+/* What stands in every request, and nowhere else. */
+static void test_credentials_and_trace(void **state)
+{
+    (void)state;
+    static const char parent[] = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01";
+    static const struct exchange script[] = {{CALL, 200, NULL, NULL}, GONE, {0}};
+    struct engine_stand *stand = engine_stand_new("");
+    char *job = mem_printf("{\"traceparent\": \"%s\"}", parent);
+    struct trial *trial = trial_new(stand, "disable", NULL, job);
+    vendor_stub_script(stand->vendor, script);
+    trial_start(trial);
+    trial_finish(trial);
+    assert_string_equal(trial->result.outcome, "succeeded");
+    assert_contains(vendor_stub_last_head(stand->vendor), "Authorization: Bearer " ENGINE_STAND_TOKEN "\r\n");
+    assert_contains(vendor_stub_last_head(stand->vendor), "traceparent: 00-0af7651916cd43dd8448eb211c80319c-");
+    char *context = json_text(trial->result.context);
+    assert_null(strstr(context, ENGINE_STAND_TOKEN));
+    free(context);
+    free(job);
+    trial_free(trial);
+    engine_stand_free(stand);
+}
+
+/* Refused credentials: the check fails too, and the caller is told once. */
+static void test_refused_credentials(void **state)
+{
+    (void)state;
+    static const struct exchange script[] = {{CALL, 401, NULL, NULL},
+                                             {"GET /users/u1", 401, NULL, NULL},
+                                             {"GET /check", 401, "{\"message\": \"token expired\"}", NULL},
+                                             {0}};
+    struct engine_stand *stand = engine_stand_new("");
+    struct trial *trial = trial_new(stand, "disable", NULL, NULL);
+    char *why = NULL;
+    assert_false(engine_refused(stand->engine, "vendor", &why));
+    vendor_stub_script(stand->vendor, script);
+    trial_start(trial);
+    trial_finish(trial);
+    assert_null(vendor_stub_complaint(stand->vendor));
+    assert_string_equal(trial->result.outcome, "denied");
+    assert_true(engine_refused(stand->engine, "vendor", &why));
+    assert_contains(why, "token expired");
+    assert_false(engine_refused(stand->engine, "vendor", &why));
+    free(why);
+    trial_free(trial);
+    engine_stand_free(stand);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_rows),
+        cmocka_unit_test(test_credentials_and_trace),
+        cmocka_unit_test(test_refused_credentials),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
