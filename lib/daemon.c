@@ -6,6 +6,9 @@
 #include <unistd.h>
 
 #include "lib/log.h"
+#include "lib/mem.h"
+#include "lib/metrics.h"
+#include "lib/secret.h"
 
 const char offboard_version[] = "1.0.0";
 
@@ -114,4 +117,43 @@ struct conf *daemon_start(const char *process, const char *summary, const struct
     conf_clear_environment();
     signal(SIGPIPE, SIG_IGN);
     return conf;
+}
+
+static int serve(const struct daemon_service *service, const struct conf *conf, struct err *err)
+{
+    void *self = service->start(conf, err);
+    if (!self) {
+        return -1;
+    }
+    struct http_options options = {
+        .listen = conf_string(conf, service->listen_option), .ready = service->ready, .arg = self};
+    struct http_server *server = http_server_start(&options, err);
+    int result = err->class == ERR_NONE ? 0 : -1;
+    if (result == 0) {
+        char *port = server ? mem_printf("%d", http_server_port(server)) : NULL;
+        log_info("started", "version", offboard_version, "port", port, NULL);
+        free(port);
+        result = service->run(self, err);
+    }
+    http_server_stop(server);
+    service->free(self);
+    return result;
+}
+
+int daemon_serve(const struct daemon_service *service, int argc, char **argv)
+{
+    struct conf *conf = daemon_start(service->process, service->summary, NULL, argc, argv);
+    daemon_catch_signals();
+    struct err err = ERR_INIT;
+    int result = serve(service, conf, &err);
+    if (result != 0) {
+        log_error("could not go on", "error", err_text(&err), NULL);
+    } else {
+        log_info("stopped", NULL);
+    }
+    err_release(&err);
+    conf_free(conf);
+    metrics_release();
+    secret_forget_all();
+    return result == 0 ? 0 : 1;
 }

@@ -5,6 +5,7 @@
 #include <signal.h>
 
 #include "lib/conf.h"
+#include "lib/http_server.h"
 
 struct daemon_option {
     const char *name;  /* "system" for --system VALUE */
@@ -22,6 +23,20 @@ struct conf *daemon_start(const char *process, const char *summary, const struct
 /* Set by SIGTERM and SIGINT once daemon_catch_signals() ran: for processes without a libuv loop. */
 extern volatile sig_atomic_t daemon_stopping;
 void daemon_catch_signals(void);
+
+/* A process without a libuv loop: what it serves and how it lives. */
+struct daemon_service {
+    const char *process;
+    const char *summary;
+    const char *listen_option;                                /* "logger.listen" */
+    void *(*start)(const struct conf *conf, struct err *err); /* NULL with an err */
+    http_ready *ready;
+    int (*run)(void *service, struct err *err); /* until daemon_stopping */
+    void (*free)(void *service);
+};
+
+/* The whole main() of such a process: its exit status. */
+int daemon_serve(const struct daemon_service *service, int argc, char **argv);
 
 /* Version of all programs, "1.0.0" style. */
 extern const char offboard_version[];
