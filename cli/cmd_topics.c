@@ -147,14 +147,9 @@ static int topics_run(struct cli *cli, int argc, char **argv)
     size_t count = (size_t)argc;
     const char **systems = argc ? NULL : all_systems(definitions, &count);
     add_topics(&work, systems ? systems : (const char *const *)argv, count);
-    rd_kafka_conf_t *conf = kafka_consumer_conf(cli->conf, NULL, &err);
-    char error[256];
-    work.rk = conf ? rd_kafka_new(RD_KAFKA_CONSUMER, conf, error, sizeof error) : NULL;
-    if (!conf) {
+    work.rk = kafka_consumer_new(kafka_consumer_conf(cli->conf, NULL, &err), &err);
+    if (!work.rk) {
         work.code = cli_fail_err(CLI_USAGE, &err);
-    } else if (!work.rk) {
-        rd_kafka_conf_destroy(conf);
-        work.code = cli_fail(CLI_USAGE, "could not set up Kafka: %s", error);
     } else if (work.code == CLI_OK) {
         create(&work);
     }

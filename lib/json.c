@@ -6,6 +6,7 @@
 
 #include "lib/buf.h"
 #include "lib/mem.h"
+#include "lib/time.h"
 
 enum { JSON_DEPTH_MAX = 128 };
 
@@ -140,6 +141,13 @@ void json_put_string(json_t *object, const char *key, const char *value)
     if (value) {
         json_object_set_new(object, key, json_string(value));
     }
+}
+
+void json_put_instant(json_t *object, const char *key, int64_t at)
+{
+    char text[TIME_TEXT_SIZE];
+    time_format(at, text);
+    json_object_set_new(object, key, json_string(text));
 }
 
 static char *dump(const json_t *value, size_t flags)

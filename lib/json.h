@@ -5,6 +5,7 @@
 #include <jansson.h>
 #include <stdbool.h>
 #include <stddef.h>
+#include <stdint.h>
 
 #include "lib/err.h"
 
@@ -24,6 +25,8 @@ bool json_true_at(const json_t *root, const char *path);
 /* Sets `key`, taking over `value`; nothing is set when `value` is NULL. */
 void json_put(json_t *object, const char *key, json_t *value);
 void json_put_string(json_t *object, const char *key, const char *value); /* NULL: left out */
+
+void json_put_instant(json_t *object, const char *key, int64_t at); /* as time_format() writes it */
 
 char *json_text(const json_t *value);      /* compact; the caller frees */
 char *json_canonical(const json_t *value); /* compact, keys sorted: equal values have equal bytes; the caller frees */

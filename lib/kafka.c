@@ -137,6 +137,17 @@ rd_kafka_conf_t *kafka_consumer_conf(const struct conf *conf, const char *group,
     return out;
 }
 
+rd_kafka_t *kafka_consumer_new(rd_kafka_conf_t *settings, struct err *err)
+{
+    char why[512];
+    rd_kafka_t *rk = settings ? rd_kafka_new(RD_KAFKA_CONSUMER, settings, why, sizeof why) : NULL;
+    if (settings && !rk) {
+        rd_kafka_conf_destroy(settings);
+        err_set(err, ERR_FATAL, "could not set up a Kafka consumer: %s", why);
+    }
+    return rk;
+}
+
 /* ---- looking ----------------------------------------------------------------------------------------------------- */
 
 /* Partitions as the cluster says now: 0 while the topic is not there, -1 while nobody answers. */
@@ -262,12 +273,10 @@ static int read_all(rd_kafka_t *rk, const char *topic, int64_t end, void (*each)
 rd_kafka_t *kafka_follow(const struct conf *conf, const char *topic, int64_t timeout,
                          void (*each)(const rd_kafka_message_t *message, void *arg), void *arg, struct err *err)
 {
-    char why[512];
-    rd_kafka_conf_t *settings = kafka_consumer_conf(conf, "offboard-reader", err); /* a name is demanded, never used */
-    rd_kafka_t *rk = settings ? rd_kafka_new(RD_KAFKA_CONSUMER, settings, why, sizeof why) : NULL;
-    if (settings && !rk) {
-        rd_kafka_conf_destroy(settings);
-        err_set(err, ERR_FATAL, "could not set up a Kafka consumer: %s", why);
+    /* a group's name is demanded, never used */
+    rd_kafka_t *rk = kafka_consumer_new(kafka_consumer_conf(conf, "offboard-reader", err), err);
+    if (rk) {
+        rd_kafka_poll_set_consumer(rk); /* all that happens comes to the one queue that is polled */
     }
     if (rk && read_all(rk, topic, time_monotonic() + timeout, each, arg, err) != 0) {
         rd_kafka_consumer_close(rk);
@@ -275,16 +284,4 @@ rd_kafka_t *kafka_follow(const struct conf *conf, const char *topic, int64_t tim
         rk = NULL;
     }
     return rk;
-}
-
-int kafka_read_to_end(const struct conf *conf, const char *topic, int64_t timeout,
-                      void (*each)(const rd_kafka_message_t *message, void *arg), void *arg, struct err *err)
-{
-    rd_kafka_t *rk = kafka_follow(conf, topic, timeout, each, arg, err);
-    if (!rk) {
-        return -1;
-    }
-    rd_kafka_consumer_close(rk);
-    rd_kafka_destroy(rk);
-    return 0;
 }

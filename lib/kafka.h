@@ -86,6 +86,10 @@ int kafka_produce_dead(struct kafka_producer *producer, const struct conf *conf,
  * rd_kafka_new(). */
 rd_kafka_conf_t *kafka_consumer_conf(const struct conf *conf, const char *group, struct err *err);
 
+/* A consumer from such a configuration, which is taken over in any case (NULL: it failed, and the err says why). NULL with
+ * an err. */
+rd_kafka_t *kafka_consumer_new(rd_kafka_conf_t *settings, struct err *err);
+
 /* Number of partitions of a topic; waits for it to exist up to `timeout` microseconds. -1 with an err. */
 int32_t kafka_partition_count(rd_kafka_t *rk, const char *topic, int64_t timeout, struct err *err);
 
@@ -98,9 +102,5 @@ char *kafka_message_header_text(const rd_kafka_message_t *message, const char *n
  * rd_kafka_consumer_close() and rd_kafka_destroy(). NULL with an err. */
 rd_kafka_t *kafka_follow(const struct conf *conf, const char *topic, int64_t timeout,
                          void (*each)(const rd_kafka_message_t *message, void *arg), void *arg, struct err *err);
-
-/* As kafka_follow(), without staying. */
-int kafka_read_to_end(const struct conf *conf, const char *topic, int64_t timeout,
-                      void (*each)(const rd_kafka_message_t *message, void *arg), void *arg, struct err *err);
 
 #endif

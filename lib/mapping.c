@@ -157,9 +157,7 @@ static int put_effective_at(const struct mapping *mapping, json_t *offboarding, 
     }
     *dated = text != NULL;
     free(text);
-    char formatted[TIME_TEXT_SIZE];
-    time_format(at, formatted);
-    json_put_string(offboarding, "effective_at", formatted);
+    json_put_instant(offboarding, "effective_at", at);
     return result;
 }
 

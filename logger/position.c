@@ -64,13 +64,10 @@ static rd_kafka_t *consumer_new(struct logger *logger, struct err *err)
     rd_kafka_conf_set_opaque(settings, logger);
     rd_kafka_conf_set_rebalance_cb(settings, on_rebalance);
     rd_kafka_conf_set(settings, "enable.partition.eof", "true", why, sizeof why); /* see store_ends() */
-    rd_kafka_t *consumer = rd_kafka_new(RD_KAFKA_CONSUMER, settings, why, sizeof why);
-    if (!consumer) {
-        rd_kafka_conf_destroy(settings);
-        err_set(err, ERR_FATAL, "could not set up a Kafka consumer: %s", why);
-        return NULL;
+    rd_kafka_t *consumer = kafka_consumer_new(settings, err);
+    if (consumer) {
+        rd_kafka_poll_set_consumer(consumer);
     }
-    rd_kafka_poll_set_consumer(consumer);
     return consumer;
 }
 

@@ -54,9 +54,7 @@ static void add_intake_event(struct record *record, enum disposition disposition
                  json_pack("{s:s, s:o?}", "name", record->mapped.ignored_by, "seen",
                            small ? mapping_without_private(record->mapped.seen) : NULL));
     }
-    char received[TIME_TEXT_SIZE];
-    time_format(record->received_at, received);
-    json_put_string(context, "received_at", received);
+    json_put_instant(context, "received_at", record->received_at);
     json_put(context, "record",
              json_pack("{s:s, s:i, s:I}", "topic", rd_kafka_topic_name(message->rkt), "partition",
                        (int)message->partition, "offset", (json_int_t)message->offset));
@@ -135,13 +133,6 @@ static void add_jobs(struct record *record, const json_t *offboarding, const jso
     }
 }
 
-static void put_instant(json_t *object, const char *key, int64_t at)
-{
-    char text[TIME_TEXT_SIZE];
-    time_format(at, text);
-    json_put_string(object, key, text);
-}
-
 /* The event's sentence; times with their zone (rules.md 7). */
 static void respond(json_t *event, const char *status, const struct decision *decision, const json_t *offboarding)
 {
@@ -163,7 +154,7 @@ static void add_initiated(struct record *record)
     const char *status = decision->held ? "held" : decision->starts_now ? "initiated" : "waiting";
     json_put_string(offboarding, "status", status);
     if (decision->starts_now) {
-        put_instant(offboarding, "started_at", time_now());
+        json_put_instant(offboarding, "started_at", time_now());
     } else {
         json_object_set_new(offboarding, "started_at", json_null());
     }
@@ -173,7 +164,7 @@ static void add_initiated(struct record *record)
                                 published, "status", status);
     json_put_string(context, "reason", decision->reason);
     if (strcmp(status, "waiting") == 0) {
-        put_instant(context, "due_at", decision->effective_at);
+        json_put_instant(context, "due_at", decision->effective_at);
     }
     const char *id = json_string_at(offboarding, "id");
     json_t *event = message_event_new("initiated", id, context);
@@ -212,17 +203,17 @@ static void add_moved(struct record *record)
     json_t *offboarding = json_copy((json_t *)(uintptr_t)decision->offboarding);
     json_put_string(offboarding, "status", status);
     json_put_string(offboarding, "priority", decision->urgent ? "urgent" : "normal");
-    put_instant(offboarding, "effective_at", decision->effective_at);
+    json_put_instant(offboarding, "effective_at", decision->effective_at);
     json_t *context =
         json_pack("{s:s, s:O, s:O}", "status", status, "effective_at", json_object_get(offboarding, "effective_at"),
                   "priority", json_object_get(offboarding, "priority"));
     json_t *published = NULL;
     if (decision->starts_now) {
-        put_instant(offboarding, "started_at", time_now());
+        json_put_instant(offboarding, "started_at", time_now());
         json_object_set(context, "started_at", json_object_get(offboarding, "started_at"));
         published = add_moved_jobs(record, offboarding);
     } else if (!decision->held) {
-        put_instant(context, "due_at", decision->effective_at);
+        json_put_instant(context, "due_at", decision->effective_at);
     }
     json_put(context, "published", published ? published : json_array());
     json_t *event = message_event_new("moved", id, context);
@@ -242,7 +233,7 @@ static void add_cancelled(struct record *record)
         json_t *actor = json_incref(json_object_get(record->mapped.offboarding, "actor"));
         json_t *order =
             json_pack("{s:i, s:s, s:O}", "version", MESSAGE_VERSION, "reason", decision->reason, "actor", actor);
-        put_instant(order, "at", record->received_at);
+        json_put_instant(order, "at", record->received_at);
         char *key = mem_printf("cancel/%s", text);
         batch_add(record->planner->batch, STAGE_CONTROL, record->planner->control_topic, key, order, "cancel", key,
                   record->traceparent);

@@ -181,11 +181,9 @@ static int open_all(struct planner *planner, struct err *err)
     }
     rd_kafka_conf_set_opaque(settings, planner);
     rd_kafka_conf_set_rebalance_cb(settings, intake_rebalanced);
-    char why[512];
-    planner->rk = rd_kafka_new(RD_KAFKA_CONSUMER, settings, why, sizeof why);
+    planner->rk = kafka_consumer_new(settings, err);
     if (!planner->rk) {
-        rd_kafka_conf_destroy(settings);
-        return err_set(err, ERR_FATAL, "could not set up a Kafka consumer: %s", why);
+        return -1;
     }
     rd_kafka_poll_set_consumer(planner->rk);
     planner->producer = kafka_producer_new(planner->conf, err);

@@ -26,17 +26,8 @@ int publisher_init(struct publisher *publisher, const struct conf *conf, struct 
     if (!publisher->producer || kafka_producer_open(publisher->producer, publisher->events_topic, err) != 0) {
         return -1;
     }
-    rd_kafka_conf_t *settings = kafka_consumer_conf(conf, NULL, err);
-    if (!settings) {
-        return -1;
-    }
-    char why[512];
-    publisher->client = rd_kafka_new(RD_KAFKA_CONSUMER, settings, why, sizeof why);
-    if (!publisher->client) {
-        rd_kafka_conf_destroy(settings);
-        return err_set(err, ERR_FATAL, "could not set up a Kafka client: %s", why);
-    }
-    return 0;
+    publisher->client = kafka_consumer_new(kafka_consumer_conf(conf, NULL, err), err);
+    return publisher->client ? 0 : -1;
 }
 
 static void clear_deliveries(struct publisher *publisher)

@@ -202,9 +202,7 @@ static void fill_result(struct run *run, enum verdict verdict, json_t *outputs, 
         json_put(context, "pinned", json_pack("{s:O}", run->job->system, run->pinned));
     }
     if (verdict == VERDICT_DEFERRED) {
-        char due_at[TIME_TEXT_SIZE];
-        time_format(run->due_at, due_at);
-        json_put_string(context, "due_at", due_at);
+        json_put_instant(context, "due_at", run->due_at);
     }
     if (!good && verdict != VERDICT_MISSING) {
         json_t *state = state_of(run);

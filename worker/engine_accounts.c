@@ -89,13 +89,7 @@ static void collect_output(struct run *run, json_t *outputs)
     json_t *tmpl;
     json_object_foreach((json_t *)(uintptr_t)declared, name, tmpl)
     {
-        json_t *value = expr_render(run->engine->exprs, tmpl, run->context, NULL);
-        if (run->dry && (!value || json_is_null(value))) {
-            json_decref(value);
-            char *text = mem_printf("dry-run:%s", name);
-            value = json_string(text);
-            free(text);
-        }
+        json_t *value = context_value(run, name, tmpl, NULL);
         json_object_set_new(outputs, name, value ? value : json_null());
     }
 }

@@ -82,7 +82,7 @@ void context_account(struct run *run, const char *id)
     json_object_clear(run->saved);
 }
 
-/* ---- saving ------------------------------------------------------------------------------------------------------ */
+/* ---- values ------------------------------------------------------------------------------------------------------ */
 
 /* A dry run has no answers to save from: the name stands for the value. */
 static json_t *placeholder(const char *name)
@@ -93,17 +93,23 @@ static json_t *placeholder(const char *name)
     return value;
 }
 
+json_t *context_value(struct run *run, const char *name, const json_t *tmpl, struct err *err)
+{
+    json_t *value = expr_render(run->engine->exprs, tmpl, run->context, run->dry ? NULL : err);
+    if (run->dry && (!value || json_is_null(value))) {
+        json_decref(value);
+        value = placeholder(name);
+    }
+    return value;
+}
+
 int save_values(struct run *run, const json_t *save, bool collect, struct err *err)
 {
     const char *name;
     json_t *tmpl;
     json_object_foreach((json_t *)(uintptr_t)save, name, tmpl)
     {
-        json_t *value = expr_render(run->engine->exprs, tmpl, run->context, run->dry ? NULL : err);
-        if (run->dry && (!value || json_is_null(value))) {
-            json_decref(value);
-            value = placeholder(name);
-        }
+        json_t *value = context_value(run, name, tmpl, err);
         if (!value) {
             return err_prefix(err, "save.%s", name);
         }

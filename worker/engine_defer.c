@@ -42,9 +42,7 @@ json_t *run_state(const struct run *run)
                               (int)(run->verifying && complete));
     json_put(state, "items_left", run->items_left && complete ? json_incref(run->items_left) : NULL);
     if (run->since) {
-        char text[TIME_TEXT_SIZE];
-        time_format(run->since, text);
-        json_put_string(state, "since", text);
+        json_put_instant(state, "since", run->since);
     }
     return state;
 }
@@ -134,9 +132,7 @@ enum verdict run_wait_or_defer(struct run *run, int64_t retry_after)
     if (stop == VERDICT_DONE) {
         int64_t begin = time_monotonic();
         struct sleeper *sleeper = NULL;
-        run->job->waiting = &sleeper;
-        engine_sleep(run->engine->loop, wait, &sleeper);
-        run->job->waiting = NULL;
+        run_sleep(run, wait, &sleeper);
         run->waited += time_monotonic() - begin;
         stop = run_interrupted(run);
     }

@@ -48,9 +48,7 @@ static void line_wake_all(struct waiting_line *line)
 /* Sleeps in a line; the job can be interrupted meanwhile. */
 static void wait_in_line(struct run *run, struct waiting *self, int64_t us)
 {
-    run->job->waiting = &self->sleeper;
-    engine_sleep(run->engine->loop, us, &self->sleeper);
-    run->job->waiting = NULL;
+    run_sleep(run, us, &self->sleeper);
 }
 
 /* ---- limits ------------------------------------------------------------------------------------------------------ */

@@ -16,6 +16,11 @@ struct sleeper;
 
 /* Sleeps `us` microseconds (-1: until woken); `*slot` points to the sleeper meanwhile, so that others can wake it. */
 void engine_sleep(uv_loop_t *loop, int64_t us, struct sleeper **slot);
+
+/* The same for a job, which can be interrupted meanwhile. */
+struct run;
+void run_sleep(struct run *run, int64_t us, struct sleeper **slot);
+
 void sleeper_wake(struct sleeper *sleeper); /* from anywhere on the loop's thread; NULL is accepted */
 
 /* First come, first served. */
@@ -158,10 +163,14 @@ struct rendered {
 
 int request_render(struct run *run, const json_t *request, struct rendered *rendered, struct err *err);
 void rendered_release(struct rendered *rendered);
+char *request_base(struct run *run, struct err *err); /* the connector's `base`, rendered; the caller frees */
 
 /* engine_request.c: one request with its retries: limits, circuit, sending, classifying, saving. `look` is asked whether
  * the wanted state is there when an error leaves that open (NULL: don't look). */
 enum verdict request_run(struct run *run, const json_t *request, bool (*look)(struct run *run));
+
+/* Does the request's `save` with the answer just taken; `verdict`, or FAILED when the answer can't be read. */
+enum verdict request_save(struct run *run, const json_t *request, enum verdict verdict);
 
 /* Does this answer leave open whether the wanted state is there? Then `look` is asked; true: it is. */
 bool request_look(struct run *run, const json_t *request, const struct response *response, enum verdict verdict,
@@ -225,7 +234,11 @@ enum verdict once_run(struct run *run, const json_t *request, bool (*look)(struc
 enum verdict verify_run(struct run *run);
 bool verify_look(struct run *run); /* one look: is the wanted state there? */
 
-/* engine_context.c: renders `save` of a request into `.saved`; lists are joined when `collect`. */
+/* engine_context.c: value of a template, a new reference; in a dry run a placeholder of that name stands for what is missing.
+ * NULL with an err. */
+json_t *context_value(struct run *run, const char *name, const json_t *tmpl, struct err *err);
+
+/* Renders `save` of a request into `.saved`; lists are joined when `collect`. */
 int save_values(struct run *run, const json_t *save, bool collect, struct err *err);
 
 double engine_random(void); /* uniform in [0, 1) */

@@ -10,12 +10,8 @@
 static enum verdict look_at(struct run *run, const json_t *find, bool *found)
 {
     enum verdict verdict = request_run(run, find, NULL);
-    struct err err = ERR_INIT;
-    if (verdict == VERDICT_DONE &&
-        expr_true(run->engine->exprs, json_object_get(find, "expect"), run->context, false)) {
-        *found = true;
-    }
-    err_release(&err);
+    *found =
+        verdict == VERDICT_DONE && expr_true(run->engine->exprs, json_object_get(find, "expect"), run->context, false);
     return verdict;
 }
 
@@ -64,17 +60,6 @@ static bool effect_unknown(const struct response *response)
     return (response->status == 0 && response->sent) || response->status == 408 || response->status >= 500;
 }
 
-static enum verdict save_call(struct run *run, const json_t *request, enum verdict verdict)
-{
-    struct err err = ERR_INIT;
-    const json_t *save = json_object_get(request, "save");
-    if (save && save_values(run, save, false, &err) != 0) {
-        verdict = run_say(run, VERDICT_FAILED, "could not read the answer: %s", err_text(&err));
-    }
-    err_release(&err);
-    return verdict;
-}
-
 /* The vendor's search may lag: look again after `settle`, in real time. */
 static enum verdict put_off_by_settle(struct run *run)
 {
@@ -92,11 +77,11 @@ static enum verdict call(struct run *run, const json_t *request, bool (*look)(st
     *again = false;
     enum verdict verdict = request_send(run, request, response);
     if (verdict != VERDICT_DONE || run->dry) {
-        return verdict == VERDICT_DONE ? save_call(run, request, verdict) : verdict;
+        return verdict == VERDICT_DONE ? request_save(run, request, verdict) : verdict;
     }
     verdict = classify(run, request, response, again);
     if (verdict == VERDICT_DONE || verdict == VERDICT_ALREADY) {
-        return save_call(run, request, verdict);
+        return request_save(run, request, verdict);
     }
     bool saves = json_object_get(request, "save") != NULL; /* only `find` can bring that back */
     if (!saves && request_look(run, request, response, verdict, *again, look)) {

@@ -20,8 +20,7 @@ static bool same_origin(struct run *run, const char *link)
     if (*link == '/' && link[1] != '/') {
         return true;
     }
-    const char *base = json_string_at(run->system->connector->tree, "base");
-    char *url = expr_text(run->engine->exprs, base ? base : "${ .settings.url }", run->context, NULL);
+    char *url = request_base(run, NULL);
     size_t len = url ? origin_length(url) : 0;
     bool same = len && origin_length(link) == len && strncasecmp(url, link, len) == 0;
     free(url);

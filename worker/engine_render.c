@@ -182,14 +182,18 @@ static int render_body(struct run *run, const json_t *request, struct rendered *
     return 0;
 }
 
+char *request_base(struct run *run, struct err *err)
+{
+    const char *base = json_string_at(run->system->connector->tree, "base");
+    return expr_text(run->engine->exprs, base ? base : "${ .settings.url }", run->context, err);
+}
+
 /* The base and the path; a link to a next page may bring its own base. */
 static int render_place(struct run *run, const char *path, const char *link, struct buf *url, struct err *err)
 {
     const char *text = link ? link : path;
-    const char *base = json_string_at(run->system->connector->tree, "base");
-    char *prefix = strncmp(text, "http://", 7) == 0 || strncmp(text, "https://", 8) == 0
-                       ? mem_strdup("")
-                       : expr_text(run->engine->exprs, base ? base : "${ .settings.url }", run->context, err);
+    char *prefix =
+        strncmp(text, "http://", 7) == 0 || strncmp(text, "https://", 8) == 0 ? mem_strdup("") : request_base(run, err);
     if (!prefix) {
         return err_prefix(err, "base");
     }

@@ -221,7 +221,7 @@ bool request_waits_at_gate(const struct run *run, const struct response *respons
     return run->system->circuit.open && (response->status == 0 || response->status >= 500);
 }
 
-static enum verdict save_answer(struct run *run, const json_t *request, enum verdict verdict)
+enum verdict request_save(struct run *run, const json_t *request, enum verdict verdict)
 {
     struct err err = ERR_INIT;
     const json_t *save = json_object_get(request, "save");
@@ -242,7 +242,7 @@ enum verdict request_run(struct run *run, const json_t *request, bool (*look)(st
             return verdict;
         }
         if (run->dry && request_changes(request)) {
-            return save_answer(run, request, VERDICT_DONE);
+            return request_save(run, request, VERDICT_DONE);
         }
         bool again = false;
         verdict = classify(run, request, &response, &again);
@@ -250,7 +250,8 @@ enum verdict request_run(struct run *run, const json_t *request, bool (*look)(st
             return VERDICT_DONE;
         }
         if (!again) {
-            return verdict == VERDICT_DONE || verdict == VERDICT_ALREADY ? save_answer(run, request, verdict) : verdict;
+            return verdict == VERDICT_DONE || verdict == VERDICT_ALREADY ? request_save(run, request, verdict)
+                                                                         : verdict;
         }
         if (request_waits_at_gate(run, &response)) {
             continue;

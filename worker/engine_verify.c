@@ -123,9 +123,7 @@ static enum verdict not_confirmed(struct run *run)
 static enum verdict pause_between_looks(struct run *run, int64_t every)
 {
     struct sleeper *sleeper = NULL;
-    run->job->waiting = &sleeper;
-    engine_sleep(run->engine->loop, every, &sleeper);
-    run->job->waiting = NULL;
+    run_sleep(run, every, &sleeper);
     return run_interrupted(run);
 }
 

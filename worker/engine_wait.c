@@ -34,6 +34,13 @@ void engine_sleep(uv_loop_t *loop, int64_t us, struct sleeper **slot)
     uv_close((uv_handle_t *)&sleeper->timer, on_closed);
 }
 
+void run_sleep(struct run *run, int64_t us, struct sleeper **slot)
+{
+    run->job->waiting = slot;
+    engine_sleep(run->engine->loop, us, slot);
+    run->job->waiting = NULL;
+}
+
 /* The fiber goes on from the loop, not from here: whoever wakes is in the middle of something. */
 void sleeper_wake(struct sleeper *sleeper)
 {

@@ -86,12 +86,7 @@ static rd_kafka_t *consumer_new(const struct feed *feed, struct err *err)
      * A partition at its limit is asked again after a second: still some thousand jobs a second. */
     rd_kafka_conf_set(settings, "queued.max.messages.kbytes", "8192", why, sizeof why);
     rd_kafka_conf_set_events(settings, RD_KAFKA_EVENT_REBALANCE | RD_KAFKA_EVENT_OFFSET_COMMIT | RD_KAFKA_EVENT_ERROR);
-    rd_kafka_t *consumer = rd_kafka_new(RD_KAFKA_CONSUMER, settings, why, sizeof why);
-    if (!consumer) {
-        rd_kafka_conf_destroy(settings);
-        err_set(err, ERR_FATAL, "could not set up a Kafka consumer: %s", why);
-    }
-    return consumer;
+    return kafka_consumer_new(settings, err);
 }
 
 static int check_topics(struct feed *feed, struct err *err)

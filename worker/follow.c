@@ -8,15 +8,13 @@
 #include "lib/time.h"
 #include "worker/worker_internal.h"
 
-enum { READ_TIMEOUT_S = 60, COUNT_TIMEOUT_S = 60, AGAIN_MS = 200 };
+enum { READ_TIMEOUT_S = 120, AGAIN_MS = 200 };
 
 struct follower {
     struct worker *worker;
     char *topic;
     rd_kafka_t *consumer;
     rd_kafka_queue_t *queue;
-    int64_t *next; /* of every partition: first offset not read */
-    int32_t partitions;
     int wake_fd;
     uv_poll_t wake;
 };
@@ -37,11 +35,7 @@ static void apply(struct worker *worker, const rd_kafka_message_t *record)
 
 static void on_first(const rd_kafka_message_t *record, void *arg)
 {
-    struct follower *follower = arg;
-    apply(follower->worker, record);
-    if (record->partition < follower->partitions) {
-        follower->next[record->partition] = record->offset + 1;
-    }
+    apply(arg, record);
 }
 
 /* Pauses begin or end, running jobs may be cancelled ones now. */
@@ -80,26 +74,6 @@ static void on_wake(uv_poll_t *poll, int status, int events)
 
 /* ---- start and end ----------------------------------------------------------------------------------------------- */
 
-static rd_kafka_t *consumer_new(const struct conf *conf, struct err *err)
-{
-    char *group =
-        mem_printf("%s.control-follower", conf_string(conf, "kafka.prefix")); /* demanded by assign(); never joined */
-    rd_kafka_conf_t *settings = kafka_consumer_conf(conf, group, err);
-    free(group);
-    if (!settings) {
-        return NULL;
-    }
-    char why[512];
-    rd_kafka_t *consumer = rd_kafka_new(RD_KAFKA_CONSUMER, settings, why, sizeof why);
-    if (!consumer) {
-        rd_kafka_conf_destroy(settings);
-        err_set(err, ERR_FATAL, "could not set up a Kafka consumer: %s", why);
-    } else {
-        rd_kafka_poll_set_consumer(consumer);
-    }
-    return consumer;
-}
-
 static void listen_on(struct follower *follower)
 {
     static const uint64_t one = 1;
@@ -110,32 +84,24 @@ static void listen_on(struct follower *follower)
     uv_poll_start(&follower->wake, UV_READABLE, on_wake);
     follower->queue = rd_kafka_queue_get_consumer(follower->consumer);
     rd_kafka_queue_io_event_enable(follower->queue, follower->wake_fd, &one, sizeof one);
-}
-
-static void assign(struct follower *follower)
-{
-    rd_kafka_topic_partition_list_t *list = rd_kafka_topic_partition_list_new(follower->partitions);
-    for (int32_t p = 0; p < follower->partitions; p++) {
-        int64_t next = follower->next[p];
-        rd_kafka_topic_partition_list_add(list, follower->topic, p)->offset = next ? next : RD_KAFKA_OFFSET_BEGINNING;
-    }
-    rd_kafka_assign(follower->consumer, list);
-    rd_kafka_topic_partition_list_destroy(list);
+    (void)!write(follower->wake_fd, &one, sizeof one); /* what came before nobody tells of: look once */
 }
 
 /* Kafka may be starting too: what may succeed later is tried until READ_TIMEOUT_S have passed. What was read in vain is
  * applied again, which changes nothing. */
-static int read_to_end(struct follower *follower, struct err *err)
+static rd_kafka_t *read_to_end(struct follower *follower, struct err *err)
 {
     int64_t end = time_monotonic() + READ_TIMEOUT_S * TIME_SECOND;
     for (;;) {
         int64_t left = end - time_monotonic();
-        if (kafka_read_to_end(follower->worker->conf, follower->topic, left, on_first, follower, err) == 0) {
+        rd_kafka_t *consumer =
+            kafka_follow(follower->worker->conf, follower->topic, left, on_first, follower->worker, err);
+        if (consumer) {
             err_release(err);
-            return 0;
+            return consumer;
         }
         if (err->class != ERR_RETRY || time_monotonic() + AGAIN_MS * 1000 >= end) {
-            return -1;
+            return NULL;
         }
         uv_sleep(AGAIN_MS);
     }
@@ -143,23 +109,14 @@ static int read_to_end(struct follower *follower, struct err *err)
 
 struct follower *follow_start(struct worker *worker, struct err *err)
 {
-    rd_kafka_t *consumer = consumer_new(worker->conf, err);
-    if (!consumer) {
-        return NULL;
-    }
     struct follower *follower = MEM_NEW(struct follower);
     follower->worker = worker;
     follower->wake_fd = -1;
-    follower->consumer = consumer;
     follower->topic = kafka_topic(worker->conf, "control", NULL);
-    follower->partitions = kafka_partition_count(consumer, follower->topic, COUNT_TIMEOUT_S * TIME_SECOND, err);
-    if (follower->partitions > 0) {
-        follower->next = mem_alloc((size_t)follower->partitions * sizeof *follower->next);
-        if (read_to_end(follower, err) == 0) {
-            listen_on(follower);
-            assign(follower);
-            return follower;
-        }
+    follower->consumer = read_to_end(follower, err);
+    if (follower->consumer) {
+        listen_on(follower);
+        return follower;
     }
     worker->follower = follower;
     follow_free(worker);
@@ -190,12 +147,13 @@ void follow_free(struct worker *worker)
         rd_kafka_queue_io_event_enable(follower->queue, -1, NULL, 0);
         rd_kafka_queue_destroy(follower->queue);
     }
-    rd_kafka_consumer_close(follower->consumer);
-    rd_kafka_destroy(follower->consumer);
+    if (follower->consumer) {
+        rd_kafka_consumer_close(follower->consumer);
+        rd_kafka_destroy(follower->consumer);
+    }
     if (follower->wake_fd >= 0) {
         close(follower->wake_fd);
     }
     free(follower->topic);
-    free(follower->next);
     free(follower);
 }
