@@ -10,6 +10,7 @@ FIRST = int(os.environ.get("CHAOS_FIRST", "1"))
 SEEDS = range(FIRST, FIRST + int(os.environ.get("CHAOS_SEEDS", "3")))
 
 
+@pytest.mark.timeout(240)
 @pytest.mark.parametrize("seed", SEEDS)
 def test_nothing_is_lost_and_no_once_effect_doubled(make_stack, seed):
     chaos = Chaos(make_stack(settings={"clock": {"day": DAY}, "worker": {"retry_wait": "2s"}}), seed)
