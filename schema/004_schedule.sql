@@ -35,9 +35,15 @@ $$;
 COMMENT ON FUNCTION take_due(integer, text[]) IS
     'Deletes and returns the earliest rows that are due and that no other scheduler holds, but for jobs of the systems named.';
 
+-- Taking is a statement of its own: one statement would look at the jobs as they were before the rows it takes were committed,
+-- and drop as stale what has only just become due.
 CREATE FUNCTION due_messages(most integer, barred text[])
 RETURNS TABLE (kind text, due_at timestamptz, offboarding_id uuid, priority text, system text, traceparent text, message jsonb)
-LANGUAGE sql AS $$
+LANGUAGE plpgsql AS $$
+DECLARE
+    taken due[] := ARRAY(SELECT t FROM take_due(most, barred) t);
+BEGIN
+    RETURN QUERY
     SELECT CASE WHEN d.job_id IS NOT NULL AND o.status = 'initiated' AND j.state = 'ready' AND j.attempt = d.attempt THEN 'job'
                 WHEN d.phase IS NOT NULL AND o.status IN ('waiting', 'initiated') AND p.status = 'waiting'
                      AND p.due_at = d.due_at THEN 'phase'
@@ -45,11 +51,12 @@ LANGUAGE sql AS $$
            d.due_at, d.offboarding_id, o.priority, j.system, o.traceparent,
            CASE WHEN d.phase IS NOT NULL THEN jsonb_build_object('phase', d.phase, 'due_at', instant(d.due_at))
                 ELSE job_message(j, o) END
-    FROM take_due(most, barred) d
+    FROM unnest(taken) d
          LEFT JOIN offboarding o ON o.id = d.offboarding_id
          LEFT JOIN job j ON j.id = d.job_id
          LEFT JOIN phase p ON p.offboarding_id = d.offboarding_id AND p.name = d.phase
-    ORDER BY d.due_at
+    ORDER BY d.due_at;
+END
 $$;
 COMMENT ON FUNCTION due_messages(integer, text[]) IS
     'Takes what is due and builds what to publish: job messages, and contexts of phase.due events. Kind stale: the row no longer agrees with its job or phase and is dropped.';

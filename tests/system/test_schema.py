@@ -2,9 +2,11 @@
 
 import os
 import shutil
+from concurrent.futures import ThreadPoolExecutor
 
 import psycopg
 import pytest
+from process import wait_until
 from stack import ROOT
 
 pytestmark = pytest.mark.xdist_group("schema")
@@ -145,3 +147,24 @@ def test_an_altered_audit_is_noticed(make_stack):
     # Personal data can be blanked without breaking the chain.
     assert stack.database.query("UPDATE event SET body = NULL, salt = NULL") == []
     assert stack.database.query(check) == []
+
+
+def test_what_becomes_due_while_the_scheduler_looks_is_not_dropped(stack):
+    """The scheduler's statement began before the logger's transaction ended, and takes its row all the same."""
+    job = stack.database.value("SELECT id FROM job WHERE step = 'delete'")
+    taken = []
+    with stack.postgres.connect(stack.prefix) as logger, stack.postgres.connect(stack.prefix) as scheduler, \
+            ThreadPoolExecutor(1) as pool:
+        logger.execute("BEGIN")
+        logger.execute("LOCK TABLE due IN SHARE ROW EXCLUSIVE MODE")
+        logger.execute("SELECT change_job_state(ARRAY[ROW(%s, 'ready', NULL, 1, now(), true, NULL)::job_change])", [job])
+        scheduler.execute("BEGIN")
+        process = scheduler.info.backend_pid
+        looking = pool.submit(lambda: taken.extend(scheduler.execute("SELECT kind FROM due_messages(10, '{}')")))
+        wait_until(lambda: stack.database.value(
+            "SELECT count(*) FROM pg_stat_activity WHERE pid = %s AND wait_event_type = 'Lock'", process) == 1,
+            10, "the scheduler waits for the row that it is about to take")
+        logger.execute("COMMIT")
+        looking.result(10)
+        scheduler.execute("ROLLBACK")
+    assert taken == [{"kind": "job"}]
