@@ -42,6 +42,7 @@ const struct conf_option conf_table[] = {
     {"worker.circuit_failures", CONF_INT, "5", "1", PLAIN, "worker", "Failures in a row (no answer, 5xx) that open a system's circuit."},
     {"worker.circuit_wait", CONF_DURATION, "1s", "1ms", PLAIN, "worker", "Time until an open circuit is probed the first time; it doubles with every failing probe."},
     {"worker.circuit_wait_max", CONF_DURATION, "30s", "1ms", PLAIN, "worker", "Longest time between two probes."},
+    {"worker.derive_key", CONF_STRING, NULL, NULL, SECRET, "worker", "Key from which actions derive passcodes and passwords (`derive`), 32 characters or more: the same on every retry, stored nowhere."},
     {"worker.drain_grace", CONF_DURATION, "25s", NULL, PLAIN, "worker", "Time running jobs get when the process stops or a partition goes; stay below the pod's grace."},
     {"worker.in_flight", CONF_INT, "50", "1", PLAIN, "worker", "Jobs of one system that run at a time in one process."},
     {"worker.job_time", CONF_DURATION, "60s", "1ms", PLAIN, "worker", "Longest a job runs before it is deferred."},

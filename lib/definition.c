@@ -7,6 +7,7 @@
 
 #include "lib/buf.h"
 #include "lib/definition_check.h"
+#include "lib/definition_request.h"
 #include "lib/json.h"
 #include "lib/mem.h"
 #include "lib/nearest.h"
@@ -117,6 +118,10 @@ static struct definition *definition_read(enum definition_kind kind, const char 
     definition->tree = tree;
     definition->lines = lines;
     id_sha256_hex(text, len, definition->hash);
+    if (kind == DEFINITION_CONNECTOR) {
+        struct check check = {.definition = definition, .problems = problems};
+        definition_use_defs(&check);
+    }
     return definition;
 }
 

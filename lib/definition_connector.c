@@ -15,7 +15,7 @@ static const struct check_key connector_keys[] = {
     {"headers", CHECK_MAP, false, false},  {"auth", CHECK_MAP, false, false},
     {"limits", CHECK_MAP, false, false},   {"retry_after", CHECK_MAP, false, false},
     {"check", CHECK_MAP, false, false},    {"identify", CHECK_MAP, false, false},
-    {"actions", CHECK_MAP, true, false},   {"defs", CHECK_MAP, false, true},
+    {"actions", CHECK_MAP, true, false},   {"defs", CHECK_MAP, false, false},
 };
 
 static const struct check_key setting_keys[] = {
@@ -63,8 +63,8 @@ static const struct check_key action_keys[] = {
     {"outputs", CHECK_MAP, false, false},     {"once", CHECK_BOOL, false, false},
     {"settle", CHECK_TEMPLATE, false, false}, {"target", CHECK_TEMPLATE, false, false},
     {"limit", CHECK_TEXT, false, false},      {"accounts", CHECK_TEXT, false, false},
-    {"before", CHECK_ANY, false, true},       {"derive", CHECK_MAP, false, true},
-    {"provides", CHECK_LIST, false, true},
+    {"before", CHECK_MAP, false, false},      {"derive", CHECK_MAP, false, false},
+    {"provides", CHECK_TEXTS, false, false},
 };
 
 static const struct check_key parameter_keys[] = {
@@ -192,6 +192,7 @@ struct scope {
     const json_t *settings;
     const json_t *with;
     const json_t *saved; /* a member for every name that some request saves */
+    const json_t *derived;
 };
 
 static void read_declared(struct check *check, const char *pointer, const char *path, const char *prefix,
@@ -208,14 +209,15 @@ static void read_declared(struct check *check, const char *pointer, const char *
 
 static void read_path(struct check *check, const char *pointer, const char *path, void *arg)
 {
-    static const char *const members[] = {"actor",  "body",     "headers", "ids",         "item",  "job",
-                                          "key",    "key_kind", "now",     "offboarding", "saved", "settings",
-                                          "status", "steps",    "user",    "with"};
+    static const char *const members[] = {"actor", "before",   "body",   "derived",  "headers", "ids",
+                                          "item",  "job",      "key",    "key_kind", "now",     "offboarding",
+                                          "saved", "settings", "status", "steps",    "user",    "with"};
     const struct scope *scope = arg;
     check_member(check, pointer, path, members, COUNT_OF(members));
     read_declared(check, pointer, path, "settings.", scope->settings, "there is no setting");
     read_declared(check, pointer, path, "with.", scope->with, "there is no parameter");
     read_declared(check, pointer, path, "saved.", scope->saved, "no request here saves");
+    read_declared(check, pointer, path, "derived.", scope->derived, "nothing here derives");
 }
 
 static void note_saved(json_t *saved, const json_t *requests)
@@ -353,7 +355,8 @@ static void check_action_requests(struct check *check, const char *pointer, cons
     free(at);
     json_t *saved = json_object();
     note_saved(saved, json_object_get(action, "requests"));
-    struct scope scope = {settings_of(check), json_object_get(action, "with"), saved};
+    struct scope scope = {settings_of(check), json_object_get(action, "with"), saved,
+                          json_object_get(action, "derive")};
     check_paths(check, pointer, action, read_path, &scope);
     json_decref(saved);
 }
@@ -370,6 +373,9 @@ static void check_action(struct check *check, const char *pointer, const char *n
     each_member(check, pointer, action, "with", check_parameter);
     check_action_requests(check, pointer, action);
     check_once(check, pointer, action);
+    check_before(check, pointer, action);
+    check_derive(check, pointer, action);
+    check_provides(check, pointer, action);
     check_limit(check, pointer, action);
 }
 

@@ -19,14 +19,26 @@ static const struct check_key request_keys[] = {
     {"denied", CHECK_PREDICATE, false, false},  {"retry", CHECK_PREDICATE, false, false},
     {"changes", CHECK_BOOL, false, false},      {"limit", CHECK_TEXT, false, false},
     {"timeout", CHECK_DURATION, false, false},  {"as", CHECK_MAP, false, true},
-    {"ldap", CHECK_MAP, false, true},
+    {"base", CHECK_TEMPLATE, false, false},     {"ldap", CHECK_MAP, false, true},
 };
 
 static const struct check_key sequence_keys[] = {
     {"if", CHECK_PREDICATE, false, false},      {"save", CHECK_MAP, false, false},
     {"for_each", CHECK_TEMPLATE, false, false}, {"parallel", CHECK_COUNT, false, false},
     {"pages", CHECK_MAP, false, false},         {"find", CHECK_MAP, false, false},
-    {"require", CHECK_ANY, false, true},        {"poll", CHECK_MAP, false, true},
+    {"require", CHECK_ANY, false, false},       {"poll", CHECK_MAP, false, false},
+};
+
+static const struct check_key require_keys[] = {
+    {"that", CHECK_PREDICATE, true, false},
+    {"why", CHECK_TEMPLATE, false, false},
+};
+
+static const struct check_key poll_keys[] = {
+    {"every", CHECK_DURATION, true, false},
+    {"timeout", CHECK_DURATION, true, false},
+    {"until", CHECK_PREDICATE, true, false},
+    {"failed", CHECK_PREDICATE, false, false},
 };
 
 static const struct check_key find_keys[] = {
@@ -150,6 +162,33 @@ static bool check_request(struct check *check, const char *pointer, const json_t
     return true;
 }
 
+/* A predicate, or {that, why}. */
+static void check_require(struct check *check, const char *pointer, const json_t *request)
+{
+    const json_t *require = json_object_get(request, "require");
+    char *at = mem_printf("%s/require", pointer);
+    if (json_is_object(require)) {
+        check_map(check, at, require, require_keys, COUNT_OF(require_keys));
+    } else if (require) {
+        static const struct check_key bare[] = {{"require", CHECK_PREDICATE, true, false}};
+        json_t *alone = json_pack("{s:O}", "require", require);
+        check_map(check, pointer, alone, bare, COUNT_OF(bare));
+        json_decref(alone);
+    }
+    free(at);
+}
+
+static void check_poll(struct check *check, const char *pointer, const json_t *request)
+{
+    const json_t *poll = json_object_get(request, "poll");
+    char *at = mem_printf("%s/poll", pointer);
+    if (json_is_object(poll) && check_map(check, at, poll, poll_keys, COUNT_OF(poll_keys)) &&
+        (json_object_get(request, "for_each") || json_object_get(request, "pages"))) {
+        check_problem(check, at, "a request with \"poll\" is one call: no \"for_each\", no \"pages\"");
+    }
+    free(at);
+}
+
 void check_requests(struct check *check, const char *pointer, const json_t *requests, bool reads)
 {
     size_t i;
@@ -169,6 +208,10 @@ void check_requests(struct check *check, const char *pointer, const json_t *requ
         }
         if (find && (json_object_get(request, "for_each") || json_object_get(request, "pages"))) {
             check_problem(check, at, "a request with \"find\" is one call: no \"for_each\", no \"pages\"");
+        }
+        if (map) {
+            check_require(check, at, request);
+            check_poll(check, at, request);
         }
         free(at);
     }

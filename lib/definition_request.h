@@ -1,4 +1,4 @@
-/* Between definition_connector.c and definition_request.c. */
+/* Between definition_connector.c, definition_action.c, definition_defs.c and definition_request.c. */
 #ifndef OFFBOARD_LIB_DEFINITION_REQUEST_H
 #define OFFBOARD_LIB_DEFINITION_REQUEST_H
 
@@ -15,5 +15,13 @@ void check_verify(struct check *check, const char *pointer, const json_t *reques
 
 /* A problem when `owner` (a request or an action) names a limit that the connector has not. */
 void check_limit(struct check *check, const char *pointer, const json_t *owner);
+
+/* What an action keeps for an undo (`before`), makes up (`derive`) and finds out for later jobs (`provides`). */
+void check_before(struct check *check, const char *pointer, const json_t *action);
+void check_derive(struct check *check, const char *pointer, const json_t *action);
+void check_provides(struct check *check, const char *pointer, const json_t *action);
+
+/* Merges the snippets of `defs` into the requests that `use` them, in the definition's tree. An unknown snippet is a problem. */
+void definition_use_defs(struct check *check);
 
 #endif

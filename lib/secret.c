@@ -17,6 +17,7 @@ enum { SECRET_MIN = 6 };
 struct secret {
     char *text;
     size_t len;
+    unsigned int uses; /* how often it was remembered */
 };
 
 static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
@@ -24,25 +25,54 @@ static struct secret *known; /* longest first: of two that begin alike the longe
 static size_t known_count;
 static bool begins[256]; /* bytes some secret begins with */
 
+/* Where a secret of that text stands, or would. The lock is held. */
+static size_t place_of(const char *text, bool *there)
+{
+    size_t len = strlen(text);
+    size_t at = 0;
+    while (at < known_count && (known[at].len > len || (known[at].len == len && strcmp(known[at].text, text) != 0))) {
+        at++;
+    }
+    *there = at < known_count && known[at].len == len;
+    return at;
+}
+
+static void wipe_and_free(char *text)
+{
+    secret_wipe(text);
+    free(text);
+}
+
 /* Takes over `value`. The lock is held. */
 static void keep(char *value)
 {
-    size_t len = strlen(value);
-    size_t at = 0;
-    while (at < known_count && (known[at].len > len || (known[at].len == len && strcmp(known[at].text, value) != 0))) {
-        at++;
+    bool there;
+    size_t at = place_of(value, &there);
+    if (strlen(value) < SECRET_MIN) {
+        wipe_and_free(value);
+    } else if (there) {
+        known[at].uses++;
+        wipe_and_free(value);
+    } else {
+        known = mem_realloc(known, (known_count + 1) * sizeof *known);
+        memmove(known + at + 1, known + at, (known_count - at) * sizeof *known);
+        known[at] = (struct secret){value, strlen(value), 1};
+        known_count++;
+        begins[(unsigned char)*value] = true;
     }
-    bool there = at < known_count && known[at].len == len;
-    if (len < SECRET_MIN || there) {
-        secret_wipe(value);
-        free(value);
-        return;
+}
+
+/* The opposite; takes over `value`, too. `begins` may say more than there is: that costs a look. */
+static void drop(char *value)
+{
+    bool there;
+    size_t at = place_of(value, &there);
+    wipe_and_free(value);
+    if (there && --known[at].uses == 0) {
+        wipe_and_free(known[at].text);
+        known_count--;
+        memmove(known + at, known + at + 1, (known_count - at) * sizeof *known);
     }
-    known = mem_realloc(known, (known_count + 1) * sizeof *known);
-    memmove(known + at + 1, known + at, (known_count - at) * sizeof *known);
-    known[at] = (struct secret){value, len};
-    known_count++;
-    begins[(unsigned char)*value] = true;
 }
 
 /* ---- other forms of a secret ------------------------------------------------------------------------------------------- */
@@ -103,26 +133,37 @@ static char *json_escaped(const char *value)
     return text;
 }
 
-void secret_remember(const char *value)
+/* `each` takes over every form of `value`. */
+static void each_form(const char *value, void (*each)(char *form))
 {
     if (!value || strlen(value) < SECRET_MIN) {
         return;
     }
     pthread_mutex_lock(&lock);
-    keep(mem_strdup(value));
+    each(mem_strdup(value));
     for (size_t before = 0; before < 3; before++) {
         char *base64 = base64_of(value, before);
-        keep(base64url_of(base64));
-        keep(base64);
+        each(base64url_of(base64));
+        each(base64);
     }
-    keep(percent_encoded(value, "0123456789ABCDEF", "%20"));
-    keep(percent_encoded(value, "0123456789abcdef", "%20"));
-    keep(percent_encoded(value, "0123456789ABCDEF", "+")); /* a form */
+    each(percent_encoded(value, "0123456789ABCDEF", "%20"));
+    each(percent_encoded(value, "0123456789abcdef", "%20"));
+    each(percent_encoded(value, "0123456789ABCDEF", "+")); /* a form */
     char *escaped = json_escaped(value);
     if (escaped) {
-        keep(escaped);
+        each(escaped);
     }
     pthread_mutex_unlock(&lock);
+}
+
+void secret_remember(const char *value)
+{
+    each_form(value, keep);
+}
+
+void secret_forget(const char *value)
+{
+    each_form(value, drop);
 }
 
 /* ---- masking ----------------------------------------------------------------------------------------------------------- */

@@ -58,6 +58,51 @@ static json_t *event_new(const struct task *task, const char *outcome, int statu
     return event;
 }
 
+/* An event of the task, ready to go but for who is told. */
+static struct outgoing *outgoing_event(const struct task *task, const json_t *event)
+{
+    struct outgoing *outgoing = MEM_NEW(struct outgoing);
+    outgoing->topic = kafka_topic(feed_of(task)->worker->conf, "events", NULL);
+    outgoing->key = mem_strdup(task->offboarding_id);
+    outgoing->type = mem_strdup(json_string_at(event, "name"));
+    outgoing->id = mem_strdup(json_string_at(event, "id"));
+    outgoing->traceparent = mem_strdup(task->traceparent);
+    outgoing->value = json_text(event);
+    outgoing->value_len = strlen(outgoing->value);
+    return outgoing;
+}
+
+/* ---- before-images ----------------------------------------------------------------------------------------------- */
+
+struct imaging {
+    struct fiber *fiber;
+    bool refused;
+};
+
+static void on_image_settled(void *arg, const struct err *err)
+{
+    struct imaging *imaging = arg;
+    imaging->refused = err != NULL;
+    fiber_resume(imaging->fiber);
+}
+
+int emit_before(struct job *job, const json_t *image)
+{
+    struct task *task = job->owner;
+    struct imaging imaging = {.fiber = fiber_self()};
+    json_t *context = context_new(task, NULL, NULL);
+    json_put(context, "before", json_incref((json_t *)(uintptr_t)image));
+    json_t *event = message_event_new("job.before", task->offboarding_id, context);
+    message_event_response(event, 0, "what is there before the change");
+    struct outgoing *outgoing = outgoing_event(task, event);
+    json_decref(event);
+    outgoing->settled = on_image_settled;
+    outgoing->arg = &imaging;
+    outbox_send(feed_of(task)->worker, outgoing);
+    fiber_wait();
+    return imaging.refused ? -1 : 0;
+}
+
 /* ---- events on their way ----------------------------------------------------------------------------------------- */
 
 static void send_event(struct task *task, bool stubborn);
@@ -82,19 +127,11 @@ static void on_event_settled(void *arg, const struct err *err)
 
 static void send_event(struct task *task, bool stubborn)
 {
-    struct worker *worker = feed_of(task)->worker;
-    struct outgoing *outgoing = MEM_NEW(struct outgoing);
-    outgoing->topic = kafka_topic(worker->conf, "events", NULL);
-    outgoing->key = mem_strdup(task->offboarding_id);
-    outgoing->type = mem_strdup(json_string_at(task->event, "name"));
-    outgoing->id = mem_strdup(json_string_at(task->event, "id"));
-    outgoing->traceparent = mem_strdup(task->traceparent);
-    outgoing->value = json_text(task->event);
-    outgoing->value_len = strlen(outgoing->value);
+    struct outgoing *outgoing = outgoing_event(task, task->event);
     outgoing->stubborn = stubborn;
     outgoing->settled = on_event_settled;
     outgoing->arg = task;
-    outbox_send(worker, outgoing);
+    outbox_send(feed_of(task)->worker, outgoing);
 }
 
 void emit_result(struct task *task, const char *outcome, int status, const char *message, const json_t *context)

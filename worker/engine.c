@@ -84,6 +84,7 @@ static enum verdict run_job(struct run *run, json_t *outputs)
     if (!expr_true(run->engine->exprs, json_object_get(job, "if"), run->context, true)) {
         return run_say(run, VERDICT_MISSING, "its condition is not met");
     }
+    derive_values(run);
     enum verdict verdict = render_with(run);
     json_t *accounts = NULL;
     if (verdict == VERDICT_DONE) {
@@ -176,13 +177,35 @@ static json_t *state_of(const struct run *run)
 {
     json_t *state = run_state(run);
     if (run->failed_state) {
-        static const char *const kept[] = {"account", "at", "saved", "verifying", "items_left"};
+        static const char *const kept[] = {"account",    "at",     "saved",       "verifying",
+                                           "items_left", "imaged", "polled_since"};
         for (size_t i = 0; i < COUNT_OF(kept); i++) {
             json_object_del(state, kept[i]);
             json_object_set(state, kept[i], json_object_get(run->failed_state, kept[i]));
         }
     }
     return state;
+}
+
+/* `user.manager` of the outputs as {user: {manager: …}}; NULL when the action provides nothing. A new reference. */
+static json_t *provided(const struct run *run, const json_t *outputs)
+{
+    const json_t *paths = json_object_get(run->action, "provides");
+    json_t *user = json_object();
+    size_t i;
+    json_t *path;
+    json_array_foreach(paths, i, path)
+    {
+        json_t *value = json_at(outputs, json_string_value(path));
+        if (value && !json_is_null(value)) {
+            json_object_set(user, json_string_value(path) + strlen("user."), value);
+        }
+    }
+    if (run->dry || json_object_size(user) == 0) {
+        json_decref(user);
+        return NULL;
+    }
+    return json_pack("{s:o}", "user", user);
 }
 
 static void fill_result(struct run *run, enum verdict verdict, json_t *outputs, struct engine_result *result)
@@ -198,6 +221,9 @@ static void fill_result(struct run *run, enum verdict verdict, json_t *outputs, 
         json_put(context, "calls_left_out", json_integer(run->calls_left_out));
     }
     json_put(context, "verified", run->verified ? masked(run->verified) : json_null());
+    if (good) {
+        json_put(context, "provides", provided(run, json_object_get(context, "outputs")));
+    }
     if (run->pinned) {
         json_put(context, "pinned", json_pack("{s:O}", run->job->system, run->pinned));
     }
@@ -245,6 +271,7 @@ void engine_run(struct engine *engine, struct job *job, struct engine_result *re
         confirm_denied(&run);
     }
     fill_result(&run, verdict, outputs, result);
+    derived_forget(&run);
     json_decref(outputs);
     run_release(&run);
 }

@@ -111,6 +111,8 @@ static void next_account(struct run *run)
 {
     run->at = 0;
     run->verifying = false;
+    run->imaged = false;
+    run->polled_since = 0;
     json_decref(run->items_left);
     run->items_left = NULL;
     json_decref(run->verified);

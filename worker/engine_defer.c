@@ -44,7 +44,21 @@ json_t *run_state(const struct run *run)
     if (run->since) {
         json_put_instant(state, "since", run->since);
     }
+    if (run->polled_since) {
+        json_put_instant(state, "polled_since", run->polled_since);
+    }
+    if (run->imaged) {
+        json_put(state, "imaged", json_true());
+    }
     return state;
+}
+
+static void resume_instant(const json_t *state, const char *name, int64_t *at)
+{
+    const char *text = json_string_at(state, name);
+    if (text) {
+        time_parse(text, at, NULL);
+    }
 }
 
 void run_resume(struct run *run, const json_t *state)
@@ -59,10 +73,9 @@ void run_resume(struct run *run, const json_t *state)
     run->verifying = json_true_at(state, "verifying");
     const json_t *items = json_object_get(state, "items_left");
     run->items_left = json_is_array(items) ? json_deep_copy(items) : NULL;
-    const char *since = json_string_at(state, "since");
-    if (since) {
-        time_parse(since, &run->since, NULL);
-    }
+    run->imaged = json_true_at(state, "imaged");
+    resume_instant(state, "since", &run->since);
+    resume_instant(state, "polled_since", &run->polled_since);
 }
 
 enum verdict run_interrupted(struct run *run)

@@ -120,6 +120,8 @@ struct run {
     bool read_back;          /* an error was answered by looking: the state is there */
     bool verifying;          /* only the verify of the account in hand remains */
     bool looking;            /* reading back: a cancellation waits until it is known what the calls before did */
+    bool imaged;             /* the before-image of the account in hand is on record */
+    int64_t polled_since;    /* of the poll in hand; 0: none */
     bool changed;            /* a changing call may have had its effect */
     json_t *failed_state;    /* of the first account that failed; owned, NULL: none did */
     int64_t since;           /* when the trouble began; 0: none */
@@ -135,6 +137,7 @@ struct run {
 struct response {
     int status; /* 0: no answer */
     bool sent;
+    bool simulated; /* a dry run: nobody was asked */
     bool aborted;   /* by us, as the worker stops */
     bool throttled; /* told by classify(): the vendor asks to come back later, and did nothing */
     const char *error;
@@ -163,7 +166,8 @@ struct rendered {
 
 int request_render(struct run *run, const json_t *request, struct rendered *rendered, struct err *err);
 void rendered_release(struct rendered *rendered);
-char *request_base(struct run *run, struct err *err); /* the connector's `base`, rendered; the caller frees */
+/* The base of a request's path: its own, else the connector's. The caller frees. */
+char *request_base(struct run *run, const json_t *request, struct err *err);
 
 /* engine_request.c: one request with its retries: limits, circuit, sending, classifying, saving. `look` is asked whether
  * the wanted state is there when an error leaves that open (NULL: don't look). */
@@ -185,6 +189,16 @@ enum verdict request_send(struct run *run, const json_t *request, struct respons
 enum verdict request_send_ungated(struct run *run, const json_t *request, struct response *response); /* for checks */
 bool request_changes(const json_t *request);
 const char *request_method(const json_t *request, const json_t **path);
+
+/* engine_prepare.c: `.derived` of the action, masked until derived_forget(); the before-image, put on record before the first
+ * change to the account in hand. */
+void derive_values(struct run *run);
+void derived_forget(struct run *run);
+enum verdict before_change(struct run *run);
+
+/* engine_poll.c: after a success: what `require` demands, and what `poll` waits for. DONE: go on. */
+enum verdict request_requires(struct run *run, const json_t *request);
+enum verdict request_polls(struct run *run, const json_t *request);
 
 /* engine_classify.c: what an answer means. RETRY is told by `*again`. */
 enum verdict classify(struct run *run, const json_t *request, struct response *response, bool *again);
@@ -233,6 +247,8 @@ enum verdict once_run(struct run *run, const json_t *request, bool (*look)(struc
 /* engine_verify.c */
 enum verdict verify_run(struct run *run);
 bool verify_look(struct run *run); /* one look: is the wanted state there? */
+char *answer_seen(const struct run *run,
+                  const char *expect); /* the values of the answer that it reads; the caller frees */
 
 /* engine_context.c: value of a template, a new reference; in a dry run a placeholder of that name stands for what is missing.
  * NULL with an err. */

@@ -15,12 +15,12 @@ static size_t origin_length(const char *url)
 }
 
 /* A next-page link may not lead to another host: our credentials would go with it. */
-static bool same_origin(struct run *run, const char *link)
+static bool same_origin(struct run *run, const json_t *request, const char *link)
 {
     if (*link == '/' && link[1] != '/') {
         return true;
     }
-    char *url = request_base(run, NULL);
+    char *url = request_base(run, request, NULL);
     size_t len = url ? origin_length(url) : 0;
     bool same = len && origin_length(link) == len && strncasecmp(url, link, len) == 0;
     free(url);
@@ -49,7 +49,7 @@ static enum verdict by_link(struct run *run, const json_t *request, const json_t
     if (!link) {
         verdict = run_say(run, VERDICT_FAILED, "could not read the link to the next page: %s", err_text(&err));
     } else if (json_is_string(link) && json_string_length(link)) {
-        verdict = same_origin(run, json_string_value(link))
+        verdict = same_origin(run, request, json_string_value(link))
                       ? next_page(run, request, json_pack("{s:O}", "link", link), next)
                       : run_say(run, VERDICT_FAILED, "the link to the next page leads to another host");
     }

@@ -182,18 +182,20 @@ static int render_body(struct run *run, const json_t *request, struct rendered *
     return 0;
 }
 
-char *request_base(struct run *run, struct err *err)
+char *request_base(struct run *run, const json_t *request, struct err *err)
 {
-    const char *base = json_string_at(run->system->connector->tree, "base");
+    const char *own = json_string_at(request, "base");
+    const char *base = own ? own : json_string_at(run->system->connector->tree, "base");
     return expr_text(run->engine->exprs, base ? base : "${ .settings.url }", run->context, err);
 }
 
 /* The base and the path; a link to a next page may bring its own base. */
-static int render_place(struct run *run, const char *path, const char *link, struct buf *url, struct err *err)
+static int render_place(struct run *run, const json_t *request, const char *path, const char *link, struct buf *url,
+                        struct err *err)
 {
     const char *text = link ? link : path;
-    char *prefix =
-        strncmp(text, "http://", 7) == 0 || strncmp(text, "https://", 8) == 0 ? mem_strdup("") : request_base(run, err);
+    bool whole = strncmp(text, "http://", 7) == 0 || strncmp(text, "https://", 8) == 0;
+    char *prefix = whole ? mem_strdup("") : request_base(run, request, err);
     if (!prefix) {
         return err_prefix(err, "base");
     }
@@ -211,7 +213,7 @@ static int render_url(struct run *run, const json_t *request, const json_t *path
     const json_t *page = json_object_get(request, "page");
     const char *link = json_string_at(page, "link");
     const json_t *pairs = link ? NULL : json_object_get(request, "query"); /* a link holds its own */
-    int result = render_place(run, json_string_value(path) ? json_string_value(path) : "", link, &url, err);
+    int result = render_place(run, request, json_string_value(path) ? json_string_value(path) : "", link, &url, err);
     if (result == 0) {
         result = render_pairs(run, pairs, json_object_get(page, "query"), &query, err);
     }

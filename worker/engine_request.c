@@ -164,29 +164,50 @@ static void perform(struct run *run, const json_t *request, const struct rendere
     http_answer_release(&answer);
 }
 
+/* A dry run sends no change, and nothing that asks for what only a change would have brought. */
+static bool only_pretended(const struct run *run, const json_t *request, const struct rendered *rendered)
+{
+    return run->dry && (request_changes(request) || strstr(rendered->url, "dry-run%3A") ||
+                        (rendered->body && strstr(rendered->body, "dry-run:")));
+}
+
+static enum verdict send_gated(struct run *run, const json_t *request, const struct rendered *rendered,
+                               struct response *response)
+{
+    struct named_limit *taken = NULL;
+    enum verdict verdict = gate_enter(run, limit_of(run, request), &taken);
+    if (verdict == VERDICT_DONE) {
+        perform(run, request, rendered, response);
+        if (!response->aborted) {
+            gate_result(run->system, response);
+        }
+        gate_leave(run->system, taken);
+    }
+    return verdict;
+}
+
 static enum verdict send_request(struct run *run, const json_t *request, struct response *response, bool gated)
 {
     struct err err = ERR_INIT;
     struct rendered rendered = {0};
     enum verdict verdict = VERDICT_DONE;
     *response = (struct response){.retry_after = -1};
+    if (request_changes(request) && !run->dry) {
+        verdict = before_change(run);
+    }
+    if (verdict != VERDICT_DONE) {
+        return verdict;
+    }
     if (request_render(run, request, &rendered, &err) != 0) {
         verdict = run_say(run, VERDICT_FAILED, "could not build the request: %s", err_text(&err));
-    } else if (run->dry && request_changes(request)) {
+    } else if (only_pretended(run, request, &rendered)) {
         record_call(run, &rendered, request, NULL);
         forget_answer(run);
+        response->simulated = true;
+    } else if (gated) {
+        verdict = send_gated(run, request, &rendered, response);
     } else {
-        struct named_limit *taken = NULL;
-        verdict = gated ? gate_enter(run, limit_of(run, request), &taken) : VERDICT_DONE;
-        if (verdict == VERDICT_DONE) {
-            perform(run, request, &rendered, response);
-        }
-        if (verdict == VERDICT_DONE && gated) {
-            if (!response->aborted) {
-                gate_result(run->system, response);
-            }
-            gate_leave(run->system, taken);
-        }
+        perform(run, request, &rendered, response);
     }
     rendered_release(&rendered);
     err_release(&err);
@@ -232,6 +253,17 @@ enum verdict request_save(struct run *run, const json_t *request, enum verdict v
     return verdict;
 }
 
+/* A good answer is saved; then it must show what is required of it, and what is waited for. */
+static enum verdict answered(struct run *run, const json_t *request, enum verdict verdict)
+{
+    bool good = verdict == VERDICT_DONE || verdict == VERDICT_ALREADY;
+    enum verdict next = good ? request_save(run, request, verdict) : verdict;
+    if (next == VERDICT_DONE) {
+        next = request_requires(run, request);
+    }
+    return next == VERDICT_DONE ? request_polls(run, request) : next;
+}
+
 enum verdict request_run(struct run *run, const json_t *request, bool (*look)(struct run *run))
 {
     run->tries = 0;
@@ -241,7 +273,7 @@ enum verdict request_run(struct run *run, const json_t *request, bool (*look)(st
         if (verdict != VERDICT_DONE) {
             return verdict;
         }
-        if (run->dry && request_changes(request)) {
+        if (response.simulated) {
             return request_save(run, request, VERDICT_DONE);
         }
         bool again = false;
@@ -250,8 +282,7 @@ enum verdict request_run(struct run *run, const json_t *request, bool (*look)(st
             return VERDICT_DONE;
         }
         if (!again) {
-            return verdict == VERDICT_DONE || verdict == VERDICT_ALREADY ? request_save(run, request, verdict)
-                                                                         : verdict;
+            return answered(run, request, verdict);
         }
         if (request_waits_at_gate(run, &response)) {
             continue;

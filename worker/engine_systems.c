@@ -91,6 +91,19 @@ static void load_limits(struct system *system)
     }
 }
 
+static bool derives(const struct system *system)
+{
+    const char *name;
+    json_t *action;
+    json_object_foreach(json_object_get(system->connector->tree, "actions"), name, action)
+    {
+        if (json_object_get(action, "derive")) {
+            return true;
+        }
+    }
+    return false;
+}
+
 static int system_load(struct engine *engine, struct system *system, const char *name, struct err *err)
 {
     system->engine = engine;
@@ -106,6 +119,10 @@ static int system_load(struct engine *engine, struct system *system, const char 
                  conf_duration(engine->conf, "worker.circuit_wait_max"));
     if (load_settings(system, engine->conf, err) != 0) {
         return -1;
+    }
+    if (derives(system) && !conf_string(engine->conf, "worker.derive_key")) {
+        return err_set(err, ERR_FATAL, "worker.derive_key is missing: actions of system \"%s\" derive values from it",
+                       name);
     }
     remember_basic(system);
     load_limits(system);
@@ -243,6 +260,13 @@ static int never_begin(struct job *job)
     return -1;
 }
 
+static int never_before(struct job *job, const json_t *image)
+{
+    (void)job;
+    (void)image;
+    return -1;
+}
+
 static void never_held(struct job *job, bool held)
 {
     (void)job;
@@ -255,7 +279,11 @@ int gate_check(struct system *system, struct err *err)
 {
     json_t *message = json_pack("{s:s, s:{}, s:{}, s:{s:s, s:s}}", "id", "check", "user", "ids", "job", "id", "check",
                                 "action", "check");
-    struct job job = {.message = message, .system = system->connector->name, .begin = never_begin, .held = never_held};
+    struct job job = {.message = message,
+                      .system = system->connector->name,
+                      .begin = never_begin,
+                      .before = never_before,
+                      .held = never_held};
     struct run run = {.engine = system->engine, .system = system, .job = &job, .calls = json_array()};
     context_start(&run);
     const json_t *check = json_object_get(system->connector->tree, "check");

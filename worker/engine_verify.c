@@ -42,6 +42,14 @@ static json_t *seen_values(const struct run *run, const char *expect)
     return seeing.seen;
 }
 
+char *answer_seen(const struct run *run, const char *expect)
+{
+    json_t *seen = seen_values(run, expect ? expect : "");
+    char *text = json_text(seen);
+    json_decref(seen);
+    return text;
+}
+
 static void note(struct run *run, const json_t *verify, bool ok)
 {
     const char *expect = json_string_at(verify, "expect");

@@ -39,6 +39,7 @@ static void read_message(struct task *task, json_t *message)
     task->job.system = feed_of(task)->name;
     task->job.begun_before = progress_mark(task->stream->progress, task->offset) == PROGRESS_BEGUN;
     task->job.begin = commit_begin;
+    task->job.before = emit_before;
     task->job.held = on_held;
     task->job.owner = task;
     json_put_string(job, "traceparent", task->traceparent); /* for the vendor's logs */

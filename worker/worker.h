@@ -42,6 +42,9 @@ struct job {
     /* Called on the job's fiber before the first `once` call: returns when the begin is committed (0), or -1 when the
      * partition is lost: then the call must not be made. */
     int (*begin)(struct job *job);
+    /* Called on the job's fiber before the first change to an account: returns when Kafka has the before-image (borrowed;
+     * schema/messages.md, `job.before`), -1 when it can't be kept: then nothing may be changed. */
+    int (*before)(struct job *job, const json_t *image);
     /* Told whenever the engine starts (true) or ends (false) waiting for the circuit or a pause: the job's clock stops meanwhile. */
     void (*held)(struct job *job, bool held);
     void *owner;

@@ -29,6 +29,9 @@ static const char connector[] =
     "auth: {header: {Authorization: \"Bearer ${ .settings.token }\"}}\n"
     "limits: {default: {in_flight: 4}}\n"
     "check: {get: /check}\n"
+    "defs:\n"
+    "  busy: {retry: \"${ .body.busy }\", query: {from: defs, mine: \"no\"}}\n"
+    "  elsewhere: {base: \"${ .settings.url }/elsewhere\"}\n"
     "identify:\n"
     "  keys: [employee_id, email]\n"
     "  requests:\n"
@@ -86,7 +89,45 @@ static const char connector[] =
     "    with: {path: {default: x}}\n"
     "    requests:\n"
     "      - {get: \"/echo/${ .with.path }/end\", save: {body: \"${ .body }\"}}\n"
-    "    outputs: {body: \"${ .saved.body }\"}\n";
+    "    outputs: {body: \"${ .saved.body }\"}\n"
+    "  wipe:\n"
+    "    effect: destroy\n"
+    "    requests:\n"
+    "      - get: /devices/d1\n"
+    "        require: {that: \"${ .body.owner == .user.email }\", why: \"device d1 is not ${ .user.email }'s\"}\n"
+    "      - {post: /devices/d1/wipe, json: {why: left}}\n"
+    "  transfer:\n"
+    "    effect: handover\n"
+    "    requests:\n"
+    "      - {post: /transfers, json: {}, save: {id: \"${ .body.id }\"}}\n"
+    "      - get: \"/transfers/${ .saved.id }\"\n"
+    "        poll: {every: 10m, timeout: 48h, until: \"${ .body.state == \\\"done\\\" }\", failed: \"${ .body.state == "
+    "\\\"failed\\\" }\"}\n"
+    "    outputs: {id: \"${ .saved.id }\"}\n"
+    "  leave_all:\n"
+    "    effect: revoke\n"
+    "    before: {groups: \"${ .saved.groups }\"}\n"
+    "    requests:\n"
+    "      - {get: /groups, save: {groups: \"${ .body.groups }\"}}\n"
+    "      - {delete: \"/groups/${ .item }\", for_each: \"${ .saved.groups }\"}\n"
+    "  lock:\n"
+    "    effect: revoke\n"
+    "    derive: {pin: {digits: 6}}\n"
+    "    requests:\n"
+    "      - {post: /lock, json: {pin: \"${ .derived.pin }\"}, save: {said: \"${ .body.said }\"}}\n"
+    "    outputs: {said: \"${ .saved.said }\"}\n"
+    "  find_boss:\n"
+    "    effect: identify\n"
+    "    accounts: none\n"
+    "    requests:\n"
+    "      - {get: /boss, save: {email: \"${ .body.email }\"}}\n"
+    "    outputs: {user: {manager: {email: \"${ .saved.email }\"}}}\n"
+    "    provides: [user.manager]\n"
+    "  use:\n"
+    "    effect: notify\n"
+    "    accounts: none\n"
+    "    requests:\n"
+    "      - {get: /used, use: [busy, elsewhere], query: {mine: \"yes\"}}\n";
 
 static void write_file(const char *directory, const char *name, const char *text)
 {
@@ -106,7 +147,7 @@ static void load(struct engine_stand *stand, const char *options)
     char *text = mem_printf("definitions: {connectors: [%s]}\n"
                             "guards: {protected: [\"vendor:u-protected\"]}\n"
                             "systems: {vendor: {url: \"http://127.0.0.1:%d\", token: %s}}\n"
-                            "worker: {%s}\n",
+                            "worker: {derive_key: 0123456789abcdef0123456789abcdef, %s}\n",
                             stand->directory, vendor_stub_port(stand->vendor), ENGINE_STAND_TOKEN,
                             *options ? options : "circuit_failures: 50, retry_wait: 1500ms");
     write_file(stand->directory, "vendor.yaml", connector);
@@ -163,6 +204,15 @@ static int on_begin(struct job *job)
     return trial->lost ? -1 : 0;
 }
 
+static int on_before(struct job *job, const json_t *image)
+{
+    struct trial *trial = job->owner;
+    json_decref(trial->image);
+    trial->image = json_deep_copy(image);
+    trial->images++;
+    return trial->unrecorded ? -1 : 0;
+}
+
 static void on_held(struct job *job, bool held)
 {
     struct trial *trial = job->owner;
@@ -198,7 +248,8 @@ struct trial *trial_new(struct engine_stand *stand, const char *action, const ch
     json_decref(laid);
     json_object_set_new(message, "job", own);
     trial->stand = stand;
-    trial->job = (struct job){.message = message, .system = "vendor", .begin = on_begin, .held = on_held};
+    trial->job =
+        (struct job){.message = message, .system = "vendor", .begin = on_begin, .before = on_before, .held = on_held};
     trial->job.owner = trial;
     free(id);
     return trial;
@@ -226,6 +277,7 @@ void trial_finish(struct trial *trial)
 void trial_free(struct trial *trial)
 {
     engine_result_release(&trial->result);
+    json_decref(trial->image);
     json_decref(trial->job.message);
     free(trial);
 }

@@ -28,7 +28,10 @@ struct trial {
     bool ended;
     bool lost; /* begin() answers that the partition is lost */
     int begins;
-    int held; /* how often it began to wait with its clock stopped */
+    json_t *image;   /* the last one before() was given */
+    int images;      /* how often */
+    bool unrecorded; /* before() answers that it could not be kept */
+    int held;        /* how often it began to wait with its clock stopped */
     bool holds;
 };
 

@@ -12,12 +12,12 @@ static void test_words_of_a_connector(void **state)
         "  mode: {help: taken}\n"                                      /* 5 */
         "  token: {secrt: true}\n"                                     /* 6 */
         "auth: {basic: {user: me}, header: {A: b}}\n"                  /* 7 */
-        "defs: {}\n"                                                   /* 8 */
+        "defs: {busy: {retry: \"${ true }\"}}\n"                       /* 8 */
         "limits:\n"                                                    /* 9 */
         "  default: {per_minute: 60, per_second: 1}\n"                 /* 10 */
         "  writes: {per_minute: 0}\n"                                  /* 11 */
         "retry_after: {}\n"                                            /* 12 */
-        "check: {put: \"/x\"}\n"                                       /* 13 */
+        "check: {put: \"/x\", use: bussy}\n"                           /* 13 */
         "base: \"${ .settings.ulr }/api\"\n"                           /* 14 */
         "identify:\n"                                                  /* 15 */
         "  keys: [employee_id, emial]\n"                               /* 16 */
@@ -31,7 +31,7 @@ static void test_words_of_a_connector(void **state)
     assert_has(fixture, "words.yaml", 6, "did you mean \"secret\"?");
     assert_has(fixture, "words.yaml", 7, "\"password\" is missing");
     assert_has(fixture, "words.yaml", 7, "one way to authenticate");
-    assert_has(fixture, "words.yaml", 8, "\"defs\" is not supported by this version");
+    assert_has(fixture, "words.yaml", 13, "there is no snippet \"bussy\" under \"defs\"; did you mean \"busy\"?");
     assert_has(fixture, "words.yaml", 10, "not both");
     assert_has(fixture, "words.yaml", 11, "\"per_minute\" must be a whole number above 0");
     assert_has(fixture, "words.yaml", 12, "it needs \"seconds\"");
@@ -59,11 +59,11 @@ static void test_words_of_an_action(void **state)
         "  nobody: {effect: notify, accounts: all, undo: efects, requests: []}\n" /* 9 */
         "  later:\n"                                                              /* 10 */
         "    effect: notify\n"                                                    /* 11 */
-        "    derive: {pin: {digits: 6}}\n"                                        /* 12 */
+        "    derive: {pin: {digits: 6, letters: 6}}\n"                            /* 12 */
         "    provides: [user.manager]\n"                                          /* 13 */
-        "    before: \"${ .body }\"\n"                                            /* 14 */
+        "    before: {a: \"${ .body }\"}\n"                                       /* 14 */
         "    requests:\n"                                                         /* 15 */
-        "      - {get: \"/a\", require: \"${ true }\"}\n"                         /* 16 */
+        "      - {get: \"/a\", require: \"owner\"}\n"                             /* 16 */
         "      - {get: \"/b\", poll: {every: 1m}}\n"                              /* 17 */
         "      - {get: \"/c\", as: {subject: x}}\n"                               /* 18 */
         "      - {ldap: {search: x}, get: \"/d\"}\n"                              /* 19 */
@@ -89,7 +89,12 @@ static void test_words_of_an_action(void **state)
     assert_has(fixture, "act.yaml", 9, "`accounts: all` needs \"identify\"");
     assert_has(fixture, "act.yaml", 9, "\"undo\": there is no action \"efects\"; did you mean \"effects\"?");
     assert_has(fixture, "act.yaml", 9, "at least one request");
-    static const int later[] = {12, 13, 14, 16, 17, 18, 19};
+    assert_has(fixture, "act.yaml", 12, "either \"digits\" or \"letters\"");
+    assert_has(fixture, "act.yaml", 13, "\"user.manager\" is not among the action's \"outputs\"");
+    assert_has(fixture, "act.yaml", 14, "nothing to put back");
+    assert_has(fixture, "act.yaml", 16, "\"require\" must be an expression");
+    assert_has(fixture, "act.yaml", 17, "\"until\" is missing");
+    static const int later[] = {18, 19};
     for (size_t i = 0; i < COUNT_OF(later); i++) {
         assert_has(fixture, "act.yaml", later[i], "is not supported by this version");
     }
@@ -106,7 +111,7 @@ static void test_words_of_an_action(void **state)
     assert_has(fixture, "act.yaml", 32, "no request here saves \"id\"");
     assert_has(fixture, "act.yaml", 32, "there is no parameter \"txt\"; did you mean \"text\"?");
     assert_has(fixture, "act.yaml", 33, "this must be a map");
-    assert_count(fixture, 26);
+    assert_count(fixture, 27);
 }
 
 /* A `once` action says how an earlier call is recognised, and how long the vendor's search may lag. */

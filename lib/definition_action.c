@@ -1,0 +1,65 @@
+/* What is checked of the rarer members of an action: before, derive, provides. */
+#include <stdint.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "lib/definition_request.h"
+#include "lib/json.h"
+#include "lib/mem.h"
+
+enum { DERIVED_MAX = 64 };
+
+static const struct check_key derive_keys[] = {
+    {"digits", CHECK_COUNT, false, false},
+    {"letters", CHECK_COUNT, false, false},
+};
+
+void check_before(struct check *check, const char *pointer, const json_t *action)
+{
+    const json_t *before = json_object_get(action, "before");
+    const char *effect = json_string_at(action, "effect");
+    bool changes = effect && strcmp(effect, "identify") != 0 && strcmp(effect, "notify") != 0;
+    char *at = mem_printf("%s/before", pointer);
+    check_expressions(check, at, before);
+    if (before && !changes) {
+        check_problem(check, at, "an action whose effect is %s changes no account: there is nothing to put back",
+                      effect ? effect : "missing");
+    }
+    free(at);
+}
+
+void check_derive(struct check *check, const char *pointer, const json_t *action)
+{
+    const char *name;
+    json_t *rule;
+    json_object_foreach(json_object_get(action, "derive"), name, rule)
+    {
+        char *at = mem_printf("%s/derive/%s", pointer, name);
+        if (check_map(check, at, rule, derive_keys, COUNT_OF(derive_keys))) {
+            json_int_t length = json_int_at(rule, "digits", 0) + json_int_at(rule, "letters", 0);
+            if (json_object_size(rule) != 1 || length < 4 || length > DERIVED_MAX) {
+                check_problem(check, at, "it needs either \"digits\" or \"letters\": how many, from 4 to %d",
+                              DERIVED_MAX);
+            }
+        }
+        free(at);
+    }
+}
+
+void check_provides(struct check *check, const char *pointer, const json_t *action)
+{
+    const json_t *outputs = json_object_get(action, "outputs");
+    size_t i;
+    json_t *item;
+    json_array_foreach(json_object_get(action, "provides"), i, item)
+    {
+        const char *path = json_string_value(item);
+        char *at = mem_printf("%s/provides", pointer);
+        if (path && strncmp(path, "user.", 5) != 0) {
+            check_problem(check, at, "\"%s\": what is provided is a member of the user, as user.manager", path);
+        } else if (path && !json_at(outputs, path)) {
+            check_problem(check, at, "\"%s\" is not among the action's \"outputs\": what is its value?", path);
+        }
+        free(at);
+    }
+}

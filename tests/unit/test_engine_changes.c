@@ -1,0 +1,212 @@
+/* What surrounds a change: what it requires, what was there before, what it waits for, what it makes up and finds out. */
+/* links: tests/unit/engine_stand.c tests/unit/vendor_stub.c worker/engine.c worker/engine_accounts.c */
+/* links: worker/engine_cache.c worker/engine_classify.c worker/engine_context.c worker/engine_defer.c */
+/* links: worker/engine_gate.c worker/engine_identify.c worker/engine_once.c worker/engine_pages.c */
+/* links: worker/engine_render.c worker/engine_request.c worker/engine_sequence.c worker/engine_systems.c */
+/* links: worker/engine_verify.c worker/engine_wait.c worker/http.c worker/limits.c worker/circuit.c worker/retry.c */
+/* links: worker/fiber.c worker/engine_poll.c worker/engine_prepare.c */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include <cmocka.h>
+
+#include "lib/json.h"
+#include "lib/mem.h"
+#include "lib/secret.h"
+#include "tests/unit/engine_stand.h"
+#include "tests/unit/helpers.h"
+
+#define PIN     "237398"
+#define AT_POLL "{\"state\": {\"account\": 0, \"at\": 1, \"saved\": {\"id\": \"t1\"}}}"
+#define TIRED                                                                                                          \
+    "{\"state\": {\"account\": 0, \"at\": 1, \"saved\": {\"id\": \"t1\"}, \"polled_since\": "                          \
+    "\"2026-01-01T00:00:00Z\"}}"
+
+static const struct engine_row rows[] = {
+    /* ---- require */
+    {.title = "what is required is there",
+     .action = "wipe",
+     .exchanges = {{"GET /devices/d1", 200, "{\"owner\": \"ann@example.com\"}", NULL},
+                   {"POST /devices/d1/wipe\n{\"why\":\"left\"}", 200, NULL, NULL}},
+     .outcome = "succeeded"},
+    {.title = "somebody else's device is not wiped",
+     .action = "wipe",
+     .exchanges = {{"GET /devices/d1", 200, "{\"owner\": \"bob@example.com\"}", NULL}},
+     .outcome = "blocked",
+     .said = "device d1 is not ann@example.com's; required: ${ .body.owner == .user.email }, seen: "
+             "{\"status\":200,\"body.owner\":\"bob@example.com\"}"},
+    {.title = "an answer that says nothing of it is no yes",
+     .action = "wipe",
+     .exchanges = {{"GET /devices/d1", 200, NULL, NULL}},
+     .outcome = "blocked"},
+
+    /* ---- poll */
+    {.title = "what is under way is looked at later, by whichever worker",
+     .action = "transfer",
+     .exchanges = {{"POST /transfers\n{}", 200, "{\"id\": \"t1\"}", NULL},
+                   {"GET /transfers/t1", 200, "{\"state\": \"new\"}", NULL}},
+     .outcome = "deferred",
+     .said = "under way at the vendor: {\"status\":200,\"body.state\":\"new\"}; looked at again in 10m",
+     .facts = {{"state.at", "1"}, {"state.saved", "{\"id\":\"t1\"}"}, {"state.deferrals", "0"}},
+     .due_after = 590,
+     .due_before = 600},
+    {.title = "done: nothing is begun anew",
+     .action = "transfer",
+     .job = AT_POLL,
+     .exchanges = {{"GET /transfers/t1", 200, "{\"state\": \"done\"}", NULL}},
+     .outcome = "succeeded",
+     .facts = {{"outputs.id", "\"t1\""}}},
+    {.title = "the vendor says that it failed: a retry begins anew",
+     .action = "transfer",
+     .job = AT_POLL,
+     .exchanges = {{"GET /transfers/t1", 200, "{\"state\": \"failed\"}", NULL}},
+     .outcome = "failed",
+     .said = "the vendor says that it failed",
+     .facts = {{"state.at", "0"}}},
+    {.title = "too long",
+     .action = "transfer",
+     .job = TIRED,
+     .exchanges = {{"GET /transfers/t1", 200, "{\"state\": \"new\"}", NULL}},
+     .outcome = "failed",
+     .said = "not done within 48h",
+     .facts = {{"state.at", "1"}, {"state.polled_since", "absent"}}},
+    {.title = "trouble while looking is trouble like any other",
+     .action = "transfer",
+     .job = AT_POLL,
+     .exchanges = {{"GET /transfers/t1", 429, NULL, "Retry-After: 3600\r\n"}},
+     .outcome = "deferred",
+     .facts = {{"state.at", "1"}, {"state.deferrals", "1"}}},
+
+    /* ---- before */
+    {.title = "nothing is pictured when nothing is left to change",
+     .action = "leave_all",
+     .exchanges = {{"GET /groups", 200, "{\"groups\": []}", NULL}},
+     .outcome = "succeeded"},
+
+    /* ---- provides */
+    {.title = "what is found out is for all later jobs",
+     .action = "find_boss",
+     .exchanges = {{"GET /boss", 200, "{\"email\": \"boss@example.com\"}", NULL}},
+     .outcome = "succeeded",
+     .facts = {{"provides", "{\"user\":{\"manager\":{\"email\":\"boss@example.com\"}}}"}}},
+
+    /* ---- defs, base */
+    {.title = "a snippet is part of the request that uses it; the request's own wins",
+     .action = "use",
+     .exchanges = {{"GET /elsewhere/used?mine=yes&from=defs", 400, "{\"busy\": true}", NULL},
+                   {"GET /elsewhere/used?mine=yes&from=defs", 200, NULL, NULL}},
+     .outcome = "succeeded"},
+
+    /* ---- dry run */
+    {.title = "a dry run asks for nothing that only the change would have brought",
+     .action = "transfer",
+     .offboarding = "{\"mode\": \"dry_run\"}",
+     .outcome = "succeeded",
+     .said = "dry run: would POST",
+     .facts = {{"outputs.id", "\"dry-run:id\""}}},
+    {.title = "a dry run requires as the real one",
+     .action = "wipe",
+     .offboarding = "{\"mode\": \"dry_run\"}",
+     .exchanges = {{"GET /devices/d1", 200, "{\"owner\": \"bob@example.com\"}", NULL}},
+     .outcome = "blocked"},
+};
+
+static void test_rows(void **state)
+{
+    (void)state;
+    struct engine_stand *stand = engine_stand_new("");
+    for (size_t i = 0; i < COUNT_OF(rows); i++) {
+        engine_stand_check(stand, &rows[i]);
+    }
+    engine_stand_free(stand);
+}
+
+static struct trial *run_trial(struct engine_stand *stand, const char *action, const char *job,
+                               const struct exchange *script)
+{
+    struct trial *trial = trial_new(stand, action, NULL, job);
+    vendor_stub_script(stand->vendor, script);
+    trial_start(trial);
+    trial_finish(trial);
+    return trial;
+}
+
+/* The picture is on record before the first change, and taken once. */
+static void test_before(void **state)
+{
+    (void)state;
+    static const struct exchange all[] = {{"GET /groups", 200, "{\"groups\": [\"a\", \"b\"]}", NULL},
+                                          {"DELETE /groups/a", 200, NULL, NULL},
+                                          {"DELETE /groups/b", 400, NULL, NULL},
+                                          {0}};
+    struct engine_stand *stand = engine_stand_new("");
+    struct trial *trial = run_trial(stand, "leave_all", NULL, all);
+    assert_null(vendor_stub_complaint(stand->vendor));
+    assert_string_equal(trial->result.outcome, "failed");
+    assert_int_equal(trial->images, 1);
+    json_t *wanted = json_pack("{s:{s:[s, s]}}", "u1", "groups", "a", "b");
+    assert_true(json_equal(trial->image, wanted));
+    json_decref(wanted);
+    char *state_text = json_text(json_object_get(trial->result.context, "state"));
+    char *job = mem_printf("{\"state\": %s}", state_text);
+    trial_free(trial);
+
+    static const struct exchange rest[] = {{"DELETE /groups/b", 200, NULL, NULL}, {0}};
+    trial = run_trial(stand, "leave_all", job, rest);
+    assert_null(vendor_stub_complaint(stand->vendor));
+    assert_string_equal(trial->result.outcome, "succeeded");
+    assert_int_equal(trial->images, 0); /* what is there now is no longer what was there before */
+    trial_free(trial);
+    free(job);
+    free(state_text);
+    engine_stand_free(stand);
+}
+
+static void test_nothing_changes_without_the_picture(void **state)
+{
+    (void)state;
+    static const struct exchange script[] = {{"GET /groups", 200, "{\"groups\": [\"a\"]}", NULL}, {0}};
+    struct engine_stand *stand = engine_stand_new("");
+    struct trial *trial = trial_new(stand, "leave_all", NULL, NULL);
+    vendor_stub_script(stand->vendor, script);
+    trial->unrecorded = true;
+    trial_start(trial);
+    trial_finish(trial);
+    assert_null(vendor_stub_complaint(stand->vendor));
+    assert_string_equal(trial->result.outcome, "failed");
+    assert_contains(trial->result.message, "could not be put on record");
+    trial_free(trial);
+    engine_stand_free(stand);
+}
+
+/* The passcode of job-1: HMAC-SHA256 of the key and "job-1\npin\n0", its bytes below 250 modulo 10. */
+static void test_derived(void **state)
+{
+    (void)state;
+    static const struct exchange script[] = {
+        {"POST /lock\n{\"pin\":\"" PIN "\"}", 200, "{\"said\": \"locked with " PIN "\"}", NULL}, {0}};
+    struct engine_stand *stand = engine_stand_new("");
+    for (int i = 0; i < 2; i++) { /* a retry makes up the same */
+        struct trial *trial = run_trial(stand, "lock", NULL, script);
+        assert_null(vendor_stub_complaint(stand->vendor));
+        assert_string_equal(json_string_at(trial->result.context, "outputs.said"), "locked with ***");
+        trial_free(trial);
+    }
+    char *text = secret_mask(PIN);
+    assert_string_equal(text, PIN); /* forgotten with the job */
+    free(text);
+    engine_stand_free(stand);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_rows),
+        cmocka_unit_test(test_before),
+        cmocka_unit_test(test_nothing_changes_without_the_picture),
+        cmocka_unit_test(test_derived),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
