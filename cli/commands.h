@@ -18,7 +18,13 @@ extern const struct command command_skip;
 extern const struct command command_start;
 extern const struct command command_status;
 extern const struct command command_topics;
+extern const struct command command_try;
 extern const struct command command_validate;
 extern const struct command command_watch;
+
+/* Runs `offboard-worker` with this command's configuration and the NULL-ended `options`, and returns its exit code (after a
+ * message: an enum cli_exit when it could not be run). `input` (NULL: none) becomes its standard input; `*output` (NULL: it
+ * prints itself) gets what it printed, for the caller to free. */
+int cli_worker(struct cli *cli, const char *const *options, const char *input, char **output);
 
 #endif

@@ -10,6 +10,7 @@
 #include "worker/check.h"
 #include "worker/fiber.h"
 #include "worker/systems.h"
+#include "worker/try.h"
 #include "worker/worker.h"
 
 struct process {
@@ -74,7 +75,9 @@ static int serve(struct process *process, const struct conf *conf, struct defini
     return 0;
 }
 
-static int run(const struct conf *conf, const char *const *systems, bool check, struct err *err)
+enum task { SERVE, CHECK, TRY };
+
+static int run(const struct conf *conf, const char *const *systems, enum task task, struct err *err)
 {
     struct process process = {.worker = NULL};
     struct definitions *definitions = definitions_load_or_fail(conf, err);
@@ -82,8 +85,9 @@ static int run(const struct conf *conf, const char *const *systems, bool check, 
         return -1;
     }
     uv_loop_init(&process.loop);
-    int result = check ? check_systems(&process.loop, conf, definitions, systems, err)
-                       : serve(&process, conf, definitions, systems, err);
+    int result = task == CHECK ? check_systems(&process.loop, conf, definitions, systems, err)
+                 : task == TRY ? try_job(&process.loop, conf, definitions, err)
+                               : serve(&process, conf, definitions, systems, err);
     uv_run(&process.loop, UV_RUN_NOWAIT); /* the last close callbacks */
     if (uv_loop_close(&process.loop) == 0) {
         fibers_release();
@@ -96,19 +100,21 @@ int main(int argc, char **argv)
 {
     const char *names = NULL;
     const char *check = NULL;
+    const char *try = NULL;
     const struct daemon_option options[] = {
         {"system", "NAME[,NAME]", "systems to serve, instead of worker.systems", &names},
         {"check", NULL, "try the credentials of the systems, say so, and end", &check},
+        {"try", NULL, "run the job on standard input, say what became of it, and end", &try},
         {NULL, NULL, NULL, NULL},
     };
     struct conf *conf = daemon_start("offboard-worker", "Runs the jobs of one or more systems.", options, argc, argv);
     char **systems = systems_read(conf, names);
     struct err err = ERR_INIT;
     int result = -1;
-    if (!*systems) {
+    if (!*systems && !try) {
         err_set(&err, ERR_FATAL, "no system to serve: give --system NAME or worker.systems");
     } else {
-        result = run(conf, (const char *const *)systems, check != NULL, &err);
+        result = run(conf, (const char *const *)systems, check ? CHECK : try ? TRY : SERVE, &err);
     }
     if (result < 0) {
         log_error("could not start", "error", err_text(&err), NULL);

@@ -1,0 +1,122 @@
+#include "worker/try.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "lib/buf.h"
+#include "lib/json.h"
+#include "lib/mem.h"
+#include "worker/fiber.h"
+#include "worker/worker.h"
+
+struct attempt {
+    struct engine *engine;
+    struct job job;
+    struct engine_result result;
+    json_t *image; /* the before-images, by account */
+    bool ended;
+};
+
+static int on_begin(struct job *job)
+{
+    (void)job;
+    return 0;
+}
+
+static int on_before(struct job *job, const json_t *image)
+{
+    struct attempt *attempt = job->owner;
+    json_object_update(attempt->image, (json_t *)(uintptr_t)image);
+    return 0;
+}
+
+static void on_held(struct job *job, bool held)
+{
+    (void)job;
+    (void)held;
+}
+
+static void run(void *arg)
+{
+    struct attempt *attempt = arg;
+    engine_run(attempt->engine, &attempt->job, &attempt->result);
+    attempt->ended = true;
+}
+
+/* A vendor that is down would be waited for. */
+static void on_too_long(uv_timer_t *timer)
+{
+    struct attempt *attempt = timer->data;
+    engine_interrupt(&attempt->job, INTERRUPT_TOO_LONG);
+}
+
+static json_t *read_message(struct err *err)
+{
+    struct buf text = BUF_INIT;
+    char piece[4096];
+    size_t got;
+    while ((got = fread(piece, 1, sizeof piece, stdin)) > 0) {
+        buf_add(&text, piece, got);
+    }
+    json_t *message = json_parse(buf_text(&text), text.len, err);
+    buf_release(&text);
+    if (message && (!json_string_at(message, "job.system") || !json_string_at(message, "job.action") ||
+                    !json_string_at(message, "job.id"))) {
+        err_set(err, ERR_FATAL, "standard input: a job message names job.id, job.system and job.action");
+        json_decref(message);
+        return NULL;
+    }
+    return message ? message : (err_prefix(err, "standard input"), NULL);
+}
+
+static void print(struct attempt *attempt)
+{
+    json_t *said = json_pack("{s:s, s:i, s:s}", "outcome", attempt->result.outcome, "status", attempt->result.status,
+                             "message", attempt->result.message ? attempt->result.message : "");
+    json_object_update(said, attempt->result.context);
+    if (json_object_size(attempt->image)) {
+        json_put(said, "before", json_incref(attempt->image));
+    }
+    char *text = json_text(said);
+    puts(text);
+    fflush(stdout);
+    free(text);
+    json_decref(said);
+}
+
+static void run_to_end(uv_loop_t *loop, const struct conf *conf, struct attempt *attempt)
+{
+    uv_timer_t timer;
+    uv_timer_init(loop, &timer);
+    timer.data = attempt;
+    uv_timer_start(&timer, on_too_long, (uint64_t)(conf_duration(conf, "worker.job_time") / 1000), 0);
+    fiber_start(run, attempt);
+    while (!attempt->ended) {
+        uv_run(loop, UV_RUN_ONCE);
+    }
+    uv_close((uv_handle_t *)&timer, NULL);
+    uv_run(loop, UV_RUN_NOWAIT);
+}
+
+int try_job(uv_loop_t *loop, const struct conf *conf, struct definitions *definitions, struct err *err)
+{
+    json_t *message = read_message(err);
+    if (!message) {
+        return -1;
+    }
+    const char *systems[] = {json_string_at(message, "job.system"), NULL};
+    struct attempt attempt = {.engine = engine_new(loop, conf, definitions, systems, err), .image = json_object()};
+    if (attempt.engine) {
+        attempt.job = (struct job){.message = message, .system = systems[0], .begin = on_begin, .before = on_before,
+                                   .held = on_held, .owner = &attempt};
+        run_to_end(loop, conf, &attempt);
+        print(&attempt);
+        engine_result_release(&attempt.result);
+        engine_free(attempt.engine);
+    }
+    json_decref(attempt.image);
+    json_decref(message);
+    return attempt.engine ? 0 : -1;
+}
