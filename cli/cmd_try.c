@@ -51,8 +51,8 @@ static json_t *job_message(const char *system, const char *action, struct err *e
     id_job(offboarding, "try", step, job_id);
     free(step);
     time_format(time_now(), now);
-    json_t *job = json_pack("{s:s, s:s, s:s, s:s, s:s, s:i, s:n}", "id", job_id, "phase", "try", "step", action, "system",
-                            system, "action", action, "attempt", 1, "state");
+    json_t *job = json_pack("{s:s, s:s, s:s, s:s, s:s, s:i, s:n}", "id", job_id, "phase", "try", "step", action,
+                            "system", system, "action", action, "attempt", 1, "state");
     json_t *message = json_pack("{s:i, s:s, s:s, s:s, s:s, s:s, s:s, s:{s:s, s:s, s:s}, s:o}", "version",
                                 MESSAGE_VERSION, "id", offboarding, "runbook", "try", "source", "/offboard/try", "mode",
                                 opt.live ? "live" : "dry_run", "received_at", now, "effective_at", now, "actor", "kind",
@@ -85,7 +85,8 @@ static void print_calls(const json_t *calls)
         } else if (json_string_at(call, "error")) {
             printf("  no answer: %s\n", json_string_at(call, "error"));
         } else {
-            printf("  %lld, %lld ms\n", (long long)json_int_at(call, "status", 0), (long long)json_int_at(call, "ms", 0));
+            printf("  %lld, %lld ms\n", (long long)json_int_at(call, "status", 0),
+                   (long long)json_int_at(call, "ms", 0));
         }
     }
 }
@@ -165,11 +166,12 @@ const struct command command_try = {
     .name = "try",
     .arguments = "SYSTEM ACTION --email EMAIL",
     .summary = "Runs one action of a connector at once, as a dry run unless --live: for who writes one.",
-    .details = "Neither Kafka nor the database is needed, and nothing is put on record. Exit code 1 when it failed, was\n"
-               "blocked or denied. A deferred action goes on with --state and the state that was printed.\n\n"
-               "  offboard try scim deactivate_user --email jane@example.com\n"
-               "  offboard try jira comment --email jane@example.com --live \\\n"
-               "      --with '{\"issue\": \"IT-7\", \"text\": \"hello\"}'",
+    .details =
+        "Neither Kafka nor the database is needed, and nothing is put on record. Exit code 1 when it failed, was\n"
+        "blocked or denied. A deferred action goes on with --state and the state that was printed.\n\n"
+        "  offboard try scim deactivate_user --email jane@example.com\n"
+        "  offboard try jira comment --email jane@example.com --live \\\n"
+        "      --with '{\"issue\": \"IT-7\", \"text\": \"hello\"}'",
     .options =
         (const struct cli_option[]){
             {"email", "EMAIL", "the leaver's e-mail", &opt.email, NULL},

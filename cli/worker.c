@@ -39,7 +39,7 @@ static void exec_worker(struct cli *cli, const char *const *options)
         args[n++] = "-c";
         args[n++] = cli->config_path;
     }
-    for (int i = 0; options[i] && i < ARGS_MAX; i++) {
+    for (int i = 0; i < ARGS_MAX && options[i]; i++) {
         args[n++] = options[i];
     }
     conf_restore_environment(cli->conf);

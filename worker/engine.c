@@ -32,7 +32,7 @@ static enum verdict render_with(struct run *run)
         bool missing = !value || (json_true_at(parameter, "required") && json_is_null(value));
         if (missing && run->dry) {
             json_decref(value);
-            value = json_string("dry-run");
+            value = context_stand_in(name);
             missing = false;
         }
         if (missing) {
@@ -61,8 +61,8 @@ static void confirm_denied(struct run *run)
     if (time_monotonic() - system->checked_at > CHECK_LIFE_S * TIME_SECOND || !system->checked_at) {
         struct err err = ERR_INIT;
         system->checked_at = time_monotonic(); /* before: one check is enough for all who are denied together */
-        int status = gate_check(system, &err);
-        system->check_failed = status == 401 || status == 403;
+        bool ill;
+        system->check_failed = gate_check(system, &ill, &err) == VERDICT_DENIED;
         if (system->check_failed) {
             free(system->refused_why);
             system->refused_why = mem_printf("credentials refused: %s", err_text(&err));
@@ -116,7 +116,7 @@ static void say_dry(struct run *run)
     json_t *call;
     json_array_foreach(run->calls, i, call)
     {
-        if (json_true_at(call, "dry_run")) {
+        if (json_true_at(call, "dry_run") && json_true_at(call, "changes")) {
             more += method != NULL;
             method = method ? method : json_string_at(call, "method");
             url = url ? url : json_string_at(call, "url");

@@ -84,10 +84,9 @@ void context_account(struct run *run, const char *id)
 
 /* ---- values ------------------------------------------------------------------------------------------------------ */
 
-/* A dry run has no answers to save from: the name stands for the value. */
-static json_t *placeholder(const char *name)
+json_t *context_stand_in(const char *name)
 {
-    char *text = mem_printf("dry-run:%s", name);
+    char *text = mem_printf(STAND_IN "%s", name);
     json_t *value = json_string(text);
     free(text);
     return value;
@@ -98,7 +97,7 @@ json_t *context_value(struct run *run, const char *name, const json_t *tmpl, str
     json_t *value = expr_render(run->engine->exprs, tmpl, run->context, run->dry ? NULL : err);
     if (run->dry && (!value || json_is_null(value))) {
         json_decref(value);
-        value = placeholder(name);
+        value = context_stand_in(name);
     }
     return value;
 }

@@ -94,9 +94,10 @@ static enum verdict await_limit(struct run *run, struct named_limit *limit)
 static bool probe(struct system *system)
 {
     struct err err = ERR_INIT;
-    int status = gate_check(system, &err);
+    bool ill;
+    gate_check(system, &ill, &err);
     err_release(&err);
-    return status > 0 && status < 500;
+    return !ill;
 }
 
 static void run_prober(void *arg)
@@ -122,7 +123,7 @@ static void run_prober(void *arg)
 
 void gate_result(struct system *system, const struct response *response)
 {
-    if (response->status > 0 && response->status < 500) {
+    if (!response->ill) {
         circuit_success(&system->circuit);
         return;
     }

@@ -137,9 +137,10 @@ struct run {
 struct response {
     int status; /* 0: no answer */
     bool sent;
-    bool simulated; /* a dry run: nobody was asked */
     bool aborted;   /* by us, as the worker stops */
     bool throttled; /* told by classify(): the vendor asks to come back later, and did nothing */
+    bool unsent;    /* by a dry run, which has no answer to go on with */
+    bool ill;       /* nobody answered, or the vendor itself is in trouble: what its circuit counts */
     const char *error;
     int64_t retry_after; /* microseconds, -1: the vendor says nothing */
 };
@@ -217,9 +218,9 @@ enum verdict gate_enter(struct run *run, const char *limit, struct named_limit *
 void gate_leave(struct system *system, struct named_limit *taken);
 void gate_result(struct system *system, const struct response *response);
 void gate_stop(struct system *system); /* ends the prober; call, then let the loop run */
-/* The connector's `check` (else a GET of its base), without gate, on a fiber: the HTTP status, 0 when nobody
- * answered; the err is set unless it was a success. */
-int gate_check(struct system *system, struct err *err);
+/* The connector's `check` (else a GET of its base), without gate, on a fiber: what its answer means, with an err unless
+ * it was a success. `*ill` as of a response. */
+enum verdict gate_check(struct system *system, bool *ill, struct err *err);
 
 /* engine_identify.c: `*accounts` gets a new reference to a list of ids, or to [null] when the action needs none. */
 enum verdict identify_accounts(struct run *run, json_t **accounts);
@@ -250,9 +251,14 @@ bool verify_look(struct run *run); /* one look: is the wanted state there? */
 char *answer_seen(const struct run *run,
                   const char *expect); /* the values of the answer that it reads; the caller frees */
 
-/* engine_context.c: value of a template, a new reference; in a dry run a placeholder of that name stands for what is missing.
+/* engine_context.c: value of a template, a new reference; in a dry run the name stands in for what is missing.
  * NULL with an err. */
 json_t *context_value(struct run *run, const char *name, const json_t *tmpl, struct err *err);
+
+/* What stands in a dry run for a value that only a change would bring; a new reference. */
+#define STAND_IN         "dry-run:"
+#define STAND_IN_ENCODED "dry-run%3A"
+json_t *context_stand_in(const char *name);
 
 /* Renders `save` of a request into `.saved`; lists are joined when `collect`. */
 int save_values(struct run *run, const json_t *save, bool collect, struct err *err);

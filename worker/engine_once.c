@@ -76,7 +76,7 @@ static enum verdict call(struct run *run, const json_t *request, bool (*look)(st
 {
     *again = false;
     enum verdict verdict = request_send(run, request, response);
-    if (verdict != VERDICT_DONE || response->simulated) {
+    if (verdict != VERDICT_DONE || response->unsent) {
         return verdict == VERDICT_DONE ? request_save(run, request, verdict) : verdict;
     }
     verdict = classify(run, request, response, again);

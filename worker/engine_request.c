@@ -106,7 +106,10 @@ static void take_answer(struct run *run, struct http_answer *answer, struct resp
     context_set(run, "status", json_integer(answer->status));
     context_set(run, "headers", json_incref(answer->headers));
     context_set(run, "body", body_value(answer));
-    *response = (struct response){.status = (int)answer->status, .sent = answer->sent, .aborted = answer->aborted};
+    *response = (struct response){.status = (int)answer->status,
+                                  .sent = answer->sent,
+                                  .aborted = answer->aborted,
+                                  .ill = answer->status == 0 || answer->status >= 500};
     char *error = answer->error ? secret_mask(answer->error) : NULL;
     context_set(run, "error", error ? json_string(error) : json_null());
     free(error);
@@ -164,11 +167,11 @@ static void perform(struct run *run, const json_t *request, const struct rendere
     http_answer_release(&answer);
 }
 
-/* A dry run sends no change, and nothing that asks for what only a change would have brought. */
-static bool only_pretended(const struct run *run, const json_t *request, const struct rendered *rendered)
+/* A vendor knows nothing of what only a change would have made: a dry run doesn't ask about it. */
+static bool holds_stand_in(const struct rendered *rendered)
 {
-    return run->dry && (request_changes(request) || strstr(rendered->url, "dry-run%3A") ||
-                        (rendered->body && strstr(rendered->body, "dry-run:")));
+    return strstr(rendered->url, STAND_IN) || strstr(rendered->url, STAND_IN_ENCODED) ||
+           (rendered->body && (strstr(rendered->body, STAND_IN) || strstr(rendered->body, STAND_IN_ENCODED)));
 }
 
 static enum verdict send_gated(struct run *run, const json_t *request, const struct rendered *rendered,
@@ -191,7 +194,7 @@ static enum verdict send_request(struct run *run, const json_t *request, struct 
     struct err err = ERR_INIT;
     struct rendered rendered = {0};
     enum verdict verdict = VERDICT_DONE;
-    *response = (struct response){.retry_after = -1};
+    *response = (struct response){.retry_after = -1, .ill = true};
     if (request_changes(request) && !run->dry) {
         verdict = before_change(run);
     }
@@ -200,10 +203,10 @@ static enum verdict send_request(struct run *run, const json_t *request, struct 
     }
     if (request_render(run, request, &rendered, &err) != 0) {
         verdict = run_say(run, VERDICT_FAILED, "could not build the request: %s", err_text(&err));
-    } else if (only_pretended(run, request, &rendered)) {
+    } else if (run->dry && (request_changes(request) || holds_stand_in(&rendered))) {
         record_call(run, &rendered, request, NULL);
         forget_answer(run);
-        response->simulated = true;
+        response->unsent = true;
     } else if (gated) {
         verdict = send_gated(run, request, &rendered, response);
     } else {
@@ -239,7 +242,7 @@ bool request_look(struct run *run, const json_t *request, const struct response 
 
 bool request_waits_at_gate(const struct run *run, const struct response *response)
 {
-    return run->system->circuit.open && (response->status == 0 || response->status >= 500);
+    return run->system->circuit.open && response->ill;
 }
 
 enum verdict request_save(struct run *run, const json_t *request, enum verdict verdict)
@@ -273,7 +276,7 @@ enum verdict request_run(struct run *run, const json_t *request, bool (*look)(st
         if (verdict != VERDICT_DONE) {
             return verdict;
         }
-        if (response.simulated) {
+        if (response.unsent) {
             return request_save(run, request, VERDICT_DONE);
         }
         bool again = false;

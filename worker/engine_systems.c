@@ -273,9 +273,8 @@ static void never_held(struct job *job, bool held)
     (void)held;
 }
 
-/* The HTTP status, 0 when nobody answered; the err says why it is no success. Without gate: it is what opens the
- * gate. */
-int gate_check(struct system *system, struct err *err)
+/* Without gate: it is what opens the gate. */
+enum verdict gate_check(struct system *system, bool *ill, struct err *err)
 {
     json_t *message = json_pack("{s:s, s:{}, s:{}, s:{s:s, s:s}}", "id", "check", "user", "ids", "job", "id", "check",
                                 "action", "check");
@@ -299,13 +298,13 @@ int gate_check(struct system *system, struct err *err)
         err_set(err, again ? ERR_RETRY : ERR_PERMANENT, "%s", text);
         free(text);
     }
-    int status = response.status;
+    *ill = response.ill;
     json_decref(request);
     json_decref(run.context);
     json_decref(run.calls);
     free(run.message);
     json_decref(message);
-    return status;
+    return verdict;
 }
 
 int engine_check(struct engine *engine, const char *name, struct err *err)
@@ -315,7 +314,8 @@ int engine_check(struct engine *engine, const char *name, struct err *err)
         return err_set(err, ERR_PERMANENT, "the connector has no `check`");
     }
     struct err why = ERR_INIT;
-    gate_check(system, &why);
+    bool ill;
+    gate_check(system, &ill, &why);
     if (why.class == ERR_NONE) {
         return 0;
     }

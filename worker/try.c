@@ -109,8 +109,12 @@ int try_job(uv_loop_t *loop, const struct conf *conf, struct definitions *defini
     const char *systems[] = {json_string_at(message, "job.system"), NULL};
     struct attempt attempt = {.engine = engine_new(loop, conf, definitions, systems, err), .image = json_object()};
     if (attempt.engine) {
-        attempt.job = (struct job){.message = message, .system = systems[0], .begin = on_begin, .before = on_before,
-                                   .held = on_held, .owner = &attempt};
+        attempt.job = (struct job){.message = message,
+                                   .system = systems[0],
+                                   .begin = on_begin,
+                                   .before = on_before,
+                                   .held = on_held,
+                                   .owner = &attempt};
         run_to_end(loop, conf, &attempt);
         print(&attempt);
         engine_result_release(&attempt.result);

@@ -9,7 +9,7 @@ import pytest
 sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
 
 from client import Sandbox
-from sandbox_calls import JIRA_TOKEN, SCIM_TOKEN, Caller
+from sandbox_calls import JIRA_TOKEN, SCIM_TOKEN, SLACK_TOKEN, Caller
 
 USERS = [{"userName": f"user{n}@example.com", "externalId": f"E-{n}",
           "name": {"givenName": "User", "familyName": str(n)},
@@ -22,7 +22,7 @@ CONFIG = {"scim": {"users": USERS, "groups": GROUPS}, "jira": {"projects": ["IT"
 
 @pytest.fixture(scope="session")
 def running(tmp_path_factory):
-    with Sandbox("scim,jira,slack=scim", CONFIG, str(tmp_path_factory.mktemp("sandbox"))) as sandbox:
+    with Sandbox("scim,jira,slack,other=scim", CONFIG, str(tmp_path_factory.mktemp("sandbox"))) as sandbox:
         yield sandbox
         assert sandbox.log() == "", "the sandbox has complained"
 
@@ -43,3 +43,8 @@ def scim(sandbox):
 def jira(sandbox):
     basic = base64.b64encode(f"bot@example.com:{JIRA_TOKEN}".encode()).decode()
     return Caller(sandbox.url("jira") + "/rest/api/3", f"Basic {basic}", "application/json")
+
+
+@pytest.fixture
+def slack(sandbox):
+    return Caller(sandbox.url("slack") + "/api", f"Bearer {SLACK_TOKEN}", "application/json; charset=utf-8")

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 
 SCIM_TOKEN = "sandbox-scim-token-s3cret"
 JIRA_TOKEN = "sandbox-jira-token-s3cret"
+SLACK_TOKEN = "xoxb-sandbox-s3cret"
 
 
 @dataclass

@@ -77,15 +77,15 @@ def test_refuses_a_faulty_start_with_the_reason(tmp_path, systems, config, reaso
 # Control port.
 
 def test_alias_is_a_system_of_its_own(sandbox):
-    sandbox.seed("slack", {"users": [{"userName": "only@slack.example"}]})
-    assert [user["userName"] for user in sandbox.state("slack")["users"]] == ["only@slack.example"]
+    sandbox.seed("other", {"users": [{"userName": "only@other.example"}]})
+    assert [user["userName"] for user in sandbox.state("other")["users"]] == ["only@other.example"]
     assert len(sandbox.state("scim")["users"]) == 7
 
 
 def test_seed_is_all_or_nothing(sandbox):
     with pytest.raises(ValueError, match="userName"):
-        sandbox.seed("slack", {"users": [{"userName": "good@example.com"}, {"userName": ""}]})
-    assert sandbox.state("slack")["users"] == []
+        sandbox.seed("other", {"users": [{"userName": "good@example.com"}, {"userName": ""}]})
+    assert sandbox.state("other")["users"] == []
 
 
 def test_reset_restores_configuration(sandbox, scim):

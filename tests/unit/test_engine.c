@@ -195,6 +195,12 @@ static const struct engine_row rows[] = {
      .exchanges = {{"GET /tickets?job=job-1", 200, "{}", NULL}},
      .outcome = "succeeded",
      .facts = {{"outputs.key", "\"dry-run:key\""}}},
+    {.title = "a dry run doesn't ask about what only a change would have made",
+     .action = "open",
+     .offboarding = "{\"mode\": \"dry_run\"}",
+     .outcome = "succeeded",
+     .said = "/doors",
+     .facts = {{"outputs.key", "\"dry-run:key\""}, {"calls.1.dry_run", "true"}, {"calls.1.method", "\"GET\""}}},
 };
 
 static void test_rows(void **state)
