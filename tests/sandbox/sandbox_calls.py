@@ -45,3 +45,31 @@ class Caller:
         except urllib.error.HTTPError as error:
             with error:
                 return Reply(error.code, error.headers, error.read().decode())
+
+
+class GoogleCaller(Caller):
+    """Calls Google as an administrator with all scopes of the admin APIs, and makes callers with other tokens."""
+
+    ADMIN_SCOPES = ("admin.directory.user", "admin.directory.user.security", "admin.directory.group",
+                    "admin.directory.group.member", "admin.directory.rolemanagement", "admin.directory.orgunit",
+                    "admin.directory.device.mobile", "admin.datatransfer", "apps.licensing", "cloud-identity.devices")
+
+    def __init__(self, sandbox, account) -> None:
+        self.sandbox = sandbox
+        self.account = account
+        super().__init__(sandbox.url("google"), "", "application/json")
+        self.anonymous = Caller(self.url, "", "application/json")
+        self._headers["Authorization"] = "Bearer " + self._token("admin@example.com", self.ADMIN_SCOPES)
+
+    def _token(self, subject: str | None, scopes: tuple[str, ...]) -> str:
+        return self.account.token(self.url + "/token", subject, list(scopes))
+
+    def bearer(self, token: str) -> Caller:
+        return Caller(self.url, f"Bearer {token}", "application/json")
+
+    def acting(self, subject: str | None, *scopes: str) -> Caller:
+        """As somebody, with these scopes."""
+        return self.bearer(self._token(subject, scopes))
+
+    def admin(self, *scopes: str) -> Caller:
+        return self.acting("admin@example.com", *scopes)

@@ -140,7 +140,7 @@ class Access:
         """Whether the account may act as this person, with all of these scopes."""
         if subject is None:
             return
-        if "@" not in str(subject) or self.find_user(subject) is None:
+        if not isinstance(subject, str) or "@" not in subject or self.find_user(subject) is None:
             gone = any(user["primaryEmail"] == subject for user in self.store.all("deleted_users"))
             raise _token_refusal("invalid_grant",
                                  "The account has been deleted" if gone else "Invalid email or User ID")

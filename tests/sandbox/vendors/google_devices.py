@@ -60,7 +60,7 @@ class Devices:
     @call("POST", PHONES + "/{key}/action", MOBILE, MOBILE + ".action")
     def act_on_phone(self, request: Request, customer: str, key: str) -> Answer:
         self.check_customer(customer)
-        phone, action = self._phone(key), read_object(request).get("action")
+        phone, action = self._phone(key), str(read_object(request).get("action"))
         if action not in ACTIONS:
             raise refuse("invalid", "Invalid Input: action")
         if action.startswith("cancel") and self.device_state(phone, "status")["status"] != "WIPING":

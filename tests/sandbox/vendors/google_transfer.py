@@ -75,8 +75,8 @@ class Transfer:
         """Another transfer every time, however alike."""
         body = read_object(request)
         for key in ("oldOwnerUserId", "newOwnerUserId"):
-            if self.store.get("users", str(body.get(key, ""))) is None:
-                # An address is no id here.
+            if not isinstance(body.get(key), str) or self.store.get("users", body[key]) is None:
+                # An address is no id here, and a number would have lost its last digits.
                 raise refuse("invalid", f"Invalid Input: {key}")
         if body["oldOwnerUserId"] == body["newOwnerUserId"]:
             raise refuse("invalid", "Invalid Input: newOwnerUserId")
