@@ -38,6 +38,8 @@ def test_wiping_a_phone(google, action, during, after):
     assert google("GET", PHONES + "/R-1").json["status"] == after
     assert "wiping" not in google("GET", PHONES + "/R-1").json
     assert google("GET", PHONES + "/R-2").json["status"] == "APPROVED"
+    google.sandbox.settings("google", status_in_words=True)
+    assert google("GET", PHONES + "/R-1").json["status"] == after.replace("_", " ").title()
 
 
 def test_a_wipe_is_cancelled_only_while_it_is_pending(google):

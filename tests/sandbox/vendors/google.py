@@ -28,6 +28,7 @@ class Google(Access, Directory, Groups, Devices, Transfer, Licensing, Gmail, Ven
         "archived_licenses": 0,          # how many users can be archived
         "not_member": 404,               # or 412: leaving a group one is not in
         "wipe_seconds": 0.0,             # from wiping to wiped
+        "status_in_words": False,        # a phone is "Account Wiped", not ACCOUNT_WIPED; Google documents neither
         "transfer_polls": 2,             # looks at a transfer until it ends
         "transfer_seconds": 0.0,         # and the least time it takes
         "transfer_fails": False,

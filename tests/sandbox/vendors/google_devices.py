@@ -30,8 +30,11 @@ class Devices:
             shown[key] = wiping["then"]
         return shown
 
-    def _phones(self) -> list[dict]:
-        return [self.device_state(phone, "status") for phone in self.store.all("mobile_devices")]
+    def show_phone(self, phone: dict) -> dict:
+        shown = self.device_state(phone, "status")
+        if self.settings["status_in_words"]:
+            shown["status"] = shown["status"].replace("_", " ").title()
+        return shown
 
     def _phone(self, key: str) -> dict:
         phone = self.store.get("mobile_devices", key)
@@ -45,7 +48,8 @@ class Devices:
     @call("GET", PHONES, MOBILE, MOBILE + ".action", MOBILE + ".readonly")
     def list_phones(self, request: Request, customer: str) -> Answer:
         self.check_customer(customer)
-        found = [phone for phone in self._phones() if _phone_matches(phone, request.params.get("query", ""))]
+        found = [self.show_phone(phone) for phone in self.store.all("mobile_devices")
+                 if _phone_matches(self.device_state(phone, "status"), request.params.get("query", ""))]
         if request.params.get("projection", "FULL").upper() == "BASIC":
             found = [{key: value for key, value in phone.items() if key not in ("imei", "meid", "wifiMacAddress")}
                      for phone in found]
@@ -55,7 +59,7 @@ class Devices:
     @call("GET", PHONES + "/{key}", MOBILE, MOBILE + ".action", MOBILE + ".readonly")
     def get_phone(self, request: Request, customer: str, key: str) -> Answer:
         self.check_customer(customer)
-        return Answer(200, self.device_state(self._phone(key), "status"))
+        return Answer(200, self.show_phone(self._phone(key)))
 
     @call("POST", PHONES + "/{key}/action", MOBILE, MOBILE + ".action")
     def act_on_phone(self, request: Request, customer: str, key: str) -> Answer:
