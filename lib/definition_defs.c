@@ -72,6 +72,7 @@ static void expand_list(struct check *check, const char *pointer, json_t *owner,
         char *at = mem_printf("%s/%s/%zu", pointer, name, i);
         expand(check, at, request);
         expand_member(check, at, request, "find");
+        expand_member(check, at, request, "require");
         free(at);
     }
 }

@@ -162,12 +162,24 @@ static bool check_request(struct check *check, const char *pointer, const json_t
     return true;
 }
 
-/* A predicate, or {that, why}. */
+static bool has_method(const json_t *request)
+{
+    for (size_t i = 0; i < COUNT_OF(methods); i++) {
+        if (json_object_get(request, methods[i])) {
+            return true;
+        }
+    }
+    return false;
+}
+
+/* A predicate, {that, why}, or that with a read of its own. */
 static void check_require(struct check *check, const char *pointer, const json_t *request)
 {
     const json_t *require = json_object_get(request, "require");
     char *at = mem_printf("%s/require", pointer);
-    if (json_is_object(require)) {
+    if (has_method(require)) {
+        check_request(check, at, require, require_keys, COUNT_OF(require_keys), true);
+    } else if (json_is_object(require)) {
         check_map(check, at, require, require_keys, COUNT_OF(require_keys));
     } else if (require) {
         static const struct check_key bare[] = {{"require", CHECK_PREDICATE, true, false}};

@@ -197,7 +197,9 @@ void derive_values(struct run *run);
 void derived_forget(struct run *run);
 enum verdict before_change(struct run *run);
 
-/* engine_poll.c: after a success: what `require` demands, and what `poll` waits for. DONE: go on. */
+/* engine_poll.c: DONE: go on. What `require` demands with a read of its own, made right before the request; what it demands of
+ * the request's answer; what `poll` waits for. */
+enum verdict request_requires_first(struct run *run, const json_t *request);
 enum verdict request_requires(struct run *run, const json_t *request);
 enum verdict request_polls(struct run *run, const json_t *request);
 

@@ -75,7 +75,10 @@ static enum verdict call(struct run *run, const json_t *request, bool (*look)(st
                          struct response *response, bool *again)
 {
     *again = false;
-    enum verdict verdict = request_send(run, request, response);
+    enum verdict verdict = request_requires_first(run, request);
+    if (verdict == VERDICT_DONE) {
+        verdict = request_send(run, request, response);
+    }
     if (verdict != VERDICT_DONE || response->unsent) {
         return verdict == VERDICT_DONE ? request_save(run, request, verdict) : verdict;
     }

@@ -6,11 +6,10 @@
 #include "lib/time.h"
 #include "worker/engine_internal.h"
 
-enum verdict request_requires(struct run *run, const json_t *request)
+static enum verdict judge(struct run *run, const json_t *require)
 {
-    const json_t *require = json_object_get(request, "require");
     const json_t *that = json_is_object(require) ? json_object_get(require, "that") : require;
-    if (!require || expr_true(run->engine->exprs, that, run->context, false)) {
+    if (expr_true(run->engine->exprs, that, run->context, false)) {
         return VERDICT_DONE;
     }
     const char *tmpl = json_string_at(require, "why");
@@ -21,6 +20,29 @@ enum verdict request_requires(struct run *run, const json_t *request)
     free(why);
     free(seen);
     return VERDICT_BLOCKED;
+}
+
+static bool reads(const json_t *require)
+{
+    const json_t *path = NULL;
+    request_method(require, &path);
+    return path != NULL;
+}
+
+enum verdict request_requires_first(struct run *run, const json_t *request)
+{
+    const json_t *require = json_object_get(request, "require");
+    if (!reads(require)) {
+        return VERDICT_DONE;
+    }
+    enum verdict verdict = request_run(run, require, NULL);
+    return verdict == VERDICT_DONE ? judge(run, require) : verdict;
+}
+
+enum verdict request_requires(struct run *run, const json_t *request)
+{
+    const json_t *require = json_object_get(request, "require");
+    return !require || reads(require) ? VERDICT_DONE : judge(run, require);
 }
 
 static int64_t duration_of(const json_t *poll, const char *name)

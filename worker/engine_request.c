@@ -272,7 +272,12 @@ enum verdict request_run(struct run *run, const json_t *request, bool (*look)(st
     run->tries = 0;
     for (;;) {
         struct response response;
-        enum verdict verdict = request_send(run, request, &response);
+        int tries = run->tries; /* what is required first counts its own */
+        enum verdict verdict = request_requires_first(run, request);
+        run->tries = tries;
+        if (verdict == VERDICT_DONE) {
+            verdict = request_send(run, request, &response);
+        }
         if (verdict != VERDICT_DONE) {
             return verdict;
         }

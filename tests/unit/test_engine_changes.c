@@ -42,6 +42,16 @@ static const struct engine_row rows[] = {
      .exchanges = {{"GET /devices/d1", 200, NULL, NULL}},
      .outcome = "blocked"},
 
+    {.title = "read right before each call",
+     .action = "wipe_all",
+     .exchanges = {{"GET /devices/d1", 200, "{\"owner\": \"ann@example.com\"}", NULL},
+                   {"POST /devices/d1/wipe", 200, NULL, NULL},
+                   {"GET /devices/d2", 200, "{\"owner\": \"bob@example.com\"}", NULL},
+                   {"GET /devices/d3", 200, "{\"owner\": \"bob@example.com\", \"wiped\": true}", NULL}},
+     .outcome = "blocked",
+     .said = "1 of 3 items failed: d2 (somebody else's; required: ",
+     .facts = {{"state.items_left", "[\"d2\"]"}}},
+
     /* ---- poll */
     {.title = "what is under way is looked at later, by whichever worker",
      .action = "transfer",
