@@ -1,9 +1,9 @@
-/* What is checked of a connector: settings, credentials, limits, how accounts are found, and its actions. Words whose execution is
- * not there yet are known, and refused. */
+/* What is checked of a connector: settings, limits, how accounts are found, and its actions. */
 #include <stdint.h>
 #include <stdlib.h>
 #include <string.h>
 
+#include "lib/definition_auth.h"
 #include "lib/definition_request.h"
 #include "lib/json.h"
 #include "lib/mem.h"
@@ -35,19 +35,6 @@ static const struct check_key retry_after_keys[] = {
     {"seconds", CHECK_TEMPLATE, false, false},
     {"epoch", CHECK_TEMPLATE, false, false},
     {"date", CHECK_TEMPLATE, false, false},
-};
-
-static const struct check_key auth_keys[] = {
-    {"header", CHECK_MAP, false, false},
-    {"basic", CHECK_MAP, false, false},
-    {"client_credentials", CHECK_MAP, false, true},
-    {"service_account", CHECK_MAP, false, true},
-    {"account_credentials", CHECK_MAP, false, true},
-};
-
-static const struct check_key basic_keys[] = {
-    {"user", CHECK_TEMPLATE, true, false},
-    {"password", CHECK_TEMPLATE, true, false},
 };
 
 static const struct check_key identify_keys[] = {
@@ -100,7 +87,7 @@ static void each_member(struct check *check, const char *pointer, const json_t *
     }
 }
 
-/* ---- settings, credentials, limits -------------------------------------------------------------------------------------- */
+/* ---- settings, limits --------------------------------------------------------------------------------------------------- */
 
 static void check_setting(struct check *check, const char *pointer, const char *name, const json_t *setting)
 {
@@ -123,21 +110,6 @@ static void check_one_limit(struct check *check, const char *pointer, const char
     if (check_map(check, pointer, limit, limit_keys, COUNT_OF(limit_keys)) && json_object_get(limit, "per_minute") &&
         json_object_get(limit, "per_second")) {
         check_problem(check, pointer, "a limit has \"per_minute\" or \"per_second\", not both");
-    }
-}
-
-static void check_auth(struct check *check, const json_t *auth)
-{
-    if (!json_is_object(auth) || !check_map(check, "/auth", auth, auth_keys, COUNT_OF(auth_keys))) {
-        return;
-    }
-    if (json_object_size(auth) != 1) {
-        check_problem(check, "/auth", "there is one way to authenticate: header or basic");
-    }
-    check_expressions(check, "/auth/header", json_object_get(auth, "header"));
-    const json_t *basic = json_object_get(auth, "basic");
-    if (json_is_object(basic)) {
-        check_map(check, "/auth/basic", basic, basic_keys, COUNT_OF(basic_keys));
     }
 }
 

@@ -3,6 +3,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "lib/definition_auth.h"
 #include "lib/definition_request.h"
 #include "lib/json.h"
 #include "lib/mem.h"
@@ -18,7 +19,7 @@ static const struct check_key request_keys[] = {
     {"missing", CHECK_PREDICATE, false, false}, {"blocked", CHECK_PREDICATE, false, false},
     {"denied", CHECK_PREDICATE, false, false},  {"retry", CHECK_PREDICATE, false, false},
     {"changes", CHECK_BOOL, false, false},      {"limit", CHECK_TEXT, false, false},
-    {"timeout", CHECK_DURATION, false, false},  {"as", CHECK_MAP, false, true},
+    {"timeout", CHECK_DURATION, false, false},  {"as", CHECK_MAP, false, false},
     {"base", CHECK_TEMPLATE, false, false},     {"ldap", CHECK_MAP, false, true},
 };
 
@@ -158,6 +159,7 @@ static bool check_request(struct check *check, const char *pointer, const json_t
         free(at);
     }
     check_pages(check, pointer, json_object_get(request, "pages"));
+    check_as(check, pointer, request);
     check_limit(check, pointer, request);
     return true;
 }

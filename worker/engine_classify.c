@@ -92,6 +92,11 @@ static void note_throttling(struct response *response, bool again, bool by_reque
 enum verdict classify(struct run *run, const json_t *request, struct response *response, bool *again)
 {
     *again = false;
+    if (response->tokenless) { /* nobody answered the request: its own predicates have nothing to say */
+        *again = true;
+        note_throttling(response, true, false);
+        return run_say(run, VERDICT_FAILED, "temporary trouble: %s", response->error);
+    }
     if (response->status == 0) {
         *again = true;
         note_throttling(response, true, false);

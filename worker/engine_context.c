@@ -71,6 +71,13 @@ void context_start(struct run *run)
     context_set(run, "with", json_object());
 }
 
+void context_forget_answer(struct run *run)
+{
+    context_set(run, "status", json_null());
+    context_set(run, "headers", json_object());
+    context_set(run, "body", json_null());
+}
+
 void context_account(struct run *run, const char *id)
 {
     json_t *ids = json_object_get(run->context, "ids");

@@ -11,40 +11,6 @@
 
 /* ---- lines ------------------------------------------------------------------------------------------------------- */
 
-static void line_join(struct waiting_line *line, struct waiting *self)
-{
-    struct waiting **at = &line->first;
-    while (*at) {
-        at = &(*at)->next;
-    }
-    *at = self;
-}
-
-static void line_leave(struct waiting_line *line, const struct waiting *self)
-{
-    struct waiting **at = &line->first;
-    while (*at && *at != self) {
-        at = &(*at)->next;
-    }
-    if (*at) {
-        *at = self->next;
-    }
-}
-
-static void line_wake_first(struct waiting_line *line)
-{
-    if (line->first) {
-        sleeper_wake(line->first->sleeper);
-    }
-}
-
-static void line_wake_all(struct waiting_line *line)
-{
-    for (struct waiting *waiting = line->first; waiting; waiting = waiting->next) {
-        sleeper_wake(waiting->sleeper);
-    }
-}
-
 /* Sleeps in a line; the job can be interrupted meanwhile. */
 static void wait_in_line(struct run *run, struct waiting *self, int64_t us)
 {

@@ -31,6 +31,11 @@ struct waiting_line {
     } * first;
 };
 
+void line_join(struct waiting_line *line, struct waiting *self); /* at its end; `self` stays the caller's */
+void line_leave(struct waiting_line *line, const struct waiting *self);
+void line_wake_first(struct waiting_line *line);
+void line_wake_all(struct waiting_line *line);
+
 /* ---- systems ----------------------------------------------------------------------------------------------------- */
 
 struct named_limit {
@@ -50,7 +55,8 @@ struct system {
     bool probing;
     struct waiting_line circuit_line;
     double share;
-    bool refused; /* credentials: confirmed by a failing check, not yet asked for */
+    struct credentials *credentials; /* exchanged for tokens; NULL: none are */
+    bool refused;                    /* credentials: confirmed by a failing check, not yet asked for */
     char *refused_why;
     int64_t checked_at; /* of the last check for `denied` */
     bool check_failed;
@@ -69,6 +75,7 @@ struct engine {
     struct system *systems;
     size_t system_count;
     struct engine_cache *cache;
+    struct token_cache *tokens;
     bool stopping;
     struct metric *requests;
     struct metric *request_seconds;
@@ -140,6 +147,7 @@ struct response {
     bool aborted;   /* by us, as the worker stops */
     bool throttled; /* told by classify(): the vendor asks to come back later, and did nothing */
     bool unsent;    /* by a dry run, which has no answer to go on with */
+    bool tokenless; /* it was not sent, as there is no token for it; `status` is the token endpoint's */
     bool ill;       /* nobody answered, or the vendor itself is in trouble: what its circuit counts */
     const char *error;
     int64_t retry_after; /* microseconds, -1: the vendor says nothing */
@@ -152,7 +160,8 @@ enum verdict run_say(struct run *run, enum verdict verdict, const char *format, 
 /* engine_context.c */
 void context_start(struct run *run);
 void context_set(struct run *run, const char *name, json_t *value); /* takes over */
-void context_account(struct run *run, const char *id);              /* NULL: none */
+void context_forget_answer(struct run *run);
+void context_account(struct run *run, const char *id); /* NULL: none */
 
 /* engine_render.c: a request ready to go; everything owned. On an error what was made so far is in `rendered` all
  * the same. */
@@ -163,12 +172,31 @@ struct rendered {
     char *body;
     char *user;
     char *password;
+    json_t *as;          /* {subject, scopes} of its token; NULL: it needs none */
+    char *bearer;        /* the token */
+    struct token *token; /* its place */
+    uint64_t round;      /* its fetch */
 };
 
 int request_render(struct run *run, const json_t *request, struct rendered *rendered, struct err *err);
 void rendered_release(struct rendered *rendered);
 /* The base of a request's path: its own, else the connector's. The caller frees. */
 char *request_base(struct run *run, const json_t *request, struct err *err);
+
+/* RFC 3986, 2.3: all but unreserved characters as %XX. */
+void percent_encode(struct buf *out, const char *text);
+/* Adds name=value to a form (application/x-www-form-urlencoded) or a query. */
+void form_add(struct buf *form, const char *name, const char *value);
+int render_headers(struct run *run, const json_t *map, struct rendered *rendered, bool *content_type, struct err *err);
+
+/* engine_auth.c: what the connector's `auth` and the request's `as` say of it; no token yet. */
+int auth_render(struct run *run, const json_t *request, struct rendered *rendered, struct err *err);
+/* Gets the token that a rendered request needs, if it needs one. DONE: it has it, or `response` says why not (then it is
+ * `tokenless`); DENIED: it was refused; else why the run must rest. */
+enum verdict auth_authorize(struct run *run, struct rendered *rendered, struct response *response);
+/* The vendor answered 401: does it need a token, and is the one it had out of use now? */
+bool auth_renews(struct rendered *rendered);
+void auth_release(struct rendered *rendered);
 
 /* engine_request.c: one request with its retries: limits, circuit, sending, classifying, saving. `look` is asked whether
  * the wanted state is there when an error leaves that open (NULL: don't look). */
@@ -189,6 +217,8 @@ bool request_waits_at_gate(const struct run *run, const struct response *respons
 enum verdict request_send(struct run *run, const json_t *request, struct response *response);
 enum verdict request_send_ungated(struct run *run, const json_t *request, struct response *response); /* for checks */
 bool request_changes(const json_t *request);
+/* Makes a call that is complete but for `ca_file`, on record among the event's calls. */
+void request_exchange(struct run *run, struct http_call *call, bool changes, struct http_answer *answer);
 const char *request_method(const json_t *request, const json_t **path);
 
 /* engine_prepare.c: `.derived` of the action, masked until derived_forget(); the before-image, put on record before the first

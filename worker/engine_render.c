@@ -9,7 +9,7 @@
 #include "lib/secret.h"
 #include "worker/engine_internal.h"
 
-static void percent_encode(struct buf *out, const char *text)
+void percent_encode(struct buf *out, const char *text)
 {
     for (const unsigned char *c = (const unsigned char *)text; *c; c++) {
         if (isalnum(*c) || strchr("-._~", *c)) {
@@ -50,13 +50,18 @@ static int render_path(struct run *run, const char *path, struct buf *out, struc
     return 0;
 }
 
+void form_add(struct buf *form, const char *name, const char *value)
+{
+    buf_adds(form, form->len ? "&" : "");
+    percent_encode(form, name);
+    buf_adds(form, "=");
+    percent_encode(form, value);
+}
+
 static void add_pair(struct buf *out, const char *name, const json_t *value)
 {
     char *text = json_is_string(value) ? mem_strdup(json_string_value(value)) : json_text(value);
-    buf_adds(out, out->len ? "&" : "");
-    percent_encode(out, name);
-    buf_adds(out, "=");
-    percent_encode(out, text);
+    form_add(out, name, text);
     free(text);
 }
 
@@ -99,11 +104,7 @@ void rendered_release(struct rendered *rendered)
     free(rendered->url);
     curl_slist_free_all(rendered->headers);
     free(rendered->body);
-    free(rendered->user);
-    if (rendered->password) {
-        secret_wipe(rendered->password);
-        free(rendered->password);
-    }
+    auth_release(rendered);
 }
 
 static void add_header(struct rendered *rendered, const char *name, const char *value)
@@ -113,8 +114,7 @@ static void add_header(struct rendered *rendered, const char *name, const char *
     free(line);
 }
 
-static int render_headers(struct run *run, const json_t *map, struct rendered *rendered, bool *content_type,
-                          struct err *err)
+int render_headers(struct run *run, const json_t *map, struct rendered *rendered, bool *content_type, struct err *err)
 {
     const char *name;
     json_t *tmpl;
@@ -130,24 +130,6 @@ static int render_headers(struct run *run, const json_t *map, struct rendered *r
         *content_type = *content_type || strcasecmp(name, "content-type") == 0;
         add_header(rendered, name, value);
         free(value);
-    }
-    return 0;
-}
-
-static int render_auth(struct run *run, struct rendered *rendered, struct err *err)
-{
-    const json_t *auth = json_object_get(run->system->connector->tree, "auth");
-    const json_t *basic = json_object_get(auth, "basic");
-    bool ignored = false;
-    if (render_headers(run, json_object_get(auth, "header"), rendered, &ignored, err) != 0) {
-        return -1;
-    }
-    if (basic) {
-        rendered->user = expr_text(run->engine->exprs, json_string_at(basic, "user"), run->context, err);
-        rendered->password = expr_text(run->engine->exprs, json_string_at(basic, "password"), run->context, err);
-        if (!rendered->user || !rendered->password) {
-            return err_prefix(err, "auth");
-        }
     }
     return 0;
 }
@@ -237,7 +219,7 @@ int request_render(struct run *run, const json_t *request, struct rendered *rend
         render_headers(run, json_object_get(run->system->connector->tree, "headers"), rendered, &content_type, err) !=
             0 ||
         render_headers(run, json_object_get(request, "headers"), rendered, &content_type, err) != 0 ||
-        render_auth(run, rendered, err) != 0 || render_body(run, request, rendered, content_type, err) != 0) {
+        auth_render(run, request, rendered, err) != 0 || render_body(run, request, rendered, content_type, err) != 0) {
         return -1;
     }
     add_header(rendered, "User-Agent", "offboard");

@@ -38,16 +38,17 @@ bool request_changes(const json_t *request)
 
 /* ---- the record of a call ---------------------------------------------------------------------------------------- */
 
-static void record_call(struct run *run, const struct rendered *rendered, const json_t *request,
+/* `answer` NULL: it was not sent. */
+static void record_call(struct run *run, const char *method, const char *to, bool changes,
                         const struct http_answer *answer)
 {
     if (json_array_size(run->calls) >= CALLS_MAX) {
         run->calls_left_out++;
         return;
     }
-    char *url = secret_mask(rendered->url);
-    json_t *call = json_pack("{s:s, s:s, s:i, s:b}", "method", rendered->method, "url", url, "try", run->tries + 1,
-                             "changes", (int)request_changes(request));
+    char *url = secret_mask(to);
+    json_t *call =
+        json_pack("{s:s, s:s, s:i, s:b}", "method", method, "url", url, "try", run->tries + 1, "changes", (int)changes);
     free(url);
     if (answer) {
         json_put(call, "status", json_integer(answer->status));
@@ -117,13 +118,6 @@ static void take_answer(struct run *run, struct http_answer *answer, struct resp
     response->retry_after = vendor_wait(run, answer);
 }
 
-static void forget_answer(struct run *run)
-{
-    context_set(run, "status", json_null());
-    context_set(run, "headers", json_object());
-    context_set(run, "body", json_null());
-}
-
 static const char *limit_of(const struct run *run, const json_t *request)
 {
     const char *limit = json_string_at(request, "limit");
@@ -141,7 +135,23 @@ static int64_t timeout_of(const struct run *run, const json_t *request)
     return timeout;
 }
 
-static void perform(struct run *run, const json_t *request, const struct rendered *rendered, struct response *response)
+void request_exchange(struct run *run, struct http_call *call, bool changes, struct http_answer *answer)
+{
+    struct flight *flight = NULL;
+    call->ca_file = json_string_at(run->system->settings, "ca_file");
+    run->job->flight = &flight;
+    http_perform(run->engine->http, call, &flight, answer);
+    run->job->flight = NULL;
+    record_call(run, call->method, call->url, changes, answer);
+    char *code = mem_printf("%ld", answer->status);
+    series_add(metric_series(run->engine->requests, run->job->system, call->method, code, NULL), 1);
+    series_observe(metric_series(run->engine->request_seconds, run->job->system, NULL),
+                   (double)answer->duration / (double)TIME_SECOND);
+    free(code);
+}
+
+static void perform_once(struct run *run, const json_t *request, const struct rendered *rendered,
+                         struct response *response)
 {
     struct http_call call = {.method = rendered->method,
                              .url = rendered->url,
@@ -149,38 +159,48 @@ static void perform(struct run *run, const json_t *request, const struct rendere
                              .body = rendered->body,
                              .user = rendered->user,
                              .password = rendered->password,
-                             .ca_file = json_string_at(run->system->settings, "ca_file"),
+                             .bearer = rendered->bearer,
                              .timeout = timeout_of(run, request)};
     struct http_answer answer;
-    struct flight *flight = NULL;
-    run->job->flight = &flight;
-    http_perform(run->engine->http, &call, &flight, &answer);
-    run->job->flight = NULL;
-    record_call(run, rendered, request, &answer);
+    request_exchange(run, &call, request_changes(request), &answer);
     take_answer(run, &answer, response);
     run->changed = run->changed || (request_changes(request) && answer.sent);
-    char *code = mem_printf("%ld", answer.status);
-    series_add(metric_series(run->engine->requests, run->job->system, rendered->method, code, NULL), 1);
-    series_observe(metric_series(run->engine->request_seconds, run->job->system, NULL),
-                   (double)answer.duration / (double)TIME_SECOND);
-    free(code);
     http_answer_release(&answer);
+}
+
+/* A token may end before its time: a 401 is asked about once, with a new one. */
+static enum verdict perform(struct run *run, const json_t *request, struct rendered *rendered,
+                            struct response *response)
+{
+    enum verdict verdict = auth_authorize(run, rendered, response);
+    if (verdict == VERDICT_DONE && !response->tokenless) {
+        perform_once(run, request, rendered, response);
+        if (response->status == 401 && auth_renews(rendered)) {
+            verdict = auth_authorize(run, rendered, response);
+            if (verdict == VERDICT_DONE && !response->tokenless) {
+                perform_once(run, request, rendered, response);
+            }
+        }
+    }
+    return verdict;
 }
 
 /* A vendor knows nothing of what only a change would have made: a dry run doesn't ask about it. */
 static bool holds_stand_in(const struct rendered *rendered)
 {
-    return strstr(rendered->url, STAND_IN) || strstr(rendered->url, STAND_IN_ENCODED) ||
+    const char *subject = json_string_at(rendered->as, "subject");
+    return (subject && strstr(subject, STAND_IN)) || strstr(rendered->url, STAND_IN) ||
+           strstr(rendered->url, STAND_IN_ENCODED) ||
            (rendered->body && (strstr(rendered->body, STAND_IN) || strstr(rendered->body, STAND_IN_ENCODED)));
 }
 
-static enum verdict send_gated(struct run *run, const json_t *request, const struct rendered *rendered,
+static enum verdict send_gated(struct run *run, const json_t *request, struct rendered *rendered,
                                struct response *response)
 {
     struct named_limit *taken = NULL;
     enum verdict verdict = gate_enter(run, limit_of(run, request), &taken);
     if (verdict == VERDICT_DONE) {
-        perform(run, request, rendered, response);
+        verdict = perform(run, request, rendered, response);
         if (!response->aborted) {
             gate_result(run->system, response);
         }
@@ -204,13 +224,13 @@ static enum verdict send_request(struct run *run, const json_t *request, struct 
     if (request_render(run, request, &rendered, &err) != 0) {
         verdict = run_say(run, VERDICT_FAILED, "could not build the request: %s", err_text(&err));
     } else if (run->dry && (request_changes(request) || holds_stand_in(&rendered))) {
-        record_call(run, &rendered, request, NULL);
-        forget_answer(run);
+        record_call(run, rendered.method, rendered.url, request_changes(request), NULL);
+        context_forget_answer(run);
         response->unsent = true;
     } else if (gated) {
         verdict = send_gated(run, request, &rendered, response);
     } else {
-        perform(run, request, &rendered, response);
+        verdict = perform(run, request, &rendered, response);
     }
     rendered_release(&rendered);
     err_release(&err);

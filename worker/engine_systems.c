@@ -7,7 +7,8 @@
 #include "lib/mem.h"
 #include "lib/secret.h"
 #include "lib/time.h"
-#include "worker/engine_internal.h"
+#include "worker/credentials.h"
+#include "worker/token.h"
 
 enum { ENGINE_MAGIC = 0x454e4749 };
 
@@ -39,27 +40,6 @@ static int load_settings(struct system *system, const struct conf *conf, struct 
     const char *ca_file = conf_system_setting(conf, name, "ca_file");
     json_put_string(system->settings, "ca_file", ca_file);
     return 0;
-}
-
-/* Basic credentials travel as base64 of user:password: that form is masked too. */
-static void remember_basic(struct system *system)
-{
-    const json_t *basic = json_at(system->connector->tree, "auth.basic");
-    json_t *context = json_pack("{s:O}", "settings", system->settings);
-    char *user = basic ? expr_text(system->engine->exprs, json_string_at(basic, "user"), context, NULL) : NULL;
-    char *password = basic ? expr_text(system->engine->exprs, json_string_at(basic, "password"), context, NULL) : NULL;
-    if (user && password) {
-        char *both = mem_printf("%s:%s", user, password);
-        secret_remember(both);
-        secret_wipe(both);
-        free(both);
-    }
-    if (password) {
-        secret_wipe(password);
-    }
-    free(user);
-    free(password);
-    json_decref(context);
 }
 
 static double number_of(struct system *system, const json_t *tmpl)
@@ -124,9 +104,8 @@ static int system_load(struct engine *engine, struct system *system, const char 
         return err_set(err, ERR_FATAL, "worker.derive_key is missing: actions of system \"%s\" derive values from it",
                        name);
     }
-    remember_basic(system);
     load_limits(system);
-    return 0;
+    return credentials_load(system, err);
 }
 
 /* ---- life -------------------------------------------------------------------------------------------------------- */
@@ -141,6 +120,7 @@ struct engine *engine_new(uv_loop_t *loop, const struct conf *conf, struct defin
     engine->definitions = definitions;
     engine->exprs = definitions_exprs(definitions);
     engine->cache = engine_cache_new();
+    engine->tokens = token_cache_new();
     engine->requests = metric_new(METRIC_COUNTER, "offboard_vendor_requests_total", "system method code",
                                   "Requests to vendors by status code (0: no answer).");
     engine->request_seconds = metric_new(METRIC_HISTOGRAM, "offboard_vendor_request_duration_seconds", "system",
@@ -168,6 +148,7 @@ static void system_release(struct system *system)
     }
     free(system->limits);
     free(system->refused_why);
+    credentials_free(system->credentials);
     json_decref(system->settings);
 }
 
@@ -199,6 +180,7 @@ void engine_free(struct engine *engine)
     free(engine->systems);
     http_free(engine->http);
     engine_cache_free(engine->cache);
+    token_cache_free(engine->tokens);
     free(engine);
 }
 

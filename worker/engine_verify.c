@@ -79,7 +79,8 @@ static bool look_once(struct run *run, const json_t *verify, bool *answered, int
     *retry_after = response.retry_after;
     free(run->message);
     run->message = message;
-    bool ok = expr_true(run->engine->exprs, json_object_get(verify, "expect"), run->context, false);
+    bool said = response.status != 0 && !response.tokenless; /* of no answer, "… == null" is true */
+    bool ok = said && expr_true(run->engine->exprs, json_object_get(verify, "expect"), run->context, false);
     *answered = ok || !again;
     if (*answered) {
         note(run, verify, ok);

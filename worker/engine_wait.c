@@ -49,6 +49,44 @@ void sleeper_wake(struct sleeper *sleeper)
     }
 }
 
+/* ---- lines ------------------------------------------------------------------------------------------------------- */
+
+void line_join(struct waiting_line *line, struct waiting *self)
+{
+    struct waiting **at = &line->first;
+    while (*at) {
+        at = &(*at)->next;
+    }
+    *at = self;
+}
+
+void line_leave(struct waiting_line *line, const struct waiting *self)
+{
+    struct waiting **at = &line->first;
+    while (*at && *at != self) {
+        at = &(*at)->next;
+    }
+    if (*at) {
+        *at = self->next;
+    }
+}
+
+void line_wake_first(struct waiting_line *line)
+{
+    if (line->first) {
+        sleeper_wake(line->first->sleeper);
+    }
+}
+
+void line_wake_all(struct waiting_line *line)
+{
+    for (struct waiting *waiting = line->first; waiting; waiting = waiting->next) {
+        sleeper_wake(waiting->sleeper);
+    }
+}
+
+/* ---- chance ------------------------------------------------------------------------------------------------------ */
+
 double engine_random(void)
 {
     static _Thread_local struct drand48_data state;

@@ -248,6 +248,10 @@ static CURL *set_up(struct http *http, const struct http_call *call, struct http
         curl_easy_setopt(easy, CURLOPT_USERNAME, call->user);
         curl_easy_setopt(easy, CURLOPT_PASSWORD, call->password);
     }
+    if (call->bearer) {
+        curl_easy_setopt(easy, CURLOPT_HTTPAUTH, (long)CURLAUTH_BEARER);
+        curl_easy_setopt(easy, CURLOPT_XOAUTH2_BEARER, call->bearer);
+    }
     if (call->ca_file) {
         curl_easy_setopt(easy, CURLOPT_CAINFO, call->ca_file);
     }

@@ -25,6 +25,7 @@ struct http_call {
     const char *body; /* NULL: none */
     const char *user; /* basic auth; NULL: none */
     const char *password;
+    const char *bearer;  /* an access token; NULL: none */
     const char *ca_file; /* NULL: the system's */
     int64_t timeout;     /* microseconds */
 };

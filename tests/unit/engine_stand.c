@@ -153,39 +153,62 @@ static void write_file(const char *directory, const char *name, const char *text
     free(path);
 }
 
-static void load(struct engine_stand *stand, const char *options)
+/* `settings` and `options` stand in the configuration's maps `systems.vendor` and `worker`. */
+static int load(struct engine_stand *stand, const char *text, const char *settings, const char *options,
+                struct err *err)
 {
-    struct err err = ERR_INIT;
     char template[] = "/tmp/offboard-engine-XXXXXX";
     stand->directory = mem_strdup(mkdtemp(template));
-    char *text = mem_printf("definitions: {connectors: [%s]}\n"
+    char *conf = mem_printf("definitions: {connectors: [%s]}\n"
                             "guards: {protected: [\"vendor:u-protected\"]}\n"
-                            "systems: {vendor: {url: \"http://127.0.0.1:%d\", token: %s}}\n"
+                            "systems: {vendor: {url: \"http://127.0.0.1:%d\", %s}}\n"
                             "worker: {derive_key: 0123456789abcdef0123456789abcdef, %s}\n",
-                            stand->directory, vendor_stub_port(stand->vendor), ENGINE_STAND_TOKEN,
+                            stand->directory, vendor_stub_port(stand->vendor), settings,
                             *options ? options : "circuit_failures: 50, retry_wait: 1500ms");
-    write_file(stand->directory, "vendor.yaml", connector);
-    write_file(stand->directory, "conf", text);
-    free(text);
+    write_file(stand->directory, "vendor.yaml", text);
+    write_file(stand->directory, "conf", conf);
+    free(conf);
     char *path = mem_printf("%s/conf", stand->directory);
-    stand->conf = conf_load(path, &err);
+    stand->conf = conf_load(path, err);
     free(path);
-    stand->definitions = stand->conf ? definitions_load_or_fail(stand->conf, &err) : NULL;
+    stand->definitions = stand->conf ? definitions_load_or_fail(stand->conf, err) : NULL;
     const char *systems[] = {"vendor", NULL};
-    stand->engine =
-        stand->definitions ? engine_new(&stand->loop, stand->conf, stand->definitions, systems, &err) : NULL;
-    if (!stand->engine) {
-        fail_msg("%s", err_text(&err));
-    }
+    stand->engine = stand->definitions ? engine_new(&stand->loop, stand->conf, stand->definitions, systems, err) : NULL;
+    return stand->engine ? 0 : -1;
 }
 
-struct engine_stand *engine_stand_new(const char *options)
+static struct engine_stand *prepare(void)
 {
     struct engine_stand *stand = MEM_NEW(struct engine_stand);
     uv_loop_init(&stand->loop);
     stand->vendor = vendor_stub_start(&stand->loop);
-    load(stand, options);
     return stand;
+}
+
+struct engine_stand *engine_stand_with(const char *text, const char *settings, const char *options)
+{
+    struct engine_stand *stand = prepare();
+    struct err err = ERR_INIT;
+    if (load(stand, text, settings, options, &err) != 0) {
+        fail_msg("%s", err_text(&err));
+    }
+    return stand;
+}
+
+struct engine_stand *engine_stand_new(const char *options)
+{
+    return engine_stand_with(connector, "token: " ENGINE_STAND_TOKEN, options);
+}
+
+char *engine_stand_refusal(const char *text, const char *settings)
+{
+    struct engine_stand *stand = prepare();
+    struct err err = ERR_INIT;
+    load(stand, text, settings, "", &err);
+    char *why = stand->engine ? NULL : mem_strdup(err_text(&err));
+    err_release(&err);
+    engine_stand_free(stand);
+    return why;
 }
 
 void engine_stand_free(struct engine_stand *stand)

@@ -18,6 +18,13 @@ struct engine_stand {
  * secret setting `token` is ENGINE_STAND_TOKEN. */
 #define ENGINE_STAND_TOKEN "s3cret-of-the-vendor"
 struct engine_stand *engine_stand_new(const char *options);
+
+/* The same with a connector of its own, and `settings` in `systems: {vendor: {url: …, HERE}}`. */
+struct engine_stand *engine_stand_with(const char *connector, const char *settings, const char *options);
+
+/* Why no engine is made of those; NULL: one is. The caller frees. */
+char *engine_stand_refusal(const char *connector, const char *settings);
+
 void engine_stand_free(struct engine_stand *stand); /* fails the test when a fiber or a handle is left */
 
 /* A job of the stand, running or ended. */

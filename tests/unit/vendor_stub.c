@@ -19,6 +19,7 @@ struct vendor_stub {
     void (*seen)(size_t count, void *arg);
     void *arg;
     char *last_head;
+    char *last_body;
     char *complaint;
     size_t count;
     size_t open, most;
@@ -166,8 +167,9 @@ static void try_next(struct connection *connection)
     buf_release(&connection->in);
     connection->in = rest;
     free(stub->last_head);
+    free(stub->last_body);
     stub->last_head = head;
-    free(body);
+    stub->last_body = body;
     free(line);
     if (connection->answer.status != STUB_SILENCE) {
         uv_timer_start(&connection->timer, answer, ANSWER_AFTER_MS, 0);
@@ -268,6 +270,11 @@ const char *vendor_stub_last_head(const struct vendor_stub *stub)
     return stub->last_head ? stub->last_head : "";
 }
 
+const char *vendor_stub_last_body(const struct vendor_stub *stub)
+{
+    return stub->last_body ? stub->last_body : "";
+}
+
 size_t vendor_stub_count(const struct vendor_stub *stub)
 {
     return stub->count;
@@ -290,6 +297,7 @@ static void on_listener_closed(uv_handle_t *handle)
 {
     struct vendor_stub *stub = handle->data;
     free(stub->last_head);
+    free(stub->last_body);
     free(stub->complaint);
     free(stub);
 }

@@ -31,8 +31,9 @@ void vendor_stub_always(struct vendor_stub *stub, int status, const char *body);
 void vendor_stub_on_request(struct vendor_stub *stub, void (*seen)(size_t count, void *arg), void *arg);
 
 const char *vendor_stub_last_head(const struct vendor_stub *stub); /* request line and headers of the latest request */
-size_t vendor_stub_count(const struct vendor_stub *stub);          /* requests since the last script */
-size_t vendor_stub_most_at_once(const struct vendor_stub *stub);   /* requests unanswered at a time, over all */
+const char *vendor_stub_last_body(const struct vendor_stub *stub);
+size_t vendor_stub_count(const struct vendor_stub *stub);        /* requests since the last script */
+size_t vendor_stub_most_at_once(const struct vendor_stub *stub); /* requests unanswered at a time, over all */
 
 /* NULL: everything came as written, and nothing is missing; else what is wrong. */
 const char *vendor_stub_complaint(struct vendor_stub *stub);

@@ -1,0 +1,155 @@
+#include "lib/definition_auth.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "lib/json.h"
+#include "lib/mem.h"
+
+static const struct check_key auth_keys[] = {
+    {"header", CHECK_MAP, false, false},
+    {"basic", CHECK_MAP, false, false},
+    {"client_credentials", CHECK_MAP, false, false},
+    {"service_account", CHECK_MAP, false, false},
+    {"account_credentials", CHECK_MAP, false, false},
+};
+
+static const struct check_key basic_keys[] = {
+    {"user", CHECK_TEMPLATE, true, false},
+    {"password", CHECK_TEMPLATE, true, false},
+};
+
+static const struct check_key client_keys[] = {
+    {"url", CHECK_TEMPLATE, true, false},  {"id", CHECK_TEMPLATE, true, false}, {"secret", CHECK_TEMPLATE, true, false},
+    {"scopes", CHECK_TEXTS, false, false}, {"style", CHECK_TEXT, false, false}, {"params", CHECK_MAP, false, false},
+};
+
+static const struct check_key service_keys[] = {
+    {"key", CHECK_TEMPLATE, true, false},
+    {"subject", CHECK_TEMPLATE, false, false},
+    {"scopes", CHECK_TEXTS, false, false},
+    {"url", CHECK_TEMPLATE, false, false},
+};
+
+static const struct check_key account_keys[] = {
+    {"url", CHECK_TEMPLATE, true, false},
+    {"account", CHECK_TEMPLATE, true, false},
+    {"id", CHECK_TEMPLATE, true, false},
+    {"secret", CHECK_TEMPLATE, true, false},
+};
+
+static const struct check_key as_keys[] = {
+    {"subject", CHECK_TEMPLATE, false, false},
+    {"scopes", CHECK_TEXTS, false, false},
+};
+
+static const struct {
+    const char *name;
+    const struct check_key *keys;
+    size_t count;
+} kinds[] = {
+    {"basic", basic_keys, COUNT_OF(basic_keys)},
+    {"client_credentials", client_keys, COUNT_OF(client_keys)},
+    {"service_account", service_keys, COUNT_OF(service_keys)},
+    {"account_credentials", account_keys, COUNT_OF(account_keys)},
+};
+
+/* Lists and maps of templates: check_map() looks at single ones only. */
+static void check_members(struct check *check, const char *pointer, const json_t *owner)
+{
+    static const char *const inner[] = {"scopes", "params"};
+    for (size_t i = 0; i < COUNT_OF(inner); i++) {
+        char *at = mem_printf("%s/%s", pointer, inner[i]);
+        check_expressions(check, at, json_object_get(owner, inner[i]));
+        free(at);
+    }
+}
+
+static void check_params(struct check *check, const char *pointer, const json_t *kind)
+{
+    const char *name;
+    json_t *value;
+    json_object_foreach(json_object_get(kind, "params"), name, value)
+    {
+        if (!json_is_string(value) && !json_is_number(value)) {
+            char *at = mem_printf("%s/params/%s", pointer, name);
+            check_problem(check, at, "\"%s\" must be a text", name);
+            free(at);
+        }
+    }
+}
+
+static void check_style(struct check *check, const char *pointer, const json_t *kind)
+{
+    static const char *const styles[] = {"basic", "form"};
+    const char *style = json_string_at(kind, "style");
+    if (style && strcmp(style, "basic") != 0 && strcmp(style, "form") != 0) {
+        char *at = mem_printf("%s/style", pointer);
+        char *hint = check_hint(style, styles, COUNT_OF(styles));
+        check_problem(check, at, "\"style\" must be basic or form%s", hint);
+        free(hint);
+        free(at);
+    }
+}
+
+/* Credentials are the system's, whoever leaves: they are read once, when the worker starts. */
+static void read_path(struct check *check, const char *pointer, const char *path, void *arg)
+{
+    (void)arg;
+    char *name = check_path_name(path, "");
+    if (strcmp(name, "settings") != 0) {
+        check_problem(check, pointer, "credentials are made of .settings only, not of .%s", name);
+    }
+    free(name);
+}
+
+static void check_kind(struct check *check, const char *pointer, const json_t *kind, const struct check_key *keys,
+                       size_t count)
+{
+    if (check_map(check, pointer, kind, keys, count)) {
+        check_members(check, pointer, kind);
+        check_style(check, pointer, kind);
+        check_params(check, pointer, kind);
+        check_paths(check, pointer, kind, read_path, NULL);
+    }
+}
+
+void check_auth(struct check *check, const json_t *auth)
+{
+    if (!json_is_object(auth) || !check_map(check, "/auth", auth, auth_keys, COUNT_OF(auth_keys))) {
+        return;
+    }
+    if (json_object_size(auth) != 1) {
+        check_problem(check, "/auth",
+                      "there is one way to authenticate: header, basic, client_credentials, service_account or "
+                      "account_credentials");
+    }
+    check_expressions(check, "/auth/header", json_object_get(auth, "header"));
+    for (size_t i = 0; i < COUNT_OF(kinds); i++) {
+        const json_t *kind = json_object_get(auth, kinds[i].name);
+        if (json_is_object(kind)) {
+            char *at = mem_printf("/auth/%s", kinds[i].name);
+            check_kind(check, at, kind, kinds[i].keys, kinds[i].count);
+            free(at);
+        }
+    }
+}
+
+void check_as(struct check *check, const char *pointer, const json_t *request)
+{
+    const json_t *as = json_object_get(request, "as");
+    if (!json_is_object(as)) {
+        return; /* not there, or said already */
+    }
+    char *at = mem_printf("%s/as", pointer);
+    if (check_map(check, at, as, as_keys, COUNT_OF(as_keys))) {
+        check_members(check, at, as);
+        if (json_object_size(as) == 0) {
+            check_problem(check, at, "it needs \"subject\", \"scopes\" or both");
+        }
+    }
+    if (!json_at(check->definition->tree, "auth.service_account")) {
+        check_problem(check, at, "only a service account acts for others: \"as\" needs `auth: {service_account: …}`");
+    }
+    free(at);
+}
