@@ -92,6 +92,10 @@ static void print_step(struct definitions *definitions, const json_t *offboardin
     if (after) {
         printf(" not before %s", at);
     }
+    const char *expires = json_string_at(step, "expires");
+    if (expires) {
+        printf(" skipped if more than %s late", expires);
+    }
     const char *decided = condition(definitions, offboarding, step);
     if (decided) {
         printf(" if %s: %s", json_string_at(step, "if"), decided);

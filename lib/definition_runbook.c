@@ -25,7 +25,7 @@ static const struct check_key step_keys[] = {
     {"action", CHECK_TEXT, true, false},     {"description", CHECK_TEXT, false, false},
     {"needs", CHECK_TEXTS, false, false},    {"when", CHECK_TEXT, false, false},
     {"if", CHECK_PREDICATE, false, false},   {"with", CHECK_MAP, false, false},
-    {"after", CHECK_DURATION, false, false}, {"expires", CHECK_DURATION, false, true},
+    {"after", CHECK_DURATION, false, false}, {"expires", CHECK_DURATION, false, false},
     {"on_missing", CHECK_TEXT, false, true}, {"verify", CHECK_ANY, false, true},
     {"run", CHECK_TEXT, false, true},
 };

@@ -23,6 +23,19 @@ static int put_after(json_t *into, const json_t *from, int64_t day, struct err *
     return 0;
 }
 
+/* Sets `expires` as written and `expires_us` scaled; without one only the latter, as null. */
+static int put_expires(json_t *into, const json_t *step, int64_t day, struct err *err)
+{
+    const char *expires = json_string_at(step, "expires");
+    int64_t length = 0;
+    if (expires && time_parse_duration(expires, &length, err) != 0) {
+        return err_prefix(err, "expires");
+    }
+    json_put_string(into, "expires", expires);
+    json_object_set_new(into, "expires_us", expires ? json_integer((json_int_t)time_scale(length, day)) : json_null());
+    return 0;
+}
+
 static json_t *member_or(const json_t *object, const char *key, json_t *otherwise)
 {
     json_t *value = json_object_get(object, key);
@@ -55,8 +68,7 @@ static json_t *plan_step(const struct definitions *definitions, const char *offb
     json_put(planned, "needs", member_or(step, "needs", json_array()));
     json_put(planned, "if", member_or(step, "if", json_null()));
     json_put(planned, "with", member_or(step, "with", json_object()));
-    json_object_set_new(planned, "expires_us", json_null());
-    if (put_after(planned, step, day, err) != 0) {
+    if (put_expires(planned, step, day, err) != 0 || put_after(planned, step, day, err) != 0) {
         json_decref(planned);
         return NULL;
     }
@@ -196,6 +208,11 @@ json_t *plan_job_message(const json_t *offboarding, const json_t *plan, const ch
     static const char *const copied[] = {"system", "action", "if", "with", "when", "effect", "needs"};
     for (size_t i = 0; i < COUNT_OF(copied); i++) {
         json_object_set(job, copied[i], json_object_get(step, copied[i]));
+    }
+    static const char *const present[] = {"expires_us"};
+    for (size_t i = 0; i < COUNT_OF(present); i++) {
+        json_t *value = json_object_get(step, present[i]);
+        json_put(job, present[i], json_is_null(value) ? NULL : json_incref(value));
     }
     json_object_set_new(job, "state", state ? json_incref((json_t *)(uintptr_t)state) : json_null());
     json_object_set_new(job, "steps", steps ? json_incref((json_t *)(uintptr_t)steps) : json_object());

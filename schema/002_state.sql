@@ -96,17 +96,23 @@ RETURN greatest(now(), base + duration(after_us));
 COMMENT ON FUNCTION ready_at(timestamptz, bigint) IS
     'When something with an `after` runs: that long after the base, which is the later of effective_at and the actual start; never in the past.';
 
+CREATE FUNCTION expired(base timestamptz, phase_us bigint, step_us bigint, expires_us bigint) RETURNS boolean
+LANGUAGE sql STABLE PARALLEL SAFE
+RETURN coalesce(greatest(phase_us, step_us) > 0 AND base + duration(greatest(phase_us, step_us) + expires_us) < now(), false);
+COMMENT ON FUNCTION expired(timestamptz, bigint, bigint, bigint) IS
+    'Is it too late for a step that the runbook gives a time (its own, or its phase''s) and a term (null: none)? A step without a time is due as soon as it may run; whether it waited too long from then on is for the worker to see.';
+
 CREATE FUNCTION resolve_jobs(affected uuid[]) RETURNS void
 LANGUAGE plpgsql AS $$
 DECLARE
     changes job_change[];
 BEGIN
     LOOP
-        SELECT array_agg(ROW(r.id, r.state, r.reason, CASE WHEN r.state = 'ready' THEN 1 END,
-                             CASE WHEN r.state = 'ready' THEN ready_at(r.base, r.after_us) END,
-                             r.state = 'ready', NULL)::job_change)
+        SELECT array_agg(ROW(r.id, d.state, d.reason, CASE WHEN d.state = 'ready' THEN 1 END,
+                             CASE WHEN d.state = 'ready' THEN ready_at(r.base, r.after_us) END,
+                             d.state = 'ready', NULL)::job_change)
         INTO changes
-        FROM (SELECT j.id, j.after_us, greatest(o.effective_at, o.started_at) AS base,
+        FROM (SELECT j.id, j.after_us, p.after_us AS phase_us, j.spec, greatest(o.effective_at, o.started_at) AS base,
                      CASE WHEN n.cancelled > 0 THEN 'cancelled'
                           WHEN j.run_when = 'on_success' THEN
                               CASE WHEN n.skipped > 0 THEN 'skipped' WHEN n.succeeded = n.needed THEN 'ready' END
@@ -128,6 +134,12 @@ BEGIN
                               count(*) FILTER (WHERE d.state IN ('waiting', 'ready')) AS open
                        FROM job d WHERE d.id = ANY (j.needs)) n
               WHERE o.id = ANY (affected) AND o.status = 'initiated') r
+             CROSS JOIN LATERAL (
+                 SELECT r.state = 'ready' AND expired(r.base, r.phase_us, r.after_us, (r.spec ->> 'expires_us')::bigint)
+                 OFFSET 0) AS e (expired)
+             CROSS JOIN LATERAL (
+                 SELECT CASE WHEN e.expired THEN 'skipped' ELSE r.state END,
+                        CASE WHEN e.expired THEN 'expired: it could not begin in time' ELSE r.reason END) AS d (state, reason)
         WHERE r.state IS NOT NULL;
         EXIT WHEN changes IS NULL;
         PERFORM change_job_state(changes);

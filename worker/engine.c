@@ -49,6 +49,23 @@ static enum verdict render_with(struct run *run)
     return verdict;
 }
 
+/* Of no use any more when it comes so late? A retry is a person's order, and what was deferred had begun in time. */
+static bool expired(struct run *run)
+{
+    const json_t *job = json_object_get(run->job->message, "job");
+    int64_t expires = (int64_t)json_int_at(job, "expires_us", -1);
+    int64_t due = 0;
+    const char *text = json_string_at(job, "due_at");
+    if (expires < 0 || json_int_at(job, "attempt", 1) > 1 || !text || time_parse(text, &due, NULL) != 0 ||
+        time_now() - due <= expires) {
+        return false;
+    }
+    char until[TIME_TEXT_SIZE];
+    time_format(due + expires, until);
+    run_say(run, VERDICT_MISSING, "expired: it was due at %s and of use until %s", text, until);
+    return true;
+}
+
 /* ---- denied ------------------------------------------------------------------------------------------------------ */
 
 /* Is it this person, or are our credentials refused? The check, a read that must work, tells (rules.md 11). */
@@ -81,7 +98,12 @@ static enum verdict run_job(struct run *run, json_t *outputs)
     if (!run->action) {
         return run_say(run, VERDICT_FAILED, "this worker's connector has no action \"%s\"", run->action_name);
     }
+    if (expired(run)) {
+        run->skipped = true;
+        return VERDICT_MISSING;
+    }
     if (!expr_true(run->engine->exprs, json_object_get(job, "if"), run->context, true)) {
+        run->skipped = true;
         return run_say(run, VERDICT_MISSING, "its condition is not met");
     }
     enum verdict verdict = render_with(run);
@@ -101,9 +123,7 @@ static const char *outcome_of(const struct run *run, enum verdict verdict)
 {
     static const char *const names[] = {"succeeded", "already_done", "missing",   "deferred", "blocked",
                                         "denied",    "failed",       "cancelled", "cancelled"};
-    bool condition =
-        verdict == VERDICT_MISSING && run->message && strcmp(run->message, "its condition is not met") == 0;
-    return condition ? "skipped" : names[verdict];
+    return run->skipped ? "skipped" : names[verdict];
 }
 
 /* "dry run: would PATCH https://…, and 2 more". */

@@ -120,6 +120,7 @@ struct run {
     bool read_back;          /* an error was answered by looking: the state is there */
     bool verifying;          /* only the verify of the account in hand remains */
     bool looking;            /* reading back: a cancellation waits until it is known what the calls before did */
+    bool skipped;            /* the runbook says that it isn't to run: condition, too late */
     bool changed;            /* a changing call may have had its effect */
     json_t *failed_state;    /* of the first account that failed; owned, NULL: none did */
     int64_t since;           /* when the trouble began; 0: none */

@@ -1,0 +1,53 @@
+"""The words of a runbook's steps, in runbooks of one's own."""
+
+import os
+
+import pytest
+
+# A day passes in a tenth of a second.
+RUNBOOKS = {
+    "expiring": """\
+runbook: expiring
+phases:
+  - name: initial
+    steps:
+      - {id: gone, system: scim, action: deactivate_user}
+      - {id: late, system: jira, action: create_ticket, needs: [gone], expires: 1d}
+      - {id: still, system: jira, action: create_ticket, needs: [gone], expires: 3650d}
+""",
+}
+
+
+def make_directories(root) -> dict:
+    """Settings of a customer's directories with these runbooks."""
+    for name, text in RUNBOOKS.items():
+        path = root / "runbooks" / f"{name}.yaml"
+        os.makedirs(path.parent, exist_ok=True)
+        path.write_text(text, encoding="utf-8")
+    return {"definitions": {"runbooks": [str(root / "runbooks")]}, "clock": {"day": "100ms"}}
+
+
+@pytest.fixture
+def steps_stack(make_stack, tmp_path):
+    return make_stack(settings=make_directories(tmp_path)).start()
+
+
+def states(stack, offboarding: str) -> dict[str, str]:
+    return {step: job["state"] for step, job in stack.jobs(offboarding).items()}
+
+
+def test_a_step_that_comes_too_late_is_skipped(steps_stack):
+    stack = steps_stack
+    stack.person("late@example.com")
+    assert stack.process("worker").stop() == 0
+    stack.launch("worker", OFFBOARD_WORKER_SYSTEMS="scim")
+    offboarding = stack.offboard("late@example.com", runbook="expiring")
+    stack.wait_job(offboarding, "late", "ready")
+    stack.restart("worker")
+    job = stack.wait_job(offboarding, "late", "skipped")
+    assert job["outcome"] == "skipped" and job["reason"].startswith("expired: it was due at "), job
+    stack.wait_status(offboarding, "completed")
+    assert states(stack, offboarding) == {"gone": "succeeded", "late": "skipped", "still": "succeeded"}
+    assert len(stack.tickets()) == 1
+    said = stack.cli("plan", "late@example.com", "--runbook", "expiring").ok().out
+    assert "skipped if more than 1d late" in said, said

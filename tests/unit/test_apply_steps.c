@@ -1,0 +1,46 @@
+/* The state machine in SQL, for the words of a step that decide what becomes of others. */
+#include "tests/unit/postgres.h"
+#include "tests/unit/apply.h"
+
+#define STEP(id, more)                                                                                                 \
+    "{\"id\": \"" id "\", \"job_id\": \"@" id                                                                          \
+    "\", \"system\": \"scim\", \"action\": \"x\", \"effect\": \"revoke\", \"when\": \"on_success\"" more "}"
+
+/* Started long ago: the second phase's time, too, has come. */
+#define PLANNED(first, second)                                                                                         \
+    "\"plan\": {\"phases\": ["                                                                                         \
+    "{\"name\": \"first\", \"after\": null, \"after_us\": 0, \"steps\": [" first "]},"                                 \
+    "{\"name\": \"second\", \"after\": \"1d\", \"after_us\": 86400000000, \"steps\": [" second "]}]},"                 \
+    " \"offboarding\": {\"user\": {\"email\": \"jane@x.org\"}, \"runbook\": \"r\", \"source\": \"s\","                 \
+    " \"received_at\": \"2020-01-05T10:00:00Z\", \"started_at\": \"2020-01-05T10:00:00Z\","                            \
+    " \"effective_at\": \"2020-01-05T10:00:00Z\", \"mode\": \"live\", \"priority\": \"normal\", \"ids\": {}},"         \
+    " \"status\": \"initiated\", \"published\": [\"@a\"]"
+#define SECOND_DUE "\"phase\": \"second\", \"due_at\": \"2020-01-06T10:00:00Z\""
+#define ANSWER(step, result) "\"job_id\": \"@" step "\", \"attempt\": 1, \"outcome\": \"" result "\""
+
+/* rules.md 8. */
+static void test_expires(void **state)
+{
+    tell(*state, "initiated", PERSON(1),
+         PLANNED(STEP("a", "") "," STEP("b", ", \"needs\": [\"a\"], \"after_us\": 86400000000, \"expires_us\": 1") "," STEP(
+                     "c", ", \"needs\": [\"a\"], \"expires_us\": 1") "," STEP("d", ", \"needs\": [\"b\"]"),
+                 STEP("e", ", \"expires_us\": 3600000000") "," STEP("f", ", \"expires_us\": 946080000000000")));
+    tell(*state, "job.succeeded", PERSON(1), ANSWER("a", "succeeded"));
+    /* c has no time of its own: it is due as soon as it may run. */
+    assert_jobs(*state, PERSON(1), "a:succeeded b:skipped c:ready d:skipped e:waiting f:waiting");
+    assert_answer(*state, "SELECT reason FROM job WHERE step = 'b'", "expired: it could not begin in time");
+    assert_answer(*state, "SELECT message #>> '{job,expires_us}' FROM due_messages(10, '{}') WHERE kind = 'job'", "1");
+    tell(*state, "job.succeeded", PERSON(1), ANSWER("c", "succeeded"));
+    tell(*state, "phase.due", PERSON(1), SECOND_DUE);
+    assert_jobs(*state, PERSON(1), "a:succeeded b:skipped c:succeeded d:skipped e:skipped f:ready");
+}
+
+#define APPLIED(test) cmocka_unit_test_setup_teardown(test, database_make, database_drop)
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        APPLIED(test_expires),
+    };
+    return cmocka_run_group_tests(tests, postgres_start, postgres_stop);
+}
