@@ -96,6 +96,9 @@ static void print_step(struct definitions *definitions, const json_t *offboardin
     if (expires) {
         printf(" skipped if more than %s late", expires);
     }
+    if (json_object_get(step, "on_missing")) {
+        printf(" nobody there: the phase is cancelled");
+    }
     const char *decided = condition(definitions, offboarding, step);
     if (decided) {
         printf(" if %s: %s", json_string_at(step, "if"), decided);

@@ -68,6 +68,7 @@ static json_t *plan_step(const struct definitions *definitions, const char *offb
     json_put(planned, "needs", member_or(step, "needs", json_array()));
     json_put(planned, "if", member_or(step, "if", json_null()));
     json_put(planned, "with", member_or(step, "with", json_object()));
+    json_put_string(planned, "on_missing", json_string_at(step, "on_missing"));
     if (put_expires(planned, step, day, err) != 0 || put_after(planned, step, day, err) != 0) {
         json_decref(planned);
         return NULL;

@@ -254,6 +254,33 @@ $$;
 COMMENT ON FUNCTION cancel_offboardings(uuid[], text[]) IS
     'Cancels what has not happened of those that are open, and returns their ids. Their rows in due become stale.';
 
+CREATE FUNCTION cancel_phases(missing uuid[]) RETURNS void
+LANGUAGE plpgsql AS $$
+DECLARE
+    changes job_change[];
+BEGIN
+    WITH stopped AS MATERIALIZED (
+        SELECT p.offboarding_id, p.position, min(j.step) || ': account missing' AS reason
+        FROM job j JOIN phase p ON p.offboarding_id = j.offboarding_id AND p.name = j.phase AND p.status = 'initiated'
+        WHERE j.id = ANY (missing) AND j.spec ->> 'on_missing' = 'cancel_phase'
+        GROUP BY p.offboarding_id, p.position),
+    cancelled AS (
+        UPDATE phase p SET status = 'cancelled', ended_at = now()
+        FROM stopped s
+        WHERE p.offboarding_id = s.offboarding_id AND p.position >= s.position AND p.status IN ('waiting', 'held', 'initiated')
+        RETURNING p.offboarding_id, p.name, s.reason),
+    ended AS (
+        UPDATE offboarding o SET status = 'cancelled', reason = s.reason, ended_at = now()
+        FROM stopped s WHERE o.id = s.offboarding_id AND o.status = 'initiated')
+    SELECT array_agg(ROW(j.id, 'cancelled', c.reason, NULL, NULL, false, NULL)::job_change)
+    INTO changes
+    FROM cancelled c JOIN job j ON j.offboarding_id = c.offboarding_id AND j.phase = c.name AND j.state IN ('waiting', 'ready');
+    PERFORM change_job_state(changes) WHERE changes IS NOT NULL;
+END
+$$;
+COMMENT ON FUNCTION cancel_phases(uuid[]) IS
+    'What the jobs that found nobody cancel, where the runbook says so (`on_missing: cancel_phase`): their phase, all later ones, and with them the offboarding; those before are over.';
+
 -- ---- waking the scheduler -------------------------------------------------------------------------------------------
 
 CREATE FUNCTION notify_due() RETURNS trigger

@@ -15,6 +15,18 @@ phases:
       - {id: late, system: jira, action: create_ticket, needs: [gone], expires: 1d}
       - {id: still, system: jira, action: create_ticket, needs: [gone], expires: 3650d}
 """,
+    "only-scim": """\
+runbook: only-scim
+phases:
+  - name: initial
+    steps:
+      - {id: gone, system: scim, action: deactivate_user, on_missing: cancel_phase}
+      - {id: ticket, system: jira, action: create_ticket, needs: [gone], when: always}
+  - name: later
+    after: 30d
+    steps:
+      - {id: delete, system: scim, action: delete_user}
+""",
 }
 
 
@@ -51,3 +63,18 @@ def test_a_step_that_comes_too_late_is_skipped(steps_stack):
     assert len(stack.tickets()) == 1
     said = stack.cli("plan", "late@example.com", "--runbook", "expiring").ok().out
     assert "skipped if more than 1d late" in said, said
+
+
+def test_nobody_there_cancels_the_phase_where_the_runbook_says_so(steps_stack):
+    stack = steps_stack
+    offboarding = stack.offboard("nobody@example.com", runbook="only-scim")
+    row = stack.wait_status(offboarding, "cancelled")
+    assert row["reason"] == "gone: account missing"
+    assert stack.phases(offboarding) == {"initial": "cancelled", "later": "cancelled"}
+    assert states(stack, offboarding) == {"gone": "skipped", "ticket": "cancelled", "delete": "cancelled"}
+    assert stack.tickets() == []
+    stack.person("somebody@example.com")
+    offboarding = stack.offboard("somebody@example.com", runbook="only-scim")
+    stack.wait_status(offboarding, "completed")
+    said = stack.cli("plan", "somebody@example.com", "--runbook", "only-scim").ok().out
+    assert "nobody there: the phase is cancelled" in said, said

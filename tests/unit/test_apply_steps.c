@@ -15,16 +15,17 @@
     " \"received_at\": \"2020-01-05T10:00:00Z\", \"started_at\": \"2020-01-05T10:00:00Z\","                            \
     " \"effective_at\": \"2020-01-05T10:00:00Z\", \"mode\": \"live\", \"priority\": \"normal\", \"ids\": {}},"         \
     " \"status\": \"initiated\", \"published\": [\"@a\"]"
-#define SECOND_DUE "\"phase\": \"second\", \"due_at\": \"2020-01-06T10:00:00Z\""
+#define SECOND_DUE           "\"phase\": \"second\", \"due_at\": \"2020-01-06T10:00:00Z\""
 #define ANSWER(step, result) "\"job_id\": \"@" step "\", \"attempt\": 1, \"outcome\": \"" result "\""
 
 /* rules.md 8. */
 static void test_expires(void **state)
 {
     tell(*state, "initiated", PERSON(1),
-         PLANNED(STEP("a", "") "," STEP("b", ", \"needs\": [\"a\"], \"after_us\": 86400000000, \"expires_us\": 1") "," STEP(
-                     "c", ", \"needs\": [\"a\"], \"expires_us\": 1") "," STEP("d", ", \"needs\": [\"b\"]"),
-                 STEP("e", ", \"expires_us\": 3600000000") "," STEP("f", ", \"expires_us\": 946080000000000")));
+         PLANNED(
+             STEP("a", "") "," STEP("b", ", \"needs\": [\"a\"], \"after_us\": 86400000000, \"expires_us\": 1") "," STEP(
+                 "c", ", \"needs\": [\"a\"], \"expires_us\": 1") "," STEP("d", ", \"needs\": [\"b\"]"),
+             STEP("e", ", \"expires_us\": 3600000000") "," STEP("f", ", \"expires_us\": 946080000000000")));
     tell(*state, "job.succeeded", PERSON(1), ANSWER("a", "succeeded"));
     /* c has no time of its own: it is due as soon as it may run. */
     assert_jobs(*state, PERSON(1), "a:succeeded b:skipped c:ready d:skipped e:waiting f:waiting");
@@ -35,12 +36,51 @@ static void test_expires(void **state)
     assert_jobs(*state, PERSON(1), "a:succeeded b:skipped c:succeeded d:skipped e:skipped f:ready");
 }
 
+/* rules.md 11. */
+static void test_missing_cancels_the_phase(void **state)
+{
+    tell(*state, "initiated", PERSON(1),
+         PLANNED(STEP("a", "") "," STEP("b", ", \"needs\": [\"a\"], \"on_missing\": \"cancel_phase\"") "," STEP(
+                     "c", ", \"needs\": [\"a\"]") "," STEP("d", ", \"needs\": [\"b\"]"),
+                 STEP("e", "")));
+    tell(*state, "job.missing", PERSON(1), ANSWER("a", "missing")); /* where the runbook says nothing */
+    assert_status(*state, PERSON(1), "initiated: completed waiting");
+    tell(*state, "initiated", PERSON(2),
+         PLANNED(STEP("a", "") "," STEP("b", ", \"needs\": [\"a\"], \"on_missing\": \"cancel_phase\"") "," STEP(
+                     "c", ", \"needs\": [\"a\"]") "," STEP("d", ", \"needs\": [\"b\"]"),
+                 STEP("e", "")));
+    tell(*state, "job.succeeded", PERSON(2), ANSWER("a", "succeeded"));
+    tell(*state, "job.missing", PERSON(2), ANSWER("b", "missing"));
+    assert_jobs(*state, PERSON(2), "a:succeeded b:skipped c:cancelled d:cancelled e:cancelled");
+    assert_status(*state, PERSON(2), "cancelled: cancelled cancelled");
+    assert_answer(*state, "SELECT reason FROM offboarding WHERE status = 'cancelled'", "b: account missing");
+    assert_answer(*state, "SELECT string_agg(DISTINCT reason, '') FROM job WHERE state = 'cancelled'",
+                  "b: account missing");
+    assert_due(*state, PERSON(2), NULL);
+    tell(*state, "job.succeeded", PERSON(2), ANSWER("c", "succeeded")); /* it ran already: the truth counts */
+    assert_jobs(*state, PERSON(2), "a:succeeded b:skipped c:succeeded d:cancelled e:cancelled");
+    assert_status(*state, PERSON(2), "cancelled: cancelled cancelled");
+}
+
+/* A later phase: what was done before stays completed. */
+static void test_missing_in_a_later_phase(void **state)
+{
+    tell(*state, "initiated", PERSON(1), PLANNED(STEP("a", ""), STEP("b", ", \"on_missing\": \"cancel_phase\"")));
+    tell(*state, "job.succeeded", PERSON(1), ANSWER("a", "succeeded"));
+    tell(*state, "phase.due", PERSON(1), SECOND_DUE);
+    tell(*state, "job.missing", PERSON(1), ANSWER("b", "missing"));
+    assert_status(*state, PERSON(1), "cancelled: completed cancelled");
+    assert_jobs(*state, PERSON(1), "a:succeeded b:skipped");
+}
+
 #define APPLIED(test) cmocka_unit_test_setup_teardown(test, database_make, database_drop)
 
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         APPLIED(test_expires),
+        APPLIED(test_missing_cancels_the_phase),
+        APPLIED(test_missing_in_a_later_phase),
     };
     return cmocka_run_group_tests(tests, postgres_start, postgres_stop);
 }

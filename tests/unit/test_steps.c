@@ -77,10 +77,30 @@ static void test_expires(void **state)
     json_decref(plan);
 }
 
+static void test_on_missing(void **state)
+{
+    struct fixture *fixture = *state;
+    json_t *plan = plan_of(fixture,
+                           "  - name: p\n"
+                           "    steps:\n"
+                           "      - {id: a, system: vpn, action: block, on_missing: cancel_phase}\n"
+                           "      - {id: b, system: vpn, action: block}\n",
+                           TIME_DAY);
+    assert_member(plan, "phases.0.steps.0.on_missing", "\"cancel_phase\"");
+    assert_member(plan, "phases.0.steps.1.on_missing", "absent");
+    json_decref(plan);
+    put(fixture, "runbooks/book.yaml",
+        "runbook: book\nphases: [{name: p, steps: [{id: a, system: vpn, action: block, on_missing: cancel}]}]\n");
+    load(fixture);
+    assert_count(fixture, 1);
+    assert_has(fixture, "book.yaml", 2, "\"on_missing\" must be cancel_phase");
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup_teardown(test_expires, definitions_setup, definitions_teardown),
+        cmocka_unit_test_setup_teardown(test_on_missing, definitions_setup, definitions_teardown),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
