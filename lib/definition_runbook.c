@@ -26,8 +26,15 @@ static const struct check_key step_keys[] = {
     {"needs", CHECK_TEXTS, false, false},     {"when", CHECK_TEXT, false, false},
     {"if", CHECK_PREDICATE, false, false},    {"with", CHECK_MAP, false, false},
     {"after", CHECK_DURATION, false, false},  {"expires", CHECK_DURATION, false, false},
-    {"on_missing", CHECK_TEXT, false, false}, {"verify", CHECK_ANY, false, true},
-    {"run", CHECK_TEXT, false, true},
+    {"on_missing", CHECK_TEXT, false, false}, {"verify", CHECK_TEXTS, false, false},
+};
+
+/* Of a step that runs another runbook. */
+static const struct check_key run_keys[] = {
+    {"id", CHECK_NAME, true, false},           {"run", CHECK_TEXT, true, false},
+    {"needs", CHECK_TEXTS, false, false},      {"when", CHECK_TEXT, false, false},
+    {"if", CHECK_PREDICATE, false, false},     {"after", CHECK_DURATION, false, false},
+    {"description", CHECK_TEXT, false, false},
 };
 
 static const char *const whens[] = {"on_success", "on_failure", "always"};
@@ -116,7 +123,9 @@ static void add_step(struct check *check, struct steps *steps, const json_t *pha
 {
     const json_t *tree = json_array_get(json_object_get(phase, "steps"), index);
     char *pointer = mem_printf("/phases/%zu/steps/%zu", number, index);
-    if (!check_map(check, pointer, tree, step_keys, COUNT_OF(step_keys))) {
+    bool runs = json_object_get(tree, "run") != NULL;
+    if (!check_map(check, pointer, tree, runs ? run_keys : step_keys,
+                   runs ? COUNT_OF(run_keys) : COUNT_OF(step_keys))) {
         free(pointer);
         return;
     }
@@ -132,10 +141,12 @@ static void add_step(struct check *check, struct steps *steps, const json_t *pha
                       json_string_at(phase, "after"));
     }
     struct step step = {.tree = tree, .id = id, .phase = number, .pointer = pointer};
-    step.action = find_action(check, pointer, tree);
+    step.action = runs ? NULL : find_action(check, pointer, tree);
     if (step.action) {
         check_with(check, &step);
     }
+    check_read_backs(check, &step);
+    check_run(check, &step);
     char *with = mem_printf("%s/with", pointer);
     check_expressions(check, with, json_object_get(tree, "with"));
     free(with);

@@ -112,7 +112,8 @@ BEGIN
                              CASE WHEN d.state = 'ready' THEN ready_at(r.base, r.after_us) END,
                              d.state = 'ready', NULL)::job_change)
         INTO changes
-        FROM (SELECT j.id, j.after_us, p.after_us AS phase_us, j.spec, greatest(o.effective_at, o.started_at) AS base,
+        FROM (SELECT j.id, coalesce((j.spec ->> 'wait_us')::bigint, j.after_us) AS after_us, p.after_us AS phase_us, j.spec,
+                     CASE WHEN j.spec ? 'wait_us' THEN n.answered_at ELSE greatest(o.effective_at, o.started_at) END AS base,
                      CASE WHEN n.cancelled > 0 THEN 'cancelled'
                           WHEN j.run_when = 'on_success' THEN
                               CASE WHEN n.skipped > 0 THEN 'skipped' WHEN n.succeeded = n.needed THEN 'ready' END
@@ -131,9 +132,14 @@ BEGIN
                               count(*) FILTER (WHERE d.state = 'skipped') AS skipped,
                               count(*) FILTER (WHERE d.state = 'failed') AS failed,
                               count(*) FILTER (WHERE d.state = 'cancelled') AS cancelled,
-                              count(*) FILTER (WHERE d.state IN ('waiting', 'ready')) AS open
+                              count(*) FILTER (WHERE d.state IN ('waiting', 'ready')) AS open,
+                              max(d.answered_at) AS answered_at
                        FROM job d WHERE d.id = ANY (j.needs)) n
-              WHERE o.id = ANY (affected) AND o.status = 'initiated') r
+              WHERE o.id = ANY (affected) AND o.status = 'initiated'
+                AND NOT (j.spec ? 'behind' AND EXISTS (
+                    SELECT FROM job b
+                    WHERE b.offboarding_id = j.offboarding_id AND j.spec -> 'behind' ? b.step
+                      AND b.state IN ('waiting', 'ready', 'failed')))) r
              CROSS JOIN LATERAL (
                  SELECT r.state = 'ready' AND expired(r.base, r.phase_us, r.after_us, (r.spec ->> 'expires_us')::bigint)
                  OFFSET 0) AS e (expired)

@@ -102,7 +102,7 @@ static enum verdict run_job(struct run *run, json_t *outputs)
         run->skipped = true;
         return VERDICT_MISSING;
     }
-    if (!expr_true(run->engine->exprs, json_object_get(job, "if"), run->context, true)) {
+    if (!context_condition(run)) {
         run->skipped = true;
         return run_say(run, VERDICT_MISSING, "its condition is not met");
     }
@@ -157,6 +157,9 @@ static const char *good_message(const struct run *run, enum verdict verdict)
     }
     if (verdict == VERDICT_ALREADY) {
         return run->verified ? "it was so already, as reading back shows" : "it was so already";
+    }
+    if (run->only_verify) {
+        return "still so, as reading back shows";
     }
     if (run->read_back) {
         return "the call ended in an error, but reading back shows it done";
@@ -256,6 +259,7 @@ void engine_run(struct engine *engine, struct job *job, struct engine_result *re
     const char *mode = json_string_at(job->message, "mode");
     const char *forced = conf_system_setting(engine->conf, job->system, "mode");
     run.dry = (mode && strcmp(mode, "dry_run") == 0) || (forced && strcmp(forced, "live") != 0);
+    run.only_verify = json_true_at(job->message, "job.only_verify");
     run.calls = json_array();
     run.begun = job->begun_before;
     context_start(&run);

@@ -120,6 +120,7 @@ struct run {
     bool read_back;          /* an error was answered by looking: the state is there */
     bool verifying;          /* only the verify of the account in hand remains */
     bool looking;            /* reading back: a cancellation waits until it is known what the calls before did */
+    bool only_verify;        /* the job is a later read-back of what another one did */
     bool skipped;            /* the runbook says that it isn't to run: condition, too late */
     bool changed;            /* a changing call may have had its effect */
     json_t *failed_state;    /* of the first account that failed; owned, NULL: none did */
@@ -149,6 +150,7 @@ enum verdict run_say(struct run *run, enum verdict verdict, const char *format, 
 /* engine_context.c */
 void context_start(struct run *run);
 void context_set(struct run *run, const char *name, json_t *value); /* takes over */
+bool context_condition(struct run *run);                            /* are the conditions met? */
 void context_account(struct run *run, const char *id);              /* NULL: none */
 
 /* engine_render.c: a request ready to go; everything owned. On an error what was made so far is in `rendered` all

@@ -27,6 +27,13 @@ phases:
     steps:
       - {id: delete, system: scim, action: delete_user}
 """,
+    "looking-again": """\
+runbook: looking-again
+phases:
+  - name: initial
+    steps:
+      - {id: gone, system: scim, action: deactivate_user, verify: [1d, 30d]}
+""",
 }
 
 
@@ -78,3 +85,25 @@ def test_nobody_there_cancels_the_phase_where_the_runbook_says_so(steps_stack):
     stack.wait_status(offboarding, "completed")
     said = stack.cli("plan", "somebody@example.com", "--runbook", "only-scim").ok().out
     assert "nobody there: the phase is cancelled" in said, said
+
+
+def test_a_step_is_read_back_again_later(steps_stack):
+    stack = steps_stack
+    email = "again@example.com"
+    key = stack.person(email)
+    offboarding = stack.offboard(email, runbook="looking-again")
+    first = stack.wait_job(offboarding, "gone.verify-1d", "succeeded")
+    assert first["reason"] == "still so, as reading back shows" and first["verified"]["ok"] is True, first
+    # Somebody gives access back.
+    stack.sandbox.seed("scim", {"users": [{**stack.sandbox.state("scim")["users"][0], "id": key, "active": True}]})
+    second = stack.wait_job(offboarding, "gone.verify-30d", "failed")
+    assert "not confirmed by reading back" in second["reason"], second
+    patches = [entry for entry in stack.sandbox.journal("scim", changing_only=True)]
+    assert len(patches) == 1, patches
+    gone = stack.jobs(offboarding)["gone"]
+    assert second["due_at"] - gone["answered_at"] == 30 * (first["due_at"] - gone["answered_at"])
+    assert stack.offboarding(offboarding)["status"] == "initiated"
+    stack.cli("skip", offboarding, "--step", "gone.verify-30d", "--reason", "rehired").ok()
+    stack.wait_status(offboarding, "completed")
+    said = stack.cli("plan", email, "--runbook", "looking-again").ok().out
+    assert "gone.verify-30d" in said and "30d later: read back only" in said, said

@@ -47,11 +47,11 @@ static void stage(const char *name, const char *offboarding, const char *body)
 
 /* Stages one event of an offboarding; `context` is its context's members as JSON, without braces. "@step" in quotes stands
  * for the id of that step's job. */
-static void say(const char *name, const char *offboarding, const char *context)
+static void say_at(const char *name, const char *offboarding, const char *context, const char *timestamp)
 {
     struct buf body = BUF_INIT;
-    buf_adds(&body, "{\"response\": {\"statusCode\": 200, \"message\": \"\"}, \"timestamp\": \"2026-01-05T10:00:00Z\","
-                    " \"context\": {");
+    buf_addf(&body, "{\"response\": {\"statusCode\": 200, \"message\": \"\"}, \"timestamp\": \"%s\", \"context\": {",
+             timestamp);
     for (const char *at; (at = strstr(context, "\"@")); context = strchr(at + 1, '"')) {
         char id[ID_SIZE];
         assert_int_equal(id_v5(offboarding, at + 2, strcspn(at + 2, "\""), id), 0);
@@ -63,12 +63,26 @@ static void say(const char *name, const char *offboarding, const char *context)
     buf_release(&body);
 }
 
+static void say(const char *name, const char *offboarding, const char *context)
+{
+    say_at(name, offboarding, context, "2026-01-05T10:00:00Z");
+}
+
 static void batch_apply(void)
 {
     free(ask(batch.pg, "SELECT apply_batch('{t}', '{0}', '{%lld}', '{%lld}')", (long long)batch.next,
              (long long)(batch.next + batch.staged)));
     free(ask(batch.pg, "COMMIT"));
     batch.next += batch.staged;
+}
+
+/* One event as a batch of its own, at a time of its own. */
+static inline void tell_at(struct pg *pg, const char *name, const char *offboarding, const char *context,
+                           const char *timestamp)
+{
+    batch_begin(pg);
+    say_at(name, offboarding, context, timestamp);
+    batch_apply();
 }
 
 /* One event as a batch of its own. */

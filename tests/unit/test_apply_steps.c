@@ -73,6 +73,30 @@ static void test_missing_in_a_later_phase(void **state)
     assert_jobs(*state, PERSON(1), "a:succeeded b:skipped");
 }
 
+/* A read-back waits from the success of its step, and gets what that one could read. */
+static void test_later_read_back(void **state)
+{
+    tell(*state, "initiated", PERSON(1),
+         PLANNED(STEP("a", "") "," STEP("b", ", \"needs\": [\"a\"]") "," STEP(
+                     "b.verify-2d", ", \"needs\": [\"b\"], \"reads\": [\"a\"], \"only_verify\": true, \"wait_us\": "
+                                    "172800000000"),
+                 STEP("e", "")));
+    tell(*state, "job.succeeded", PERSON(1), ANSWER("a", "succeeded") ", \"outputs\": {\"key\": 7}");
+    assert_jobs(*state, PERSON(1), "a:succeeded b:ready b.verify-2d:waiting e:waiting");
+    tell_at(*state, "job.succeeded", PERSON(1), ANSWER("b", "succeeded"), "2100-01-01T00:00:00Z");
+    assert_jobs(*state, PERSON(1), "a:succeeded b:succeeded b.verify-2d:ready e:waiting");
+    assert_answer(*state, "SELECT due_at FROM job WHERE step = 'b.verify-2d'", "2100-01-03 00:00:00+00");
+    assert_answer(*state,
+                  "SELECT jsonb_build_array(m #> '{job,only_verify}', m #> '{job,steps,a,outputs,key}', m #> "
+                  "'{job,steps,b,state}') FROM (SELECT job_message(j, o) FROM job j JOIN offboarding o ON true"
+                  " WHERE step = 'b.verify-2d') x (m)",
+                  "[true, 7, \"succeeded\"]");
+    assert_status(*state, PERSON(1), "initiated: initiated waiting");
+    assert_answer(*state, "SELECT count(*) FROM analyst.time_to_revoke", "3"); /* a, b, e: it revokes nothing itself */
+    tell(*state, "job.failed", PERSON(1), ANSWER("b.verify-2d", "failed"));
+    assert_answer(*state, "SELECT string_agg(step, ' ') FROM analyst.open_failures", "b.verify-2d");
+}
+
 #define APPLIED(test) cmocka_unit_test_setup_teardown(test, database_make, database_drop)
 
 int main(void)
@@ -81,6 +105,7 @@ int main(void)
         APPLIED(test_expires),
         APPLIED(test_missing_cancels_the_phase),
         APPLIED(test_missing_in_a_later_phase),
+        APPLIED(test_later_read_back),
     };
     return cmocka_run_group_tests(tests, postgres_start, postgres_stop);
 }

@@ -96,11 +96,103 @@ static void test_on_missing(void **state)
     assert_has(fixture, "book.yaml", 2, "\"on_missing\" must be cancel_phase");
 }
 
+/* Ids of the steps of the first phase, "a b c.d". */
+static char *ids_of(const json_t *steps)
+{
+    struct buf names = BUF_INIT;
+    size_t i;
+    json_t *step;
+    json_array_foreach(steps, i, step)
+    {
+        buf_addf(&names, "%s%s", i ? " " : "",
+                 json_is_string(step) ? json_string_value(step) : json_string_at(step, "id"));
+    }
+    return buf_take(&names);
+}
+
+static void assert_ids(const json_t *steps, const char *expected)
+{
+    char *ids = ids_of(steps);
+    assert_string_equal(ids, expected);
+    free(ids);
+}
+
+static void test_later_read_backs(void **state)
+{
+    struct fixture *fixture = *state;
+    json_t *plan = plan_of(fixture,
+                           "  - name: p\n"
+                           "    steps:\n"
+                           "      - {id: a, system: vpn, action: note, with: {text: x}}\n"
+                           "      - id: b\n"
+                           "        system: vpn\n"
+                           "        action: block\n"
+                           "        needs: [a]\n"
+                           "        if: true\n"
+                           "        after: 2d\n"
+                           "        with: {why: \"${ .steps.a.state }\"}\n"
+                           "        verify: [1d, 30d]\n"
+                           "      - {id: c, system: vpn, action: block, needs: [b]}\n",
+                           TIME_SECOND);
+    assert_ids(json_at(plan, "phases.0.steps"), "a b b.verify-1d b.verify-30d c");
+    assert_ids(json_at(plan, "phases.0.steps.4.needs"), "b"); /* nobody waits for a later look */
+    const json_t *look = json_at(plan, "phases.0.steps.3");
+    assert_member(look, "needs", "[\"b\"]");
+    assert_member(look, "reads", "[\"a\"]");
+    assert_member(look, "only_verify", "true");
+    assert_member(look, "wait_us", "30000000");
+    assert_member(look, "after_us", "0");
+    assert_member(look, "if", "null");
+    assert_member(look, "with.why", "\"${ .steps.a.state }\"");
+    json_t *offboarding = json_object();
+    json_t *message = plan_job_message(offboarding, plan, json_string_at(look, "job_id"), 1, NULL, NULL);
+    assert_member(message, "job.only_verify", "true");
+    json_t *first = plan_first_wave(plan);
+    assert_int_equal(json_array_size(first), 1);
+    json_decref(first);
+    json_decref(message);
+    json_decref(offboarding);
+    json_decref(plan);
+}
+
+static void test_later_read_backs_refused(void **state)
+{
+    struct fixture *fixture = *state;
+    put(fixture, "connectors/vpn.yaml", vpn);
+    put(fixture, "connectors/door.yaml",
+        "system: door\n"
+        "settings: {url: {required: true}}\n"
+        "actions:\n"
+        "  shut:\n"
+        "    effect: revoke\n"
+        "    requests: [{get: \"/door\", save: {id: \"${ .body.id }\"}}, {post: \"/shut\"}]\n"
+        "    verify: {get: \"/doors/${ .saved.id }\", expect: \"${ .body.shut }\"}\n");
+    put(fixture, "runbooks/book.yaml",
+        "runbook: book\n"
+        "phases:\n"
+        "  - name: p\n"
+        "    steps:\n"
+        "      - {id: a, system: vpn, action: block, verify: [soon, 0s, 1h, 1h]}\n"
+        "      - {id: b, system: vpn, action: note, with: {text: x}, verify: [1h]}\n"
+        "      - {id: c, system: vpn, action: block, verify: 1h}\n"
+        "      - {id: d, system: door, action: shut, verify: [1h]}\n");
+    load(fixture);
+    assert_has(fixture, "book.yaml", 5, "\"verify\": \"soon\" is no duration");
+    assert_has(fixture, "book.yaml", 5, "how long after the step it is read back: not 0s");
+    assert_has(fixture, "book.yaml", 5, "\"verify\" has 1h twice");
+    assert_has(fixture, "book.yaml", 6, "action \"note\" has no `verify`");
+    assert_has(fixture, "book.yaml", 7, "\"verify\" must be a list of texts");
+    assert_has(fixture, "book.yaml", 8, "its `verify` reads .saved.id, gone by then");
+    assert_count(fixture, 6);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup_teardown(test_expires, definitions_setup, definitions_teardown),
         cmocka_unit_test_setup_teardown(test_on_missing, definitions_setup, definitions_teardown),
+        cmocka_unit_test_setup_teardown(test_later_read_backs, definitions_setup, definitions_teardown),
+        cmocka_unit_test_setup_teardown(test_later_read_backs_refused, definitions_setup, definitions_teardown),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
