@@ -58,21 +58,46 @@ static json_t *event_from_file(const char *path, struct err *err)
     return wrapped;
 }
 
-/* "yes", "no", or "decided later" for a condition that needs an earlier step's outputs. */
-static const char *condition(struct definitions *definitions, const json_t *offboarding, const json_t *step)
+/* Prints a condition: "yes", "no", or "decided when it runs" when it needs what earlier steps find. */
+static void print_condition(struct definitions *definitions, const json_t *offboarding, const json_t *test)
 {
-    const json_t *test = json_object_get(step, "if");
     if (!test || json_is_null(test)) {
-        return NULL;
+        return;
     }
-    const char *text = json_string_value(test);
-    if (text && (strstr(text, ".steps") || strstr(text, ".ids"))) {
-        return "decided when it runs";
+    char *shown = json_is_string(test) ? mem_strdup(json_string_value(test)) : json_text(test);
+    const char *decided = "decided when it runs";
+    if (!strstr(shown, ".steps") && !strstr(shown, ".ids")) {
+        json_t *context =
+            json_pack("{s:O, s:O}", "user", json_object_get(offboarding, "user"), "offboarding", offboarding);
+        bool yes = expr_true(definitions_exprs(definitions), test, context, true);
+        json_decref(context);
+        decided = yes ? "yes" : "no, it will be skipped";
     }
-    json_t *context = json_pack("{s:O, s:O}", "user", json_object_get(offboarding, "user"), "offboarding", offboarding);
-    bool yes = expr_true(definitions_exprs(definitions), test, context, true);
-    json_decref(context);
-    return yes ? "yes" : "no, it will be skipped";
+    printf(" if %s: %s", shown, decided);
+    free(shown);
+}
+
+/* What the runbook says of a step beyond when it runs. */
+static void print_words(struct definitions *definitions, const json_t *offboarding, const json_t *step)
+{
+    const char *expires = json_string_at(step, "expires");
+    const char *wait = json_string_at(step, "wait");
+    if (wait) {
+        printf(", %s later: read back only", wait);
+    }
+    if (expires) {
+        printf(" skipped if more than %s late", expires);
+    }
+    if (json_object_get(step, "on_missing")) {
+        printf(" nobody there: the phase is cancelled");
+    }
+    size_t i;
+    json_t *outer;
+    json_array_foreach(json_object_get(step, "run_if"), i, outer)
+    {
+        print_condition(definitions, offboarding, json_object_get(outer, "if"));
+    }
+    print_condition(definitions, offboarding, json_object_get(step, "if"));
 }
 
 static void print_step(struct definitions *definitions, const json_t *offboarding, const json_t *step, int64_t start)
@@ -92,10 +117,10 @@ static void print_step(struct definitions *definitions, const json_t *offboardin
     if (after) {
         printf(" not before %s", at);
     }
-    const char *decided = condition(definitions, offboarding, step);
-    if (decided) {
-        printf(" if %s: %s", json_string_at(step, "if"), decided);
+    if (json_object_get(step, "behind")) {
+        printf(" once the phase before it is over");
     }
+    print_words(definitions, offboarding, step);
     printf("\n");
     free(at);
 }

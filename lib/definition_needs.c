@@ -156,6 +156,8 @@ static void read_step(struct check *check, const char *pointer, const struct rea
     } else if (!step_needs(reading->step, id)) {
         check_problem(check, pointer, "\"%s\" reads step \"%s\" without needing it: add it to `needs`",
                       reading->step->id ? reading->step->id : "", id);
+    } else if (json_object_get(needed->tree, "run")) {
+        check_problem(check, pointer, "step \"%s\" runs a runbook and has no result of its own", id);
     } else {
         read_result(check, pointer, needed, path + strlen("steps.") + strlen(id));
     }

@@ -21,16 +21,24 @@ static const struct check_key phase_keys[] = {
 };
 
 static const struct check_key step_keys[] = {
-    {"id", CHECK_NAME, true, false},         {"system", CHECK_TEXT, true, false},
-    {"action", CHECK_TEXT, true, false},     {"description", CHECK_TEXT, false, false},
-    {"needs", CHECK_TEXTS, false, false},    {"when", CHECK_TEXT, false, false},
-    {"if", CHECK_PREDICATE, false, false},   {"with", CHECK_MAP, false, false},
-    {"after", CHECK_DURATION, false, false}, {"expires", CHECK_DURATION, false, true},
-    {"on_missing", CHECK_TEXT, false, true}, {"verify", CHECK_ANY, false, true},
-    {"run", CHECK_TEXT, false, true},
+    {"id", CHECK_NAME, true, false},          {"system", CHECK_TEXT, true, false},
+    {"action", CHECK_TEXT, true, false},      {"description", CHECK_TEXT, false, false},
+    {"needs", CHECK_TEXTS, false, false},     {"when", CHECK_TEXT, false, false},
+    {"if", CHECK_PREDICATE, false, false},    {"with", CHECK_MAP, false, false},
+    {"after", CHECK_DURATION, false, false},  {"expires", CHECK_DURATION, false, false},
+    {"on_missing", CHECK_TEXT, false, false}, {"verify", CHECK_TEXTS, false, false},
+};
+
+/* Of a step that runs another runbook. */
+static const struct check_key run_keys[] = {
+    {"id", CHECK_NAME, true, false},           {"run", CHECK_TEXT, true, false},
+    {"needs", CHECK_TEXTS, false, false},      {"when", CHECK_TEXT, false, false},
+    {"if", CHECK_PREDICATE, false, false},     {"after", CHECK_DURATION, false, false},
+    {"description", CHECK_TEXT, false, false},
 };
 
 static const char *const whens[] = {"on_success", "on_failure", "always"};
+static const char *const on_missings[] = {"cancel_phase"};
 
 /* ---- system, action, parameters ------------------------------------------------------------------------------------------- */
 
@@ -86,16 +94,19 @@ static const json_t *find_action(struct check *check, const char *pointer, const
 
 /* ---- steps ---------------------------------------------------------------------------------------------------------------- */
 
-static void check_when(struct check *check, const char *pointer, const char *when)
+/* The text under `key` must be one of `words`; `which` is how a reader is told of them. */
+static void check_word(struct check *check, const char *pointer, const json_t *step, const char *key,
+                       const char *const *words, size_t count, const char *which)
 {
-    bool known = !when;
-    for (size_t i = 0; i < COUNT_OF(whens); i++) {
-        known = known || strcmp(whens[i], when) == 0;
+    const char *word = json_string_at(step, key);
+    bool known = !word;
+    for (size_t i = 0; i < count; i++) {
+        known = known || strcmp(words[i], word) == 0;
     }
     if (!known) {
-        char *at = mem_printf("%s/when", pointer);
-        char *hint = check_hint(when, whens, COUNT_OF(whens));
-        check_problem(check, at, "\"when\" must be on_success, on_failure or always%s", hint);
+        char *at = mem_printf("%s/%s", pointer, key);
+        char *hint = check_hint(word, words, count);
+        check_problem(check, at, "\"%s\" must be %s%s", key, which, hint);
         free(hint);
         free(at);
     }
@@ -112,7 +123,9 @@ static void add_step(struct check *check, struct steps *steps, const json_t *pha
 {
     const json_t *tree = json_array_get(json_object_get(phase, "steps"), index);
     char *pointer = mem_printf("/phases/%zu/steps/%zu", number, index);
-    if (!check_map(check, pointer, tree, step_keys, COUNT_OF(step_keys))) {
+    bool runs = json_object_get(tree, "run") != NULL;
+    if (!check_map(check, pointer, tree, runs ? run_keys : step_keys,
+                   runs ? COUNT_OF(run_keys) : COUNT_OF(step_keys))) {
         free(pointer);
         return;
     }
@@ -120,17 +133,20 @@ static void add_step(struct check *check, struct steps *steps, const json_t *pha
     if (id && steps_find(steps, id)) {
         check_problem(check, pointer, "there is already a step \"%s\"; ids are unique within a runbook", id);
     }
-    check_when(check, pointer, json_string_at(tree, "when"));
+    check_word(check, pointer, tree, "when", whens, COUNT_OF(whens), "on_success, on_failure or always");
+    check_word(check, pointer, tree, "on_missing", on_missings, COUNT_OF(on_missings), "cancel_phase");
     if (json_object_get(tree, "after") && after_of(tree) < after_of(phase)) {
         check_warning(check, pointer,
                       "\"after\" counts from the offboarding's start: the step runs with its phase, after %s",
                       json_string_at(phase, "after"));
     }
     struct step step = {.tree = tree, .id = id, .phase = number, .pointer = pointer};
-    step.action = find_action(check, pointer, tree);
+    step.action = runs ? NULL : find_action(check, pointer, tree);
     if (step.action) {
         check_with(check, &step);
     }
+    check_read_backs(check, &step);
+    check_run(check, &step);
     char *with = mem_printf("%s/with", pointer);
     check_expressions(check, with, json_object_get(tree, "with"));
     free(with);

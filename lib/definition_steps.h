@@ -7,8 +7,9 @@
 /* A step while its runbook is examined. */
 struct step {
     const json_t *tree;
-    const char *id;       /* NULL when it has none (said already) */
-    const json_t *action; /* of the connector; NULL when system or action are unknown (said already) */
+    const char *id; /* NULL when it has none (said already) */
+    const json_t
+        *action; /* of the connector; NULL when system or action are unknown (said already), or it runs a runbook */
     size_t phase;
     char *pointer;
     enum { STEP_NEW, STEP_ON_PATH, STEP_DONE } mark; /* of the search for cycles */
@@ -28,5 +29,11 @@ char *steps_hint(const struct steps *steps, const char *wrong);
 
 /* What steps need, in a circle or not, and what their expressions read of others and of the leaver. */
 void check_needs(struct check *check, struct steps *steps);
+
+/* Of a step with `verify: [1h, 30d]`: the read-back of its action alone, that long after its success. */
+void check_read_backs(struct check *check, const struct step *step);
+
+/* Of a step with `run: RUNBOOK`: is there one, and doesn't it run this one? */
+void check_run(struct check *check, const struct step *step);
 
 #endif

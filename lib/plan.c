@@ -8,19 +8,50 @@
 #include "lib/json.h"
 #include "lib/mem.h"
 #include "lib/message.h"
+#include "lib/runbook.h"
 #include "lib/time.h"
 
-/* Sets `after` as written and `after_us` scaled. */
+/* Sets `key` as written and `key`_us scaled, when `from` has it. */
+static int put_duration(json_t *into, const char *key, const json_t *from, int64_t day, struct err *err)
+{
+    const char *text = json_string_at(from, key);
+    int64_t length = 0;
+    if (text && time_parse_duration(text, &length, err) != 0) {
+        return err_prefix(err, "%s", key);
+    }
+    if (text) {
+        char *scaled = mem_printf("%s_us", key);
+        json_object_set_new(into, key, json_string(text));
+        json_object_set_new(into, scaled, json_integer((json_int_t)time_scale(length, day)));
+        free(scaled);
+    }
+    return 0;
+}
+
+/* `after` stands in every phase and step, also when there is none. */
 static int put_after(json_t *into, const json_t *from, int64_t day, struct err *err)
 {
-    const char *after = json_string_at(from, "after");
-    int64_t length = 0;
-    if (after && time_parse_duration(after, &length, err) != 0) {
-        return err_prefix(err, "after");
+    json_object_set_new(into, "after", json_null());
+    json_object_set_new(into, "after_us", json_integer(0));
+    return put_duration(into, "after", from, day, err);
+}
+
+static int put_times(json_t *planned, const json_t *step, int64_t day, struct err *err)
+{
+    json_object_set_new(planned, "expires_us", json_null());
+    return put_after(planned, step, day, err) == 0 && put_duration(planned, "expires", step, day, err) == 0 &&
+                   put_duration(planned, "wait", step, day, err) == 0
+               ? 0
+               : -1;
+}
+
+/* Copies those of the members that are there. */
+static void copy_present(json_t *to, const json_t *from, const char *const *names, size_t count)
+{
+    for (size_t i = 0; i < count; i++) {
+        json_t *value = json_object_get(from, names[i]);
+        json_put(to, names[i], json_is_null(value) ? NULL : json_incref(value));
     }
-    json_object_set_new(into, "after", after ? json_string(after) : json_null());
-    json_object_set_new(into, "after_us", json_integer((json_int_t)time_scale(length, day)));
-    return 0;
 }
 
 static json_t *member_or(const json_t *object, const char *key, json_t *otherwise)
@@ -55,8 +86,9 @@ static json_t *plan_step(const struct definitions *definitions, const char *offb
     json_put(planned, "needs", member_or(step, "needs", json_array()));
     json_put(planned, "if", member_or(step, "if", json_null()));
     json_put(planned, "with", member_or(step, "with", json_object()));
-    json_object_set_new(planned, "expires_us", json_null());
-    if (put_after(planned, step, day, err) != 0) {
+    static const char *const more[] = {"on_missing", "only_verify", "inside", "run_if", "behind", "reads"};
+    copy_present(planned, step, more, COUNT_OF(more));
+    if (put_times(planned, step, day, err) != 0) {
         json_decref(planned);
         return NULL;
     }
@@ -87,6 +119,28 @@ static json_t *plan_phase(const struct definitions *definitions, const char *off
         return NULL;
     }
     return planned;
+}
+
+static json_t *plan_phases(const struct definitions *definitions, const char *offboarding_id,
+                           const struct definition *runbook, int64_t day, struct err *err)
+{
+    json_t *expanded = runbook_expand(definitions, runbook);
+    json_t *phases = json_array();
+    size_t i;
+    json_t *phase;
+    json_array_foreach(expanded, i, phase)
+    {
+        json_t *planned = plan_phase(definitions, offboarding_id, phase, day, err);
+        if (!planned) {
+            err_prefix(err, "%s", runbook->file);
+            json_decref(phases);
+            phases = NULL;
+            break;
+        }
+        json_array_append_new(phases, planned);
+    }
+    json_decref(expanded);
+    return phases;
 }
 
 static json_t *name_and_hash(const struct definition *definition)
@@ -124,23 +178,18 @@ json_t *plan_build(const struct definitions *definitions, const json_t *offboard
         return NULL;
     }
     json_t *plan = json_object();
-    json_t *phases = json_array();
     json_object_set_new(plan, "runbook", name_and_hash(runbook));
     json_object_set_new(plan, "source",
                         name_and_hash(definition_find(definitions, DEFINITION_SOURCE, source ? source : "")));
-    json_object_set_new(plan, "phases", phases);
-    size_t i;
-    json_t *phase;
-    json_array_foreach(json_object_get(runbook->tree, "phases"), i, phase)
-    {
-        json_t *planned = plan_phase(definitions, json_string_at(offboarding, "id"), phase, day, err);
-        if (!planned) {
-            err_prefix(err, "%s", runbook->file);
-            json_decref(plan);
-            return NULL;
-        }
-        json_array_append_new(phases, planned);
+    json_t *children = runbook_children(definitions, runbook);
+    json_put(plan, "runs", json_object_size(children) > 0 ? json_incref(children) : NULL);
+    json_decref(children);
+    json_t *phases = plan_phases(definitions, json_string_at(offboarding, "id"), runbook, day, err);
+    if (!phases) {
+        json_decref(plan);
+        return NULL;
     }
+    json_object_set_new(plan, "phases", phases);
     json_object_set_new(plan, "connectors", connector_hashes(definitions, plan));
     return plan;
 }
@@ -156,7 +205,8 @@ json_t *plan_first_wave(const json_t *plan)
     json_t *step;
     json_array_foreach(json_object_get(first, "steps"), i, step)
     {
-        if (json_array_size(json_object_get(step, "needs")) == 0 && json_int_at(step, "after_us", 0) == 0) {
+        bool waits = json_array_size(json_object_get(step, "needs")) > 0 || json_object_get(step, "behind");
+        if (!waits && json_int_at(step, "after_us", 0) == 0) {
             json_array_append(ids, json_object_get(step, "job_id"));
         }
     }
@@ -197,6 +247,8 @@ json_t *plan_job_message(const json_t *offboarding, const json_t *plan, const ch
     for (size_t i = 0; i < COUNT_OF(copied); i++) {
         json_object_set(job, copied[i], json_object_get(step, copied[i]));
     }
+    static const char *const present[] = {"expires_us", "only_verify", "inside", "run_if"};
+    copy_present(job, step, present, COUNT_OF(present));
     json_object_set_new(job, "state", state ? json_incref((json_t *)(uintptr_t)state) : json_null());
     json_object_set_new(job, "steps", steps ? json_incref((json_t *)(uintptr_t)steps) : json_object());
     json_t *message = json_copy((json_t *)(uintptr_t)offboarding);

@@ -106,6 +106,12 @@ static void add_definitions(struct record *record, const json_t *offboarding)
 {
     add_definition(record, DEFINITION_RUNBOOK, json_string_at(offboarding, "runbook"));
     add_definition(record, DEFINITION_SOURCE, json_string_at(offboarding, "source"));
+    const char *child;
+    json_t *hash;
+    json_object_foreach(json_object_get(record->plan, "runs"), child, hash)
+    {
+        add_definition(record, DEFINITION_RUNBOOK, child);
+    }
     json_t *systems = plan_systems(record->plan);
     size_t i;
     json_t *system;

@@ -96,17 +96,24 @@ RETURN greatest(now(), base + duration(after_us));
 COMMENT ON FUNCTION ready_at(timestamptz, bigint) IS
     'When something with an `after` runs: that long after the base, which is the later of effective_at and the actual start; never in the past.';
 
+CREATE FUNCTION expired(base timestamptz, phase_us bigint, step_us bigint, expires_us bigint) RETURNS boolean
+LANGUAGE sql STABLE PARALLEL SAFE
+RETURN coalesce(greatest(phase_us, step_us) > 0 AND base + duration(greatest(phase_us, step_us) + expires_us) < now(), false);
+COMMENT ON FUNCTION expired(timestamptz, bigint, bigint, bigint) IS
+    'Is it too late for a step that the runbook gives a time (its own, or its phase''s) and a term (null: none)? A step without a time is due as soon as it may run; whether it waited too long from then on is for the worker to see.';
+
 CREATE FUNCTION resolve_jobs(affected uuid[]) RETURNS void
 LANGUAGE plpgsql AS $$
 DECLARE
     changes job_change[];
 BEGIN
     LOOP
-        SELECT array_agg(ROW(r.id, r.state, r.reason, CASE WHEN r.state = 'ready' THEN 1 END,
-                             CASE WHEN r.state = 'ready' THEN ready_at(r.base, r.after_us) END,
-                             r.state = 'ready', NULL)::job_change)
+        SELECT array_agg(ROW(r.id, d.state, d.reason, CASE WHEN d.state = 'ready' THEN 1 END,
+                             CASE WHEN d.state = 'ready' THEN ready_at(r.base, r.after_us) END,
+                             d.state = 'ready', NULL)::job_change)
         INTO changes
-        FROM (SELECT j.id, j.after_us, greatest(o.effective_at, o.started_at) AS base,
+        FROM (SELECT j.id, coalesce((j.spec ->> 'wait_us')::bigint, j.after_us) AS after_us, p.after_us AS phase_us, j.spec,
+                     CASE WHEN j.spec ? 'wait_us' THEN n.answered_at ELSE greatest(o.effective_at, o.started_at) END AS base,
                      CASE WHEN n.cancelled > 0 THEN 'cancelled'
                           WHEN j.run_when = 'on_success' THEN
                               CASE WHEN n.skipped > 0 THEN 'skipped' WHEN n.succeeded = n.needed THEN 'ready' END
@@ -125,9 +132,20 @@ BEGIN
                               count(*) FILTER (WHERE d.state = 'skipped') AS skipped,
                               count(*) FILTER (WHERE d.state = 'failed') AS failed,
                               count(*) FILTER (WHERE d.state = 'cancelled') AS cancelled,
-                              count(*) FILTER (WHERE d.state IN ('waiting', 'ready')) AS open
+                              count(*) FILTER (WHERE d.state IN ('waiting', 'ready')) AS open,
+                              max(d.answered_at) AS answered_at
                        FROM job d WHERE d.id = ANY (j.needs)) n
-              WHERE o.id = ANY (affected) AND o.status = 'initiated') r
+              WHERE o.id = ANY (affected) AND o.status = 'initiated'
+                AND NOT (j.spec ? 'behind' AND EXISTS (
+                    SELECT FROM job b
+                    WHERE b.offboarding_id = j.offboarding_id AND j.spec -> 'behind' ? b.step
+                      AND b.state IN ('waiting', 'ready', 'failed')))) r
+             CROSS JOIN LATERAL (
+                 SELECT r.state = 'ready' AND expired(r.base, r.phase_us, r.after_us, (r.spec ->> 'expires_us')::bigint)
+                 OFFSET 0) AS e (expired)
+             CROSS JOIN LATERAL (
+                 SELECT CASE WHEN e.expired THEN 'skipped' ELSE r.state END,
+                        CASE WHEN e.expired THEN 'expired: it could not begin in time' ELSE r.reason END) AS d (state, reason)
         WHERE r.state IS NOT NULL;
         EXIT WHEN changes IS NULL;
         PERFORM change_job_state(changes);
@@ -241,6 +259,33 @@ END
 $$;
 COMMENT ON FUNCTION cancel_offboardings(uuid[], text[]) IS
     'Cancels what has not happened of those that are open, and returns their ids. Their rows in due become stale.';
+
+CREATE FUNCTION cancel_phases(missing uuid[]) RETURNS void
+LANGUAGE plpgsql AS $$
+DECLARE
+    changes job_change[];
+BEGIN
+    WITH stopped AS MATERIALIZED (
+        SELECT p.offboarding_id, p.position, min(j.step) || ': account missing' AS reason
+        FROM job j JOIN phase p ON p.offboarding_id = j.offboarding_id AND p.name = j.phase AND p.status = 'initiated'
+        WHERE j.id = ANY (missing) AND j.spec ->> 'on_missing' = 'cancel_phase'
+        GROUP BY p.offboarding_id, p.position),
+    cancelled AS (
+        UPDATE phase p SET status = 'cancelled', ended_at = now()
+        FROM stopped s
+        WHERE p.offboarding_id = s.offboarding_id AND p.position >= s.position AND p.status IN ('waiting', 'held', 'initiated')
+        RETURNING p.offboarding_id, p.name, s.reason),
+    ended AS (
+        UPDATE offboarding o SET status = 'cancelled', reason = s.reason, ended_at = now()
+        FROM stopped s WHERE o.id = s.offboarding_id AND o.status = 'initiated')
+    SELECT array_agg(ROW(j.id, 'cancelled', c.reason, NULL, NULL, false, NULL)::job_change)
+    INTO changes
+    FROM cancelled c JOIN job j ON j.offboarding_id = c.offboarding_id AND j.phase = c.name AND j.state IN ('waiting', 'ready');
+    PERFORM change_job_state(changes) WHERE changes IS NOT NULL;
+END
+$$;
+COMMENT ON FUNCTION cancel_phases(uuid[]) IS
+    'What the jobs that found nobody cancel, where the runbook says so (`on_missing: cancel_phase`): their phase, all later ones, and with them the offboarding; those before are over.';
 
 -- ---- waking the scheduler -------------------------------------------------------------------------------------------
 

@@ -226,6 +226,7 @@ LANGUAGE plpgsql AS $$
 DECLARE
     changes job_change[];
     affected uuid[];
+    missing uuid[];
 BEGIN
     PERFORM apply_facts(w);
     WITH said AS (
@@ -250,10 +251,12 @@ BEGIN
                          greatest(attempt, counts) + (target = 'ready')::integer,
                          CASE WHEN target = 'ready' THEN coalesce((body #>> '{context,due_at}')::timestamptz, now()) END,
                          target = 'ready', body)::job_change),
-           array_agg(offboarding_id) FILTER (WHERE target <> 'ready')
-    INTO changes, affected
+           array_agg(offboarding_id) FILTER (WHERE target <> 'ready'),
+           array_agg(job_id) FILTER (WHERE outcome = 'missing')
+    INTO changes, affected, missing
     FROM judged WHERE note IS NULL;
     PERFORM change_job_state(changes) WHERE changes IS NOT NULL;
+    PERFORM cancel_phases(missing) WHERE missing IS NOT NULL;
     PERFORM settle(affected) WHERE affected IS NOT NULL;
 END
 $$;

@@ -17,7 +17,11 @@ RETURN offboarding_object(o) || jsonb_build_object('job', jsonb_build_object(
     'needs', coalesce(nullif(j.spec -> 'needs', 'null'), '[]'),
     'steps', coalesce((SELECT jsonb_object_agg(n.step, jsonb_build_object('state', n.state, 'outcome', n.outcome,
                                                                            'outputs', coalesce(n.outputs, '{}')))
-                       FROM job n WHERE n.id = ANY (j.needs)), '{}')));
+                       FROM job n
+                       WHERE n.id = ANY (j.needs)
+                          OR j.spec ? 'reads' AND n.offboarding_id = j.offboarding_id AND j.spec -> 'reads' ? n.step), '{}'))
+    || jsonb_strip_nulls(jsonb_build_object('expires_us', j.spec -> 'expires_us', 'only_verify', j.spec -> 'only_verify',
+                                            'inside', j.spec -> 'inside', 'run_if', j.spec -> 'run_if')));
 COMMENT ON FUNCTION job_message(job, offboarding) IS
     'The job message of messages.md: the offboarding object with the job, and the outputs of the steps it needs.';
 

@@ -192,7 +192,7 @@ SELECT j.offboarding_id, o.leaver ->> 'email' AS email, o.runbook, j.id AS job_i
        j.verified_at - o.received_at AS from_received,
        j.verified_at - o.effective_at AS from_effective
 FROM job j JOIN offboarding o ON o.id = j.offboarding_id
-WHERE j.effect = 'revoke' AND o.mode = 'live';
+WHERE j.effect = 'revoke' AND o.mode = 'live' AND NOT j.spec ? 'only_verify';
 COMMENT ON VIEW analyst.time_to_revoke IS
     'Every revoking job of live offboardings: how long until the read-back saw access gone. Times are null while it has not.';
 COMMENT ON COLUMN analyst.time_to_revoke.offboarding_id IS 'The offboarding.';

@@ -49,6 +49,23 @@ static enum verdict render_with(struct run *run)
     return verdict;
 }
 
+/* Of no use any more when it comes so late? A retry is a person's order, and what was deferred had begun in time. */
+static bool expired(struct run *run)
+{
+    const json_t *job = json_object_get(run->job->message, "job");
+    int64_t expires = (int64_t)json_int_at(job, "expires_us", -1);
+    int64_t due = 0;
+    const char *text = json_string_at(job, "due_at");
+    if (expires < 0 || json_int_at(job, "attempt", 1) > 1 || !text || time_parse(text, &due, NULL) != 0 ||
+        time_now() - due <= expires) {
+        return false;
+    }
+    char until[TIME_TEXT_SIZE];
+    time_format(due + expires, until);
+    run_say(run, VERDICT_MISSING, "expired: it was due at %s and of use until %s", text, until);
+    return true;
+}
+
 /* ---- denied ------------------------------------------------------------------------------------------------------ */
 
 /* Is it this person, or are our credentials refused? The check, a read that must work, tells (rules.md 11). */
@@ -81,7 +98,12 @@ static enum verdict run_job(struct run *run, json_t *outputs)
     if (!run->action) {
         return run_say(run, VERDICT_FAILED, "this worker's connector has no action \"%s\"", run->action_name);
     }
-    if (!expr_true(run->engine->exprs, json_object_get(job, "if"), run->context, true)) {
+    if (expired(run)) {
+        run->skipped = true;
+        return VERDICT_MISSING;
+    }
+    if (!context_condition(run)) {
+        run->skipped = true;
         return run_say(run, VERDICT_MISSING, "its condition is not met");
     }
     derive_values(run);
@@ -102,9 +124,7 @@ static const char *outcome_of(const struct run *run, enum verdict verdict)
 {
     static const char *const names[] = {"succeeded", "already_done", "missing",   "deferred", "blocked",
                                         "denied",    "failed",       "cancelled", "cancelled"};
-    bool condition =
-        verdict == VERDICT_MISSING && run->message && strcmp(run->message, "its condition is not met") == 0;
-    return condition ? "skipped" : names[verdict];
+    return run->skipped ? "skipped" : names[verdict];
 }
 
 /* "dry run: would PATCH https://…, and 2 more". */
@@ -138,6 +158,9 @@ static const char *good_message(const struct run *run, enum verdict verdict)
     }
     if (verdict == VERDICT_ALREADY) {
         return run->verified ? "it was so already, as reading back shows" : "it was so already";
+    }
+    if (run->only_verify) {
+        return "still so, as reading back shows";
     }
     if (run->read_back) {
         return "the call ended in an error, but reading back shows it done";
@@ -187,6 +210,15 @@ static json_t *state_of(const struct run *run)
     return state;
 }
 
+/* What a dry run could not know is no fact for later jobs. */
+static bool holds_stand_in(const json_t *value)
+{
+    char *text = json_text(value);
+    bool held = strstr(text, STAND_IN) != NULL;
+    free(text);
+    return held;
+}
+
 /* `user.manager` of the outputs as {user: {manager: …}}; NULL when the action provides nothing. A new reference. */
 static json_t *provided(const struct run *run, const json_t *outputs)
 {
@@ -197,11 +229,11 @@ static json_t *provided(const struct run *run, const json_t *outputs)
     json_array_foreach(paths, i, path)
     {
         json_t *value = json_at(outputs, json_string_value(path));
-        if (value && !json_is_null(value)) {
+        if (value && !json_is_null(value) && !holds_stand_in(value)) {
             json_object_set(user, json_string_value(path) + strlen("user."), value);
         }
     }
-    if (run->dry || json_object_size(user) == 0) {
+    if (json_object_size(user) == 0) {
         json_decref(user);
         return NULL;
     }
@@ -262,6 +294,7 @@ void engine_run(struct engine *engine, struct job *job, struct engine_result *re
     const char *mode = json_string_at(job->message, "mode");
     const char *forced = conf_system_setting(engine->conf, job->system, "mode");
     run.dry = (mode && strcmp(mode, "dry_run") == 0) || (forced && strcmp(forced, "live") != 0);
+    run.only_verify = json_true_at(job->message, "job.only_verify");
     run.calls = json_array();
     run.begun = job->begun_before;
     context_start(&run);

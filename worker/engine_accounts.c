@@ -65,7 +65,7 @@ static enum verdict run_account(struct run *run, const char *account, const json
         json_object_update(run->saved, json_object_get(state, "saved"));
     }
     enum verdict verdict = guard_target(run, account);
-    bool only_verify = run->verifying;
+    bool only_verify = run->verifying || run->only_verify;
     run->read_back = false;
     if (verdict == VERDICT_DONE && !only_verify) {
         verdict = sequence_run(run, json_object_get(run->action, "requests"), verify_look);
@@ -142,7 +142,9 @@ enum verdict accounts_run(struct run *run, const json_t *accounts, const json_t 
             good = verdict < good ? verdict : good;
         }
         if (verdict == VERDICT_DONE || verdict == VERDICT_ALREADY) {
-            collect_output(run, outputs);
+            if (!run->only_verify) {
+                collect_output(run, outputs);
+            }
             json_decref(good_verified);
             good_verified = json_incref(run->verified);
         }

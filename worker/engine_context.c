@@ -45,6 +45,43 @@ static json_t *bare_offboarding(const json_t *message)
     return bare;
 }
 
+/* Results of steps, by the ids that the steps of one runbook know each other by: `inside` is the step that runs it (NULL: none
+ * does). New reference. */
+static json_t *steps_inside(const json_t *job, const char *inside)
+{
+    json_t *steps = json_object_get(job, "steps");
+    if (!json_is_object(steps) || !inside || !*inside) {
+        return json_is_object(steps) ? json_incref(steps) : json_object();
+    }
+    size_t len = strlen(inside);
+    json_t *own = json_object();
+    const char *id;
+    json_t *result;
+    json_object_foreach(steps, id, result)
+    {
+        if (strncmp(id, inside, len) == 0 && id[len] == '.') {
+            json_object_set(own, id + len + 1, result);
+        }
+    }
+    return own;
+}
+
+bool context_condition(struct run *run)
+{
+    const json_t *job = json_object_get(run->job->message, "job");
+    struct expr_set *exprs = run->engine->exprs;
+    bool met = true;
+    size_t i;
+    json_t *outer;
+    json_array_foreach(json_object_get(job, "run_if"), i, outer)
+    {
+        context_set(run, "steps", steps_inside(job, json_string_at(outer, "inside")));
+        met = met && expr_true(exprs, json_object_get(outer, "if"), run->context, true);
+    }
+    context_set(run, "steps", steps_inside(job, json_string_at(job, "inside")));
+    return met && expr_true(exprs, json_object_get(job, "if"), run->context, true);
+}
+
 void context_start(struct run *run)
 {
     const json_t *message = run->job->message;
@@ -58,7 +95,7 @@ void context_start(struct run *run)
     context_set(run, "offboarding", bare_offboarding(message));
     json_t *ids = json_object_get(message, "ids");
     context_set(run, "ids", ids ? json_copy(ids) : json_object());
-    context_set(run, "steps", member(job, "steps", json_object()));
+    context_set(run, "steps", steps_inside(job, json_string_at(job, "inside")));
     context_set(run, "settings", json_incref(run->system->settings));
     context_set(run, "saved", run->saved);
     context_set(run, "now", json_string(now));

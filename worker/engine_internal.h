@@ -129,6 +129,8 @@ struct run {
     bool looking;            /* reading back: a cancellation waits until it is known what the calls before did */
     bool imaged;             /* the before-image of the account in hand is on record */
     int64_t polled_since;    /* of the poll in hand; 0: none */
+    bool only_verify;        /* the job is a later read-back of what another one did */
+    bool skipped;            /* the runbook says that it isn't to run: condition, too late */
     bool changed;            /* a changing call may have had its effect */
     json_t *failed_state;    /* of the first account that failed; owned, NULL: none did */
     int64_t since;           /* when the trouble began; 0: none */
@@ -161,6 +163,7 @@ enum verdict run_say(struct run *run, enum verdict verdict, const char *format, 
 void context_start(struct run *run);
 void context_set(struct run *run, const char *name, json_t *value); /* takes over */
 void context_forget_answer(struct run *run);
+bool context_condition(struct run *run);               /* are the conditions met? */
 void context_account(struct run *run, const char *id); /* NULL: none */
 
 /* engine_render.c: a request ready to go; everything owned. On an error what was made so far is in `rendered` all

@@ -110,7 +110,7 @@ class ScriptedVendor:
         seen = f"{method} {path} {body}".rstrip()
         if not self.script:
             self.complaints.append(f"{seen} came after all")
-            return 599, ""
+            return 418, ""
         wanted = self.script.pop(0)
         if (method, True, True) != (wanted.method, matches(wanted.path, path), matches(wanted.body, body)):
             self.complaints.append(f"{seen} came instead of {wanted.method} {wanted.path} {wanted.body}")

@@ -41,66 +41,6 @@
 #define ANSWER(step, attempt, outcome)                                                                                 \
     "\"job_id\": \"@" step "\", \"step\": \"" step "\", \"attempt\": " #attempt ", \"outcome\": \"" outcome "\""
 
-static int number;
-
-static int database_make(void **state)
-{
-    char *name = mem_printf("a%d", ++number);
-    *state = postgres_database(name);
-    batch.next = 0;
-    free(name);
-    return 0;
-}
-
-static int database_drop(void **state)
-{
-    assert_answer(*state, "SELECT count(*) FROM verify_event_chain()", "0");
-    pg_free(*state);
-    return 0;
-}
-
-/* States of all jobs of an offboarding, in order: "a:ready b:waiting". */
-static void assert_jobs(struct pg *pg, const char *offboarding, const char *expected)
-{
-    char *sql = mem_printf(
-        "SELECT string_agg(step || ':' || state, ' ' ORDER BY position) FROM job WHERE offboarding_id = '%s'",
-        offboarding);
-    assert_answer(pg, sql, expected);
-    free(sql);
-}
-
-/* Status of the offboarding and of its phases, in order: "initiated: completed held". */
-static void assert_status(struct pg *pg, const char *offboarding, const char *expected)
-{
-    char *sql = mem_printf("SELECT o.status || ': ' || string_agg(p.status, ' ' ORDER BY p.position) FROM offboarding o"
-                           " JOIN phase p ON p.offboarding_id = o.id WHERE o.id = '%s' GROUP BY o.id",
-                           offboarding);
-    assert_answer(pg, sql, expected);
-    free(sql);
-}
-
-/* The note on the last event of that name. */
-static void assert_note(struct pg *pg, const char *name, const char *expected)
-{
-    char *sql = mem_printf("SELECT note FROM event WHERE name = '%s' ORDER BY kafka_offset DESC LIMIT 1", name);
-    assert_answer(pg, sql, expected);
-    free(sql);
-}
-
-/* What is due and not stale, as the scheduler would take it if its time had come: "a#1 b#2 next". */
-static void assert_due(struct pg *pg, const char *offboarding, const char *expected)
-{
-    char *sql = mem_printf(
-        "SELECT string_agg(coalesce(j.step || '#' || d.attempt, d.phase), ' ' ORDER BY j.position, d.phase) FROM due d"
-        " LEFT JOIN job j ON j.id = d.job_id LEFT JOIN phase p ON p.offboarding_id = d.offboarding_id AND p.name = "
-        "d.phase"
-        " WHERE d.offboarding_id = '%s' AND (j.state = 'ready' AND j.attempt = d.attempt OR p.status = 'waiting'"
-        " AND p.due_at = d.due_at)",
-        offboarding);
-    assert_answer(pg, sql, expected);
-    free(sql);
-}
-
 static void succeed(struct pg *pg, const char *const *steps)
 {
     for (; *steps; steps++) {

@@ -5,7 +5,7 @@
 static int number;
 
 /* Five events in two batches. */
-static int database_make(void **state)
+static int chain_make(void **state)
 {
     char *name = mem_printf("c%d", ++number);
     struct pg *pg = postgres_database(name);
@@ -21,12 +21,6 @@ static int database_make(void **state)
     say("note.five", PERSON(2), "\"step\": \"e\"");
     batch_apply();
     *state = pg;
-    return 0;
-}
-
-static int database_drop(void **state)
-{
-    pg_free(*state);
     return 0;
 }
 
@@ -153,7 +147,7 @@ static void test_fence_while_another_writes(void **state)
     assert_answer(*state, "SELECT count(*) FROM verify_event_chain()", "0");
 }
 
-#define CHAINED(test) cmocka_unit_test_setup_teardown(test, database_make, database_drop)
+#define CHAINED(test) cmocka_unit_test_setup_teardown(test, chain_make, database_drop)
 
 int main(void)
 {

@@ -81,7 +81,7 @@ static void test_runbook_names(void **state)
         "      - {id: g/h, system: vpn, action: block}\n"                               /* 11 */
         "      - {id: i, system: vpn, action: block, when: on_sucess, needs: [d]}\n"    /* 12 */
         "      - {id: j, system: vpn, action: block, after: 30}\n"                      /* 13 */
-        "      - {id: k, system: vpn, action: block, after: 3 days, expires: 1d}\n"     /* 14 */
+        "      - {id: k, system: vpn, action: block, after: 3 days, expires: 1}\n"      /* 14 */
         "      - {system: vpn, needs: c}\n"                                             /* 15 */
         "  - name: second\n"                                                            /* 16 */
         "    after: 30d\n"                                                              /* 17 */
@@ -103,7 +103,7 @@ static void test_runbook_names(void **state)
     assert_has(fixture, "names.yaml", 12, "did you mean \"on_success\"?");
     assert_has(fixture, "names.yaml", 13, "\"after\" must be a duration with its unit");
     assert_has(fixture, "names.yaml", 14, "\"after\": ");
-    assert_has(fixture, "names.yaml", 14, "\"expires\" is not supported by this version");
+    assert_has(fixture, "names.yaml", 14, "\"expires\" must be a duration with its unit");
     assert_has(fixture, "names.yaml", 15, "\"id\" is missing");
     assert_has(fixture, "names.yaml", 15, "\"action\" is missing");
     assert_has(fixture, "names.yaml", 15, "\"needs\" must be a list of texts");

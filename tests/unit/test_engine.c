@@ -172,6 +172,28 @@ static const struct engine_row rows[] = {
      .job = "{\"if\": \"${ .user.name == \\\"Bob\\\" }\"}",
      .outcome = "skipped",
      .said = "condition"},
+    {.title = "too late to be of use",
+     .action = "disable",
+     .job = "{\"attempt\": 1, \"due_at\": \"2026-01-05T10:00:00Z\", \"expires_us\": 259200000000}",
+     .outcome = "skipped",
+     .said = "expired: it was due at 2026-01-05T10:00:00Z and of use until 2026-01-08T10:00:00.000000Z"},
+    {.title = "a person's retry does not expire",
+     .action = "disable",
+     .job = "{\"attempt\": 2, \"due_at\": \"2026-01-05T10:00:00Z\", \"expires_us\": 259200000000}",
+     .exchanges = {{CALL, 200, NULL, NULL}, GONE},
+     .outcome = "succeeded"},
+    {.title = "late, but of use still",
+     .action = "disable",
+     .job = "{\"attempt\": 1, \"due_at\": \"2026-01-05T10:00:00Z\", \"expires_us\": 3155760000000000}",
+     .exchanges = {{CALL, 200, NULL, NULL}, GONE},
+     .outcome = "succeeded"},
+    {.title = "a later read-back only looks",
+     .action = "disable",
+     .job = "{\"only_verify\": true}",
+     .exchanges = {GONE},
+     .outcome = "succeeded",
+     .said = "still so, as reading back shows",
+     .facts = {{"verified.ok", "true"}, {"outputs", "{}"}}},
     {.title = "an expression that fails names its place",
      .action = "disable",
      .job = "{\"with\": {\"reason\": \"${ .user.name | tonumber }\"}}",
@@ -262,12 +284,35 @@ static void test_refused_credentials(void **state)
     engine_stand_free(stand);
 }
 
+/* Somebody gave access back: a later read-back fails, and takes nothing away by itself. */
+static void test_later_read_back_fails(void **state)
+{
+    (void)state;
+    struct engine_stand *stand = engine_stand_new("");
+    struct trial *trial = trial_new(stand, "disable", NULL, "{\"only_verify\": true}");
+    vendor_stub_always(stand->vendor, 200, "{\"active\": true}");
+    trial_start(trial);
+    trial_finish(trial);
+    assert_string_equal(trial->result.outcome, "failed");
+    assert_contains(trial->result.message, "not confirmed by reading back");
+    size_t i;
+    json_t *call;
+    json_array_foreach(json_object_get(trial->result.context, "calls"), i, call)
+    {
+        assert_string_equal(json_string_at(call, "method"), "GET");
+    }
+    assert_true(i > 0);
+    trial_free(trial);
+    engine_stand_free(stand);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_rows),
         cmocka_unit_test(test_credentials_and_trace),
         cmocka_unit_test(test_refused_credentials),
+        cmocka_unit_test(test_later_read_back_fails),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

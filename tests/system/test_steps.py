@@ -1,0 +1,109 @@
+"""The words of a runbook's steps, in runbooks of one's own."""
+
+import os
+
+import pytest
+
+# A day passes in a tenth of a second.
+RUNBOOKS = {
+    "expiring": """\
+runbook: expiring
+phases:
+  - name: initial
+    steps:
+      - {id: gone, system: scim, action: deactivate_user}
+      - {id: late, system: jira, action: create_ticket, needs: [gone], expires: 1d}
+      - {id: still, system: jira, action: create_ticket, needs: [gone], expires: 3650d}
+""",
+    "only-scim": """\
+runbook: only-scim
+phases:
+  - name: initial
+    steps:
+      - {id: gone, system: scim, action: deactivate_user, on_missing: cancel_phase}
+      - {id: ticket, system: jira, action: create_ticket, needs: [gone], when: always}
+  - name: later
+    after: 30d
+    steps:
+      - {id: delete, system: scim, action: delete_user}
+""",
+    "looking-again": """\
+runbook: looking-again
+phases:
+  - name: initial
+    steps:
+      - {id: gone, system: scim, action: deactivate_user, verify: [1d, 30d]}
+""",
+}
+
+
+def make_directories(root) -> dict:
+    """Settings of a customer's directories with these runbooks."""
+    for name, text in RUNBOOKS.items():
+        path = root / "runbooks" / f"{name}.yaml"
+        os.makedirs(path.parent, exist_ok=True)
+        path.write_text(text, encoding="utf-8")
+    return {"definitions": {"runbooks": [str(root / "runbooks")]}, "clock": {"day": "100ms"}}
+
+
+@pytest.fixture
+def steps_stack(make_stack, tmp_path):
+    return make_stack(settings=make_directories(tmp_path)).start()
+
+
+def states(stack, offboarding: str) -> dict[str, str]:
+    return {step: job["state"] for step, job in stack.jobs(offboarding).items()}
+
+
+def test_a_step_that_comes_too_late_is_skipped(steps_stack):
+    stack = steps_stack
+    stack.person("late@example.com")
+    assert stack.process("worker").stop() == 0
+    stack.launch("worker", OFFBOARD_WORKER_SYSTEMS="scim")
+    offboarding = stack.offboard("late@example.com", runbook="expiring")
+    stack.wait_job(offboarding, "late", "ready")
+    stack.restart("worker")
+    job = stack.wait_job(offboarding, "late", "skipped")
+    assert job["outcome"] == "skipped" and job["reason"].startswith("expired: it was due at "), job
+    stack.wait_status(offboarding, "completed")
+    assert states(stack, offboarding) == {"gone": "succeeded", "late": "skipped", "still": "succeeded"}
+    assert len(stack.tickets()) == 1
+    said = stack.cli("plan", "late@example.com", "--runbook", "expiring").ok().out
+    assert "skipped if more than 1d late" in said, said
+
+
+def test_nobody_there_cancels_the_phase_where_the_runbook_says_so(steps_stack):
+    stack = steps_stack
+    offboarding = stack.offboard("nobody@example.com", runbook="only-scim")
+    row = stack.wait_status(offboarding, "cancelled")
+    assert row["reason"] == "gone: account missing"
+    assert stack.phases(offboarding) == {"initial": "cancelled", "later": "cancelled"}
+    assert states(stack, offboarding) == {"gone": "skipped", "ticket": "cancelled", "delete": "cancelled"}
+    assert stack.tickets() == []
+    stack.person("somebody@example.com")
+    offboarding = stack.offboard("somebody@example.com", runbook="only-scim")
+    stack.wait_status(offboarding, "completed")
+    said = stack.cli("plan", "somebody@example.com", "--runbook", "only-scim").ok().out
+    assert "nobody there: the phase is cancelled" in said, said
+
+
+def test_a_step_is_read_back_again_later(steps_stack):
+    stack = steps_stack
+    email = "again@example.com"
+    key = stack.person(email)
+    offboarding = stack.offboard(email, runbook="looking-again")
+    first = stack.wait_job(offboarding, "gone.verify-1d", "succeeded")
+    assert first["reason"] == "still so, as reading back shows" and first["verified"]["ok"] is True, first
+    # Somebody gives access back.
+    stack.sandbox.seed("scim", {"users": [{**stack.sandbox.state("scim")["users"][0], "id": key, "active": True}]})
+    second = stack.wait_job(offboarding, "gone.verify-30d", "failed")
+    assert "not confirmed by reading back" in second["reason"], second
+    patches = [entry for entry in stack.sandbox.journal("scim", changing_only=True)]
+    assert len(patches) == 1, patches
+    gone = stack.jobs(offboarding)["gone"]
+    assert second["due_at"] - gone["answered_at"] == 30 * (first["due_at"] - gone["answered_at"])
+    assert stack.offboarding(offboarding)["status"] == "initiated"
+    stack.cli("skip", offboarding, "--step", "gone.verify-30d", "--reason", "rehired").ok()
+    stack.wait_status(offboarding, "completed")
+    said = stack.cli("plan", email, "--runbook", "looking-again").ok().out
+    assert "gone.verify-30d" in said and "30d later: read back only" in said, said

@@ -1,0 +1,111 @@
+/* The state machine in SQL, for the words of a step that decide what becomes of others. */
+#include "tests/unit/postgres.h"
+#include "tests/unit/apply.h"
+
+#define STEP(id, more)                                                                                                 \
+    "{\"id\": \"" id "\", \"job_id\": \"@" id                                                                          \
+    "\", \"system\": \"scim\", \"action\": \"x\", \"effect\": \"revoke\", \"when\": \"on_success\"" more "}"
+
+/* Started long ago: the second phase's time, too, has come. */
+#define PLANNED(first, second)                                                                                         \
+    "\"plan\": {\"phases\": ["                                                                                         \
+    "{\"name\": \"first\", \"after\": null, \"after_us\": 0, \"steps\": [" first "]},"                                 \
+    "{\"name\": \"second\", \"after\": \"1d\", \"after_us\": 86400000000, \"steps\": [" second "]}]},"                 \
+    " \"offboarding\": {\"user\": {\"email\": \"jane@x.org\"}, \"runbook\": \"r\", \"source\": \"s\","                 \
+    " \"received_at\": \"2020-01-05T10:00:00Z\", \"started_at\": \"2020-01-05T10:00:00Z\","                            \
+    " \"effective_at\": \"2020-01-05T10:00:00Z\", \"mode\": \"live\", \"priority\": \"normal\", \"ids\": {}},"         \
+    " \"status\": \"initiated\", \"published\": [\"@a\"]"
+#define SECOND_DUE           "\"phase\": \"second\", \"due_at\": \"2020-01-06T10:00:00Z\""
+#define ANSWER(step, result) "\"job_id\": \"@" step "\", \"attempt\": 1, \"outcome\": \"" result "\""
+
+/* rules.md 8. */
+static void test_expires(void **state)
+{
+    tell(*state, "initiated", PERSON(1),
+         PLANNED(
+             STEP("a", "") "," STEP("b", ", \"needs\": [\"a\"], \"after_us\": 86400000000, \"expires_us\": 1") "," STEP(
+                 "c", ", \"needs\": [\"a\"], \"expires_us\": 1") "," STEP("d", ", \"needs\": [\"b\"]"),
+             STEP("e", ", \"expires_us\": 3600000000") "," STEP("f", ", \"expires_us\": 946080000000000")));
+    tell(*state, "job.succeeded", PERSON(1), ANSWER("a", "succeeded"));
+    /* c has no time of its own: it is due as soon as it may run. */
+    assert_jobs(*state, PERSON(1), "a:succeeded b:skipped c:ready d:skipped e:waiting f:waiting");
+    assert_answer(*state, "SELECT reason FROM job WHERE step = 'b'", "expired: it could not begin in time");
+    assert_answer(*state, "SELECT message #>> '{job,expires_us}' FROM due_messages(10, '{}') WHERE kind = 'job'", "1");
+    tell(*state, "job.succeeded", PERSON(1), ANSWER("c", "succeeded"));
+    tell(*state, "phase.due", PERSON(1), SECOND_DUE);
+    assert_jobs(*state, PERSON(1), "a:succeeded b:skipped c:succeeded d:skipped e:skipped f:ready");
+}
+
+/* rules.md 11. */
+static void test_missing_cancels_the_phase(void **state)
+{
+    tell(*state, "initiated", PERSON(1),
+         PLANNED(STEP("a", "") "," STEP("b", ", \"needs\": [\"a\"], \"on_missing\": \"cancel_phase\"") "," STEP(
+                     "c", ", \"needs\": [\"a\"]") "," STEP("d", ", \"needs\": [\"b\"]"),
+                 STEP("e", "")));
+    tell(*state, "job.missing", PERSON(1), ANSWER("a", "missing")); /* where the runbook says nothing */
+    assert_status(*state, PERSON(1), "initiated: completed waiting");
+    tell(*state, "initiated", PERSON(2),
+         PLANNED(STEP("a", "") "," STEP("b", ", \"needs\": [\"a\"], \"on_missing\": \"cancel_phase\"") "," STEP(
+                     "c", ", \"needs\": [\"a\"]") "," STEP("d", ", \"needs\": [\"b\"]"),
+                 STEP("e", "")));
+    tell(*state, "job.succeeded", PERSON(2), ANSWER("a", "succeeded"));
+    tell(*state, "job.missing", PERSON(2), ANSWER("b", "missing"));
+    assert_jobs(*state, PERSON(2), "a:succeeded b:skipped c:cancelled d:cancelled e:cancelled");
+    assert_status(*state, PERSON(2), "cancelled: cancelled cancelled");
+    assert_answer(*state, "SELECT reason FROM offboarding WHERE status = 'cancelled'", "b: account missing");
+    assert_answer(*state, "SELECT string_agg(DISTINCT reason, '') FROM job WHERE state = 'cancelled'",
+                  "b: account missing");
+    assert_due(*state, PERSON(2), NULL);
+    tell(*state, "job.succeeded", PERSON(2), ANSWER("c", "succeeded")); /* it ran already: the truth counts */
+    assert_jobs(*state, PERSON(2), "a:succeeded b:skipped c:succeeded d:cancelled e:cancelled");
+    assert_status(*state, PERSON(2), "cancelled: cancelled cancelled");
+}
+
+/* A later phase: what was done before stays completed. */
+static void test_missing_in_a_later_phase(void **state)
+{
+    tell(*state, "initiated", PERSON(1), PLANNED(STEP("a", ""), STEP("b", ", \"on_missing\": \"cancel_phase\"")));
+    tell(*state, "job.succeeded", PERSON(1), ANSWER("a", "succeeded"));
+    tell(*state, "phase.due", PERSON(1), SECOND_DUE);
+    tell(*state, "job.missing", PERSON(1), ANSWER("b", "missing"));
+    assert_status(*state, PERSON(1), "cancelled: completed cancelled");
+    assert_jobs(*state, PERSON(1), "a:succeeded b:skipped");
+}
+
+/* A read-back waits from the success of its step, and gets what that one could read. */
+static void test_later_read_back(void **state)
+{
+    tell(*state, "initiated", PERSON(1),
+         PLANNED(STEP("a", "") "," STEP("b", ", \"needs\": [\"a\"]") "," STEP(
+                     "b.verify-2d", ", \"needs\": [\"b\"], \"reads\": [\"a\"], \"only_verify\": true, \"wait_us\": "
+                                    "172800000000"),
+                 STEP("e", "")));
+    tell(*state, "job.succeeded", PERSON(1), ANSWER("a", "succeeded") ", \"outputs\": {\"key\": 7}");
+    assert_jobs(*state, PERSON(1), "a:succeeded b:ready b.verify-2d:waiting e:waiting");
+    tell_at(*state, "job.succeeded", PERSON(1), ANSWER("b", "succeeded"), "2100-01-01T00:00:00Z");
+    assert_jobs(*state, PERSON(1), "a:succeeded b:succeeded b.verify-2d:ready e:waiting");
+    assert_answer(*state, "SELECT due_at FROM job WHERE step = 'b.verify-2d'", "2100-01-03 00:00:00+00");
+    assert_answer(*state,
+                  "SELECT jsonb_build_array(m #> '{job,only_verify}', m #> '{job,steps,a,outputs,key}', m #> "
+                  "'{job,steps,b,state}') FROM (SELECT job_message(j, o) FROM job j JOIN offboarding o ON true"
+                  " WHERE step = 'b.verify-2d') x (m)",
+                  "[true, 7, \"succeeded\"]");
+    assert_status(*state, PERSON(1), "initiated: initiated waiting");
+    assert_answer(*state, "SELECT count(*) FROM analyst.time_to_revoke", "3"); /* a, b, e: it revokes nothing itself */
+    tell(*state, "job.failed", PERSON(1), ANSWER("b.verify-2d", "failed"));
+    assert_answer(*state, "SELECT string_agg(step, ' ') FROM analyst.open_failures", "b.verify-2d");
+}
+
+#define APPLIED(test) cmocka_unit_test_setup_teardown(test, database_make, database_drop)
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        APPLIED(test_expires),
+        APPLIED(test_missing_cancels_the_phase),
+        APPLIED(test_missing_in_a_later_phase),
+        APPLIED(test_later_read_back),
+    };
+    return cmocka_run_group_tests(tests, postgres_start, postgres_stop);
+}
