@@ -23,7 +23,17 @@ struct secret {
 static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
 static struct secret *known; /* longest first: of two that begin alike the longer one is masked */
 static size_t known_count;
-static bool begins[256]; /* bytes some secret begins with */
+static bool begins[1 << 16]; /* by begin_of(): what some secret may begin with; there can be thousands of them */
+
+/* A number for the first SECRET_MIN bytes (FNV-1a); `text` has them. */
+static uint16_t begin_of(const char *text)
+{
+    uint32_t hash = 2166136261u;
+    for (int i = 0; i < SECRET_MIN; i++) {
+        hash = (hash ^ (unsigned char)text[i]) * 16777619u;
+    }
+    return (uint16_t)(hash ^ (hash >> 16));
+}
 
 /* Where a secret of that text stands, or would. The lock is held. */
 static size_t place_of(const char *text, bool *there)
@@ -58,7 +68,7 @@ static void keep(char *value)
         memmove(known + at + 1, known + at, (known_count - at) * sizeof *known);
         known[at] = (struct secret){value, strlen(value), 1};
         known_count++;
-        begins[(unsigned char)*value] = true;
+        begins[begin_of(value)] = true;
     }
 }
 
@@ -171,7 +181,7 @@ void secret_forget(const char *value)
 /* Length of the longest secret that stands at `text`, 0 when none does. The lock is held. */
 static size_t secret_at(const char *text)
 {
-    if (!begins[(unsigned char)*text]) {
+    if (strnlen(text, SECRET_MIN) < SECRET_MIN || !begins[begin_of(text)]) {
         return 0;
     }
     for (size_t i = 0; i < known_count; i++) {

@@ -65,7 +65,8 @@ void auth_release(struct rendered *rendered)
 
 /* ---- fetching ---------------------------------------------------------------------------------------------------- */
 
-/* What the endpoint says of an error (RFC 6749, 5.2), short enough for one sentence; "" when it says nothing. */
+/* What the endpoint says of an error (RFC 6749, 5.2), masked, then short enough for one sentence: half a secret would not be
+ * known as one. "" when it says nothing. */
 static char *explanation(const json_t *body)
 {
     static const char *const places[] = {"error_description", "error.message", "reason", "message"};
@@ -74,8 +75,12 @@ static char *explanation(const json_t *body)
     for (size_t i = 0; i < COUNT_OF(places) && !more; i++) {
         more = json_string_at(body, places[i]);
     }
-    return mem_printf("%s%.60s%s%.200s", code || more ? ": " : "", code ? code : "", code && more ? ": " : "",
-                      more ? more : "");
+    char *said = mem_printf("%s%s%s", code ? code : "", code && more ? ": " : "", more ? more : "");
+    char *masked = secret_mask(said);
+    char *text = mem_printf("%s%.300s", *masked ? ": " : "", masked);
+    free(masked);
+    free(said);
+    return text;
 }
 
 static void note_failure(const struct rendered *rendered, const struct http_answer *answer, const json_t *body,

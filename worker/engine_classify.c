@@ -2,6 +2,7 @@
 #include <stdlib.h>
 
 #include "lib/json.h"
+#include "lib/secret.h"
 #include "worker/engine_internal.h"
 
 static bool predicate(struct run *run, const json_t *request, const char *name)
@@ -26,8 +27,10 @@ static const char *explanation(const struct run *run)
 
 static enum verdict say_status(struct run *run, enum verdict verdict, const char *what)
 {
-    const char *why = explanation(run);
-    return run_say(run, verdict, "%s: the vendor answered %d%s%.300s", what, run->last_status, *why ? ": " : "", why);
+    char *why = secret_mask(explanation(run)); /* before it is cut: half a secret would not be known as one */
+    run_say(run, verdict, "%s: the vendor answered %d%s%.300s", what, run->last_status, *why ? ": " : "", why);
+    free(why);
+    return verdict;
 }
 
 static enum verdict by_default(struct run *run, int status, bool *again)

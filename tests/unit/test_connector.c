@@ -44,6 +44,67 @@ static void test_words_of_a_connector(void **state)
     assert_count(fixture, 15);
 }
 
+static void test_words_of_auth(void **state)
+{
+    struct fixture *fixture = *state;
+    put(fixture, "connectors/client.yaml",
+        "system: client\n"                              /* 1 */
+        "settings: {token: {secret: true}}\n"           /* 2 */
+        "auth:\n"                                       /* 3 */
+        "  client_credentials:\n"                       /* 4 */
+        "    ulr: x\n"                                  /* 5 */
+        "    id: \"${ .settings.tokn }\"\n"             /* 6 */
+        "    secret: \"${ .user.email }\"\n"            /* 7 */
+        "    style: from\n"                             /* 8 */
+        "    scopes: [\"${ unknown_function }\", 5]\n"  /* 9 */
+        "    params: {audience: [x]}\n"                 /* 10 */
+        "actions:\n"                                    /* 11 */
+        "  read:\n"                                     /* 12 */
+        "    effect: notify\n"                          /* 13 */
+        "    requests: [{get: /x, as: {subject: y}}]\n" /* 14 */
+    );
+    put(fixture, "connectors/service.yaml",
+        "system: service\n"                                                                 /* 1 */
+        "auth: {service_account: {subject: x, scope: [y]}}\n"                               /* 2 */
+        "check: {get: /x, as: {}}\n"                                                        /* 3 */
+        "actions:\n"                                                                        /* 4 */
+        "  read:\n"                                                                         /* 5 */
+        "    effect: notify\n"                                                              /* 6 */
+        "    requests:\n"                                                                   /* 7 */
+        "      - {get: /x, as: {user: x}}\n"                                                /* 8 */
+        "      - {get: /x, as: {subject: \"${ .saved.none }\", scopes: [\"${ .itm }\"]}}\n" /* 9 */
+        "      - {get: /x, as: {subject: \"${ .user.email }\", scopes: [a, b]}}\n"          /* 10 */
+    );
+    put(fixture, "connectors/zoom.yaml",
+        "system: zoom\n"                   /* 1 */
+        "auth: {acount_credentials: {}}\n" /* 2 */
+        "actions: {}\n");                  /* 3 */
+    put(fixture, "connectors/vendor.yaml",
+        "system: vendor\n"                                          /* 1 */
+        "auth: {account_credentials: {url: u, id: i, secret: s}}\n" /* 2 */
+        "actions: {}\n");                                           /* 3 */
+    load(fixture);
+    assert_has(fixture, "client.yaml", 5, "there is no \"ulr\" here; did you mean \"url\"?");
+    assert_has(fixture, "client.yaml", 4, "\"url\" is missing");
+    assert_has(fixture, "client.yaml", 6, "there is no setting \"tokn\"; did you mean \"token\"?");
+    assert_has(fixture, "client.yaml", 7, "credentials are made of .settings only, not of .user");
+    assert_has(fixture, "client.yaml", 8, "\"style\" must be basic or form; did you mean \"form\"?");
+    assert_has(fixture, "client.yaml", 9, "\"scopes\" must be a list of texts");
+    assert_has(fixture, "client.yaml", 9, "unknown_function");
+    assert_has(fixture, "client.yaml", 10, "\"audience\" must be a text");
+    assert_has(fixture, "client.yaml", 14, "\"as\" needs `auth: {service_account: …}`");
+    assert_has(fixture, "service.yaml", 2, "\"key\" is missing");
+    assert_has(fixture, "service.yaml", 2, "there is no \"scope\" here; did you mean \"scopes\"?");
+    assert_has(fixture, "service.yaml", 3, "it needs \"subject\", \"scopes\" or both");
+    assert_has(fixture, "service.yaml", 8, "there is no \"user\" here");
+    assert_has(fixture, "service.yaml", 9, "no request here saves \"none\"");
+    assert_has(fixture, "service.yaml", 9, "there is no .itm here; did you mean \"item\"?");
+    assert_has(fixture, "zoom.yaml", 2,
+               "there is no \"acount_credentials\" here; did you mean \"account_credentials\"?");
+    assert_has(fixture, "vendor.yaml", 2, "\"account\" is missing");
+    assert_count(fixture, 17);
+}
+
 static void test_words_of_an_action(void **state)
 {
     struct fixture *fixture = *state;
@@ -212,6 +273,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup_teardown(test_words_of_a_connector, definitions_setup, definitions_teardown),
+        cmocka_unit_test_setup_teardown(test_words_of_auth, definitions_setup, definitions_teardown),
         cmocka_unit_test_setup_teardown(test_words_of_an_action, definitions_setup, definitions_teardown),
         cmocka_unit_test_setup_teardown(test_once, definitions_setup, definitions_teardown),
         cmocka_unit_test_setup_teardown(test_words_of_a_source, definitions_setup, definitions_teardown),

@@ -18,6 +18,8 @@ struct vendor_stub {
     bool by_script;
     void (*seen)(size_t count, void *arg);
     void *arg;
+    struct exchange (*choose)(const char *line, const char *head, const char *body, void *arg);
+    void *choose_arg;
     char *last_head;
     char *last_body;
     char *complaint;
@@ -115,8 +117,11 @@ static bool agrees(const char *wanted, const char *line, const char *body)
     return strlen(line) == len && strncmp(line, wanted, len) == 0 && (!part || strstr(body, part + 1));
 }
 
-static struct exchange choose(struct vendor_stub *stub, const char *line, const char *body)
+static struct exchange next_answer(struct vendor_stub *stub, const char *line, const char *head, const char *body)
 {
+    if (stub->choose) {
+        return stub->choose(line, head, body, stub->choose_arg);
+    }
     if (!stub->by_script) {
         return stub->always;
     }
@@ -158,7 +163,7 @@ static void try_next(struct connection *connection)
     char *version = strstr(line, " HTTP/");
     *version = '\0';
     stub->count++;
-    connection->answer = choose(stub, line, body);
+    connection->answer = next_answer(stub, line, head, body);
     connection->answering = true;
     stub->open++;
     stub->most = stub->open > stub->most ? stub->open : stub->most;
@@ -243,6 +248,7 @@ static void start_over(struct vendor_stub *stub)
     free(stub->complaint);
     stub->complaint = NULL;
     stub->count = 0;
+    stub->choose = NULL;
 }
 
 void vendor_stub_script(struct vendor_stub *stub, const struct exchange *exchanges)
@@ -257,6 +263,16 @@ void vendor_stub_always(struct vendor_stub *stub, int status, const char *body)
     start_over(stub);
     stub->by_script = false;
     stub->always = (struct exchange){.status = status, .body = body};
+}
+
+void vendor_stub_choose(struct vendor_stub *stub,
+                        struct exchange (*choose)(const char *line, const char *head, const char *body, void *arg),
+                        void *arg)
+{
+    start_over(stub);
+    stub->by_script = false;
+    stub->choose = choose;
+    stub->choose_arg = arg;
 }
 
 void vendor_stub_on_request(struct vendor_stub *stub, void (*seen)(size_t count, void *arg), void *arg)

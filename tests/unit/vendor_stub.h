@@ -27,6 +27,12 @@ void vendor_stub_script(struct vendor_stub *stub, const struct exchange *exchang
 /* Instead of a script: every request gets this answer. */
 void vendor_stub_always(struct vendor_stub *stub, int status, const char *body);
 
+/* Instead of a script: `choose` says what each request gets; `line` is "METHOD /target". What it points to is borrowed until
+ * the stub stops. */
+void vendor_stub_choose(struct vendor_stub *stub,
+                        struct exchange (*choose)(const char *line, const char *head, const char *body, void *arg),
+                        void *arg);
+
 /* Called after each request was read, before it is answered; `count` from 1. */
 void vendor_stub_on_request(struct vendor_stub *stub, void (*seen)(size_t count, void *arg), void *arg);
 
