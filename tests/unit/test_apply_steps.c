@@ -97,6 +97,19 @@ static void test_later_read_back(void **state)
     assert_answer(*state, "SELECT string_agg(step, ' ') FROM analyst.open_failures", "b.verify-2d");
 }
 
+/* A phase of a runbook that a step runs begins as phases do: when the one before it is over, and nothing of it has failed. */
+static void test_behind(void **state)
+{
+    tell(*state, "initiated", PERSON(1),
+         PLANNED(STEP("a", "") "," STEP("b", "") "," STEP("c", ", \"behind\": [\"a\", \"b\"]"), STEP("e", "")));
+    assert_jobs(*state, PERSON(1), "a:ready b:ready c:waiting e:waiting");
+    tell(*state, "job.succeeded", PERSON(1), ANSWER("a", "succeeded"));
+    tell(*state, "job.failed", PERSON(1), ANSWER("b", "failed"));
+    assert_jobs(*state, PERSON(1), "a:succeeded b:failed c:waiting e:waiting");
+    tell(*state, "order.skip", PERSON(1), "\"step\": \"b\", \"reason\": \"by hand\"");
+    assert_jobs(*state, PERSON(1), "a:succeeded b:skipped c:ready e:waiting");
+}
+
 #define APPLIED(test) cmocka_unit_test_setup_teardown(test, database_make, database_drop)
 
 int main(void)
@@ -106,6 +119,7 @@ int main(void)
         APPLIED(test_missing_cancels_the_phase),
         APPLIED(test_missing_in_a_later_phase),
         APPLIED(test_later_read_back),
+        APPLIED(test_behind),
     };
     return cmocka_run_group_tests(tests, postgres_start, postgres_stop);
 }

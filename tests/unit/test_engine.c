@@ -187,6 +187,21 @@ static const struct engine_row rows[] = {
      .job = "{\"attempt\": 1, \"due_at\": \"2026-01-05T10:00:00Z\", \"expires_us\": 3155760000000000}",
      .exchanges = {{CALL, 200, NULL, NULL}, GONE},
      .outcome = "succeeded"},
+    {.title = "a step of a runbook that a step runs: each sees its own runbook's steps",
+     .action = "echo",
+     .job =
+         "{\"inside\": \"c\", \"run_if\": [{\"inside\": \"\", \"if\": \"${ .steps.a.state == \\\"succeeded\\\" }\"}],"
+         " \"if\": \"${ .steps.a.state == \\\"skipped\\\" }\", \"with\": {\"path\": \"${ .steps.a.state }\"},"
+         " \"steps\": {\"a\": {\"state\": \"succeeded\"}, \"c.a\": {\"state\": \"skipped\"}}}",
+     .exchanges = {{"GET /echo/skipped/end", 200, "1", NULL}},
+     .outcome = "succeeded"},
+    {.title = "the condition of the step that runs it holds for all of it",
+     .action = "echo",
+     .job =
+         "{\"inside\": \"c\", \"if\": true, \"run_if\": [{\"inside\": \"\", \"if\": true}, {\"inside\": \"c\", \"if\":"
+         " \"${ .steps.b.state == \\\"failed\\\" }\"}], \"steps\": {\"b\": {\"state\": \"failed\"}}}",
+     .outcome = "skipped",
+     .said = "its condition is not met"},
     {.title = "a later read-back only looks",
      .action = "disable",
      .job = "{\"only_verify\": true}",

@@ -186,6 +186,117 @@ static void test_later_read_backs_refused(void **state)
     assert_count(fixture, 6);
 }
 
+/* A child of two phases, one of whose steps runs a grandchild. */
+static void put_children(struct fixture *fixture)
+{
+    put(fixture, "runbooks/child.yaml",
+        "runbook: child\n"
+        "phases:\n"
+        "  - name: now\n"
+        "    steps:\n"
+        "      - {id: x, system: vpn, action: block}\n"
+        "      - {id: y, system: vpn, action: note, needs: [x], with: {text: \"${ .steps.x.state }\"}, after: 2d}\n"
+        "      - {id: deep, run: grandchild, needs: [y], if: \"${ .steps.y.state != null }\"}\n"
+        "  - name: then\n"
+        "    after: 30d\n"
+        "    steps:\n"
+        "      - {id: z, system: vpn, action: unblock, after: 40d}\n");
+    put(fixture, "runbooks/grandchild.yaml",
+        "runbook: grandchild\nphases: [{name: p, steps: [{id: g, system: vpn, action: block, verify: [1d]}]}]\n");
+}
+
+static void test_run(void **state)
+{
+    struct fixture *fixture = *state;
+    put_children(fixture);
+    json_t *plan = plan_of(fixture,
+                           "  - name: p\n"
+                           "    steps:\n"
+                           "      - {id: a, system: vpn, action: block}\n"
+                           "      - {id: c, run: child, needs: [a], when: always, after: 1d,\n"
+                           "         if: \"${ .steps.a.state == \\\"succeeded\\\" }\"}\n"
+                           "      - {id: last, system: vpn, action: block, needs: [c]}\n",
+                           TIME_SECOND);
+    const json_t *steps = json_at(plan, "phases.0.steps");
+    assert_ids(steps, "a c.x c.y c.deep.g c.deep.g.verify-1d c.z last");
+    const json_t *x = json_array_get(steps, 1), *y = json_array_get(steps, 2), *g = json_array_get(steps, 3);
+    const json_t *z = json_array_get(steps, 5), *last = json_array_get(steps, 6);
+    assert_ids(json_object_get(x, "needs"), "a"); /* those that need nothing of their own stand for the whole */
+    assert_member(x, "when", "\"always\"");
+    assert_member(x, "after_us", "1000000");
+    assert_member(x, "run_if.0.if", "\"${ .steps.a.state == \\\"succeeded\\\" }\"");
+    assert_member(x, "run_if.0.inside", "\"\"");
+    assert_member(x, "inside", "\"c\"");
+    assert_ids(json_object_get(y, "needs"), "c.x");
+    assert_ids(json_object_get(y, "reads"), "a"); /* the condition of the step that runs it reads it */
+    assert_member(y, "when", "\"on_success\"");
+    assert_member(y, "after", "\"1d2d\"");
+    assert_member(y, "after_us", "3000000");
+    assert_ids(json_object_get(g, "needs"), "c.y");
+    assert_member(g, "inside", "\"c.deep\"");
+    assert_member(g, "run_if.1.inside", "\"c\"");
+    assert_ids(json_object_get(g, "reads"), "a c.y");
+    assert_ids(json_object_get(z, "needs"), "a");
+    assert_ids(json_object_get(z, "behind"), "c.x c.y c.deep.g c.deep.g.verify-1d");
+    assert_member(z, "after_us", "41000000"); /* not 71: its own time counts from the start as well */
+    assert_ids(json_object_get(last, "needs"), "c.x c.y c.deep.g c.z");
+    assert_member(last, "inside", "absent");
+    assert_member(plan, "runs.unknown", "absent");
+    assert_non_null(json_at(plan, "runs.child"));
+    assert_non_null(json_at(plan, "runs.grandchild"));
+    json_decref(plan);
+}
+
+/* A child that starts at once does so without a database; its later phase does not. */
+static void test_run_at_once(void **state)
+{
+    struct fixture *fixture = *state;
+    put(fixture, "runbooks/child.yaml",
+        "runbook: child\n"
+        "phases:\n"
+        "  - {name: now, steps: [{id: x, system: vpn, action: block}]}\n"
+        "  - {name: then, steps: [{id: y, system: vpn, action: unblock}]}\n");
+    json_t *plan = plan_of(fixture, "  - {name: p, steps: [{id: c, run: child}]}\n", TIME_DAY);
+    json_t *wave = plan_first_wave(plan);
+    assert_int_equal(json_array_size(wave), 1);
+    assert_string_equal(json_string_value(json_array_get(wave, 0)), json_string_at(plan, "phases.0.steps.0.job_id"));
+    json_decref(wave);
+    json_decref(plan);
+}
+
+static void test_run_refused(void **state)
+{
+    struct fixture *fixture = *state;
+    put_children(fixture);
+    put(fixture, "connectors/vpn.yaml", vpn);
+    put(fixture, "runbooks/book.yaml",
+        "runbook: book\n"
+        "phases:\n"
+        "  - name: p\n"
+        "    steps:\n"
+        "      - {id: a, run: chidl}\n"
+        "      - {id: b, run: child, with: {text: x}}\n"
+        "      - {id: c, run: other}\n"
+        "      - {id: d, system: vpn, action: note, needs: [b], with: {text: \"${ .steps.b.outcome }\"}}\n"
+        "      - {run: child}\n");
+    put(fixture, "runbooks/other.yaml",
+        "runbook: other\n"
+        "phases:\n"
+        "  - name: p\n"
+        "    steps: [{id: a, run: child}, {id: b, run: book}]\n");
+    put(fixture, "runbooks/self.yaml", "runbook: self\nphases: [{name: p, steps: [{id: a, run: self}]}]\n");
+    put(fixture, "runbooks/outside.yaml", "runbook: outside\nphases: [{name: p, steps: [{id: a, run: self}]}]\n");
+    load(fixture);
+    assert_has(fixture, "book.yaml", 5, "there is no runbook \"chidl\"; did you mean \"child\"?");
+    assert_has(fixture, "book.yaml", 6, "there is no \"with\" here");
+    assert_has(fixture, "book.yaml", 7, "the runbooks run each other: book -> other -> book");
+    assert_has(fixture, "book.yaml", 8, "step \"b\" runs a runbook and has no result of its own");
+    assert_has(fixture, "book.yaml", 9, "\"id\" is missing");
+    assert_has(fixture, "other.yaml", 4, "the runbooks run each other: other -> book -> other");
+    assert_has(fixture, "self.yaml", 2, "the runbooks run each other: self -> self");
+    assert_count(fixture, 7);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -193,6 +304,9 @@ int main(void)
         cmocka_unit_test_setup_teardown(test_on_missing, definitions_setup, definitions_teardown),
         cmocka_unit_test_setup_teardown(test_later_read_backs, definitions_setup, definitions_teardown),
         cmocka_unit_test_setup_teardown(test_later_read_backs_refused, definitions_setup, definitions_teardown),
+        cmocka_unit_test_setup_teardown(test_run, definitions_setup, definitions_teardown),
+        cmocka_unit_test_setup_teardown(test_run_at_once, definitions_setup, definitions_teardown),
+        cmocka_unit_test_setup_teardown(test_run_refused, definitions_setup, definitions_teardown),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
