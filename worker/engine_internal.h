@@ -7,6 +7,7 @@
 #include "worker/fiber.h"
 #include "worker/http.h"
 #include "worker/limits.h"
+#include "worker/mail.h"
 #include "worker/worker.h"
 
 /* ---- waiting (engine_wait.c) ------------------------------------------------------------------------------------- */
@@ -138,6 +139,7 @@ struct response {
     bool aborted;   /* by us, as the worker stops */
     bool throttled; /* told by classify(): the vendor asks to come back later, and did nothing */
     bool unsent;    /* by a dry run, which has no answer to go on with */
+    bool doubtful;  /* what the request asks for may have happened all the same */
     bool ill;       /* nobody answered, or the vendor itself is in trouble: what its circuit counts */
     const char *error;
     int64_t retry_after; /* microseconds, -1: the vendor says nothing */
@@ -161,11 +163,18 @@ struct rendered {
     char *body;
     char *user;
     char *password;
+    bool is_mail;
+    bool tls; /* of a mail: demand it */
+    struct mail mail;
 };
 
 int request_render(struct run *run, const json_t *request, struct rendered *rendered, struct err *err);
 void rendered_release(struct rendered *rendered);
 char *request_base(struct run *run, struct err *err); /* the connector's `base`, rendered; the caller frees */
+
+/* engine_mail.c: `mail` in place of a method. The log-in was rendered before. */
+int mail_render(struct run *run, const json_t *request, struct rendered *rendered, struct err *err);
+bool request_is_mail(const json_t *request);
 
 /* engine_request.c: one request with its retries: limits, circuit, sending, classifying, saving. `look` is asked whether
  * the wanted state is there when an error leaves that open (NULL: don't look). */

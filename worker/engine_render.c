@@ -100,6 +100,7 @@ void rendered_release(struct rendered *rendered)
     curl_slist_free_all(rendered->headers);
     free(rendered->body);
     free(rendered->user);
+    mail_release(&rendered->mail);
     if (rendered->password) {
         secret_wipe(rendered->password);
         free(rendered->password);
@@ -231,6 +232,9 @@ int request_render(struct run *run, const json_t *request, struct rendered *rend
     const json_t *path;
     bool content_type = false;
     rendered->method = request_method(request, &path);
+    if (request_is_mail(request)) {
+        return render_auth(run, rendered, err) == 0 ? mail_render(run, request, rendered, err) : -1;
+    }
     if (render_url(run, request, path, rendered, err) != 0 ||
         render_headers(run, json_object_get(run->system->connector->tree, "headers"), rendered, &content_type, err) !=
             0 ||

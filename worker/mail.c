@@ -71,9 +71,8 @@ static int add_message_id(struct buf *out, const json_t *fields, const char *oth
 /* Headers that mail_build() makes itself, or that nobody should. */
 static bool is_taken(const char *name)
 {
-    static const char *const taken[] = {"from",     "to",   "cc",         "bcc",          "reply-to",
-                                        "subject",  "date", "message-id", "mime-version", "sender",
-                                        "received", "auto-submitted"};
+    static const char *const taken[] = {"from", "to",         "cc",           "bcc",    "reply-to", "subject",
+                                        "date", "message-id", "mime-version", "sender", "received", "auto-submitted"};
     for (size_t i = 0; i < COUNT_OF(taken); i++) {
         if (strcasecmp(taken[i], name) == 0) {
             return true;
@@ -215,8 +214,8 @@ static int add_all_addresses(struct buf *out, const json_t *fields, struct mail 
     for (size_t i = 0; i < COUNT_OF(kinds); i++) {
         const json_t *value = json_object_get(fields, kinds[i].field);
         if (value && !json_is_null(value) &&
-            mail_add_addresses(out, kinds[i].title, kinds[i].field, value, kinds[i].recipients ? &mail->recipients : NULL,
-                          err) != 0) {
+            mail_add_addresses(out, kinds[i].title, kinds[i].field, value,
+                               kinds[i].recipients ? &mail->recipients : NULL, err) != 0) {
             return -1;
         }
         if (i == 0 && !mail->recipients) {

@@ -142,7 +142,7 @@ char *mail_add_address(struct buf *out, const char *field, const json_t *value, 
 }
 
 int mail_add_addresses(struct buf *out, const char *title, const char *field, const json_t *value,
-                         struct curl_slist **recipients, struct err *err)
+                       struct curl_slist **recipients, struct err *err)
 {
     json_t *list =
         json_is_array(value) ? json_incref((json_t *)(uintptr_t)value) : json_pack("[O]", (json_t *)(uintptr_t)value);

@@ -56,10 +56,11 @@ static void test_recipients(void **state)
     (void)state;
     struct mail mail;
     struct err err = ERR_INIT;
-    assert_int_equal(build("{\"from\": \"The Bot <bot@example.com>\", \"to\": [\"a@example.com\", \"B \\\"Q\\\" <b@example.com>\"],"
-                           " \"cc\": \"c@example.com\", \"bcc\": [\"d@example.com\"], \"reply_to\": \"e@example.com\"}",
-                           &mail, &err),
-                     0);
+    assert_int_equal(
+        build("{\"from\": \"The Bot <bot@example.com>\", \"to\": [\"a@example.com\", \"B \\\"Q\\\" <b@example.com>\"],"
+              " \"cc\": \"c@example.com\", \"bcc\": [\"d@example.com\"], \"reply_to\": \"e@example.com\"}",
+              &mail, &err),
+        0);
     static const char *const wanted[] = {"a@example.com", "b@example.com", "c@example.com", "d@example.com"};
     struct curl_slist *at = mail.recipients;
     for (size_t i = 0; i < COUNT_OF(wanted); i++, at = at->next) {
@@ -100,11 +101,11 @@ static const struct {
     {"{\"text\": \"Grüße\"}", "Content-Transfer-Encoding: base64\r\n\r\nR3LDvMOfZQ0K\r\n"},
     {"{\"text\": \"12345678901234567890123456789012345678901234567890123456é\"}",
      "base64\r\n\r\nMTIzNDU2Nzg5MDEyMzQ1Njc4OTAxMjM0NTY3ODkwMTIzNDU2Nzg5MDEyMzQ1Njc4OTAxMjM0NTbD\r\nqQ0K\r\n"},
-    {"{\"text\": \"Hi\", \"html\": \"<p>Hi</p>\"}",
-     MIME "Content-Type: multipart/alternative; boundary=\"=_offboard\"\r\n\r\n"
-          "--=_offboard\r\nContent-Type: text/plain; charset=utf-8\r\nContent-Transfer-Encoding: base64\r\n\r\nSGkNCg==\r\n"
-          "--=_offboard\r\nContent-Type: text/html; charset=utf-8\r\nContent-Transfer-Encoding: base64\r\n\r\n"
-          "PHA+SGk8L3A+DQo=\r\n--=_offboard--\r\n"},
+    {"{\"text\": \"Hi\", \"html\": \"<p>Hi</p>\"}", MIME
+     "Content-Type: multipart/alternative; boundary=\"=_offboard\"\r\n\r\n"
+     "--=_offboard\r\nContent-Type: text/plain; charset=utf-8\r\nContent-Transfer-Encoding: base64\r\n\r\nSGkNCg==\r\n"
+     "--=_offboard\r\nContent-Type: text/html; charset=utf-8\r\nContent-Transfer-Encoding: base64\r\n\r\n"
+     "PHA+SGk8L3A+DQo=\r\n--=_offboard--\r\n"},
 };
 
 static void test_parts(void **state)
@@ -183,7 +184,8 @@ static void test_no_line_is_too_long(void **state)
     (void)state;
     char *text = mem_alloc(5001);
     memset(text, 'x', 5000);
-    char *changes = mem_printf("{\"subject\": \"%s\", \"text\": \"%s\", \"to\": \"%.200s <ann@example.com>\"}", text, text, text);
+    char *changes =
+        mem_printf("{\"subject\": \"%s\", \"text\": \"%s\", \"to\": \"%.200s <ann@example.com>\"}", text, text, text);
     struct mail mail;
     struct err err = ERR_INIT;
     assert_int_equal(build(changes, &mail, &err), 0);
@@ -201,8 +203,11 @@ static void test_no_line_is_too_long(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_the_whole_message), cmocka_unit_test(test_recipients), cmocka_unit_test(test_parts),
-        cmocka_unit_test(test_faults),            cmocka_unit_test(test_no_line_is_too_long),
+        cmocka_unit_test(test_the_whole_message),
+        cmocka_unit_test(test_recipients),
+        cmocka_unit_test(test_parts),
+        cmocka_unit_test(test_faults),
+        cmocka_unit_test(test_no_line_is_too_long),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
