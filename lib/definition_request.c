@@ -10,17 +10,29 @@
 
 /* What every kind of request has. */
 static const struct check_key request_keys[] = {
-    {"get", CHECK_TEMPLATE, false, false},      {"post", CHECK_TEMPLATE, false, false},
-    {"put", CHECK_TEMPLATE, false, false},      {"patch", CHECK_TEMPLATE, false, false},
-    {"delete", CHECK_TEMPLATE, false, false},   {"head", CHECK_TEMPLATE, false, false},
-    {"query", CHECK_MAP, false, false},         {"headers", CHECK_MAP, false, false},
-    {"json", CHECK_ANY, false, false},          {"form", CHECK_MAP, false, false},
-    {"success", CHECK_PREDICATE, false, false}, {"already", CHECK_PREDICATE, false, false},
-    {"missing", CHECK_PREDICATE, false, false}, {"blocked", CHECK_PREDICATE, false, false},
-    {"denied", CHECK_PREDICATE, false, false},  {"retry", CHECK_PREDICATE, false, false},
-    {"changes", CHECK_BOOL, false, false},      {"limit", CHECK_TEXT, false, false},
-    {"timeout", CHECK_DURATION, false, false},  {"as", CHECK_MAP, false, false},
-    {"base", CHECK_TEMPLATE, false, false},     {"ldap", CHECK_MAP, false, true},
+    {"get", CHECK_TEMPLATE, false, false},
+    {"post", CHECK_TEMPLATE, false, false},
+    {"put", CHECK_TEMPLATE, false, false},
+    {"patch", CHECK_TEMPLATE, false, false},
+    {"delete", CHECK_TEMPLATE, false, false},
+    {"head", CHECK_TEMPLATE, false, false},
+    {"mail", CHECK_MAP, false, false},
+    {"query", CHECK_MAP, false, false},
+    {"headers", CHECK_MAP, false, false},
+    {"json", CHECK_ANY, false, false},
+    {"form", CHECK_MAP, false, false},
+    {"success", CHECK_PREDICATE, false, false},
+    {"already", CHECK_PREDICATE, false, false},
+    {"missing", CHECK_PREDICATE, false, false},
+    {"blocked", CHECK_PREDICATE, false, false},
+    {"denied", CHECK_PREDICATE, false, false},
+    {"retry", CHECK_PREDICATE, false, false},
+    {"changes", CHECK_BOOL, false, false},
+    {"limit", CHECK_TEXT, false, false},
+    {"timeout", CHECK_DURATION, false, false},
+    {"as", CHECK_MAP, false, false},
+    {"base", CHECK_TEMPLATE, false, false},
+    {"ldap", CHECK_MAP, false, true},
 };
 
 static const struct check_key sequence_keys[] = {
@@ -61,7 +73,20 @@ static const struct check_key pages_keys[] = {
     {"more", CHECK_PREDICATE, false, false}, /* is there another page? */
 };
 
-static const char *const methods[] = {"get", "post", "put", "patch", "delete", "head"};
+static const struct check_key mail_keys[] = {
+    {"to", CHECK_ANY, true, false},
+    {"cc", CHECK_ANY, false, false},
+    {"bcc", CHECK_ANY, false, false},
+    {"from", CHECK_TEMPLATE, false, false},
+    {"reply_to", CHECK_ANY, false, false},
+    {"subject", CHECK_TEMPLATE, true, false},
+    {"text", CHECK_TEMPLATE, true, false},
+    {"html", CHECK_TEMPLATE, false, false},
+    {"message_id", CHECK_TEMPLATE, false, false},
+    {"headers", CHECK_MAP, false, false},
+};
+
+static const char *const methods[] = {"get", "post", "put", "patch", "delete", "head", "mail"};
 
 void check_limit(struct check *check, const char *pointer, const json_t *owner)
 {
@@ -110,7 +135,7 @@ static const char *check_method(struct check *check, const char *pointer, const 
         }
     }
     if (given != 1) {
-        check_problem(check, pointer, "a request has exactly one of get, post, put, patch, delete and head");
+        check_problem(check, pointer, "a request has exactly one of get, post, put, patch, delete, head and mail");
         return NULL;
     }
     const char *path = json_string_at(request, method);
@@ -121,6 +146,31 @@ static const char *check_method(struct check *check, const char *pointer, const 
         free(at);
     }
     return method;
+}
+
+/* A mail; in a `check` an empty one: log in, send nothing. */
+static void check_mail(struct check *check, const char *pointer, const json_t *request, bool reads)
+{
+    static const char *const useless[] = {"query", "headers", "json", "form", "pages", "changes", "find"};
+    const json_t *mail = json_object_get(request, "mail");
+    char *at = mem_printf("%s/mail", pointer);
+    if (reads && json_object_size(mail)) {
+        check_problem(check, at, "no mail is sent by what only reads; `mail: {}` in `check` logs in");
+    } else if (!reads && check_map(check, at, mail, mail_keys, COUNT_OF(mail_keys))) {
+        check_expressions(check, at, mail);
+    }
+    for (size_t i = 0; i < COUNT_OF(useless); i++) {
+        if (json_object_get(request, useless[i])) {
+            check_problem(check, pointer, "a request with \"mail\" has no \"%s\"", useless[i]);
+        }
+    }
+    if (json_object_get(request, "for_each") && !json_object_get(mail, "message_id")) {
+        check_problem(check, at, "under `for_each` each mail needs its own `message_id`");
+    }
+    if (!json_at(check->definition->tree, "check.mail")) {
+        check_problem(check, at, "a system that mails needs `check: {mail: {}}`: is the server there?");
+    }
+    free(at);
 }
 
 /* A dry run sends what only reads, and takes our word for what that is. */
@@ -146,7 +196,9 @@ static bool check_request(struct check *check, const char *pointer, const json_t
         return false;
     }
     const char *method = check_method(check, pointer, request);
-    if (method && reads) {
+    if (method && strcmp(method, "mail") == 0) {
+        check_mail(check, pointer, request, reads);
+    } else if (method && reads) {
         check_reads_only(check, pointer, request, method);
     }
     if (json_object_get(request, "json") && json_object_get(request, "form")) {

@@ -33,8 +33,27 @@ static enum verdict say_status(struct run *run, enum verdict verdict, const char
     return verdict;
 }
 
-static enum verdict by_default(struct run *run, int status, bool *again)
+/* What SMTP means by its codes (RFC 5321, 4.2.1; RFC 4954, 6). */
+static enum verdict by_mail(struct run *run, int status, bool *again)
 {
+    if (status < 400) {
+        return VERDICT_DONE;
+    }
+    if (status < 500) {
+        *again = true;
+        return say_status(run, VERDICT_FAILED, "temporary trouble");
+    }
+    if (status == 530 || status == 534 || status == 535 || status == 538) {
+        return say_status(run, VERDICT_DENIED, "credentials or rights refused");
+    }
+    return say_status(run, VERDICT_FAILED, "refused");
+}
+
+static enum verdict by_default(struct run *run, const json_t *request, int status, bool *again)
+{
+    if (request_is_mail(request)) {
+        return by_mail(run, status, again);
+    }
     if (status >= 200 && status < 300) {
         return VERDICT_DONE;
     }
@@ -77,9 +96,9 @@ static enum verdict by_predicates(struct run *run, const json_t *request, const 
         }
         bool fine = response->status >= 200 && response->status < 300;
         return fine ? say_status(run, VERDICT_FAILED, "the answer is not what success looks like")
-                    : by_default(run, response->status, again);
+                    : by_default(run, request, response->status, again);
     }
-    return by_default(run, response->status, again);
+    return by_default(run, request, response->status, again);
 }
 
 /* Only who throttles says how long; a rate-limit header beside any other answer means nothing for it. */

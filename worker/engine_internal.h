@@ -7,6 +7,7 @@
 #include "worker/fiber.h"
 #include "worker/http.h"
 #include "worker/limits.h"
+#include "worker/mail.h"
 #include "worker/worker.h"
 
 /* ---- waiting (engine_wait.c) ------------------------------------------------------------------------------------- */
@@ -150,6 +151,7 @@ struct response {
     bool throttled; /* told by classify(): the vendor asks to come back later, and did nothing */
     bool unsent;    /* by a dry run, which has no answer to go on with */
     bool tokenless; /* it was not sent, as there is no token for it; `status` is the token endpoint's */
+    bool doubtful;  /* what the request asks for may have happened all the same */
     bool ill;       /* nobody answered, or the vendor itself is in trouble: what its circuit counts */
     const char *error;
     int64_t retry_after; /* microseconds, -1: the vendor says nothing */
@@ -179,6 +181,9 @@ struct rendered {
     char *bearer;        /* the token */
     struct token *token; /* its place */
     uint64_t round;      /* its fetch */
+    bool is_mail;
+    bool tls; /* of a mail: demand it */
+    struct mail mail;
 };
 
 int request_render(struct run *run, const json_t *request, struct rendered *rendered, struct err *err);
@@ -200,6 +205,10 @@ enum verdict auth_authorize(struct run *run, struct rendered *rendered, struct r
 /* The vendor answered 401: does it need a token, and is the one it had out of use now? */
 bool auth_renews(struct rendered *rendered);
 void auth_release(struct rendered *rendered);
+
+/* engine_mail.c: `mail` in place of a method. The log-in was rendered before. */
+int mail_render(struct run *run, const json_t *request, struct rendered *rendered, struct err *err);
+bool request_is_mail(const json_t *request);
 
 /* engine_request.c: one request with its retries: limits, circuit, sending, classifying, saving. `look` is asked whether
  * the wanted state is there when an error leaves that open (NULL: don't look). */

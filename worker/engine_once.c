@@ -55,11 +55,6 @@ static enum verdict begin(struct run *run)
     return run_interrupted(run);
 }
 
-static bool effect_unknown(const struct response *response)
-{
-    return (response->status == 0 && response->sent) || response->status == 408 || response->status >= 500;
-}
-
 /* The vendor's search may lag: look again after `settle`, in real time. */
 static enum verdict put_off_by_settle(struct run *run)
 {
@@ -91,7 +86,7 @@ static enum verdict call(struct run *run, const json_t *request, bool (*look)(st
         *again = false;
         return VERDICT_DONE;
     }
-    if (effect_unknown(response)) {
+    if (response->doubtful) {
         *again = false;
         return put_off_by_settle(run);
     }

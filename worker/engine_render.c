@@ -105,6 +105,7 @@ void rendered_release(struct rendered *rendered)
     curl_slist_free_all(rendered->headers);
     free(rendered->body);
     auth_release(rendered);
+    mail_release(&rendered->mail);
 }
 
 static void add_header(struct rendered *rendered, const char *name, const char *value)
@@ -215,6 +216,9 @@ int request_render(struct run *run, const json_t *request, struct rendered *rend
     const json_t *path;
     bool content_type = false;
     rendered->method = request_method(request, &path);
+    if (request_is_mail(request)) {
+        return auth_render(run, request, rendered, err) == 0 ? mail_render(run, request, rendered, err) : -1;
+    }
     if (render_url(run, request, path, rendered, err) != 0 ||
         render_headers(run, json_object_get(run->system->connector->tree, "headers"), rendered, &content_type, err) !=
             0 ||

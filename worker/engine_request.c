@@ -14,8 +14,8 @@ enum { CALLS_MAX = 50 };
 static const struct {
     const char *key;
     const char *method;
-} methods[] = {{"get", "GET"},     {"post", "POST"},     {"put", "PUT"},
-               {"patch", "PATCH"}, {"delete", "DELETE"}, {"head", "HEAD"}};
+} methods[] = {{"get", "GET"},       {"post", "POST"}, {"put", "PUT"},  {"patch", "PATCH"},
+               {"delete", "DELETE"}, {"head", "HEAD"}, {"mail", "MAIL"}};
 
 const char *request_method(const json_t *request, const json_t **path)
 {
@@ -26,6 +26,11 @@ const char *request_method(const json_t *request, const json_t **path)
         }
     }
     return "GET";
+}
+
+bool request_is_mail(const json_t *request)
+{
+    return json_object_get(request, "mail") != NULL;
 }
 
 bool request_changes(const json_t *request)
@@ -101,16 +106,19 @@ static int64_t vendor_wait(struct run *run, const struct http_answer *answer)
     return retry_after_parse(json_string_at(answer->headers, "retry-after"), time_now());
 }
 
-static void take_answer(struct run *run, struct http_answer *answer, struct response *response)
+static void take_answer(struct run *run, bool mail, struct http_answer *answer, struct response *response)
 {
     run->last_status = (int)answer->status;
     context_set(run, "status", json_integer(answer->status));
     context_set(run, "headers", json_incref(answer->headers));
     context_set(run, "body", body_value(answer));
-    *response = (struct response){.status = (int)answer->status,
-                                  .sent = answer->sent,
-                                  .aborted = answer->aborted,
-                                  .ill = answer->status == 0 || answer->status >= 500};
+    *response = (struct response){
+        .status = (int)answer->status,
+        .sent = answer->sent,
+        .aborted = answer->aborted,
+        .doubtful = answer->status == 0 ? answer->sent : !mail && (answer->status == 408 || answer->status >= 500),
+        /* SMTP says 5yz of this one mail, and 421 of itself */
+        .ill = answer->status == 0 || (mail ? answer->status == 421 : answer->status >= 500)};
     char *error = answer->error ? secret_mask(answer->error) : NULL;
     context_set(run, "error", error ? json_string(error) : json_null());
     free(error);
@@ -153,6 +161,10 @@ void request_exchange(struct run *run, struct http_call *call, bool changes, str
 static void perform_once(struct run *run, const json_t *request, const struct rendered *rendered,
                          struct response *response)
 {
+    struct http_mail mail = {.from = rendered->mail.from,
+                             .recipients = rendered->mail.recipients,
+                             .message = rendered->mail.message,
+                             .tls = rendered->tls};
     struct http_call call = {.method = rendered->method,
                              .url = rendered->url,
                              .headers = rendered->headers,
@@ -160,10 +172,11 @@ static void perform_once(struct run *run, const json_t *request, const struct re
                              .user = rendered->user,
                              .password = rendered->password,
                              .bearer = rendered->bearer,
-                             .timeout = timeout_of(run, request)};
+                             .timeout = timeout_of(run, request),
+                             .mail = rendered->is_mail ? &mail : NULL};
     struct http_answer answer;
     request_exchange(run, &call, request_changes(request), &answer);
-    take_answer(run, &answer, response);
+    take_answer(run, rendered->is_mail, &answer, response);
     run->changed = run->changed || (request_changes(request) && answer.sent);
     http_answer_release(&answer);
 }

@@ -7,6 +7,7 @@
 #include "lib/mem.h"
 #include "lib/time.h"
 #include "worker/fiber.h"
+#include "worker/smtp.h"
 
 enum { ANSWER_MAX = 16 * 1024 * 1024, IDLE_MAX = 256, CONNECT_TIMEOUT_MS = 10000 };
 
@@ -30,6 +31,7 @@ struct flight {
     CURL *easy;
     struct fiber *fiber;
     const char *unsent; /* what curl has not taken of the body */
+    struct smtp smtp;   /* of a mail */
     CURLcode code;
     bool done;
     bool aborted;
@@ -217,34 +219,43 @@ static void set_up_body(CURL *easy, const struct http_call *call, struct flight 
     }
 }
 
-static CURL *set_up(struct http *http, const struct http_call *call, struct http_answer *answer, struct flight *flight,
-                    char *error)
+static void set_up_http(CURL *easy, const struct http_call *call, struct http_answer *answer, struct flight *flight)
 {
-    CURL *easy = http->idle_count ? http->idle[--http->idle_count] : curl_easy_init();
-    curl_easy_reset(easy);
-    curl_easy_setopt(easy, CURLOPT_URL, call->url);
     curl_easy_setopt(easy, CURLOPT_PATH_AS_IS, 1L); /* libcurl would rewrite ".." */
     curl_easy_setopt(easy, CURLOPT_PROTOCOLS_STR, "http,https");
-    curl_easy_setopt(easy, CURLOPT_NOSIGNAL, 1L);
-    curl_easy_setopt(easy, CURLOPT_TIMEOUT_MS, (long)(call->timeout / 1000));
-    curl_easy_setopt(easy, CURLOPT_CONNECTTIMEOUT_MS, (long)CONNECT_TIMEOUT_MS);
     curl_easy_setopt(easy, CURLOPT_HTTPHEADER, call->headers);
     curl_easy_setopt(easy, CURLOPT_HTTP_VERSION, (long)CURL_HTTP_VERSION_2TLS);
     curl_easy_setopt(easy, CURLOPT_ACCEPT_ENCODING, "");
+    curl_easy_setopt(easy, CURLOPT_HTTPAUTH, (long)CURLAUTH_BASIC);
     curl_easy_setopt(easy, CURLOPT_WRITEFUNCTION, on_body);
     curl_easy_setopt(easy, CURLOPT_WRITEDATA, answer);
     curl_easy_setopt(easy, CURLOPT_HEADERFUNCTION, on_header);
     curl_easy_setopt(easy, CURLOPT_HEADERDATA, answer);
-    curl_easy_setopt(easy, CURLOPT_ERRORBUFFER, error);
-    curl_easy_setopt(easy, CURLOPT_PRIVATE, flight);
     set_up_body(easy, call, flight);
     if (strcmp(call->method, "HEAD") == 0) {
         curl_easy_setopt(easy, CURLOPT_NOBODY, 1L);
     } else {
         curl_easy_setopt(easy, CURLOPT_CUSTOMREQUEST, call->method);
     }
+}
+
+static CURL *set_up(struct http *http, const struct http_call *call, struct http_answer *answer, struct flight *flight,
+                    char *error)
+{
+    CURL *easy = http->idle_count ? http->idle[--http->idle_count] : curl_easy_init();
+    curl_easy_reset(easy);
+    curl_easy_setopt(easy, CURLOPT_URL, call->url);
+    curl_easy_setopt(easy, CURLOPT_NOSIGNAL, 1L);
+    curl_easy_setopt(easy, CURLOPT_TIMEOUT_MS, (long)(call->timeout / 1000));
+    curl_easy_setopt(easy, CURLOPT_CONNECTTIMEOUT_MS, (long)CONNECT_TIMEOUT_MS);
+    curl_easy_setopt(easy, CURLOPT_ERRORBUFFER, error);
+    curl_easy_setopt(easy, CURLOPT_PRIVATE, flight);
+    if (call->mail) {
+        smtp_set_up(easy, call, &flight->smtp);
+    } else {
+        set_up_http(easy, call, answer, flight);
+    }
     if (call->user) {
-        curl_easy_setopt(easy, CURLOPT_HTTPAUTH, (long)CURLAUTH_BASIC);
         curl_easy_setopt(easy, CURLOPT_USERNAME, call->user);
         curl_easy_setopt(easy, CURLOPT_PASSWORD, call->password);
     }
@@ -293,6 +304,27 @@ void http_abort(struct flight *flight)
     uv_timer_start(timer, on_aborted, 0, 0);
 }
 
+static void take_result(struct flight *flight, const struct http_call *call, const char *error,
+                        struct http_answer *answer)
+{
+    if (call->mail) {
+        smtp_take(&flight->smtp, flight->code, answer);
+        smtp_release(&flight->smtp);
+    } else if (flight->code == CURLE_OK) {
+        curl_easy_getinfo(flight->easy, CURLINFO_RESPONSE_CODE, &answer->status);
+        answer->sent = true;
+    } else {
+        answer->sent = may_have_been_sent(flight->easy, flight->code);
+    }
+    answer->aborted = flight->aborted;
+    if (!answer->status && !answer->error) {
+        answer->error = mem_strdup(answer->body.overflow ? "the answer is larger than 16 MiB"
+                                   : flight->aborted     ? "the worker stops before it came"
+                                   : *error              ? error
+                                                         : curl_easy_strerror(flight->code));
+    }
+}
+
 void http_perform(struct http *http, const struct http_call *call, struct flight **under_way,
                   struct http_answer *answer)
 {
@@ -309,17 +341,7 @@ void http_perform(struct http *http, const struct http_call *call, struct flight
     }
     *under_way = NULL;
     answer->duration = time_monotonic() - begin;
-    if (flight.code == CURLE_OK) {
-        curl_easy_getinfo(easy, CURLINFO_RESPONSE_CODE, &answer->status);
-        answer->sent = true;
-    } else {
-        answer->sent = may_have_been_sent(easy, flight.code);
-        answer->aborted = flight.aborted;
-        answer->error = mem_strdup(answer->body.overflow ? "the answer is larger than 16 MiB"
-                                   : flight.aborted      ? "the worker stops before it came"
-                                   : *error              ? error
-                                                         : curl_easy_strerror(flight.code));
-    }
+    take_result(&flight, call, error, answer);
     if (http->idle_count < IDLE_MAX) {
         http->idle[http->idle_count++] = easy;
     } else {

@@ -159,8 +159,8 @@ static void test_words_of_an_action(void **state)
     assert_has(fixture, "act.yaml", 19, "is not supported by this version");
     assert_has(fixture, "act.yaml", 22, "did you mean \"required\"?");
     assert_has(fixture, "act.yaml", 23, "there is no limit \"slow\"");
-    assert_has(fixture, "act.yaml", 25, "exactly one of get, post, put, patch, delete and head");
-    assert_has(fixture, "act.yaml", 26, "exactly one of get, post, put, patch, delete and head");
+    assert_has(fixture, "act.yaml", 25, "a request has exactly one of");
+    assert_has(fixture, "act.yaml", 26, "a request has exactly one of");
     assert_has(fixture, "act.yaml", 27, "a path begins with \"/\"");
     assert_has(fixture, "act.yaml", 27, "not both");
     assert_has(fixture, "act.yaml", 28, "needs either \"next\"");
@@ -171,6 +171,49 @@ static void test_words_of_an_action(void **state)
     assert_has(fixture, "act.yaml", 32, "there is no parameter \"txt\"; did you mean \"text\"?");
     assert_has(fixture, "act.yaml", 33, "this must be a map");
     assert_count(fixture, 27);
+}
+
+/* A mail in place of a method. */
+static void test_mail(void **state)
+{
+    struct fixture *fixture = *state;
+    put(fixture, "connectors/post.yaml",
+        "system: post\n"                                                                                     /* 1 */
+        "settings: {url: {required: true}}\n"                                                                /* 2 */
+        "check: {mail: {}}\n"                                                                                /* 3 */
+        "actions:\n"                                                                                         /* 4 */
+        "  good:\n"                                                                                          /* 5 */
+        "    effect: notify\n"                                                                               /* 6 */
+        "    requests:\n"                                                                                    /* 7 */
+        "      - {mail: {to: \"${ .user.email }\", cc: [a@b], subject: x, text: y, headers: {X-A: b}}}\n"    /* 8 */
+        "      - {mail: {to: [], subject: x, text: y, message_id: \"${ .item }\"}, for_each: \"${ [] }\"}\n" /* 9 */
+        "  bad:\n"                                                                                           /* 10 */
+        "    effect: notify\n"                                                                               /* 11 */
+        "    requests:\n"                                                                                    /* 12 */
+        "      - {mail: {}}\n"                                                                               /* 13 */
+        "      - {mail: {to: a, subject: x, txt: y}}\n"                                                      /* 14 */
+        "      - {mail: {to: a, subject: \"${ .usr.name }\", text: y}}\n"                                    /* 15 */
+        "      - {mail: {to: a, subject: x, text: y}, headers: {A: b}}\n"                                    /* 16 */
+        "      - {mail: {to: a, subject: x, text: y}, for_each: \"${ [] }\"}\n"                              /* 17 */
+        "      - {mail: {to: a, subject: x, text: y}, post: /x}\n"                                           /* 18 */
+        "    verify: {mail: {to: a, subject: x, text: y}, expect: \"${ true }\"}\n");                        /* 19 */
+    put(fixture, "connectors/unchecked.yaml",
+        "system: unchecked\n"                                                                  /* 1 */
+        "settings: {url: {required: true}}\n"                                                  /* 2 */
+        "actions: {a: {effect: notify, requests: [{mail: {to: a, subject: x, text: y}}]}}\n"); /* 3 */
+    load(fixture);
+    assert_has(fixture, "post.yaml", 13, "\"to\" is missing");
+    assert_has(fixture, "post.yaml", 13, "\"subject\" is missing");
+    assert_has(fixture, "post.yaml", 13, "\"text\" is missing");
+    assert_has(fixture, "post.yaml", 14, "did you mean \"text\"?");
+    assert_has(fixture, "post.yaml", 14, "\"text\" is missing");
+    assert_has(fixture, "post.yaml", 15, "there is no .usr here");
+    assert_has(fixture, "post.yaml", 16, "has no \"headers\"");
+    assert_has(fixture, "post.yaml", 17, "its own `message_id`");
+    assert_has(fixture, "post.yaml", 18, "a request has exactly one of");
+    assert_has(fixture, "post.yaml", 19, "no mail is sent by what only reads");
+    assert_has(fixture, "unchecked.yaml", 3, "needs `check: {mail: {}}`");
+    assert_count(fixture, 11);
 }
 
 /* A `once` action says how an earlier call is recognised, and how long the vendor's search may lag. */
@@ -275,6 +318,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(test_words_of_a_connector, definitions_setup, definitions_teardown),
         cmocka_unit_test_setup_teardown(test_words_of_auth, definitions_setup, definitions_teardown),
         cmocka_unit_test_setup_teardown(test_words_of_an_action, definitions_setup, definitions_teardown),
+        cmocka_unit_test_setup_teardown(test_mail, definitions_setup, definitions_teardown),
         cmocka_unit_test_setup_teardown(test_once, definitions_setup, definitions_teardown),
         cmocka_unit_test_setup_teardown(test_words_of_a_source, definitions_setup, definitions_teardown),
         cmocka_unit_test_setup_teardown(test_minimal_source, definitions_setup, definitions_teardown),

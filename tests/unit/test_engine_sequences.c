@@ -6,6 +6,7 @@
 /* links: worker/engine_verify.c worker/engine_wait.c worker/http.c worker/limits.c worker/circuit.c worker/retry.c */
 /* links: worker/fiber.c worker/engine_poll.c worker/engine_prepare.c */
 /* links: worker/engine_auth.c worker/credentials.c worker/grants.c worker/token.c */
+/* links: worker/engine_mail.c worker/mail.c worker/mail_address.c worker/smtp.c */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
