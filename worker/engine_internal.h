@@ -208,7 +208,10 @@ void auth_release(struct rendered *rendered);
 
 /* engine_mail.c: `mail` in place of a method. The log-in was rendered before. */
 int mail_render(struct run *run, const json_t *request, struct rendered *rendered, struct err *err);
-bool request_is_mail(const json_t *request);
+static inline bool request_is_mail(const json_t *request)
+{
+    return json_object_get(request, "mail") != NULL;
+}
 
 /* engine_request.c: one request with its retries: limits, circuit, sending, classifying, saving. `look` is asked whether
  * the wanted state is there when an error leaves that open (NULL: don't look). */

@@ -28,11 +28,6 @@ const char *request_method(const json_t *request, const json_t **path)
     return "GET";
 }
 
-bool request_is_mail(const json_t *request)
-{
-    return json_object_get(request, "mail") != NULL;
-}
-
 bool request_changes(const json_t *request)
 {
     const json_t *changes = json_object_get(request, "changes");
