@@ -161,6 +161,25 @@ static void print_plan(struct definitions *definitions, const json_t *offboardin
     }
 }
 
+static void print_followers(const json_t *plan)
+{
+    static const char *const said[][2] = {{"mirror", "told of every result"},
+                                          {"on_failure", "told of failures"},
+                                          {"on_phase_end", "told when a phase is over"}};
+    size_t i;
+    json_t *follower;
+    json_array_foreach(json_object_get(plan, "followers"), i, follower)
+    {
+        const char *kind = json_string_at(follower, "kind");
+        const char *what = "";
+        for (size_t k = 0; k < COUNT_OF(said); k++) {
+            what = strcmp(said[k][0], kind) == 0 ? said[k][1] : what;
+        }
+        printf("%s  %s by %s %s\n", i ? "" : "\n", what, json_string_at(follower, "system"),
+               json_string_at(follower, "action"));
+    }
+}
+
 static int show(struct cli *cli, struct definitions *definitions, const struct mapped *mapped)
 {
     if (mapped->ignored_by) {
@@ -185,6 +204,7 @@ static int show(struct cli *cli, struct definitions *definitions, const struct m
         json_decref(both);
     } else {
         print_plan(definitions, mapped->offboarding, plan);
+        print_followers(plan);
     }
     json_decref(plan);
     return CLI_OK;

@@ -50,8 +50,8 @@ static const struct check_key action_keys[] = {
     {"outputs", CHECK_MAP, false, false},     {"once", CHECK_BOOL, false, false},
     {"settle", CHECK_TEMPLATE, false, false}, {"target", CHECK_TEMPLATE, false, false},
     {"limit", CHECK_TEXT, false, false},      {"accounts", CHECK_TEXT, false, false},
-    {"before", CHECK_MAP, false, false},      {"derive", CHECK_MAP, false, false},
-    {"provides", CHECK_TEXTS, false, false},
+    {"unverified", CHECK_TEXT, false, false}, {"before", CHECK_MAP, false, false},
+    {"derive", CHECK_MAP, false, false},      {"provides", CHECK_TEXTS, false, false},
 };
 
 static const struct check_key parameter_keys[] = {
@@ -181,9 +181,9 @@ static void read_declared(struct check *check, const char *pointer, const char *
 
 static void read_path(struct check *check, const char *pointer, const char *path, void *arg)
 {
-    static const char *const members[] = {"actor", "before",   "body",   "derived",  "headers", "ids",
-                                          "item",  "job",      "key",    "key_kind", "now",     "offboarding",
-                                          "saved", "settings", "status", "steps",    "user",    "with"};
+    static const char *const members[] = {
+        "actor", "before",      "body",    "derived", "headers",  "ids",    "item",  "job",  "key", "key_kind",
+        "now",   "offboarding", "results", "saved",   "settings", "status", "steps", "user", "with"};
     const struct scope *scope = arg;
     check_member(check, pointer, path, members, COUNT_OF(members));
     read_declared(check, pointer, path, "settings.", scope->settings, "there is no setting");
@@ -279,11 +279,16 @@ static void check_effect(struct check *check, const char *pointer, const json_t 
         check_problem(check, pointer, "\"effect\" must be identify, revoke, handover, destroy or notify%s", hint);
         free(hint);
     }
-    bool proven = json_object_get(action, "verify") || strcmp(effect, "notify") == 0 || strcmp(effect, "identify") == 0;
+    bool proven = json_object_get(action, "verify") || json_object_get(action, "unverified") ||
+                  strcmp(effect, "notify") == 0 || strcmp(effect, "identify") == 0;
     if (!proven) {
-        check_warning(
-            check, pointer,
-            "without \"verify\" nothing reads back that the state is there: a call that returned 200 proves little");
+        check_warning(check, pointer,
+                      "without \"verify\" nothing reads back that the state is there: a call that returned 200 proves "
+                      "little; where "
+                      "the vendor shows nothing, say so (\"unverified\": why)");
+    }
+    if (json_object_get(action, "verify") && json_object_get(action, "unverified")) {
+        check_problem(check, pointer, "\"unverified\" says why there is no \"verify\", and there is one");
     }
 }
 

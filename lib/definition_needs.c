@@ -113,6 +113,7 @@ static void find_cycles(struct check *check, const struct steps *steps, struct s
 struct reading {
     const struct steps *steps;
     const struct step *step;
+    bool follower;
 };
 
 static bool step_needs(const struct step *step, const char *id)
@@ -202,8 +203,11 @@ static void read_manager(struct check *check, const char *pointer, const char *p
 
 static void read_path(struct check *check, const char *pointer, const char *path, void *arg)
 {
-    static const char *const members[] = {"actor", "ids", "job", "now", "offboarding", "settings", "steps", "user"};
-    check_member(check, pointer, path, members, COUNT_OF(members));
+    static const char *const members[] = {"results",     "actor",    "ids",   "job", "now",
+                                          "offboarding", "settings", "steps", "user"};
+    const struct reading *reading = arg;
+    size_t hidden = reading->follower ? 0 : 1; /* only followers have results to carry */
+    check_member(check, pointer, path, members + hidden, COUNT_OF(members) - hidden);
     char *id = check_path_name(path, "steps.");
     if (id) {
         read_step(check, pointer, arg, path, id);
@@ -229,10 +233,10 @@ static void check_action_reads(struct check *check, const struct step *step)
     }
 }
 
-static void check_reads(struct check *check, const struct steps *steps, const struct step *step)
+static void check_reads(struct check *check, const struct steps *steps, const struct step *step, bool follower)
 {
     static const char *const places[] = {"if", "with"};
-    struct reading reading = {steps, step};
+    struct reading reading = {steps, step, follower};
     for (size_t i = 0; i < COUNT_OF(places); i++) {
         char *at = mem_printf("%s/%s", step->pointer, places[i]);
         check_paths(check, at, json_object_get(step->tree, places[i]), read_path, &reading);
@@ -246,9 +250,15 @@ void check_needs(struct check *check, struct steps *steps)
     for (size_t i = 0; i < steps->count; i++) {
         struct step *step = &steps->items[i];
         check_step_needs(check, steps, step);
-        check_reads(check, steps, step);
+        check_reads(check, steps, step, false);
         if (step->mark == STEP_NEW && step->id) {
             find_cycles(check, steps, step);
         }
     }
+}
+
+void check_follower_reads(struct check *check, const struct steps *steps, const struct step *follower)
+{
+    check_step_needs(check, steps, follower);
+    check_reads(check, steps, follower, true);
 }

@@ -10,8 +10,8 @@
 
 static const struct check_key runbook_keys[] = {
     {"runbook", CHECK_NAME, true, false}, {"description", CHECK_TEXT, false, false},
-    {"phases", CHECK_LIST, true, false},  {"mirror", CHECK_LIST, false, true},
-    {"notify", CHECK_MAP, false, true},
+    {"phases", CHECK_LIST, true, false},  {"mirror", CHECK_LIST, false, false},
+    {"notify", CHECK_MAP, false, false},
 };
 
 static const struct check_key phase_keys[] = {
@@ -42,7 +42,7 @@ static const char *const on_missings[] = {"cancel_phase"};
 
 /* ---- system, action, parameters ------------------------------------------------------------------------------------------- */
 
-static void check_with(struct check *check, const struct step *step)
+void check_step_with(struct check *check, const struct step *step)
 {
     const char *action = json_string_at(step->tree, "action");
     const json_t *declared = json_object_get(step->action, "with");
@@ -67,8 +67,7 @@ static void check_with(struct check *check, const struct step *step)
     }
 }
 
-/* The action of a step; NULL when system or action is unknown. */
-static const json_t *find_action(struct check *check, const char *pointer, const json_t *tree)
+const json_t *check_step_action(struct check *check, const char *pointer, const json_t *tree)
 {
     const char *system = json_string_at(tree, "system");
     const char *name = json_string_at(tree, "action");
@@ -141,9 +140,9 @@ static void add_step(struct check *check, struct steps *steps, const json_t *pha
                       json_string_at(phase, "after"));
     }
     struct step step = {.tree = tree, .id = id, .phase = number, .pointer = pointer};
-    step.action = runs ? NULL : find_action(check, pointer, tree);
+    step.action = runs ? NULL : check_step_action(check, pointer, tree);
     if (step.action) {
-        check_with(check, &step);
+        check_step_with(check, &step);
     }
     check_read_backs(check, &step);
     check_run(check, &step);
@@ -208,6 +207,7 @@ void check_runbook(struct check *check)
     struct steps steps = {0};
     read_phases(check, &steps, phases);
     check_needs(check, &steps);
+    check_followers(check, &steps);
     for (size_t i = 0; i < steps.count; i++) {
         free(steps.items[i].pointer);
     }

@@ -1,4 +1,4 @@
-/* Between definition_runbook.c and definition_needs.c. */
+/* Between definition_runbook.c, definition_needs.c, definition_followers.c and definition_run.c. */
 #ifndef OFFBOARD_LIB_DEFINITION_STEPS_H
 #define OFFBOARD_LIB_DEFINITION_STEPS_H
 
@@ -29,6 +29,18 @@ char *steps_hint(const struct steps *steps, const char *wrong);
 
 /* What steps need, in a circle or not, and what their expressions read of others and of the leaver. */
 void check_needs(struct check *check, struct steps *steps);
+
+/* The action that a step or a follower names; NULL after a problem when system or action is unknown. */
+const json_t *check_step_action(struct check *check, const char *pointer, const json_t *tree);
+
+/* Are the parameters it gives those that its action has? */
+void check_step_with(struct check *check, const struct step *step);
+
+/* `mirror` and `notify` of the runbook. */
+void check_followers(struct check *check, const struct steps *steps);
+
+/* What a follower needs and reads: as a step that comes last, and `.results`. */
+void check_follower_reads(struct check *check, const struct steps *steps, const struct step *follower);
 
 /* Of a step with `verify: [1h, 30d]`: the read-back of its action alone, that long after its success. */
 void check_read_backs(struct check *check, const struct step *step);

@@ -143,6 +143,53 @@ static json_t *plan_phases(const struct definitions *definitions, const char *of
     return phases;
 }
 
+/* ---- followers --------------------------------------------------------------------------------------------------- */
+
+/* Adds the targets of one kind, named "<prefix>-1" and so on. */
+static int add_followers(json_t *followers, const struct definitions *definitions, const json_t *targets,
+                         const char *kind, const char *prefix, struct err *err)
+{
+    size_t i;
+    json_t *target;
+    json_array_foreach(targets, i, target)
+    {
+        const char *system = json_string_at(target, "system");
+        const char *action = json_string_at(target, "action");
+        const char *effect = definition_effect(definitions, system, action);
+        if (!effect) {
+            return err_set(err, ERR_PERMANENT, "%s: system \"%s\" has no action \"%s\"", kind, system, action);
+        }
+        json_t *follower =
+            json_pack("{s:s, s:s, s:s, s:s}", "kind", kind, "system", system, "action", action, "effect", effect);
+        char *name = mem_printf("%s-%zu", prefix, i + 1);
+        json_put_string(follower, "name", name);
+        free(name);
+        json_put(follower, "needs", member_or(target, "needs", json_array()));
+        json_put(follower, "if", member_or(target, "if", json_null()));
+        json_put(follower, "with", member_or(target, "with", json_object()));
+        json_array_append_new(followers, follower);
+    }
+    return 0;
+}
+
+/* What `mirror` and `notify` say; NULL with an err. A new reference. */
+static json_t *plan_followers(const struct definitions *definitions, const struct definition *runbook, struct err *err)
+{
+    json_t *followers = json_array();
+    const json_t *tree = runbook->tree;
+    const json_t *notify = json_object_get(tree, "notify");
+    if (add_followers(followers, definitions, json_object_get(tree, "mirror"), "mirror", "mirror", err) != 0 ||
+        add_followers(followers, definitions, json_object_get(notify, "on_failure"), "on_failure", "on-failure", err) !=
+            0 ||
+        add_followers(followers, definitions, json_object_get(notify, "on_phase_end"), "on_phase_end", "on-phase-end",
+                      err) != 0) {
+        err_prefix(err, "%s", runbook->file);
+        json_decref(followers);
+        return NULL;
+    }
+    return followers;
+}
+
 static json_t *name_and_hash(const struct definition *definition)
 {
     return definition ? json_pack("{s:s, s:s}", "name", definition->name, "hash", definition->hash) : json_null();
@@ -190,6 +237,13 @@ json_t *plan_build(const struct definitions *definitions, const json_t *offboard
         return NULL;
     }
     json_object_set_new(plan, "phases", phases);
+    json_t *followers = plan_followers(definitions, runbook, err);
+    if (!followers) {
+        json_decref(plan);
+        return NULL;
+    }
+    json_put(plan, "followers", json_array_size(followers) ? json_incref(followers) : NULL);
+    json_decref(followers);
     json_object_set_new(plan, "connectors", connector_hashes(definitions, plan));
     return plan;
 }
@@ -257,23 +311,32 @@ json_t *plan_job_message(const json_t *offboarding, const json_t *plan, const ch
     return message;
 }
 
+/* Adds the systems of steps or followers that are not yet `seen`. */
+static void add_systems(json_t *systems, json_t *seen, const json_t *steps)
+{
+    size_t i;
+    json_t *step;
+    json_array_foreach(steps, i, step)
+    {
+        const char *system = json_string_at(step, "system");
+        if (!json_object_get(seen, system)) {
+            json_object_set_new(seen, system, json_true());
+            json_array_append_new(systems, json_string(system));
+        }
+    }
+}
+
 json_t *plan_systems(const json_t *plan)
 {
     json_t *systems = json_array();
     json_t *seen = json_object();
-    size_t i, j;
-    json_t *phase, *step;
+    size_t i;
+    json_t *phase;
     json_array_foreach(json_object_get(plan, "phases"), i, phase)
     {
-        json_array_foreach(json_object_get(phase, "steps"), j, step)
-        {
-            const char *system = json_string_at(step, "system");
-            if (!json_object_get(seen, system)) {
-                json_object_set_new(seen, system, json_true());
-                json_array_append_new(systems, json_string(system));
-            }
-        }
+        add_systems(systems, seen, json_object_get(phase, "steps"));
     }
+    add_systems(systems, seen, json_object_get(plan, "followers"));
     json_decref(seen);
     return systems;
 }

@@ -160,7 +160,8 @@ CREATE TABLE job (
     verified jsonb,
     verified_at timestamptz,
     answered_at timestamptz,
-    duration_ms bigint
+    duration_ms bigint,
+    follower text
 ) WITH (fillfactor = 50);
 CREATE INDEX job_offboarding ON job (offboarding_id);
 COMMENT ON TABLE job IS 'One step of one offboarding. change_job_state() is the only writer after the row was made.';
@@ -192,6 +193,44 @@ COMMENT ON COLUMN job.verified IS 'The read-back: expected, seen, at, ok.';
 COMMENT ON COLUMN job.verified_at IS 'When the read-back saw the wanted state.';
 COMMENT ON COLUMN job.answered_at IS 'Timestamp of the last event about it.';
 COMMENT ON COLUMN job.duration_ms IS 'How long the last attempt ran.';
+COMMENT ON COLUMN job.follower IS 'Of a job that carries results of others (the runbook''s mirror and notify): the follower''s name; null for a step.';
+
+-- ---- who is told what became of jobs --------------------------------------------------------------------------------
+
+CREATE TABLE follower (
+    offboarding_id uuid NOT NULL REFERENCES offboarding,
+    name text NOT NULL,
+    kind text NOT NULL CHECK (kind IN ('mirror', 'on_failure', 'on_phase_end')),
+    spec jsonb NOT NULL,
+    needs uuid[] NOT NULL DEFAULT '{}',
+    carried bigint NOT NULL DEFAULT 0,
+    number integer NOT NULL DEFAULT 0,
+    PRIMARY KEY (offboarding_id, name)
+);
+COMMENT ON TABLE follower IS 'Whom the runbook''s mirror and notify tell of results, and how far they have been told.';
+COMMENT ON COLUMN follower.offboarding_id IS 'Whose it is.';
+COMMENT ON COLUMN follower.name IS 'mirror-1, on-failure-1, on-phase-end-1 and so on, in the order of the runbook.';
+COMMENT ON COLUMN follower.kind IS
+    'mirror: every result; on_failure: failures; on_phase_end: the whole phase, whenever nothing of it is under way.';
+COMMENT ON COLUMN follower.spec IS 'The follower as planned.';
+COMMENT ON COLUMN follower.needs IS 'Jobs that must have succeeded before it can tell anything.';
+COMMENT ON COLUMN follower.carried IS 'Latest result that one of its jobs carries.';
+COMMENT ON COLUMN follower.number IS 'How many jobs it has had.';
+
+CREATE TABLE result (
+    id bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
+    offboarding_id uuid NOT NULL REFERENCES offboarding,
+    job_id uuid NOT NULL REFERENCES job,
+    phase text NOT NULL,
+    body jsonb NOT NULL
+);
+CREATE INDEX result_offboarding ON result (offboarding_id, id);
+COMMENT ON TABLE result IS 'Results of steps, in their order, where a follower wants to know.';
+COMMENT ON COLUMN result.id IS 'Their order.';
+COMMENT ON COLUMN result.offboarding_id IS 'Whose it is.';
+COMMENT ON COLUMN result.job_id IS 'The step''s job.';
+COMMENT ON COLUMN result.phase IS 'Its phase.';
+COMMENT ON COLUMN result.body IS 'phase, step, system, action, effect, state, outcome, message, at, outputs. Personal data.';
 
 -- ---- what is due ----------------------------------------------------------------------------------------------------
 

@@ -44,6 +44,14 @@ COMMENT ON COLUMN job_change.due_at IS 'When that attempt is to run.';
 COMMENT ON COLUMN job_change.queue IS 'The scheduler is to publish it: a row in due.';
 COMMENT ON COLUMN job_change.answer IS 'The worker''s event that tells of the change.';
 
+CREATE FUNCTION job_result(j job) RETURNS jsonb
+LANGUAGE sql STABLE PARALLEL SAFE
+RETURN jsonb_build_object(
+    'phase', j.phase, 'step', j.step, 'system', j.system, 'action', j.action, 'effect', j.effect, 'state', j.state,
+    'outcome', coalesce(j.outcome, j.state), 'message', coalesce(j.reason, j.state), 'at', instant(j.changed_at),
+    'outputs', coalesce(j.outputs, '{}'));
+COMMENT ON FUNCTION job_result(job) IS 'What became of a job, as followers carry it.';
+
 -- With its owner's rights, as the logger's role may not update job: there is no other way to change a state.
 CREATE FUNCTION change_job_state(changes job_change[]) RETURNS void
 LANGUAGE plpgsql SECURITY DEFINER SET search_path = public, pg_temp
@@ -79,6 +87,12 @@ BEGIN
         WHERE job_transition_allowed(j.state, c.state) IS NOT TRUE;
         RAISE EXCEPTION USING ERRCODE = 'data_exception', MESSAGE = coalesce(refused, 'a job appears twice in one change');
     END IF;
+    INSERT INTO result (offboarding_id, job_id, phase, body)
+    SELECT j.offboarding_id, j.id, j.phase, job_result(j)
+    FROM unnest(changes) c JOIN job j ON j.id = c.job_id
+    WHERE c.state <> 'ready' AND j.follower IS NULL
+      AND EXISTS (SELECT FROM follower f WHERE f.offboarding_id = j.offboarding_id)
+    ORDER BY j.position;
     INSERT INTO due (due_at, offboarding_id, job_id, attempt)
     SELECT j.due_at, j.offboarding_id, j.id, j.attempt
     FROM unnest(changes) c JOIN job j ON j.id = c.job_id
@@ -158,6 +172,95 @@ COMMENT ON FUNCTION resolve_jobs(uuid[]) IS
 
 -- ---- phases and offboardings ----------------------------------------------------------------------------------------
 
+-- RFC 9562, 5.3: name-based, by MD5, which PostgreSQL has. Jobs of followers are made here, and nobody else computes their ids.
+CREATE FUNCTION follower_job_id(offboarding uuid, step text) RETURNS uuid
+LANGUAGE sql IMMUTABLE PARALLEL SAFE
+RETURN (SELECT overlay(overlay(h PLACING '3' FROM 13)
+                       PLACING substr('89ab', (('x' || substr(h, 17, 1))::bit(4)::integer & 3) + 1, 1) FROM 17)::uuid
+        FROM (SELECT md5(decode(replace(offboarding::text, '-', ''), 'hex') || convert_to('follower/' || step, 'UTF8'))) AS x (h));
+COMMENT ON FUNCTION follower_job_id(uuid, text) IS 'UUIDv3 of the offboarding''s id and follower/step.';
+
+CREATE FUNCTION person_keys(leaver jsonb) RETURNS text[]
+LANGUAGE sql IMMUTABLE PARALLEL SAFE AS $$
+    SELECT array_remove(
+        ARRAY[lower(leaver ->> 'email'), leaver ->> 'employee_id']
+        || CASE WHEN jsonb_typeof(leaver -> 'emails') = 'array'
+                THEN ARRAY(SELECT lower(e) FROM jsonb_array_elements_text(leaver -> 'emails') e) ELSE '{}' END, NULL)
+$$;
+COMMENT ON FUNCTION person_keys(jsonb) IS 'What a leaver is known by: e-mails in lower case, employee id.';
+
+-- An order to cancel reaches the workers, too: they would do nothing of it any more.
+CREATE FUNCTION tells(o offboarding) RETURNS boolean
+LANGUAGE sql STABLE PARALLEL SAFE
+RETURN o.status = 'initiated'
+    OR o.status = 'cancelled'
+       AND NOT EXISTS (SELECT FROM cancellation k
+                       WHERE k.subject = o.id::text OR (k.subject = ANY (person_keys(o.leaver)) AND o.received_at <= k.cancelled_at));
+COMMENT ON FUNCTION tells(offboarding) IS
+    'Do its followers still tell of results? Also when the runbook itself cancelled it (`on_missing`), but not after an order to cancel.';
+
+CREATE FUNCTION follow(affected uuid[]) RETURNS void
+LANGUAGE plpgsql AS $$
+DECLARE
+    changes job_change[];
+BEGIN
+    WITH ripe AS MATERIALIZED (
+        SELECT f.offboarding_id, f.name, f.kind, f.spec, f.needs, f.carried, f.number + 1 AS number, r.phase, r.latest
+        FROM follower f
+             JOIN offboarding o ON o.id = f.offboarding_id AND tells(o)
+             CROSS JOIN LATERAL (
+                 SELECT max(r.id) AS latest, (array_agg(r.phase ORDER BY r.id))[1] AS phase
+                 FROM result r
+                 WHERE r.offboarding_id = f.offboarding_id AND r.id > f.carried
+                   AND (f.kind <> 'on_failure' OR r.body ->> 'state' = 'failed')) r
+        WHERE f.offboarding_id = ANY (affected) AND r.latest IS NOT NULL
+          AND NOT EXISTS (SELECT FROM job j WHERE j.offboarding_id = f.offboarding_id AND j.follower = f.name AND j.state = 'ready')
+          AND NOT EXISTS (SELECT FROM unnest(f.needs) n (id) LEFT JOIN job j ON j.id = n.id
+                          WHERE j.state IS DISTINCT FROM 'succeeded')
+          AND (f.kind <> 'on_phase_end'
+               OR NOT EXISTS (SELECT FROM result r JOIN job j ON j.offboarding_id = r.offboarding_id AND j.phase = r.phase
+                              WHERE r.offboarding_id = f.offboarding_id AND r.id > f.carried
+                                AND j.follower IS NULL AND j.state = 'ready'))),
+    made AS (
+        INSERT INTO job (id, offboarding_id, phase, step, position, system, action, effect, needs, spec, follower)
+        SELECT follower_job_id(r.offboarding_id, s.step), r.offboarding_id, r.phase, s.step,
+               (SELECT max(j.position) + 1 FROM job j WHERE j.offboarding_id = r.offboarding_id)
+               + row_number() OVER (PARTITION BY r.offboarding_id ORDER BY r.name),
+               r.spec ->> 'system', r.spec ->> 'action', r.spec ->> 'effect', r.needs,
+               r.spec || jsonb_build_object('results', jsonb_build_object('after', r.carried, 'to', r.latest)), r.name
+        FROM ripe r
+             CROSS JOIN LATERAL (SELECT r.name || CASE WHEN r.number > 1 THEN '.' || r.number ELSE '' END) AS s (step)
+        RETURNING id),
+    told AS (
+        UPDATE follower f SET carried = r.latest, number = r.number
+        FROM ripe r WHERE f.offboarding_id = r.offboarding_id AND f.name = r.name)
+    SELECT array_agg(ROW(id, 'ready', NULL, 1, now(), true, NULL)::job_change) INTO changes FROM made;
+    PERFORM change_job_state(changes) WHERE changes IS NOT NULL;
+END
+$$;
+COMMENT ON FUNCTION follow(uuid[]) IS
+    'Followers whose needs have succeeded and that are telling nothing get a job for the results nobody carries yet.';
+
+CREATE FUNCTION carried_results(j job) RETURNS jsonb
+LANGUAGE sql STABLE AS $$
+    SELECT coalesce(CASE WHEN j.spec ->> 'kind' = 'on_phase_end' THEN
+        (SELECT jsonb_agg(job_result(s) ORDER BY s.position)
+         FROM job s
+         WHERE s.offboarding_id = j.offboarding_id AND s.follower IS NULL
+           AND s.phase IN (SELECT r.phase FROM result r
+                           WHERE r.offboarding_id = j.offboarding_id AND r.id > (j.spec #>> '{results,after}')::bigint
+                             AND r.id <= (j.spec #>> '{results,to}')::bigint))
+    ELSE
+        (SELECT jsonb_agg(r.body ORDER BY r.id)
+         FROM result r
+         WHERE r.offboarding_id = j.offboarding_id AND r.id > (j.spec #>> '{results,after}')::bigint
+           AND r.id <= (j.spec #>> '{results,to}')::bigint
+           AND (j.spec ->> 'kind' <> 'on_failure' OR r.body ->> 'state' = 'failed'))
+    END, '[]')
+$$;
+COMMENT ON FUNCTION carried_results(job) IS
+    'The results that a follower''s job carries: those since the last one, or of on_phase_end every step of the phases concerned.';
+
 CREATE FUNCTION settle(affected uuid[]) RETURNS void
 LANGUAGE plpgsql AS $$
 DECLARE
@@ -169,7 +272,7 @@ BEGIN
             UPDATE phase p SET status = 'completed', ended_at = now()
             WHERE p.offboarding_id = ANY (moved) AND p.status = 'initiated'
               AND NOT EXISTS (SELECT FROM job j WHERE j.offboarding_id = p.offboarding_id AND j.phase = p.name
-                                                  AND j.state IN ('waiting', 'ready', 'failed'))
+                                                  AND j.follower IS NULL AND j.state IN ('waiting', 'ready', 'failed'))
             RETURNING p.offboarding_id, p.position)
         SELECT array_agg(DISTINCT offboarding_id) INTO moved FROM ended;
         EXIT WHEN moved IS NULL;
@@ -179,9 +282,12 @@ BEGIN
         WHERE p.offboarding_id = ANY (moved) AND p.status = 'held' AND o.id = p.offboarding_id AND o.status = 'initiated'
           AND b.offboarding_id = p.offboarding_id AND b.position = p.position - 1 AND b.status IN ('completed', 'cancelled');
     END LOOP;
+    PERFORM follow(affected);
     UPDATE offboarding o SET status = 'completed', ended_at = now()
     WHERE o.id = ANY (affected) AND o.status = 'initiated'
-      AND NOT EXISTS (SELECT FROM phase p WHERE p.offboarding_id = o.id AND p.status NOT IN ('completed', 'cancelled'));
+      AND NOT EXISTS (SELECT FROM phase p WHERE p.offboarding_id = o.id AND p.status NOT IN ('completed', 'cancelled'))
+      AND NOT EXISTS (SELECT FROM job j WHERE j.offboarding_id = o.id AND j.follower IS NOT NULL
+                                          AND j.state IN ('waiting', 'ready', 'failed'));
 END
 $$;
 COMMENT ON FUNCTION settle(uuid[]) IS
@@ -280,7 +386,8 @@ BEGIN
         FROM stopped s WHERE o.id = s.offboarding_id AND o.status = 'initiated')
     SELECT array_agg(ROW(j.id, 'cancelled', c.reason, NULL, NULL, false, NULL)::job_change)
     INTO changes
-    FROM cancelled c JOIN job j ON j.offboarding_id = c.offboarding_id AND j.phase = c.name AND j.state IN ('waiting', 'ready');
+    FROM cancelled c JOIN job j ON j.offboarding_id = c.offboarding_id AND j.phase = c.name AND j.follower IS NULL
+                             AND j.state IN ('waiting', 'ready');
     PERFORM change_job_state(changes) WHERE changes IS NOT NULL;
 END
 $$;

@@ -31,15 +31,6 @@ COMMENT ON FUNCTION open_stage() IS 'Makes the session''s temporary table `stage
 
 -- ---- people ---------------------------------------------------------------------------------------------------------
 
-CREATE FUNCTION person_keys(leaver jsonb) RETURNS text[]
-LANGUAGE sql IMMUTABLE PARALLEL SAFE AS $$
-    SELECT array_remove(
-        ARRAY[lower(leaver ->> 'email'), leaver ->> 'employee_id']
-        || CASE WHEN jsonb_typeof(leaver -> 'emails') = 'array'
-                THEN ARRAY(SELECT lower(e) FROM jsonb_array_elements_text(leaver -> 'emails') e) ELSE '{}' END, NULL)
-$$;
-COMMENT ON FUNCTION person_keys(jsonb) IS 'What a leaver is known by: e-mails in lower case, employee id.';
-
 CREATE FUNCTION merge_objects(a jsonb, b jsonb) RETURNS jsonb
 LANGUAGE plpgsql IMMUTABLE PARALLEL SAFE AS $$
 BEGIN
@@ -154,6 +145,18 @@ END
 $$;
 COMMENT ON FUNCTION make_jobs(uuid[]) IS 'Rows of the jobs of new offboardings, from their plans; all waiting.';
 
+CREATE FUNCTION make_followers(fresh uuid[]) RETURNS void
+LANGUAGE plpgsql AS $$
+BEGIN
+    INSERT INTO follower (offboarding_id, name, kind, spec, needs)
+    SELECT o.id, f.spec ->> 'name', f.spec ->> 'kind', f.spec,
+           ARRAY(SELECT j.id FROM job j WHERE j.offboarding_id = o.id AND f.spec -> 'needs' ? j.step ORDER BY j.position)
+    FROM offboarding o CROSS JOIN LATERAL jsonb_array_elements(coalesce(o.plan -> 'followers', '[]')) AS f (spec)
+    WHERE o.id = ANY (fresh);
+END
+$$;
+COMMENT ON FUNCTION make_followers(uuid[]) IS 'Rows of the followers of new offboardings, from their plans.';
+
 CREATE FUNCTION apply_initiated(w integer) RETURNS void
 LANGUAGE plpgsql AS $$
 DECLARE
@@ -183,6 +186,7 @@ BEGIN
     WHERE wave = w AND name = 'initiated' AND offboarding_id <> ALL (fresh);
     PERFORM make_phases(fresh);
     PERFORM make_jobs(fresh);
+    PERFORM make_followers(fresh);
     -- An order to cancel may have come first: it travels on another topic.
     SELECT array_agg(o.id), array_agg(c.reason) INTO cancelled, reasons
     FROM offboarding o

@@ -20,6 +20,7 @@ RETURN offboarding_object(o) || jsonb_build_object('job', jsonb_build_object(
                        FROM job n
                        WHERE n.id = ANY (j.needs)
                           OR j.spec ? 'reads' AND n.offboarding_id = j.offboarding_id AND j.spec -> 'reads' ? n.step), '{}'))
+    || CASE WHEN j.follower IS NULL THEN '{}' ELSE jsonb_build_object('results', carried_results(j)) END
     || jsonb_strip_nulls(jsonb_build_object('expires_us', j.spec -> 'expires_us', 'only_verify', j.spec -> 'only_verify',
                                             'inside', j.spec -> 'inside', 'run_if', j.spec -> 'run_if')));
 COMMENT ON FUNCTION job_message(job, offboarding) IS
@@ -48,7 +49,8 @@ DECLARE
     taken due[] := ARRAY(SELECT t FROM take_due(most, barred) t);
 BEGIN
     RETURN QUERY
-    SELECT CASE WHEN d.job_id IS NOT NULL AND o.status = 'initiated' AND j.state = 'ready' AND j.attempt = d.attempt THEN 'job'
+    SELECT CASE WHEN d.job_id IS NOT NULL AND (o.status = 'initiated' OR j.follower IS NOT NULL AND tells(o))
+                     AND j.state = 'ready' AND j.attempt = d.attempt THEN 'job'
                 WHEN d.phase IS NOT NULL AND o.status IN ('waiting', 'initiated') AND p.status = 'waiting'
                      AND p.due_at = d.due_at THEN 'phase'
                 ELSE 'stale' END,

@@ -48,7 +48,7 @@ FROM phase p
                 count(*) FILTER (WHERE j.state = 'cancelled') AS cancelled,
                 count(*) FILTER (WHERE j.state = 'ready') AS ready,
                 count(*) FILTER (WHERE j.state = 'waiting') AS waiting
-         FROM job j WHERE j.offboarding_id = p.offboarding_id AND j.phase = p.name) c;
+         FROM job j WHERE j.offboarding_id = p.offboarding_id AND j.phase = p.name AND j.follower IS NULL) c;
 COMMENT ON VIEW analyst.phases IS 'Every phase with the counts of its jobs.';
 COMMENT ON COLUMN analyst.phases.offboarding_id IS 'Its offboarding.';
 COMMENT ON COLUMN analyst.phases.phase IS 'Its name.';
@@ -58,7 +58,7 @@ COMMENT ON COLUMN analyst.phases.after IS 'As the runbook has it; null: at once.
 COMMENT ON COLUMN analyst.phases.due_at IS 'When its time comes.';
 COMMENT ON COLUMN analyst.phases.started_at IS 'When it was initiated.';
 COMMENT ON COLUMN analyst.phases.ended_at IS 'When it was completed or cancelled.';
-COMMENT ON COLUMN analyst.phases.jobs IS 'Its jobs.';
+COMMENT ON COLUMN analyst.phases.jobs IS 'Its jobs, but for followers: those that only tell of others (mirror, notify).';
 COMMENT ON COLUMN analyst.phases.ended IS 'Those that succeeded, were skipped or cancelled.';
 COMMENT ON COLUMN analyst.phases.succeeded IS 'Those that succeeded.';
 COMMENT ON COLUMN analyst.phases.skipped IS 'Those skipped.';
@@ -84,7 +84,7 @@ FROM offboarding o
                 count(*) FILTER (WHERE j.state = 'succeeded') AS succeeded,
                 count(*) FILTER (WHERE j.state = 'failed') AS failed,
                 min(j.due_at) FILTER (WHERE j.state = 'ready' AND j.due_at > now()) AS next_due_at
-         FROM job j WHERE j.offboarding_id = o.id) c;
+         FROM job j WHERE j.offboarding_id = o.id AND j.follower IS NULL) c;
 COMMENT ON VIEW analyst.offboardings IS 'Every offboarding with its progress.';
 COMMENT ON COLUMN analyst.offboardings.offboarding_id IS 'The offboarding.';
 COMMENT ON COLUMN analyst.offboardings.email IS 'The leaver''s e-mail.';
@@ -103,7 +103,7 @@ COMMENT ON COLUMN analyst.offboardings.started_at IS 'When it really started.';
 COMMENT ON COLUMN analyst.offboardings.ended_at IS 'When it was completed or cancelled.';
 COMMENT ON COLUMN analyst.offboardings.started_by IS 'Who started it.';
 COMMENT ON COLUMN analyst.offboardings.phase IS 'The earliest phase that runs or is held.';
-COMMENT ON COLUMN analyst.offboardings.jobs IS 'Its jobs.';
+COMMENT ON COLUMN analyst.offboardings.jobs IS 'Its jobs, but for followers: those that only tell of others (mirror, notify).';
 COMMENT ON COLUMN analyst.offboardings.ended IS 'Those that succeeded, were skipped or cancelled.';
 COMMENT ON COLUMN analyst.offboardings.succeeded IS 'Those that succeeded.';
 COMMENT ON COLUMN analyst.offboardings.failed IS 'Those that failed and wait for a person.';

@@ -168,7 +168,9 @@ static const char *good_message(const struct run *run, enum verdict verdict)
     if (run->found_before) {
         return "found: it had been done before";
     }
-    return run->verified ? "done, and confirmed by reading back" : "done";
+    return run->verified                                ? "done, and confirmed by reading back"
+           : json_object_get(run->action, "unverified") ? "done, as the answer says: it can't be read back"
+                                                        : "done";
 }
 
 /* What a vendor or a connector repeats of our secrets goes no further. New reference. */

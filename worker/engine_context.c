@@ -96,6 +96,7 @@ void context_start(struct run *run)
     json_t *ids = json_object_get(message, "ids");
     context_set(run, "ids", ids ? json_copy(ids) : json_object());
     context_set(run, "steps", steps_inside(job, json_string_at(job, "inside")));
+    context_set(run, "results", member(job, "results", json_array()));
     context_set(run, "settings", json_incref(run->system->settings));
     context_set(run, "saved", run->saved);
     context_set(run, "now", json_string(now));

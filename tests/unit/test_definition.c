@@ -68,28 +68,31 @@ static void test_runbook_names(void **state)
     struct fixture *fixture = *state;
     put(fixture, "connectors/vpn.yaml", vpn);
     put(fixture, "runbooks/names.yaml",
-        "runbook: names\n"                                                              /* 1 */
-        "phases:\n"                                                                     /* 2 */
-        "  - name: first\n"                                                             /* 3 */
-        "    steps:\n"                                                                  /* 4 */
-        "      - {id: a, system: vnp, action: block}\n"                                 /* 5 */
-        "      - {id: b, system: vpn, action: blocc}\n"                                 /* 6 */
-        "      - {id: c, system: vpn, action: note, with: {txt: hello, color: blue}}\n" /* 7 */
-        "      - {id: c, system: vpn, action: block}\n"                                 /* 8 */
-        "      - {id: d, system: vpn, action: block, whenn: always}\n"                  /* 9 */
-        "      - {id: e, system: vpn, action: block, needs: [aa, f]}\n"                 /* 10 */
-        "      - {id: g/h, system: vpn, action: block}\n"                               /* 11 */
-        "      - {id: i, system: vpn, action: block, when: on_sucess, needs: [d]}\n"    /* 12 */
-        "      - {id: j, system: vpn, action: block, after: 30}\n"                      /* 13 */
-        "      - {id: k, system: vpn, action: block, after: 3 days, expires: 1}\n"      /* 14 */
-        "      - {system: vpn, needs: c}\n"                                             /* 15 */
-        "  - name: second\n"                                                            /* 16 */
-        "    after: 30d\n"                                                              /* 17 */
-        "    steps: [{id: f, system: vpn, action: block, after: 1d}]\n"                 /* 18 */
-        "  - name: second\n"                                                            /* 19 */
-        "    after: 29d\n"                                                              /* 20 */
-        "    steps: []\n"                                                               /* 21 */
-        "mirror: []\n");                                                                /* 22 */
+        "runbook: names\n"                                                               /* 1 */
+        "phases:\n"                                                                      /* 2 */
+        "  - name: first\n"                                                              /* 3 */
+        "    steps:\n"                                                                   /* 4 */
+        "      - {id: a, system: vnp, action: block}\n"                                  /* 5 */
+        "      - {id: b, system: vpn, action: blocc}\n"                                  /* 6 */
+        "      - {id: c, system: vpn, action: note, with: {txt: hello, color: blue}}\n"  /* 7 */
+        "      - {id: c, system: vpn, action: block}\n"                                  /* 8 */
+        "      - {id: d, system: vpn, action: block, whenn: always}\n"                   /* 9 */
+        "      - {id: e, system: vpn, action: block, needs: [aa, f]}\n"                  /* 10 */
+        "      - {id: g/h, system: vpn, action: block}\n"                                /* 11 */
+        "      - {id: i, system: vpn, action: block, when: on_sucess, needs: [d]}\n"     /* 12 */
+        "      - {id: j, system: vpn, action: block, after: 30}\n"                       /* 13 */
+        "      - {id: k, system: vpn, action: block, after: 3 days, expires: 1}\n"       /* 14 */
+        "      - {system: vpn, needs: c}\n"                                              /* 15 */
+        "  - name: second\n"                                                             /* 16 */
+        "    after: 30d\n"                                                               /* 17 */
+        "    steps: [{id: f, system: vpn, action: block, after: 1d}]\n"                  /* 18 */
+        "  - name: second\n"                                                             /* 19 */
+        "    after: 29d\n"                                                               /* 20 */
+        "    steps: []\n"                                                                /* 21 */
+        "mirror:\n"                                                                      /* 22 */
+        "  - {system: vpn, action: blok, needs: [frist]}\n"                              /* 23 */
+        "  - {system: vpn, action: block, with: {x: \"${ .results }\"}, when: always}\n" /* 24 */
+        "notify: {on_phase_ends: []}\n");                                                /* 25 */
     load(fixture);
     assert_has(fixture, "names.yaml", 5, "there is no connector for system \"vnp\"; did you mean \"vpn\"?");
     assert_has(fixture, "names.yaml", 6, "system \"vpn\" has no action \"blocc\"; did you mean \"block\"?");
@@ -111,8 +114,12 @@ static void test_runbook_names(void **state)
     assert_has(fixture, "names.yaml", 19, "already a phase \"second\"");
     assert_has(fixture, "names.yaml", 19, "this phase's time (29d) comes before that of the phase above it (30d)");
     assert_has(fixture, "names.yaml", 19, "at least one step");
-    assert_has(fixture, "names.yaml", 22, "\"mirror\" is not supported by this version");
-    assert_count(fixture, 21);
+    assert_has(fixture, "names.yaml", 23, "system \"vpn\" has no action \"blok\"; did you mean \"block\"?");
+    assert_has(fixture, "names.yaml", 23, "there is no step \"frist\"");
+    assert_has(fixture, "names.yaml", 24, "there is no \"when\" here");
+    assert_has(fixture, "names.yaml", 24, "action \"block\" has no parameter \"x\"");
+    assert_has(fixture, "names.yaml", 25, "did you mean \"on_phase_end\"?");
+    assert_count(fixture, 25);
 }
 
 static void test_runbook_cycles(void **state)
