@@ -160,10 +160,12 @@ CREATE TABLE job (
     verified jsonb,
     verified_at timestamptz,
     answered_at timestamptz,
-    duration_ms bigint
+    duration_ms bigint,
+    before_image jsonb
 ) WITH (fillfactor = 50);
 CREATE INDEX job_offboarding ON job (offboarding_id);
-COMMENT ON TABLE job IS 'One step of one offboarding. change_job_state() is the only writer after the row was made.';
+CREATE INDEX job_undo ON job (offboarding_id) WHERE spec ? 'undo_of';
+COMMENT ON TABLE job IS 'One step of one offboarding. change_job_state() is the only writer after the row was made, but for the before-image.';
 COMMENT ON COLUMN job.id IS 'UUIDv5 of the offboarding''s id and phase/step.';
 COMMENT ON COLUMN job.offboarding_id IS 'Whose job it is.';
 COMMENT ON COLUMN job.phase IS 'Name of its phase.';
@@ -192,6 +194,8 @@ COMMENT ON COLUMN job.verified IS 'The read-back: expected, seen, at, ok.';
 COMMENT ON COLUMN job.verified_at IS 'When the read-back saw the wanted state.';
 COMMENT ON COLUMN job.answered_at IS 'Timestamp of the last event about it.';
 COMMENT ON COLUMN job.duration_ms IS 'How long the last attempt ran.';
+COMMENT ON COLUMN job.before_image IS
+    'What there was before the first change, by account ("" for none): what the connector''s `before` says. For undo. Personal data.';
 
 -- ---- what is due ----------------------------------------------------------------------------------------------------
 

@@ -21,7 +21,12 @@ RETURN offboarding_object(o) || jsonb_build_object('job', jsonb_build_object(
                        WHERE n.id = ANY (j.needs)
                           OR j.spec ? 'reads' AND n.offboarding_id = j.offboarding_id AND j.spec -> 'reads' ? n.step), '{}'))
     || jsonb_strip_nulls(jsonb_build_object('expires_us', j.spec -> 'expires_us', 'only_verify', j.spec -> 'only_verify',
-                                            'inside', j.spec -> 'inside', 'run_if', j.spec -> 'run_if')));
+                                            'inside', j.spec -> 'inside', 'run_if', j.spec -> 'run_if'))
+    || CASE WHEN j.spec ? 'undo_of'
+            THEN jsonb_build_object('undo_of', j.spec -> 'undo_of', 'before', coalesce(
+                     (SELECT n.before_image FROM job n
+                      WHERE n.offboarding_id = j.offboarding_id AND n.step = j.spec ->> 'undo_of'), '{}'))
+            ELSE '{}' END);
 COMMENT ON FUNCTION job_message(job, offboarding) IS
     'The job message of messages.md: the offboarding object with the job, and the outputs of the steps it needs.';
 
@@ -48,7 +53,8 @@ DECLARE
     taken due[] := ARRAY(SELECT t FROM take_due(most, barred) t);
 BEGIN
     RETURN QUERY
-    SELECT CASE WHEN d.job_id IS NOT NULL AND o.status = 'initiated' AND j.state = 'ready' AND j.attempt = d.attempt THEN 'job'
+    SELECT CASE WHEN d.job_id IS NOT NULL AND (o.status = 'initiated' OR j.spec ? 'undo_of') AND j.state = 'ready'
+                     AND j.attempt = d.attempt THEN 'job'
                 WHEN d.phase IS NOT NULL AND o.status IN ('waiting', 'initiated') AND p.status = 'waiting'
                      AND p.due_at = d.due_at THEN 'phase'
                 ELSE 'stale' END,
@@ -65,12 +71,20 @@ $$;
 COMMENT ON FUNCTION due_messages(integer, text[]) IS
     'Takes what is due and builds what to publish: job messages, and contexts of phase.due events. Kind stale: the row no longer agrees with its job or phase and is dropped.';
 
+CREATE VIEW working_offboarding AS
+SELECT o.id FROM offboarding o WHERE o.status = 'initiated'
+UNION ALL SELECT j.offboarding_id FROM job j WHERE j.spec ? 'undo_of';
+COMMENT ON VIEW working_offboarding IS
+    'Offboardings with jobs that may be at work: all of those that run; of those that are undone (they are over) the jobs that undo.';
+COMMENT ON COLUMN working_offboarding.id IS 'The offboarding.';
+
 CREATE FUNCTION unanswered_messages(older interval)
 RETURNS TABLE (kind text, due_at timestamptz, offboarding_id uuid, priority text, system text, traceparent text, message jsonb)
 LANGUAGE sql AS $$
     SELECT 'job', j.due_at, j.offboarding_id, o.priority, j.system, o.traceparent, job_message(j, o)
-    FROM offboarding o JOIN job j ON j.offboarding_id = o.id
-    WHERE o.status = 'initiated' AND j.state = 'ready' AND j.due_at <= now() - older
+    FROM offboarding o JOIN job j ON j.offboarding_id = o.id AND (o.status = 'initiated' OR j.spec ? 'undo_of')
+    WHERE o.id IN (SELECT w.id FROM working_offboarding w)
+      AND j.state = 'ready' AND j.due_at <= now() - older
       AND NOT EXISTS (SELECT FROM due d WHERE d.due_at = j.due_at AND d.job_id = j.id)
       AND NOT EXISTS (SELECT FROM system_pause s WHERE s.system = j.system)
     ORDER BY j.due_at

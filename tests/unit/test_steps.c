@@ -297,6 +297,24 @@ static void test_run_refused(void **state)
     assert_count(fixture, 7);
 }
 
+static void test_undo(void **state)
+{
+    json_t *plan = plan_of(*state,
+                           "  - name: p\n"
+                           "    steps:\n"
+                           "      - {id: a, system: vpn, action: block, verify: [1d]}\n"
+                           "      - {id: b, system: vpn, action: note, with: {text: x}}\n",
+                           TIME_DAY);
+    char job_id[ID_SIZE];
+    assert_int_equal(id_job("5f102b3d-cd48-5792-8cab-975d70c6bb02", "p", "a.undo", job_id), 0);
+    assert_string_equal(json_string_at(plan, "phases.0.steps.0.undo"), "unblock");
+    assert_string_equal(json_string_at(plan, "phases.0.steps.0.undo_effect"), "handover");
+    assert_string_equal(json_string_at(plan, "phases.0.steps.0.undo_job_id"), job_id);
+    assert_member(plan, "phases.0.steps.1.undo", "absent"); /* a later look changed nothing */
+    assert_member(plan, "phases.0.steps.2.undo", "absent");
+    json_decref(plan);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -307,6 +325,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(test_run, definitions_setup, definitions_teardown),
         cmocka_unit_test_setup_teardown(test_run_at_once, definitions_setup, definitions_teardown),
         cmocka_unit_test_setup_teardown(test_run_refused, definitions_setup, definitions_teardown),
+        cmocka_unit_test_setup_teardown(test_undo, definitions_setup, definitions_teardown),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
