@@ -40,6 +40,9 @@ LANGUAGE sql IMMUTABLE PARALLEL SAFE AS $$
 $$;
 COMMENT ON FUNCTION person_keys(jsonb) IS 'What a leaver is known by: e-mails in lower case, employee id.';
 
+CREATE INDEX offboarding_open_person ON offboarding USING gin (person_keys(leaver))
+    WHERE mode = 'live' AND status IN ('waiting', 'held', 'initiated');
+
 CREATE FUNCTION merge_objects(a jsonb, b jsonb) RETURNS jsonb
 LANGUAGE plpgsql IMMUTABLE PARALLEL SAFE AS $$
 BEGIN

@@ -1,9 +1,33 @@
 -- What the scheduler calls: due rows become messages. It writes nothing but the deletion from due.
 
+CREATE FUNCTION mark_leaving(person jsonb, beside uuid) RETURNS jsonb
+LANGUAGE sql STABLE PARALLEL SAFE
+RETURN CASE
+    WHEN jsonb_typeof(person) IS DISTINCT FROM 'object' THEN person
+    WHEN EXISTS (SELECT FROM offboarding o
+                 WHERE o.mode = 'live' AND o.status IN ('waiting', 'held', 'initiated') AND o.id <> beside
+                   AND person_keys(o.leaver) && person_keys(person)) THEN person || '{"leaving": true}'
+    ELSE person - 'leaving'
+END;
+COMMENT ON FUNCTION mark_leaving(jsonb, uuid) IS
+    'The person with `leaving: true` when an open live offboarding, other than that one, is about them; without `leaving` else.';
+
+CREATE FUNCTION leaver_with_managers(leaver jsonb, beside uuid) RETURNS jsonb
+LANGUAGE sql STABLE PARALLEL SAFE
+RETURN leaver
+    || CASE WHEN leaver ? 'manager' THEN jsonb_build_object('manager', mark_leaving(leaver -> 'manager', beside)) ELSE '{}' END
+    || CASE WHEN jsonb_typeof(leaver -> 'manager_chain') = 'array'
+            THEN jsonb_build_object('manager_chain', (
+                     SELECT coalesce(jsonb_agg(mark_leaving(m.person, beside) ORDER BY m.n), '[]')
+                     FROM jsonb_array_elements(leaver -> 'manager_chain') WITH ORDINALITY AS m (person, n)))
+            ELSE '{}' END;
+COMMENT ON FUNCTION leaver_with_managers(jsonb, uuid) IS
+    'The object''s `user`, as it is now: of its managers it says who is leaving, too (nobody hands over to them).';
+
 CREATE FUNCTION offboarding_object(o offboarding) RETURNS jsonb
 LANGUAGE sql STABLE PARALLEL SAFE
 RETURN o.extra || jsonb_build_object(
-    'version', 1, 'id', o.id, 'user', o.leaver, 'actor', o.actor, 'status', o.status, 'runbook', o.runbook,
+    'version', 1, 'id', o.id, 'user', leaver_with_managers(o.leaver, o.id), 'actor', o.actor, 'status', o.status, 'runbook', o.runbook,
     'source', o.source, 'event', o.event, 'received_at', instant(o.received_at), 'started_at', instant(o.started_at),
     'effective_at', instant(o.effective_at), 'zone', o.zone, 'mode', o.mode, 'priority', o.priority, 'ids', o.ids);
 COMMENT ON FUNCTION offboarding_object(offboarding) IS 'The offboarding object of messages.md, as it is now.';

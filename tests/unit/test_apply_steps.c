@@ -193,6 +193,50 @@ static void test_undo_refused(void **state)
     assert_status(*state, PERSON(1), "cancelled: completed cancelled");
 }
 
+/* Started by whom HR names, with what it says of the managers. */
+#define LEAVES(email, more)                                                                                            \
+    "\"plan\": {\"phases\": [{\"name\": \"first\", \"after\": null, \"after_us\": 0, \"steps\": [" STEP(               \
+        "a",                                                                                                           \
+        "") "]}]}, \"offboarding\": {\"user\": {\"email\": \"" email "\"" more                                         \
+            "}, \"runbook\": \"r\", \"source\": \"s\", \"received_at\": \"2020-01-05T10:00:00Z\", \"started_at\":"     \
+            " \"2020-01-05T10:00:00Z\", \"effective_at\": \"2020-01-05T10:00:00Z\", \"ids\": {}, \"mode\": "
+
+static void assert_managers(struct pg *pg, const char *expected)
+{
+    assert_answer(pg,
+                  "SELECT jsonb_build_array(u #> '{manager,leaving}', u #> '{manager_chain,0,leaving}',"
+                  " u #> '{manager_chain,1,leaving}', u #> '{manager_chain,2,leaving}') FROM"
+                  " (SELECT job_message(j, o) -> 'user' FROM offboarding o JOIN job j ON j.offboarding_id = o.id"
+                  " WHERE o.id = '" PERSON(1) "') x (u)",
+                  expected);
+}
+
+/* rules.md 5: nobody hands over to somebody who leaves as well. */
+static void test_managers_who_leave(void **state)
+{
+    tell(*state, "initiated", PERSON(1),
+         LEAVES("jane@x.org",
+                ", \"manager\": {\"email\": \"Boss@x.org\", \"leaving\": true}, \"manager_chain\": [{\"email\": "
+                "\"boss@x.org\"}, {\"employee_id\": \"E7\", \"email\": \"ceo@x.org\"}, {\"email\": "
+                "\"jane@x.org\"}]") "\"live\"}, \"status\": \"initiated\", \"published\": []");
+    assert_managers(*state,
+                    "[null, null, null, null]"); /* what was said before doesn't count, nor does this offboarding */
+    tell(*state, "initiated", PERSON(2),
+         LEAVES("boss@x.org", "") "\"dry_run\"}, \"status\": \"initiated\", \"published\": []");
+    assert_managers(*state, "[null, null, null, null]");
+    tell(*state, "initiated", PERSON(3),
+         LEAVES("b@x.org", ", \"emails\": [\"BOSS@x.org\"]") "\"live\"}, \"status\": \"held\", \"published\": []");
+    assert_managers(*state, "[true, true, null, null]");
+    tell(*state, "initiated", PERSON(4),
+         LEAVES("other@x.org", ", \"employee_id\": \"E7\"") "\"live\"}, \"status\": \"initiated\", \"published\": []");
+    assert_managers(*state, "[true, true, true, null]");
+    tell(*state, "cancelled", PERSON(3), "\"reason\": \"stays\"");
+    assert_managers(*state, "[null, null, true, null]");
+    assert_answer(*state,
+                  "SELECT leaver #> '{manager_chain,1}' ? 'leaving' FROM offboarding WHERE id = '" PERSON(1) "'",
+                  "f"); /* as it is now, never kept */
+}
+
 #define APPLIED(test) cmocka_unit_test_setup_teardown(test, database_make, database_drop)
 
 int main(void)
@@ -206,6 +250,7 @@ int main(void)
         APPLIED(test_undo),
         APPLIED(test_undo_of_one_step),
         APPLIED(test_undo_refused),
+        APPLIED(test_managers_who_leave),
     };
     return cmocka_run_group_tests(tests, postgres_start, postgres_stop);
 }
