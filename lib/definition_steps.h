@@ -1,4 +1,4 @@
-/* Between definition_runbook.c and definition_needs.c. */
+/* Between definition_runbook.c, definition_needs.c, definition_run.c and definition_facts.c. */
 #ifndef OFFBOARD_LIB_DEFINITION_STEPS_H
 #define OFFBOARD_LIB_DEFINITION_STEPS_H
 
@@ -27,8 +27,11 @@ struct step *steps_find(const struct steps *steps, const char *id);
 /* "; did you mean …?" or "". The caller frees. */
 char *steps_hint(const struct steps *steps, const char *wrong);
 
-/* What steps need, in a circle or not, and what their expressions read of others and of the leaver. */
+/* What steps need, in a circle or not, and what their expressions read of others. */
 void check_needs(struct check *check, struct steps *steps);
+
+/* Is what the runbook, and those that it runs, read of the leaver's managers known by then? (definition_facts.c) */
+void check_facts(struct check *check);
 
 /* Of a step with `verify: [1h, 30d]`: the read-back of its action alone, that long after its success. */
 void check_read_backs(struct check *check, const struct step *step);

@@ -48,6 +48,18 @@ phases:
     steps:
       - {id: delete, system: scim, action: delete_user}
 """,
+    "handing-over": """\
+runbook: handing-over
+phases:
+  - name: initial
+    steps:
+      - {id: manager, system: badges, action: find_manager, with: {email: "boss@example.com"}}
+      - id: ticket
+        system: jira
+        action: create_ticket
+        needs: [manager]
+        with: {summary: "${ .user.manager.email } leaves too: ${ .user.manager.leaving // false }"}
+""",
     "with-child": """\
 runbook: with-child
 phases:
@@ -112,6 +124,14 @@ actions:
       - {get: "/Users/${ .ids.badges }", save: {title: "${ .body.title }"}}
       - {use: title}
     verify: {get: "/Users/${ .ids.badges }", expect: "${ .body.title == \\"left\\" }"}
+  find_manager:
+    effect: identify
+    accounts: none
+    with: {email: {required: true}}
+    requests:
+      - {get: "/Users", query: {filter: "userName eq ${ .with.email | tojson }"}, save: {email: "${ .body.Resources[0].userName }"}}
+    outputs: {user: {manager: {email: "${ .saved.email }"}}}
+    provides: [user.manager]
   give_back:
     effect: handover
     requests:
@@ -255,3 +275,22 @@ def test_what_was_taken_is_given_back(badge_stack):
     lines = {line.split()[0]: line for line in stack.cli("plan", email, "--runbook", "taking").ok().out.splitlines()
              if line.startswith("    ")}
     assert "undo: give_back" in lines["badge"] and "undo" not in lines["groups"], lines
+
+
+def test_a_manager_who_leaves_too_is_known_as_such(badge_stack):
+    stack = badge_stack
+    stack.sandbox.seed("badges", {"users": [{"userName": "boss@example.com"}]})
+
+    def summary() -> str:
+        """Of the ticket of one more leaver."""
+        offboarding = stack.offboard(f"member{len(stack.tickets())}@example.com", runbook="handing-over")
+        stack.wait_status(offboarding, "completed")
+        return stack.tickets()[-1]["fields"]["summary"]
+
+    assert summary() == "boss@example.com leaves too: false"
+    boss = stack.offboard("boss@example.com", runbook="taking")
+    stack.wait_status(boss, "initiated")
+    assert summary() == "boss@example.com leaves too: true"
+    stack.cli("cancel", boss, "--reason", "stays").ok()
+    stack.wait_status(boss, "cancelled")
+    assert summary() == "boss@example.com leaves too: false"
