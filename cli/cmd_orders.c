@@ -1,4 +1,4 @@
-/* approve, retry, skip, cancel, pause, resume: orders to the edge. They differ in what they name; the rest is one function,
+/* approve, retry, skip, undo, cancel, pause, resume: orders to the edge. They differ in what they name; the rest is one function,
  * so they share a file. */
 #include <stdio.h>
 #include <stdlib.h>
@@ -96,7 +96,8 @@ static int approve_run(struct cli *cli, int argc, char **argv)
     return code;
 }
 
-static int one_offboarding(struct cli *cli, const char *order, int argc, char **argv, bool step_needed)
+/* `all` is what is meant without --step. */
+static int one_offboarding(struct cli *cli, const char *order, int argc, char **argv, bool step_needed, const char *all)
 {
     if (argc != 1 || (step_needed && !opt.step)) {
         return cli_fail(CLI_USAGE, "usage: offboard %s OFFBOARDING %s", order,
@@ -111,7 +112,7 @@ static int one_offboarding(struct cli *cli, const char *order, int argc, char **
     if (opt.step) {
         json_put_string(message, id_valid(opt.step) ? "job" : "step", opt.step);
     }
-    char *done = mem_printf("%s ordered: %s", order, opt.step ? opt.step : "all failed jobs");
+    char *done = mem_printf("%s ordered: %s", order, opt.step ? opt.step : all);
     code = send_order(cli, message, done);
     free(done);
     return code;
@@ -119,7 +120,7 @@ static int one_offboarding(struct cli *cli, const char *order, int argc, char **
 
 static int retry_run(struct cli *cli, int argc, char **argv)
 {
-    return one_offboarding(cli, "retry", argc, argv, false);
+    return one_offboarding(cli, "retry", argc, argv, false, "all failed jobs");
 }
 
 static int skip_run(struct cli *cli, int argc, char **argv)
@@ -127,7 +128,15 @@ static int skip_run(struct cli *cli, int argc, char **argv)
     if (!opt.reason) {
         return cli_fail(CLI_USAGE, "skip needs --reason: the audit trail asks why a step was left out");
     }
-    return one_offboarding(cli, "skip", argc, argv, true);
+    return one_offboarding(cli, "skip", argc, argv, true, NULL);
+}
+
+static int undo_run(struct cli *cli, int argc, char **argv)
+{
+    if (!opt.reason) {
+        return cli_fail(CLI_USAGE, "undo needs --reason: the audit trail asks why access was given back");
+    }
+    return one_offboarding(cli, "undo", argc, argv, false, "all that can be");
 }
 
 static int cancel_run(struct cli *cli, int argc, char **argv)
@@ -225,6 +234,23 @@ const struct command command_skip = {
         (const struct cli_option[]){
             {"step", "STEP", "a step's or a job's id", &opt.step, NULL}, OPTION_REASON, OPTION_JSON, OPTION_END},
     .run = skip_run,
+};
+
+const struct command command_undo = {
+    .name = "undo",
+    .arguments = "OFFBOARDING [--step STEP] --reason TEXT",
+    .summary = "Gives back what an offboarding took, as far as actions can be undone.",
+    .details = "For an offboarding that is over: cancel a running one first. Every step that succeeded and whose "
+               "action names\n"
+               "its `undo` (`offboard plan` shows which) gets a job STEP.undo. What was so before the offboarding came "
+               "stays as it\n"
+               "is, unless --step names it. A failed undo is ordered anew, or retried.\n\n"
+               "  offboard cancel jane@example.com --reason \"wrong Jane\"\n"
+               "  offboard undo 5f0d2a4c-… --reason \"wrong Jane\"",
+    .options =
+        (const struct cli_option[]){
+            {"step", "STEP", "a step's or a job's id", &opt.step, NULL}, OPTION_REASON, OPTION_JSON, OPTION_END},
+    .run = undo_run,
 };
 
 const struct command command_cancel = {

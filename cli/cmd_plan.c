@@ -91,6 +91,9 @@ static void print_words(struct definitions *definitions, const json_t *offboardi
     if (json_object_get(step, "on_missing")) {
         printf(" nobody there: the phase is cancelled");
     }
+    if (json_object_get(step, "undo")) {
+        printf(" (undo: %s)", json_string_at(step, "undo"));
+    }
     size_t i;
     json_t *outer;
     json_array_foreach(json_object_get(step, "run_if"), i, outer)

@@ -18,6 +18,7 @@ extern const struct command command_skip;
 extern const struct command command_start;
 extern const struct command command_status;
 extern const struct command command_topics;
+extern const struct command command_undo;
 extern const struct command command_try;
 extern const struct command command_validate;
 extern const struct command command_watch;

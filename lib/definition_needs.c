@@ -164,43 +164,6 @@ static void read_step(struct check *check, const char *pointer, const struct rea
     }
 }
 
-/* Can an event of this source start an offboarding with the runbook? */
-static bool can_choose(const struct definition *source, const char *runbook)
-{
-    const char *chosen = json_string_at(source->tree, "map.runbook");
-    return chosen && (expr_has(chosen) || strcmp(chosen, runbook) == 0);
-}
-
-/* rules.md 4. No step provides a manager in this version, so a source has to guarantee one. One that does is enough: with an
- * event of another source the step ends as failed and says what is missing. */
-static bool manager_guaranteed(const struct check *check)
-{
-    for (size_t i = 0; i < definition_count(check->definitions, DEFINITION_SOURCE); i++) {
-        const struct definition *source = definition_item(check->definitions, DEFINITION_SOURCE, i);
-        size_t j;
-        json_t *path;
-        json_array_foreach(json_object_get(source->tree, "guarantees"), j, path)
-        {
-            bool manager = json_is_string(path) && strcmp(json_string_value(path), "user.manager") == 0;
-            if (manager && can_choose(source, check->definition->name)) {
-                return true;
-            }
-        }
-    }
-    return false;
-}
-
-static void read_manager(struct check *check, const char *pointer, const char *path, void *arg)
-{
-    (void)arg;
-    bool manager = strcmp(path, "user.manager") == 0 || strncmp(path, "user.manager.", 13) == 0;
-    if (manager && !manager_guaranteed(check)) {
-        check_problem(check, pointer,
-                      ".user.manager is used, but no source that can choose this runbook guarantees one (`guarantees: "
-                      "[user.manager]`)");
-    }
-}
-
 static void read_path(struct check *check, const char *pointer, const char *path, void *arg)
 {
     static const char *const members[] = {"results",     "actor",    "ids",   "job", "now",
@@ -213,24 +176,6 @@ static void read_path(struct check *check, const char *pointer, const char *path
         read_step(check, pointer, arg, path, id);
     }
     free(id);
-    read_manager(check, pointer, path, NULL);
-}
-
-/* What the action reads by itself, and in the defaults that the step leaves as they are, the step reads. */
-static void check_action_reads(struct check *check, const struct step *step)
-{
-    static const char *const parts[] = {"outputs", "requests", "target", "verify"};
-    for (size_t i = 0; i < COUNT_OF(parts); i++) {
-        check_paths(check, step->pointer, json_object_get(step->action, parts[i]), read_manager, NULL);
-    }
-    const char *name;
-    json_t *parameter;
-    json_object_foreach(json_object_get(step->action, "with"), name, parameter)
-    {
-        if (!json_object_get(json_object_get(step->tree, "with"), name)) {
-            check_paths(check, step->pointer, json_object_get(parameter, "default"), read_manager, NULL);
-        }
-    }
 }
 
 static void check_reads(struct check *check, const struct steps *steps, const struct step *step, bool follower)
@@ -242,7 +187,6 @@ static void check_reads(struct check *check, const struct steps *steps, const st
         check_paths(check, at, json_object_get(step->tree, places[i]), read_path, &reading);
         free(at);
     }
-    check_action_reads(check, step);
 }
 
 void check_needs(struct check *check, struct steps *steps)

@@ -208,6 +208,7 @@ void check_runbook(struct check *check)
     read_phases(check, &steps, phases);
     check_needs(check, &steps);
     check_followers(check, &steps);
+    check_facts(check);
     for (size_t i = 0; i < steps.count; i++) {
         free(steps.items[i].pointer);
     }

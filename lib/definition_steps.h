@@ -1,4 +1,4 @@
-/* Between definition_runbook.c, definition_needs.c, definition_followers.c and definition_run.c. */
+/* Between definition_runbook.c, definition_needs.c, definition_followers.c, definition_run.c and definition_facts.c. */
 #ifndef OFFBOARD_LIB_DEFINITION_STEPS_H
 #define OFFBOARD_LIB_DEFINITION_STEPS_H
 
@@ -27,7 +27,7 @@ struct step *steps_find(const struct steps *steps, const char *id);
 /* "; did you mean …?" or "". The caller frees. */
 char *steps_hint(const struct steps *steps, const char *wrong);
 
-/* What steps need, in a circle or not, and what their expressions read of others and of the leaver. */
+/* What steps need, in a circle or not, and what their expressions read of others. */
 void check_needs(struct check *check, struct steps *steps);
 
 /* The action that a step or a follower names; NULL after a problem when system or action is unknown. */
@@ -41,6 +41,9 @@ void check_followers(struct check *check, const struct steps *steps);
 
 /* What a follower needs and reads: as a step that comes last, and `.results`. */
 void check_follower_reads(struct check *check, const struct steps *steps, const struct step *follower);
+
+/* Is what the runbook, and those that it runs, read of the leaver's managers known by then? (definition_facts.c) */
+void check_facts(struct check *check);
 
 /* Of a step with `verify: [1h, 30d]`: the read-back of its action alone, that long after its success. */
 void check_read_backs(struct check *check, const struct step *step);

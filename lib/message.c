@@ -127,7 +127,15 @@ json_t *message_event(const void *value, size_t len, struct err *err)
         {"context.attempt", NUMBER},
         {"context.outcome", TEXT},
     };
+    static const struct member before_members[] = {
+        {"context.offboarding_id", ID},
+        {"context.job_id", ID},
+        {"context.before", OBJECT},
+    };
     json_t *event = checked(parse_own(value, len, err), members, COUNT_OF(members), err);
+    if (event && strcmp(json_string_at(event, "name"), "job.before") == 0) {
+        return checked(event, before_members, COUNT_OF(before_members), err);
+    }
     if (event && strncmp(json_string_at(event, "name"), "job.", 4) == 0) {
         return checked(event, job_members, COUNT_OF(job_members), err);
     }

@@ -64,6 +64,24 @@ static json_t *member_or(const json_t *object, const char *key, json_t *otherwis
     return json_incref(value);
 }
 
+/* The action that undoes the step's, and the id of the job that would do so; nothing when there is none. */
+static void put_undo(json_t *planned, const struct definitions *definitions, const char *offboarding_id,
+                     const char *phase)
+{
+    const char *system = json_string_at(planned, "system");
+    const struct definition *connector = definition_find(definitions, DEFINITION_CONNECTOR, system);
+    const json_t *actions = json_object_get(connector->tree, "actions");
+    const char *undo = json_string_at(json_object_get(actions, json_string_at(planned, "action")), "undo");
+    char job_id[ID_SIZE];
+    char *step = mem_printf("%s.undo", json_string_at(planned, "id"));
+    if (undo && !json_object_get(planned, "only_verify") && id_job(offboarding_id, phase, step, job_id) == 0) {
+        json_put_string(planned, "undo", undo);
+        json_put_string(planned, "undo_effect", definition_effect(definitions, system, undo));
+        json_put_string(planned, "undo_job_id", job_id);
+    }
+    free(step);
+}
+
 static json_t *plan_step(const struct definitions *definitions, const char *offboarding_id, const char *phase,
                          const json_t *step, int64_t day, struct err *err)
 {
@@ -88,6 +106,7 @@ static json_t *plan_step(const struct definitions *definitions, const char *offb
     json_put(planned, "with", member_or(step, "with", json_object()));
     static const char *const more[] = {"on_missing", "only_verify", "inside", "run_if", "behind", "reads"};
     copy_present(planned, step, more, COUNT_OF(more));
+    put_undo(planned, definitions, offboarding_id, phase);
     if (put_times(planned, step, day, err) != 0) {
         json_decref(planned);
         return NULL;

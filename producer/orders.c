@@ -1,4 +1,4 @@
-/* POST /v1/orders: approve, retry and skip become events of the offboarding; cancel, pause and resume records of
+/* POST /v1/orders: approve, retry, skip and undo become events of the offboarding; cancel, pause and resume records of
  * control. */
 #include <stdlib.h>
 #include <string.h>
@@ -185,6 +185,11 @@ static int check_skip(struct edge *edge, const json_t *body, struct err *err)
     return 0;
 }
 
+static int check_undo(struct edge *edge, const json_t *body, struct err *err)
+{
+    return check_retry(edge, body, err) != 0 ? -1 : check_reason(body, err);
+}
+
 static int check_cancel(struct edge *edge, const json_t *body, struct err *err)
 {
     (void)edge;
@@ -231,6 +236,7 @@ static const struct kind {
     {"approve", check_approve, order_events}, {"retry", check_retry, order_events},
     {"skip", check_skip, order_events},       {"cancel", check_cancel, order_cancel},
     {"pause", check_pause, order_pause},      {"resume", check_system, order_resume},
+    {"undo", check_undo, order_events},
 };
 
 static int check_texts(const json_t *body, struct err *err)
@@ -252,7 +258,7 @@ static const struct kind *find_kind(const json_t *body, struct err *err)
             return &kinds[i];
         }
     }
-    err_set(err, ERR_PERMANENT, "order must be approve, retry, skip, cancel, pause or resume");
+    err_set(err, ERR_PERMANENT, "order must be approve, retry, skip, cancel, pause, resume or undo");
     return NULL;
 }
 

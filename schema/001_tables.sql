@@ -161,10 +161,12 @@ CREATE TABLE job (
     verified_at timestamptz,
     answered_at timestamptz,
     duration_ms bigint,
-    follower text
+    follower text,
+    before_image jsonb
 ) WITH (fillfactor = 50);
 CREATE INDEX job_offboarding ON job (offboarding_id);
-COMMENT ON TABLE job IS 'One step of one offboarding. change_job_state() is the only writer after the row was made.';
+CREATE INDEX job_undo ON job (offboarding_id) WHERE spec ? 'undo_of';
+COMMENT ON TABLE job IS 'One step of one offboarding. change_job_state() is the only writer after the row was made, but for the before-image.';
 COMMENT ON COLUMN job.id IS 'UUIDv5 of the offboarding''s id and phase/step.';
 COMMENT ON COLUMN job.offboarding_id IS 'Whose job it is.';
 COMMENT ON COLUMN job.phase IS 'Name of its phase.';
@@ -194,6 +196,8 @@ COMMENT ON COLUMN job.verified_at IS 'When the read-back saw the wanted state.';
 COMMENT ON COLUMN job.answered_at IS 'Timestamp of the last event about it.';
 COMMENT ON COLUMN job.duration_ms IS 'How long the last attempt ran.';
 COMMENT ON COLUMN job.follower IS 'Of a job that carries results of others (the runbook''s mirror and notify): the follower''s name; null for a step.';
+COMMENT ON COLUMN job.before_image IS
+    'What there was before the first change, by account ("" for none): what the connector''s `before` says. For undo. Personal data.';
 
 -- ---- who is told what became of jobs --------------------------------------------------------------------------------
 

@@ -103,6 +103,16 @@ $$;
 COMMENT ON FUNCTION change_job_state(job_change[]) IS
     'The only place that changes job.state (and writes due rows of jobs). A transition that is not allowed is an error.';
 
+-- With its owner's rights, for the same reason.
+CREATE FUNCTION keep_before_images(jobs uuid[], images jsonb[]) RETURNS void
+LANGUAGE sql SECURITY DEFINER SET search_path = public, pg_temp AS $$
+    UPDATE job j SET before_image = i.image || coalesce(j.before_image, '{}')
+    FROM unnest(jobs, images) i (job_id, image)
+    WHERE j.id = i.job_id AND jsonb_typeof(i.image) = 'object'
+$$;
+COMMENT ON FUNCTION keep_before_images(uuid[], jsonb[]) IS
+    'Before-images of jobs, at most one of each job; of every account the first one stays: a later attempt sees what an earlier one changed.';
+
 -- A job ready to run as soon as its time has come: first publication, by the scheduler.
 CREATE FUNCTION ready_at(base timestamptz, after_us bigint) RETURNS timestamptz
 LANGUAGE sql STABLE PARALLEL SAFE

@@ -31,6 +31,9 @@ COMMENT ON FUNCTION open_stage() IS 'Makes the session''s temporary table `stage
 
 -- ---- people ---------------------------------------------------------------------------------------------------------
 
+CREATE INDEX offboarding_open_person ON offboarding USING gin (person_keys(leaver))
+    WHERE mode = 'live' AND status IN ('waiting', 'held', 'initiated');
+
 CREATE FUNCTION merge_objects(a jsonb, b jsonb) RETURNS jsonb
 LANGUAGE plpgsql IMMUTABLE PARALLEL SAFE AS $$
 BEGIN
@@ -225,6 +228,19 @@ $$;
 COMMENT ON FUNCTION apply_facts(integer) IS
     'What jobs of a wave found out: pinned accounts and provided user data, for all later jobs of the offboarding.';
 
+CREATE FUNCTION apply_before_images(w integer) RETURNS void
+LANGUAGE plpgsql AS $$
+BEGIN
+    UPDATE stage s SET note = 'unknown job'
+    WHERE s.wave = w AND s.name = 'job.before'
+      AND NOT EXISTS (SELECT FROM job j WHERE j.id = s.job_id AND j.offboarding_id = s.offboarding_id);
+    PERFORM keep_before_images(array_agg(s.job_id), array_agg(s.body #> '{context,before}'))
+    FROM stage s WHERE s.wave = w AND s.name = 'job.before' AND s.note IS NULL
+    HAVING count(*) > 0;
+END
+$$;
+COMMENT ON FUNCTION apply_before_images(integer) IS 'Staged `job.before` events of a wave: what undoing the job would put back.';
+
 CREATE FUNCTION apply_answers(w integer) RETURNS void
 LANGUAGE plpgsql AS $$
 DECLARE
@@ -238,7 +254,7 @@ BEGIN
                (s.body #>> '{context,attempt}')::integer AS attempt, s.body #>> '{context,outcome}' AS outcome,
                outcome_state(s.body #>> '{context,outcome}') AS target
         FROM stage s LEFT JOIN job j ON j.id = s.job_id AND j.offboarding_id = s.offboarding_id
-        WHERE s.wave = w AND s.name LIKE 'job.%'),
+        WHERE s.wave = w AND s.name LIKE 'job.%' AND s.name <> 'job.before'),
     judged AS MATERIALIZED (
         SELECT *, CASE WHEN job_id IS NULL THEN 'unknown job'
                        WHEN target IS NULL THEN 'unknown outcome'
@@ -396,8 +412,8 @@ BEGIN
            coalesce(array_agg(DISTINCT s.seq), '{}'), array_agg(DISTINCT s.offboarding_id)
     INTO changes, served, affected
     FROM stage s
-         JOIN offboarding o ON o.id = s.offboarding_id AND o.status = 'initiated'
-         JOIN job j ON j.offboarding_id = o.id
+         JOIN offboarding o ON o.id = s.offboarding_id
+         JOIN job j ON j.offboarding_id = o.id AND (o.status = 'initiated' OR j.spec ? 'undo_of')
     WHERE s.wave = w AND s.name IN ('order.retry', 'order.skip')
       AND (s.job_id IS NULL OR j.id = s.job_id)
       AND (s.body #>> '{context,step}' IS NULL OR j.step = s.body #>> '{context,step}')
@@ -423,6 +439,66 @@ $$;
 COMMENT ON FUNCTION apply_job_orders(integer) IS
     'Staged `order.retry` (failed jobs: one, or all of the offboarding) and `order.skip` events of a wave. What can''t be done is noted as refused.';
 
+-- The jobs that undo are rows like others, but of an offboarding that is over, and due at once.
+CREATE FUNCTION make_undo_jobs(undone uuid[]) RETURNS void
+LANGUAGE sql AS $$
+    INSERT INTO job (id, offboarding_id, phase, step, position, system, action, effect, spec)
+    SELECT (j.spec ->> 'undo_job_id')::uuid, j.offboarding_id, j.phase, j.step || '.undo',
+           (SELECT max(b.position) FROM job b WHERE b.offboarding_id = j.offboarding_id)
+           + row_number() OVER (PARTITION BY j.offboarding_id ORDER BY j.position),
+           j.system, j.spec ->> 'undo', j.spec ->> 'undo_effect',
+           jsonb_build_object(
+               'id', j.step || '.undo', 'undo_of', j.step, 'with', j.spec -> 'with', 'needs', '[]'::jsonb,
+               'reads', coalesce(nullif(j.spec -> 'needs', 'null'), '[]') || coalesce(j.spec -> 'reads', '[]'))
+           || jsonb_strip_nulls(jsonb_build_object('inside', j.spec -> 'inside'))
+    FROM job j WHERE j.id = ANY (undone)
+    ON CONFLICT (id) DO NOTHING
+$$;
+COMMENT ON FUNCTION make_undo_jobs(uuid[]) IS
+    'Rows of the jobs that undo these: the same system, parameters and results to read, the action that the plan names. Those that are there stay.';
+
+CREATE FUNCTION apply_undo(w integer) RETURNS void
+LANGUAGE plpgsql AS $$
+DECLARE
+    undone uuid[];
+    changes job_change[];
+    served integer[];
+BEGIN
+    SELECT array_agg(DISTINCT j.id) INTO undone
+    FROM stage s
+         JOIN offboarding o ON o.id = s.offboarding_id AND o.mode = 'live' AND o.status IN ('completed', 'cancelled')
+         JOIN job j ON j.offboarding_id = o.id AND j.state = 'succeeded' AND j.spec ? 'undo_job_id'
+    WHERE s.wave = w AND s.name = 'order.undo'
+      -- What was so before the offboarding came isn't ours to change, unless a person names it.
+      AND CASE WHEN s.job_id IS NULL AND s.body #>> '{context,step}' IS NULL THEN j.outcome = 'succeeded'
+               ELSE s.job_id = j.id OR s.body #>> '{context,step}' = j.step END;
+    PERFORM make_undo_jobs(undone) WHERE undone IS NOT NULL;
+    SELECT array_agg(ROW(u.id, 'ready', coalesce('undo: ' || nullif(s.body #>> '{context,reason}', ''), 'undo'),
+                         u.attempt + 1, now(), true, NULL)::job_change),
+           coalesce(array_agg(DISTINCT s.seq), '{}')
+    INTO changes, served
+    FROM job j
+         JOIN job u ON u.id = (j.spec ->> 'undo_job_id')::uuid AND u.state IN ('waiting', 'failed')
+         JOIN stage s ON s.wave = w AND s.name = 'order.undo' AND s.offboarding_id = j.offboarding_id
+    WHERE j.id = ANY (undone);
+    UPDATE stage s
+    SET note = CASE WHEN o.id IS NULL THEN 'refused: unknown offboarding'
+                    WHEN o.mode <> 'live' THEN 'refused: a dry run has changed nothing'
+                    WHEN o.status NOT IN ('completed', 'cancelled')
+                    THEN format('refused: the offboarding is %s; cancel it first (offboard cancel), or wait until it is over', o.status)
+                    WHEN u.id IS NOT NULL THEN 'refused: it was ordered before; the jobs that undo have not failed'
+                    ELSE 'refused: no such step has succeeded and can be undone' END
+    FROM stage t
+         LEFT JOIN offboarding o ON o.id = t.offboarding_id
+         LEFT JOIN job j ON j.offboarding_id = o.id AND j.id = ANY (undone)
+         LEFT JOIN job u ON u.id = (j.spec ->> 'undo_job_id')::uuid
+    WHERE t.wave = w AND t.name = 'order.undo' AND t.seq <> ALL (served) AND s.seq = t.seq;
+    PERFORM change_job_state(changes) WHERE changes IS NOT NULL;
+END
+$$;
+COMMENT ON FUNCTION apply_undo(integer) IS
+    'Staged `order.undo` events of a wave: of an offboarding that is over, a job for every step that succeeded and can be undone; one that failed runs again. What can''t be done is noted as refused.';
+
 -- ---- one batch ------------------------------------------------------------------------------------------------------
 
 CREATE FUNCTION apply_wave(w integer) RETURNS void
@@ -436,6 +512,8 @@ BEGIN
     PERFORM apply_phase_due(w) WHERE 'phase.due' = ANY (names);
     PERFORM apply_approvals(w) WHERE 'order.approve' = ANY (names);
     PERFORM apply_job_orders(w) WHERE names && '{order.retry,order.skip}';
+    PERFORM apply_undo(w) WHERE 'order.undo' = ANY (names);
+    PERFORM apply_before_images(w) WHERE 'job.before' = ANY (names);
     PERFORM apply_answers(w) WHERE EXISTS (SELECT FROM unnest(names) n WHERE n LIKE 'job.%');
 END
 $$;

@@ -1,9 +1,33 @@
 -- What the scheduler calls: due rows become messages. It writes nothing but the deletion from due.
 
+CREATE FUNCTION mark_leaving(person jsonb, beside uuid) RETURNS jsonb
+LANGUAGE sql STABLE PARALLEL SAFE
+RETURN CASE
+    WHEN jsonb_typeof(person) IS DISTINCT FROM 'object' THEN person
+    WHEN EXISTS (SELECT FROM offboarding o
+                 WHERE o.mode = 'live' AND o.status IN ('waiting', 'held', 'initiated') AND o.id <> beside
+                   AND person_keys(o.leaver) && person_keys(person)) THEN person || '{"leaving": true}'
+    ELSE person - 'leaving'
+END;
+COMMENT ON FUNCTION mark_leaving(jsonb, uuid) IS
+    'The person with `leaving: true` when an open live offboarding, other than that one, is about them; without `leaving` else.';
+
+CREATE FUNCTION leaver_with_managers(leaver jsonb, beside uuid) RETURNS jsonb
+LANGUAGE sql STABLE PARALLEL SAFE
+RETURN leaver
+    || CASE WHEN leaver ? 'manager' THEN jsonb_build_object('manager', mark_leaving(leaver -> 'manager', beside)) ELSE '{}' END
+    || CASE WHEN jsonb_typeof(leaver -> 'manager_chain') = 'array'
+            THEN jsonb_build_object('manager_chain', (
+                     SELECT coalesce(jsonb_agg(mark_leaving(m.person, beside) ORDER BY m.n), '[]')
+                     FROM jsonb_array_elements(leaver -> 'manager_chain') WITH ORDINALITY AS m (person, n)))
+            ELSE '{}' END;
+COMMENT ON FUNCTION leaver_with_managers(jsonb, uuid) IS
+    'The object''s `user`, as it is now: of its managers it says who is leaving, too (nobody hands over to them).';
+
 CREATE FUNCTION offboarding_object(o offboarding) RETURNS jsonb
 LANGUAGE sql STABLE PARALLEL SAFE
 RETURN o.extra || jsonb_build_object(
-    'version', 1, 'id', o.id, 'user', o.leaver, 'actor', o.actor, 'status', o.status, 'runbook', o.runbook,
+    'version', 1, 'id', o.id, 'user', leaver_with_managers(o.leaver, o.id), 'actor', o.actor, 'status', o.status, 'runbook', o.runbook,
     'source', o.source, 'event', o.event, 'received_at', instant(o.received_at), 'started_at', instant(o.started_at),
     'effective_at', instant(o.effective_at), 'zone', o.zone, 'mode', o.mode, 'priority', o.priority, 'ids', o.ids);
 COMMENT ON FUNCTION offboarding_object(offboarding) IS 'The offboarding object of messages.md, as it is now.';
@@ -22,7 +46,12 @@ RETURN offboarding_object(o) || jsonb_build_object('job', jsonb_build_object(
                           OR j.spec ? 'reads' AND n.offboarding_id = j.offboarding_id AND j.spec -> 'reads' ? n.step), '{}'))
     || CASE WHEN j.follower IS NULL THEN '{}' ELSE jsonb_build_object('results', carried_results(j)) END
     || jsonb_strip_nulls(jsonb_build_object('expires_us', j.spec -> 'expires_us', 'only_verify', j.spec -> 'only_verify',
-                                            'inside', j.spec -> 'inside', 'run_if', j.spec -> 'run_if')));
+                                            'inside', j.spec -> 'inside', 'run_if', j.spec -> 'run_if'))
+    || CASE WHEN j.spec ? 'undo_of'
+            THEN jsonb_build_object('undo_of', j.spec -> 'undo_of', 'before', coalesce(
+                     (SELECT n.before_image FROM job n
+                      WHERE n.offboarding_id = j.offboarding_id AND n.step = j.spec ->> 'undo_of'), '{}'))
+            ELSE '{}' END);
 COMMENT ON FUNCTION job_message(job, offboarding) IS
     'The job message of messages.md: the offboarding object with the job, and the outputs of the steps it needs.';
 
@@ -49,7 +78,7 @@ DECLARE
     taken due[] := ARRAY(SELECT t FROM take_due(most, barred) t);
 BEGIN
     RETURN QUERY
-    SELECT CASE WHEN d.job_id IS NOT NULL AND (o.status = 'initiated' OR j.follower IS NOT NULL AND tells(o))
+    SELECT CASE WHEN d.job_id IS NOT NULL AND (o.status = 'initiated' OR j.spec ? 'undo_of' OR j.follower IS NOT NULL AND tells(o))
                      AND j.state = 'ready' AND j.attempt = d.attempt THEN 'job'
                 WHEN d.phase IS NOT NULL AND o.status IN ('waiting', 'initiated') AND p.status = 'waiting'
                      AND p.due_at = d.due_at THEN 'phase'
@@ -67,12 +96,20 @@ $$;
 COMMENT ON FUNCTION due_messages(integer, text[]) IS
     'Takes what is due and builds what to publish: job messages, and contexts of phase.due events. Kind stale: the row no longer agrees with its job or phase and is dropped.';
 
+CREATE VIEW working_offboarding AS
+SELECT o.id FROM offboarding o WHERE o.status = 'initiated'
+UNION ALL SELECT j.offboarding_id FROM job j WHERE j.spec ? 'undo_of';
+COMMENT ON VIEW working_offboarding IS
+    'Offboardings with jobs that may be at work: all of those that run; of those that are undone (they are over) the jobs that undo.';
+COMMENT ON COLUMN working_offboarding.id IS 'The offboarding.';
+
 CREATE FUNCTION unanswered_messages(older interval)
 RETURNS TABLE (kind text, due_at timestamptz, offboarding_id uuid, priority text, system text, traceparent text, message jsonb)
 LANGUAGE sql AS $$
     SELECT 'job', j.due_at, j.offboarding_id, o.priority, j.system, o.traceparent, job_message(j, o)
-    FROM offboarding o JOIN job j ON j.offboarding_id = o.id
-    WHERE o.status = 'initiated' AND j.state = 'ready' AND j.due_at <= now() - older
+    FROM offboarding o JOIN job j ON j.offboarding_id = o.id AND (o.status = 'initiated' OR j.spec ? 'undo_of')
+    WHERE o.id IN (SELECT w.id FROM working_offboarding w)
+      AND j.state = 'ready' AND j.due_at <= now() - older
       AND NOT EXISTS (SELECT FROM due d WHERE d.due_at = j.due_at AND d.job_id = j.id)
       AND NOT EXISTS (SELECT FROM system_pause s WHERE s.system = j.system)
     ORDER BY j.due_at

@@ -132,9 +132,11 @@ SELECT j.offboarding_id, j.id AS job_id, o.leaver ->> 'email' AS email, o.runboo
        j.effect, j.outcome, j.status_code, j.reason, j.attempt, j.answered_at AS failed_at,
        (SELECT count(*) FROM job d WHERE d.offboarding_id = j.offboarding_id AND d.state = 'waiting' AND j.id = ANY (d.needs))
            AS waiting_jobs
-FROM offboarding o JOIN job j ON j.offboarding_id = o.id AND j.state = 'failed'
-WHERE o.status = 'initiated';
-COMMENT ON VIEW analyst.open_failures IS 'Failed, blocked and denied jobs of running offboardings: a person must retry or skip them.';
+FROM offboarding o
+     JOIN job j ON j.offboarding_id = o.id AND j.state = 'failed' AND (o.status = 'initiated' OR j.spec ? 'undo_of')
+WHERE o.id IN (SELECT w.id FROM working_offboarding w);
+COMMENT ON VIEW analyst.open_failures IS
+    'Failed, blocked and denied jobs of running offboardings, and those that undo: a person must retry or skip them.';
 COMMENT ON COLUMN analyst.open_failures.offboarding_id IS 'The offboarding.';
 COMMENT ON COLUMN analyst.open_failures.job_id IS 'The job.';
 COMMENT ON COLUMN analyst.open_failures.email IS 'The leaver''s e-mail.';
@@ -192,7 +194,7 @@ SELECT j.offboarding_id, o.leaver ->> 'email' AS email, o.runbook, j.id AS job_i
        j.verified_at - o.received_at AS from_received,
        j.verified_at - o.effective_at AS from_effective
 FROM job j JOIN offboarding o ON o.id = j.offboarding_id
-WHERE j.effect = 'revoke' AND o.mode = 'live' AND NOT j.spec ? 'only_verify';
+WHERE j.effect = 'revoke' AND o.mode = 'live' AND NOT j.spec ?| '{only_verify,undo_of}';
 COMMENT ON VIEW analyst.time_to_revoke IS
     'Every revoking job of live offboardings: how long until the read-back saw access gone. Times are null while it has not.';
 COMMENT ON COLUMN analyst.time_to_revoke.offboarding_id IS 'The offboarding.';
@@ -261,8 +263,9 @@ SELECT j.id AS job_id, j.offboarding_id, o.leaver ->> 'email' AS email, j.phase,
        s.reason AS paused
 FROM offboarding o
      JOIN job j ON j.offboarding_id = o.id AND j.state = 'ready' AND j.due_at < now() - interval '15 minutes'
+                   AND (o.status = 'initiated' OR j.spec ? 'undo_of')
      LEFT JOIN system_pause s ON s.system = j.system
-WHERE o.status = 'initiated';
+WHERE o.id IN (SELECT w.id FROM working_offboarding w);
 COMMENT ON VIEW analyst.stuck_jobs IS 'Jobs a quarter of an hour past their time without an answer.';
 COMMENT ON COLUMN analyst.stuck_jobs.job_id IS 'The job.';
 COMMENT ON COLUMN analyst.stuck_jobs.offboarding_id IS 'Its offboarding.';

@@ -36,12 +36,12 @@ GRANT SELECT, INSERT, UPDATE ON offboarding, phase, follower, kafka_offset TO of
 GRANT SELECT ON result TO offboard_logger;
 GRANT SELECT, INSERT, UPDATE, DELETE ON system_pause, cancellation TO offboard_logger;
 
-GRANT SELECT ON offboarding, phase, job, result, due, kafka_offset, system_pause, cancellation TO offboard_scheduler;
+GRANT SELECT ON offboarding, phase, job, result, due, kafka_offset, system_pause, cancellation, working_offboarding TO offboard_scheduler;
 GRANT DELETE ON due TO offboard_scheduler;
 
 GRANT SELECT ON ALL TABLES IN SCHEMA analyst TO offboard_analyst;
 
 -- What runs with its owner's rights is for those who need it.
-REVOKE ALL ON FUNCTION change_job_state(job_change[]), make_event_partitions(integer), take_due(integer, text[]) FROM PUBLIC;
-GRANT EXECUTE ON FUNCTION change_job_state(job_change[]), make_event_partitions(integer) TO offboard_logger;
+REVOKE ALL ON FUNCTION change_job_state(job_change[]), keep_before_images(uuid[], jsonb[]), make_event_partitions(integer), take_due(integer, text[]) FROM PUBLIC;
+GRANT EXECUTE ON FUNCTION change_job_state(job_change[]), keep_before_images(uuid[], jsonb[]), make_event_partitions(integer) TO offboard_logger;
 GRANT EXECUTE ON FUNCTION take_due(integer, text[]) TO offboard_scheduler;

@@ -125,6 +125,8 @@ void context_account(struct run *run, const char *id)
         json_object_del(ids, run->job->system);
     }
     json_object_clear(run->saved);
+    const json_t *images = json_at(run->job->message, "job.before");
+    context_set(run, "before", member(images, id ? id : "", json_object()));
 }
 
 /* ---- values ------------------------------------------------------------------------------------------------------ */

@@ -37,7 +37,7 @@ def commands(stack) -> list[str]:
 
 def test_help_explains_every_command_with_its_options(stack):
     names = commands(stack)
-    assert set(names) >= {"start", "plan", "watch", "status", "events", "approve", "retry", "skip", "cancel", "pause", "resume",
+    assert set(names) >= {"start", "plan", "watch", "status", "events", "approve", "retry", "skip", "undo", "cancel", "pause", "resume",
                           "validate", "check", "migrate", "topics"}
     for name in names:
         asked, flagged = stack.cli("help", name).ok(), stack.cli(name, "--help").ok()
@@ -48,7 +48,7 @@ def test_help_explains_every_command_with_its_options(stack):
 
 @pytest.mark.parametrize("arguments, said", [
     (["strat"], "start"), (["status", "--helt"], "held"), (["start"], "usage"), (["start", EMAIL, "--file", "x"], "usage"),
-    (["watch"], "usage"), (["approve"], "--held"), (["skip", EMAIL, "--step", "x"], "reason"), (["cancel", EMAIL], "reason"),
+    (["watch"], "usage"), (["approve"], "--held"), (["skip", EMAIL, "--step", "x"], "reason"), (["cancel", EMAIL], "reason"), (["undo", EMAIL], "reason"),
     (["pause", "scim"], "reason"), (["validate", "x"], "operands"), (["start", EMAIL, "--at"], "value"),
     (["status", "--limit", "many"], "limit"), (["watch", EMAIL, "--timeout", "soon"], "timeout"),
 ], ids=lambda value: " ".join(value) if isinstance(value, list) else None)

@@ -3,6 +3,7 @@
 import os
 
 import pytest
+from process import wait_until
 
 # A day passes in a tenth of a second.
 RUNBOOKS = {
@@ -33,6 +34,31 @@ phases:
   - name: initial
     steps:
       - {id: gone, system: scim, action: deactivate_user, verify: [1d, 30d]}
+""",
+    "taking": """\
+runbook: taking
+phases:
+  - name: initial
+    steps:
+      - {id: gone, system: scim, action: deactivate_user}
+      - {id: badge, system: badges, action: withdraw}
+      - {id: groups, system: scim, action: leave_groups}
+  - name: later
+    after: 3650d
+    steps:
+      - {id: delete, system: scim, action: delete_user}
+""",
+    "handing-over": """\
+runbook: handing-over
+phases:
+  - name: initial
+    steps:
+      - {id: manager, system: badges, action: find_manager, with: {email: "boss@example.com"}}
+      - id: ticket
+        system: jira
+        action: create_ticket
+        needs: [manager]
+        with: {summary: "${ .user.manager.email } leaves too: ${ .user.manager.leaving // false }"}
 """,
     "with-child": """\
 runbook: with-child
@@ -67,14 +93,61 @@ phases:
 """,
 }
 
+# A system whose changes can be put back; the sandbox plays it with its SCIM vendor under another name.
+BADGES = """\
+system: badges
+settings:
+  url: {required: true}
+  token: {required: true, secret: true}
+auth:
+  header: {Authorization: "Bearer ${ .settings.token }"}
+identify:
+  keys: [email]
+  requests:
+    - get: "/Users"
+      query: {filter: "userName eq ${ .key | tojson }"}
+      save: {id: "${ [.body.Resources[]? | .id] }"}
+defs:
+  title:
+    patch: "/Users/${ .ids.badges }"
+    headers: {Content-Type: "application/scim+json"}
+    json:
+      schemas: ["urn:ietf:params:scim:api:messages:2.0:PatchOp"]
+      Operations:
+        - {op: replace, value: {title: "${ .before.title // \\"left\\" }"}}
+actions:
+  withdraw:
+    effect: revoke
+    undo: give_back
+    before: {title: "${ .saved.title }"}
+    requests:
+      - {get: "/Users/${ .ids.badges }", save: {title: "${ .body.title }"}}
+      - {use: title}
+    verify: {get: "/Users/${ .ids.badges }", expect: "${ .body.title == \\"left\\" }"}
+  find_manager:
+    effect: identify
+    accounts: none
+    with: {email: {required: true}}
+    requests:
+      - {get: "/Users", query: {filter: "userName eq ${ .with.email | tojson }"}, save: {email: "${ .body.Resources[0].userName }"}}
+    outputs: {user: {manager: {email: "${ .saved.email }"}}}
+    provides: [user.manager]
+  give_back:
+    effect: handover
+    requests:
+      - {use: title}
+    verify: {get: "/Users/${ .ids.badges }", expect: "${ .body.title == .before.title }"}
+"""
+
 
 def make_directories(root) -> dict:
-    """Settings of a customer's directories with these runbooks."""
-    for name, text in RUNBOOKS.items():
-        path = root / "runbooks" / f"{name}.yaml"
+    """Settings of a customer's directories with these runbooks and the badge system."""
+    texts = {**{f"runbooks/{name}.yaml": text for name, text in RUNBOOKS.items()}, "connectors/badges.yaml": BADGES}
+    for name, text in texts.items():
+        path = root / name
         os.makedirs(path.parent, exist_ok=True)
         path.write_text(text, encoding="utf-8")
-    return {"definitions": {"runbooks": [str(root / "runbooks")]}, "clock": {"day": "100ms"}}
+    return {"definitions": {kind: [str(root / kind)] for kind in ("connectors", "runbooks")}, "clock": {"day": "100ms"}}
 
 
 @pytest.fixture
@@ -162,3 +235,62 @@ def test_a_step_runs_another_runbook(steps_stack):
     lines = {line.split()[0]: line for line in said.splitlines() if line.startswith("    ")}
     assert "once the phase before it is over" in lines["access.delete"] and "not before" in lines["access.delete"], said
     assert "access.delete" in lines["report"] and "no, it will be skipped" in lines["never.ticket"], said
+
+
+@pytest.fixture
+def badge_stack(make_stack, tmp_path):
+    settings = make_directories(tmp_path)
+    token = "badge-token-0123456789"
+    stack = make_stack(systems="scim,jira,badges=scim", vendors={"badges": {"token": token}}, settings=settings)
+    stack.configure({**settings, "worker": {"systems": ["scim", "jira", "badges"]},
+                     "systems": {"badges": {"url": stack.sandbox.url("badges"), "token": token}}})
+    stack.cli("topics").ok()
+    return stack.start()
+
+
+def test_what_was_taken_is_given_back(badge_stack):
+    stack = badge_stack
+    email = "wrong.jane@example.com"
+    stack.person(email)
+    stack.sandbox.seed("badges", {"users": [{"userName": email, "title": "Door 7"}]})
+    offboarding = stack.offboard(email, runbook="taking")
+    for step in ("gone", "badge", "groups"):
+        stack.wait_job(offboarding, step, "succeeded")
+    assert stack.sandbox.state("badges")["users"][0]["title"] == "left"
+    assert list(stack.jobs(offboarding)["badge"]["before_image"].values()) == [{"title": "Door 7"}]
+
+    # Not while it runs: the order is on record, with the remedy.
+    stack.cli("undo", offboarding, "--reason", "wrong Jane").ok()
+    note = wait_until(lambda: stack.database.query("SELECT note FROM event WHERE name = 'order.undo'"), 20, "the order")[0]
+    assert note["note"].startswith("refused: the offboarding is initiated; cancel it first"), note
+    stack.cli("cancel", email, "--reason", "wrong Jane").ok()
+    stack.wait_status(offboarding, "cancelled")
+    stack.cli("undo", offboarding, "--reason", "wrong Jane").ok()
+    stack.wait_job(offboarding, "gone.undo", "succeeded")
+    stack.wait_job(offboarding, "badge.undo", "succeeded")
+    assert stack.account(email)["active"] is True
+    assert stack.sandbox.state("badges")["users"][0]["title"] == "Door 7"
+    assert set(stack.jobs(offboarding)) == {"gone", "badge", "groups", "delete", "gone.undo", "badge.undo"}
+    assert stack.offboarding(offboarding)["status"] == "cancelled"
+    lines = {line.split()[0]: line for line in stack.cli("plan", email, "--runbook", "taking").ok().out.splitlines()
+             if line.startswith("    ")}
+    assert "undo: give_back" in lines["badge"] and "undo" not in lines["groups"], lines
+
+
+def test_a_manager_who_leaves_too_is_known_as_such(badge_stack):
+    stack = badge_stack
+    stack.sandbox.seed("badges", {"users": [{"userName": "boss@example.com"}]})
+
+    def summary() -> str:
+        """Of the ticket of one more leaver."""
+        offboarding = stack.offboard(f"member{len(stack.tickets())}@example.com", runbook="handing-over")
+        stack.wait_status(offboarding, "completed")
+        return stack.tickets()[-1]["fields"]["summary"]
+
+    assert summary() == "boss@example.com leaves too: false"
+    boss = stack.offboard("boss@example.com", runbook="taking")
+    stack.wait_status(boss, "initiated")
+    assert summary() == "boss@example.com leaves too: true"
+    stack.cli("cancel", boss, "--reason", "stays").ok()
+    stack.wait_status(boss, "cancelled")
+    assert summary() == "boss@example.com leaves too: false"

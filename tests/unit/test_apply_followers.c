@@ -21,8 +21,7 @@
 static void answer(struct pg *pg, const char *step, const char *outcome)
 {
     char *id = ask(pg, "SELECT id FROM job WHERE step = '%s'", step);
-    char *context =
-        mem_printf("\"job_id\": \"%s\", \"attempt\": 1, \"outcome\": \"%s\"", id, outcome);
+    char *context = mem_printf("\"job_id\": \"%s\", \"attempt\": 1, \"outcome\": \"%s\"", id, outcome);
     char *name = mem_printf("job.%s", outcome);
     tell(pg, name, PERSON(1), context);
     free(name);
@@ -32,7 +31,8 @@ static void answer(struct pg *pg, const char *step, const char *outcome)
 
 #define CARRIED(step)                                                                                                  \
     "SELECT coalesce(string_agg(r ->> 'step' || ':' || (r ->> 'state'), ' ' ORDER BY n), '')"                          \
-    " FROM job j CROSS JOIN jsonb_array_elements(carried_results(j)) WITH ORDINALITY AS e (r, n) WHERE j.step = '" step "'"
+    " FROM job j CROSS JOIN jsonb_array_elements(carried_results(j)) WITH ORDINALITY AS e (r, n) WHERE j.step = "      \
+    "'" step "'"
 
 /* Every result once: those that come while it tells wait for its next job. */
 static void test_mirror(void **state)
@@ -113,15 +113,17 @@ static void test_a_follower_fails(void **state)
 /* Cancelled by the runbook itself: that is told. */
 static void test_cancelled_by_on_missing(void **state)
 {
-    tell(*state, "initiated", PERSON(1),
-         PLANNED(STEP("a", ", \"on_missing\": \"cancel_phase\"") "," STEP("b", ""),
-                 FOLLOWER("mirror-1", "mirror", "")));
+    tell(
+        *state, "initiated", PERSON(1),
+        PLANNED(STEP("a", ", \"on_missing\": \"cancel_phase\"") "," STEP("b", ""), FOLLOWER("mirror-1", "mirror", "")));
     tell(*state, "job.missing", PERSON(1), ANSWER("a", "missing"));
     assert_status(*state, PERSON(1), "cancelled: cancelled");
     assert_jobs(*state, PERSON(1), "a:skipped b:cancelled mirror-1:ready");
     assert_answer(*state, CARRIED("mirror-1"), "a:skipped b:cancelled");
-    assert_answer(*state, "SELECT string_agg(kind || ' ' || coalesce(message #>> '{job,step}', ''), ', ' ORDER BY kind)"
-                          " FROM due_messages(10, '{}')", "job mirror-1, stale a, stale b");
+    assert_answer(*state,
+                  "SELECT string_agg(kind || ' ' || coalesce(message #>> '{job,step}', ''), ', ' ORDER BY kind)"
+                  " FROM due_messages(10, '{}')",
+                  "job mirror-1, stale a, stale b");
 }
 
 static void test_ids_are_uuids_of_their_own(void **state)

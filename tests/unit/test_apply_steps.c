@@ -110,6 +110,133 @@ static void test_behind(void **state)
     assert_jobs(*state, PERSON(1), "a:succeeded b:skipped c:ready e:waiting");
 }
 
+#define UNDONE(action)                                                                                                 \
+    ", \"undo\": \"" action "\", \"undo_effect\": \"handover\", \"undo_job_id\": \"@undo-" action                      \
+    "\", \"with\": {\"to\": \"x\"}"
+
+/* What a person finds undone of a completed offboarding: b and d, not what was so already, nor what failed. */
+static void complete(struct pg *pg)
+{
+    tell(pg, "initiated", PERSON(1),
+         PLANNED(STEP("a", "") "," STEP("b", ", \"needs\": [\"a\"]" UNDONE("bb")) "," STEP("c", UNDONE("cc")),
+                 STEP("d", UNDONE("dd"))));
+    tell(pg, "job.succeeded", PERSON(1), ANSWER("a", "succeeded") ", \"outputs\": {\"key\": 7}");
+    tell(pg, "job.before", PERSON(1), "\"job_id\": \"@b\", \"before\": {\"u1\": {\"role\": \"admin\"}}");
+    tell(pg, "job.before", PERSON(1),
+         "\"job_id\": \"@b\", \"before\": {\"u1\": {\"role\": \"none\"}, \"u2\": {\"role\": \"guest\"}}");
+    tell(pg, "job.succeeded", PERSON(1), ANSWER("b", "succeeded"));
+    tell(pg, "job.already_done", PERSON(1), ANSWER("c", "already_done"));
+    tell(pg, "phase.due", PERSON(1), SECOND_DUE);
+    tell(pg, "job.succeeded", PERSON(1), ANSWER("d", "succeeded"));
+    assert_status(pg, PERSON(1), "completed: completed completed");
+}
+
+static void test_undo(void **state)
+{
+    complete(*state);
+    tell(*state, "order.undo", PERSON(1), "\"reason\": \"wrong Jane\"");
+    assert_note(*state, "order.undo", NULL);
+    assert_jobs(*state, PERSON(1), "a:succeeded b:succeeded c:succeeded d:succeeded b.undo:ready d.undo:ready");
+    assert_due(*state, PERSON(1), "b.undo#1 d.undo#1");
+    assert_answer(*state,
+                  "SELECT reason || ' ' || action || ' ' || effect || ' ' || phase FROM job WHERE step = 'b.undo'",
+                  "undo: wrong Jane bb handover first");
+    assert_answer(
+        *state,
+        "SELECT jsonb_build_array(m #> '{job,undo_of}', m #> '{job,before,u1,role}', m #> '{job,before,u2,role}',"
+        " m #> '{job,with,to}', m #> '{job,steps,a,outputs,key}') FROM due_messages(10, '{}') d (k, a, o, p, s, t, m)"
+        " WHERE k = 'job' AND m #>> '{job,step}' = 'b.undo'",
+        "[\"b\", \"admin\", \"guest\", \"x\", 7]");
+    tell(*state, "job.succeeded", PERSON(1), "\"job_id\": \"@undo-bb\", \"attempt\": 1, \"outcome\": \"succeeded\"");
+    tell(*state, "job.failed", PERSON(1), "\"job_id\": \"@undo-dd\", \"attempt\": 1, \"outcome\": \"failed\"");
+    assert_status(*state, PERSON(1), "completed: completed completed");
+    assert_answer(*state, "SELECT string_agg(step, ' ') FROM analyst.open_failures", "d.undo");
+    tell(*state, "order.undo", PERSON(1), "\"reason\": \"again\"");
+    assert_jobs(*state, PERSON(1), "a:succeeded b:succeeded c:succeeded d:succeeded b.undo:succeeded d.undo:ready");
+    assert_due(*state, PERSON(1), "d.undo#2");
+    assert_answer(*state, "SELECT string_agg(message #>> '{job,step}', ' ') FROM unanswered_messages('-1 h')", NULL);
+    assert_answer(*state, "SELECT count(*) FROM due_messages(10, '{}') WHERE kind = 'job'",
+                  "1"); /* taken, unanswered */
+    assert_answer(*state, "SELECT string_agg(message #>> '{job,step}', ' ') FROM unanswered_messages('-1 h')",
+                  "d.undo");
+    tell(*state, "order.undo", PERSON(1), "\"reason\": \"again\"");
+    assert_note(*state, "order.undo", "refused: it was ordered before; the jobs that undo have not failed");
+}
+
+/* What was so already is undone only when a person names it. */
+static void test_undo_of_one_step(void **state)
+{
+    complete(*state);
+    tell(*state, "order.undo", PERSON(1), "\"reason\": \"x\", \"step\": \"c\"");
+    assert_jobs(*state, PERSON(1), "a:succeeded b:succeeded c:succeeded d:succeeded c.undo:ready");
+    tell(*state, "order.undo", PERSON(1), "\"reason\": \"x\", \"step\": \"a\"");
+    assert_note(*state, "order.undo", "refused: no such step has succeeded and can be undone");
+    tell(*state, "job.failed", PERSON(1), "\"job_id\": \"@undo-cc\", \"attempt\": 1, \"outcome\": \"failed\"");
+    tell(*state, "order.retry", PERSON(1), "\"reason\": \"x\"");
+    assert_due(*state, PERSON(1), "c.undo#2");
+}
+
+static void test_undo_refused(void **state)
+{
+    tell(*state, "initiated", PERSON(1), PLANNED(STEP("a", UNDONE("aa")), STEP("d", "")));
+    tell(*state, "job.succeeded", PERSON(1), ANSWER("a", "succeeded"));
+    tell(*state, "order.undo", PERSON(1), "\"reason\": \"x\"");
+    assert_note(*state, "order.undo",
+                "refused: the offboarding is initiated; cancel it first (offboard cancel), or wait until it is over");
+    tell(*state, "order.undo", PERSON(2), "\"reason\": \"x\"");
+    assert_note(*state, "order.undo", "refused: unknown offboarding");
+    tell(*state, "job.before", PERSON(1), "\"job_id\": \"@nobody\", \"before\": {\"\": {}}");
+    assert_note(*state, "job.before", "unknown job");
+    tell(*state, "cancelled", PERSON(1), "\"reason\": \"wrong Jane\"");
+    tell(*state, "order.undo", PERSON(1), "\"reason\": \"x\"");
+    assert_jobs(*state, PERSON(1), "a:succeeded d:cancelled a.undo:ready");
+    assert_status(*state, PERSON(1), "cancelled: completed cancelled");
+}
+
+/* Started by whom HR names, with what it says of the managers. */
+#define LEAVES(email, more)                                                                                            \
+    "\"plan\": {\"phases\": [{\"name\": \"first\", \"after\": null, \"after_us\": 0, \"steps\": [" STEP(               \
+        "a",                                                                                                           \
+        "") "]}]}, \"offboarding\": {\"user\": {\"email\": \"" email "\"" more                                         \
+            "}, \"runbook\": \"r\", \"source\": \"s\", \"received_at\": \"2020-01-05T10:00:00Z\", \"started_at\":"     \
+            " \"2020-01-05T10:00:00Z\", \"effective_at\": \"2020-01-05T10:00:00Z\", \"ids\": {}, \"mode\": "
+
+static void assert_managers(struct pg *pg, const char *expected)
+{
+    assert_answer(pg,
+                  "SELECT jsonb_build_array(u #> '{manager,leaving}', u #> '{manager_chain,0,leaving}',"
+                  " u #> '{manager_chain,1,leaving}', u #> '{manager_chain,2,leaving}') FROM"
+                  " (SELECT job_message(j, o) -> 'user' FROM offboarding o JOIN job j ON j.offboarding_id = o.id"
+                  " WHERE o.id = '" PERSON(1) "') x (u)",
+                  expected);
+}
+
+/* rules.md 5: nobody hands over to somebody who leaves as well. */
+static void test_managers_who_leave(void **state)
+{
+    tell(*state, "initiated", PERSON(1),
+         LEAVES("jane@x.org",
+                ", \"manager\": {\"email\": \"Boss@x.org\", \"leaving\": true}, \"manager_chain\": [{\"email\": "
+                "\"boss@x.org\"}, {\"employee_id\": \"E7\", \"email\": \"ceo@x.org\"}, {\"email\": "
+                "\"jane@x.org\"}]") "\"live\"}, \"status\": \"initiated\", \"published\": []");
+    assert_managers(*state,
+                    "[null, null, null, null]"); /* what was said before doesn't count, nor does this offboarding */
+    tell(*state, "initiated", PERSON(2),
+         LEAVES("boss@x.org", "") "\"dry_run\"}, \"status\": \"initiated\", \"published\": []");
+    assert_managers(*state, "[null, null, null, null]");
+    tell(*state, "initiated", PERSON(3),
+         LEAVES("b@x.org", ", \"emails\": [\"BOSS@x.org\"]") "\"live\"}, \"status\": \"held\", \"published\": []");
+    assert_managers(*state, "[true, true, null, null]");
+    tell(*state, "initiated", PERSON(4),
+         LEAVES("other@x.org", ", \"employee_id\": \"E7\"") "\"live\"}, \"status\": \"initiated\", \"published\": []");
+    assert_managers(*state, "[true, true, true, null]");
+    tell(*state, "cancelled", PERSON(3), "\"reason\": \"stays\"");
+    assert_managers(*state, "[null, null, true, null]");
+    assert_answer(*state,
+                  "SELECT leaver #> '{manager_chain,1}' ? 'leaving' FROM offboarding WHERE id = '" PERSON(1) "'",
+                  "f"); /* as it is now, never kept */
+}
+
 #define APPLIED(test) cmocka_unit_test_setup_teardown(test, database_make, database_drop)
 
 int main(void)
@@ -120,6 +247,10 @@ int main(void)
         APPLIED(test_missing_in_a_later_phase),
         APPLIED(test_later_read_back),
         APPLIED(test_behind),
+        APPLIED(test_undo),
+        APPLIED(test_undo_of_one_step),
+        APPLIED(test_undo_refused),
+        APPLIED(test_managers_who_leave),
     };
     return cmocka_run_group_tests(tests, postgres_start, postgres_stop);
 }

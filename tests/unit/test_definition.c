@@ -183,8 +183,8 @@ static void test_runbook_reads(void **state)
     assert_has(fixture, "reads.yaml", 13, "step \"tell\" has no output \"key\"");
     assert_has(fixture, "reads.yaml", 14, "there is no .output here; did you mean \"outputs\"?");
     assert_has(fixture, "reads.yaml", 15, "there is no .usr here; did you mean \"user\"?");
-    assert_has(fixture, "reads.yaml", 16, ".user.manager is used, but no source");
-    assert_has(fixture, "reads.yaml", 17, ".user.manager is used, but no source");
+    assert_has(fixture, "reads.yaml", 16, ".user.manager is used by");
+    assert_has(fixture, "reads.yaml", 17, ".user.manager is used by");
     assert_has(fixture, "reads.yaml", 18, "\"f\" takes access away, but waits for \"tell\" of another system");
     assert_has(fixture, "reads.yaml", 19, "\"if\" must be an expression \"${ … }\" in quotes");
     assert_count(fixture, 9);

@@ -297,6 +297,103 @@ static void test_run_refused(void **state)
     assert_count(fixture, 7);
 }
 
+static void test_undo(void **state)
+{
+    json_t *plan = plan_of(*state,
+                           "  - name: p\n"
+                           "    steps:\n"
+                           "      - {id: a, system: vpn, action: block, verify: [1d]}\n"
+                           "      - {id: b, system: vpn, action: note, with: {text: x}}\n",
+                           TIME_DAY);
+    char job_id[ID_SIZE];
+    assert_int_equal(id_job("5f102b3d-cd48-5792-8cab-975d70c6bb02", "p", "a.undo", job_id), 0);
+    assert_string_equal(json_string_at(plan, "phases.0.steps.0.undo"), "unblock");
+    assert_string_equal(json_string_at(plan, "phases.0.steps.0.undo_effect"), "handover");
+    assert_string_equal(json_string_at(plan, "phases.0.steps.0.undo_job_id"), job_id);
+    assert_member(plan, "phases.0.steps.1.undo", "absent"); /* a later look changed nothing */
+    assert_member(plan, "phases.0.steps.2.undo", "absent");
+    json_decref(plan);
+}
+
+/* A system that knows the line of managers, chooses one, and writes to the one chosen. */
+static const char people[] =
+    "system: people\n"
+    "settings: {url: {required: true}}\n"
+    "actions:\n"
+    "  read:\n"
+    "    effect: identify\n"
+    "    requests: [{get: \"/line\", query: {of: \"${ .user.manager.email }\"}, save: {line: \"${ .body }\"}}]\n"
+    "    outputs: {user: {manager_chain: \"${ .saved.line }\"}}\n"
+    "    provides: [user.manager_chain]\n"
+    "  choose:\n"
+    "    effect: identify\n"
+    "    requests: [{get: \"/one\", query: {of: \"${ .user.manager_chain | tojson }\"}, save: {one: \"${ .body }\"}}]\n"
+    "    outputs: {user: {manager: \"${ .saved.one }\"}}\n"
+    "    provides: [user.manager]\n"
+    "  tell:\n"
+    "    effect: notify\n"
+    "    with: {to: {default: \"${ .user.manager.email }\"}}\n"
+    "    requests: [{post: \"/tell\", json: {to: \"${ .with.to }\"}}]\n";
+
+/* rules.md 4: what is read of managers is provided by a step that is needed, directly or not. */
+static void test_managers_are_provided(void **state)
+{
+    struct fixture *fixture = *state;
+    put(fixture, "connectors/people.yaml", people);
+    put(fixture, "runbooks/book.yaml",
+        "runbook: book\n"                                                                       /* 1 */
+        "phases:\n"                                                                             /* 2 */
+        "  - name: p\n"                                                                         /* 3 */
+        "    steps:\n"                                                                          /* 4 */
+        "      - {id: read, system: people, action: read}\n"                                    /* 5 */
+        "      - {id: choose, system: people, action: choose, needs: [read]}\n"                 /* 6 */
+        "      - {id: between, system: people, action: tell, needs: [choose], with: {to: x}}\n" /* 7 */
+        "      - {id: good, system: people, action: tell, needs: [between]}\n"                  /* 8 */
+        "      - {id: other, system: people, action: tell, with: {to: x}}\n"                    /* 9 */
+        "      - {id: early, system: people, action: tell, needs: [read]}\n"                    /* 10 */
+        "      - {id: alone, system: people, action: choose}\n"                                 /* 11 */
+        "      - {id: cond, system: people, action: tell, with: {to: x}, needs: [read],\n"      /* 12 */
+        "         if: \"${ .user.manager.leaving != true }\"}\n");                              /* 13 */
+    load(fixture);
+    assert_has(fixture, "book.yaml", 10, ".user.manager is used by \"early\", but no step that it needs provides one");
+    assert_has(fixture, "book.yaml", 11, ".user.manager_chain is used by \"alone\"");
+    assert_has(fixture, "book.yaml", 13, ".user.manager is used by \"cond\"");
+    assert_count(fixture, 3);
+}
+
+/* What a runbook that another one runs reads is looked at there: the one that runs it may provide it. */
+static void test_managers_of_a_child(void **state)
+{
+    struct fixture *fixture = *state;
+    put(fixture, "connectors/people.yaml", people);
+    put(fixture, "runbooks/child.yaml",
+        "runbook: child\nphases: [{name: p, steps: [{id: tell, system: people, action: tell}]}]\n");
+    load(fixture);
+    assert_has(fixture, "child.yaml", 2, ".user.manager is used by \"tell\"");
+    assert_count(fixture, 1);
+    put(fixture, "runbooks/book.yaml",
+        "runbook: book\n"
+        "phases:\n"
+        "  - name: p\n"
+        "    steps:\n"
+        "      - {id: read, system: people, action: read}\n"
+        "      - {id: choose, system: people, action: choose, needs: [read]}\n"
+        "      - {id: good, run: child, needs: [choose]}\n"
+        "      - {id: bad, run: child}\n");
+    load(fixture);
+    assert_has(fixture, "book.yaml", 8, ".user.manager is used by \"bad.tell\"");
+    assert_count(fixture, 1);
+    put(fixture, "runbooks/finder.yaml",
+        "runbook: finder\n"
+        "phases: [{name: p, steps: [{id: read, system: people, action: read},\n"
+        "  {id: choose, system: people, action: choose, needs: [read]}]}]\n");
+    put(fixture, "runbooks/book.yaml",
+        "runbook: book\n"
+        "phases: [{name: p, steps: [{id: find, run: finder}, {id: good, run: child, needs: [find]}]}]\n");
+    load(fixture);
+    assert_count(fixture, 0);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -307,6 +404,9 @@ int main(void)
         cmocka_unit_test_setup_teardown(test_run, definitions_setup, definitions_teardown),
         cmocka_unit_test_setup_teardown(test_run_at_once, definitions_setup, definitions_teardown),
         cmocka_unit_test_setup_teardown(test_run_refused, definitions_setup, definitions_teardown),
+        cmocka_unit_test_setup_teardown(test_undo, definitions_setup, definitions_teardown),
+        cmocka_unit_test_setup_teardown(test_managers_are_provided, definitions_setup, definitions_teardown),
+        cmocka_unit_test_setup_teardown(test_managers_of_a_child, definitions_setup, definitions_teardown),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
