@@ -21,7 +21,7 @@ static enum verdict render_with(struct run *run)
     json_t *with = json_object();
     const char *name;
     json_t *parameter;
-    int result = 0;
+    enum verdict verdict = VERDICT_DONE;
     json_object_foreach((json_t *)(uintptr_t)declared, name, parameter)
     {
         json_t *tmpl = json_object_get(given, name);
@@ -35,15 +35,14 @@ static enum verdict render_with(struct run *run)
             value = context_stand_in(name);
             missing = false;
         }
-        if (missing) {
+        if (missing) { /* nobody told it, as when there is no manager: somebody has to */
             json_decref(value);
-            result = value ? err_set(&err, ERR_PERMANENT, "with.%s is null, and the action needs it", name)
-                           : err_prefix(&err, "with.%s", name);
+            verdict = value ? run_say(run, VERDICT_BLOCKED, "with.%s is null, and the action needs it", name)
+                            : run_say(run, VERDICT_FAILED, "with.%s: %s", name, err_text(&err));
             break;
         }
         json_object_set_new(with, name, value);
     }
-    enum verdict verdict = result == 0 ? VERDICT_DONE : run_say(run, VERDICT_FAILED, "%s", err_text(&err));
     context_set(run, "with", with);
     err_release(&err);
     return verdict;
