@@ -209,6 +209,19 @@ RETURN o.status = 'initiated'
 COMMENT ON FUNCTION tells(offboarding) IS
     'Do its followers still tell of results? Also when the runbook itself cancelled it (`on_missing`), but not after an order to cancel.';
 
+-- A report closes the thread. Another system's outage keeps none back.
+CREATE FUNCTION mirrored_first(f follower) RETURNS boolean
+LANGUAGE sql STABLE PARALLEL SAFE
+RETURN EXISTS (SELECT FROM follower m
+               WHERE m.offboarding_id = f.offboarding_id AND m.kind = 'mirror' AND m.spec ->> 'system' = f.spec ->> 'system'
+                 AND (EXISTS (SELECT FROM job j
+                              WHERE j.offboarding_id = m.offboarding_id AND j.follower = m.name AND j.state = 'ready')
+                      OR (SELECT max(r.id) FROM result r WHERE r.offboarding_id = m.offboarding_id) > m.carried
+                         AND NOT EXISTS (SELECT FROM unnest(m.needs) n (id) LEFT JOIN job j ON j.id = n.id
+                                         WHERE j.state IS DISTINCT FROM 'succeeded')));
+COMMENT ON FUNCTION mirrored_first(follower) IS
+    'Is there a mirror of the same system that still has something to tell? A report waits for it.';
+
 CREATE FUNCTION follow(affected uuid[]) RETURNS void
 LANGUAGE plpgsql AS $$
 DECLARE
@@ -230,7 +243,8 @@ BEGIN
           AND (f.kind <> 'on_phase_end'
                OR NOT EXISTS (SELECT FROM result r JOIN job j ON j.offboarding_id = r.offboarding_id AND j.phase = r.phase
                               WHERE r.offboarding_id = f.offboarding_id AND r.id > f.carried
-                                AND j.follower IS NULL AND j.state = 'ready'))),
+                                AND j.follower IS NULL AND j.state = 'ready')
+                  AND NOT mirrored_first(f))),
     made AS (
         INSERT INTO job (id, offboarding_id, phase, step, position, system, action, effect, needs, spec, follower)
         SELECT follower_job_id(r.offboarding_id, s.step), r.offboarding_id, r.phase, s.step,

@@ -1,5 +1,7 @@
 """The runbook google-workspace as a whole: everybody there; nobody there; no manager; a manager who leaves, too."""
 
+from datetime import datetime, timedelta, timezone
+
 import pytest
 from google import FORMER, UNLICENSED, changes
 from process import wait_until
@@ -99,3 +101,86 @@ def test_from_the_first_hour_to_the_ninetieth_day(make_workspace):
     order = [made.index(next(one for one in made if wanted in str(one))) for wanted in (
         "invalidate", "vacation", "delegates", FORMER, "DELETE', 'boss", UNLICENSED, "suspended")]
     assert order == sorted(order), made
+
+
+def test_nobody_there_cancels_everything_and_says_so(make_workspace):
+    workspace = make_workspace()
+    stack = workspace.stack
+    staff(workspace)
+    offboarding = workspace.leaves("nobody@example.com")
+    row = stack.wait_status(offboarding, "cancelled", 60)
+    assert row["reason"] == "profile: account missing"
+    assert set(stack.phases(offboarding).values()) == {"cancelled"}
+    report = workspace.wait_report()
+    assert workspace.told()["profile"] == "missing" and report.startswith("Report of phase initial.\nDone: thread.\n")
+    assert "profile" in report.splitlines()[2] and "transfer" in report.splitlines()[2]
+    stack.wait_quiet()
+    assert changes(stack) == [] and workspace.mail.mails == []
+    assert set(workspace.outcomes(offboarding).values()) == {"succeeded", "missing", "cancelled"}
+
+
+def test_without_a_manager_only_what_needs_one_is_blocked(make_workspace):
+    workspace = make_workspace(transfer_polls=0)
+    stack = workspace.stack
+    staff(workspace)
+    workspace.person(LEAVER, relations=[])
+    offboarding = workspace.leaves(LEAVER)
+    workspace.wait_report()
+    outcomes = {step: outcome for step, outcome in workspace.outcomes(offboarding).items()
+                if not step.startswith("remind") and step not in ("undelegate", "unlicensed-unit", "aliases", "suspend")}
+    assert {step for step, outcome in outcomes.items() if outcome == "blocked"} == {"manager", *OF_MANAGER}
+    assert {outcome for step, outcome in outcomes.items() if step not in ("manager", *OF_MANAGER)} <= {"succeeded", "already_done"}
+    assert "Please write to" not in workspace.user(LEAVER)["vacation"]["responseBodyPlainText"]
+    assert workspace.user(LEAVER)["orgUnitPath"] == FORMER
+    assert stack.phases(offboarding)["initial"] == "initiated"
+    todo = workspace.reports()[0].splitlines()[3]
+    assert todo.startswith("For a person to do: manager (nobody of the line of managers is active") and "delegate (with.delegate is null" in todo
+    wait_until(lambda: sum(text.count("blocked") for _, text in workspace.mails(SECURITY)) == 4, 30, "each failure is mailed")
+    assert all(f"offboard retry {offboarding}" in text for _, text in workspace.mails(SECURITY))
+
+    # An administrator names who takes over.
+    stack.settings["systems"]["google"]["fallback_manager"] = DIRECTOR
+    stack.write_settings()
+    assert stack.process("worker").stop() == 0
+    stack.restart("worker")
+    stack.cli("retry", offboarding, "--step", "manager").ok()
+    stack.wait_job(offboarding, "manager", "succeeded", 60)
+    stack.cli("retry", offboarding).ok()
+    stack.wait_job(offboarding, "tell-manager", "succeeded", 60)
+    wait_until(lambda: stack.phases(offboarding)["initial"] == "completed", 30, "the phase ends")
+    assert [one["delegateEmail"] for one in workspace.user(LEAVER)["delegates"]] == [DIRECTOR]
+    (subject, text), = workspace.mails(DIRECTOR)
+    assert subject.startswith("Jane Doe has left") and "read and answer it" in text and "files are yours now" in text
+
+
+def test_a_manager_who_leaves_in_the_same_week_is_passed_over(make_workspace):
+    workspace = make_workspace(transfer_polls=0)
+    stack = workspace.stack
+    staff(workspace)
+    friday = (datetime.now(timezone.utc) + timedelta(days=3)).strftime("%Y-%m-%dT%H:%M:%SZ")
+    of_boss = workspace.leaves(BOSS, effective_at=friday)
+    stack.wait_status(of_boss, "waiting")
+    offboarding = workspace.leaves(LEAVER)
+    wait_until(lambda: stack.phases(offboarding)["initial"] == "completed", 60, "the phase ends")
+    assert [one["delegateEmail"] for one in workspace.user(LEAVER)["delegates"]] == [DIRECTOR]
+    assert DIRECTOR in workspace.user(LEAVER)["vacation"]["responseBodyPlainText"]
+    assert stack.sandbox.state("google")["transfers"][0]["newOwnerUserId"] == workspace.user(DIRECTOR)["id"]
+    assert len(workspace.mails(DIRECTOR)) == 1 and workspace.mails(BOSS) == []
+    chain = stack.offboarding(offboarding)["leaver"]["manager_chain"]
+    assert [one["email"] for one in chain] == [BOSS, DIRECTOR]
+    assert workspace.user(BOSS)["orgUnitPath"] == "/Staff" and stack.offboarding(of_boss)["status"] == "waiting"
+
+
+def test_a_dry_run_of_all_of_it(make_workspace):
+    workspace = make_workspace(day="20ms")
+    stack = workspace.stack
+    staff(workspace)
+    before = stack.sandbox.state("google")["users"]
+    offboarding = workspace.leaves(LEAVER, mode="dry_run")
+    stack.wait_status(offboarding, "completed", 60)
+    stack.wait_quiet()
+    assert changes(stack) == [] and workspace.thread() == [] and workspace.mail.mails == []
+    assert stack.sandbox.state("google")["users"] == before
+    outcomes = workspace.outcomes(offboarding)
+    assert set(outcomes.values()) <= {"succeeded", "already_done", "skipped"}, outcomes
+    assert {step for step, outcome in outcomes.items() if outcome == "skipped"} <= {"remind-60", "remind-83", "remind-90"}
