@@ -151,8 +151,9 @@ static const char *check_method(struct check *check, const char *pointer, const 
 /* A mail; in a `check` an empty one: log in, send nothing. */
 static void check_mail(struct check *check, const char *pointer, const json_t *request, bool reads)
 {
-    static const char *const useless[] = {"query", "headers", "json", "form", "pages", "changes", "find"};
+    static const char *const useless[] = {"query", "headers", "json", "form", "pages", "changes", "find", "as"};
     const json_t *mail = json_object_get(request, "mail");
+    const json_t *auth = json_object_get(check->definition->tree, "auth");
     char *at = mem_printf("%s/mail", pointer);
     if (reads && json_object_size(mail)) {
         check_problem(check, at, "no mail is sent by what only reads; `mail: {}` in `check` logs in");
@@ -166,6 +167,9 @@ static void check_mail(struct check *check, const char *pointer, const json_t *r
     }
     if (json_object_get(request, "for_each") && !json_object_get(mail, "message_id")) {
         check_problem(check, at, "under `for_each` each mail needs its own `message_id`");
+    }
+    if (json_object_size(auth) && !json_object_get(auth, "basic")) {
+        check_problem(check, at, "mail logs in with `auth: {basic: …}` only");
     }
     if (!json_at(check->definition->tree, "check.mail")) {
         check_problem(check, at, "a system that mails needs `check: {mail: {}}`: is the server there?");

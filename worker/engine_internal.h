@@ -208,6 +208,7 @@ void auth_release(struct rendered *rendered);
 
 /* engine_mail.c: `mail` in place of a method. The log-in was rendered before. */
 int mail_render(struct run *run, const json_t *request, struct rendered *rendered, struct err *err);
+void mail_exchange(struct run *run, const struct rendered *rendered, int64_t timeout, struct http_answer *answer);
 static inline bool request_is_mail(const json_t *request)
 {
     return json_object_get(request, "mail") != NULL;
@@ -232,7 +233,9 @@ bool request_waits_at_gate(const struct run *run, const struct response *respons
 enum verdict request_send(struct run *run, const json_t *request, struct response *response);
 enum verdict request_send_ungated(struct run *run, const json_t *request, struct response *response); /* for checks */
 bool request_changes(const json_t *request);
-/* Makes a call that is complete but for `ca_file`, on record among the event's calls. */
+/* Puts a call that was made on record: among the event's calls, and in the metrics. */
+void request_note(struct run *run, const char *method, const char *url, bool changes, const struct http_answer *answer);
+/* Makes a call that is complete but for `ca_file`, and puts it on record. */
 void request_exchange(struct run *run, struct http_call *call, bool changes, struct http_answer *answer);
 const char *request_method(const json_t *request, const json_t **path);
 

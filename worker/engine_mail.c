@@ -7,6 +7,7 @@
 #include "lib/mem.h"
 #include "lib/time.h"
 #include "worker/engine_internal.h"
+#include "worker/smtp.h"
 
 /* ---- the server -------------------------------------------------------------------------------------------------- */
 
@@ -113,4 +114,22 @@ int mail_render(struct run *run, const json_t *request, struct rendered *rendere
     curl_free(server.scheme);
     curl_free(server.host);
     return result == 0 && json_object_size(mail) ? render_message(run, mail, rendered, err) : result;
+}
+
+void mail_exchange(struct run *run, const struct rendered *rendered, int64_t timeout, struct http_answer *answer)
+{
+    struct flight *flight = NULL;
+    struct smtp_call call = {.url = rendered->url,
+                             .user = rendered->user,
+                             .password = rendered->password,
+                             .ca_file = json_string_at(run->system->settings, "ca_file"),
+                             .timeout = timeout,
+                             .tls = rendered->tls,
+                             .from = rendered->mail.from,
+                             .recipients = rendered->mail.recipients,
+                             .message = rendered->mail.message};
+    run->job->flight = &flight;
+    smtp_perform(run->engine->loop, &call, &flight, answer);
+    run->job->flight = NULL;
+    request_note(run, "MAIL", rendered->url, call.message != NULL, answer);
 }

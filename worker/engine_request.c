@@ -138,6 +138,16 @@ static int64_t timeout_of(const struct run *run, const json_t *request)
     return timeout;
 }
 
+void request_note(struct run *run, const char *method, const char *url, bool changes, const struct http_answer *answer)
+{
+    record_call(run, method, url, changes, answer);
+    char *code = mem_printf("%ld", answer->status);
+    series_add(metric_series(run->engine->requests, run->job->system, method, code, NULL), 1);
+    series_observe(metric_series(run->engine->request_seconds, run->job->system, NULL),
+                   (double)answer->duration / (double)TIME_SECOND);
+    free(code);
+}
+
 void request_exchange(struct run *run, struct http_call *call, bool changes, struct http_answer *answer)
 {
     struct flight *flight = NULL;
@@ -145,21 +155,12 @@ void request_exchange(struct run *run, struct http_call *call, bool changes, str
     run->job->flight = &flight;
     http_perform(run->engine->http, call, &flight, answer);
     run->job->flight = NULL;
-    record_call(run, call->method, call->url, changes, answer);
-    char *code = mem_printf("%ld", answer->status);
-    series_add(metric_series(run->engine->requests, run->job->system, call->method, code, NULL), 1);
-    series_observe(metric_series(run->engine->request_seconds, run->job->system, NULL),
-                   (double)answer->duration / (double)TIME_SECOND);
-    free(code);
+    request_note(run, call->method, call->url, changes, answer);
 }
 
 static void perform_once(struct run *run, const json_t *request, const struct rendered *rendered,
                          struct response *response)
 {
-    struct http_mail mail = {.from = rendered->mail.from,
-                             .recipients = rendered->mail.recipients,
-                             .message = rendered->mail.message,
-                             .tls = rendered->tls};
     struct http_call call = {.method = rendered->method,
                              .url = rendered->url,
                              .headers = rendered->headers,
@@ -167,10 +168,13 @@ static void perform_once(struct run *run, const json_t *request, const struct re
                              .user = rendered->user,
                              .password = rendered->password,
                              .bearer = rendered->bearer,
-                             .timeout = timeout_of(run, request),
-                             .mail = rendered->is_mail ? &mail : NULL};
+                             .timeout = timeout_of(run, request)};
     struct http_answer answer;
-    request_exchange(run, &call, request_changes(request), &answer);
+    if (rendered->is_mail) {
+        mail_exchange(run, rendered, call.timeout, &answer);
+    } else {
+        request_exchange(run, &call, request_changes(request), &answer);
+    }
     take_answer(run, rendered->is_mail, &answer, response);
     run->changed = run->changed || (request_changes(request) && answer.sent);
     http_answer_release(&answer);

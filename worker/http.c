@@ -7,7 +7,6 @@
 #include "lib/mem.h"
 #include "lib/time.h"
 #include "worker/fiber.h"
-#include "worker/smtp.h"
 
 enum { ANSWER_MAX = 16 * 1024 * 1024, IDLE_MAX = 256, CONNECT_TIMEOUT_MS = 10000 };
 
@@ -26,12 +25,13 @@ struct watch {
     curl_socket_t fd;
 };
 
-struct flight {
+/* One call; what is abstract in it comes first. */
+struct http_flight {
+    struct flight flight;
     struct http *http;
     CURL *easy;
     struct fiber *fiber;
     const char *unsent; /* what curl has not taken of the body */
-    struct smtp smtp;   /* of a mail */
     CURLcode code;
     bool done;
     bool aborted;
@@ -47,7 +47,7 @@ static void finish_flights(struct http *http)
         if (message->msg != CURLMSG_DONE) {
             continue;
         }
-        struct flight *flight = NULL;
+        struct http_flight *flight = NULL;
         CURL *easy = message->easy_handle;
         CURLcode code = message->data.result;
         curl_easy_getinfo(easy, CURLINFO_PRIVATE, (char **)&flight);
@@ -194,7 +194,7 @@ static size_t on_header(char *data, size_t size, size_t count, void *arg)
 
 static size_t on_send(char *out, size_t size, size_t count, void *arg)
 {
-    struct flight *flight = arg;
+    struct http_flight *flight = arg;
     size_t take = strnlen(flight->unsent, size * count);
     memcpy(out, flight->unsent, take);
     flight->unsent += take;
@@ -204,7 +204,7 @@ static size_t on_send(char *out, size_t size, size_t count, void *arg)
 /* When a kept connection is cut before an answer, libcurl by itself sends the request again: a ticket opened twice,
  * and one call on record. A body that it can't rewind forbids that (the call then fails and the engine decides); a
  * POST without a body gets a connection of its own. */
-static void set_up_body(CURL *easy, const struct http_call *call, struct flight *flight)
+static void set_up_body(CURL *easy, const struct http_call *call, struct http_flight *flight)
 {
     if (call->body && *call->body) {
         flight->unsent = call->body;
@@ -219,43 +219,34 @@ static void set_up_body(CURL *easy, const struct http_call *call, struct flight 
     }
 }
 
-static void set_up_http(CURL *easy, const struct http_call *call, struct http_answer *answer, struct flight *flight)
+static CURL *set_up(struct http *http, const struct http_call *call, struct http_answer *answer,
+                    struct http_flight *flight, char *error)
 {
+    CURL *easy = http->idle_count ? http->idle[--http->idle_count] : curl_easy_init();
+    curl_easy_reset(easy);
+    curl_easy_setopt(easy, CURLOPT_URL, call->url);
     curl_easy_setopt(easy, CURLOPT_PATH_AS_IS, 1L); /* libcurl would rewrite ".." */
     curl_easy_setopt(easy, CURLOPT_PROTOCOLS_STR, "http,https");
+    curl_easy_setopt(easy, CURLOPT_NOSIGNAL, 1L);
+    curl_easy_setopt(easy, CURLOPT_TIMEOUT_MS, (long)(call->timeout / 1000));
+    curl_easy_setopt(easy, CURLOPT_CONNECTTIMEOUT_MS, (long)CONNECT_TIMEOUT_MS);
     curl_easy_setopt(easy, CURLOPT_HTTPHEADER, call->headers);
     curl_easy_setopt(easy, CURLOPT_HTTP_VERSION, (long)CURL_HTTP_VERSION_2TLS);
     curl_easy_setopt(easy, CURLOPT_ACCEPT_ENCODING, "");
-    curl_easy_setopt(easy, CURLOPT_HTTPAUTH, (long)CURLAUTH_BASIC);
     curl_easy_setopt(easy, CURLOPT_WRITEFUNCTION, on_body);
     curl_easy_setopt(easy, CURLOPT_WRITEDATA, answer);
     curl_easy_setopt(easy, CURLOPT_HEADERFUNCTION, on_header);
     curl_easy_setopt(easy, CURLOPT_HEADERDATA, answer);
+    curl_easy_setopt(easy, CURLOPT_ERRORBUFFER, error);
+    curl_easy_setopt(easy, CURLOPT_PRIVATE, flight);
     set_up_body(easy, call, flight);
     if (strcmp(call->method, "HEAD") == 0) {
         curl_easy_setopt(easy, CURLOPT_NOBODY, 1L);
     } else {
         curl_easy_setopt(easy, CURLOPT_CUSTOMREQUEST, call->method);
     }
-}
-
-static CURL *set_up(struct http *http, const struct http_call *call, struct http_answer *answer, struct flight *flight,
-                    char *error)
-{
-    CURL *easy = http->idle_count ? http->idle[--http->idle_count] : curl_easy_init();
-    curl_easy_reset(easy);
-    curl_easy_setopt(easy, CURLOPT_URL, call->url);
-    curl_easy_setopt(easy, CURLOPT_NOSIGNAL, 1L);
-    curl_easy_setopt(easy, CURLOPT_TIMEOUT_MS, (long)(call->timeout / 1000));
-    curl_easy_setopt(easy, CURLOPT_CONNECTTIMEOUT_MS, (long)CONNECT_TIMEOUT_MS);
-    curl_easy_setopt(easy, CURLOPT_ERRORBUFFER, error);
-    curl_easy_setopt(easy, CURLOPT_PRIVATE, flight);
-    if (call->mail) {
-        smtp_set_up(easy, call, &flight->smtp);
-    } else {
-        set_up_http(easy, call, answer, flight);
-    }
     if (call->user) {
+        curl_easy_setopt(easy, CURLOPT_HTTPAUTH, (long)CURLAUTH_BASIC);
         curl_easy_setopt(easy, CURLOPT_USERNAME, call->user);
         curl_easy_setopt(easy, CURLOPT_PASSWORD, call->password);
     }
@@ -289,9 +280,10 @@ static void on_aborted(uv_timer_t *timer)
     fiber_resume(fiber);
 }
 
-void http_abort(struct flight *flight)
+static void abort_call(struct flight *base)
 {
-    if (!flight || flight->done) {
+    struct http_flight *flight = (struct http_flight *)base;
+    if (flight->done) {
         return;
     }
     curl_multi_remove_handle(flight->http->multi, flight->easy);
@@ -304,24 +296,10 @@ void http_abort(struct flight *flight)
     uv_timer_start(timer, on_aborted, 0, 0);
 }
 
-static void take_result(struct flight *flight, const struct http_call *call, const char *error,
-                        struct http_answer *answer)
+void http_abort(struct flight *flight)
 {
-    if (call->mail) {
-        smtp_take(&flight->smtp, flight->code, answer);
-        smtp_release(&flight->smtp);
-    } else if (flight->code == CURLE_OK) {
-        curl_easy_getinfo(flight->easy, CURLINFO_RESPONSE_CODE, &answer->status);
-        answer->sent = true;
-    } else {
-        answer->sent = may_have_been_sent(flight->easy, flight->code);
-    }
-    answer->aborted = flight->aborted;
-    if (!answer->status && !answer->error) {
-        answer->error = mem_strdup(answer->body.overflow ? "the answer is larger than 16 MiB"
-                                   : flight->aborted     ? "the worker stops before it came"
-                                   : *error              ? error
-                                                         : curl_easy_strerror(flight->code));
+    if (flight) {
+        flight->abort(flight);
     }
 }
 
@@ -329,19 +307,29 @@ void http_perform(struct http *http, const struct http_call *call, struct flight
                   struct http_answer *answer)
 {
     *answer = (struct http_answer){.headers = json_object(), .body = {.max = ANSWER_MAX}};
-    struct flight flight = {.http = http, .fiber = fiber_self()};
+    struct http_flight flight = {.flight = {abort_call}, .http = http, .fiber = fiber_self()};
     char error[CURL_ERROR_SIZE] = "";
     CURL *easy = set_up(http, call, answer, &flight, error);
     int64_t begin = time_monotonic();
     flight.easy = easy;
-    *under_way = &flight;
+    *under_way = &flight.flight;
     curl_multi_add_handle(http->multi, easy);
     while (!flight.done) {
         fiber_wait();
     }
     *under_way = NULL;
     answer->duration = time_monotonic() - begin;
-    take_result(&flight, call, error, answer);
+    if (flight.code == CURLE_OK) {
+        curl_easy_getinfo(easy, CURLINFO_RESPONSE_CODE, &answer->status);
+        answer->sent = true;
+    } else {
+        answer->sent = may_have_been_sent(easy, flight.code);
+        answer->aborted = flight.aborted;
+        answer->error = mem_strdup(answer->body.overflow ? "the answer is larger than 16 MiB"
+                                   : flight.aborted      ? "the worker stops before it came"
+                                   : *error              ? error
+                                                         : curl_easy_strerror(flight.code));
+    }
     if (http->idle_count < IDLE_MAX) {
         http->idle[http->idle_count++] = easy;
     } else {

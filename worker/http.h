@@ -1,4 +1,4 @@
-/* HTTP to vendors, and mail (SMTP): libcurl's multi interface in the libuv loop; a call blocks its fiber, not the loop. */
+/* HTTP to vendors: libcurl's multi interface in the libuv loop; a call blocks its fiber, not the loop. */
 #ifndef OFFBOARD_WORKER_HTTP_H
 #define OFFBOARD_WORKER_HTTP_H
 
@@ -17,14 +17,6 @@ struct http *http_new(uv_loop_t *loop);
 /* No call may be under way; handles close while the loop runs on. */
 void http_free(struct http *http);
 
-/* A mail instead of an HTTP request. */
-struct http_mail {
-    const char *from;              /* bare addresses */
-    struct curl_slist *recipients; /* one that is refused refuses the mail */
-    const char *message;           /* NULL: no mail, only log in */
-    bool tls;                      /* smtp: insist on STARTTLS */
-};
-
 /* One request; everything is borrowed until http_perform() returns. */
 struct http_call {
     const char *method;
@@ -36,8 +28,6 @@ struct http_call {
     const char *bearer;  /* an access token; NULL: none */
     const char *ca_file; /* NULL: the system's */
     int64_t timeout;     /* microseconds */
-    const struct http_mail
-        *mail; /* NULL: none. With one, method, headers and body mean nothing, and the status is SMTP's */
 };
 
 struct http_answer {
@@ -51,7 +41,9 @@ struct http_answer {
 };
 
 /* A call under way, for http_abort(). */
-struct flight;
+struct flight {
+    void (*abort)(struct flight *flight);
+};
 
 /* Makes the call; on a fiber. `*flight` names it meanwhile and is NULL before and after. Redirects are not followed,
  * `..` in paths is kept, answers over 16 MiB are cut off as errors. */

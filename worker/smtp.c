@@ -1,12 +1,35 @@
 #include "worker/smtp.h"
 
 #include <ctype.h>
+#include <stdatomic.h>
+#include <stdlib.h>
 #include <string.h>
 
+#include "lib/json.h"
 #include "lib/mem.h"
+#include "lib/time.h"
+#include "worker/fiber.h"
 
-/* libcurl takes leave with QUIT, and blocks until the answer came: a server that hangs there must not hold up the loop. */
-enum { REPLY_MAX = 2000, QUIT_TIMEOUT_S = 2 };
+/* A server that hangs at QUIT makes the mail no less delivered. */
+enum { REPLY_MAX = 2000, CONNECT_TIMEOUT_MS = 10000, QUIT_TIMEOUT_S = 2, CHECK_TIMEOUT_S = 10 };
+
+/* One dialogue with a server. Until `done` it belongs to the thread, but for `stop`. */
+struct smtp {
+    struct flight flight; /* first: http_abort() knows no more */
+    atomic_bool stop;
+    uv_work_t work;
+    struct fiber *fiber;
+    bool done;
+    CURL *easy;
+    CURLcode code;
+    const char *unsent; /* what curl has not taken of the message */
+    struct buf reply;   /* text of the latest reply */
+    int status;         /* its code */
+    bool continued;     /* it has more lines */
+    bool asked;         /* the server has asked for the message: from here on it may be delivered */
+};
+
+/* ---- on the thread ----------------------------------------------------------------------------------------------- */
 
 /* A line of a reply: "250-first", "250 last". */
 static size_t on_reply(char *data, size_t size, size_t count, void *arg)
@@ -15,8 +38,8 @@ static size_t on_reply(char *data, size_t size, size_t count, void *arg)
     size_t len = size * count;
     bool reply = len >= 4 && isdigit((unsigned char)data[0]) && isdigit((unsigned char)data[1]) &&
                  isdigit((unsigned char)data[2]);
-    int code = reply ? (data[0] - '0') * 100 + (data[1] - '0') * 10 + (data[2] - '0') : 0;
-    if (!reply || code == 221) { /* the answer to QUIT says nothing about the mail */
+    int status = reply ? (data[0] - '0') * 100 + (data[1] - '0') * 10 + (data[2] - '0') : 0;
+    if (!reply || status == 221) { /* the answer to QUIT says nothing about the mail */
         return len;
     }
     if (!smtp->continued) {
@@ -28,12 +51,12 @@ static size_t on_reply(char *data, size_t size, size_t count, void *arg)
     }
     buf_adds(&smtp->reply, smtp->reply.len ? " " : "");
     buf_add(&smtp->reply, data + 4, text - 4);
-    smtp->code = code;
+    smtp->status = status;
     smtp->continued = data[3] == '-';
-    if (code >= 400 || (smtp->asked && code != 354)) {
+    if (status >= 400 || (smtp->asked && status != 354)) { /* what follows is QUIT */
         curl_easy_setopt(smtp->easy, CURLOPT_SERVER_RESPONSE_TIMEOUT, (long)QUIT_TIMEOUT_S);
     }
-    smtp->asked = smtp->asked || code == 354;
+    smtp->asked = smtp->asked || status == 354;
     return len;
 }
 
@@ -46,51 +69,118 @@ static size_t on_send(char *out, size_t size, size_t count, void *arg)
     return take;
 }
 
-/* Without a mail: log in, NOOP, and leave. */
-static void set_up_check(CURL *easy)
+/* libcurl asks about once a second, also while it waits. */
+static int on_progress(void *arg, curl_off_t a, curl_off_t b, curl_off_t c, curl_off_t d)
 {
-    curl_easy_setopt(easy, CURLOPT_NOBODY, 1L);
-    curl_easy_setopt(easy, CURLOPT_CUSTOMREQUEST, "NOOP");
-    curl_easy_setopt(easy, CURLOPT_SERVER_RESPONSE_TIMEOUT, 2L * QUIT_TIMEOUT_S);
+    (void)a, (void)b, (void)c, (void)d;
+    struct smtp *smtp = arg;
+    return atomic_load(&smtp->stop);
 }
 
-void smtp_set_up(CURL *easy, const struct http_call *call, struct smtp *smtp)
+static void run(uv_work_t *work)
 {
-    const struct http_mail *mail = call->mail;
-    smtp->easy = easy;
-    smtp->unsent = mail->message;
-    smtp->reply.max = REPLY_MAX;
-    curl_easy_setopt(easy, CURLOPT_PROTOCOLS_STR, "smtp,smtps");
-    curl_easy_setopt(easy, CURLOPT_USE_SSL, (long)(mail->tls ? CURLUSESSL_ALL : CURLUSESSL_NONE));
-    curl_easy_setopt(easy, CURLOPT_HEADERFUNCTION, on_reply);
-    curl_easy_setopt(easy, CURLOPT_HEADERDATA, smtp);
-    curl_easy_setopt(easy, CURLOPT_FRESH_CONNECT,
-                     1L); /* a kept one may be dead: mails are rare, and must not get lost */
-    curl_easy_setopt(easy, CURLOPT_FORBID_REUSE, 1L);
-    if (!mail->message) {
-        set_up_check(easy);
-        return;
-    }
-    curl_easy_setopt(easy, CURLOPT_MAIL_FROM, mail->from);
-    curl_easy_setopt(easy, CURLOPT_MAIL_RCPT, mail->recipients);
+    struct smtp *smtp = work->data;
+    smtp->code = atomic_load(&smtp->stop) ? CURLE_ABORTED_BY_CALLBACK : curl_easy_perform(smtp->easy);
+    curl_easy_cleanup(smtp->easy); /* here: it may wait */
+}
+
+/* ---- on the loop ------------------------------------------------------------------------------------------------- */
+
+static void after(uv_work_t *work, int status)
+{
+    (void)status; /* nobody cancels it */
+    struct smtp *smtp = work->data;
+    smtp->done = true;
+    fiber_resume(smtp->fiber);
+}
+
+static void stop(struct flight *flight)
+{
+    atomic_store(&((struct smtp *)flight)->stop, true);
+}
+
+static void set_up_mail(CURL *easy, const struct smtp_call *call, struct smtp *smtp)
+{
+    curl_easy_setopt(easy, CURLOPT_MAIL_FROM, call->from);
+    curl_easy_setopt(easy, CURLOPT_MAIL_RCPT, call->recipients);
     curl_easy_setopt(easy, CURLOPT_UPLOAD, 1L);
-    curl_easy_setopt(easy, CURLOPT_INFILESIZE_LARGE, (curl_off_t)strlen(mail->message));
+    curl_easy_setopt(easy, CURLOPT_INFILESIZE_LARGE, (curl_off_t)strlen(call->message));
     curl_easy_setopt(easy, CURLOPT_READFUNCTION, on_send);
     curl_easy_setopt(easy, CURLOPT_READDATA, smtp);
 }
 
-void smtp_take(struct smtp *smtp, CURLcode code, struct http_answer *answer)
+static void set_up_check(CURL *easy)
 {
-    answer->sent = smtp->asked;
-    if (code == CURLE_OK || smtp->code >= 400) {
-        answer->status = smtp->code;
-        buf_adds(&answer->body, buf_text(&smtp->reply));
-    } else if (code == CURLE_USE_SSL_FAILED) {
-        answer->error = mem_strdup("the server offers no STARTTLS: set `tls: off` only where mail may go in the clear");
+    curl_easy_setopt(easy, CURLOPT_NOBODY, 1L);
+    curl_easy_setopt(easy, CURLOPT_CUSTOMREQUEST, "NOOP");
+    curl_easy_setopt(easy, CURLOPT_SERVER_RESPONSE_TIMEOUT, (long)CHECK_TIMEOUT_S);
+}
+
+static void set_up(CURL *easy, const struct smtp_call *call, struct smtp *smtp, char *error)
+{
+    curl_easy_setopt(easy, CURLOPT_URL, call->url);
+    curl_easy_setopt(easy, CURLOPT_PROTOCOLS_STR, "smtp,smtps");
+    curl_easy_setopt(easy, CURLOPT_USE_SSL, (long)(call->tls ? CURLUSESSL_ALL : CURLUSESSL_NONE));
+    curl_easy_setopt(easy, CURLOPT_NOSIGNAL, 1L);
+    curl_easy_setopt(easy, CURLOPT_TIMEOUT_MS, (long)(call->timeout / 1000));
+    curl_easy_setopt(easy, CURLOPT_CONNECTTIMEOUT_MS, (long)CONNECT_TIMEOUT_MS);
+    curl_easy_setopt(easy, CURLOPT_FORBID_REUSE, 1L);
+    curl_easy_setopt(easy, CURLOPT_NOPROGRESS, 0L);
+    curl_easy_setopt(easy, CURLOPT_XFERINFOFUNCTION, on_progress);
+    curl_easy_setopt(easy, CURLOPT_XFERINFODATA, smtp);
+    curl_easy_setopt(easy, CURLOPT_HEADERFUNCTION, on_reply);
+    curl_easy_setopt(easy, CURLOPT_HEADERDATA, smtp);
+    curl_easy_setopt(easy, CURLOPT_ERRORBUFFER, error);
+    if (call->user) {
+        curl_easy_setopt(easy, CURLOPT_USERNAME, call->user);
+        curl_easy_setopt(easy, CURLOPT_PASSWORD, call->password);
+    }
+    if (call->ca_file) {
+        curl_easy_setopt(easy, CURLOPT_CAINFO, call->ca_file);
+    }
+    if (call->message) {
+        set_up_mail(easy, call, smtp);
+    } else {
+        set_up_check(easy);
     }
 }
 
-void smtp_release(struct smtp *smtp)
+/* The server's last word, when it is one about the mail. */
+static void take_answer(const struct smtp *smtp, const char *error, struct http_answer *answer)
 {
-    buf_release(&smtp->reply);
+    answer->sent = smtp->asked;
+    answer->aborted = smtp->code == CURLE_ABORTED_BY_CALLBACK;
+    if (smtp->code == CURLE_OK || smtp->status >= 400) {
+        answer->status = smtp->status;
+        buf_adds(&answer->body, buf_text(&smtp->reply));
+        return;
+    }
+    answer->error = mem_strdup(smtp->code == CURLE_USE_SSL_FAILED
+                                   ? "the server offers no STARTTLS: set `tls: off` only where mail may go in the clear"
+                               : answer->aborted ? "the worker stops before it came"
+                               : *error          ? error
+                                                 : curl_easy_strerror(smtp->code));
+}
+
+void smtp_perform(uv_loop_t *loop, const struct smtp_call *call, struct flight **flight, struct http_answer *answer)
+{
+    *answer = (struct http_answer){.headers = json_object()};
+    struct smtp smtp = {.flight = {stop},
+                        .fiber = fiber_self(),
+                        .easy = curl_easy_init(),
+                        .unsent = call->message,
+                        .reply = {.max = REPLY_MAX}};
+    char error[CURL_ERROR_SIZE] = "";
+    set_up(smtp.easy, call, &smtp, error);
+    int64_t begin = time_monotonic();
+    smtp.work.data = &smtp;
+    *flight = &smtp.flight;
+    uv_queue_work(loop, &smtp.work, run, after);
+    while (!smtp.done) {
+        fiber_wait();
+    }
+    *flight = NULL;
+    answer->duration = time_monotonic() - begin;
+    take_answer(&smtp, error, answer);
+    buf_release(&smtp.reply);
 }

@@ -1,24 +1,25 @@
-/* SMTP (RFC 5321) by libcurl: what sets a call with a mail apart from one to an HTTP server. Used by http.c. */
+/* Mail by SMTP (RFC 5321): libcurl on libuv's thread pool; a call blocks its fiber, not the loop. libcurl's multi interface
+ * would: it waits for the answer to a mail, and to QUIT, within one call (7.88, smtp_done()). */
 #ifndef OFFBOARD_WORKER_SMTP_H
 #define OFFBOARD_WORKER_SMTP_H
 
 #include "worker/http.h"
 
-/* One dialogue with a server; zeroed at first. */
-struct smtp {
-    CURL *easy;
-    const char *unsent; /* what curl has not taken of the message */
-    struct buf reply;   /* text of the latest reply */
-    int code;           /* its code */
-    bool continued;     /* it has more lines */
-    bool asked;         /* the server has asked for the message: from here on it may be delivered */
+/* One mail; everything is borrowed until smtp_perform() returns. */
+struct smtp_call {
+    const char *url;  /* smtp: or smtps: */
+    const char *user; /* NULL: no log-in */
+    const char *password;
+    const char *ca_file;           /* NULL: the system's */
+    int64_t timeout;               /* microseconds */
+    bool tls;                      /* smtp: insist on STARTTLS */
+    const char *from;              /* bare addresses */
+    struct curl_slist *recipients; /* one that is refused refuses the mail */
+    const char *message;           /* NULL: no mail, only log in */
 };
 
-/* `smtp` and what `call` borrows stay until the transfer has ended. */
-void smtp_set_up(CURL *easy, const struct http_call *call, struct smtp *smtp);
-
-/* Status and text of the server's last word, when it is one about the mail; else `answer` stays without a status. */
-void smtp_take(struct smtp *smtp, CURLcode code, struct http_answer *answer);
-void smtp_release(struct smtp *smtp);
+/* Makes the call; on a fiber, as http_perform(). The status is SMTP's code, the body the text of that reply; `sent`: the
+ * server had asked for the message. Nothing is sent twice, no connection kept. http_abort() takes up to a second. */
+void smtp_perform(uv_loop_t *loop, const struct smtp_call *call, struct flight **flight, struct http_answer *answer);
 
 #endif

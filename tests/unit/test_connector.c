@@ -199,7 +199,7 @@ static void test_mail(void **state)
         "    verify: {mail: {to: a, subject: x, text: y}, expect: \"${ true }\"}\n");                        /* 19 */
     put(fixture, "connectors/unchecked.yaml",
         "system: unchecked\n"                                                                  /* 1 */
-        "settings: {url: {required: true}}\n"                                                  /* 2 */
+        "auth: {header: {Authorization: x}}\n"                                                 /* 2 */
         "actions: {a: {effect: notify, requests: [{mail: {to: a, subject: x, text: y}}]}}\n"); /* 3 */
     load(fixture);
     assert_has(fixture, "post.yaml", 13, "\"to\" is missing");
@@ -213,7 +213,8 @@ static void test_mail(void **state)
     assert_has(fixture, "post.yaml", 18, "a request has exactly one of");
     assert_has(fixture, "post.yaml", 19, "no mail is sent by what only reads");
     assert_has(fixture, "unchecked.yaml", 3, "needs `check: {mail: {}}`");
-    assert_count(fixture, 11);
+    assert_has(fixture, "unchecked.yaml", 3, "`auth: {basic: …}` only");
+    assert_count(fixture, 12);
 }
 
 /* A `once` action says how an earlier call is recognised, and how long the vendor's search may lag. */
