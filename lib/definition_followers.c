@@ -26,6 +26,9 @@ static void check_target(struct check *check, const struct steps *steps, const c
     if (step.action) {
         check_step_with(check, &step);
     }
+    char *with = mem_printf("%s/with", pointer);
+    check_expressions(check, with, json_object_get(target, "with"));
+    free(with);
     check_follower_reads(check, steps, &step);
 }
 

@@ -166,10 +166,10 @@ static void read_step(struct check *check, const char *pointer, const struct rea
 
 static void read_path(struct check *check, const char *pointer, const char *path, void *arg)
 {
-    static const char *const members[] = {"results",     "actor",    "ids",   "job", "now",
-                                          "offboarding", "settings", "steps", "user"};
+    static const char *const members[] = {"report", "results",     "actor",    "ids",   "job",
+                                          "now",    "offboarding", "settings", "steps", "user"};
     const struct reading *reading = arg;
-    size_t hidden = reading->follower ? 0 : 1; /* only followers have results to carry */
+    size_t hidden = reading->follower ? 0 : 2; /* only followers have results to carry */
     check_member(check, pointer, path, members + hidden, COUNT_OF(members) - hidden);
     char *id = check_path_name(path, "steps.");
     if (id) {

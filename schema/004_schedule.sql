@@ -44,7 +44,7 @@ RETURN offboarding_object(o) || jsonb_build_object('job', jsonb_build_object(
                        FROM job n
                        WHERE n.id = ANY (j.needs)
                           OR j.spec ? 'reads' AND n.offboarding_id = j.offboarding_id AND j.spec -> 'reads' ? n.step), '{}'))
-    || CASE WHEN j.follower IS NULL THEN '{}' ELSE jsonb_build_object('results', carried_results(j)) END
+    || CASE WHEN j.follower IS NULL THEN '{}' ELSE jsonb_build_object('follower', j.spec -> 'kind', 'results', carried_results(j)) END
     || jsonb_strip_nulls(jsonb_build_object('expires_us', j.spec -> 'expires_us', 'only_verify', j.spec -> 'only_verify',
                                             'inside', j.spec -> 'inside', 'run_if', j.spec -> 'run_if'))
     || CASE WHEN j.spec ? 'undo_of'

@@ -7,6 +7,7 @@
 #include "lib/mem.h"
 #include "lib/time.h"
 #include "worker/engine_internal.h"
+#include "worker/report.h"
 
 enum verdict run_say(struct run *run, enum verdict verdict, const char *format, ...)
 {
@@ -97,6 +98,9 @@ void context_start(struct run *run)
     context_set(run, "ids", ids ? json_copy(ids) : json_object());
     context_set(run, "steps", steps_inside(job, json_string_at(job, "inside")));
     context_set(run, "results", member(job, "results", json_array()));
+    char *report = report_text(json_object_get(run->context, "results"), json_string_at(job, "follower"));
+    context_set(run, "report", json_string(report));
+    free(report);
     context_set(run, "settings", json_incref(run->system->settings));
     context_set(run, "saved", run->saved);
     context_set(run, "now", json_string(now));
