@@ -8,7 +8,7 @@ LANGUAGE sql IMMUTABLE STRICT PARALLEL SAFE
 RETURN CASE before
     WHEN 'waiting' THEN after IN ('ready', 'succeeded', 'skipped', 'failed', 'cancelled')
     WHEN 'ready' THEN after IN ('ready', 'succeeded', 'skipped', 'failed', 'cancelled') -- ready again: deferred
-    WHEN 'failed' THEN after IN ('ready', 'succeeded', 'skipped') -- retry, a late success, skip
+    WHEN 'failed' THEN after IN ('waiting', 'ready', 'succeeded', 'skipped') -- retry (behind what it needs, too), a late success, skip
     WHEN 'skipped' THEN after = 'succeeded' -- a late success is the truth
     WHEN 'cancelled' THEN after = 'succeeded'
     ELSE false -- succeeded is final
@@ -90,7 +90,7 @@ BEGIN
     INSERT INTO result (offboarding_id, job_id, phase, body)
     SELECT j.offboarding_id, j.id, j.phase, job_result(j)
     FROM unnest(changes) c JOIN job j ON j.id = c.job_id
-    WHERE c.state <> 'ready' AND j.follower IS NULL
+    WHERE c.state NOT IN ('waiting', 'ready') AND j.follower IS NULL
       AND EXISTS (SELECT FROM follower f WHERE f.offboarding_id = j.offboarding_id)
     ORDER BY j.position;
     INSERT INTO due (due_at, offboarding_id, job_id, attempt)
@@ -132,11 +132,11 @@ DECLARE
     changes job_change[];
 BEGIN
     LOOP
-        SELECT array_agg(ROW(r.id, d.state, d.reason, CASE WHEN d.state = 'ready' THEN 1 END,
+        SELECT array_agg(ROW(r.id, d.state, d.reason, CASE WHEN d.state = 'ready' THEN r.attempt + 1 END,
                              CASE WHEN d.state = 'ready' THEN ready_at(r.base, r.after_us) END,
                              d.state = 'ready', NULL)::job_change)
         INTO changes
-        FROM (SELECT j.id, coalesce((j.spec ->> 'wait_us')::bigint, j.after_us) AS after_us, p.after_us AS phase_us, j.spec,
+        FROM (SELECT j.id, j.attempt, coalesce((j.spec ->> 'wait_us')::bigint, j.after_us) AS after_us, p.after_us AS phase_us, j.spec,
                      CASE WHEN j.spec ? 'wait_us' THEN n.answered_at ELSE greatest(o.effective_at, o.started_at) END AS base,
                      CASE WHEN n.cancelled > 0 THEN 'cancelled'
                           WHEN j.run_when = 'on_success' THEN
@@ -165,7 +165,7 @@ BEGIN
                     WHERE b.offboarding_id = j.offboarding_id AND j.spec -> 'behind' ? b.step
                       AND b.state IN ('waiting', 'ready', 'failed')))) r
              CROSS JOIN LATERAL (
-                 SELECT r.state = 'ready' AND expired(r.base, r.phase_us, r.after_us, (r.spec ->> 'expires_us')::bigint)
+                 SELECT r.state = 'ready' AND r.attempt = 0 AND expired(r.base, r.phase_us, r.after_us, (r.spec ->> 'expires_us')::bigint)
                  OFFSET 0) AS e (expired)
              CROSS JOIN LATERAL (
                  SELECT CASE WHEN e.expired THEN 'skipped' ELSE r.state END,

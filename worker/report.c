@@ -56,7 +56,8 @@ static void add_group(struct buf *out, const json_t *results, const char *headin
 
 static void add_summary(struct buf *out, const json_t *results)
 {
-    static const char *const done[] = {"succeeded"}, *const failed[] = {"failed"}, *const waiting[] = {"waiting", "ready"};
+    static const char *const done[] = {"succeeded"}, *const failed[] = {"failed"},
+                             *const waiting[] = {"waiting", "ready"};
     static const char *const undone[] = {"skipped", "cancelled"};
     buf_addf(out, "Report of phase %s", text_of(json_array_get(results, 0), "phase"));
     add_group(out, results, "\ndone: ", false, done, COUNT_OF(done));

@@ -29,8 +29,8 @@ static void assert_report(const char *results, const char *kind, const char *exp
 static void test_lines(void **state)
 {
     (void)state;
-    assert_report("[" RESULT("x", "succeeded", "done") "," RESULT("y", "failed", "refused") "," RESULT(
-                      "z", "skipped", "no account") "]",
+    assert_report("[" RESULT("x", "succeeded",
+                             "done") "," RESULT("y", "failed", "refused") "," RESULT("z", "skipped", "no account") "]",
                   "mirror", "\u2705 x (s a): done\n\u274c y (s a): refused\n\u2796 z (s a): no account");
     assert_report("[]", "mirror", "");
 }
@@ -38,11 +38,12 @@ static void test_lines(void **state)
 static void test_summary(void **state)
 {
     (void)state;
-    assert_report("[" RESULT("x", "succeeded", "done") "," RESULT("y", "failed", "refused") "," RESULT(
-                      "z", "cancelled", "account missing") "," RESULT("w", "waiting", "waiting") "," RESULT("v", "succeeded",
-                                                                                                           "done") "]",
-                  "on_phase_end",
-                  "Report of phase initial\ndone: x, v\nnot done: z (account missing)\nwaits: w\na person must act: y (refused)");
+    assert_report(
+        "[" RESULT("x", "succeeded", "done") "," RESULT("y", "failed", "refused") "," RESULT(
+            "z", "cancelled", "account missing") "," RESULT("w", "waiting", "waiting") "," RESULT("v", "succeeded",
+                                                                                                  "done") "]",
+        "on_phase_end",
+        "Report of phase initial\ndone: x, v\nnot done: z (account missing)\nwaits: w\na person must act: y (refused)");
 }
 
 /* What a vendor says may be long; a message that is too long could not be sent at all. */
