@@ -165,7 +165,9 @@ static int put_effective_at(const struct mapping *mapping, json_t *offboarding, 
 static json_t *account_ids(const struct mapping *mapping, const char *system, json_t *value)
 {
     json_t *accounts = json_array();
-    json_t *given = json_is_array(value) ? json_incref(value) : json_pack("[O]", value);
+    json_t *given = json_is_array(value)  ? json_incref(value)
+                    : json_is_null(value) ? json_array() /* HR does not know it */
+                                          : json_pack("[O]", value);
     size_t i;
     json_t *id;
     json_array_foreach(given, i, id)

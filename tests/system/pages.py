@@ -42,18 +42,22 @@ class Exchange:
 
 @dataclass
 class Trial:
-    """A `text` block: a command, what it exchanges with the vendor, and what it says."""
+    """A `text` block: a command, what it exchanges with the vendor, and what it says. `event` is the JSON block before it."""
     command: str
+    event: str = ""
     exchanges: list[Exchange] = field(default_factory=list)
     said: dict[str, str] = field(default_factory=dict)
+    lines: list[str] = field(default_factory=list)
 
 
 def trials(page: str) -> list[Trial]:
     found = []
+    event = ""
     for language, text in blocks(page):
+        event = text if language == "json" else event
         if language == "text" and text.startswith("$ "):
             lines = text.splitlines()
-            trial = Trial(lines[0].removeprefix("$ "))
+            trial = Trial(lines[0].removeprefix("$ "), event)
             for line in lines[1:]:
                 exchange = EXCHANGE.match(line)
                 if exchange:
@@ -62,6 +66,7 @@ def trials(page: str) -> list[Trial]:
                 else:
                     name, value = line.split(": ", 1)
                     trial.said[name] = value
+                    trial.lines.append(value)
             found.append(trial)
     return found
 

@@ -7,6 +7,7 @@ import subprocess
 
 import pytest
 from pages import ScriptedVendor, definitions, matches, trials
+from process import wait_until
 from stack import ROOT
 
 pytestmark = pytest.mark.xdist_group("reference")
@@ -71,3 +72,50 @@ def test_what_the_page_of_connectors_shows(desk, trial):
     for name, wanted in trial.said.items():
         assert wanted in said[name] if name == "message" else matches(wanted, said[name]), (name, result.out)
     assert TOKEN not in result.out + result.err
+
+
+# Runbooks.
+
+@pytest.fixture(scope="module")
+def running(make_shared_stack, tmp_path_factory):
+    """The runbooks of the page, before the simulated vendors; a day passes in a tenth of a second."""
+    folder = tmp_path_factory.mktemp("runbooks")
+    for name, text in definitions("runbooks.md", "runbook").items():
+        (folder / f"{name}.yaml").write_text(text, encoding="utf-8")
+    return make_shared_stack(settings={"definitions": {"runbooks": [str(folder)]}, "clock": {"day": "100ms"}}).start()
+
+
+def test_every_word_of_runbooks_has_an_example():
+    missing = words("runbook", "followers") - used(definitions("runbooks.md", "runbook").values())
+    assert not missing, f"docs/runbooks.md shows no example of {sorted(missing)}"
+
+
+@pytest.mark.parametrize("trial", trials("runbooks.md"), ids=lambda trial: trial.command.split()[-1])
+def test_what_the_page_of_runbooks_shows(running, trial):
+    email = trial.command.split()[2]
+    if not email.startswith("nobody"):
+        running.person(email)
+    offboarding = running.cli(*shlex.split(trial.command)[1:]).ok().out.split()[-1]
+    wait_until(lambda: running.database.value("SELECT count(*) FROM offboarding WHERE id = %s AND status IN ('completed', 'cancelled')",
+                                              offboarding) == 1, 60, f"{trial.command} comes to its end")
+    assert {step: job["state"] for step, job in running.jobs(offboarding).items() if not job["follower"]} == trial.said
+
+
+# Sources.
+
+def test_every_word_of_sources_has_an_example():
+    missing = words("source") - used(definitions("sources.md", "source").values())
+    assert not missing, f"docs/sources.md shows no example of {sorted(missing)}"
+
+
+@pytest.mark.parametrize("trial", trials("sources.md"), ids=lambda trial: re.search(r'"id": "([^"]+)"', trial.event).group(1))
+def test_what_the_page_of_sources_shows(servers, tmp_path, trial):
+    (tmp_path / "sources").mkdir()
+    for name, text in definitions("sources.md", "source").items():
+        (tmp_path / "sources" / f"{name}.yaml").write_text(text, encoding="utf-8")
+    (tmp_path / "offboard.yaml").write_text("definitions: {sources: [sources]}\n", encoding="utf-8")
+    (tmp_path / "event.json").write_text(trial.event, encoding="utf-8")
+    done = subprocess.run([os.path.join(servers.build, "offboard"), *shlex.split(trial.command)[1:]], cwd=tmp_path,
+                          capture_output=True, text=True, timeout=60)
+    for line in trial.lines:
+        assert line in done.stdout, (line, done.stdout, done.stderr)

@@ -130,7 +130,8 @@ static void test_all_that_an_event_can_say(void **state)
                  "{\"user\": {\"email\": \"Jane@X.example\", \"employee_id\": \"E7\", \"emails\": [\"j@x.example\"],"
                  " \"name\": \"Jane\", \"manager\": {\"email\": \"boss@x.example\"}, \"department\": \"R&D\"},"
                  " \"effective_at\": \"2026-12-24T18:00:00+01:00\", \"priority\": \"urgent\", \"mode\": \"dry_run\","
-                 " \"ids\": {\"scim\": \"1\", \"jira\": [\"a\", \"b\"], \"none\": []}, \"reason\": \"resigned\","
+                 " \"ids\": {\"scim\": \"1\", \"jira\": [\"a\", \"b\"], \"none\": [], \"unknown\": null}, \"reason\": "
+                 "\"resigned\","
                  " \"requested_by\": \"kim\"}"));
     const json_t *offboarding = mapped.offboarding;
     char id[ID_SIZE];
@@ -158,6 +159,7 @@ static void test_all_that_an_event_can_say(void **state)
     assert_text(offboarding, "given_ids.scim.0", "1");
     assert_text(offboarding, "given_ids.jira.1", "b");
     assert_null(json_at(offboarding, "given_ids.none")); /* would say that somebody looked */
+    assert_null(json_at(offboarding, "given_ids.unknown"));
     assert_null(json_at(offboarding, "status"));
     mapped_release(&mapped);
 }
