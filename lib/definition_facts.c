@@ -55,7 +55,7 @@ static bool can_choose(const struct definition *source, const char *runbook)
     return chosen && (expr_has(chosen) || strcmp(chosen, runbook) == 0);
 }
 
-/* One source that guarantees it is enough: with an event of another one the step ends as failed and says what is missing. */
+/* One source that guarantees it is enough: with an event of another one the step is blocked and says what is missing. */
 static bool guaranteed(const struct check *check, const char *fact)
 {
     for (size_t i = 0; i < definition_count(check->definitions, DEFINITION_SOURCE); i++) {

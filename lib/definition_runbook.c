@@ -61,7 +61,8 @@ void check_step_with(struct check *check, const struct step *step)
     }
     json_object_foreach((json_t *)(uintptr_t)declared, name, value)
     {
-        if (json_true_at(value, "required") && !json_object_get(given, name)) {
+        bool wanted = json_true_at(value, "required") && !json_object_get(value, "default");
+        if (wanted && !json_object_get(given, name)) {
             check_problem(check, step->pointer, "parameter \"%s\" of action \"%s\" is missing", name, action);
         }
     }

@@ -8,7 +8,7 @@ LANGUAGE sql IMMUTABLE STRICT PARALLEL SAFE
 RETURN CASE before
     WHEN 'waiting' THEN after IN ('ready', 'succeeded', 'skipped', 'failed', 'cancelled')
     WHEN 'ready' THEN after IN ('ready', 'succeeded', 'skipped', 'failed', 'cancelled') -- ready again: deferred
-    WHEN 'failed' THEN after IN ('ready', 'succeeded', 'skipped') -- retry, a late success, skip
+    WHEN 'failed' THEN after IN ('waiting', 'ready', 'succeeded', 'skipped') -- retry (behind what it needs, too), a late success, skip
     WHEN 'skipped' THEN after = 'succeeded' -- a late success is the truth
     WHEN 'cancelled' THEN after = 'succeeded'
     ELSE false -- succeeded is final
@@ -90,7 +90,7 @@ BEGIN
     INSERT INTO result (offboarding_id, job_id, phase, body)
     SELECT j.offboarding_id, j.id, j.phase, job_result(j)
     FROM unnest(changes) c JOIN job j ON j.id = c.job_id
-    WHERE c.state <> 'ready' AND j.follower IS NULL
+    WHERE c.state NOT IN ('waiting', 'ready') AND j.follower IS NULL
       AND EXISTS (SELECT FROM follower f WHERE f.offboarding_id = j.offboarding_id)
     ORDER BY j.position;
     INSERT INTO due (due_at, offboarding_id, job_id, attempt)
@@ -132,11 +132,11 @@ DECLARE
     changes job_change[];
 BEGIN
     LOOP
-        SELECT array_agg(ROW(r.id, d.state, d.reason, CASE WHEN d.state = 'ready' THEN 1 END,
+        SELECT array_agg(ROW(r.id, d.state, d.reason, CASE WHEN d.state = 'ready' THEN r.attempt + 1 END,
                              CASE WHEN d.state = 'ready' THEN ready_at(r.base, r.after_us) END,
                              d.state = 'ready', NULL)::job_change)
         INTO changes
-        FROM (SELECT j.id, coalesce((j.spec ->> 'wait_us')::bigint, j.after_us) AS after_us, p.after_us AS phase_us, j.spec,
+        FROM (SELECT j.id, j.attempt, coalesce((j.spec ->> 'wait_us')::bigint, j.after_us) AS after_us, p.after_us AS phase_us, j.spec,
                      CASE WHEN j.spec ? 'wait_us' THEN n.answered_at ELSE greatest(o.effective_at, o.started_at) END AS base,
                      CASE WHEN n.cancelled > 0 THEN 'cancelled'
                           WHEN j.run_when = 'on_success' THEN
@@ -165,7 +165,7 @@ BEGIN
                     WHERE b.offboarding_id = j.offboarding_id AND j.spec -> 'behind' ? b.step
                       AND b.state IN ('waiting', 'ready', 'failed')))) r
              CROSS JOIN LATERAL (
-                 SELECT r.state = 'ready' AND expired(r.base, r.phase_us, r.after_us, (r.spec ->> 'expires_us')::bigint)
+                 SELECT r.state = 'ready' AND r.attempt = 0 AND expired(r.base, r.phase_us, r.after_us, (r.spec ->> 'expires_us')::bigint)
                  OFFSET 0) AS e (expired)
              CROSS JOIN LATERAL (
                  SELECT CASE WHEN e.expired THEN 'skipped' ELSE r.state END,
@@ -209,6 +209,19 @@ RETURN o.status = 'initiated'
 COMMENT ON FUNCTION tells(offboarding) IS
     'Do its followers still tell of results? Also when the runbook itself cancelled it (`on_missing`), but not after an order to cancel.';
 
+-- A report closes the thread. Another system's outage keeps none back.
+CREATE FUNCTION mirrored_first(f follower) RETURNS boolean
+LANGUAGE sql STABLE PARALLEL SAFE
+RETURN EXISTS (SELECT FROM follower m
+               WHERE m.offboarding_id = f.offboarding_id AND m.kind = 'mirror' AND m.spec ->> 'system' = f.spec ->> 'system'
+                 AND (EXISTS (SELECT FROM job j
+                              WHERE j.offboarding_id = m.offboarding_id AND j.follower = m.name AND j.state = 'ready')
+                      OR (SELECT max(r.id) FROM result r WHERE r.offboarding_id = m.offboarding_id) > m.carried
+                         AND NOT EXISTS (SELECT FROM unnest(m.needs) n (id) LEFT JOIN job j ON j.id = n.id
+                                         WHERE j.state IS DISTINCT FROM 'succeeded')));
+COMMENT ON FUNCTION mirrored_first(follower) IS
+    'Is there a mirror of the same system that still has something to tell? A report waits for it.';
+
 CREATE FUNCTION follow(affected uuid[]) RETURNS void
 LANGUAGE plpgsql AS $$
 DECLARE
@@ -230,7 +243,8 @@ BEGIN
           AND (f.kind <> 'on_phase_end'
                OR NOT EXISTS (SELECT FROM result r JOIN job j ON j.offboarding_id = r.offboarding_id AND j.phase = r.phase
                               WHERE r.offboarding_id = f.offboarding_id AND r.id > f.carried
-                                AND j.follower IS NULL AND j.state = 'ready'))),
+                                AND j.follower IS NULL AND j.state = 'ready')
+                  AND NOT mirrored_first(f))),
     made AS (
         INSERT INTO job (id, offboarding_id, phase, step, position, system, action, effect, needs, spec, follower)
         SELECT follower_job_id(r.offboarding_id, s.step), r.offboarding_id, r.phase, s.step,

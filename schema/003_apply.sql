@@ -404,7 +404,10 @@ DECLARE
     served integer[];
     affected uuid[];
 BEGIN
-    SELECT array_agg(CASE WHEN s.name = 'order.retry'
+    SELECT array_agg(CASE WHEN s.name = 'order.retry' AND s.job_id IS NULL AND s.body #>> '{context,step}' IS NULL
+                               AND EXISTS (SELECT FROM job n WHERE n.id = ANY (j.needs) AND n.state IN ('waiting', 'ready', 'failed'))
+                          THEN ROW(j.id, 'waiting', 'retried behind what it needs', NULL, NULL, false, NULL)::job_change
+                          WHEN s.name = 'order.retry'
                           THEN ROW(j.id, 'ready', coalesce('retried: ' || nullif(s.body #>> '{context,reason}', ''), 'retried'),
                                    j.attempt + 1, now(), true, NULL)::job_change
                           ELSE ROW(j.id, 'skipped', coalesce('skipped: ' || nullif(s.body #>> '{context,reason}', ''), 'skipped'),

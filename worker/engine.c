@@ -21,7 +21,7 @@ static enum verdict render_with(struct run *run)
     json_t *with = json_object();
     const char *name;
     json_t *parameter;
-    int result = 0;
+    enum verdict verdict = VERDICT_DONE;
     json_object_foreach((json_t *)(uintptr_t)declared, name, parameter)
     {
         json_t *tmpl = json_object_get(given, name);
@@ -35,15 +35,14 @@ static enum verdict render_with(struct run *run)
             value = context_stand_in(name);
             missing = false;
         }
-        if (missing) {
+        if (missing) { /* nobody told it, as when there is no manager: somebody has to */
             json_decref(value);
-            result = value ? err_set(&err, ERR_PERMANENT, "with.%s is null, and the action needs it", name)
-                           : err_prefix(&err, "with.%s", name);
+            verdict = value ? run_say(run, VERDICT_BLOCKED, "with.%s is null, and the action needs it", name)
+                            : run_say(run, VERDICT_FAILED, "with.%s: %s", name, err_text(&err));
             break;
         }
         json_object_set_new(with, name, value);
     }
-    enum verdict verdict = result == 0 ? VERDICT_DONE : run_say(run, VERDICT_FAILED, "%s", err_text(&err));
     context_set(run, "with", with);
     err_release(&err);
     return verdict;
@@ -197,8 +196,24 @@ static json_t *masked(const json_t *value)
     return copy;
 }
 
+/* What a person was asked to put right is looked at anew, as long as nothing was changed on the strength of what was seen. */
+static void look_anew(const struct run *run, json_t *state)
+{
+    bool changed = json_true_at(run->action, "once");
+    const json_t *requests = json_object_get(run->action, "requests");
+    for (size_t i = 0; i < (size_t)json_int_at(state, "at", 0); i++) {
+        changed = changed || request_changes(json_array_get(requests, i));
+    }
+    if (!changed) {
+        json_object_del(state, "items_left");
+        json_put(state, "saved", json_object());
+        json_put(state, "at", json_integer(0));
+        json_put(state, "verifying", json_false());
+    }
+}
+
 /* Where a later attempt goes on: at the first account that failed, else at the one in hand. */
-static json_t *state_of(const struct run *run)
+static json_t *state_of(const struct run *run, enum verdict verdict)
 {
     json_t *state = run_state(run);
     if (run->failed_state) {
@@ -208,6 +223,9 @@ static json_t *state_of(const struct run *run)
             json_object_del(state, kept[i]);
             json_object_set(state, kept[i], json_object_get(run->failed_state, kept[i]));
         }
+    }
+    if (verdict == VERDICT_BLOCKED) {
+        look_anew(run, state);
     }
     return state;
 }
@@ -265,7 +283,7 @@ static void fill_result(struct run *run, enum verdict verdict, json_t *outputs, 
         json_put_instant(context, "due_at", run->due_at);
     }
     if (!good && verdict != VERDICT_MISSING) {
-        json_t *state = state_of(run);
+        json_t *state = state_of(run, verdict);
         json_put(context, "state", masked(state));
         json_decref(state);
     }

@@ -1,13 +1,17 @@
 """The runbook google-workspace from the HR event to the ninetieth day, read back from Google, the thread, the mails and the tables."""
 
+from datetime import timedelta
+
 import pytest
-from google import UNLICENSED, Google, changes, person, user
+from google import FORMER, UNLICENSED, Google, changes, person, user
 from process import wait_until
 from workspace import OPERATORS, Workspace
 
 LEAVER, BOSS, CHIEF = "jane@example.com", "boss@example.com", "chief@example.com"
 REVOKED = ("password", "sign-out", "tokens", "app-passwords", "backup-codes", "admin-roles", "phones", "company-devices", "groups",
            "address-list")
+OF_MANAGER = ("delegate", "transfer", "tell-manager")
+LICENCE = {"productId": "Google-Apps", "skuId": "1010020027"}
 
 
 @pytest.fixture(scope="session")
@@ -37,7 +41,7 @@ def staff(stack, manager: str | None = BOSS) -> None:
     person(stack, CHIEF)
     person(stack, BOSS, **managed_by(CHIEF))
     person(stack, "joann@example.com")
-    person(stack, LEAVER, **managed_by(manager))
+    person(stack, LEAVER, name={"fullName": "Jane Doe"}, licenses=[LICENCE], **managed_by(manager))
     stack.sandbox.seed("google", {
         "groups": [{"email": f"team{number}@example.com", "members": [LEAVER, "joann@example.com"]} for number in range(3)],
         "mobile_devices": [{"resourceId": "R-1", "deviceId": "D-1", "email": [LEAVER], "status": "APPROVED"},
@@ -45,16 +49,28 @@ def staff(stack, manager: str | None = BOSS) -> None:
         "devices": [{"serialNumber": "S-1", "ownerType": "COMPANY", "users": [LEAVER, "joann@example.com"]}]})
 
 
+def changes_of(stack, email: str) -> list[str]:
+    """Changing calls about somebody."""
+    key = user(stack, email)["id"]
+    return [entry["path"] for entry in changes(stack) if key in entry["path"] or email in entry["path"].replace("%40", "@")]
+
+
 def states(stack, offboarding: str) -> dict[str, str]:
     return {step: job["state"] for step, job in stack.jobs(offboarding).items() if not job["follower"]}
 
 
 def test_from_the_event_to_the_ninetieth_day(make):
-    workspace = make()
+    workspace = make(vendor={"auto_licensing": {**LICENCE, "unlicensed": [UNLICENSED]}})
     stack = workspace.stack
     staff(stack)
     stack.start()
     offboarding = workspace.leave(LEAVER, user={"name": "Jane Doe"})
+    stack.wait_job(offboarding, "former-members", "succeeded", 60)
+    stack.wait_job(offboarding, "tell-manager", "succeeded", 60)
+    between = user(stack, LEAVER)
+    assert between["orgUnitPath"] == FORMER and not between["suspended"] and between["aliases"]
+    assert [one["delegateEmail"] for one in between["delegates"]] == [BOSS]
+    assert len(stack.sandbox.state("google")["licenses"]) == 1
     stack.wait_status(offboarding, "completed", 90)
 
     assert stack.phases(offboarding) == {"initial": "completed", "reminders": "completed", "post-90": "completed"}
@@ -64,7 +80,7 @@ def test_from_the_event_to_the_ninetieth_day(make):
     assert left["suspended"] and left["orgUnitPath"] == UNLICENSED and not left["includeInGlobalAddressList"]
     assert not left.get("recoveryEmail") and not left.get("recoveryPhone") and not left.get("changePasswordAtNextLogin")
     assert (left["aliases"], left["tokens"], left["asps"], left["backup_codes"]) == ([], [], [], [])
-    assert left["sign_outs"] and [one["delegateEmail"] for one in left["delegates"]] == [BOSS]
+    assert left["sign_outs"] == 1 and left["password"]["changes"] == 1 and left["delegates"] == []
     assert left["vacation"]["enableAutoReply"] and BOSS in left["vacation"]["responseBodyPlainText"]
     state = stack.sandbox.state("google")
     assert all([member["email"] for member in group["members"]] == ["joann@example.com"] for group in state["groups"])
@@ -73,12 +89,15 @@ def test_from_the_event_to_the_ninetieth_day(make):
         LEAVER: True, "joann@example.com": False}
     assert [(one["oldOwnerUserId"], one["newOwnerUserId"], one["overallTransferStatusCode"]) for one in state["transfers"]] == [
         (left["id"], user(stack, BOSS)["id"], "completed")]
+    assert state["transfers"][0]["applicationDataTransfers"][0]["applicationTransferParams"] == [
+        {"key": "PRIVACY_LEVEL", "value": ["PRIVATE", "SHARED"]}]
+    assert state["licenses"] == []
 
-    done = [(entry["method"], entry["path"].split("/")[-1], entry["body"]) for entry in changes(stack) if entry.get("effect")]
-    suspended = next(place for place, entry in enumerate(done) if entry[2] == {"suspended": True})
-    for what in ("delegates", "vacation", "invalidate", "signOut"):
-        assert any(entry[1] == what for entry in done[:suspended]), f"{what} comes before the suspension"
-    assert suspended == len(done) - 1 or all(entry[1] != "delegates" for entry in done[suspended:])
+    done = [f"{entry['method']} {entry['path']} {entry['body']}" for entry in changes(stack) if entry.get("effect")]
+    order = [next(place for place, line in enumerate(done) if what in line) for what in (
+        "/verificationCodes/invalidate", "PUT /gmail", "POST /gmail", FORMER, "DELETE /gmail", UNLICENSED, "'suspended': True")]
+    assert order == sorted(order), done
+    assert order[-1] == len(done) - 1, "nothing comes after the suspension"
 
     texts = workspace.thread()
     assert "Offboarding of Jane Doe, started by hr; effective" in texts[0] and "zone" in texts[0]
@@ -87,11 +106,14 @@ def test_from_the_event_to_the_ninetieth_day(make):
     reports = [text for text in texts if text.startswith("Report of phase")]
     assert [text.splitlines()[0] for text in reports] == ["Report of phase initial", "Report of phase reminders", "Report of phase post-90"]
     assert "suspend" in reports[-1] and "a person must act" not in "".join(texts)
+    assert texts[-1] == reports[-1], "the report closes the thread"
 
     assert workspace.mails(BOSS) == ["Jane Doe has left: what is yours now", "30 days left: mailbox of Jane Doe",
                                      "7 days left: mailbox of Jane Doe", "Today: mailbox of Jane Doe closes"]
     told = workspace.mail.mails[0].message.get_content()
-    assert "from your own Gmail" in told and "all files are in your Drive" in told and "90 days" in told and "(UTC)" in told
+    base = max(row[name] for row in [stack.offboarding(offboarding)] for name in ("effective_at", "started_at"))
+    assert f"until {(base + timedelta(days=90)).strftime('%Y-%m-%d')} (UTC)" in told
+    assert "from your own Gmail" in told and "all files are in your Drive" in told and "(UTC)" in told
     assert workspace.mails(OPERATORS) == []
     late = stack.database.query("SELECT * FROM analyst.time_to_revoke WHERE verified_at IS NULL AND system = 'google'")
     assert {row["action"] for row in late} == {"reset_password", "sign_out"}, "all else was seen gone"
@@ -111,29 +133,36 @@ def test_nobody_there(make):
     assert changes(stack) == [] and workspace.mail.mails == []
 
 
-def test_without_a_manager_only_the_steps_that_need_one_wait(make):
-    workspace = make(day="24h")
+def test_without_a_manager_only_the_steps_that_need_one_are_blocked(make):
+    workspace = make(day="24h", vendor={"transfer_polls": 0})
     stack = workspace.stack
     staff(stack, manager=None)
     stack.start()
     offboarding = workspace.leave(LEAVER)
-    stack.wait_job(offboarding, "manager", "failed", 60, outcome="blocked")
-    stack.wait_job(offboarding, "former-members", "succeeded", 60)
-    seen = states(stack, offboarding)
-    assert {seen[step] for step in (*REVOKED, "thread", "profile", "vacation", "former-members")} == {"succeeded"}
-    assert {step for step, state in seen.items() if state == "waiting" and stack.jobs(offboarding)[step]["phase"] == "initial"} == {
-        "delegate", "transfer", "tell-manager"}
-    wait_until(lambda: workspace.mails(OPERATORS), 30, "a person is told")
-    wait_until(lambda: any("a person must act" in text for text in workspace.thread()), 30, "so is the thread")
+    wait_until(workspace.reports, 60, "the phase is reported")
+    initial = {step: job["outcome"] for step, job in stack.jobs(offboarding).items()
+               if job["phase"] == "initial" and not job["follower"]}
+    assert {step for step, outcome in initial.items() if outcome == "blocked"} == {"manager", *OF_MANAGER}
+    assert {initial[step] for step in (*REVOKED, "thread", "profile", "vacation", "former-members")} == {"succeeded"}
+    assert user(stack, LEAVER)["orgUnitPath"] == FORMER
+    assert "Please write to" not in user(stack, LEAVER)["vacation"]["responseBodyPlainText"]
+    todo = workspace.reports()[0].partition("a person must act: ")[2]
+    assert "manager (nobody of the line of managers is active" in todo and "delegate (with.delegate is null" in todo
+    wait_until(lambda: all(any(f"{step} (" in mail.message.get_content() for mail in workspace.mail.mails)
+                           for step in ("manager", *OF_MANAGER)), 30, "a person is told of each")
 
-    stack.sandbox.seed("google", {"users": [{"primaryEmail": "deputy@example.com", "name": {"fullName": "Deputy"}}]})
-    stack.process("worker").terminate()
-    stack.process("worker").wait(30)
+    # An administrator names who takes over; one retry does all of it, in the order of the runbook.
+    person(stack, "deputy@example.com")
+    assert stack.process("worker").stop() == 0
     stack.settings["systems"]["google"]["fallback_manager"] = "deputy@example.com"
     stack.write_settings()
     stack.restart("worker")
-    stack.cli("retry", offboarding, "--step", "profile").out
     stack.cli("retry", offboarding).ok()
+    wait_until(lambda: stack.phases(offboarding)["initial"] == "completed", 60, "the phase is completed")
+    assert [one["delegateEmail"] for one in user(stack, LEAVER)["delegates"]] == ["deputy@example.com"]
+    assert workspace.mails("deputy@example.com") == ["Jane Doe has left: what is yours now"]
+    assert "looks into it" not in workspace.mail.mails[-1].message.get_content()
+    assert {stack.jobs(offboarding)[step]["attempt"] for step in ("manager", *OF_MANAGER)} == {2}
 
 
 def test_a_manager_who_leaves_in_the_same_week_takes_nothing_over(make):
@@ -147,3 +176,23 @@ def test_a_manager_who_leaves_in_the_same_week_takes_nothing_over(make):
     stack.wait_job(offboarding, "delegate", "succeeded", 60)
     assert [one["delegateEmail"] for one in user(stack, LEAVER)["delegates"]] == [CHIEF]
     assert stack.jobs(offboarding)["manager"]["outputs"]["user"]["manager"]["email"] == CHIEF
+    stack.wait_job(offboarding, "vacation", "succeeded", 60)
+    assert CHIEF in user(stack, LEAVER)["vacation"]["responseBodyPlainText"]
+    assert changes_of(stack, BOSS) == [] and stack.offboarding(leaving)["status"] == "waiting"
+
+
+def test_a_dry_run_of_all_of_it(make):
+    workspace = make(day="20ms")
+    stack = workspace.stack
+    staff(stack)
+    before = stack.sandbox.state("google")["users"]
+    stack.start()
+    offboarding = workspace.leave(LEAVER, mode="dry_run")
+    stack.wait_status(offboarding, "completed", 60)
+    stack.wait_quiet()
+    assert changes(stack) == [] and workspace.thread() == [] and workspace.mail.mails == []
+    assert stack.sandbox.state("google")["users"] == before
+    jobs = stack.jobs(offboarding)
+    assert {job["state"] for job in jobs.values()} <= {"succeeded", "skipped"}
+    assert {step for step, job in jobs.items() if job["state"] == "skipped"} <= {"remind-60", "remind-83", "remind-90"}
+    assert jobs["transfer"]["reason"].startswith("dry run: would POST ")

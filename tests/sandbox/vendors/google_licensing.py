@@ -2,7 +2,7 @@
 
 from core.vendor import Answer, Request
 from vendors.google_access import call
-from vendors.google_directory import page, refuse
+from vendors.google_directory import page, read_object, refuse
 
 API = "/apps/licensing/v1"
 SCOPE = "apps.licensing"
@@ -51,6 +51,16 @@ class Licensing:
     @call("GET", API + "/product/{product}/sku/{sku}/user/{address}", SCOPE)
     def get_license(self, request: Request, product: str, sku: str, address: str) -> Answer:
         return Answer(200, self._show(self._find(product, sku, address)[1]))
+
+    @call("POST", API + "/product/{product}/sku/{sku}/user", SCOPE)
+    def insert_license(self, request: Request, product: str, sku: str) -> Answer:
+        user = self.find_user(str(read_object(request).get("userId") or ""))
+        if user is None:
+            raise refuse("notFound", "userId")
+        if self.store.get("licenses", f"{user['id']}/{product}"):
+            raise refuse("duplicate", "User already has a license of this product")
+        self.seed_licenses(user, [{"productId": product, "skuId": sku}])
+        return Answer(200, self._show(self.store.get("licenses", f"{user['id']}/{product}")))
 
     @call("DELETE", API + "/product/{product}/sku/{sku}/user/{address}", SCOPE)
     def delete_license(self, request: Request, product: str, sku: str, address: str) -> Answer:
