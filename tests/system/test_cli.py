@@ -8,6 +8,7 @@ import subprocess
 import pytest
 from events import leaver, offboarding_id
 from process import wait_until
+from stack import ROOT
 
 pytestmark = pytest.mark.xdist_group("cli")
 OK, REFUSED, USAGE, AWAY, NOT_FOUND = range(5)
@@ -218,7 +219,8 @@ def test_check_tries_the_systems(stack):
 
 def test_topics_says_what_differs_and_changes_nothing(stack):
     names = stack.topics.names()
-    assert set(names) == {"intake", "events", "control", "dead", "jobs.scim", "urgent.scim", "jobs.jira", "urgent.jira"}
+    shipped = [name.removesuffix(".yaml") for name in os.listdir(os.path.join(ROOT, "worker", "connectors"))]
+    assert set(names) == {"intake", "events", "control", "dead", *(f"{kind}.{system}" for kind in ("jobs", "urgent") for system in shipped)}
     assert stack.topics.partitions("jobs.scim") == stack.topics.partitions("urgent.scim") == 3
     assert stack.topics.partitions("control") == 1
     stack.cli("topics").ok()
