@@ -37,6 +37,27 @@ COMMENT ON COLUMN analyst.jobs.run_when IS 'on_success, on_failure or always.';
 COMMENT ON COLUMN analyst.jobs.changed_at IS 'When its row last changed.';
 COMMENT ON COLUMN analyst.jobs.follower IS 'Name of the follower (mirror, notify) whose job it is: it tells of others and counts as no step; null for a step.';
 
+CREATE VIEW analyst.followers AS
+SELECT f.offboarding_id, f.name AS follower, f.kind, f.spec ->> 'system' AS system, f.spec ->> 'action' AS action, c.jobs,
+       c.succeeded, c.failed, c.ready, c.last_told_at
+FROM follower f
+     CROSS JOIN LATERAL (
+         SELECT count(*) AS jobs, count(*) FILTER (WHERE j.state = 'succeeded') AS succeeded,
+                count(*) FILTER (WHERE j.state = 'failed') AS failed, count(*) FILTER (WHERE j.state = 'ready') AS ready,
+                max(j.answered_at) FILTER (WHERE j.state = 'succeeded') AS last_told_at
+         FROM job j WHERE j.offboarding_id = f.offboarding_id AND j.follower = f.name) c;
+COMMENT ON VIEW analyst.followers IS 'Who is told of results (the runbook''s mirror and notify), and how that went. Their jobs are in analyst.jobs.';
+COMMENT ON COLUMN analyst.followers.offboarding_id IS 'Whose results.';
+COMMENT ON COLUMN analyst.followers.follower IS 'mirror-1, on-failure-1, on-phase-end-1 and so on, in the order of the runbook.';
+COMMENT ON COLUMN analyst.followers.kind IS 'mirror (every result), on_failure or on_phase_end.';
+COMMENT ON COLUMN analyst.followers.system IS 'The system that tells.';
+COMMENT ON COLUMN analyst.followers.action IS 'The connector''s action.';
+COMMENT ON COLUMN analyst.followers.jobs IS 'Its jobs so far: each carries the results since the one before.';
+COMMENT ON COLUMN analyst.followers.succeeded IS 'Those that succeeded.';
+COMMENT ON COLUMN analyst.followers.failed IS 'Those that failed and wait for a person.';
+COMMENT ON COLUMN analyst.followers.ready IS 'Those published or due: at most one.';
+COMMENT ON COLUMN analyst.followers.last_told_at IS 'When one last succeeded.';
+
 CREATE VIEW analyst.phases AS
 SELECT p.offboarding_id, p.name AS phase, p.position, p.status, p.after, p.due_at, p.started_at, p.ended_at, c.jobs, c.ended,
        c.succeeded, c.skipped, c.failed, c.cancelled, c.ready, c.waiting
