@@ -174,11 +174,14 @@ static void test_phases_are_reported_by_themselves(void **state)
     assert_answer(*state, CARRIED("on-phase-end-1"), "a:succeeded b:skipped");
     tell(*state, "job.succeeded", PERSON(1), ANSWER("d", "succeeded"));
     assert_status(*state, PERSON(1), "initiated: completed completed");
+    tell(*state, "job.succeeded", PERSON(1), ANSWER("b", "succeeded")); /* late, but the truth */
     answer(*state, "on-phase-end-1", "succeeded");
-    assert_answer(*state, CARRIED("on-phase-end-1.2"), "c:skipped d:succeeded");
+    assert_answer(*state, CARRIED("on-phase-end-1.2"), "a:succeeded b:succeeded");
+    answer(*state, "on-phase-end-1.2", "succeeded");
+    assert_answer(*state, CARRIED("on-phase-end-1.3"), "c:skipped d:succeeded");
     assert_answer(*state, "SELECT string_agg(phase, ' ' ORDER BY position) FROM job WHERE follower IS NOT NULL",
-                  "first second");
-    answer(*state, "on-phase-end-1.2", "skipped"); /* its `if` was false: told as well as not */
+                  "first first second");
+    answer(*state, "on-phase-end-1.3", "skipped"); /* its `if` was false: told as well as not */
     assert_status(*state, PERSON(1), "completed: completed completed");
 }
 
@@ -217,6 +220,9 @@ static void test_cancelled_by_order(void **state)
                   "SELECT string_agg(message #>> '{job,step}', ' ' ORDER BY message #>> '{job,step}') FROM "
                   "due_messages(10, '{}') WHERE kind = 'job'",
                   "mirror-1.2 on-phase-end-1");
+    answer(*state, "on-phase-end-1", "succeeded"); /* the second phase never began */
+    assert_answer(*state, "SELECT string_agg(step, ' ' ORDER BY position) FROM job WHERE follower IS NOT NULL",
+                  "mirror-1 on-phase-end-1 mirror-1.2");
 }
 
 /* What never began is told to nobody. */
