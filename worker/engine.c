@@ -196,16 +196,15 @@ static json_t *masked(const json_t *value)
     return copy;
 }
 
-/* What a person was asked to put right is looked at anew, as long as nothing was changed on the strength of what was seen. */
+/* What a person was asked to put right is looked at anew, unless something was changed on the strength of what was seen. */
 static void look_anew(const struct run *run, json_t *state)
 {
-    bool changed = json_true_at(run->action, "once");
+    bool changed = json_true_at(run->action, "once") || json_object_get(state, "items_left");
     const json_t *requests = json_object_get(run->action, "requests");
     for (size_t i = 0; i < (size_t)json_int_at(state, "at", 0); i++) {
         changed = changed || request_changes(json_array_get(requests, i));
     }
     if (!changed) {
-        json_object_del(state, "items_left");
         json_put(state, "saved", json_object());
         json_put(state, "at", json_integer(0));
         json_put(state, "verifying", json_false());

@@ -36,6 +36,33 @@ static void test_expires(void **state)
     assert_jobs(*state, PERSON(1), "a:succeeded b:skipped c:succeeded d:skipped e:skipped f:ready");
 }
 
+#define ALWAYS(id, needs)                                                                                              \
+    "{\"id\": \"" id "\", \"job_id\": \"@" id "\", \"system\": \"scim\", \"action\": \"x\", \"effect\": \"notify\","          \
+    " \"when\": \"always\", \"needs\": [" needs "], \"expires_us\": 1}"
+
+/* One order for all that failed: what needs another of them waits for it anew, and comes neither before it nor too late. */
+static void test_retry_in_order(void **state)
+{
+    tell(*state, "initiated", PERSON(1),
+         PLANNED(STEP("a", "") "," ALWAYS("b", "\"a\"") "," ALWAYS("c", "\"b\"") "," STEP("d", ", \"needs\": [\"a\"]"),
+                 STEP("e", "")));
+    tell(*state, "job.failed", PERSON(1), ANSWER("a", "blocked"));
+    tell(*state, "job.failed", PERSON(1), ANSWER("b", "blocked"));
+    tell(*state, "job.failed", PERSON(1), ANSWER("c", "failed"));
+    assert_jobs(*state, PERSON(1), "a:failed b:failed c:failed d:waiting e:waiting");
+    tell(*state, "order.retry", PERSON(1), "\"reason\": \"there is a manager\"");
+    assert_jobs(*state, PERSON(1), "a:ready b:waiting c:waiting d:waiting e:waiting");
+    assert_due(*state, PERSON(1), "a#2 second");
+    tell(*state, "job.failed", PERSON(1), "\"job_id\": \"@a\", \"attempt\": 2, \"outcome\": \"blocked\"");
+    assert_due(*state, PERSON(1), "b#2 second");
+    tell(*state, "order.retry", PERSON(1), "\"step\": \"a\", \"reason\": \"now\""); /* by name: at once */
+    assert_due(*state, PERSON(1), "a#3 b#2 second");
+    tell(*state, "job.succeeded", PERSON(1), "\"job_id\": \"@a\", \"attempt\": 3, \"outcome\": \"succeeded\"");
+    assert_due(*state, PERSON(1), "b#2 d#1 second");
+    tell(*state, "job.succeeded", PERSON(1), "\"job_id\": \"@b\", \"attempt\": 2, \"outcome\": \"succeeded\"");
+    assert_due(*state, PERSON(1), "c#2 d#1 second");
+}
+
 /* rules.md 11. */
 static void test_missing_cancels_the_phase(void **state)
 {
@@ -243,6 +270,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         APPLIED(test_expires),
+        APPLIED(test_retry_in_order),
         APPLIED(test_missing_cancels_the_phase),
         APPLIED(test_missing_in_a_later_phase),
         APPLIED(test_later_read_back),

@@ -54,6 +54,20 @@ static const struct engine_row rows[] = {
      .said = "1 of 3 items failed: d2 (somebody else's; required: ",
      .facts = {{"state.items_left", "absent"}, {"state.at", "0"}}}, /* a retry looks at all of it anew */
 
+    {.title = "what a person puts right is looked at anew",
+     .action = "wipe_later",
+     .exchanges = {{"GET /devices", 200, "{\"id\": \"d1\"}", NULL}, {"GET /devices/d1", 200, "{\"free\": false}", NULL}},
+     .outcome = "blocked",
+     .facts = {{"state.at", "0"}, {"state.saved", "{}"}}},
+    {.title = "but not behind a change",
+     .action = "wipe_later",
+     .exchanges = {{"GET /devices", 200, "{\"id\": \"d1\"}", NULL},
+                   {"GET /devices/d1", 200, "{\"free\": true}", NULL},
+                   {"POST /locks", 200, NULL, NULL},
+                   {"GET /locks", 200, "{\"held\": false}", NULL}},
+     .outcome = "blocked",
+     .facts = {{"state.at", "3"}, {"state.saved", "{\"device\":\"d1\"}"}}},
+
     /* ---- poll */
     {.title = "what is under way is looked at later, by whichever worker",
      .action = "transfer",
