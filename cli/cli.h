@@ -84,7 +84,7 @@ void cli_put_requester(json_t *object);
  * (`SELECT to_jsonb(…)`). NULL with an err: ERR_RETRY when the database is away, ERR_FATAL when it refuses; `err` isn't NULL. */
 json_t *cli_rows(struct cli *cli, struct err *err, const char *sql, int params, const char *const *values);
 
-/* One offboarding as {offboarding, phases, jobs}, rows of the analyst's views. NULL with an err (ERR_PERMANENT: it is not
+/* One offboarding as {offboarding, phases, jobs, followers}, rows of the analyst's views. NULL with an err (ERR_PERMANENT: it is not
  * recorded). */
 json_t *cli_progress(struct cli *cli, const char *id, struct err *err);
 

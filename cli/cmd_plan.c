@@ -103,20 +103,29 @@ static void print_words(struct definitions *definitions, const json_t *offboardi
     print_condition(definitions, offboarding, json_object_get(step, "if"));
 }
 
+static void print_action(const char *name, const json_t *step)
+{
+    printf("    %-18s %-8s %-22s %-9s", name, json_string_at(step, "system"), json_string_at(step, "action"),
+           json_string_at(step, "effect"));
+}
+
+static void print_needs(const json_t *step)
+{
+    size_t i;
+    json_t *need;
+    json_array_foreach(json_object_get(step, "needs"), i, need)
+    {
+        printf("%s%s", i ? ", " : " after ", json_string_value(need));
+    }
+}
+
 static void print_step(struct definitions *definitions, const json_t *offboarding, const json_t *step, int64_t start)
 {
     const char *zone = json_string_at(offboarding, "zone");
     int64_t after = (int64_t)json_int_at(step, "after_us", 0);
     char *at = time_format_zone(start + after, zone);
-    printf("    %-18s %-8s %-22s %-9s", json_string_at(step, "id"), json_string_at(step, "system"),
-           json_string_at(step, "action"), json_string_at(step, "effect"));
-    const json_t *needs = json_object_get(step, "needs");
-    size_t i;
-    json_t *need;
-    json_array_foreach(needs, i, need)
-    {
-        printf("%s%s", i ? ", " : " after ", json_string_value(need));
-    }
+    print_action(json_string_at(step, "id"), step);
+    print_needs(step);
     if (after) {
         printf(" not before %s", at);
     }
@@ -164,22 +173,24 @@ static void print_plan(struct definitions *definitions, const json_t *offboardin
     }
 }
 
-static void print_followers(const json_t *plan)
+static void print_followers(struct definitions *definitions, const json_t *offboarding, const json_t *plan)
 {
-    static const char *const said[][2] = {{"mirror", "told of every result"},
-                                          {"on_failure", "told of failures"},
-                                          {"on_phase_end", "told when a phase is over"}};
+    static const char *const said[][2] = {
+        {"mirror", "every result"}, {"on_failure", "failures"}, {"on_phase_end", "a phase that is over"}};
     size_t i;
     json_t *follower;
     json_array_foreach(json_object_get(plan, "followers"), i, follower)
     {
-        const char *kind = json_string_at(follower, "kind");
-        const char *what = "";
+        printf("%s", i ? "" : "\n  told of results\n");
+        print_action(json_string_at(follower, "name"), follower);
         for (size_t k = 0; k < COUNT_OF(said); k++) {
-            what = strcmp(said[k][0], kind) == 0 ? said[k][1] : what;
+            if (strcmp(said[k][0], json_string_at(follower, "kind")) == 0) {
+                printf(" %s", said[k][1]);
+            }
         }
-        printf("%s  %s by %s %s\n", i ? "" : "\n", what, json_string_at(follower, "system"),
-               json_string_at(follower, "action"));
+        print_needs(follower);
+        print_words(definitions, offboarding, follower);
+        printf("\n");
     }
 }
 
@@ -207,7 +218,7 @@ static int show(struct cli *cli, struct definitions *definitions, const struct m
         json_decref(both);
     } else {
         print_plan(definitions, mapped->offboarding, plan);
-        print_followers(plan);
+        print_followers(definitions, mapped->offboarding, plan);
     }
     json_decref(plan);
     return CLI_OK;

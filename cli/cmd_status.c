@@ -1,6 +1,7 @@
 /* offboard status: what is open, or how one offboarding stands. */
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 
 #include "cli/cli.h"
 #include "cli/commands.h"
@@ -144,6 +145,27 @@ static void print_revoked(const json_t *revoked)
            (long long)json_int_at(revoked, "revocations", 0));
 }
 
+/* The jobs of followers that are done are only counted: there may be one for each result. */
+static void print_jobs(const json_t *progress)
+{
+    const json_t *followers = json_object_get(progress, "followers");
+    json_t *shown = json_array();
+    size_t i;
+    json_t *job;
+    json_array_foreach(json_object_get(progress, "jobs"), i, job)
+    {
+        if (!json_string_at(job, "follower") || strcmp(json_string_at(job, "state"), "succeeded") != 0) {
+            json_array_append(shown, job);
+        }
+    }
+    cli_print_table(shown, "step system action state outcome attempt due_at verified_at reason");
+    json_decref(shown);
+    if (json_array_size(followers)) {
+        printf("\n");
+        cli_print_table(followers, "follower kind system action jobs succeeded failed last_told_at");
+    }
+}
+
 static void print_one(const json_t *progress)
 {
     const json_t *offboarding = json_object_get(progress, "offboarding");
@@ -172,8 +194,7 @@ static void print_one(const json_t *progress)
     printf("\n");
     cli_print_table(json_object_get(progress, "phases"), "phase status ended jobs failed due_at started_at ended_at");
     printf("\n");
-    cli_print_table(json_object_get(progress, "jobs"),
-                    "step system action state outcome attempt due_at verified_at reason");
+    print_jobs(progress);
 }
 
 static int show_one(struct cli *cli, const char *named)
@@ -219,7 +240,8 @@ const struct command command_status = {
         "An offboarding is named by its id, the beginning of its id (8 characters), or the leaver's e-mail or "
         "employee\n"
         "id (the newest one). Times are UTC. With --json the rows of the analyst's views: {offboardings, attention},\n"
-        "{failures, attention}, {stuck, attention}, or {offboarding, phases, jobs, time_to_revoke} of one.\n\n"
+        "{failures, attention}, {stuck, attention}, or {offboarding, phases, jobs, followers,\n"
+        "time_to_revoke} of one.\n\n"
         "  offboard status                        open ones, newest first\n"
         "  offboard status --failed               jobs that wait for `offboard retry` or `offboard skip`\n"
         "  offboard status --held                 offboardings that wait for `offboard approve`\n"

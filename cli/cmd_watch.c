@@ -265,10 +265,10 @@ const struct command command_watch = {
         "Exit codes: 0 completed; 1 cancelled, or not ended within --timeout; 4 not recorded.\n\n"
         "  offboard watch jane@example.com\n"
         "  offboard watch 5f0d2a4c --timeout 5m --json           a line of JSON for each change",
-    .options =
-        (const struct cli_option[]){{"timeout", "TIME", "give up after this long (5m, 30s)", &opt.timeout, NULL},
-                                    {"plain", NULL, "lines instead of bars", NULL, &opt.plain},
-                                    {"json", NULL, "print JSON lines: {offboarding, phases, jobs}", NULL, &opt.json},
-                                    {NULL, NULL, NULL, NULL, NULL}},
+    .options = (const struct cli_option[]){{"timeout", "TIME", "give up after this long (5m, 30s)", &opt.timeout, NULL},
+                                           {"plain", NULL, "lines instead of bars", NULL, &opt.plain},
+                                           {"json", NULL, "print JSON lines: {offboarding, phases, jobs, followers}",
+                                            NULL, &opt.json},
+                                           {NULL, NULL, NULL, NULL, NULL}},
     .run = watch_run,
 };

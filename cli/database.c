@@ -69,7 +69,9 @@ json_t *cli_progress(struct cli *cli, const char *id, struct err *err)
                             " 'phases', (SELECT coalesce(jsonb_agg(to_jsonb(p) ORDER BY p.position), '[]')"
                             "            FROM analyst.phases p WHERE p.offboarding_id = o.offboarding_id),"
                             " 'jobs', (SELECT coalesce(jsonb_agg(to_jsonb(j) ORDER BY j.position), '[]')"
-                            "          FROM analyst.jobs j WHERE j.offboarding_id = o.offboarding_id))"
+                            "          FROM analyst.jobs j WHERE j.offboarding_id = o.offboarding_id),"
+                            " 'followers', (SELECT coalesce(jsonb_agg(to_jsonb(f) ORDER BY f.follower), '[]')"
+                            "               FROM analyst.followers f WHERE f.offboarding_id = o.offboarding_id))"
                             " FROM analyst.offboardings o WHERE o.offboarding_id = $1::uuid",
                             1, &id);
     if (!rows) {

@@ -181,23 +181,31 @@ static bool is_run(const struct check *check)
     return found;
 }
 
-void check_facts(struct check *check)
+static void check_readers(struct check *check, const json_t *phases, const json_t *steps)
 {
-    if (is_run(check)) {
-        return;
-    }
-    json_t *phases = runbook_expand(check->definitions, check->definition);
-    size_t i, j;
-    json_t *phase, *step;
-    json_array_foreach(phases, i, phase)
+    size_t i;
+    json_t *step;
+    json_array_foreach(steps, i, step)
     {
-        json_array_foreach(json_object_get(phase, "steps"), j, step)
-        {
-            struct reader reader = {phases, step, action_of(check, step)};
-            if (!json_object_get(step, "only_verify")) { /* it reads what its step reads */
-                check_step(check, &reader);
-            }
+        struct reader reader = {phases, step, action_of(check, step)};
+        if (!json_object_get(step, "only_verify")) { /* it reads what its step reads */
+            check_step(check, &reader);
         }
     }
+}
+
+void check_facts(struct check *check)
+{
+    json_t *followers = runbook_followers(check->definitions, check->definition);
+    json_t *phases = runbook_expand(check->definitions, check->definition);
+    const json_t *looked_at = is_run(check) ? NULL : phases;
+    size_t i;
+    json_t *phase;
+    json_array_foreach(looked_at, i, phase)
+    {
+        check_readers(check, phases, json_object_get(phase, "steps"));
+    }
+    check_readers(check, phases, followers); /* heard only where this runbook itself is started */
     json_decref(phases);
+    json_decref(followers);
 }

@@ -5,6 +5,7 @@
 #include "lib/definition_steps.h"
 #include "lib/json.h"
 #include "lib/mem.h"
+#include "lib/runbook.h"
 
 static const struct check_key target_keys[] = {
     {"system", CHECK_TEXT, true, false},   {"action", CHECK_TEXT, true, false}, {"needs", CHECK_TEXTS, false, false},
@@ -16,6 +17,15 @@ static const struct check_key notify_keys[] = {
     {"on_phase_end", CHECK_LIST, false, false},
 };
 
+/* It goes on when the offboarding is cancelled, as often as there are results: nothing may change by it. */
+static void check_tells(struct check *check, const char *pointer, const json_t *action)
+{
+    const char *effect = json_string_at(action, "effect");
+    if (effect && strcmp(effect, "notify") != 0) {
+        check_problem(check, pointer, "who is told of results needs an action whose effect is notify, not %s", effect);
+    }
+}
+
 static void check_target(struct check *check, const struct steps *steps, const char *pointer, const json_t *target)
 {
     if (!check_map(check, pointer, target, target_keys, COUNT_OF(target_keys))) {
@@ -25,6 +35,7 @@ static void check_target(struct check *check, const struct steps *steps, const c
     step.action = check_step_action(check, pointer, target);
     if (step.action) {
         check_step_with(check, &step);
+        check_tells(check, pointer, step.action);
     }
     char *with = mem_printf("%s/with", pointer);
     check_expressions(check, with, json_object_get(target, "with"));
@@ -44,10 +55,29 @@ static void check_targets(struct check *check, const struct steps *steps, const 
     }
 }
 
+/* Orders name jobs by their steps. */
+static void check_names(struct check *check, const struct steps *steps)
+{
+    json_t *followers = runbook_followers(check->definitions, check->definition);
+    size_t i;
+    json_t *follower;
+    json_array_foreach(followers, i, follower)
+    {
+        const char *name = json_string_at(follower, "id");
+        const struct step *step = steps_find(steps, name);
+        if (step) {
+            check_problem(check, step->pointer, "\"%s\" is what the jobs of %s are called: give the step another id",
+                          name, json_string_at(follower, "at"));
+        }
+    }
+    json_decref(followers);
+}
+
 void check_followers(struct check *check, const struct steps *steps)
 {
     const json_t *tree = check->definition->tree;
     const json_t *notify = json_object_get(tree, "notify");
+    check_names(check, steps);
     check_targets(check, steps, "/mirror", json_object_get(tree, "mirror"));
     if (json_is_object(notify) && check_map(check, "/notify", notify, notify_keys, COUNT_OF(notify_keys))) {
         check_targets(check, steps, "/notify/on_failure", json_object_get(notify, "on_failure"));

@@ -164,49 +164,34 @@ static json_t *plan_phases(const struct definitions *definitions, const char *of
 
 /* ---- followers --------------------------------------------------------------------------------------------------- */
 
-/* Adds the targets of one kind, named "<prefix>-1" and so on. */
-static int add_followers(json_t *followers, const struct definitions *definitions, const json_t *targets,
-                         const char *kind, const char *prefix, struct err *err)
-{
-    size_t i;
-    json_t *target;
-    json_array_foreach(targets, i, target)
-    {
-        const char *system = json_string_at(target, "system");
-        const char *action = json_string_at(target, "action");
-        const char *effect = definition_effect(definitions, system, action);
-        if (!effect) {
-            return err_set(err, ERR_PERMANENT, "%s: system \"%s\" has no action \"%s\"", kind, system, action);
-        }
-        json_t *follower =
-            json_pack("{s:s, s:s, s:s, s:s}", "kind", kind, "system", system, "action", action, "effect", effect);
-        char *name = mem_printf("%s-%zu", prefix, i + 1);
-        json_put_string(follower, "name", name);
-        free(name);
-        json_put(follower, "needs", member_or(target, "needs", json_array()));
-        json_put(follower, "if", member_or(target, "if", json_null()));
-        json_put(follower, "with", member_or(target, "with", json_object()));
-        json_array_append_new(followers, follower);
-    }
-    return 0;
-}
-
 /* What `mirror` and `notify` say; NULL with an err. A new reference. */
 static json_t *plan_followers(const struct definitions *definitions, const struct definition *runbook, struct err *err)
 {
-    json_t *followers = json_array();
-    const json_t *tree = runbook->tree;
-    const json_t *notify = json_object_get(tree, "notify");
-    if (add_followers(followers, definitions, json_object_get(tree, "mirror"), "mirror", "mirror", err) != 0 ||
-        add_followers(followers, definitions, json_object_get(notify, "on_failure"), "on_failure", "on-failure", err) !=
-            0 ||
-        add_followers(followers, definitions, json_object_get(notify, "on_phase_end"), "on_phase_end", "on-phase-end",
-                      err) != 0) {
-        err_prefix(err, "%s", runbook->file);
-        json_decref(followers);
-        return NULL;
+    json_t *followers = runbook_followers(definitions, runbook);
+    json_t *planned = json_array();
+    size_t i;
+    json_t *follower;
+    json_array_foreach(followers, i, follower)
+    {
+        const char *name = json_string_at(follower, "id");
+        const char *system = json_string_at(follower, "system");
+        const char *action = json_string_at(follower, "action");
+        const char *effect = definition_effect(definitions, system, action);
+        if (!effect) {
+            err_set(err, ERR_PERMANENT, "%s: %s: system \"%s\" has no action \"%s\"", runbook->file, name, system,
+                    action);
+            json_decref(planned);
+            planned = NULL;
+            break;
+        }
+        json_array_append_new(planned, json_pack("{s:s, s:O, s:s, s:s, s:s, s:O, s:o, s:o}", "name", name, "kind",
+                                                 json_object_get(follower, "kind"), "system", system, "action", action,
+                                                 "effect", effect, "needs", json_object_get(follower, "needs"), "if",
+                                                 member_or(follower, "if", json_null()), "with",
+                                                 member_or(follower, "with", json_object())));
     }
-    return followers;
+    json_decref(followers);
+    return planned;
 }
 
 static json_t *name_and_hash(const struct definition *definition)

@@ -318,6 +318,14 @@ json_t *runbook_expand(const struct definitions *definitions, const struct defin
     return phases;
 }
 
+json_t *runbook_needs(const struct definitions *definitions, const struct definition *runbook, const json_t *step)
+{
+    struct level top = level_top(definitions, runbook);
+    json_t *ids = needed_ids(&top, step);
+    level_release(&top);
+    return ids;
+}
+
 static void note_children(const struct level *level, json_t *children)
 {
     size_t i, j;

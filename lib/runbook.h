@@ -23,6 +23,14 @@
  * What is unknown or runs itself is left out (definitions_load() has said so). New reference. */
 json_t *runbook_expand(const struct definitions *definitions, const struct definition *runbook);
 
+/* What its `mirror` and `notify` say, [{id, kind, at, needs, …}]: the members of their targets, named (`id`) mirror-1, on-failure-1,
+ * on-phase-end-1 and so on, `kind` being mirror, on_failure or on_phase_end. Those of the runbooks that it runs stay unheard:
+ * the runbook that is started says who is told. New reference. (runbook_followers.c) */
+json_t *runbook_followers(const struct definitions *definitions, const struct definition *runbook);
+
+/* What the `needs` of a step or a follower of this runbook stand for: ids as of runbook_expand(). New reference. */
+json_t *runbook_needs(const struct definitions *definitions, const struct definition *runbook, const json_t *step);
+
 /* The runbooks that it runs, directly or not, {name: hash}. New reference; empty when it runs none. */
 json_t *runbook_children(const struct definitions *definitions, const struct definition *runbook);
 

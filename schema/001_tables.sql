@@ -162,6 +162,7 @@ CREATE TABLE job (
     answered_at timestamptz,
     duration_ms bigint,
     follower text,
+    carries int8range,
     before_image jsonb
 ) WITH (fillfactor = 50);
 CREATE INDEX job_offboarding ON job (offboarding_id);
@@ -196,6 +197,7 @@ COMMENT ON COLUMN job.verified_at IS 'When the read-back saw the wanted state.';
 COMMENT ON COLUMN job.answered_at IS 'Timestamp of the last event about it.';
 COMMENT ON COLUMN job.duration_ms IS 'How long the last attempt ran.';
 COMMENT ON COLUMN job.follower IS 'Of a job that carries results of others (the runbook''s mirror and notify): the follower''s name; null for a step.';
+COMMENT ON COLUMN job.carries IS 'Of such a job: the ids of the results that it carries.';
 COMMENT ON COLUMN job.before_image IS
     'What there was before the first change, by account ("" for none): what the connector''s `before` says. For undo. Personal data.';
 
@@ -207,19 +209,15 @@ CREATE TABLE follower (
     kind text NOT NULL CHECK (kind IN ('mirror', 'on_failure', 'on_phase_end')),
     spec jsonb NOT NULL,
     needs uuid[] NOT NULL DEFAULT '{}',
-    carried bigint NOT NULL DEFAULT 0,
-    number integer NOT NULL DEFAULT 0,
     PRIMARY KEY (offboarding_id, name)
 );
-COMMENT ON TABLE follower IS 'Whom the runbook''s mirror and notify tell of results, and how far they have been told.';
+COMMENT ON TABLE follower IS 'Whom the runbook''s mirror and notify tell of results. What they have been told is what their jobs carry.';
 COMMENT ON COLUMN follower.offboarding_id IS 'Whose it is.';
 COMMENT ON COLUMN follower.name IS 'mirror-1, on-failure-1, on-phase-end-1 and so on, in the order of the runbook.';
 COMMENT ON COLUMN follower.kind IS
     'mirror: every result; on_failure: failures; on_phase_end: the whole phase, whenever nothing of it is under way.';
 COMMENT ON COLUMN follower.spec IS 'The follower as planned.';
 COMMENT ON COLUMN follower.needs IS 'Jobs that must have succeeded before it can tell anything.';
-COMMENT ON COLUMN follower.carried IS 'Latest result that one of its jobs carries.';
-COMMENT ON COLUMN follower.number IS 'How many jobs it has had.';
 
 CREATE TABLE result (
     id bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,

@@ -190,24 +190,38 @@ RETURN (SELECT overlay(overlay(h PLACING '3' FROM 13)
         FROM (SELECT md5(decode(replace(offboarding::text, '-', ''), 'hex') || convert_to('follower/' || step, 'UTF8'))) AS x (h));
 COMMENT ON FUNCTION follower_job_id(uuid, text) IS 'UUIDv3 of the offboarding''s id and follower/step.';
 
-CREATE FUNCTION person_keys(leaver jsonb) RETURNS text[]
-LANGUAGE sql IMMUTABLE PARALLEL SAFE AS $$
-    SELECT array_remove(
-        ARRAY[lower(leaver ->> 'email'), leaver ->> 'employee_id']
-        || CASE WHEN jsonb_typeof(leaver -> 'emails') = 'array'
-                THEN ARRAY(SELECT lower(e) FROM jsonb_array_elements_text(leaver -> 'emails') e) ELSE '{}' END, NULL)
-$$;
-COMMENT ON FUNCTION person_keys(jsonb) IS 'What a leaver is known by: e-mails in lower case, employee id.';
+CREATE FUNCTION outlives(j job) RETURNS boolean
+LANGUAGE sql IMMUTABLE PARALLEL SAFE
+RETURN j.follower IS NOT NULL OR j.spec ? 'undo_of';
+COMMENT ON FUNCTION outlives(job) IS 'Is it done even though its offboarding is over? Those that tell of results, and those that undo.';
 
--- An order to cancel reaches the workers, too: they would do nothing of it any more.
-CREATE FUNCTION tells(o offboarding) RETURNS boolean
-LANGUAGE sql STABLE PARALLEL SAFE
-RETURN o.status = 'initiated'
-    OR o.status = 'cancelled'
-       AND NOT EXISTS (SELECT FROM cancellation k
-                       WHERE k.subject = o.id::text OR (k.subject = ANY (person_keys(o.leaver)) AND o.received_at <= k.cancelled_at));
-COMMENT ON FUNCTION tells(offboarding) IS
-    'Do its followers still tell of results? Also when the runbook itself cancelled it (`on_missing`), but not after an order to cancel.';
+CREATE FUNCTION untold_results(f follower, OUT phase text, OUT carries int8range)
+LANGUAGE plpgsql STABLE AS $$
+DECLARE
+    told bigint;
+BEGIN
+    IF f.kind = 'on_phase_end' THEN
+        -- Of a phase that never began there is nothing to report. A job that waits here waits for one that failed.
+        SELECT p.name, int8range(min(r.id), max(r.id), '[]') INTO phase, carries
+        FROM phase p JOIN result r ON r.offboarding_id = p.offboarding_id AND r.phase = p.name
+        WHERE p.offboarding_id = f.offboarding_id AND p.started_at IS NOT NULL
+          AND r.id >= coalesce((SELECT max(upper(j.carries)) FROM job j
+                                WHERE j.offboarding_id = f.offboarding_id AND j.follower = f.name AND j.phase = p.name), 0)
+          AND NOT EXISTS (SELECT FROM job j WHERE j.offboarding_id = f.offboarding_id AND j.phase = p.name
+                                              AND j.follower IS NULL AND j.state = 'ready')
+        GROUP BY p.name, p.position ORDER BY p.position LIMIT 1;
+        RETURN;
+    END IF;
+    SELECT max(upper(j.carries)) INTO told FROM job j WHERE j.offboarding_id = f.offboarding_id AND j.follower = f.name;
+    SELECT (array_agg(r.phase ORDER BY r.id DESC))[1], int8range(min(r.id), max(r.id), '[]') INTO phase, carries
+    FROM result r
+    WHERE r.offboarding_id = f.offboarding_id AND r.id >= coalesce(told, 0)
+      AND (f.kind = 'mirror' OR r.body ->> 'state' = 'failed')
+    HAVING count(*) > 0;
+END
+$$;
+COMMENT ON FUNCTION untold_results(follower) IS
+    'What a follower has to tell now: ids from the first to the last result that none of its jobs carries (on_phase_end: of the first phase of which nothing is under way any more), and the phase that its job belongs to, that of the last. Null: nothing.';
 
 -- A report closes the thread. Another system's outage keeps none back.
 CREATE FUNCTION mirrored_first(f follower) RETURNS boolean
@@ -216,9 +230,8 @@ RETURN EXISTS (SELECT FROM follower m
                WHERE m.offboarding_id = f.offboarding_id AND m.kind = 'mirror' AND m.spec ->> 'system' = f.spec ->> 'system'
                  AND (EXISTS (SELECT FROM job j
                               WHERE j.offboarding_id = m.offboarding_id AND j.follower = m.name AND j.state = 'ready')
-                      OR (SELECT max(r.id) FROM result r WHERE r.offboarding_id = m.offboarding_id) > m.carried
-                         AND NOT EXISTS (SELECT FROM unnest(m.needs) n (id) LEFT JOIN job j ON j.id = n.id
-                                         WHERE j.state IS DISTINCT FROM 'succeeded')));
+                      OR (untold_results(m)).carries IS NOT NULL
+                         AND NOT EXISTS (SELECT FROM job j WHERE j.id = ANY (m.needs) AND j.state <> 'succeeded')));
 COMMENT ON FUNCTION mirrored_first(follower) IS
     'Is there a mirror of the same system that still has something to tell? A report waits for it.';
 
@@ -228,62 +241,47 @@ DECLARE
     changes job_change[];
 BEGIN
     WITH ripe AS MATERIALIZED (
-        SELECT f.offboarding_id, f.name, f.kind, f.spec, f.needs, f.carried, f.number + 1 AS number, r.phase, r.latest
+        SELECT f.offboarding_id, f.name, f.spec, f.needs, u.phase, u.carries, n.number
         FROM follower f
-             JOIN offboarding o ON o.id = f.offboarding_id AND tells(o)
+             JOIN offboarding o ON o.id = f.offboarding_id AND o.started_at IS NOT NULL
              CROSS JOIN LATERAL (
-                 SELECT max(r.id) AS latest, (array_agg(r.phase ORDER BY r.id))[1] AS phase
-                 FROM result r
-                 WHERE r.offboarding_id = f.offboarding_id AND r.id > f.carried
-                   AND (f.kind <> 'on_failure' OR r.body ->> 'state' = 'failed')) r
-        WHERE f.offboarding_id = ANY (affected) AND r.latest IS NOT NULL
-          AND NOT EXISTS (SELECT FROM job j WHERE j.offboarding_id = f.offboarding_id AND j.follower = f.name AND j.state = 'ready')
-          AND NOT EXISTS (SELECT FROM unnest(f.needs) n (id) LEFT JOIN job j ON j.id = n.id
-                          WHERE j.state IS DISTINCT FROM 'succeeded')
-          AND (f.kind <> 'on_phase_end'
-               OR NOT EXISTS (SELECT FROM result r JOIN job j ON j.offboarding_id = r.offboarding_id AND j.phase = r.phase
-                              WHERE r.offboarding_id = f.offboarding_id AND r.id > f.carried
-                                AND j.follower IS NULL AND j.state = 'ready')
-                  AND NOT mirrored_first(f))),
+                 SELECT count(*) + 1 AS number, bool_or(j.state = 'ready') AS tells
+                 FROM job j WHERE j.offboarding_id = f.offboarding_id AND j.follower = f.name) n
+             CROSS JOIN LATERAL untold_results(f) u
+        WHERE f.offboarding_id = ANY (affected) AND n.tells IS NOT TRUE AND u.carries IS NOT NULL
+          AND NOT EXISTS (SELECT FROM job j WHERE j.id = ANY (f.needs) AND j.state <> 'succeeded')
+          AND (f.kind <> 'on_phase_end' OR NOT mirrored_first(f))
+          AND (o.status IN ('initiated', 'cancelled')
+               OR EXISTS (SELECT FROM job j WHERE j.offboarding_id = f.offboarding_id AND j.spec ? 'undo_of'))),
     made AS (
-        INSERT INTO job (id, offboarding_id, phase, step, position, system, action, effect, needs, spec, follower)
+        INSERT INTO job (id, offboarding_id, phase, step, position, system, action, effect, needs, spec, follower, carries)
         SELECT follower_job_id(r.offboarding_id, s.step), r.offboarding_id, r.phase, s.step,
-               (SELECT max(j.position) + 1 FROM job j WHERE j.offboarding_id = r.offboarding_id)
+               (SELECT max(j.position) FROM job j WHERE j.offboarding_id = r.offboarding_id)
                + row_number() OVER (PARTITION BY r.offboarding_id ORDER BY r.name),
-               r.spec ->> 'system', r.spec ->> 'action', r.spec ->> 'effect', r.needs,
-               r.spec || jsonb_build_object('results', jsonb_build_object('after', r.carried, 'to', r.latest)), r.name
+               r.spec ->> 'system', r.spec ->> 'action', r.spec ->> 'effect', r.needs, r.spec, r.name, r.carries
         FROM ripe r
              CROSS JOIN LATERAL (SELECT r.name || CASE WHEN r.number > 1 THEN '.' || r.number ELSE '' END) AS s (step)
-        RETURNING id),
-    told AS (
-        UPDATE follower f SET carried = r.latest, number = r.number
-        FROM ripe r WHERE f.offboarding_id = r.offboarding_id AND f.name = r.name)
+        RETURNING id)
     SELECT array_agg(ROW(id, 'ready', NULL, 1, now(), true, NULL)::job_change) INTO changes FROM made;
     PERFORM change_job_state(changes) WHERE changes IS NOT NULL;
 END
 $$;
 COMMENT ON FUNCTION follow(uuid[]) IS
-    'Followers whose needs have succeeded and that are telling nothing get a job for the results nobody carries yet.';
+    'Followers that have something to tell, are telling nothing and whose needs have succeeded get a job. They tell of a cancellation, too, and of what is undone later, but of nothing that never began.';
 
 CREATE FUNCTION carried_results(j job) RETURNS jsonb
-LANGUAGE sql STABLE AS $$
-    SELECT coalesce(CASE WHEN j.spec ->> 'kind' = 'on_phase_end' THEN
-        (SELECT jsonb_agg(job_result(s) ORDER BY s.position)
-         FROM job s
-         WHERE s.offboarding_id = j.offboarding_id AND s.follower IS NULL
-           AND s.phase IN (SELECT r.phase FROM result r
-                           WHERE r.offboarding_id = j.offboarding_id AND r.id > (j.spec #>> '{results,after}')::bigint
-                             AND r.id <= (j.spec #>> '{results,to}')::bigint))
-    ELSE
-        (SELECT jsonb_agg(r.body ORDER BY r.id)
-         FROM result r
-         WHERE r.offboarding_id = j.offboarding_id AND r.id > (j.spec #>> '{results,after}')::bigint
-           AND r.id <= (j.spec #>> '{results,to}')::bigint
-           AND (j.spec ->> 'kind' <> 'on_failure' OR r.body ->> 'state' = 'failed'))
-    END, '[]')
-$$;
+LANGUAGE sql STABLE
+RETURN CASE WHEN j.spec ->> 'kind' = 'on_phase_end' THEN
+    (SELECT jsonb_agg(job_result(s) ORDER BY s.position)
+     FROM job s WHERE s.offboarding_id = j.offboarding_id AND s.phase = j.phase AND s.follower IS NULL)
+ELSE
+    (SELECT jsonb_agg(r.body ORDER BY r.id)
+     FROM result r
+     WHERE r.offboarding_id = j.offboarding_id AND r.id >= lower(j.carries) AND r.id < upper(j.carries)
+       AND (j.spec ->> 'kind' = 'mirror' OR r.body ->> 'state' = 'failed'))
+END;
 COMMENT ON FUNCTION carried_results(job) IS
-    'The results that a follower''s job carries: those since the last one, or of on_phase_end every step of the phases concerned.';
+    'The results that a follower''s job carries; of on_phase_end those of the whole phase, as they are now.';
 
 CREATE FUNCTION settle(affected uuid[]) RETURNS void
 LANGUAGE plpgsql AS $$
@@ -382,13 +380,14 @@ BEGIN
     WHERE offboarding_id = ANY (open) AND status IN ('waiting', 'held', 'initiated');
     SELECT array_agg(ROW(j.id, 'cancelled', 'the offboarding was cancelled', NULL, NULL, false, NULL)::job_change)
     INTO changes
-    FROM job j WHERE j.offboarding_id = ANY (open) AND j.state IN ('waiting', 'ready');
+    FROM job j WHERE j.offboarding_id = ANY (open) AND j.follower IS NULL AND j.state IN ('waiting', 'ready');
     PERFORM change_job_state(changes) WHERE changes IS NOT NULL;
+    PERFORM follow(open);
     RETURN open;
 END
 $$;
 COMMENT ON FUNCTION cancel_offboardings(uuid[], text[]) IS
-    'Cancels what has not happened of those that are open, and returns their ids. Their rows in due become stale.';
+    'Cancels what has not happened of those that are open, and returns their ids. Their rows in due become stale, but for followers: they tell of it.';
 
 CREATE FUNCTION cancel_phases(missing uuid[]) RETURNS void
 LANGUAGE plpgsql AS $$

@@ -31,6 +31,15 @@ COMMENT ON FUNCTION open_stage() IS 'Makes the session''s temporary table `stage
 
 -- ---- people ---------------------------------------------------------------------------------------------------------
 
+CREATE FUNCTION person_keys(leaver jsonb) RETURNS text[]
+LANGUAGE sql IMMUTABLE PARALLEL SAFE AS $$
+    SELECT array_remove(
+        ARRAY[lower(leaver ->> 'email'), leaver ->> 'employee_id']
+        || CASE WHEN jsonb_typeof(leaver -> 'emails') = 'array'
+                THEN ARRAY(SELECT lower(e) FROM jsonb_array_elements_text(leaver -> 'emails') e) ELSE '{}' END, NULL)
+$$;
+COMMENT ON FUNCTION person_keys(jsonb) IS 'What a leaver is known by: e-mails in lower case, employee id.';
+
 CREATE INDEX offboarding_open_person ON offboarding USING gin (person_keys(leaver))
     WHERE mode = 'live' AND status IN ('waiting', 'held', 'initiated');
 
@@ -416,7 +425,7 @@ BEGIN
     INTO changes, served, affected
     FROM stage s
          JOIN offboarding o ON o.id = s.offboarding_id
-         JOIN job j ON j.offboarding_id = o.id AND (o.status = 'initiated' OR j.spec ? 'undo_of')
+         JOIN job j ON j.offboarding_id = o.id AND (o.status = 'initiated' OR outlives(j))
     WHERE s.wave = w AND s.name IN ('order.retry', 'order.skip')
       AND (s.job_id IS NULL OR j.id = s.job_id)
       AND (s.body #>> '{context,step}' IS NULL OR j.step = s.body #>> '{context,step}')

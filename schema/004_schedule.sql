@@ -78,7 +78,7 @@ DECLARE
     taken due[] := ARRAY(SELECT t FROM take_due(most, barred) t);
 BEGIN
     RETURN QUERY
-    SELECT CASE WHEN d.job_id IS NOT NULL AND (o.status = 'initiated' OR j.spec ? 'undo_of' OR j.follower IS NOT NULL AND tells(o))
+    SELECT CASE WHEN d.job_id IS NOT NULL AND (o.status = 'initiated' OR outlives(j))
                      AND j.state = 'ready' AND j.attempt = d.attempt THEN 'job'
                 WHEN d.phase IS NOT NULL AND o.status IN ('waiting', 'initiated') AND p.status = 'waiting'
                      AND p.due_at = d.due_at THEN 'phase'
@@ -98,16 +98,17 @@ COMMENT ON FUNCTION due_messages(integer, text[]) IS
 
 CREATE VIEW working_offboarding AS
 SELECT o.id FROM offboarding o WHERE o.status = 'initiated'
+UNION ALL SELECT o.id FROM offboarding o JOIN follower f ON f.offboarding_id = o.id WHERE o.status = 'cancelled'
 UNION ALL SELECT j.offboarding_id FROM job j WHERE j.spec ? 'undo_of';
 COMMENT ON VIEW working_offboarding IS
-    'Offboardings with jobs that may be at work: all of those that run; of those that are undone (they are over) the jobs that undo.';
+    'Offboardings with jobs that may be at work: all of those that run; those that are cancelled, where somebody is told of it; those that are undone. One may be here more than once.';
 COMMENT ON COLUMN working_offboarding.id IS 'The offboarding.';
 
 CREATE FUNCTION unanswered_messages(older interval)
 RETURNS TABLE (kind text, due_at timestamptz, offboarding_id uuid, priority text, system text, traceparent text, message jsonb)
 LANGUAGE sql AS $$
     SELECT 'job', j.due_at, j.offboarding_id, o.priority, j.system, o.traceparent, job_message(j, o)
-    FROM offboarding o JOIN job j ON j.offboarding_id = o.id AND (o.status = 'initiated' OR j.spec ? 'undo_of')
+    FROM offboarding o JOIN job j ON j.offboarding_id = o.id AND (o.status = 'initiated' OR outlives(j))
     WHERE o.id IN (SELECT w.id FROM working_offboarding w)
       AND j.state = 'ready' AND j.due_at <= now() - older
       AND NOT EXISTS (SELECT FROM due d WHERE d.due_at = j.due_at AND d.job_id = j.id)

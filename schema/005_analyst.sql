@@ -7,7 +7,7 @@ CREATE VIEW analyst.jobs AS
 SELECT j.id AS job_id, j.offboarding_id, o.leaver ->> 'email' AS email, o.runbook, o.mode, j.phase, j.step, j.position, j.system,
        j.action, j.effect, j.state, j.outcome, j.reason, j.attempt, j.due_at, j.answered_at, j.status_code, j.duration_ms,
        j.verified, j.verified_at, j.outputs,
-       ARRAY(SELECT n.step FROM job n WHERE n.id = ANY (j.needs) ORDER BY n.position) AS needs, j.run_when, j.changed_at
+       ARRAY(SELECT n.step FROM job n WHERE n.id = ANY (j.needs) ORDER BY n.position) AS needs, j.run_when, j.changed_at, j.follower
 FROM job j JOIN offboarding o ON o.id = j.offboarding_id;
 COMMENT ON VIEW analyst.jobs IS 'Every job: what, for whom, how it stands.';
 COMMENT ON COLUMN analyst.jobs.job_id IS 'The job.';
@@ -35,6 +35,28 @@ COMMENT ON COLUMN analyst.jobs.outputs IS 'What the action put out.';
 COMMENT ON COLUMN analyst.jobs.needs IS 'Steps it waits for.';
 COMMENT ON COLUMN analyst.jobs.run_when IS 'on_success, on_failure or always.';
 COMMENT ON COLUMN analyst.jobs.changed_at IS 'When its row last changed.';
+COMMENT ON COLUMN analyst.jobs.follower IS 'Name of the follower (mirror, notify) whose job it is: it tells of others and counts as no step; null for a step.';
+
+CREATE VIEW analyst.followers AS
+SELECT f.offboarding_id, f.name AS follower, f.kind, f.spec ->> 'system' AS system, f.spec ->> 'action' AS action, c.jobs,
+       c.succeeded, c.failed, c.ready, c.last_told_at
+FROM follower f
+     CROSS JOIN LATERAL (
+         SELECT count(*) AS jobs, count(*) FILTER (WHERE j.state = 'succeeded') AS succeeded,
+                count(*) FILTER (WHERE j.state = 'failed') AS failed, count(*) FILTER (WHERE j.state = 'ready') AS ready,
+                max(j.answered_at) FILTER (WHERE j.state = 'succeeded') AS last_told_at
+         FROM job j WHERE j.offboarding_id = f.offboarding_id AND j.follower = f.name) c;
+COMMENT ON VIEW analyst.followers IS 'Who is told of results (the runbook''s mirror and notify), and how that went. Their jobs are in analyst.jobs.';
+COMMENT ON COLUMN analyst.followers.offboarding_id IS 'Whose results.';
+COMMENT ON COLUMN analyst.followers.follower IS 'mirror-1, on-failure-1, on-phase-end-1 and so on, in the order of the runbook.';
+COMMENT ON COLUMN analyst.followers.kind IS 'mirror (every result), on_failure or on_phase_end.';
+COMMENT ON COLUMN analyst.followers.system IS 'The system that tells.';
+COMMENT ON COLUMN analyst.followers.action IS 'The connector''s action.';
+COMMENT ON COLUMN analyst.followers.jobs IS 'Its jobs so far: each carries the results since the one before.';
+COMMENT ON COLUMN analyst.followers.succeeded IS 'Those that succeeded.';
+COMMENT ON COLUMN analyst.followers.failed IS 'Those that failed and wait for a person.';
+COMMENT ON COLUMN analyst.followers.ready IS 'Those published or due: at most one.';
+COMMENT ON COLUMN analyst.followers.last_told_at IS 'When one last succeeded.';
 
 CREATE VIEW analyst.phases AS
 SELECT p.offboarding_id, p.name AS phase, p.position, p.status, p.after, p.due_at, p.started_at, p.ended_at, c.jobs, c.ended,
@@ -133,7 +155,7 @@ SELECT j.offboarding_id, j.id AS job_id, o.leaver ->> 'email' AS email, o.runboo
        (SELECT count(*) FROM job d WHERE d.offboarding_id = j.offboarding_id AND d.state = 'waiting' AND j.id = ANY (d.needs))
            AS waiting_jobs
 FROM offboarding o
-     JOIN job j ON j.offboarding_id = o.id AND j.state = 'failed' AND (o.status = 'initiated' OR j.spec ? 'undo_of')
+     JOIN job j ON j.offboarding_id = o.id AND j.state = 'failed' AND (o.status = 'initiated' OR outlives(j))
 WHERE o.id IN (SELECT w.id FROM working_offboarding w);
 COMMENT ON VIEW analyst.open_failures IS
     'Failed, blocked and denied jobs of running offboardings, and those that undo: a person must retry or skip them.';
@@ -263,7 +285,7 @@ SELECT j.id AS job_id, j.offboarding_id, o.leaver ->> 'email' AS email, j.phase,
        s.reason AS paused
 FROM offboarding o
      JOIN job j ON j.offboarding_id = o.id AND j.state = 'ready' AND j.due_at < now() - interval '15 minutes'
-                   AND (o.status = 'initiated' OR j.spec ? 'undo_of')
+                   AND (o.status = 'initiated' OR outlives(j))
      LEFT JOIN system_pause s ON s.system = j.system
 WHERE o.id IN (SELECT w.id FROM working_offboarding w);
 COMMENT ON VIEW analyst.stuck_jobs IS 'Jobs a quarter of an hour past their time without an answer.';

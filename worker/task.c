@@ -182,8 +182,8 @@ static int64_t planned_at(const struct task *task)
 
 const char *task_cancelled(const struct task *task)
 {
-    if (json_at(task->job.message, "job.undo_of")) {
-        return NULL; /* ordered after the offboarding was over: it is what a cancellation leaves to do */
+    if (json_at(task->job.message, "job.undo_of") || json_at(task->job.message, "job.results")) {
+        return NULL; /* what a cancellation leaves to do: undo, and tell of it */
     }
     return control_cancelled(feed_of(task)->worker->control, task->offboarding_id,
                              json_object_get(task->job.message, "user"), planned_at(task));

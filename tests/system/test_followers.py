@@ -94,7 +94,8 @@ def test_failures_are_told_apart_and_after_a_retry_the_phase_is_reported_anew(st
     wait_until(lambda: len(stack.tickets()) == 2 and texts(stack, "report"), 30, "the failure and the phase are reported")
     assert sorted(ticket["fields"]["summary"] for ticket in stack.tickets())[1] == "failed: gone"
     assert texts(stack, "report") == ["report of initial: ticket succeeded, gone failed, groups succeeded"]
-    assert "on-failure-1" in stack.cli("status", offboarding).ok().out
+    told_of = stack.cli("status", offboarding).ok().out.split("FOLLOWER ", 1)[1]
+    assert [line.split()[0] for line in told_of.splitlines()[1:]] == ["mirror-1", "on-failure-1", "on-phase-end-1"]
     stack.sandbox.clear_faults("scim")
     stack.cli("retry", offboarding).ok()
     stack.wait_status(offboarding, "completed", 60)
@@ -114,3 +115,32 @@ def test_what_could_not_be_told_is_a_failure_that_can_be_retried(stack):
     stack.cli("retry", offboarding).ok()
     stack.wait_status(offboarding, "completed", 60)
     assert told(stack) == ["delete=succeeded", "gone=succeeded", "groups=succeeded", "ticket=succeeded"]
+
+
+def test_who_is_told_hears_of_a_cancellation_too(stack):
+    stack.person("jane@example.com")
+    stack.cli("pause", "scim", "--reason", "maintenance").ok()
+    wait_until(lambda: stack.database.value("SELECT count(*) FROM system_pause") == 1, 30, "the system is paused")
+    offboarding = stack.offboard("jane@example.com", runbook="told")
+    wait_until(lambda: told(stack) == ["ticket=succeeded"], 30, "what was done is told")
+    stack.cli("cancel", offboarding, "--reason", "stays after all").ok()
+    stack.wait_status(offboarding, "cancelled")
+    wait_until(lambda: told(stack) == ["delete=cancelled", "gone=cancelled", "groups=cancelled", "ticket=succeeded"], 30,
+               "what was cancelled is told")
+    wait_until(lambda: texts(stack, "report"), 30, "the phase is reported")
+    assert texts(stack, "report") == ["report of initial: ticket succeeded, gone cancelled, groups cancelled"]
+
+
+def test_a_dry_run_tells_nobody(stack):
+    stack.person("jane@example.com")
+    offboarding = stack.offboard("jane@example.com", runbook="told", mode="dry_run")
+    stack.wait_status(offboarding, "completed", 60)
+    assert stack.tickets() == []
+
+
+def test_the_plan_says_who_is_told(stack):
+    plan = stack.cli("plan", "jane@example.com", "--runbook", "told").ok().out
+    assert [line.split() for line in plan.split("told of results\n")[1].splitlines()] == [
+        ["mirror-1", "jira", "comment", "notify", "every", "result", "after", "ticket"],
+        ["on-failure-1", "jira", "create_ticket", "notify", "failures"],
+        ["on-phase-end-1", "jira", "comment", "notify", "a", "phase", "that", "is", "over", "after", "ticket"]]

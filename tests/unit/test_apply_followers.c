@@ -8,13 +8,22 @@
 #define FOLLOWER(name, kind, needs)                                                                                    \
     "{\"name\": \"" name "\", \"kind\": \"" kind                                                                       \
     "\", \"system\": \"jira\", \"action\": \"comment\", \"effect\": \"notify\", \"needs\": [" needs "], \"with\": {}}"
-#define PLANNED(steps, followers)                                                                                      \
-    "\"plan\": {\"phases\": [{\"name\": \"only\", \"after\": null, \"after_us\": 0, \"steps\": [" steps                \
-    "]}], \"followers\": [" followers "]},"                                                                            \
+/* Of a system that has no mirror: it waits for none. */
+#define REPORTER                                                                                                       \
+    "{\"name\": \"on-phase-end-1\", \"kind\": \"on_phase_end\", \"system\": \"mail\", \"action\": \"send\", "          \
+    "\"effect\": "                                                                                                     \
+    "\"notify\", \"needs\": [], \"with\": {}}"
+#define PHASE(name, steps)        "{\"name\": \"" name "\", \"after\": null, \"after_us\": 0, \"steps\": [" steps "]}"
+#define PLANNED(steps, followers) PLANNED_PHASES(PHASE("only", steps), followers)
+#define PLANNED_PHASES(phases, followers)                                                                              \
+    PLAN(phases, followers, "\"2020-01-05T10:00:00Z\"", "2020-01-05T10:00:00Z") ", \"status\": \"initiated\""
+#define PLANNED_WAITING(steps, followers)                                                                              \
+    PLAN(PHASE("only", steps), followers, "null", "2199-01-05T10:00:00Z") ", \"status\": \"waiting\""
+#define PLAN(phases, followers, started, effective)                                                                    \
+    "\"plan\": {\"phases\": [" phases "], \"followers\": [" followers "]}, \"published\": [],"                         \
     " \"offboarding\": {\"user\": {\"email\": \"jane@x.org\"}, \"runbook\": \"r\", \"source\": \"s\","                 \
-    " \"received_at\": \"2020-01-05T10:00:00Z\", \"started_at\": \"2020-01-05T10:00:00Z\","                            \
-    " \"effective_at\": \"2020-01-05T10:00:00Z\", \"mode\": \"live\", \"priority\": \"normal\", \"ids\": {}},"         \
-    " \"status\": \"initiated\", \"published\": []"
+    " \"received_at\": \"2020-01-05T10:00:00Z\", \"started_at\": " started ", \"effective_at\": \"" effective          \
+    "\", \"mode\": \"live\", \"priority\": \"normal\", \"ids\": {}}"
 #define ANSWER(step, result) "\"job_id\": \"@" step "\", \"attempt\": 1, \"outcome\": \"" result "\""
 
 /* The follower's job answers; its id is nobody's but the database's. */
@@ -33,6 +42,17 @@ static void answer(struct pg *pg, const char *step, const char *outcome)
     "SELECT coalesce(string_agg(r ->> 'step' || ':' || (r ->> 'state'), ' ' ORDER BY n), '')"                          \
     " FROM job j CROSS JOIN jsonb_array_elements(carried_results(j)) WITH ORDINALITY AS e (r, n) WHERE j.step = "      \
     "'" step "'"
+
+/* The time of a phase has come. */
+static void tell_phase_due(struct pg *pg, const char *phase)
+{
+    char *context = ask(
+        pg,
+        "SELECT format('\"phase\": \"%%s\", \"due_at\": \"%%s\"', name, instant(due_at)) FROM phase WHERE name = '%s'",
+        phase);
+    tell(pg, "phase.due", PERSON(1), context);
+    free(context);
+}
 
 /* Every result once: those that come while it tells wait for its next job. */
 static void test_mirror(void **state)
@@ -156,6 +176,125 @@ static void test_cancelled_by_on_missing(void **state)
                   "job mirror-1, stale a, stale b");
 }
 
+/* All that happened at once is told at once, and what is said twice is told once. */
+static void test_one_batch(void **state)
+{
+    tell(*state, "initiated", PERSON(1),
+         PLANNED(STEP("a", "") "," STEP("b", "") "," STEP("c", ""), FOLLOWER("mirror-1", "mirror", "\"a\"")));
+    batch_begin(*state);
+    say("job.failed", PERSON(1), ANSWER("b", "failed"));
+    say("job.succeeded", PERSON(1), ANSWER("c", "succeeded"));
+    say("job.succeeded", PERSON(1), ANSWER("c", "succeeded"));
+    say("job.succeeded", PERSON(1), ANSWER("a", "succeeded"));
+    batch_apply();
+    assert_jobs(*state, PERSON(1), "a:succeeded b:failed c:succeeded mirror-1:ready");
+    assert_answer(*state, CARRIED("mirror-1"), "b:failed c:succeeded a:succeeded");
+    tell(*state, "job.failed", PERSON(1), ANSWER("b", "failed"));
+    answer(*state, "mirror-1", "succeeded");
+    assert_jobs(*state, PERSON(1), "a:succeeded b:failed c:succeeded mirror-1:succeeded");
+}
+
+/* What the next phase begins with doesn't keep the report of the one before. */
+static void test_phases_are_reported_by_themselves(void **state)
+{
+    tell(*state, "initiated", PERSON(1),
+         PLANNED_PHASES(PHASE("first", STEP("a", "") "," STEP("b", "")) "," PHASE(
+                            "second", STEP("c", ", \"needs\": [\"b\"]") "," STEP("d", "")),
+                        FOLLOWER("on-phase-end-1", "on_phase_end", "")));
+    tell(*state, "job.skipped", PERSON(1), ANSWER("b", "skipped"));
+    tell_phase_due(*state, "second");
+    assert_status(*state, PERSON(1), "initiated: initiated held");
+    tell(*state, "job.succeeded", PERSON(1), ANSWER("a", "succeeded"));
+    assert_jobs(*state, PERSON(1), "a:succeeded b:skipped c:skipped d:ready on-phase-end-1:ready");
+    assert_answer(*state, CARRIED("on-phase-end-1"), "a:succeeded b:skipped");
+    tell(*state, "job.succeeded", PERSON(1), ANSWER("d", "succeeded"));
+    assert_status(*state, PERSON(1), "initiated: completed completed");
+    tell(*state, "job.succeeded", PERSON(1), ANSWER("b", "succeeded")); /* late, but the truth */
+    answer(*state, "on-phase-end-1", "succeeded");
+    assert_answer(*state, CARRIED("on-phase-end-1.2"), "a:succeeded b:succeeded");
+    answer(*state, "on-phase-end-1.2", "succeeded");
+    assert_answer(*state, CARRIED("on-phase-end-1.3"), "c:skipped d:succeeded");
+    assert_answer(*state, "SELECT string_agg(phase, ' ' ORDER BY position) FROM job WHERE follower IS NOT NULL",
+                  "first first second");
+    answer(*state, "on-phase-end-1.3", "skipped"); /* its `if` was false: told as well as not */
+    assert_status(*state, PERSON(1), "completed: completed completed");
+}
+
+/* A mirror's job belongs to the phase of the newest result. */
+static void test_a_job_belongs_to_the_latest_phase(void **state)
+{
+    tell(*state, "initiated", PERSON(1),
+         PLANNED_PHASES(PHASE("first", STEP("a", "")) "," PHASE("second", STEP("b", "")),
+                        FOLLOWER("mirror-1", "mirror", "\"b\"")));
+    tell(*state, "job.succeeded", PERSON(1), ANSWER("a", "succeeded"));
+    tell_phase_due(*state, "second");
+    tell(*state, "job.succeeded", PERSON(1), ANSWER("b", "succeeded"));
+    assert_answer(*state, CARRIED("mirror-1"), "a:succeeded b:succeeded");
+    assert_answer(*state, "SELECT phase FROM job WHERE step = 'mirror-1'", "second");
+}
+
+/* Cancelled by a person: whoever follows hears of that, too, and a telling that fails can be retried. */
+static void test_cancelled_by_order(void **state)
+{
+    tell(*state, "initiated", PERSON(1),
+         PLANNED_PHASES(PHASE("first", STEP("a", "") "," STEP("b", "")) "," PHASE("second", STEP("c", "")),
+                        FOLLOWER("mirror-1", "mirror", "") "," REPORTER));
+    tell(*state, "job.succeeded", PERSON(1), ANSWER("a", "succeeded"));
+    tell(*state, "cancelled", PERSON(1), "\"reason\": \"rehired\"");
+    assert_status(*state, PERSON(1), "cancelled: cancelled cancelled");
+    assert_jobs(*state, PERSON(1), "a:succeeded b:cancelled c:cancelled mirror-1:ready on-phase-end-1:ready");
+    assert_answer(*state, CARRIED("on-phase-end-1"), "a:succeeded b:cancelled");
+    answer(*state, "mirror-1", "succeeded");
+    assert_answer(*state, CARRIED("mirror-1.2"), "b:cancelled c:cancelled");
+    answer(*state, "mirror-1.2", "failed");
+    assert_answer(*state, "SELECT string_agg(step, ' ') FROM analyst.open_failures", "mirror-1.2");
+    tell(*state, "order.retry", PERSON(1), "\"reason\": \"\"");
+    assert_note(*state, "order.retry", NULL);
+    assert_due(*state, PERSON(1), "on-phase-end-1#1 mirror-1.2#2");
+    assert_answer(*state,
+                  "SELECT string_agg(message #>> '{job,step}', ' ' ORDER BY message #>> '{job,step}') FROM "
+                  "due_messages(10, '{}') WHERE kind = 'job'",
+                  "mirror-1.2 on-phase-end-1");
+    answer(*state, "on-phase-end-1", "succeeded"); /* the second phase never began */
+    assert_answer(*state, "SELECT string_agg(step, ' ' ORDER BY position) FROM job WHERE follower IS NOT NULL",
+                  "mirror-1 on-phase-end-1 mirror-1.2");
+}
+
+/* What never began is told to nobody. */
+static void test_cancelled_before_it_began(void **state)
+{
+    tell(*state, "initiated", PERSON(1),
+         PLANNED_WAITING(STEP("a", ""),
+                         FOLLOWER("mirror-1", "mirror", "") "," FOLLOWER("on-phase-end-1", "on_phase_end", "")));
+    tell(*state, "cancelled", PERSON(1), "\"reason\": \"stays\"");
+    assert_jobs(*state, PERSON(1), "a:cancelled");
+}
+
+static void test_undoing_is_told(void **state)
+{
+    tell(*state, "initiated", PERSON(1),
+         PLANNED(STEP("a", ", \"undo\": \"y\", \"undo_effect\": \"handover\", \"undo_job_id\": \"@a.undo\""),
+                 FOLLOWER("mirror-1", "mirror", "")));
+    tell(*state, "job.succeeded", PERSON(1), ANSWER("a", "succeeded"));
+    answer(*state, "mirror-1", "succeeded");
+    assert_status(*state, PERSON(1), "completed: completed");
+    tell(*state, "order.undo", PERSON(1), "\"reason\": \"wrong person\"");
+    tell(*state, "job.succeeded", PERSON(1), ANSWER("a.undo", "succeeded"));
+    assert_jobs(*state, PERSON(1), "a:succeeded mirror-1:succeeded a.undo:succeeded mirror-1.2:ready");
+    assert_answer(*state, CARRIED("mirror-1.2"), "a.undo:succeeded");
+}
+
+/* The report closes the thread. */
+static void test_a_report_comes_after_what_it_reports(void **state)
+{
+    tell(*state, "initiated", PERSON(1),
+         PLANNED(STEP("a", ""), FOLLOWER("mirror-1", "mirror", "") "," FOLLOWER("on-phase-end-1", "on_phase_end", "")));
+    tell(*state, "job.succeeded", PERSON(1), ANSWER("a", "succeeded"));
+    assert_jobs(*state, PERSON(1), "a:succeeded mirror-1:ready");
+    answer(*state, "mirror-1", "succeeded");
+    assert_jobs(*state, PERSON(1), "a:succeeded mirror-1:succeeded on-phase-end-1:ready");
+}
+
 static void test_ids_are_uuids_of_their_own(void **state)
 {
     assert_answer(*state, "SELECT follower_job_id('6ba7b810-9dad-11d1-80b4-00c04fd430c8', 'x')",
@@ -175,6 +314,13 @@ int main(void)
         APPLIED(test_what_no_report_waits_for),
         APPLIED(test_a_follower_fails),
         APPLIED(test_cancelled_by_on_missing),
+        APPLIED(test_one_batch),
+        APPLIED(test_phases_are_reported_by_themselves),
+        APPLIED(test_a_job_belongs_to_the_latest_phase),
+        APPLIED(test_cancelled_by_order),
+        APPLIED(test_cancelled_before_it_began),
+        APPLIED(test_undoing_is_told),
+        APPLIED(test_a_report_comes_after_what_it_reports),
         APPLIED(test_ids_are_uuids_of_their_own),
     };
     return cmocka_run_group_tests(tests, postgres_start, postgres_stop);

@@ -118,8 +118,9 @@ static void test_runbook_names(void **state)
     assert_has(fixture, "names.yaml", 23, "there is no step \"frist\"");
     assert_has(fixture, "names.yaml", 24, "there is no \"when\" here");
     assert_has(fixture, "names.yaml", 24, "action \"block\" has no parameter \"x\"");
+    assert_has(fixture, "names.yaml", 24, "whose effect is notify, not revoke");
     assert_has(fixture, "names.yaml", 25, "did you mean \"on_phase_end\"?");
-    assert_count(fixture, 25);
+    assert_count(fixture, 26);
 }
 
 static void test_runbook_cycles(void **state)
