@@ -37,7 +37,7 @@ static void test_expires(void **state)
 }
 
 #define ALWAYS(id, needs)                                                                                              \
-    "{\"id\": \"" id "\", \"job_id\": \"@" id "\", \"system\": \"scim\", \"action\": \"x\", \"effect\": \"notify\","          \
+    "{\"id\": \"" id "\", \"job_id\": \"@" id "\", \"system\": \"scim\", \"action\": \"x\", \"effect\": \"notify\","   \
     " \"when\": \"always\", \"needs\": [" needs "], \"expires_us\": 1}"
 
 /* One order for all that failed: what needs another of them waits for it anew, and comes neither before it nor too late. */

@@ -56,7 +56,8 @@ static const struct engine_row rows[] = {
 
     {.title = "what a person puts right is looked at anew",
      .action = "wipe_later",
-     .exchanges = {{"GET /devices", 200, "{\"id\": \"d1\"}", NULL}, {"GET /devices/d1", 200, "{\"free\": false}", NULL}},
+     .exchanges = {{"GET /devices", 200, "{\"id\": \"d1\"}", NULL},
+                   {"GET /devices/d1", 200, "{\"free\": false}", NULL}},
      .outcome = "blocked",
      .facts = {{"state.at", "0"}, {"state.saved", "{}"}}},
     {.title = "but not behind a change",
