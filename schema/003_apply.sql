@@ -451,7 +451,8 @@ $$;
 COMMENT ON FUNCTION apply_job_orders(integer) IS
     'Staged `order.retry` (failed jobs: one, or all of the offboarding) and `order.skip` events of a wave. What can''t be done is noted as refused.';
 
--- The jobs that undo are rows like others, but of an offboarding that is over, and due at once.
+-- The jobs that undo are rows like others, but of an offboarding that is over, and due at once: what was done last comes first,
+-- as far as a millisecond goes.
 CREATE FUNCTION make_undo_jobs(undone uuid[]) RETURNS void
 LANGUAGE sql AS $$
     INSERT INTO job (id, offboarding_id, phase, step, position, system, action, effect, spec)
@@ -486,10 +487,11 @@ BEGIN
                ELSE s.job_id = j.id OR s.body #>> '{context,step}' = j.step END;
     PERFORM make_undo_jobs(undone) WHERE undone IS NOT NULL;
     SELECT array_agg(ROW(u.id, 'ready', coalesce('undo: ' || nullif(s.body #>> '{context,reason}', ''), 'undo'),
-                         u.attempt + 1, now(), true, NULL)::job_change),
+                         u.attempt + 1, now() + (last.position - j.position) * interval '1 ms', true, NULL)::job_change),
            coalesce(array_agg(DISTINCT s.seq), '{}')
     INTO changes, served
     FROM job j
+         CROSS JOIN LATERAL (SELECT max(m.position) AS position FROM job m WHERE m.offboarding_id = j.offboarding_id) last
          JOIN job u ON u.id = (j.spec ->> 'undo_job_id')::uuid AND u.state IN ('waiting', 'failed')
          JOIN stage s ON s.wave = w AND s.name = 'order.undo' AND s.offboarding_id = j.offboarding_id
     WHERE j.id = ANY (undone);

@@ -196,3 +196,24 @@ def test_a_dry_run_of_all_of_it(make):
     assert {job["state"] for job in jobs.values()} <= {"succeeded", "skipped"}
     assert {step for step, job in jobs.items() if job["state"] == "skipped"} <= {"remind-60", "remind-83", "remind-90"}
     assert jobs["transfer"]["reason"].startswith("dry run: would POST ")
+
+
+def test_it_was_the_wrong_jane(make):
+    workspace = make(day="100ms")
+    stack = workspace.stack
+    staff(stack)
+    before = user(stack, LEAVER)
+    stack.start()
+    offboarding = workspace.leave(LEAVER)
+    stack.wait_status(offboarding, "completed", 90)
+    since = len(stack.sandbox.journal("google"))
+    stack.cli("undo", offboarding, "--reason", "the wrong Jane").ok()
+    for step in ("suspend", "unlicensed", "aliases", "undelegate", "former-members", "delegate", "vacation", "address-list", "groups"):
+        stack.wait_job(offboarding, f"{step}.undo", "succeeded", 60, attempt=1)
+    assert changes(stack, since)[0]["body"] == {"suspended": False}, "what was done last is undone first"
+    after = user(stack, LEAVER)
+    assert (after["suspended"], after["orgUnitPath"], after["includeInGlobalAddressList"]) == (False, "/Staff", True)
+    assert (after["aliases"], after["delegates"], after["vacation"]["enableAutoReply"]) == (before["aliases"], [], False)
+    assert all(LEAVER in [member["email"] for member in group["members"]] for group in stack.sandbox.state("google")["groups"])
+    wiped = {phone["resourceId"] for phone in stack.sandbox.state("google")["mobile_devices"] if "WIP" in phone["status"]}
+    assert wiped == {"R-1"}, "that can't be taken back"

@@ -113,6 +113,36 @@ static void test_on_phase_end(void **state)
     assert_answer(*state, CARRIED("on-phase-end-1.2"), "a:succeeded b:succeeded c:succeeded");
 }
 
+/* The report closes the thread: it comes after what the mirror has to tell there. */
+static void test_the_report_comes_last(void **state)
+{
+    tell(*state, "initiated", PERSON(1),
+         PLANNED(STEP("a", "") "," STEP("b", ""),
+                 FOLLOWER("mirror-1", "mirror", "") "," FOLLOWER("on-phase-end-1", "on_phase_end", "")));
+    tell(*state, "job.succeeded", PERSON(1), ANSWER("a", "succeeded"));
+    tell(*state, "job.succeeded", PERSON(1), ANSWER("b", "succeeded"));
+    answer(*state, "mirror-1", "succeeded");
+    assert_jobs(*state, PERSON(1), "a:succeeded b:succeeded mirror-1:succeeded mirror-1.2:ready");
+    answer(*state, "mirror-1.2", "failed"); /* what can't be told keeps no report back */
+    assert_jobs(*state, PERSON(1), "a:succeeded b:succeeded mirror-1:succeeded mirror-1.2:failed on-phase-end-1:ready");
+}
+
+/* A mirror without its thread tells nothing, and one of another system has its own outages. */
+static void test_what_no_report_waits_for(void **state)
+{
+    tell(*state, "initiated", PERSON(1),
+         PLANNED(STEP("t", "") "," STEP("a", ""),
+                 FOLLOWER("mirror-1", "mirror", "\"t\"") "," FOLLOWER("on-phase-end-1", "on_phase_end", "")));
+    tell(*state, "job.failed", PERSON(1), ANSWER("t", "failed"));
+    tell(*state, "job.succeeded", PERSON(1), ANSWER("a", "succeeded"));
+    assert_jobs(*state, PERSON(1), "t:failed a:succeeded on-phase-end-1:ready");
+    free(ask(*state, "UPDATE follower SET spec = spec || '{\"system\": \"slack\"}' WHERE kind = 'on_phase_end'"));
+    answer(*state, "on-phase-end-1", "succeeded");
+    tell(*state, "job.succeeded", PERSON(1), ANSWER("t", "succeeded"));
+    assert_jobs(*state, PERSON(1),
+                "t:succeeded a:succeeded on-phase-end-1:succeeded mirror-1:ready on-phase-end-1.2:ready");
+}
+
 /* A follower that fails fails alone, and is a failure all the same. */
 static void test_a_follower_fails(void **state)
 {
@@ -301,6 +331,8 @@ int main(void)
         APPLIED(test_messages_carry_the_results),
         APPLIED(test_on_failure),
         APPLIED(test_on_phase_end),
+        APPLIED(test_the_report_comes_last),
+        APPLIED(test_what_no_report_waits_for),
         APPLIED(test_a_follower_fails),
         APPLIED(test_cancelled_by_on_missing),
         APPLIED(test_one_batch),

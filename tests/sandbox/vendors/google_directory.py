@@ -163,6 +163,16 @@ class Directory:
 
     # Aliases.
 
+    @call("POST", API + "/users/{key}/aliases", USER, ALIAS)
+    def insert_alias(self, request: Request, key: str) -> Answer:
+        user, alias = self.user(key), str(read_object(request).get("alias") or "").lower()
+        if "@" not in alias:
+            raise refuse("invalid", "Invalid Input: alias")
+        if self.find_user(alias) or self.find_group(alias):
+            raise refuse("duplicate", "Entity already exists.")
+        self._change(user, aliases=[*user["aliases"], alias])
+        return Answer(200, {"kind": "admin#directory#alias", "id": user["id"], "primaryEmail": user["primaryEmail"], "alias": alias})
+
     @call("GET", API + "/users/{key}/aliases", USER, USER_READ, ALIAS, ALIAS + ".readonly")
     def list_aliases(self, request: Request, key: str) -> Answer:
         user = self.user(key)

@@ -1,0 +1,236 @@
+"""Google's connector: whose account it is, who takes over, and what Google refuses of two people at once."""
+
+import json
+
+import pytest
+from google import Google, changes, person, requests, user
+from stack import Stack
+
+pytestmark = pytest.mark.xdist_group("google-people")
+BOSS, DIRECTOR = "boss@example.com", "director@example.com"
+LICENCE = {"productId": "Google-Apps", "skuId": "1010020027"}
+DIRECTORY = "/admin/directory/v1"
+
+
+@pytest.fixture(scope="module")
+def stack(make_shared_stack) -> Stack:
+    google = Google()
+    stack = make_shared_stack(systems="google", vendors=google.vendors(not_member=412))
+    google.connect(stack)
+    stack.settings["systems"]["google"]["settle"] = "1s"
+    stack.write_settings()
+    person(stack, DIRECTOR)
+    person(stack, BOSS, relations=[{"type": "manager", "value": DIRECTOR}])
+    return stack
+
+
+@pytest.fixture(autouse=True)
+def as_usual(stack):
+    yield
+    stack.sandbox.clear_faults("google")
+    stack.sandbox.settings("google", no_delegation_units=[], transfer_polls=2)
+
+
+@pytest.fixture
+def email(request) -> str:
+    return f"{request.node.name.partition('[')[0].removeprefix('test_').replace('_', '-')}@example.com"
+
+
+def try_(stack, action: str, email: str | None, *more: str, live: bool = True, **values) -> dict:
+    """`values`: of the options that take JSON, as with_={…}."""
+    options = [word for name, value in values.items() for word in (f"--{name.rstrip('_')}", json.dumps(value))]
+    whom = ["--email", email] if email else []
+    return json.loads(stack.cli("try", "google", action, *whom, "--json", *options, *more, *(["--live"] if live else [])).out)
+
+
+def since(stack) -> int:
+    return len(stack.sandbox.journal("google"))
+
+
+# Whose account.
+
+def test_found_by_employee_id_though_the_address_is_another(stack, email):
+    key = person(stack, email, externalIds=[{"type": "organization", "value": "E-4711"}])["id"]
+    start = since(stack)
+    said = try_(stack, "suspend_user", "nobody@example.com", "--employee-id", "E-4711")
+    assert said["pinned"] == {"google": [key]} and user(stack, email)["suspended"]
+    assert requests(stack, start)[:2] == [
+        f"GET {DIRECTORY}/users?customer=my_customer&query=externalId%3D%27E-4711%27&fields=users%28id%29",
+        f"GET {DIRECTORY}/users/nobody%40example.com?projection=full"]
+
+
+def test_two_with_one_employee_id_stop_everything(stack, email):
+    for name in ("a", "b"):
+        person(stack, name + email, externalIds=[{"type": "organization", "value": "E-2"}])
+    start = since(stack)
+    said = try_(stack, "suspend_user", None, "--employee-id", "E-2")
+    assert said["outcome"] == "blocked" and "2 accounts were found" in said["message"] and changes(stack, start) == []
+
+
+def test_an_alias_may_be_somebody_elses_by_now(stack, email):
+    person(stack, email, aliases=["of-old@example.com"])
+    start = since(stack)
+    assert try_(stack, "suspend_user", "of-old@example.com")["outcome"] == "blocked"
+    assert changes(stack, start) == []
+    said = try_(stack, "suspend_user", "of-old@example.com", user={"emails": [email]})
+    assert said["outcome"] == "succeeded" and said["pinned"] == {"google": [user(stack, email)["id"]]}, "HR knows both"
+
+
+# Who takes over.
+
+def test_the_profile_and_the_line_of_managers(stack, email):
+    key = person(stack, email, relations=[{"type": "manager", "value": "Boss@example.com"}])["id"]
+    start = since(stack)
+    said = try_(stack, "read_profile", email, ids={"google": [key]})
+    assert said["provides"] == {"user": {"name": user(stack, email)["name"]["fullName"],
+                                         "manager_chain": [{"email": BOSS}, {"email": DIRECTOR}]}}
+    assert requests(stack, start) == [f"GET {DIRECTORY}/users/{key}?projection=full",
+                                      f"GET {DIRECTORY}/users/Boss%40example.com?projection=full"]
+
+
+@pytest.mark.parametrize("told, chain", [
+    ({"manager": {"email": DIRECTOR}}, [DIRECTOR]),          # HR knows better
+    ({"manager": {"email": "{leaver}"}}, [BOSS]),            # a manager who is the leaver counts as none
+    ({"manager": {"email": "gone@example.com"}}, ["gone@example.com"])])
+def test_what_hr_says_of_the_manager(stack, email, told, chain):
+    person(stack, email, relations=[{"type": "manager", "value": BOSS}])
+    said = try_(stack, "read_profile", email, user=json.loads(json.dumps(told).replace("{leaver}", email)))
+    assert [one["email"] for one in said["outputs"]["user"]["manager_chain"]] == chain
+
+
+def test_a_line_that_leads_back_to_the_leaver(stack, email):
+    alias = email.replace("@", ".alias@")
+    person(stack, email, aliases=[alias], relations=[{"type": "manager", "value": alias}])
+    assert try_(stack, "read_profile", email)["outputs"]["user"]["manager_chain"] == []
+
+
+@pytest.mark.parametrize("chain, taken", [
+    ([{"email": BOSS}, {"email": DIRECTOR}], BOSS),
+    ([{"email": BOSS, "leaving": True}, {"email": DIRECTOR}], DIRECTOR),
+    ([{"email": "away@example.com"}, {"email": "gone@example.com"}, {"email": DIRECTOR}], DIRECTOR),
+    ([{"email": "{leaver}"}, {"email": DIRECTOR}], DIRECTOR),
+    ([{"email": "boss.alias@example.com"}], BOSS)])
+def test_the_first_who_is_active_and_not_leaving(stack, email, chain, taken):
+    leaver = person(stack, email)
+    person(stack, "away@example.com", suspended=True)
+    chain = json.loads(json.dumps(chain).replace("{leaver}", leaver["primaryEmail"]))
+    for live in (True, False):
+        said = try_(stack, "choose_manager", email, user={"manager_chain": chain}, ids={"google": [leaver["id"]]}, live=live)
+        assert said["outcome"] == "succeeded" and said["provides"]["user"]["manager"]["email"] == taken, said
+
+
+def test_nobody_takes_over(stack, email):
+    leaver = person(stack, email)
+    for chain in ([], [{"email": BOSS, "leaving": True}]):
+        said = try_(stack, "choose_manager", email, user={"manager_chain": chain}, ids={"google": [leaver["id"]]})
+        assert said["outcome"] == "blocked" and said["message"].startswith("nobody of the line of managers is active"), said
+        assert said["state"]["at"] == 0, "a retry looks at all of them again"
+
+
+# Two people at once.
+
+def test_the_leaver_can_get_no_delegate(stack, email):
+    key = person(stack, email, suspended=True)["id"]
+    for state in ({"suspended": True}, {"suspended": False, "changePasswordAtNextLogin": True}):
+        stack.sandbox.seed("google", {"users": [{"id": key, **state}]})
+        start = since(stack)
+        said = try_(stack, "add_delegate", email, with_={"delegate": BOSS})
+        assert said["outcome"] == "blocked" and "Google takes no delegate for it" in said["message"], said
+        assert changes(stack, start) == []
+
+
+@pytest.mark.parametrize("state", [{"suspended": True}, {"changePasswordAtNextLogin": True}, {"isMailboxSetup": False}],
+                         ids=lambda state: next(iter(state)))
+def test_a_delegate_who_can_be_none(stack, email, state):
+    person(stack, email)
+    person(stack, "other@example.com", **{"suspended": False, "changePasswordAtNextLogin": False, "isMailboxSetup": True, **state})
+    start = since(stack)
+    said = try_(stack, "add_delegate", email, with_={"delegate": "other@example.com"})
+    assert said["outcome"] == "blocked" and "the delegate has to be" in said["message"], said
+    said = try_(stack, "add_delegate", email, with_={"delegate": "stranger@example.com"})
+    assert said["outcome"] == "blocked" and changes(stack, start) == []
+
+
+def test_a_delegate_is_added_by_the_primary_address(stack, email):
+    person(stack, email)
+    said = try_(stack, "add_delegate", email, with_={"delegate": "boss.alias@example.com"})
+    assert said["outcome"] == "succeeded" and said["outputs"] == {"delegate": BOSS}
+    assert [one["delegateEmail"] for one in user(stack, email)["delegates"]] == [BOSS]
+
+
+def test_a_unit_that_forbids_delegates(stack, email):
+    person(stack, email)
+    stack.sandbox.settings("google", no_delegation_units=["/Staff"])
+    said = try_(stack, "add_delegate", email, with_={"delegate": BOSS})
+    assert said["outcome"] == "blocked" and "Mail delegation is not enabled" in said["message"], said
+
+
+def test_an_expired_delegate_lets_nobody_in(stack, email):
+    person(stack, email, delegates=[{"delegateEmail": BOSS, "verificationStatus": "expired"}])
+    assert try_(stack, "remove_delegate", email, with_={"delegate": BOSS})["outcome"] == "already_done"
+
+
+def test_an_answer_of_the_leavers_own_is_not_left_to_win(stack, email):
+    person(stack, email, vacation={"enableAutoReply": True, "responseBodyHtml": "<b>Back soon</b>", "endTime": "1"})
+    said = try_(stack, "set_vacation", email, with_={"subject": "Gone", "text": "Write to the boss"})
+    key = user(stack, email)["id"]
+    assert said["before"][key]["vacation"]["responseBodyHtml"] == "<b>Back soon</b>"
+    assert user(stack, email)["vacation"] == {
+        "enableAutoReply": True, "responseSubject": "Gone", "responseBodyPlainText": "Write to the boss",
+        "restrictToContacts": False, "restrictToDomain": False}
+
+
+def test_backup_codes_of_a_suspended_account_are_of_no_use(stack, email):
+    person(stack, email, suspended=True)
+    said = try_(stack, "invalidate_backup_codes", email)
+    assert said["outcome"] == "already_done" and user(stack, email)["backup_codes"] == ["12345678"], said
+
+
+# Transfers and licences.
+
+def test_a_transfer_by_exactly_these_requests_and_once(stack, email):
+    stack.sandbox.settings("google", transfer_polls=0)
+    key, new = person(stack, email)["id"], user(stack, BOSS)["id"]
+    start, transfers = since(stack), "/admin/datatransfer/v1/transfers"
+    said = try_(stack, "transfer_data", email, with_={"to": BOSS}, ids={"google": [key]})
+    made = stack.sandbox.state("google")["transfers"][-1]
+    assert said["outcome"] == "succeeded" and said["outputs"] == {"transfer": made["id"], "to": BOSS}, said
+    body = {"oldOwnerUserId": key, "newOwnerUserId": new, "applicationDataTransfers": [
+        {"applicationId": "55656082996", "applicationTransferParams": [{"key": "PRIVACY_LEVEL", "value": ["PRIVATE", "SHARED"]}]},
+        {"applicationId": "435070579839", "applicationTransferParams": [{"key": "RELEASE_RESOURCES", "value": ["TRUE"]}]}]}
+    assert requests(stack, start) == [
+        f"GET {DIRECTORY}/users/boss%40example.com", "GET /admin/datatransfer/v1/applications?customerId=my_customer",
+        f"GET {transfers}?customerId=my_customer&oldOwnerUserId={key}&newOwnerUserId={new}", f"POST {transfers} {body}",
+        f"GET {transfers}/{made['id']}", f"GET {transfers}/{made['id']}"]
+    start = since(stack)
+    again = try_(stack, "transfer_data", email, with_={"to": BOSS}, ids={"google": [key]})
+    assert again["outputs"] == said["outputs"] and again["message"].startswith("found") and changes(stack, start) == []
+
+
+def test_a_transfer_to_nobody(stack, email):
+    key = person(stack, email)["id"]
+    person(stack, "asleep@example.com", suspended=True)
+    start = since(stack)
+    for to in ("nobody-at-all@example.com", "asleep@example.com", email):
+        assert try_(stack, "transfer_data", email, with_={"to": to}, ids={"google": [key]})["outcome"] == "blocked"
+    assert try_(stack, "transfer_data", email, with_={"to": None})["message"] == "with.to is null, and the action needs it"
+    assert changes(stack, start) == []
+
+
+def test_licences(stack, email):
+    key = person(stack, email, licenses=[LICENCE])["id"]
+    said = try_(stack, "remove_licences", email, ids={"google": [key]})
+    assert said["outcome"] == "succeeded" and said["outputs"] == {"licences": [{"product": "Google-Apps", "sku": "1010020027"}]}
+    assert said["before"] == {key: said["outputs"]}
+    assert not [one for one in stack.sandbox.state("google")["licenses"] if one["userId"] == email]
+    assert try_(stack, "remove_licences", email)["outputs"] == {"licences": []}
+
+
+# Throttling in a line of text.
+
+def test_throttled_by_a_gateway(stack, email):
+    person(stack, email)
+    stack.sandbox.fault("google", {"match": {"method": "PUT", "path": "/users/"}, "do": "status", "status": 403,
+                                   "body": "Request rate higher than configured.", "times": 1})
+    said = try_(stack, "suspend_user", email)
+    assert said["outcome"] == "succeeded" and [call["status"] for call in said["calls"] if call["changes"]] == [403, 200]
