@@ -12,7 +12,7 @@
 #include "lib/time.h"
 
 static struct {
-    const char *email, *employee_id, *user, *with, *ids, *steps, *state;
+    const char *email, *employee_id, *user, *with, *ids, *steps, *state, *before;
     bool json, live;
 } opt;
 
@@ -61,6 +61,7 @@ static json_t *job_message(const char *system, const char *action, struct err *e
               put_object(message, "ids", "ids", opt.ids, err) == 0 &&
               put_object(job, "with", "with", opt.with, err) == 0 &&
               put_object(job, "steps", "steps", opt.steps, err) == 0 &&
+              (!opt.before || put_object(job, "before", "before", opt.before, err) == 0) &&
               (!opt.state || put_object(job, "state", "state", opt.state, err) == 0);
     if (!ok) {
         json_decref(message);
@@ -181,6 +182,7 @@ const struct command command_try = {
             {"ids", "JSON", "accounts that are known, as '{\"scim\": [\"7\"]}'", &opt.ids, NULL},
             {"steps", "JSON", "results of earlier steps", &opt.steps, NULL},
             {"state", "JSON", "where a deferred action goes on", &opt.state, NULL},
+            {"before", "JSON", "of an undo: the before-images, as an earlier try has printed them", &opt.before, NULL},
             {"live", NULL, "really make the changes", NULL, &opt.live},
             {"json", NULL, "all that would be on record", NULL, &opt.json},
             {NULL, NULL, NULL, NULL, NULL}},

@@ -214,24 +214,30 @@ BEGIN
     END IF;
     SELECT max(upper(j.carries)) INTO told FROM job j WHERE j.offboarding_id = f.offboarding_id AND j.follower = f.name;
     SELECT (array_agg(r.phase ORDER BY r.id DESC))[1], int8range(min(r.id), max(r.id), '[]') INTO phase, carries
-    FROM result r
-    WHERE r.offboarding_id = f.offboarding_id AND r.id >= coalesce(told, 0)
-      AND (f.kind = 'mirror' OR r.body ->> 'state' = 'failed')
+    FROM (SELECT n.id, n.phase FROM result n
+          WHERE n.offboarding_id = f.offboarding_id AND n.id >= coalesce(told, 0)
+            AND (f.kind = 'mirror' OR n.body ->> 'state' = 'failed')
+          ORDER BY n.id LIMIT 20) r -- more than a chat or a ticket takes in one text wait for the next job
     HAVING count(*) > 0;
 END
 $$;
 COMMENT ON FUNCTION untold_results(follower) IS
     'What a follower has to tell now: ids from the first to the last result that none of its jobs carries (on_phase_end: of the first phase of which nothing is under way any more), and the phase that its job belongs to, that of the last. Null: nothing.';
 
+CREATE FUNCTION may_tell(f follower) RETURNS boolean
+LANGUAGE sql STABLE PARALLEL SAFE
+RETURN NOT EXISTS (SELECT FROM job j WHERE j.id = ANY (f.needs) AND j.state <> 'succeeded');
+COMMENT ON FUNCTION may_tell(follower) IS 'Have the jobs that it needs succeeded?';
+
 -- A report closes the thread. Another system's outage keeps none back.
 CREATE FUNCTION mirrored_first(f follower) RETURNS boolean
-LANGUAGE sql STABLE PARALLEL SAFE
-RETURN EXISTS (SELECT FROM follower m
-               WHERE m.offboarding_id = f.offboarding_id AND m.kind = 'mirror' AND m.spec ->> 'system' = f.spec ->> 'system'
-                 AND (EXISTS (SELECT FROM job j
-                              WHERE j.offboarding_id = m.offboarding_id AND j.follower = m.name AND j.state = 'ready')
-                      OR (untold_results(m)).carries IS NOT NULL
-                         AND NOT EXISTS (SELECT FROM job j WHERE j.id = ANY (m.needs) AND j.state <> 'succeeded')));
+LANGUAGE sql STABLE AS $$
+    SELECT EXISTS (
+        SELECT FROM follower m
+        WHERE m.offboarding_id = f.offboarding_id AND m.kind = 'mirror' AND m.spec ->> 'system' = f.spec ->> 'system'
+          AND (EXISTS (SELECT FROM job j WHERE j.offboarding_id = m.offboarding_id AND j.follower = m.name AND j.state = 'ready')
+               OR may_tell(m) AND (untold_results(m)).carries IS NOT NULL))
+$$;
 COMMENT ON FUNCTION mirrored_first(follower) IS
     'Is there a mirror of the same system that still has something to tell? A report waits for it.';
 
@@ -249,8 +255,7 @@ BEGIN
                  FROM job j WHERE j.offboarding_id = f.offboarding_id AND j.follower = f.name) n
              CROSS JOIN LATERAL untold_results(f) u
         WHERE f.offboarding_id = ANY (affected) AND n.tells IS NOT TRUE AND u.carries IS NOT NULL
-          AND NOT EXISTS (SELECT FROM job j WHERE j.id = ANY (f.needs) AND j.state <> 'succeeded')
-          AND (f.kind <> 'on_phase_end' OR NOT mirrored_first(f))
+          AND may_tell(f) AND (f.kind <> 'on_phase_end' OR NOT mirrored_first(f))
           AND (o.status IN ('initiated', 'cancelled')
                OR EXISTS (SELECT FROM job j WHERE j.offboarding_id = f.offboarding_id AND j.spec ? 'undo_of'))),
     made AS (

@@ -5,7 +5,8 @@
 #include <jansson.h>
 
 /* The text for a follower's `results` (schema/messages.md): a line for each, or, when `kind` is "on_phase_end", a summary: what
- * was done, what was not and why, what waits, and what a person must do. At most 4,000 characters. The caller frees. */
+ * was done, what a person must do and why, what waits, and what was not done and why. At most 4,000 bytes, in the end then how
+ * many results there was no room for. The caller frees. */
 char *report_text(const json_t *results, const char *kind);
 
 #endif

@@ -5,14 +5,10 @@
 #define STEP(id, more)                                                                                                 \
     "{\"id\": \"" id "\", \"job_id\": \"@" id                                                                          \
     "\", \"system\": \"scim\", \"action\": \"x\", \"effect\": \"revoke\", \"when\": \"on_success\"" more "}"
-#define FOLLOWER(name, kind, needs)                                                                                    \
-    "{\"name\": \"" name "\", \"kind\": \"" kind                                                                       \
-    "\", \"system\": \"jira\", \"action\": \"comment\", \"effect\": \"notify\", \"needs\": [" needs "], \"with\": {}}"
-/* Of a system that has no mirror: it waits for none. */
-#define REPORTER                                                                                                       \
-    "{\"name\": \"on-phase-end-1\", \"kind\": \"on_phase_end\", \"system\": \"mail\", \"action\": \"send\", "          \
-    "\"effect\": "                                                                                                     \
-    "\"notify\", \"needs\": [], \"with\": {}}"
+#define FOLLOWER(name, kind, needs) FOLLOWER_AT("jira", name, kind, needs)
+#define FOLLOWER_AT(system, name, kind, needs)                                                                         \
+    "{\"name\": \"" name "\", \"kind\": \"" kind "\", \"system\": \"" system                                           \
+    "\", \"action\": \"comment\", \"effect\": \"notify\", \"needs\": [" needs "], \"with\": {}}"
 #define PHASE(name, steps)        "{\"name\": \"" name "\", \"after\": null, \"after_us\": 0, \"steps\": [" steps "]}"
 #define PLANNED(steps, followers) PLANNED_PHASES(PHASE("only", steps), followers)
 #define PLANNED_PHASES(phases, followers)                                                                              \
@@ -220,6 +216,23 @@ static void test_phases_are_reported_by_themselves(void **state)
     assert_status(*state, PERSON(1), "completed: completed completed");
 }
 
+/* A report closes the thread: what is mirrored there comes first. Another system's mirror keeps none back. */
+static void test_reports_come_last(void **state)
+{
+    tell(*state, "initiated", PERSON(1),
+         PLANNED(STEP("a", "") "," STEP("b", ""),
+                 FOLLOWER("mirror-1", "mirror", "") "," FOLLOWER("on-phase-end-1", "on_phase_end", "") "," FOLLOWER_AT(
+                     "mail", "on-phase-end-2", "on_phase_end", "") "," FOLLOWER("mirror-2", "mirror", "\"b\"")));
+    tell(*state, "job.succeeded", PERSON(1), ANSWER("a", "succeeded"));
+    tell(*state, "job.failed", PERSON(1), ANSWER("b", "failed"));
+    assert_jobs(*state, PERSON(1), "a:succeeded b:failed mirror-1:ready on-phase-end-2:ready");
+    answer(*state, "mirror-1", "succeeded");
+    assert_jobs(*state, PERSON(1), "a:succeeded b:failed mirror-1:succeeded on-phase-end-2:ready mirror-1.2:ready");
+    answer(*state, "mirror-1.2", "failed"); /* nor does one that can't tell, or has nowhere to tell it yet */
+    assert_jobs(*state, PERSON(1),
+                "a:succeeded b:failed mirror-1:succeeded on-phase-end-2:ready mirror-1.2:failed on-phase-end-1:ready");
+}
+
 /* A mirror's job belongs to the phase of the newest result. */
 static void test_a_job_belongs_to_the_latest_phase(void **state)
 {
@@ -237,8 +250,9 @@ static void test_a_job_belongs_to_the_latest_phase(void **state)
 static void test_cancelled_by_order(void **state)
 {
     tell(*state, "initiated", PERSON(1),
-         PLANNED_PHASES(PHASE("first", STEP("a", "") "," STEP("b", "")) "," PHASE("second", STEP("c", "")),
-                        FOLLOWER("mirror-1", "mirror", "") "," REPORTER));
+         PLANNED_PHASES(
+             PHASE("first", STEP("a", "") "," STEP("b", "")) "," PHASE("second", STEP("c", "")),
+             FOLLOWER("mirror-1", "mirror", "") "," FOLLOWER_AT("mail", "on-phase-end-1", "on_phase_end", "")));
     tell(*state, "job.succeeded", PERSON(1), ANSWER("a", "succeeded"));
     tell(*state, "cancelled", PERSON(1), "\"reason\": \"rehired\"");
     assert_status(*state, PERSON(1), "cancelled: cancelled cancelled");
@@ -270,6 +284,24 @@ static void test_cancelled_before_it_began(void **state)
     assert_jobs(*state, PERSON(1), "a:cancelled");
 }
 
+#define FIVE(letter)                                                                                                   \
+    STEP(letter "1", "")                                                                                               \
+    "," STEP(letter "2", "") "," STEP(letter "3", "") "," STEP(letter "4", "") "," STEP(letter "5", "")
+
+/* No text takes any number of results: they are told by and by. */
+static void test_many_results(void **state)
+{
+    tell(
+        *state, "initiated", PERSON(1),
+        PLANNED(FIVE("a") "," FIVE("b") "," FIVE("c") "," FIVE("d") "," FIVE("e"), FOLLOWER("mirror-1", "mirror", "")));
+    tell(*state, "cancelled", PERSON(1), "\"reason\": \"rehired\"");
+    assert_answer(*state, "SELECT jsonb_array_length(carried_results(j)) FROM job j WHERE step = 'mirror-1'", "20");
+    answer(*state, "mirror-1", "succeeded");
+    assert_answer(*state, CARRIED("mirror-1.2"), "e1:cancelled e2:cancelled e3:cancelled e4:cancelled e5:cancelled");
+    answer(*state, "mirror-1.2", "succeeded");
+    assert_answer(*state, "SELECT count(*) FROM job WHERE follower IS NOT NULL", "2");
+}
+
 static void test_undoing_is_told(void **state)
 {
     tell(*state, "initiated", PERSON(1),
@@ -282,17 +314,6 @@ static void test_undoing_is_told(void **state)
     tell(*state, "job.succeeded", PERSON(1), ANSWER("a.undo", "succeeded"));
     assert_jobs(*state, PERSON(1), "a:succeeded mirror-1:succeeded a.undo:succeeded mirror-1.2:ready");
     assert_answer(*state, CARRIED("mirror-1.2"), "a.undo:succeeded");
-}
-
-/* The report closes the thread. */
-static void test_a_report_comes_after_what_it_reports(void **state)
-{
-    tell(*state, "initiated", PERSON(1),
-         PLANNED(STEP("a", ""), FOLLOWER("mirror-1", "mirror", "") "," FOLLOWER("on-phase-end-1", "on_phase_end", "")));
-    tell(*state, "job.succeeded", PERSON(1), ANSWER("a", "succeeded"));
-    assert_jobs(*state, PERSON(1), "a:succeeded mirror-1:ready");
-    answer(*state, "mirror-1", "succeeded");
-    assert_jobs(*state, PERSON(1), "a:succeeded mirror-1:succeeded on-phase-end-1:ready");
 }
 
 static void test_ids_are_uuids_of_their_own(void **state)
@@ -316,11 +337,12 @@ int main(void)
         APPLIED(test_cancelled_by_on_missing),
         APPLIED(test_one_batch),
         APPLIED(test_phases_are_reported_by_themselves),
+        APPLIED(test_reports_come_last),
         APPLIED(test_a_job_belongs_to_the_latest_phase),
         APPLIED(test_cancelled_by_order),
         APPLIED(test_cancelled_before_it_began),
+        APPLIED(test_many_results),
         APPLIED(test_undoing_is_told),
-        APPLIED(test_a_report_comes_after_what_it_reports),
         APPLIED(test_ids_are_uuids_of_their_own),
     };
     return cmocka_run_group_tests(tests, postgres_start, postgres_stop);

@@ -4,6 +4,7 @@
 #include <stdarg.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -43,7 +44,7 @@ static void test_summary(void **state)
             "z", "cancelled", "account missing") "," RESULT("w", "waiting", "waiting") "," RESULT("v", "succeeded",
                                                                                                   "done") "]",
         "on_phase_end",
-        "Report of phase initial\ndone: x, v\nnot done: z (account missing)\nwaits: w\na person must act: y (refused)");
+        "Report of phase initial\ndone: x, v\na person must act: y (refused)\nwaits: w\nnot done: z (account missing)");
 }
 
 /* What a vendor says may be long; a message that is too long could not be sent at all. */
@@ -54,9 +55,20 @@ static void test_cut(void **state)
     for (int i = 0; i < 1000; i++) {
         json_array_append_new(list, json_pack("{s:s, s:s, s:s}", "step", "s", "state", "failed", "message", "refused"));
     }
-    char *text = report_text(list, "mirror");
-    assert_true(strlen(text) <= 4000 && strlen(text) > 3800);
-    free(text);
+    static const char *const reports[] = {"mirror", "on_phase_end"};
+    for (size_t i = 0; i < 2; i++) {
+        char *text = report_text(list, reports[i]);
+        assert_true(strlen(text) <= 4000 && strlen(text) > 3800);
+        size_t said = 0, left = 0;
+        for (const char *at = text; (at = strstr(at, "refused")); at++) {
+            said++;
+        }
+        const char *cut = strstr(text, "\u2026 and ");
+        assert_non_null(cut);
+        assert_int_equal(sscanf(cut, "\u2026 and %zu more", &left), 1);
+        assert_int_equal(said + left, 1000); /* nothing is left out in silence */
+        free(text);
+    }
     json_decref(list);
 }
 
