@@ -30,6 +30,11 @@ static void print_problems(const struct definition_problems *problems)
     }
 }
 
+static void print_count(size_t count, const char *what, const char *after)
+{
+    printf("%zu %s%s%s", count, what, count == 1 ? "" : "s", after);
+}
+
 static int validate_run(struct cli *cli, int argc, char **argv)
 {
     (void)argv;
@@ -54,10 +59,11 @@ static int validate_run(struct cli *cli, int argc, char **argv)
         json_decref(list);
     } else {
         print_problems(&problems);
-        printf("%zu sources, %zu runbooks, %zu connectors: %zu error%s, %zu warning%s\n",
-               definition_count(definitions, DEFINITION_SOURCE), definition_count(definitions, DEFINITION_RUNBOOK),
-               definition_count(definitions, DEFINITION_CONNECTOR), errors, errors == 1 ? "" : "s",
-               problems.count - errors, problems.count - errors == 1 ? "" : "s");
+        print_count(definition_count(definitions, DEFINITION_SOURCE), "source", ", ");
+        print_count(definition_count(definitions, DEFINITION_RUNBOOK), "runbook", ", ");
+        print_count(definition_count(definitions, DEFINITION_CONNECTOR), "connector", ": ");
+        print_count(errors, "error", ", ");
+        print_count(problems.count - errors, "warning", "\n");
     }
     definition_problems_release(&problems);
     definitions_free(definitions);
