@@ -41,7 +41,10 @@ endef
 $(foreach room,$(WRITTEN),$(eval $(call program_rule,$(room))))
 
 # A unit test names objects of rooms it needs in a comment: /* links: worker/retry.c worker/circuit.c */
-unit_links = $(patsubst %.c,$(BUILD)/obj/%.o,$(shell sed -n 's,^/\* links: \(.*\) \*/$$,\1,p' $(1)))
+# So does a helper of the tests, which a test names in its own.
+links_of = $(if $(1),$(shell sed -n 's,^/\* links: \(.*\) \*/$$,\1,p' $(1)))
+helpers_of = $(filter tests/unit/%,$(call links_of,$(1)))
+unit_links = $(patsubst %.c,$(BUILD)/obj/%.o,$(sort $(call links_of,$(1) $(call helpers_of,$(1)))))
 define unit_rule
 $(BUILD)/unit/$(notdir $(basename $(1))): $(BUILD)/obj/$(basename $(1)).o $(call unit_links,$(1)) $(BUILD)/lib.a
 	@mkdir -p $$(@D)

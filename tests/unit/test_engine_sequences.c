@@ -1,12 +1,5 @@
 /* Jobs of several requests: accounts, pages, lists, and what happens once. */
-/* links: tests/unit/engine_stand.c tests/unit/vendor_stub.c worker/engine.c worker/engine_accounts.c */
-/* links: worker/engine_cache.c worker/engine_classify.c worker/engine_context.c worker/engine_defer.c */
-/* links: worker/engine_gate.c worker/engine_identify.c worker/engine_once.c worker/engine_pages.c */
-/* links: worker/engine_render.c worker/engine_request.c worker/engine_sequence.c worker/engine_systems.c */
-/* links: worker/engine_verify.c worker/engine_wait.c worker/http.c worker/limits.c worker/circuit.c worker/retry.c */
-/* links: worker/report.c worker/fiber.c worker/engine_poll.c worker/engine_prepare.c */
-/* links: worker/engine_auth.c worker/credentials.c worker/grants.c worker/token.c */
-/* links: worker/engine_mail.c worker/mail.c worker/mail_address.c worker/smtp.c */
+/* links: tests/unit/engine_stand.c */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
