@@ -358,9 +358,13 @@ const char *definition_nearest(const struct definitions *definitions, enum defin
     return near;
 }
 
-const char *definition_effect(const struct definitions *definitions, const char *system, const char *action)
+const json_t *definition_action(const struct definitions *definitions, const char *system, const char *action)
 {
     const struct definition *connector = find(definitions, DEFINITION_CONNECTOR, system);
-    const json_t *found = connector ? json_object_get(json_object_get(connector->tree, "actions"), action) : NULL;
-    return json_string_at(found, "effect");
+    return connector && action ? json_object_get(json_object_get(connector->tree, "actions"), action) : NULL;
+}
+
+const char *definition_effect(const struct definitions *definitions, const char *system, const char *action)
+{
+    return json_string_at(definition_action(definitions, system, action), "effect");
 }

@@ -64,6 +64,9 @@ struct expr_set *definitions_exprs(struct definitions *definitions);
 /* Name closest to `wrong` among the definitions of a kind, NULL when none is near. */
 const char *definition_nearest(const struct definitions *definitions, enum definition_kind kind, const char *wrong);
 
+/* An action of a connector; borrowed, NULL when system or action is unknown (or NULL). */
+const json_t *definition_action(const struct definitions *definitions, const char *system, const char *action);
+
 /* Effect of an action ("revoke", …), NULL when system or action is unknown. */
 const char *definition_effect(const struct definitions *definitions, const char *system, const char *action);
 

@@ -20,10 +20,7 @@ struct reader {
 
 static const json_t *action_of(const struct check *check, const json_t *step)
 {
-    const struct definition *connector =
-        definition_find(check->definitions, DEFINITION_CONNECTOR, json_string_at(step, "system"));
-    const char *action = json_string_at(step, "action");
-    return connector && action ? json_object_get(json_object_get(connector->tree, "actions"), action) : NULL;
+    return definition_action(check->definitions, json_string_at(step, "system"), json_string_at(step, "action"));
 }
 
 /* Is `path` the fact or a member of it? */

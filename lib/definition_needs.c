@@ -18,7 +18,8 @@ struct step *steps_find(const struct steps *steps, const char *id)
     return NULL;
 }
 
-char *steps_hint(const struct steps *steps, const char *wrong)
+/* "; did you mean …?" or "". The caller frees. */
+static char *steps_hint(const struct steps *steps, const char *wrong)
 {
     const char **names = mem_alloc((steps->count + 1) * sizeof *names);
     size_t count = 0;

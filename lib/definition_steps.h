@@ -24,9 +24,6 @@ struct steps {
 /* NULL when there is none of that id. */
 struct step *steps_find(const struct steps *steps, const char *id);
 
-/* "; did you mean …?" or "". The caller frees. */
-char *steps_hint(const struct steps *steps, const char *wrong);
-
 /* What steps need, in a circle or not, and what their expressions read of others. */
 void check_needs(struct check *check, struct steps *steps);
 

@@ -69,9 +69,8 @@ static void put_undo(json_t *planned, const struct definitions *definitions, con
                      const char *phase)
 {
     const char *system = json_string_at(planned, "system");
-    const struct definition *connector = definition_find(definitions, DEFINITION_CONNECTOR, system);
-    const json_t *actions = json_object_get(connector->tree, "actions");
-    const char *undo = json_string_at(json_object_get(actions, json_string_at(planned, "action")), "undo");
+    const char *undo =
+        json_string_at(definition_action(definitions, system, json_string_at(planned, "action")), "undo");
     char job_id[ID_SIZE];
     char *step = mem_printf("%s.undo", json_string_at(planned, "id"));
     if (undo && !json_object_get(planned, "only_verify") && id_job(offboarding_id, phase, step, job_id) == 0) {

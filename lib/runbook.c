@@ -51,7 +51,8 @@ static void put_list(json_t *object, const char *key, json_t *list)
 
 /* ---- times ------------------------------------------------------------------------------------------------------- */
 
-const char *runbook_longer(const char *a, const char *b)
+/* The longer one of two durations as written; either may be NULL. */
+static const char *longer(const char *a, const char *b)
 {
     int64_t length_a = 0, length_b = 0;
     if (!a || !b) {
@@ -67,7 +68,7 @@ static char *step_after(const struct level *level, const json_t *phase, const js
 {
     const char *own = json_string_at(step, "after");
     if (level->outer) {
-        own = runbook_longer(own, json_string_at(phase, "after"));
+        own = longer(own, json_string_at(phase, "after"));
     }
     return level->after && own ? mem_printf("%s%s", level->after, own) : mem_strdup(level->after ? level->after : own);
 }

@@ -34,7 +34,4 @@ json_t *runbook_needs(const struct definitions *definitions, const struct defini
 /* The runbooks that it runs, directly or not, {name: hash}. New reference; empty when it runs none. */
 json_t *runbook_children(const struct definitions *definitions, const struct definition *runbook);
 
-/* The longer one of two durations as written; either may be NULL. */
-const char *runbook_longer(const char *a, const char *b);
-
 #endif
