@@ -192,12 +192,12 @@ static size_t on_header(char *data, size_t size, size_t count, void *arg)
     return len;
 }
 
-static size_t on_send(char *out, size_t size, size_t count, void *arg)
+size_t http_send_text(char *out, size_t size, size_t count, void *unsent)
 {
-    struct http_flight *flight = arg;
-    size_t take = strnlen(flight->unsent, size * count);
-    memcpy(out, flight->unsent, take);
-    flight->unsent += take;
+    const char **text = unsent;
+    size_t take = strnlen(*text, size * count);
+    memcpy(out, *text, take);
+    *text += take;
     return take;
 }
 
@@ -210,8 +210,8 @@ static void set_up_body(CURL *easy, const struct http_call *call, struct http_fl
         flight->unsent = call->body;
         curl_easy_setopt(easy, CURLOPT_POST, 1L);
         curl_easy_setopt(easy, CURLOPT_POSTFIELDSIZE_LARGE, (curl_off_t)strlen(call->body));
-        curl_easy_setopt(easy, CURLOPT_READFUNCTION, on_send);
-        curl_easy_setopt(easy, CURLOPT_READDATA, flight);
+        curl_easy_setopt(easy, CURLOPT_READFUNCTION, http_send_text);
+        curl_easy_setopt(easy, CURLOPT_READDATA, &flight->unsent);
     } else if (call->body) {
         curl_easy_setopt(easy, CURLOPT_POSTFIELDSIZE, 0L); /* Content-Length: 0, or some servers answer 411 */
         curl_easy_setopt(easy, CURLOPT_POSTFIELDS, "");

@@ -49,6 +49,9 @@ struct flight {
  * `..` in paths is kept, answers over 16 MiB are cut off as errors. */
 void http_perform(struct http *http, const struct http_call *call, struct flight **flight, struct http_answer *answer);
 
+/* libcurl's read function for a text that it can't rewind; `unsent` points to a `const char *`, which moves on. */
+size_t http_send_text(char *out, size_t size, size_t count, void *unsent);
+
 /* Ends a call without an answer (its effect is unknown then); from the loop. NULL is accepted. */
 void http_abort(struct flight *flight);
 void http_answer_release(struct http_answer *answer);

@@ -60,15 +60,6 @@ static size_t on_reply(char *data, size_t size, size_t count, void *arg)
     return len;
 }
 
-static size_t on_send(char *out, size_t size, size_t count, void *arg)
-{
-    struct smtp *smtp = arg;
-    size_t take = strnlen(smtp->unsent, size * count);
-    memcpy(out, smtp->unsent, take);
-    smtp->unsent += take;
-    return take;
-}
-
 /* libcurl asks about once a second, also while it waits. */
 static int on_progress(void *arg, curl_off_t a, curl_off_t b, curl_off_t c, curl_off_t d)
 {
@@ -105,8 +96,8 @@ static void set_up_mail(CURL *easy, const struct smtp_call *call, struct smtp *s
     curl_easy_setopt(easy, CURLOPT_MAIL_RCPT, call->recipients);
     curl_easy_setopt(easy, CURLOPT_UPLOAD, 1L);
     curl_easy_setopt(easy, CURLOPT_INFILESIZE_LARGE, (curl_off_t)strlen(call->message));
-    curl_easy_setopt(easy, CURLOPT_READFUNCTION, on_send);
-    curl_easy_setopt(easy, CURLOPT_READDATA, smtp);
+    curl_easy_setopt(easy, CURLOPT_READFUNCTION, http_send_text);
+    curl_easy_setopt(easy, CURLOPT_READDATA, &smtp->unsent);
 }
 
 static void set_up_check(CURL *easy)
