@@ -26,6 +26,15 @@ class Google:
         stack.write_settings()
 
 
+    def alone(self, factory, *people: str, **settings) -> Stack:
+        """A stack before nothing but Google, with these people in it."""
+        stack = factory(systems="google", vendors=self.vendors(**settings))
+        self.connect(stack)
+        for email in people:
+            person(stack, email)
+        return stack
+
+
 def user(stack: Stack, email: str) -> dict:
     return next(one for one in stack.sandbox.state("google")["users"] if one["primaryEmail"] == email)
 

@@ -95,8 +95,8 @@ class MailServer:
         return AuthResult(success=good, handled=False, auth_data=data.login.decode() if good else None)
 
     async def _hold(self, command: str) -> None:
-        while command in self.faults.hold and not self._released.is_set():
-            await asyncio.sleep(0.02)
+        if command in self.faults.hold:
+            await asyncio.to_thread(self._released.wait)
 
     # What aiosmtpd asks its handler.
 

@@ -98,11 +98,7 @@ def rows():
 
 @pytest.fixture(scope="module")
 def stack(make_shared_stack):
-    google = Google()
-    stack = make_shared_stack(systems="google", vendors=google.vendors())
-    google.connect(stack)
-    person(stack, BOSS)
-    return stack
+    return Google().alone(make_shared_stack, BOSS)
 
 
 class Case:

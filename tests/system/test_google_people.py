@@ -14,12 +14,9 @@ DIRECTORY = "/admin/directory/v1"
 
 @pytest.fixture(scope="module")
 def stack(make_shared_stack) -> Stack:
-    google = Google()
-    stack = make_shared_stack(systems="google", vendors=google.vendors(not_member=412))
-    google.connect(stack)
+    stack = Google().alone(make_shared_stack, DIRECTOR, not_member=412)
     stack.settings["systems"]["google"]["settle"] = "1s"
     stack.write_settings()
-    person(stack, DIRECTOR)
     person(stack, BOSS, relations=[{"type": "manager", "value": DIRECTOR}])
     return stack
 

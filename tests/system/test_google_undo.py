@@ -3,7 +3,7 @@
 import json
 
 import pytest
-from google import Google, changes, person, requests
+from google import Google, changes, requests
 from test_google_actions import BOSS, DIRECTORY, MAILBOX, USER, Case, Row
 from vendors.google_errors import error_body, fault_rule
 
@@ -29,11 +29,7 @@ ROWS = [
 
 @pytest.fixture(scope="module")
 def stack(make_shared_stack):
-    google = Google()
-    stack = make_shared_stack(systems="google", vendors=google.vendors())
-    google.connect(stack)
-    person(stack, BOSS)
-    return stack
+    return Google().alone(make_shared_stack, BOSS)
 
 
 class Undo(Case):
