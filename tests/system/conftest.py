@@ -137,6 +137,12 @@ def make_shared_stack(request, servers):
     yield from _stacks(request, servers)
 
 
+def pytest_generate_tests(metafunc) -> None:
+    """The rows of a connector's table."""
+    if "row" in metafunc.fixturenames and hasattr(metafunc.cls, "rows"):
+        metafunc.parametrize("row", metafunc.cls.rows_of(metafunc.function.__name__), ids=lambda row: row.name or row.action)
+
+
 @pytest.fixture
 def stack(make_stack) -> Stack:
     """Producer, worker, logger and scheduler, ready, with the default configuration."""
