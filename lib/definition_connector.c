@@ -28,6 +28,7 @@ static const struct check_key setting_keys[] = {
 static const struct check_key limit_keys[] = {
     {"per_minute", CHECK_COUNT, false, false},
     {"per_second", CHECK_COUNT, false, false},
+    {"per_day", CHECK_COUNT, false, false},
     {"in_flight", CHECK_COUNT, false, false},
 };
 
@@ -353,6 +354,7 @@ static void check_action(struct check *check, const char *pointer, const char *n
     check_before(check, pointer, action);
     check_derive(check, pointer, action);
     check_provides(check, pointer, action);
+    check_secrets_stay(check, pointer, action);
     check_limit(check, pointer, action);
 }
 

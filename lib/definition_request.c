@@ -40,6 +40,7 @@ static const struct check_key sequence_keys[] = {
     {"for_each", CHECK_TEMPLATE, false, false}, {"parallel", CHECK_COUNT, false, false},
     {"pages", CHECK_MAP, false, false},         {"find", CHECK_MAP, false, false},
     {"require", CHECK_ANY, false, false},       {"poll", CHECK_MAP, false, false},
+    {"secret", CHECK_TEXTS, false, false},
 };
 
 static const struct check_key require_keys[] = {
@@ -259,6 +260,23 @@ static void check_poll(struct check *check, const char *pointer, const json_t *r
     free(at);
 }
 
+/* What is kept to the job has to be saved here, or it is kept nowhere. */
+static void check_secret(struct check *check, const char *pointer, const json_t *request)
+{
+    const json_t *save = json_object_get(request, "save");
+    size_t i;
+    json_t *name;
+    json_array_foreach(json_object_get(request, "secret"), i, name)
+    {
+        const char *text = json_string_value(name);
+        if (text && !json_object_get(save, text)) {
+            char *hint = check_hint_keys(text, save);
+            check_problem(check, pointer, "\"secret\": this request does not save \"%s\"%s", text, hint);
+            free(hint);
+        }
+    }
+}
+
 void check_requests(struct check *check, const char *pointer, const json_t *requests, bool reads)
 {
     size_t i;
@@ -282,6 +300,7 @@ void check_requests(struct check *check, const char *pointer, const json_t *requ
         if (map) {
             check_require(check, at, request);
             check_poll(check, at, request);
+            check_secret(check, at, request);
         }
         free(at);
     }

@@ -27,7 +27,9 @@ static const char *explanation(const struct run *run)
 
 static enum verdict say_status(struct run *run, enum verdict verdict, const char *what)
 {
+    secrets_remember(run);
     char *why = secret_mask(explanation(run)); /* before it is cut: half a secret would not be known as one */
+    secrets_forget(run);
     run_say(run, verdict, "%s: the vendor answered %d%s%.300s", what, run->last_status, *why ? ": " : "", why);
     free(why);
     return verdict;

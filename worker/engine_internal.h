@@ -138,6 +138,7 @@ struct run {
     json_int_t deferrals;
     int64_t due_at; /* of a deferral */
     int last_status;
+    json_t *secrets;  /* saved values that are for this job only, by name; owned, NULL: none */
     json_t *pinned;   /* found by this run; owned, NULL: none looked up */
     json_t *verified; /* owned */
     char *message;    /* why it ended so */
@@ -253,6 +254,13 @@ enum verdict request_polls(struct run *run, const json_t *request);
 
 /* engine_classify.c: what an answer means. RETRY is told by `*again`. */
 enum verdict classify(struct run *run, const json_t *request, struct response *response, bool *again);
+
+/* engine_secret.c: what a job may know only while it runs, as a home address. `secrets_keep` takes what the request says of
+ * that from what it just saved. Between the other two secret_mask() knows it; they are called around the making of a text,
+ * as everybody's texts are masked meanwhile, and a town may be somebody's name. */
+void secrets_keep(struct run *run, const json_t *request);
+void secrets_remember(const struct run *run);
+void secrets_forget(const struct run *run);
 
 /* engine_defer.c */
 enum verdict run_wait_or_defer(struct run *run, int64_t retry_after); /* DONE: try again now */
