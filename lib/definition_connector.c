@@ -182,9 +182,10 @@ static void read_declared(struct check *check, const char *pointer, const char *
 
 static void read_path(struct check *check, const char *pointer, const char *path, void *arg)
 {
-    static const char *const members[] = {
-        "actor", "before",      "body",   "derived", "headers", "ids",      "item",   "job",   "key",  "key_kind",
-        "now",   "offboarding", "report", "results", "saved",   "settings", "status", "steps", "user", "with"};
+    static const char *const members[] = {"actor",    "before", "body",    "derived",  "headers",  "ids",
+                                          "item",     "job",    "key",     "key_kind", "now",      "offboarding",
+                                          "reminder", "report", "results", "saved",    "settings", "signal",
+                                          "status",   "steps",  "user",    "with"};
     const struct scope *scope = arg;
     check_member(check, pointer, path, members, COUNT_OF(members));
     read_declared(check, pointer, path, "settings.", scope->settings, "there is no setting");

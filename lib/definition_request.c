@@ -10,29 +10,18 @@
 
 /* What every kind of request has. */
 static const struct check_key request_keys[] = {
-    {"get", CHECK_TEMPLATE, false, false},
-    {"post", CHECK_TEMPLATE, false, false},
-    {"put", CHECK_TEMPLATE, false, false},
-    {"patch", CHECK_TEMPLATE, false, false},
-    {"delete", CHECK_TEMPLATE, false, false},
-    {"head", CHECK_TEMPLATE, false, false},
-    {"mail", CHECK_MAP, false, false},
-    {"query", CHECK_MAP, false, false},
-    {"headers", CHECK_MAP, false, false},
-    {"json", CHECK_ANY, false, false},
-    {"form", CHECK_MAP, false, false},
-    {"success", CHECK_PREDICATE, false, false},
-    {"already", CHECK_PREDICATE, false, false},
-    {"missing", CHECK_PREDICATE, false, false},
-    {"blocked", CHECK_PREDICATE, false, false},
-    {"denied", CHECK_PREDICATE, false, false},
-    {"retry", CHECK_PREDICATE, false, false},
-    {"changes", CHECK_BOOL, false, false},
-    {"limit", CHECK_TEXT, false, false},
-    {"timeout", CHECK_DURATION, false, false},
-    {"as", CHECK_MAP, false, false},
-    {"base", CHECK_TEMPLATE, false, false},
-    {"ldap", CHECK_MAP, false, true},
+    {"get", CHECK_TEMPLATE, false, false},      {"post", CHECK_TEMPLATE, false, false},
+    {"put", CHECK_TEMPLATE, false, false},      {"patch", CHECK_TEMPLATE, false, false},
+    {"delete", CHECK_TEMPLATE, false, false},   {"head", CHECK_TEMPLATE, false, false},
+    {"mail", CHECK_MAP, false, false},          {"wait", CHECK_MAP, false, false},
+    {"query", CHECK_MAP, false, false},         {"headers", CHECK_MAP, false, false},
+    {"json", CHECK_ANY, false, false},          {"form", CHECK_MAP, false, false},
+    {"success", CHECK_PREDICATE, false, false}, {"already", CHECK_PREDICATE, false, false},
+    {"missing", CHECK_PREDICATE, false, false}, {"blocked", CHECK_PREDICATE, false, false},
+    {"denied", CHECK_PREDICATE, false, false},  {"retry", CHECK_PREDICATE, false, false},
+    {"changes", CHECK_BOOL, false, false},      {"limit", CHECK_TEXT, false, false},
+    {"timeout", CHECK_DURATION, false, false},  {"as", CHECK_MAP, false, false},
+    {"base", CHECK_TEMPLATE, false, false},     {"ldap", CHECK_MAP, false, true},
 };
 
 static const struct check_key sequence_keys[] = {
@@ -87,7 +76,7 @@ static const struct check_key mail_keys[] = {
     {"headers", CHECK_MAP, false, false},
 };
 
-static const char *const methods[] = {"get", "post", "put", "patch", "delete", "head", "mail"};
+static const char *const methods[] = {"get", "post", "put", "patch", "delete", "head", "mail", "wait"};
 
 void check_limit(struct check *check, const char *pointer, const json_t *owner)
 {
@@ -136,7 +125,8 @@ static const char *check_method(struct check *check, const char *pointer, const 
         }
     }
     if (given != 1) {
-        check_problem(check, pointer, "a request has exactly one of get, post, put, patch, delete, head and mail");
+        check_problem(check, pointer,
+                      "a request has exactly one of get, post, put, patch, delete, head, mail and wait");
         return NULL;
     }
     const char *path = json_string_at(request, method);
@@ -203,6 +193,8 @@ static bool check_request(struct check *check, const char *pointer, const json_t
     const char *method = check_method(check, pointer, request);
     if (method && strcmp(method, "mail") == 0) {
         check_mail(check, pointer, request, reads);
+    } else if (method && strcmp(method, "wait") == 0 && !reads) {
+        check_wait(check, pointer, request);
     } else if (method && reads) {
         check_reads_only(check, pointer, request, method);
     }
@@ -277,6 +269,22 @@ static void check_secret(struct check *check, const char *pointer, const json_t 
     }
 }
 
+/* The request that is made again and again while the job waits. */
+static void check_meanwhile(struct check *check, const char *pointer, const json_t *request)
+{
+    static const struct check_key more[] = {{"every", CHECK_TEMPLATE, true, false},
+                                            {"if", CHECK_PREDICATE, false, false}};
+    const json_t *meanwhile = json_at(request, "wait.meanwhile");
+    char *at = mem_printf("%s/wait/meanwhile", pointer);
+    if (json_is_object(meanwhile) && json_object_get(meanwhile, "wait")) {
+        check_problem(check, at, "a wait within a wait: \"meanwhile\" is a request that is sent");
+    } else if (json_is_object(meanwhile)) {
+        check_request(check, at, meanwhile, more, COUNT_OF(more), false);
+        check_duration_template(check, at, "every", json_string_at(meanwhile, "every"));
+    }
+    free(at);
+}
+
 void check_requests(struct check *check, const char *pointer, const json_t *requests, bool reads)
 {
     size_t i;
@@ -301,6 +309,7 @@ void check_requests(struct check *check, const char *pointer, const json_t *requ
             check_require(check, at, request);
             check_poll(check, at, request);
             check_secret(check, at, request);
+            check_meanwhile(check, at, request);
         }
         free(at);
     }

@@ -16,6 +16,11 @@ void check_verify(struct check *check, const char *pointer, const json_t *reques
 /* A problem when `owner` (a request or an action) names a limit that the connector has not. */
 void check_limit(struct check *check, const char *pointer, const json_t *owner);
 
+/* A request that waits for a signal (definition_wait.c). */
+void check_wait(struct check *check, const char *pointer, const json_t *request);
+/* A problem when it is neither a duration nor an expression; NULL: said already. */
+void check_duration_template(struct check *check, const char *pointer, const char *name, const char *text);
+
 /* What an action keeps for an undo (`before`), makes up (`derive`) and finds out for later jobs (`provides`). */
 void check_before(struct check *check, const char *pointer, const json_t *action);
 void check_derive(struct check *check, const char *pointer, const json_t *action);

@@ -216,8 +216,8 @@ static json_t *state_of(const struct run *run, enum verdict verdict)
 {
     json_t *state = run_state(run);
     if (run->failed_state) {
-        static const char *const kept[] = {"account",    "at",     "saved",       "verifying",
-                                           "items_left", "imaged", "polled_since"};
+        static const char *const kept[] = {"account", "at",           "saved",        "verifying", "items_left",
+                                           "imaged",  "polled_since", "awaits_since", "heard",     "reminders"};
         for (size_t i = 0; i < COUNT_OF(kept); i++) {
             json_object_del(state, kept[i]);
             json_object_set(state, kept[i], json_object_get(run->failed_state, kept[i]));
@@ -278,6 +278,10 @@ static void fill_result(struct run *run, enum verdict verdict, json_t *outputs, 
     }
     if (verdict == VERDICT_DEFERRED) {
         json_put_instant(context, "due_at", run->due_at);
+        json_put(context, "waits", json_incref(run->waits));
+        char *progress = run->progress ? secret_mask(run->progress) : NULL;
+        json_put_string(context, "progress", progress);
+        free(progress);
     }
     if (!good && verdict != VERDICT_MISSING) {
         json_t *state = state_of(run, verdict);
@@ -304,6 +308,9 @@ static void run_release(struct run *run)
     json_decref(run->secrets);
     json_decref(run->pinned);
     json_decref(run->verified);
+    json_decref(run->heard);
+    json_decref(run->waits);
+    free(run->progress);
     free(run->message);
 }
 

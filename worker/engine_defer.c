@@ -48,6 +48,13 @@ json_t *run_state(const struct run *run)
     if (run->polled_since) {
         json_put_instant(state, "polled_since", run->polled_since);
     }
+    if (run->awaits_since) {
+        json_put_instant(state, "awaits_since", run->awaits_since);
+    }
+    if (run->heard) {
+        json_put(state, "heard", json_incref(run->heard));
+        json_put(state, "reminders", json_integer(run->reminders));
+    }
     if (run->imaged) {
         json_put(state, "imaged", json_true());
     }
@@ -77,6 +84,10 @@ void run_resume(struct run *run, const json_t *state)
     run->imaged = json_true_at(state, "imaged");
     resume_instant(state, "since", &run->since);
     resume_instant(state, "polled_since", &run->polled_since);
+    resume_instant(state, "awaits_since", &run->awaits_since);
+    const json_t *heard = json_object_get(state, "heard");
+    run->reminders = int_of(state, "reminders");
+    run->heard = json_is_array(heard) ? json_deep_copy(heard) : NULL;
 }
 
 enum verdict run_interrupted(struct run *run)
