@@ -130,7 +130,7 @@ static const char *check_method(struct check *check, const char *pointer, const 
         return NULL;
     }
     const char *path = json_string_at(request, method);
-    if (path && *path != '/' && strncmp(path, "${", 2) != 0 && strncmp(path, "https://", 8) != 0 &&
+    if (path && *path && *path != '/' && strncmp(path, "${", 2) != 0 && strncmp(path, "https://", 8) != 0 &&
         strncmp(path, "http://", 7) != 0) {
         char *at = mem_printf("%s/%s", pointer, method);
         check_problem(check, at, "a path begins with \"/\" (the connector's `base` comes before it)");
