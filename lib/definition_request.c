@@ -131,7 +131,7 @@ static const char *check_method(struct check *check, const char *pointer, const 
         return NULL;
     }
     const char *path = json_string_at(request, method);
-    if (path && *path != '/' && strncmp(path, "${", 2) != 0 && strncmp(path, "https://", 8) != 0 &&
+    if (path && *path && *path != '/' && strncmp(path, "${", 2) != 0 && strncmp(path, "https://", 8) != 0 &&
         strncmp(path, "http://", 7) != 0) {
         char *at = mem_printf("%s/%s", pointer, method);
         check_problem(check, at, "a path begins with \"/\" (the connector's `base` comes before it)");
@@ -274,7 +274,9 @@ static void check_secret(struct check *check, const char *pointer, const json_t 
 static void check_meanwhile(struct check *check, const char *pointer, const json_t *request)
 {
     static const struct check_key more[] = {{"every", CHECK_TEMPLATE, true, false},
-                                            {"if", CHECK_PREDICATE, false, false}};
+                                            {"if", CHECK_PREDICATE, false, false},
+                                            {"save", CHECK_MAP, false, false},
+                                            {"until", CHECK_PREDICATE, false, false}};
     const json_t *meanwhile = json_at(request, "wait.meanwhile");
     char *at = mem_printf("%s/wait/meanwhile", pointer);
     if (json_is_object(meanwhile) && json_object_get(meanwhile, "wait")) {

@@ -56,7 +56,7 @@ struct system {
     bool probing;
     struct waiting_line circuit_line;
     double share;
-    struct credentials *credentials; /* exchanged for tokens; NULL: none are */
+    struct credentials *credentials; /* exchanged for tokens, or to sign with; NULL: neither */
     bool refused;                    /* credentials: confirmed by a failing check, not yet asked for */
     char *refused_why;
     int64_t checked_at; /* of the last check for `denied` */
@@ -211,6 +211,10 @@ enum verdict auth_authorize(struct run *run, struct rendered *rendered, struct r
 /* The vendor answered 401: does it need a token, and is the one it had out of use now? */
 bool auth_renews(struct rendered *rendered);
 void auth_release(struct rendered *rendered);
+
+/* engine_sign.c: adds the headers of the connector's `auth.signature`, if it has one, to a request that is about to leave:
+ * a signature holds the time. DONE or FAILED. */
+enum verdict auth_sign(struct run *run, struct rendered *rendered);
 
 /* engine_mail.c: `mail` in place of a method. The log-in was rendered before. */
 int mail_render(struct run *run, const json_t *request, struct rendered *rendered, struct err *err);
