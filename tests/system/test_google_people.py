@@ -184,6 +184,24 @@ def test_backup_codes_of_a_suspended_account_are_of_no_use(stack, email):
     assert said["outcome"] == "already_done" and user(stack, email)["backup_codes"] == ["12345678"], said
 
 
+# Suspended at once, as after a dismissal.
+
+@pytest.mark.parametrize("action, outcome, why", [
+    ("sign_out", "succeeded", ""), ("reset_password", "succeeded", ""), ("strip_profile", "succeeded", ""), ("delete_tokens", "succeeded", ""),
+    ("delete_app_passwords", "succeeded", ""), ("leave_groups", "already_done", ""), ("move_to_ou", "succeeded", ""),
+    ("transfer_data", "succeeded", ""), ("remove_licences", "succeeded", ""), ("delete_aliases", "succeeded", ""),
+    ("invalidate_backup_codes", "already_done", ""), ("set_vacation", "blocked", "its mail is not served"),
+    ("add_delegate", "blocked", "Google takes no delegate for it"), ("remove_delegate", "blocked", "who restores it has to remove them"),
+])
+def test_what_a_suspended_account_leaves_to_do(stack, action, outcome, why):
+    email = f"{action.replace('_', '-')}.suspended@example.com"
+    stack.sandbox.settings("google", transfer_polls=0)
+    key = person(stack, email, suspended=True, licenses=[LICENCE])["id"]
+    with_ = {"to": BOSS} if action == "transfer_data" else {"delegate": BOSS} if "delegate" in action else {}
+    said = try_(stack, action, email, with_=with_, ids={"google": [key]})
+    assert said["outcome"] == outcome and why in said["message"], said
+
+
 # Transfers and licences.
 
 def test_a_transfer_by_exactly_these_requests_and_once(stack, email):
