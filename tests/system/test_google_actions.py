@@ -57,6 +57,13 @@ ROWS = [
         f"PUT {MAILBOX}/vacation {{'enableAutoReply': True, 'responseSubject': 'Gone', 'responseBodyPlainText': 'Ask {BOSS}.',"
         " 'restrictToContacts': False, 'restrictToDomain': False}", f"GET {MAILBOX}/vacation"],
         with_={"subject": "Gone", "text": f"Ask {BOSS}."}),
+    Row("stop_forwarding", [
+        f"GET {USER}", f"GET {MAILBOX}/autoForwarding", f"GET {MAILBOX}/forwardingAddresses",
+        f"PUT {MAILBOX}/autoForwarding {{'enabled': False}}", f"DELETE {MAILBOX}/forwardingAddresses/me%40home.example",
+        f"GET {MAILBOX}/autoForwarding", f"GET {MAILBOX}/forwardingAddresses"],
+        user={"forwarding": {"enabled": True, "emailAddress": "me@home.example", "disposition": "leaveInInbox"},
+              "forwarding_addresses": [{"forwardingEmail": "me@home.example", "verificationStatus": "accepted"}]},
+        outputs={"forwarded_to": ["me@home.example"]}),
     Row("add_delegate", [
         f"GET {USER}", f"GET {DIRECTORY}/users/boss%40example.com", f"GET {MAILBOX}/delegates",
         f"POST {MAILBOX}/delegates {{'delegateEmail': '{BOSS}'}}", f"GET {MAILBOX}/delegates"],
