@@ -286,6 +286,7 @@ enum verdict request_save(struct run *run, const json_t *request, enum verdict v
     if (save && save_values(run, save, run->items_left || run->collecting, &err) != 0) {
         verdict = run_say(run, VERDICT_FAILED, "could not read the answer: %s", err_text(&err));
     }
+    secrets_keep(run, request);
     err_release(&err);
     return verdict;
 }
