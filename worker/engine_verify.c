@@ -1,4 +1,5 @@
 /* Done means read back: the wanted state must be seen, not only a 200. */
+#include <stdint.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -62,9 +63,10 @@ static void note(struct run *run, const json_t *verify, bool ok)
 
 /* ---- looking ----------------------------------------------------------------------------------------------------- */
 
-/* One look. `*answered`: did the vendor say anything about the state? `*stop`: why the run must rest (DONE: it need
+/* One page of a look. `*answered`: did the vendor say anything about the state? `*stop`: why the run must rest (DONE: it need
  * not). */
-static bool look_once(struct run *run, const json_t *verify, bool *answered, int64_t *retry_after, enum verdict *stop)
+static bool look_at_page(struct run *run, const json_t *verify, bool *answered, int64_t *retry_after,
+                         enum verdict *stop)
 {
     struct response response;
     *stop = request_send(run, verify, &response);
@@ -85,6 +87,25 @@ static bool look_once(struct run *run, const json_t *verify, bool *answered, int
     if (*answered) {
         note(run, verify, ok);
     }
+    return ok;
+}
+
+/* The same of all pages: what is expected has to hold on each of them. */
+static bool look_once(struct run *run, const json_t *verify, bool *answered, int64_t *retry_after, enum verdict *stop)
+{
+    json_t *page = json_incref((json_t *)(uintptr_t)verify);
+    bool ok = true;
+    for (int count = 0; page && ok; count++) {
+        json_t *next = NULL;
+        ok = look_at_page(run, page, answered, retry_after, stop);
+        if (ok && (pages_next(run, page, &next) != VERDICT_DONE || count == PAGES_MAX)) {
+            ok = false;
+            note(run, verify, false);
+        }
+        json_decref(page);
+        page = next;
+    }
+    json_decref(page);
     return ok;
 }
 

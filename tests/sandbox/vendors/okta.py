@@ -67,19 +67,26 @@ class Okta(Vendor):
     def unknown_path(self, request: Request) -> Answer:
         return self._error(405, "E0000022")
 
+    def _open(self, kind: str, key: str) -> dict | None:
+        """A copy that is to be changed within this request, put back already."""
+        held = self.store.edit(kind, key)
+        if held is not None:
+            self.store.put(kind, key, held)
+        return held
+
     # Users.
 
     def _user(self, key: str, *, edit: bool = False) -> dict:
-        for user in self.store.all("users"):
+        for user in list(self.store.all("users")):
             if key == user["id"] or key.lower() == user["profile"]["login"].lower():
                 self._pass_time(user)
-                return self.store.edit("users", user["id"]) if edit else self.store.get("users", user["id"])
+                return self._open("users", user["id"]) if edit else self.store.get("users", user["id"])
         raise Refusal(self._error(404, "E0000007", f"{key} (User)"))
 
     def _pass_time(self, user: dict) -> None:
         ends = user.get("deactivates_at")
         if ends is not None and ends <= time.monotonic():
-            self._deactivate(self.store.edit("users", user["id"]))
+            self._deactivate(self._open("users", user["id"]))
 
     def _belonging(self, key: str, *, edit: bool = False) -> dict:
         """The user, to look at what belongs to it: nothing does any more when it is deactivated."""
@@ -146,7 +153,7 @@ class Okta(Vendor):
         user["sessions"] = 0
         for group in list(self.store.all("groups")):
             if user["id"] in group["members"]:
-                self.store.edit("groups", group["id"])["members"].remove(user["id"])
+                self._open("groups", group["id"])["members"].remove(user["id"])
 
     @route("DELETE", API + "/users/{key}/sessions")
     def clear_sessions(self, request: Request, key: str) -> Answer:
@@ -232,7 +239,7 @@ class Okta(Vendor):
                       {"Link": ", ".join(links)})
 
     def _group(self, key: str) -> dict:
-        group = self.store.edit("groups", key)
+        group = self._open("groups", key)
         if group is None:
             raise Refusal(self._error(404, "E0000007", f"{key} (UserGroup)"))
         if group["type"] != "OKTA_GROUP":
@@ -262,7 +269,7 @@ class Okta(Vendor):
                             for device in self.store.all("devices") if user["id"] in device["users"]])
 
     def _device(self, key: str) -> dict:
-        device = self.store.edit("devices", key)
+        device = self._open("devices", key)
         if device is None:
             raise Refusal(self._error(404, "E0000007", f"{key} (Device)"))
         return device
@@ -317,7 +324,7 @@ class Okta(Vendor):
 
     def export(self) -> dict:
         users = []
-        for user in self.store.all("users"):
+        for user in list(self.store.all("users")):
             self._pass_time(user)
             users.append({key: value for key, value in self.store.get("users", user["id"]).items()
                           if key not in ("found_from", "deactivates_at")})
