@@ -46,16 +46,18 @@ void conf_document(struct buf *out)
     for (size_t i = 0; i < conf_table_size; i++) {
         row(out, &conf_table[i]);
     }
-    buf_adds(out,
-             "\nTwo families are open-ended:\n\n"
-             "| option | meaning |\n|---|---|\n"
-             "| `systems.<system>.<setting>` | What the connector's `settings` declare: address, credentials, dialect; "
-             "besides, for all: "
-             "`ca_file` (certificates to trust), `mode` (`dry_run` lets nothing be changed there). Variable: "
-             "`OFFBOARD_SYSTEMS_<SYSTEM>_<SETTING>`. `offboard check` tries them. |\n"
-             "| `edge.tokens.<name>.token`, `edge.tokens.<name>.roles` | Who may call the edge: a bearer token "
-             "(secret) and its "
-             "roles, `intake` (HR events) and `operator` (orders). The name appears as the actor. Variables: "
-             "`OFFBOARD_EDGE_TOKENS_<NAME>_TOKEN`, `…_ROLES`. |\n\n"
-             "In a variable's name `.` and `-` become `_`. Variables of Kubernetes' service links are passed over.\n");
+    buf_adds(
+        out,
+        "\nTwo families are open-ended:\n\n"
+        "| option | meaning |\n|---|---|\n"
+        "| `systems.<system>.<setting>` | What the connector's `settings` declare: address, credentials, dialect; "
+        "besides, for all: "
+        "`ca_file` (certificates to trust), `mode` (`dry_run` lets nothing be changed there). Variable: "
+        "`OFFBOARD_SYSTEMS_<SYSTEM>_<SETTING>`. `offboard check` tries them. |\n"
+        "| `edge.tokens.<name>.token`, `edge.tokens.<name>.roles` | Who may call the edge: a bearer token "
+        "(secret) and its "
+        "roles, `intake` (HR events), `operator` (orders) and `signals` (what steps wait for; operators may say it, "
+        "too). The name appears as the actor. Variables: "
+        "`OFFBOARD_EDGE_TOKENS_<NAME>_TOKEN`, `…_ROLES`. |\n\n"
+        "In a variable's name `.` and `-` become `_`. Variables of Kubernetes' service links are passed over.\n");
 }

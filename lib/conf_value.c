@@ -78,9 +78,9 @@ static int check_list(const char *where, const char *key, const json_t *list, st
 {
     for (size_t i = 0; is_roles(key) && i < json_array_size(list); i++) {
         const char *role = json_string_value(json_array_get(list, i));
-        if (strcmp(role, "intake") != 0 && strcmp(role, "operator") != 0) {
-            return err_set(err, ERR_FATAL, "%s: %s: there is no role \"%s\"; it must be intake or operator", where, key,
-                           role);
+        if (strcmp(role, "intake") != 0 && strcmp(role, "operator") != 0 && strcmp(role, "signals") != 0) {
+            return err_set(err, ERR_FATAL, "%s: %s: there is no role \"%s\"; it must be intake, operator or signals",
+                           where, key, role);
         }
     }
     return 0;

@@ -10,29 +10,18 @@
 
 /* What every kind of request has. */
 static const struct check_key request_keys[] = {
-    {"get", CHECK_TEMPLATE, false, false},
-    {"post", CHECK_TEMPLATE, false, false},
-    {"put", CHECK_TEMPLATE, false, false},
-    {"patch", CHECK_TEMPLATE, false, false},
-    {"delete", CHECK_TEMPLATE, false, false},
-    {"head", CHECK_TEMPLATE, false, false},
-    {"mail", CHECK_MAP, false, false},
-    {"query", CHECK_MAP, false, false},
-    {"headers", CHECK_MAP, false, false},
-    {"json", CHECK_ANY, false, false},
-    {"form", CHECK_MAP, false, false},
-    {"success", CHECK_PREDICATE, false, false},
-    {"already", CHECK_PREDICATE, false, false},
-    {"missing", CHECK_PREDICATE, false, false},
-    {"blocked", CHECK_PREDICATE, false, false},
-    {"denied", CHECK_PREDICATE, false, false},
-    {"retry", CHECK_PREDICATE, false, false},
-    {"changes", CHECK_BOOL, false, false},
-    {"limit", CHECK_TEXT, false, false},
-    {"timeout", CHECK_DURATION, false, false},
-    {"as", CHECK_MAP, false, false},
-    {"base", CHECK_TEMPLATE, false, false},
-    {"ldap", CHECK_MAP, false, true},
+    {"get", CHECK_TEMPLATE, false, false},      {"post", CHECK_TEMPLATE, false, false},
+    {"put", CHECK_TEMPLATE, false, false},      {"patch", CHECK_TEMPLATE, false, false},
+    {"delete", CHECK_TEMPLATE, false, false},   {"head", CHECK_TEMPLATE, false, false},
+    {"mail", CHECK_MAP, false, false},          {"wait", CHECK_MAP, false, false},
+    {"query", CHECK_MAP, false, false},         {"headers", CHECK_MAP, false, false},
+    {"json", CHECK_ANY, false, false},          {"form", CHECK_MAP, false, false},
+    {"success", CHECK_PREDICATE, false, false}, {"already", CHECK_PREDICATE, false, false},
+    {"missing", CHECK_PREDICATE, false, false}, {"blocked", CHECK_PREDICATE, false, false},
+    {"denied", CHECK_PREDICATE, false, false},  {"retry", CHECK_PREDICATE, false, false},
+    {"changes", CHECK_BOOL, false, false},      {"limit", CHECK_TEXT, false, false},
+    {"timeout", CHECK_DURATION, false, false},  {"as", CHECK_MAP, false, false},
+    {"base", CHECK_TEMPLATE, false, false},     {"ldap", CHECK_MAP, false, true},
 };
 
 static const struct check_key sequence_keys[] = {
@@ -40,6 +29,7 @@ static const struct check_key sequence_keys[] = {
     {"for_each", CHECK_TEMPLATE, false, false}, {"parallel", CHECK_COUNT, false, false},
     {"pages", CHECK_MAP, false, false},         {"find", CHECK_MAP, false, false},
     {"require", CHECK_ANY, false, false},       {"poll", CHECK_MAP, false, false},
+    {"secret", CHECK_TEXTS, false, false},
 };
 
 static const struct check_key require_keys[] = {
@@ -86,7 +76,7 @@ static const struct check_key mail_keys[] = {
     {"headers", CHECK_MAP, false, false},
 };
 
-static const char *const methods[] = {"get", "post", "put", "patch", "delete", "head", "mail"};
+static const char *const methods[] = {"get", "post", "put", "patch", "delete", "head", "mail", "wait"};
 
 void check_limit(struct check *check, const char *pointer, const json_t *owner)
 {
@@ -135,11 +125,12 @@ static const char *check_method(struct check *check, const char *pointer, const 
         }
     }
     if (given != 1) {
-        check_problem(check, pointer, "a request has exactly one of get, post, put, patch, delete, head and mail");
+        check_problem(check, pointer,
+                      "a request has exactly one of get, post, put, patch, delete, head, mail and wait");
         return NULL;
     }
     const char *path = json_string_at(request, method);
-    if (path && *path != '/' && strncmp(path, "${", 2) != 0 && strncmp(path, "https://", 8) != 0 &&
+    if (path && *path && *path != '/' && strncmp(path, "${", 2) != 0 && strncmp(path, "https://", 8) != 0 &&
         strncmp(path, "http://", 7) != 0) {
         char *at = mem_printf("%s/%s", pointer, method);
         check_problem(check, at, "a path begins with \"/\" (the connector's `base` comes before it)");
@@ -202,6 +193,8 @@ static bool check_request(struct check *check, const char *pointer, const json_t
     const char *method = check_method(check, pointer, request);
     if (method && strcmp(method, "mail") == 0) {
         check_mail(check, pointer, request, reads);
+    } else if (method && strcmp(method, "wait") == 0 && !reads) {
+        check_wait(check, pointer, request);
     } else if (method && reads) {
         check_reads_only(check, pointer, request, method);
     }
@@ -259,6 +252,39 @@ static void check_poll(struct check *check, const char *pointer, const json_t *r
     free(at);
 }
 
+/* What is kept to the job has to be saved here, or it is kept nowhere. */
+static void check_secret(struct check *check, const char *pointer, const json_t *request)
+{
+    const json_t *save = json_object_get(request, "save");
+    size_t i;
+    json_t *name;
+    json_array_foreach(json_object_get(request, "secret"), i, name)
+    {
+        const char *text = json_string_value(name);
+        if (text && !json_object_get(save, text)) {
+            char *hint = check_hint_keys(text, save);
+            check_problem(check, pointer, "\"secret\": this request does not save \"%s\"%s", text, hint);
+            free(hint);
+        }
+    }
+}
+
+/* The request that is made again and again while the job waits. */
+static void check_meanwhile(struct check *check, const char *pointer, const json_t *request)
+{
+    static const struct check_key more[] = {{"every", CHECK_TEMPLATE, true, false},
+                                            {"if", CHECK_PREDICATE, false, false}};
+    const json_t *meanwhile = json_at(request, "wait.meanwhile");
+    char *at = mem_printf("%s/wait/meanwhile", pointer);
+    if (json_is_object(meanwhile) && json_object_get(meanwhile, "wait")) {
+        check_problem(check, at, "a wait within a wait: \"meanwhile\" is a request that is sent");
+    } else if (json_is_object(meanwhile)) {
+        check_request(check, at, meanwhile, more, COUNT_OF(more), false);
+        check_duration_template(check, at, "every", json_string_at(meanwhile, "every"));
+    }
+    free(at);
+}
+
 void check_requests(struct check *check, const char *pointer, const json_t *requests, bool reads)
 {
     size_t i;
@@ -282,6 +308,8 @@ void check_requests(struct check *check, const char *pointer, const json_t *requ
         if (map) {
             check_require(check, at, request);
             check_poll(check, at, request);
+            check_secret(check, at, request);
+            check_meanwhile(check, at, request);
         }
         free(at);
     }

@@ -11,10 +11,10 @@
 
 static const struct check_key source_keys[] = {
     {"source", CHECK_NAME, true, false},   {"description", CHECK_TEXT, false, false},
-    {"types", CHECK_MAP, true, false},     {"criteria", CHECK_MAP, false, false},
-    {"map", CHECK_MAP, true, false},       {"guarantees", CHECK_TEXTS, false, false},
+    {"types", CHECK_MAP, false, false},    {"criteria", CHECK_MAP, false, false},
+    {"map", CHECK_MAP, false, false},      {"guarantees", CHECK_TEXTS, false, false},
     {"signature", CHECK_MAP, false, true}, {"challenge", CHECK_MAP, false, true},
-    {"poll", CHECK_MAP, false, true},
+    {"poll", CHECK_MAP, false, true},      {"signal", CHECK_MAP, false, false},
 };
 
 static const struct check_key map_keys[] = {
@@ -27,6 +27,13 @@ static const struct check_key map_keys[] = {
     {"ids", CHECK_ANY, false, false},
     {"reason", CHECK_TEMPLATE, false, false},
     {"requested_by", CHECK_TEMPLATE, false, false},
+};
+
+static const struct check_key signal_keys[] = {
+    {"name", CHECK_TEMPLATE, true, false},
+    {"key", CHECK_TEMPLATE, true, false},
+    {"id", CHECK_TEMPLATE, false, false},
+    {"data", CHECK_MAP, false, false},
 };
 
 static const char *const intents[] = {"start", "change", "cancel", "rehire"};
@@ -174,6 +181,25 @@ static void check_guarantees(struct check *check, const json_t *guarantees)
     }
 }
 
+/* ---- signals --------------------------------------------------------------------------------------------------------------- */
+
+/* What it takes in completes a step, and starts nobody's offboarding. */
+static void check_signal(struct check *check, const json_t *signal)
+{
+    static const char *const useless[] = {"types", "map", "guarantees", "poll"};
+    for (size_t i = 0; i < COUNT_OF(useless); i++) {
+        if (json_object_get(check->definition->tree, useless[i])) {
+            char *at = mem_printf("/%s", useless[i]);
+            check_problem(check, at, "a source with \"signal\" has no \"%s\": it starts no offboarding", useless[i]);
+            free(at);
+        }
+    }
+    if (check_map(check, "/signal", signal, signal_keys, COUNT_OF(signal_keys))) {
+        check_private(check, "/signal/data", json_object_get(signal, "data"));
+        check_expressions(check, "/signal/data", json_object_get(signal, "data"));
+    }
+}
+
 void check_source(struct check *check)
 {
     const json_t *tree = check->definition->tree;
@@ -181,8 +207,18 @@ void check_source(struct check *check)
     if (!check_map(check, "", tree, source_keys, COUNT_OF(source_keys))) {
         return;
     }
-    check_types(check, json_object_get(tree, "types"));
     check_criteria(check, json_object_get(tree, "criteria"));
+    if (json_object_get(tree, "signal")) {
+        check_signal(check, json_object_get(tree, "signal"));
+        return;
+    }
+    static const char *const needed[] = {"types", "map"};
+    for (size_t i = 0; i < COUNT_OF(needed); i++) {
+        if (!json_object_get(tree, needed[i])) {
+            check_problem(check, "", "\"%s\" is missing", needed[i]);
+        }
+    }
+    check_types(check, json_object_get(tree, "types"));
     check_guarantees(check, json_object_get(tree, "guarantees"));
     if (json_is_object(map) && check_map(check, "/map", map, map_keys, COUNT_OF(map_keys))) {
         check_user(check, json_object_get(map, "user"));

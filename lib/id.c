@@ -70,6 +70,14 @@ void id_intake(const char *source, const char *event_id, const char *record, cha
     buf_release(&name);
 }
 
+void id_signal(const char *source, const char *sent, char out[ID_SIZE])
+{
+    struct buf name = BUF_INIT;
+    buf_addf(&name, "%s\n%s\nsignal", source, sent);
+    id_v5(offboarding_namespace, name.data, name.len, out);
+    buf_release(&name);
+}
+
 int id_valid(const char *text)
 {
     uuid_t id;

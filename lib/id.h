@@ -19,6 +19,9 @@ int id_initiated(const char *offboarding_id, char out[ID_SIZE]); /* event id of 
 /* Event id of `intake`: what became of the record at topic/partition/offset. */
 void id_intake(const char *source, const char *event_id, const char *record, char out[ID_SIZE]);
 
+/* Of a signal, by the source that takes it in and the sender's own id of it. */
+void id_signal(const char *source, const char *sent, char out[ID_SIZE]);
+
 int id_valid(const char *text); /* 1 when it is a UUID's text */
 
 void id_sha256_hex(const void *data, size_t len, char out[ID_SHA256_HEX_SIZE]);

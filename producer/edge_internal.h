@@ -55,4 +55,7 @@ void edge_count(struct edge *edge, int status);
 void submit_handle(struct edge *edge, struct http_request *request); /* POST /v1/offboardings */
 void orders_handle(struct edge *edge, struct http_request *request); /* POST /v1/orders */
 
+#define SIGNALS_PATH "/v1/signals/"
+void signals_handle(struct edge *edge, struct http_request *request); /* POST /v1/signals/<source> */
+
 #endif

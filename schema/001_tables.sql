@@ -234,6 +234,38 @@ COMMENT ON COLUMN result.job_id IS 'The step''s job.';
 COMMENT ON COLUMN result.phase IS 'Its phase.';
 COMMENT ON COLUMN result.body IS 'phase, step, system, action, effect, state, outcome, message, at, outputs. Personal data.';
 
+-- ---- what the outside world says ------------------------------------------------------------------------------------
+
+CREATE TABLE signal (
+    id uuid PRIMARY KEY,
+    name text NOT NULL,
+    key text NOT NULL,
+    source text NOT NULL,
+    actor jsonb,
+    data jsonb,
+    received_at timestamptz NOT NULL
+);
+CREATE INDEX signal_subject ON signal (name, key);
+COMMENT ON TABLE signal IS 'What came in at POST /v1/signals: a parcel was delivered, a person has done a task. The first of an id counts.';
+COMMENT ON COLUMN signal.id IS 'UUIDv5 of its source and its id there.';
+COMMENT ON COLUMN signal.name IS 'What kind: the connector''s `wait.signal`.';
+COMMENT ON COLUMN signal.key IS 'About what: the connector''s `wait.key`, such as a tracking number.';
+COMMENT ON COLUMN signal.source IS 'The source file that took it in.';
+COMMENT ON COLUMN signal.actor IS 'Who said so: kind, id, name.';
+COMMENT ON COLUMN signal.data IS 'What the source maps of it.';
+COMMENT ON COLUMN signal.received_at IS 'When the edge took it in.';
+
+CREATE TABLE awaited (
+    job_id uuid PRIMARY KEY REFERENCES job,
+    signal text NOT NULL,
+    key text NOT NULL
+);
+CREATE INDEX awaited_subject ON awaited (signal, key);
+COMMENT ON TABLE awaited IS 'Which signal a job waits for, or last waited for: its state says whether it still does.';
+COMMENT ON COLUMN awaited.job_id IS 'The job.';
+COMMENT ON COLUMN awaited.signal IS 'Name of the signal.';
+COMMENT ON COLUMN awaited.key IS 'About what.';
+
 -- ---- what is due ----------------------------------------------------------------------------------------------------
 
 CREATE TABLE due (

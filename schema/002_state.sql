@@ -44,6 +44,14 @@ COMMENT ON COLUMN job_change.due_at IS 'When that attempt is to run.';
 COMMENT ON COLUMN job_change.queue IS 'The scheduler is to publish it: a row in due.';
 COMMENT ON COLUMN job_change.answer IS 'The worker''s event that tells of the change.';
 
+CREATE FUNCTION signals_about(signal text, key text) RETURNS SETOF signal
+LANGUAGE sql STABLE
+BEGIN ATOMIC
+    SELECT s.* FROM signal s WHERE s.name = signals_about.signal AND s.key = signals_about.key
+    ORDER BY s.received_at DESC, s.id LIMIT 50;
+END;
+COMMENT ON FUNCTION signals_about(text, text) IS 'What a job that waits for this is told: the latest signals, at most 50.';
+
 CREATE FUNCTION job_result(j job) RETURNS jsonb
 LANGUAGE sql STABLE PARALLEL SAFE
 RETURN jsonb_build_object(
@@ -89,8 +97,10 @@ BEGIN
     END IF;
     INSERT INTO result (offboarding_id, job_id, phase, body)
     SELECT j.offboarding_id, j.id, j.phase, job_result(j)
+           || CASE WHEN c.answer #>> '{context,progress}' IS NULL THEN '{}'
+                   ELSE jsonb_build_object('outcome', 'progress', 'message', c.answer #>> '{context,progress}') END
     FROM unnest(changes) c JOIN job j ON j.id = c.job_id
-    WHERE c.state NOT IN ('waiting', 'ready') AND j.follower IS NULL
+    WHERE (c.state NOT IN ('waiting', 'ready') OR c.answer #>> '{context,progress}' IS NOT NULL) AND j.follower IS NULL
       AND EXISTS (SELECT FROM follower f WHERE f.offboarding_id = j.offboarding_id)
     ORDER BY j.position;
     INSERT INTO due (due_at, offboarding_id, job_id, attempt)

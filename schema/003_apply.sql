@@ -118,6 +118,67 @@ END
 $$;
 COMMENT ON FUNCTION apply_control() IS 'Staged control records: pauses, and cancellations of offboardings and persons.';
 
+-- ---- signals --------------------------------------------------------------------------------------------------------
+
+-- Who waits and who speaks come in different partitions, perhaps at two loggers: whoever is second must see the first.
+CREATE FUNCTION lock_subjects() RETURNS void
+LANGUAGE plpgsql AS $$
+DECLARE
+    subject bigint;
+BEGIN
+    FOR subject IN
+        SELECT DISTINCT hashtextextended(x.name || E'\n' || x.key, 0)
+        FROM stage s
+             CROSS JOIN LATERAL (
+                 SELECT s.body #>> '{context,signal,name}', s.body #>> '{context,signal,key}' WHERE s.name = 'signal'
+                 UNION ALL
+                 SELECT s.body #>> '{context,waits,signal}', s.body #>> '{context,waits,key}' WHERE s.name = 'job.deferred') x (name, key)
+        WHERE x.name IS NOT NULL AND x.key IS NOT NULL ORDER BY 1
+    LOOP
+        PERFORM pg_advisory_xact_lock(subject);
+    END LOOP;
+END
+$$;
+COMMENT ON FUNCTION lock_subjects() IS
+    'Locks, until the end of the transaction and in order, what the staged signals are about and what the staged jobs wait for.';
+
+-- It locks no job: a second row in due wakes it, and whichever of the two comes late is stale.
+CREATE FUNCTION apply_signals() RETURNS void
+LANGUAGE sql AS $$
+    WITH fresh AS (
+        INSERT INTO signal (id, name, key, source, actor, data, received_at)
+        SELECT DISTINCT ON (c ->> 'id') (c ->> 'id')::uuid, c ->> 'name', c ->> 'key', c ->> 'source', nullif(c -> 'actor', 'null'),
+               nullif(c -> 'data', 'null'), coalesce((c ->> 'received_at')::timestamptz, s.occurred_at)
+        FROM stage s CROSS JOIN LATERAL (SELECT s.body #> '{context,signal}' OFFSET 0) AS x (c)
+        WHERE s.name = 'signal'
+        ORDER BY c ->> 'id', s.seq
+        ON CONFLICT DO NOTHING
+        RETURNING name, key)
+    INSERT INTO due (due_at, offboarding_id, job_id, attempt)
+    SELECT DISTINCT now(), j.offboarding_id, j.id, j.attempt
+    FROM fresh f
+         JOIN awaited a ON a.signal = f.name AND a.key = f.key
+         JOIN job j ON j.id = a.job_id AND j.state = 'ready';
+$$;
+COMMENT ON FUNCTION apply_signals() IS 'Staged signals become rows, and the jobs that wait for them are due.';
+
+CREATE FUNCTION unheard(waits jsonb, heard jsonb) RETURNS boolean
+LANGUAGE sql STABLE
+RETURN EXISTS (SELECT FROM signals_about(waits ->> 'signal', waits ->> 'key') s WHERE (heard ? s.id::text) IS NOT TRUE);
+COMMENT ON FUNCTION unheard(jsonb, jsonb) IS 'Did a signal come that a job waits for and has not heard, as its state says?';
+
+CREATE FUNCTION apply_waits(w integer) RETURNS void
+LANGUAGE sql AS $$
+    INSERT INTO awaited (job_id, signal, key)
+    SELECT s.job_id, c #>> '{waits,signal}', c #>> '{waits,key}'
+    FROM stage s
+         CROSS JOIN LATERAL (SELECT s.body -> 'context' OFFSET 0) AS x (c)
+         JOIN job j ON j.id = s.job_id AND j.offboarding_id = s.offboarding_id
+    WHERE s.wave = w AND s.name = 'job.deferred' AND c #>> '{waits,key}' IS NOT NULL AND c #>> '{waits,signal}' IS NOT NULL
+    ON CONFLICT (job_id) DO UPDATE SET signal = excluded.signal, key = excluded.key
+$$;
+COMMENT ON FUNCTION apply_waits(integer) IS 'What the jobs that were put off in a wave wait for.';
+
 -- ---- initiated ------------------------------------------------------------------------------------------------------
 
 CREATE FUNCTION make_phases(fresh uuid[]) RETURNS void
@@ -258,6 +319,7 @@ DECLARE
     missing uuid[];
 BEGIN
     PERFORM apply_facts(w);
+    PERFORM apply_waits(w);
     WITH said AS (
         SELECT s.seq, s.offboarding_id, s.body, j.id AS job_id, j.state, j.attempt AS counts,
                (s.body #>> '{context,attempt}')::integer AS attempt, s.body #>> '{context,outcome}' AS outcome,
@@ -278,9 +340,11 @@ BEGIN
         FROM judged WHERE judged.seq = s.seq AND judged.note IS NOT NULL)
     SELECT array_agg(ROW(job_id, target, coalesce(nullif(body #>> '{response,message}', ''), outcome),
                          greatest(attempt, counts) + (target = 'ready')::integer,
-                         CASE WHEN target = 'ready' THEN coalesce((body #>> '{context,due_at}')::timestamptz, now()) END,
+                         CASE WHEN target <> 'ready' THEN NULL
+                              WHEN unheard(body #> '{context,waits}', body #> '{context,state,heard}') THEN now()
+                              ELSE coalesce((body #>> '{context,due_at}')::timestamptz, now()) END,
                          target = 'ready', body)::job_change),
-           array_agg(offboarding_id) FILTER (WHERE target <> 'ready'),
+           array_agg(offboarding_id) FILTER (WHERE target <> 'ready' OR body #>> '{context,progress}' IS NOT NULL),
            array_agg(job_id) FILTER (WHERE outcome = 'missing')
     INTO changes, affected, missing
     FROM judged WHERE note IS NULL;
@@ -546,7 +610,9 @@ BEGIN
     IF moved <> cardinality(topics) THEN
         RAISE EXCEPTION USING ERRCODE = 'OB001', MESSAGE = 'another logger has the partition';
     END IF;
+    PERFORM lock_subjects();
     PERFORM apply_records();
+    PERFORM apply_signals() WHERE EXISTS (SELECT FROM stage WHERE name = 'signal');
     PERFORM apply_control() WHERE EXISTS (SELECT FROM stage WHERE name LIKE 'control.%');
     -- Against the control records of other loggers, which cancel whole offboardings; in order, against deadlocks.
     PERFORM FROM offboarding WHERE id IN (SELECT offboarding_id FROM stage WHERE wave IS NOT NULL)

@@ -45,6 +45,13 @@ RETURN offboarding_object(o) || jsonb_build_object('job', jsonb_build_object(
                        WHERE n.id = ANY (j.needs)
                           OR j.spec ? 'reads' AND n.offboarding_id = j.offboarding_id AND j.spec -> 'reads' ? n.step), '{}'))
     || CASE WHEN j.follower IS NULL THEN '{}' ELSE jsonb_build_object('follower', j.spec -> 'kind', 'results', carried_results(j)) END
+    || coalesce((SELECT jsonb_build_object('signals', jsonb_agg(h.heard ORDER BY h.received_at, h.id))
+                 FROM (SELECT s.id, s.received_at, jsonb_build_object(
+                                  'id', s.id, 'name', s.name, 'key', s.key, 'source', s.source, 'actor', s.actor,
+                                  'data', coalesce(s.data, '{}'), 'at', instant(s.received_at)) AS heard
+                       FROM awaited a CROSS JOIN LATERAL signals_about(a.signal, a.key) s
+                       WHERE a.job_id = j.id) h
+                 HAVING count(*) > 0), '{}')
     || jsonb_strip_nulls(jsonb_build_object('expires_us', j.spec -> 'expires_us', 'only_verify', j.spec -> 'only_verify',
                                             'inside', j.spec -> 'inside', 'run_if', j.spec -> 'run_if'))
     || CASE WHEN j.spec ? 'undo_of'

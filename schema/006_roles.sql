@@ -31,13 +31,13 @@ GRANT USAGE ON SCHEMA public TO offboard_logger, offboard_scheduler;
 GRANT USAGE ON SCHEMA public, analyst TO offboard_analyst;
 
 -- Logger: job is changed by change_job_state() alone, event only grows.
-GRANT SELECT, INSERT ON intake, job, due, event, definition TO offboard_logger;
-GRANT SELECT, INSERT, UPDATE ON offboarding, phase, kafka_offset TO offboard_logger;
+GRANT SELECT, INSERT ON intake, job, due, event, definition, signal TO offboard_logger;
+GRANT SELECT, INSERT, UPDATE ON offboarding, phase, kafka_offset, awaited TO offboard_logger;
 GRANT SELECT, INSERT ON follower TO offboard_logger;
 GRANT SELECT ON result TO offboard_logger;
 GRANT SELECT, INSERT, UPDATE, DELETE ON system_pause, cancellation TO offboard_logger;
 
-GRANT SELECT ON offboarding, phase, job, result, due, kafka_offset, system_pause, working_offboarding TO offboard_scheduler;
+GRANT SELECT ON offboarding, phase, job, result, signal, awaited, due, kafka_offset, system_pause, working_offboarding TO offboard_scheduler;
 GRANT DELETE ON due TO offboard_scheduler;
 
 GRANT SELECT ON ALL TABLES IN SCHEMA analyst TO offboard_analyst;

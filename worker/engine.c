@@ -216,8 +216,8 @@ static json_t *state_of(const struct run *run, enum verdict verdict)
 {
     json_t *state = run_state(run);
     if (run->failed_state) {
-        static const char *const kept[] = {"account",    "at",     "saved",       "verifying",
-                                           "items_left", "imaged", "polled_since"};
+        static const char *const kept[] = {"account", "at",           "saved",        "verifying", "items_left",
+                                           "imaged",  "polled_since", "awaits_since", "heard",     "reminders"};
         for (size_t i = 0; i < COUNT_OF(kept); i++) {
             json_object_del(state, kept[i]);
             json_object_set(state, kept[i], json_object_get(run->failed_state, kept[i]));
@@ -267,11 +267,9 @@ static void fill_result(struct run *run, enum verdict verdict, json_t *outputs, 
         say_dry(run);
     }
     json_put(context, "outputs", masked(outputs));
-    json_put(context, "calls", json_incref(run->calls));
     if (run->calls_left_out) {
         json_put(context, "calls_left_out", json_integer(run->calls_left_out));
     }
-    json_put(context, "verified", run->verified ? masked(run->verified) : json_null());
     if (good) {
         json_put(context, "provides", provided(run, json_object_get(context, "outputs")));
     }
@@ -280,6 +278,10 @@ static void fill_result(struct run *run, enum verdict verdict, json_t *outputs, 
     }
     if (verdict == VERDICT_DEFERRED) {
         json_put_instant(context, "due_at", run->due_at);
+        json_put(context, "waits", json_incref(run->waits));
+        char *progress = run->progress ? secret_mask(run->progress) : NULL;
+        json_put_string(context, "progress", progress);
+        free(progress);
     }
     if (!good && verdict != VERDICT_MISSING) {
         json_t *state = state_of(run, verdict);
@@ -288,7 +290,11 @@ static void fill_result(struct run *run, enum verdict verdict, json_t *outputs, 
     }
     result->outcome = outcome_of(run, verdict);
     result->status = run->last_status;
+    secrets_remember(run); /* facts for later jobs hold none of it and stay as they are */
+    json_put(context, "calls", masked(run->calls));
+    json_put(context, "verified", run->verified ? masked(run->verified) : json_null());
     result->message = secret_mask(good || !run->message ? good_message(run, verdict) : run->message);
+    secrets_forget(run);
     result->context = context;
     result->abandoned = verdict == VERDICT_ABANDONED;
 }
@@ -299,8 +305,12 @@ static void run_release(struct run *run)
     json_decref(run->calls);
     json_decref(run->items_left);
     json_decref(run->failed_state);
+    json_decref(run->secrets);
     json_decref(run->pinned);
     json_decref(run->verified);
+    json_decref(run->heard);
+    json_decref(run->waits);
+    free(run->progress);
     free(run->message);
 }
 

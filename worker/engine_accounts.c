@@ -113,6 +113,10 @@ static void next_account(struct run *run)
     run->verifying = false;
     run->imaged = false;
     run->polled_since = 0;
+    json_decref(run->heard);
+    run->heard = NULL;
+    run->reminders = 0;
+    run->awaits_since = 0;
     json_decref(run->items_left);
     run->items_left = NULL;
     json_decref(run->verified);

@@ -56,7 +56,7 @@ struct system {
     bool probing;
     struct waiting_line circuit_line;
     double share;
-    struct credentials *credentials; /* exchanged for tokens; NULL: none are */
+    struct credentials *credentials; /* exchanged for tokens, or to sign with; NULL: neither */
     bool refused;                    /* credentials: confirmed by a failing check, not yet asked for */
     char *refused_why;
     int64_t checked_at; /* of the last check for `denied` */
@@ -130,6 +130,11 @@ struct run {
     bool looking;            /* reading back: a cancellation waits until it is known what the calls before did */
     bool imaged;             /* the before-image of the account in hand is on record */
     int64_t polled_since;    /* of the poll in hand; 0: none */
+    int64_t awaits_since;    /* of the wait in hand; 0: none */
+    json_t *heard;           /* ids of signals that did not end the wait in hand; owned, NULL: none */
+    json_t *waits;           /* {signal, key} that a deferral waits for; owned, NULL: for none */
+    json_int_t reminders;    /* how often the request of `meanwhile` was made in the wait in hand */
+    char *progress;          /* what the last of those signals said; owned */
     bool only_verify;        /* the job is a later read-back of what another one did */
     bool skipped;            /* the runbook says that it isn't to run: condition, too late */
     bool changed;            /* a changing call may have had its effect */
@@ -138,6 +143,7 @@ struct run {
     json_int_t deferrals;
     int64_t due_at; /* of a deferral */
     int last_status;
+    json_t *secrets;  /* saved values that are for this job only, by name; owned, NULL: none */
     json_t *pinned;   /* found by this run; owned, NULL: none looked up */
     json_t *verified; /* owned */
     char *message;    /* why it ended so */
@@ -206,6 +212,10 @@ enum verdict auth_authorize(struct run *run, struct rendered *rendered, struct r
 bool auth_renews(struct rendered *rendered);
 void auth_release(struct rendered *rendered);
 
+/* engine_sign.c: adds the headers of the connector's `auth.signature`, if it has one, to a request that is about to leave:
+ * a signature holds the time. DONE or FAILED. */
+enum verdict auth_sign(struct run *run, struct rendered *rendered);
+
 /* engine_mail.c: `mail` in place of a method. The log-in was rendered before. */
 int mail_render(struct run *run, const json_t *request, struct rendered *rendered, struct err *err);
 void mail_exchange(struct run *run, const struct rendered *rendered, int64_t timeout, struct http_answer *answer);
@@ -251,8 +261,18 @@ enum verdict request_requires_first(struct run *run, const json_t *request);
 enum verdict request_requires(struct run *run, const json_t *request);
 enum verdict request_polls(struct run *run, const json_t *request);
 
+/* engine_signal.c: waits for a signal. DONE: it came, or its time is over and the action goes on without. */
+enum verdict signal_wait(struct run *run, const json_t *request);
+
 /* engine_classify.c: what an answer means. RETRY is told by `*again`. */
 enum verdict classify(struct run *run, const json_t *request, struct response *response, bool *again);
+
+/* engine_secret.c: what a job may know only while it runs, as a home address. `secrets_keep` takes what the request says of
+ * that from what it just saved. Between the other two secret_mask() knows it; they are called around the making of a text,
+ * as everybody's texts are masked meanwhile, and a town may be somebody's name. */
+void secrets_keep(struct run *run, const json_t *request);
+void secrets_remember(const struct run *run);
+void secrets_forget(const struct run *run);
 
 /* engine_defer.c */
 enum verdict run_wait_or_defer(struct run *run, int64_t retry_after); /* DONE: try again now */

@@ -132,6 +132,9 @@ static enum verdict run_one(struct run *run, const json_t *request, bool (*look)
     if (!expr_true(run->engine->exprs, json_object_get(request, "if"), run->context, true)) {
         return VERDICT_DONE;
     }
+    if (json_object_get(request, "wait")) {
+        return signal_wait(run, request);
+    }
     if (json_object_get(request, "find")) {
         return once_run(run, request, look);
     }

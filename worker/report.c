@@ -29,8 +29,11 @@ static const char *text_of(const json_t *result, const char *name)
 
 static int add_line(struct buf *out, const json_t *result)
 {
-    static const char *const good[] = {"succeeded"}, *const bad[] = {"failed"};
-    const char *mark = is_state(result, good, 1) ? "\u2705" : is_state(result, bad, 1) ? "\u274c" : "\u2796";
+    static const char *const good[] = {"succeeded"}, *const bad[] = {"failed"}, *const open[] = {"ready"};
+    const char *mark = is_state(result, good, 1)   ? "\u2705"
+                       : is_state(result, bad, 1)  ? "\u274c"
+                       : is_state(result, open, 1) ? "\u23f3"
+                                                   : "\u2796";
     return buf_addf(out, "%s%s %s (%s %s): %s", out->len ? "\n" : "", mark, text_of(result, "step"),
                     text_of(result, "system"), text_of(result, "action"), text_of(result, "message"));
 }
