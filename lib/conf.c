@@ -89,9 +89,9 @@ const char *conf_list_item(const struct conf *conf, const char *key, size_t i)
 
 /* ---- families ---------------------------------------------------------------------------------------------------------- */
 
-const char *conf_system_setting(const struct conf *conf, const char *system, const char *member)
+static const json_t *setting_value(const struct conf *conf, const char *family, const char *name, const char *member)
 {
-    char *key = mem_printf("systems.%s.%s", system, member);
+    char *key = mem_printf("%s.%s.%s", family, name, member);
     char *variable = conf_variable(key);
     const json_t *value = json_object_get(conf->variables, variable);
     if (!value) {
@@ -99,7 +99,17 @@ const char *conf_system_setting(const struct conf *conf, const char *system, con
     }
     free(variable);
     free(key);
-    return json_string_value(value);
+    return value;
+}
+
+const char *conf_system_setting(const struct conf *conf, const char *system, const char *member)
+{
+    return json_string_value(setting_value(conf, "systems", system, member));
+}
+
+const json_t *conf_source_setting(const struct conf *conf, const char *source, const char *member)
+{
+    return setting_value(conf, "sources", source, member);
 }
 
 static const json_t *token_value(const struct conf *conf, const char *name, const char *member)

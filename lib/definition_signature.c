@@ -99,7 +99,8 @@ static void check_text_parts(struct check *check, const json_t *signature)
             known = known || strncmp(brace, parts[i], strlen(parts[i])) == 0;
         }
         if (!known) {
-            check_problem(check, "/signature/text", "\"text\" is made of {timestamp}, {id}, {body} and plain characters");
+            check_problem(check, "/signature/text",
+                          "\"text\" is made of {timestamp}, {id}, {body} and plain characters");
             break;
         }
     }

@@ -14,8 +14,9 @@
 #include "lib/time.h"
 
 enum {
-    CANDIDATES_MAX = 16, /* signatures in one header: each costs a comparison, and the sender chooses how many there are */
-    DIGITS_MAX = 15,     /* of a timestamp */
+    CANDIDATES_MAX =
+        16,          /* signatures in one header: each costs a comparison, and the sender chooses how many there are */
+    DIGITS_MAX = 15, /* of a timestamp */
     MILLISECONDS_FROM = 11 /* digits: seconds have ten until the year 2286 */
 };
 
@@ -29,7 +30,10 @@ const char *signature_verdict_name(enum signature_verdict verdict)
 
 static int hex_digit(char c)
 {
-    return c >= '0' && c <= '9' ? c - '0' : c >= 'a' && c <= 'f' ? c - 'a' + 10 : c >= 'A' && c <= 'F' ? c - 'A' + 10 : -1;
+    return c >= '0' && c <= '9'   ? c - '0'
+           : c >= 'a' && c <= 'f' ? c - 'a' + 10
+           : c >= 'A' && c <= 'F' ? c - 'A' + 10
+                                  : -1;
 }
 
 static unsigned char *decode_hex(const char *text, size_t text_len, size_t *len)

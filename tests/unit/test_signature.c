@@ -64,8 +64,10 @@ static const struct vector slack = {
     {"X-Slack-Signature", "v0=a2114d57b48eac39b9ad189dd8316235a7b4a8d21a10bd27519666489c69b503",
      "X-Slack-Request-Timestamp", "1531420618"},
     "token=xyzz0WbapA4vBCDEFasx0q6G&team_id=T1DC2JH3J&team_domain=testteamnow&channel_id=G8PSS9T3V&channel_name=foobar"
-    "&user_id=U2CERLKJA&user_name=roadrunner&command=%2Fwebhook-collect&text=&response_url=https%3A%2F%2Fhooks.slack.com"
-    "%2Fcommands%2FT1DC2JH3J%2F397700885554%2F96rGlfmibIGlgcZRskXaIFfN&trigger_id=398738663015.47445629121.803a0bc887a14d"
+    "&user_id=U2CERLKJA&user_name=roadrunner&command=%2Fwebhook-collect&text=&response_url=https%3A%2F%2Fhooks.slack."
+    "com"
+    "%2Fcommands%2FT1DC2JH3J%2F397700885554%2F96rGlfmibIGlgcZRskXaIFfN&trigger_id=398738663015.47445629121."
+    "803a0bc887a14d"
     "10d2c447fce8b6703c",
     1531420618};
 
@@ -95,7 +97,8 @@ static void test_published(void **state)
     (void)state;
     for (size_t i = 0; i < COUNT_OF(published); i++) {
         const struct vector *vector = published[i];
-        assert_int_equal(verdict(vector->words, vector->key, vector->headers, vector->body, vector->at), SIGNATURE_GOOD);
+        assert_int_equal(verdict(vector->words, vector->key, vector->headers, vector->body, vector->at),
+                         SIGNATURE_GOOD);
     }
 }
 
@@ -109,8 +112,9 @@ static void test_changed(void **state)
         body[strlen(body) - 1] ^= 1;
         assert_int_equal(verdict(vector->words, vector->key, vector->headers, body, vector->at), SIGNATURE_WRONG);
         free(body);
-        assert_int_equal(verdict(vector->words, "another key, another sender", vector->headers, vector->body, vector->at),
-                         SIGNATURE_WRONG);
+        assert_int_equal(
+            verdict(vector->words, "another key, another sender", vector->headers, vector->body, vector->at),
+            SIGNATURE_WRONG);
         for (size_t j = 0; vector->headers[j]; j += 2) {
             const char *headers[9];
             memcpy(headers, vector->headers, sizeof headers);
@@ -150,7 +154,8 @@ static void test_rules(void **state)
         {"{\"signature\": {\"header\": \"X-BambooHR-Signature\", \"text\": \"{body}{timestamp}\","
          " \"timestamp\": \"X-BambooHR-Timestamp\", \"key\": \"key\"}}",
          "bamboo-private-key",
-         {"X-BambooHR-Signature", "8d888621b570e1cc4be8f027114539caf0c7f7a47418a3cc3d29eaf9c1df08f3", "X-BambooHR-Timestamp", "1614265330"},
+         {"X-BambooHR-Signature", "8d888621b570e1cc4be8f027114539caf0c7f7a47418a3cc3d29eaf9c1df08f3",
+          "X-BambooHR-Timestamp", "1614265330"},
          "{\"employees\":[]}",
          1614265330},
         {"{\"signature\": {\"header\": \"aftership-hmac-sha256\", \"encoding\": \"base64\", \"key\": \"key\"}}",
@@ -163,9 +168,11 @@ static void test_rules(void **state)
          {"X-Hmac-Signature", "hmac-sha256-hex=464bc779eb89aee0b3e15d029d1e60c0920700965fd7e8068afbb72e1b7144bf"},
          "{\"description\":\"tracker.updated\"}",
          0},
-        {"{\"signature\": {\"header\": \"X-S\", \"algorithm\": \"sha512\", \"key\": \"key\", \"key_encoding\": \"hex\"}}",
+        {"{\"signature\": {\"header\": \"X-S\", \"algorithm\": \"sha512\", \"key\": \"key\", \"key_encoding\": "
+         "\"hex\"}}",
          "736563726574",
-         {"X-S", "de4a671e8233987c46a9048b8041bda6296901960022836c15c28023d3f66c3720449af241bdfe2e592c5b2273730cd1df763073e018e60d7313077c5342fde9"},
+         {"X-S", "de4a671e8233987c46a9048b8041bda6296901960022836c15c28023d3f66c3720449af241bdfe2e592c5b2273730cd1df763"
+                 "073e018e60d7313077c5342fde9"},
          "body",
          0},
     };
@@ -184,10 +191,13 @@ static void test_timestamps(void **state)
         const char *headers[5];
         enum signature_verdict verdict;
     } cases[] = {
-        {{"X-T", "1614265330000", "X-S", "826309f2ba1f31766d1a9b4fffc6a96a1e5835a0db8cc880377c95172bf5cb75"}, SIGNATURE_GOOD},
-        {{"X-T", "2021-02-25T15:02:10Z", "X-S", "07ac864d6e9431f377701cb34992473213c0d68779c63079530c8462037163bc"}, SIGNATURE_GOOD},
+        {{"X-T", "1614265330000", "X-S", "826309f2ba1f31766d1a9b4fffc6a96a1e5835a0db8cc880377c95172bf5cb75"},
+         SIGNATURE_GOOD},
+        {{"X-T", "2021-02-25T15:02:10Z", "X-S", "07ac864d6e9431f377701cb34992473213c0d68779c63079530c8462037163bc"},
+         SIGNATURE_GOOD},
         {{"X-T", "soon", "X-S", "19078ea4177b19044280b07b12d1e7c78e33c73f3813f3a5a9e7d365d7cfeb49"}, SIGNATURE_MISSING},
-        {{"X-T", "99999999999999999999", "X-S", "600febe55501c0bf2513535304798f8837e9d94d2f7f19c3bc61fd3c2f714427"}, SIGNATURE_MISSING},
+        {{"X-T", "99999999999999999999", "X-S", "600febe55501c0bf2513535304798f8837e9d94d2f7f19c3bc61fd3c2f714427"},
+         SIGNATURE_MISSING},
     };
     for (size_t i = 0; i < COUNT_OF(cases); i++) {
         assert_int_equal(verdict(words, "k", cases[i].headers, "b", 1614265330 + 59), cases[i].verdict);
@@ -198,7 +208,8 @@ static void test_token(void **state)
 {
     (void)state;
     static const char words[] = "{\"token\": {\"header\": \"Authorization\", \"key\": \"key\"}}";
-    static const char bearer[] = "{\"token\": {\"header\": \"Authorization\", \"key\": \"key\", \"prefix\": \"Bearer \"}}";
+    static const char bearer[] =
+        "{\"token\": {\"header\": \"Authorization\", \"key\": \"key\", \"prefix\": \"Bearer \"}}";
     static const struct {
         const char *words;
         const char *headers[3];
@@ -239,8 +250,9 @@ static void test_closed(void **state)
 static void test_garbage(void **state)
 {
     (void)state;
-    static const char *const values[] = {"v1,",  "v1,=",  "v1,====", "v1",   " ",
-                                         "v1,*", "v1,A A", "v1,\xff", "v1,A", "v1,v1,v1, v1, v1, v1, v1, v1, v1, v1, v1,"};
+    static const char *const values[] = {
+        "v1,",  "v1,=",   "v1,====", "v1",   " ",
+        "v1,*", "v1,A A", "v1,\xff", "v1,A", "v1,v1,v1, v1, v1, v1, v1, v1, v1, v1, v1,"};
     for (size_t i = 0; i < COUNT_OF(values); i++) {
         const char *headers[9];
         memcpy(headers, standard.headers, sizeof headers);
