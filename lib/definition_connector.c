@@ -205,8 +205,10 @@ static void note_saved(json_t *saved, const json_t *requests)
     {
         json_t *save = json_object_get(request, "save");
         json_t *found = json_at(request, "find.save");
+        json_t *meanwhile = json_at(request, "wait.meanwhile.save");
         json_object_update(saved, json_is_object(save) ? save : NULL);
         json_object_update(saved, json_is_object(found) ? found : NULL);
+        json_object_update(saved, json_is_object(meanwhile) ? meanwhile : NULL);
     }
 }
 

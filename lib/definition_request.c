@@ -273,7 +273,9 @@ static void check_secret(struct check *check, const char *pointer, const json_t 
 static void check_meanwhile(struct check *check, const char *pointer, const json_t *request)
 {
     static const struct check_key more[] = {{"every", CHECK_TEMPLATE, true, false},
-                                            {"if", CHECK_PREDICATE, false, false}};
+                                            {"if", CHECK_PREDICATE, false, false},
+                                            {"save", CHECK_MAP, false, false},
+                                            {"until", CHECK_PREDICATE, false, false}};
     const json_t *meanwhile = json_at(request, "wait.meanwhile");
     char *at = mem_printf("%s/wait/meanwhile", pointer);
     if (json_is_object(meanwhile) && json_object_get(meanwhile, "wait")) {

@@ -30,8 +30,8 @@ static char *signature_of(const struct credentials *credentials, const char *tex
     const char *coding = json_string_at(credentials->declared, "coding");
     unsigned char mac[EVP_MAX_MD_SIZE];
     unsigned int size = 0;
-    HMAC(EVP_sha256(), credentials->hmac_key, (int)credentials->hmac_key_len, (const unsigned char *)text, strlen(text), mac,
-         &size);
+    HMAC(EVP_sha256(), credentials->hmac_key, (int)credentials->hmac_key_len, (const unsigned char *)text, strlen(text),
+         mac, &size);
     return coding && strcmp(coding, "base64") == 0 ? in_base64(mac, size) : in_hex(mac, size);
 }
 

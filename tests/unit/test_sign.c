@@ -152,7 +152,8 @@ static struct exchange fail_first(const char *line, const char *head, const char
 static void test_every_try_is_signed(void **state)
 {
     (void)state;
-    struct sending sending = {.stand = stand_with(STANDARD "text: \"${ .job.id }.${ .signing.timestamp }.${ .signing.body }\"", KEY)};
+    struct sending sending = {
+        .stand = stand_with(STANDARD "text: \"${ .job.id }.${ .signing.timestamp }.${ .signing.body }\"", KEY)};
     vendor_stub_choose(sending.stand->vendor, fail_first, &sending);
     run_action(sending.stand, "send");
     assert_int_equal(sending.count, 2);
@@ -222,7 +223,8 @@ static void test_words(void **state)
     load(fixture);
     assert_has(fixture, "words.yaml", 4, "credentials are made of .settings only, not of .user");
     assert_has(fixture, "words.yaml", 5, "\"key_coding\" must be text, base64 or hex; did you mean \"base64\"?");
-    assert_has(fixture, "words.yaml", 6, "there is no .signing.signature here, only .signing.timestamp and .signing.body");
+    assert_has(fixture, "words.yaml", 6,
+               "there is no .signing.signature here, only .signing.timestamp and .signing.body");
     assert_has(fixture, "words.yaml", 6, "nothing here reads .signing.body");
     assert_has(fixture, "words.yaml", 7, "\"coding\" must be hex or base64");
     assert_has(fixture, "words.yaml", 8, "nothing here reads .signing.signature");
