@@ -157,6 +157,23 @@ void conf_each_name(const struct conf *conf, const char *prefix, void (*each)(co
     json_decref(seen);
 }
 
+void conf_each_source_setting(const struct conf *conf, void (*each)(const char *source, const char *setting, void *arg),
+                              void *arg)
+{
+    static const char prefix[] = "sources.";
+    const char *key;
+    json_t *value;
+    json_object_foreach(conf->values, key, value)
+    {
+        const char *setting = strrchr(key, '.');
+        if (strncmp(key, prefix, strlen(prefix)) == 0) {
+            char *source = mem_strndup(key + strlen(prefix), (size_t)(setting - key) - strlen(prefix));
+            each(source, setting + 1, arg);
+            free(source);
+        }
+    }
+}
+
 void conf_system_secret(const struct conf *conf, const char *system, const char *member)
 {
     secret_remember(conf_system_setting(conf, system, member));

@@ -9,6 +9,7 @@
 #include "lib/json.h"
 #include "lib/log.h"
 #include "lib/mem.h"
+#include "lib/source_settings.h"
 #include "lib/time.h"
 #include "producer/edge_internal.h"
 
@@ -313,8 +314,8 @@ struct edge *edge_start(const struct conf *conf, uv_loop_t *loop, struct planner
                                    "Requests to a source whose sender could not be told, by why.");
     edge->definitions = definitions_load_or_fail(conf, err);
     edge->secrets = edge->definitions ? webhook_secrets(edge->definitions, conf) : NULL;
-    if (!edge->definitions || webhook_check_keys(edge->definitions, edge->secrets, err) != 0 ||
-        open_topics(edge, err) != 0) {
+    if (!edge->definitions || source_settings_check(edge->definitions, conf, err) != 0 ||
+        webhook_check_keys(edge->definitions, edge->secrets, err) != 0 || open_topics(edge, err) != 0) {
         edge_stop(edge);
         return NULL;
     }

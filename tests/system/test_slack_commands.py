@@ -1,9 +1,11 @@
 """/offboard in Slack: who may, what is answered, and what is on record."""
 
+import os
 import time
 import uuid
 
 import pytest
+from broker import Broker
 from process import wait_until
 from signing import slack
 
@@ -115,3 +117,29 @@ def test_what_only_slack_may_know_is_not_kept(stack, email):
     assert email in texts and "hooks.example.com" not in texts and "gIkuvaNzQIHg97ATvDxqgjtO" not in texts and KEY not in texts
 
 
+
+
+@pytest.fixture
+def own_broker(servers):
+    """A broker that a test may stop without disturbing the others."""
+    broker = Broker(os.path.join(servers.root, f"kafka-{os.urandom(4).hex()}"), os.environ["KAFKA_LIBS"], servers.ports)
+    broker.wait_ready()
+    yield broker
+    broker.stop()
+
+
+def test_kafka_is_away(own_broker, make_stack, email):
+    """Slack hears of it in time, and the command counts once."""
+    stack = make_stack(brokers=own_broker.address, settings={"sources": {"slack-commands": {
+        "signing_secret": KEY, "people": "T1/U1", "offboard": "scim-leaver"}}}).start("logger", "producer")
+    at = time.time()
+    own_broker.freeze()
+    begun = time.monotonic()
+    reply = slack(stack, KEY, "/offboard", email, at=at)
+    assert time.monotonic() - begun < 3
+    assert (reply.status, reply.json["response_type"]) == (200, "ephemeral")
+    assert reply.json["text"].startswith("Offboard can't be sure that it has your command.")
+    own_broker.thaw()
+    wait_until(lambda: slack(stack, KEY, "/offboard", email, at=at).json["text"].startswith("One moment"), 30, "it is taken in")
+    wait_until(lambda: stack.topics.lag("producer", "intake") == 0 and stack.logged(), 60, "all is on record")
+    assert stack.database.value("SELECT count(*) FROM offboarding WHERE leaver ->> 'email' = %s", email) == 1

@@ -221,6 +221,42 @@ def test_a_key_that_is_none_stops_the_start(make_stack):
     stack.processes.remove(process)
 
 
+def test_a_mistyped_setting_stops_the_start(make_stack):
+    stack = make_stack(settings={"sources": {"slack-commands": {"poeple": "T1/U1"}}})
+    process = stack.launch("producer")
+    wait_until(lambda: not process.running, 30, "the producer refuses to start")
+    assert 'there is no such setting; did you mean \\"people\\"?' in process.log()
+    stack.processes.remove(process)
+
+
+# Signals of those who sign.
+
+PARCELS = """
+source: parcels
+settings: {secret: {secret: true}}
+signature: {header: aftership-hmac-sha256, encoding: base64, key: secret}
+signal: {name: parcel, key: "${ .data.msg.tracking_number }", id: "${ .data.event_id }", data: {tag: "${ .data.msg.tag }"}}
+"""
+
+
+def test_a_signal_is_signed_by_its_sender(make_stack, tmp_path):
+    (tmp_path / "parcels.yaml").write_text(PARCELS, encoding="utf-8")
+    stack = make_stack(settings={"definitions": {"sources": [str(tmp_path)]}, "sources": {"parcels": {"secret": "parcel secret"}}})
+    stack.start("logger", "producer")
+    body = b'{"event_id": "e-1", "msg": {"tracking_number": "1Z7", "tag": "Delivered"}}'
+
+    def post(key: str, token: str | None = None):
+        signature = base64.b64encode(digest(key, body)).decode()
+        return stack.post("/v1/signals/parcels", body, token=token, headers={"aftership-hmac-sha256": signature})
+
+    assert post("another secret").status == 401
+    assert post("another secret", "operator").status == 401
+    assert post("parcel secret").status == 202
+    row = wait_until(lambda: stack.database.one("SELECT * FROM signal"), 30, "it is on record")
+    assert row["actor"]["kind"] == "source" and row["actor"]["id"] == "parcels"
+    assert http("POST", f"{stack.edge_url}/v1/sources/parcels", body, {"Content-Type": "application/json"}).status == 404
+
+
 # The page.
 
 def exchanges() -> list[tuple[str, str]]:
