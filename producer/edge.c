@@ -56,8 +56,8 @@ static void answer(struct exchange *exchange, int status, const char *trouble)
     struct http_request *request = exchange->request;
     exchange->request = NULL;
     edge_count(exchange->edge, status);
-    if (status == 202) {
-        http_reply(request, 202, NULL, json_incref(exchange->answer));
+    if (status < 300) {
+        http_reply(request, status, NULL, json_incref(exchange->answer));
     } else {
         http_problem(request, status, status == 413 ? "Content Too Large" : "Service Unavailable", NULL, trouble);
     }
@@ -68,7 +68,11 @@ static void answer_when_delivered(struct exchange *exchange)
 {
     if (exchange->request && exchange->sealed && exchange->pending == 0) {
         enum err_class class = exchange->failed.class;
-        answer(exchange, class == ERR_NONE ? 202 : class == ERR_PERMANENT ? 413 : 503, err_text(&exchange->failed));
+        answer(exchange,
+               class == ERR_NONE        ? exchange->status
+               : class == ERR_PERMANENT ? 413
+                                        : 503,
+               err_text(&exchange->failed));
     }
 }
 
@@ -109,6 +113,7 @@ struct exchange *exchange_new(struct edge *edge, struct http_request *request)
     struct exchange *exchange = MEM_NEW(struct exchange);
     exchange->edge = edge;
     exchange->request = request;
+    exchange->status = 202;
     exchange->next = edge->open;
     edge->open = exchange;
     uv_timer_init(edge->loop, &exchange->timer);
@@ -233,7 +238,10 @@ static void on_request(struct http_request *request, void *arg)
     static const struct {
         const char *path;
         void (*handle)(struct edge *, struct http_request *);
-    } routes[] = {{"/v1/offboardings", submit_handle}, {"/v1/orders", orders_handle}, {SIGNALS_PATH, signals_handle}};
+    } routes[] = {{"/v1/offboardings", submit_handle},
+                  {"/v1/orders", orders_handle},
+                  {"/v1/reveals", reveals_handle},
+                  {SIGNALS_PATH, signals_handle}};
     struct edge *edge = arg;
     for (size_t i = 0; i < COUNT_OF(routes); i++) {
         if (!is_route(routes[i].path, request->path)) {
@@ -248,7 +256,8 @@ static void on_request(struct http_request *request, void *arg)
         return;
     }
     edge_count(edge, 404);
-    http_problem(request, 404, "Not Found", NULL, "the edge has /v1/offboardings, /v1/orders and /v1/signals/<source>");
+    http_problem(request, 404, "Not Found", NULL,
+                 "the edge has /v1/offboardings, /v1/orders, /v1/reveals and /v1/signals/<source>");
 }
 
 static bool on_ready(void *arg, char **why)
@@ -284,6 +293,21 @@ static int open_topics(struct edge *edge, struct err *err)
            kafka_producer_open(edge->producer, edge->control, err);
 }
 
+static int load_escrow(struct edge *edge, struct err *err)
+{
+    const char *pem = conf_string(edge->conf, "producer.escrow_private_key");
+    struct err why = ERR_INIT;
+    if (!pem) {
+        return 0;
+    }
+    edge->escrow = escrow_private_key(pem, &why);
+    if (!edge->escrow) {
+        err_set(err, ERR_FATAL, "producer.escrow_private_key: %s", err_text(&why));
+    }
+    err_release(&why);
+    return edge->escrow ? 0 : -1;
+}
+
 struct edge *edge_start(const struct conf *conf, uv_loop_t *loop, struct planner *planner, struct err *err)
 {
     struct edge *edge = MEM_NEW(struct edge);
@@ -294,7 +318,7 @@ struct edge *edge_start(const struct conf *conf, uv_loop_t *loop, struct planner
     edge->requests =
         metric_new(METRIC_COUNTER, "offboard_edge_requests_total", "code", "HTTP requests by status code.");
     edge->definitions = definitions_load_or_fail(conf, err);
-    if (!edge->definitions || open_topics(edge, err) != 0) {
+    if (!edge->definitions || load_escrow(edge, err) != 0 || open_topics(edge, err) != 0) {
         edge_stop(edge);
         return NULL;
     }
@@ -325,6 +349,7 @@ static void on_edge_closed(uv_handle_t *handle)
 {
     struct edge *edge = handle->data;
     definitions_free(edge->definitions);
+    escrow_key_free(edge->escrow);
     free(edge->intake);
     free(edge->events);
     free(edge->control);

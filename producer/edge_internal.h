@@ -2,6 +2,7 @@
 #ifndef OFFBOARD_PRODUCER_EDGE_INTERNAL_H
 #define OFFBOARD_PRODUCER_EDGE_INTERNAL_H
 
+#include "lib/escrow.h"
 #include "lib/http_server.h"
 #include "lib/metrics.h"
 #include "producer/producer.h"
@@ -18,6 +19,7 @@ struct edge {
     char *intake;
     char *events;
     char *control;
+    struct escrow_key *escrow; /* producer.escrow_private_key; NULL: not set */
     struct metric *requests;
     struct exchange *open; /* requests whose records are on their way */
 };
@@ -27,7 +29,8 @@ struct exchange {
     struct exchange *next;
     struct edge *edge;
     struct http_request *request; /* NULL once answered */
-    json_t *answer;               /* of the 202; owned */
+    json_t *answer;               /* of `status`; owned */
+    int status;                   /* when all has arrived: 202, unless set to another */
     uv_timer_t timer;
     size_t pending; /* records without a delivery report */
     bool sealed;    /* all records were handed over */
@@ -38,7 +41,7 @@ struct exchange {
 struct exchange *exchange_new(struct edge *edge, struct http_request *request);
 /* Hands one record over; a refusal counts as a failed delivery. */
 void exchange_produce(struct exchange *exchange, const struct kafka_record *record);
-/* No more records: answers 202 with `answer` (taken over) when all have arrived. */
+/* No more records: answers 202 (or exchange->status) with `answer` (taken over) when all have arrived. */
 void exchange_seal(struct exchange *exchange, json_t *answer);
 
 /* The name of the caller's token when it has the role; else the request is answered (401, 403) and NULL returned.
@@ -52,8 +55,9 @@ void edge_refuse(struct edge *edge, struct http_request *request, int status, st
 char *edge_field(const char *text);
 void edge_count(struct edge *edge, int status);
 
-void submit_handle(struct edge *edge, struct http_request *request); /* POST /v1/offboardings */
-void orders_handle(struct edge *edge, struct http_request *request); /* POST /v1/orders */
+void submit_handle(struct edge *edge, struct http_request *request);  /* POST /v1/offboardings */
+void orders_handle(struct edge *edge, struct http_request *request);  /* POST /v1/orders */
+void reveals_handle(struct edge *edge, struct http_request *request); /* POST /v1/reveals */
 
 #define SIGNALS_PATH "/v1/signals/"
 void signals_handle(struct edge *edge, struct http_request *request); /* POST /v1/signals/<source> */

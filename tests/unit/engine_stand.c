@@ -1,6 +1,6 @@
 /* links: tests/unit/vendor_stub.c worker/circuit.c worker/credentials.c worker/engine.c worker/engine_accounts.c */
 /* links: worker/engine_auth.c worker/engine_cache.c worker/engine_classify.c worker/engine_context.c */
-/* links: worker/engine_defer.c worker/engine_gate.c worker/engine_identify.c worker/engine_mail.c */
+/* links: worker/engine_defer.c worker/engine_escrow.c worker/engine_gate.c worker/engine_identify.c worker/engine_mail.c */
 /* links: worker/engine_once.c worker/engine_pages.c worker/engine_poll.c worker/engine_prepare.c */
 /* links: worker/engine_render.c worker/engine_request.c worker/engine_sequence.c worker/engine_signal.c */
 /* links: worker/engine_systems.c worker/engine_verify.c worker/engine_wait.c worker/fiber.c worker/grants.c worker/http.c worker/limits.c */
@@ -148,6 +148,14 @@ static const char connector[] =
     "    requests:\n"
     "      - {post: /lock, json: {pin: \"${ .derived.pin }\"}, save: {said: \"${ .body.said }\"}}\n"
     "    outputs: {said: \"${ .saved.said }\"}\n"
+    "  lock_kept:\n"
+    "    effect: revoke\n"
+    "    derive: {pin: {digits: 6}}\n"
+    "    escrow: {pin: \"${ .derived.pin }\", of: \"${ .saved.of }\"}\n"
+    "    requests:\n"
+    "      - {get: /device, save: {of: \"${ .body.of }\"}}\n"
+    "      - {post: /lock, json: {pin: \"${ .derived.pin }\"}}\n"
+    "      - {post: /tell, json: {}}\n"
     "  find_boss:\n"
     "    effect: identify\n"
     "    accounts: none\n"
@@ -259,11 +267,13 @@ static int on_begin(struct job *job)
     return trial->lost ? -1 : 0;
 }
 
-static int on_before(struct job *job, const json_t *image)
+static int on_before(struct job *job, const json_t *image, const json_t *sealed)
 {
     struct trial *trial = job->owner;
     json_decref(trial->image);
     trial->image = json_deep_copy(image);
+    json_decref(trial->sealed);
+    trial->sealed = json_deep_copy(sealed);
     trial->images++;
     return trial->unrecorded ? -1 : 0;
 }
@@ -333,6 +343,7 @@ void trial_free(struct trial *trial)
 {
     engine_result_release(&trial->result);
     json_decref(trial->image);
+    json_decref(trial->sealed);
     json_decref(trial->job.message);
     free(trial);
 }
