@@ -84,3 +84,56 @@ void check_provides(struct check *check, const char *pointer, const json_t *acti
         free(at);
     }
 }
+
+static void read_secret(struct check *check, const char *pointer, const char *path, void *arg)
+{
+    const json_t *secrets = arg;
+    char *name = check_path_name(path, "saved.");
+    if (name && json_object_get(secrets, name)) {
+        check_problem(check, pointer, "\"%s\" is secret: it is for the requests of this job, and put on record nowhere",
+                      name);
+    }
+    free(name);
+}
+
+static json_t *secrets_of(const json_t *action)
+{
+    json_t *secrets = json_object();
+    size_t i, j;
+    json_t *request, *name;
+    json_array_foreach(json_object_get(action, "requests"), i, request)
+    {
+        json_array_foreach(json_object_get(request, "secret"), j, name)
+        {
+            json_object_set_new(secrets, json_string_value(name) ? json_string_value(name) : "", json_true());
+        }
+    }
+    return secrets;
+}
+
+void check_secrets_stay(struct check *check, const char *pointer, const json_t *action)
+{
+    json_t *secrets = secrets_of(action);
+    static const char *const kept[] = {"outputs", "before"};
+    for (size_t i = 0; i < COUNT_OF(kept); i++) {
+        char *at = mem_printf("%s/%s", pointer, kept[i]);
+        check_paths(check, at, json_object_get(action, kept[i]), read_secret, secrets);
+        free(at);
+    }
+    size_t i;
+    json_t *request, *tmpl;
+    const char *name;
+    json_array_foreach(json_object_get(action, "requests"), i, request)
+    {
+        char *at = mem_printf("%s/requests/%zu", pointer, i);
+        check_paths(check, at, json_object_get(request, "for_each"), read_secret, secrets);
+        json_object_foreach(json_object_get(request, "save"), name, tmpl)
+        {
+            if (!json_object_get(secrets, name)) {
+                check_paths(check, at, tmpl, read_secret, secrets);
+            }
+        }
+        free(at);
+    }
+    json_decref(secrets);
+}

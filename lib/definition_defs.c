@@ -73,6 +73,9 @@ static void expand_list(struct check *check, const char *pointer, json_t *owner,
         expand(check, at, request);
         expand_member(check, at, request, "find");
         expand_member(check, at, request, "require");
+        char *waits = mem_printf("%s/wait", at);
+        expand_member(check, waits, json_object_get(request, "wait"), "meanwhile");
+        free(waits);
         free(at);
     }
 }

@@ -26,6 +26,8 @@ void check_before(struct check *check, const char *pointer, const json_t *action
 void check_escrow(struct check *check, const char *pointer, const json_t *action);
 void check_derive(struct check *check, const char *pointer, const json_t *action);
 void check_provides(struct check *check, const char *pointer, const json_t *action);
+/* What a request calls secret goes nowhere that outlives the job. */
+void check_secrets_stay(struct check *check, const char *pointer, const json_t *action);
 
 /* Merges the snippets of `defs` into the requests that `use` them, in the definition's tree. An unknown snippet is a problem. */
 void definition_use_defs(struct check *check);

@@ -46,7 +46,7 @@ int auth_render(struct run *run, const json_t *request, struct rendered *rendere
     if (render_headers(run, json_object_get(auth, "header"), rendered, &ignored, err) != 0) {
         return -1;
     }
-    if (run->system->credentials) {
+    if (run->system->credentials && run->system->credentials->kind != SIGNATURE) {
         return render_as(run, request, rendered, err);
     }
     return basic ? render_basic(run, basic, rendered, err) : 0;

@@ -57,7 +57,7 @@ struct system {
     bool probing;
     struct waiting_line circuit_line;
     double share;
-    struct credentials *credentials; /* exchanged for tokens; NULL: none are */
+    struct credentials *credentials; /* exchanged for tokens, or to sign with; NULL: neither */
     bool refused;                    /* credentials: confirmed by a failing check, not yet asked for */
     char *refused_why;
     int64_t checked_at; /* of the last check for `denied` */
@@ -146,6 +146,7 @@ struct run {
     json_int_t deferrals;
     int64_t due_at; /* of a deferral */
     int last_status;
+    json_t *secrets;  /* saved values that are for this job only, by name; owned, NULL: none */
     json_t *pinned;   /* found by this run; owned, NULL: none looked up */
     json_t *verified; /* owned */
     char *message;    /* why it ended so */
@@ -214,6 +215,10 @@ enum verdict auth_authorize(struct run *run, struct rendered *rendered, struct r
 bool auth_renews(struct rendered *rendered);
 void auth_release(struct rendered *rendered);
 
+/* engine_sign.c: adds the headers of the connector's `auth.signature`, if it has one, to a request that is about to leave:
+ * a signature holds the time. DONE or FAILED. */
+enum verdict auth_sign(struct run *run, struct rendered *rendered);
+
 /* engine_mail.c: `mail` in place of a method. The log-in was rendered before. */
 int mail_render(struct run *run, const json_t *request, struct rendered *rendered, struct err *err);
 void mail_exchange(struct run *run, const struct rendered *rendered, int64_t timeout, struct http_answer *answer);
@@ -270,6 +275,13 @@ enum verdict signal_wait(struct run *run, const json_t *request);
 
 /* engine_classify.c: what an answer means. RETRY is told by `*again`. */
 enum verdict classify(struct run *run, const json_t *request, struct response *response, bool *again);
+
+/* engine_secret.c: what a job may know only while it runs, as a home address. `secrets_keep` takes what the request says of
+ * that from what it just saved. Between the other two secret_mask() knows it; they are called around the making of a text,
+ * as everybody's texts are masked meanwhile, and a town may be somebody's name. */
+void secrets_keep(struct run *run, const json_t *request);
+void secrets_remember(const struct run *run);
+void secrets_forget(const struct run *run);
 
 /* engine_defer.c */
 enum verdict run_wait_or_defer(struct run *run, int64_t retry_after); /* DONE: try again now */

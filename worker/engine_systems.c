@@ -68,6 +68,7 @@ static void load_limits(struct system *system)
         double rate = number_of(system, json_object_get(declared, "per_second")) +
                       number_of(system, json_object_get(declared, "per_minute")) / 60;
         limit_init(&limit->limit, rate, (int)number_of(system, json_object_get(declared, "in_flight")));
+        limit->limit.per_day = number_of(system, json_object_get(declared, "per_day"));
     }
 }
 

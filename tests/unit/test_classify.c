@@ -1,5 +1,5 @@
 /* What an answer means: a request's own predicates, then the defaults. */
-/* links: worker/report.c */
+/* links: worker/engine_secret.c worker/report.c */
 /* links: worker/engine_classify.c worker/engine_context.c */
 #include <setjmp.h>
 #include <stdarg.h>

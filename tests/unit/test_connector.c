@@ -283,6 +283,34 @@ static void test_once(void **state)
     assert_count(fixture, 6);
 }
 
+/* What is secret is saved by that request, and goes nowhere else. */
+static void test_secret(void **state)
+{
+    struct fixture *fixture = *state;
+    put(fixture, "connectors/box.yaml",
+        "system: box\n"
+        "settings: {url: {required: true}}\n"
+        "actions:\n"
+        "  ship:\n"
+        "    effect: destroy\n"
+        "    unverified: boxes can't be looked up\n"
+        "    before: {home: \"${ .saved.home }\"}\n"
+        "    requests:\n"
+        "      - {get: \"/home\", save: {home: \"${ .body }\", id: \"${ .body.id }\"}, secret: [hoem, home]}\n"
+        "      - {get: \"/map\", query: {of: \"${ .saved.home.town }\"}, save: {near: \"${ .saved.home.town }\"}}\n"
+        "      - {post: \"/box\", for_each: \"${ .saved.home.rooms }\", json: {to: \"${ .saved.home }\"}}\n"
+        "    outputs:\n"
+        "      id: \"${ .saved.id }\"\n"
+        "      to: \"${ .saved.home.town }\"\n");
+    load(fixture);
+    assert_has(fixture, "box.yaml", 7, "\"home\" is secret");
+    assert_has(fixture, "box.yaml", 9, "this request does not save \"hoem\"; did you mean \"home\"?");
+    assert_has(fixture, "box.yaml", 10, "\"home\" is secret");
+    assert_has(fixture, "box.yaml", 11, "\"home\" is secret");
+    assert_has(fixture, "box.yaml", 14, "\"home\" is secret");
+    assert_count(fixture, 5);
+}
+
 /* ---- sources -------------------------------------------------------------------------------------------------------------- */
 
 static void test_words_of_a_source(void **state)
@@ -347,6 +375,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(test_words_of_auth, definitions_setup, definitions_teardown),
         cmocka_unit_test_setup_teardown(test_words_of_an_action, definitions_setup, definitions_teardown),
         cmocka_unit_test_setup_teardown(test_escrow, definitions_setup, definitions_teardown),
+        cmocka_unit_test_setup_teardown(test_secret, definitions_setup, definitions_teardown),
         cmocka_unit_test_setup_teardown(test_mail, definitions_setup, definitions_teardown),
         cmocka_unit_test_setup_teardown(test_once, definitions_setup, definitions_teardown),
         cmocka_unit_test_setup_teardown(test_words_of_a_source, definitions_setup, definitions_teardown),

@@ -220,6 +220,62 @@ static void test_derived(void **state)
     engine_stand_free(stand);
 }
 
+#define STREET "12 Elm Street"
+static const char ships[] =
+    "system: vendor\n"
+    "settings: {url: {required: true}}\n"
+    "actions:\n"
+    "  ship:\n"
+    "    effect: notify\n"
+    "    accounts: none\n"
+    "    requests:\n"
+    "      - {get: /home, save: {street: \"${ .body.street }\", town: \"${ .body.town }\"}, secret: [street, town]}\n"
+    "      - {get: /name, save: {name: \"${ .body.name }\"}}\n"
+    "      - {post: /boxes, json: {to: \"${ .saved.street }\"}}\n"
+    "    outputs: {name: \"${ .saved.name }\"}\n";
+
+/* A secret value is for the requests: no state, no message holds it, and facts that happen to look like it stay. */
+static void test_secret(void **state)
+{
+    (void)state;
+    static const struct exchange home = {"GET /home", 200, "{\"street\": \"" STREET "\", \"town\": \"Madison\"}", NULL};
+    static const struct exchange name = {"GET /name", 200, "{\"name\": \"Madison\"}", NULL};
+    const struct exchange refused[] = {
+        home,
+        name,
+        {"POST /boxes\n{\"to\":\"" STREET "\"}", 400, "{\"message\": \"" STREET ": no such place\"}", NULL},
+        {0}};
+    const struct exchange throttled[] = {home, name, {"POST /boxes", 429, NULL, "Retry-After: 3600\r\n"}, {0}};
+    const struct exchange done[] = {home, name, {"POST /boxes", 200, NULL, NULL}, {0}};
+    struct engine_stand *stand = engine_stand_with(ships, "", "");
+    struct trial *trial = run_trial(stand, "ship", NULL, refused);
+    assert_null(vendor_stub_complaint(stand->vendor));
+    assert_string_equal(trial->result.outcome, "failed");
+    assert_contains(trial->result.message, "the vendor answered 400: ***: no such place");
+    char *text = json_text(trial->result.context);
+    assert_null(strstr(text, STREET));
+    free(text);
+    trial_free(trial);
+
+    trial = run_trial(stand, "ship", NULL, throttled);
+    assert_string_equal(trial->result.outcome, "deferred");
+    text = json_text(json_object_get(trial->result.context, "state"));
+    assert_null(strstr(text, STREET));
+    char *job = mem_printf("{\"state\": %s}", text);
+    trial_free(trial);
+    trial = run_trial(stand, "ship", job, done); /* it is read again */
+    assert_null(vendor_stub_complaint(stand->vendor));
+    assert_string_equal(trial->result.outcome, "succeeded");
+    assert_string_equal(json_string_at(trial->result.context, "outputs.name"), "Madison");
+    trial_free(trial);
+    free(job);
+    free(text);
+    text = secret_mask(STREET);
+    assert_string_equal(text, STREET);
+    free(text);
+    engine_stand_free(stand);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -227,6 +283,7 @@ int main(void)
         cmocka_unit_test(test_before),
         cmocka_unit_test(test_nothing_changes_without_the_picture),
         cmocka_unit_test(test_derived),
+        cmocka_unit_test(test_secret),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
