@@ -107,10 +107,10 @@ const struct command command_reveal = {
     .name = "reveal",
     .arguments = "OFFBOARDING STEP --reason TEXT",
     .summary = "Shows a secret that a step has set, such as a device's passcode; on record.",
-    .details =
-        "The value is printed after it is on record who asked, and why (`offboard events` shows it). When attempts of the\n"
-        "step have sealed several values, all are printed, the newest first.\n\n"
-        "  offboard reveal jane@example.com lock --reason \"IT-4711: the laptop is back\"",
+    .details = "The value is printed after it is on record who asked, and why (`offboard events` shows it). When "
+               "attempts of the\n"
+               "step have sealed several values, all are printed, the newest first.\n\n"
+               "  offboard reveal jane@example.com lock --reason \"IT-4711: the laptop is back\"",
     .options = (const struct cli_option[]){{"reason", "TEXT", "why; kept in the audit trail", &opt.reason, NULL},
                                            {"json", NULL, "print the edge's answer", NULL, &opt.json},
                                            {NULL, NULL, NULL, NULL, NULL}},

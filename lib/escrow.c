@@ -93,8 +93,7 @@ static bool keys_of(const unsigned char secret[POINT], const unsigned char salt[
 {
     size_t size = KEY + NONCE;
     EVP_PKEY_CTX *context = EVP_PKEY_CTX_new_id(EVP_PKEY_HKDF, NULL);
-    bool made = context && EVP_PKEY_derive_init(context) == 1 &&
-                EVP_PKEY_CTX_set_hkdf_md(context, EVP_sha256()) == 1 &&
+    bool made = context && EVP_PKEY_derive_init(context) == 1 && EVP_PKEY_CTX_set_hkdf_md(context, EVP_sha256()) == 1 &&
                 EVP_PKEY_CTX_set1_hkdf_salt(context, salt, 2 * POINT) == 1 &&
                 EVP_PKEY_CTX_set1_hkdf_key(context, secret, POINT) == 1 &&
                 EVP_PKEY_CTX_add1_hkdf_info(context, (const unsigned char *)version, (int)strlen(version)) == 1 &&
@@ -131,12 +130,11 @@ static bool encrypt(const unsigned char keys[KEY + NONCE], const char *place, co
     int len = (int)strlen(value);
     int size = 0;
     EVP_CIPHER_CTX *context = EVP_CIPHER_CTX_new();
-    bool made =
-        context && EVP_EncryptInit_ex(context, EVP_aes_256_gcm(), NULL, keys, keys + KEY) == 1 &&
-        EVP_EncryptUpdate(context, NULL, &size, (const unsigned char *)place, (int)strlen(place)) == 1 &&
-        EVP_EncryptUpdate(context, out, &size, (const unsigned char *)value, len) == 1 && size == len &&
-        EVP_EncryptFinal_ex(context, out + len, &size) == 1 && size == 0 &&
-        EVP_CIPHER_CTX_ctrl(context, EVP_CTRL_GCM_GET_TAG, TAG, out + len) == 1;
+    bool made = context && EVP_EncryptInit_ex(context, EVP_aes_256_gcm(), NULL, keys, keys + KEY) == 1 &&
+                EVP_EncryptUpdate(context, NULL, &size, (const unsigned char *)place, (int)strlen(place)) == 1 &&
+                EVP_EncryptUpdate(context, out, &size, (const unsigned char *)value, len) == 1 && size == len &&
+                EVP_EncryptFinal_ex(context, out + len, &size) == 1 && size == 0 &&
+                EVP_CIPHER_CTX_ctrl(context, EVP_CTRL_GCM_GET_TAG, TAG, out + len) == 1;
     EVP_CIPHER_CTX_free(context);
     return made;
 }
@@ -219,8 +217,8 @@ char *escrow_open(const struct escrow_key *key, const struct escrow_place *place
     char *value = mem_alloc((size_t)len + 1);
     char *bound = spelt(place);
     EVP_PKEY *once = EVP_PKEY_new_raw_public_key(EVP_PKEY_X25519, NULL, bytes, POINT);
-    bool opened = once && agree(key->pkey, once, once, key->pkey, keys) &&
-                  decrypt(keys, bound, bytes + POINT, len, value);
+    bool opened =
+        once && agree(key->pkey, once, once, key->pkey, keys) && decrypt(keys, bound, bytes + POINT, len, value);
     EVP_PKEY_free(once);
     OPENSSL_cleanse(keys, sizeof keys);
     ERR_clear_error();

@@ -48,7 +48,8 @@ static int check_body(const json_t *body, struct err *err)
     }
     const json_t *sealed = json_object_get(body, "sealed");
     if (!json_is_array(sealed) || json_array_size(sealed) == 0 || json_array_size(sealed) > VALUES_LIMIT) {
-        return err_set(err, ERR_PERMANENT, "sealed must be a list of 1 to %d objects {account, name, text}", VALUES_LIMIT);
+        return err_set(err, ERR_PERMANENT, "sealed must be a list of 1 to %d objects {account, name, text}",
+                       VALUES_LIMIT);
     }
     return 0;
 }

@@ -64,8 +64,7 @@ static const struct exchange device = {"GET /device", 200, "{\"of\": \"Ann's Mac
 static void test_sealed_before_the_first_change(void **state)
 {
     (void)state;
-    const struct exchange script[] = {
-        device, {"POST /lock", 200, NULL, NULL}, {"POST /tell", 200, NULL, NULL}, {0}};
+    const struct exchange script[] = {device, {"POST /lock", 200, NULL, NULL}, {"POST /tell", 200, NULL, NULL}, {0}};
     struct engine_stand *stand = stand_with_key();
     assert_null(engine_lacks(stand->engine, "vendor"));
     struct trial *trial = run_trial(stand, "{\"step\": \"lock\"}", script);

@@ -66,7 +66,8 @@ static void test_round_trip(void **state)
 {
     (void)state;
     struct pair pair = pair_new();
-    static const char *const values[] = {"1", "123456", "pässwörd \"of\" a longer kind", "0123456789012345678901234567890"};
+    static const char *const values[] = {"1", "123456", "pässwörd \"of\" a longer kind",
+                                         "0123456789012345678901234567890"};
     for (size_t i = 0; i < COUNT_OF(values); i++) {
         struct err err = ERR_INIT;
         char *first = escrow_seal(pair.public, &place, values[i], &err);
@@ -135,8 +136,12 @@ static void test_truncated_and_altered(void **state)
         free(changed);
     }
     free(sealed);
-    static const char *const texts[] = {"", "123456", "offboard-escrow-1:", "offboard-escrow-1:====",
-                                        "offboard-escrow-2:AAAA", "offboard-escrow-1:AA\tA"};
+    static const char *const texts[] = {"",
+                                        "123456",
+                                        "offboard-escrow-1:",
+                                        "offboard-escrow-1:====",
+                                        "offboard-escrow-2:AAAA",
+                                        "offboard-escrow-1:AA\tA"};
     for (size_t i = 0; i < COUNT_OF(texts); i++) {
         assert_stays_shut(pair.private, &place, texts[i], none);
     }
@@ -171,11 +176,11 @@ static void test_keys_that_are_none(void **state)
     for (size_t i = 0; i < COUNT_OF(texts); i++) {
         struct err err = ERR_INIT;
         assert_null(escrow_public_key(texts[i], &err));
-        assert_string_equal(err_text(&err), i == 1 ? "it is no X25519 key"
-                                                   : "it is no public key in PEM without a passphrase");
+        assert_string_equal(err_text(&err),
+                            i == 1 ? "it is no X25519 key" : "it is no public key in PEM without a passphrase");
         assert_null(escrow_private_key(texts[i], &err));
-        assert_string_equal(err_text(&err), i == 2 ? "it is no X25519 key"
-                                                   : "it is no private key in PEM without a passphrase");
+        assert_string_equal(err_text(&err),
+                            i == 2 ? "it is no X25519 key" : "it is no private key in PEM without a passphrase");
         err_release(&err);
         free(texts[i]);
     }
@@ -186,12 +191,9 @@ static void test_keys_that_are_none(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_round_trip),
-        cmocka_unit_test(test_it_belongs_to_one_place),
-        cmocka_unit_test(test_another_key),
-        cmocka_unit_test(test_truncated_and_altered),
-        cmocka_unit_test(test_values_that_are_none),
-        cmocka_unit_test(test_keys_that_are_none),
+        cmocka_unit_test(test_round_trip),           cmocka_unit_test(test_it_belongs_to_one_place),
+        cmocka_unit_test(test_another_key),          cmocka_unit_test(test_truncated_and_altered),
+        cmocka_unit_test(test_values_that_are_none), cmocka_unit_test(test_keys_that_are_none),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
