@@ -57,9 +57,9 @@ static void answer(struct exchange *exchange, int status, const char *trouble)
 {
     struct http_request *request = exchange->request;
     exchange->request = NULL;
-    if (status == 202) {
-        edge_count(exchange->edge, exchange->status);
-        http_reply(request, exchange->status, NULL, json_incref(exchange->answer));
+    if (status == exchange->status) {
+        edge_count(exchange->edge, status);
+        http_reply(request, status, NULL, json_incref(exchange->answer));
     } else if (exchange->unavailable) {
         edge_count(exchange->edge, exchange->unavailable_status);
         http_reply(request, exchange->unavailable_status, NULL, json_incref(exchange->unavailable));
@@ -74,7 +74,11 @@ static void answer_when_delivered(struct exchange *exchange)
 {
     if (exchange->request && exchange->sealed && exchange->pending == 0) {
         enum err_class class = exchange->failed.class;
-        answer(exchange, class == ERR_NONE ? 202 : class == ERR_PERMANENT ? 413 : 503, err_text(&exchange->failed));
+        answer(exchange,
+               class == ERR_NONE        ? exchange->status
+               : class == ERR_PERMANENT ? 413
+                                        : 503,
+               err_text(&exchange->failed));
     }
 }
 
@@ -248,6 +252,7 @@ static void on_request(struct http_request *request, void *arg)
         bool any_method; /* the handler looks at it */
     } routes[] = {{"/v1/offboardings", submit_handle, false},
                   {"/v1/orders", orders_handle, false},
+                  {"/v1/reveals", reveals_handle, false},
                   {SIGNALS_PATH, signals_handle, false},
                   {SOURCES_PATH, webhook_handle, true}};
     struct edge *edge = arg;
@@ -264,8 +269,9 @@ static void on_request(struct http_request *request, void *arg)
         return;
     }
     edge_count(edge, 404);
-    http_problem(request, 404, "Not Found", NULL,
-                 "the edge has /v1/offboardings, /v1/orders, /v1/signals/<source> and /v1/sources/<source>");
+    http_problem(
+        request, 404, "Not Found", NULL,
+        "the edge has /v1/offboardings, /v1/orders, /v1/reveals, /v1/signals/<source> and /v1/sources/<source>");
 }
 
 static bool on_ready(void *arg, char **why)
@@ -301,6 +307,21 @@ static int open_topics(struct edge *edge, struct err *err)
            kafka_producer_open(edge->producer, edge->control, err);
 }
 
+static int load_escrow(struct edge *edge, struct err *err)
+{
+    const char *pem = conf_string(edge->conf, "producer.escrow_private_key");
+    struct err why = ERR_INIT;
+    if (!pem) {
+        return 0;
+    }
+    edge->escrow = escrow_private_key(pem, &why);
+    if (!edge->escrow) {
+        err_set(err, ERR_FATAL, "producer.escrow_private_key: %s", err_text(&why));
+    }
+    err_release(&why);
+    return edge->escrow ? 0 : -1;
+}
+
 struct edge *edge_start(const struct conf *conf, uv_loop_t *loop, struct planner *planner, struct err *err)
 {
     struct edge *edge = MEM_NEW(struct edge);
@@ -314,7 +335,7 @@ struct edge *edge_start(const struct conf *conf, uv_loop_t *loop, struct planner
                                    "Requests to a source whose sender could not be told, by why.");
     edge->definitions = definitions_load_or_fail(conf, err);
     edge->secrets = edge->definitions ? webhook_secrets(edge->definitions, conf) : NULL;
-    if (!edge->definitions || source_settings_check(edge->definitions, conf, err) != 0 ||
+    if (!edge->definitions || load_escrow(edge, err) != 0 || source_settings_check(edge->definitions, conf, err) != 0 ||
         webhook_check_keys(edge->definitions, edge->secrets, err) != 0 || open_topics(edge, err) != 0) {
         edge_stop(edge);
         return NULL;
@@ -347,6 +368,7 @@ static void on_edge_closed(uv_handle_t *handle)
     struct edge *edge = handle->data;
     definitions_free(edge->definitions);
     json_decref(edge->secrets);
+    escrow_key_free(edge->escrow);
     free(edge->intake);
     free(edge->events);
     free(edge->control);

@@ -3,6 +3,7 @@
 #ifndef OFFBOARD_PRODUCER_EDGE_INTERNAL_H
 #define OFFBOARD_PRODUCER_EDGE_INTERNAL_H
 
+#include "lib/escrow.h"
 #include "lib/http_server.h"
 #include "lib/metrics.h"
 #include "producer/producer.h"
@@ -19,6 +20,7 @@ struct edge {
     char *intake;
     char *events;
     char *control;
+    struct escrow_key *escrow; /* producer.escrow_private_key; NULL: not set */
     struct metric *requests;
     struct metric *turned_away;
     json_t *secrets;                     /* of sources: {<source>: {<setting>: [value, …]}} */
@@ -78,6 +80,8 @@ bool webhook_sender_known(struct edge *edge, struct http_request *request, const
 json_t *webhook_secrets(struct definitions *definitions, const struct conf *conf);
 int webhook_check_keys(struct definitions *definitions, const json_t *secrets, struct err *err);
 void orders_handle(struct edge *edge, struct http_request *request); /* POST /v1/orders */
+/* POST /v1/reveals */
+void reveals_handle(struct edge *edge, struct http_request *request);
 
 #define SIGNALS_PATH "/v1/signals/"
 void signals_handle(struct edge *edge, struct http_request *request); /* POST /v1/signals/<source> */

@@ -119,6 +119,7 @@ static void next_account(struct run *run)
     run->at = 0;
     run->verifying = false;
     run->imaged = false;
+    run->sealed = false;
     run->polled_since = 0;
     json_decref(run->heard);
     run->heard = NULL;
