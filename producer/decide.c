@@ -266,6 +266,10 @@ static void add_outputs(struct record *record)
     case DISPOSITION_CANCELLED:
         add_cancelled(record);
         break;
+    case DISPOSITION_REFUSED:
+        log_warning("HR event refused", "source", json_string_at(record->event, "source"), "event",
+                    json_string_at(record->event, "id"), "reason", record->decision.reason, NULL);
+        break;
     default:
         break;
     }
@@ -304,7 +308,7 @@ static int understand(struct record *record, struct err *err)
         return -1;
     }
     bool plans = record->mapped.intent == INTENT_START || record->mapped.intent == INTENT_CHANGE;
-    if (!record->mapped.ignored_by && plans) {
+    if (!record->mapped.ignored_by && !record->mapped.refused && plans) {
         record->plan = plan_build(planner->definitions, record->mapped.offboarding,
                                   conf_duration(planner->conf, "clock.day"), err);
         return record->plan ? 0 : -1;
