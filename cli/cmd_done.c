@@ -52,13 +52,16 @@ const struct command command_done = {
     .name = "done",
     .arguments = "OFFBOARDING STEP --evidence TEXT [--answer ANSWER]",
     .summary = "Says that a manual task is done.",
-    .details = "The step goes on at once, with who said so, and the evidence, as its outputs. Where the task asks for an\n"
-               "answer, --answer gives it; any other leaves the task open.\n\n"
-               "  offboard done jane@example.com collect-laptop --evidence \"ticket IT-4711, photo attached\"\n"
-               "  offboard done jane@example.com received --answer erase --evidence \"shelf 7\"",
-    .options = (const struct cli_option[]){{"evidence", "TEXT", "what shows it; kept in the audit trail", &opt.evidence, NULL},
-                                           {"answer", "ANSWER", "one of the answers that the task asks for", &opt.answer, NULL},
-                                           {"json", NULL, "print the edge's answer", NULL, &opt.json},
-                                           {NULL, NULL, NULL, NULL, NULL}},
+    .details =
+        "The step goes on at once, with who said so, and the evidence, as its outputs. Where the task asks for an\n"
+        "answer, --answer gives it; any other leaves the task open.\n\n"
+        "  offboard done jane@example.com collect-laptop --evidence \"ticket IT-4711, photo attached\"\n"
+        "  offboard done jane@example.com received --answer erase --evidence \"shelf 7\"",
+    .options =
+        (const struct cli_option[]){
+            {"evidence", "TEXT", "what shows it; kept in the audit trail", &opt.evidence, NULL},
+            {"answer", "ANSWER", "one of the answers that the task asks for", &opt.answer, NULL},
+            {"json", NULL, "print the edge's answer", NULL, &opt.json},
+            {NULL, NULL, NULL, NULL, NULL}},
     .run = done_run,
 };

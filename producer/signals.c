@@ -159,8 +159,8 @@ void signals_handle(struct edge *edge, struct http_request *request)
     json_t *body = source ? json_parse(request->body, request->body_len, &err) : NULL;
     if (body) {
         json_t *name = json_object_get(body, "requested_by");
-        json_t *actor = json_pack("{s:s, s:s, s:O?}", "kind", "token", "id", token, "name",
-                                  json_is_string(name) ? name : NULL);
+        json_t *actor =
+            json_pack("{s:s, s:s, s:O?}", "kind", "token", "id", token, "name", json_is_string(name) ? name : NULL);
         take(edge, request, source, body, actor);
         json_decref(actor);
     } else if (source) {

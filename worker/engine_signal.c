@@ -132,7 +132,8 @@ static enum verdict hear_all(struct run *run, const json_t *request, const struc
     run->heard = run->heard ? run->heard : json_array();
     json_array_foreach(json_at(run->job->message, "job.signals"), i, signal)
     {
-        if (is_text(signal, "name", awaited->signal) && is_text(signal, "key", awaited->key) && !is_heard(run, signal)) {
+        if (is_text(signal, "name", awaited->signal) && is_text(signal, "key", awaited->key) &&
+            !is_heard(run, signal)) {
             enum verdict verdict = hear(run, request, signal);
             if (verdict != VERDICT_DEFERRED) {
                 return verdict;

@@ -4,6 +4,7 @@
 /* links: worker/engine_once.c worker/engine_pages.c worker/engine_poll.c worker/engine_prepare.c */
 /* links: worker/engine_render.c worker/engine_request.c worker/engine_sequence.c worker/engine_signal.c */
 /* links: worker/engine_systems.c worker/engine_verify.c worker/engine_wait.c worker/fiber.c worker/grants.c worker/http.c worker/limits.c */
+/* links: worker/engine_ldap.c worker/engine_protect.c worker/ldap_call.c worker/ldap_text.c */
 /* links: worker/mail.c worker/mail_address.c worker/report.c worker/retry.c worker/smtp.c worker/token.c */
 #include "tests/unit/engine_stand.h"
 

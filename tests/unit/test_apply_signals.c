@@ -6,16 +6,19 @@
     "{\"id\": \"" id "\", \"job_id\": \"@" id                                                                          \
     "\", \"system\": \"aftership\", \"action\": \"follow\", \"effect\": \"notify\", \"when\": \"on_success\"}"
 #define STARTED                                                                                                        \
-    "\"plan\": {\"phases\": [{\"name\": \"first\", \"after\": null, \"after_us\": 0, \"steps\": [" STEP("a") "]}]},"  \
-    " \"offboarding\": {\"user\": {\"email\": \"jane@x.org\"}, \"runbook\": \"r\", \"source\": \"s\","                 \
-    " \"received_at\": \"2020-01-05T10:00:00Z\", \"started_at\": \"2020-01-05T10:00:00Z\","                            \
-    " \"effective_at\": \"2020-01-05T10:00:00Z\", \"mode\": \"live\", \"priority\": \"normal\", \"ids\": {}},"         \
-    " \"status\": \"initiated\", \"published\": [\"@a\"]"
+    "\"plan\": {\"phases\": [{\"name\": \"first\", \"after\": null, \"after_us\": 0, \"steps\": [" STEP(               \
+        "a") "]}]},"                                                                                                   \
+             " \"offboarding\": {\"user\": {\"email\": \"jane@x.org\"}, \"runbook\": \"r\", \"source\": \"s\","        \
+             " \"received_at\": \"2020-01-05T10:00:00Z\", \"started_at\": \"2020-01-05T10:00:00Z\","                   \
+             " \"effective_at\": \"2020-01-05T10:00:00Z\", \"mode\": \"live\", \"priority\": \"normal\", \"ids\": "    \
+             "{}},"                                                                                                    \
+             " \"status\": \"initiated\", \"published\": [\"@a\"]"
 #define SPOKEN(id, key)                                                                                                \
-    "{\"context\": {\"signal\": {\"id\": \"00000000-0000-4000-8000-0000000000" id "\", \"name\": \"parcel\", \"key\": \"" key  \
-    "\", \"source\": \"aftership\", \"data\": {\"tag\": \"" id "\"}}}}"
+    "{\"context\": {\"signal\": {\"id\": \"00000000-0000-4000-8000-0000000000" id                                      \
+    "\", \"name\": \"parcel\", \"key\": \"" key "\", \"source\": \"aftership\", \"data\": {\"tag\": \"" id "\"}}}}"
 #define RESTS(step, attempt, heard)                                                                                    \
-    "\"job_id\": \"@" step "\", \"attempt\": " attempt ", \"outcome\": \"deferred\", \"due_at\": \"2199-01-01T00:00:00Z\"," \
+    "\"job_id\": \"@" step "\", \"attempt\": " attempt                                                                 \
+    ", \"outcome\": \"deferred\", \"due_at\": \"2199-01-01T00:00:00Z\","                                               \
     " \"waits\": {\"signal\": \"parcel\", \"key\": \"P1\"}, \"state\": {\"heard\": [" heard "]}"
 #define ID(id) "\"00000000-0000-4000-8000-0000000000" id "\""
 
@@ -30,9 +33,8 @@ static void hear(struct pg *pg, const char *body)
 /* Whoever waits is woken by what comes later, and finds what came before. */
 static void test_signals(void **state)
 {
-    static const char carried[] =
-        "SELECT string_agg(s #>> '{data,tag}', ' ') FROM due_messages(10, '{}') m,"
-        " jsonb_array_elements(m.message #> '{job,signals}') s WHERE kind = 'job'";
+    static const char carried[] = "SELECT string_agg(s #>> '{data,tag}', ' ') FROM due_messages(10, '{}') m,"
+                                  " jsonb_array_elements(m.message #> '{job,signals}') s WHERE kind = 'job'";
     tell(*state, "initiated", PERSON(1), STARTED);
     hear(*state, SPOKEN("01", "P2")); /* nobody waits for that one */
     tell(*state, "job.deferred", PERSON(1), RESTS("a", "1", ""));
@@ -44,7 +46,8 @@ static void test_signals(void **state)
     assert_answer(*state, carried, "02");
     /* While the worker hears that one, the next comes: the job is due again as soon as it rests. */
     hear(*state, SPOKEN("03", "P1"));
-    free(ask(*state, "DELETE FROM due WHERE job_id IS NOT NULL")); /* published: the worker knows the pair and skips it */
+    free(ask(*state,
+             "DELETE FROM due WHERE job_id IS NOT NULL")); /* published: the worker knows the pair and skips it */
     tell(*state, "job.deferred", PERSON(1), RESTS("a", "2", ID("02")));
     assert_answer(*state, carried, "02 03");
     tell(*state, "job.deferred", PERSON(1), RESTS("a", "3", ID("02") ", " ID("03")));
