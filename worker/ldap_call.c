@@ -136,7 +136,8 @@ static void set_up(LDAP *ld, const struct ldap_call *call)
 static bool start_tls(struct dialogue *dialogue)
 {
     int id = 0;
-    if (!finish(dialogue, ldap_start_tls(dialogue->ld, NULL, NULL, &id), id)) {
+    int queued = ldap_start_tls(dialogue->ld, NULL, NULL, &id);
+    if (!finish(dialogue, queued, id)) {
         dialogue->no_tls = dialogue->code > 0;
         return false;
     }
@@ -152,7 +153,8 @@ static bool log_in(struct dialogue *dialogue)
     const struct ldap_call *call = dialogue->call;
     struct berval password = {strlen(call->password), (char *)(uintptr_t)call->password};
     int id = 0;
-    return finish(dialogue, ldap_sasl_bind(dialogue->ld, call->user, LDAP_SASL_SIMPLE, &password, NULL, NULL, &id), id);
+    int queued = ldap_sasl_bind(dialogue->ld, call->user, LDAP_SASL_SIMPLE, &password, NULL, NULL, &id);
+    return finish(dialogue, queued, id);
 }
 
 /* ---- a search ---------------------------------------------------------------------------------------------------- */
