@@ -113,7 +113,8 @@ class SambaDc:
     def add_user(self, name: str, ou: str, **attributes: str) -> str:
         """The DN; its userPrincipalName is NAME@example.com, unless told otherwise."""
         quoted = base64.b64encode(f'"{PASSWORD}"'.encode("utf-16-le")).decode()
-        known = {"userPrincipalName": f"{name}@example.com", "sAMAccountName": name[:20], "userAccountControl": "66048", **attributes}
+        known = {"userPrincipalName": f"{name}@example.com", "sAMAccountName": name[:20], "userAccountControl": "66048",
+                 **attributes}
         dn = f"CN={name},{ou}"
         self.modify(f"dn: {dn}\nchangetype: add\nobjectClass: user\nunicodePwd:: {quoted}\n"
                     + "".join(f"{key}: {value}\n" for key, value in known.items() if value))

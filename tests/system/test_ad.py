@@ -1,5 +1,5 @@
-"""The Active Directory connector against a real directory: Samba's. Each action: what it asks, again, nobody there, refused, busy,
-server gone, a lost answer, dry; and what a leaver can do before and after."""
+"""The Active Directory connector against a real directory: Samba's. Each action: what it asks, again, nobody there, refused,
+busy, server gone, a lost answer, dry; and what a leaver can do before and after."""
 
 import itertools
 import json
@@ -46,11 +46,13 @@ ROWS = [
     Row("enable_user", [READ, CHANGE, READ], {"userAccountControl": ["66048"]}, {"userAccountControl": "66050"}),
     Row("reset_password", [READ, CHANGE, READ], again="succeeded"),
     Row("expire_account", [READ, CHANGE, READ], {"accountExpires": [AT_FILETIME]}, with_={"at": AT}, before={"expires": NEVER}),
-    Row("restore_expiry", [READ, CHANGE, READ], {"accountExpires": [NEVER]}, {"accountExpires": AT_FILETIME}, was={"expires": NEVER}),
-    Row("leave_groups", [READ, "MODIFY {a}", "MODIFY {b}", READ], {"memberOf": None, "primaryGroupID": ["513"]}, groups=["a", "b"],
-        before={"groups": ["{a}", "{b}"]}),
+    Row("restore_expiry", [READ, CHANGE, READ], {"accountExpires": [NEVER]}, {"accountExpires": AT_FILETIME},
+        was={"expires": NEVER}),
+    Row("leave_groups", [READ, "MODIFY {a}", "MODIFY {b}", READ], {"memberOf": None, "primaryGroupID": ["513"]},
+        groups=["a", "b"], before={"groups": ["{a}", "{b}"]}),
     Row("rejoin_groups", [READ, "MODIFY {a}", "MODIFY {b}", READ], {"memberOf": ["{a}", "{b}"]}, was={"groups": ["{a}", "{b}"]}),
-    Row("move_to_ou", [READ, "RENAME {dn}", READ], {"dn": ["CN={name},OU=Former,DC=corp,DC=example,DC=com"]}, before={"ou": STAFF}),
+    Row("move_to_ou", [READ, "RENAME {dn}", READ], {"dn": ["CN={name},OU=Former,DC=corp,DC=example,DC=com"]},
+        before={"ou": STAFF}),
     Row("move_back", [READ, "RENAME {dn}", READ], {"dn": ["CN={name},OU=Staff,DC=corp,DC=example,DC=com"]}, ou=FORMER,
         was={"ou": STAFF}),
     Row("hide_from_address_lists", [READ, CHANGE, READ], {"msExchHideFromAddressLists": ["TRUE"]}, before={"hidden": None}),
@@ -112,7 +114,8 @@ class Case:
         name = f"{short}.{row.action.replace('_', '-')}"
         self.email = f"{name}@example.com"
         self.dn = dc.add_user(name, row.ou, sAMAccountName=short)
-        dc_groups = {group: dc.add_group(f"{group}-{short}", STAFF, *([self.dn] if group in row.groups else [])) for group in "ab"}
+        dc_groups = {group: dc.add_group(f"{group}-{short}", STAFF, *([self.dn] if group in row.groups else []))
+                     for group in "ab"}
         if row.user:
             dc.set(self.dn, **row.user)
         self.id = dc.id(self.email)
