@@ -1,4 +1,4 @@
-/* What is checked of the rarer members of an action: before, derive, provides. */
+/* What is checked of the rarer members of an action: before, escrow, derive, provides. */
 #include <stdint.h>
 #include <stdlib.h>
 #include <string.h>
@@ -24,6 +24,27 @@ void check_before(struct check *check, const char *pointer, const json_t *action
     if (before && !changes) {
         check_problem(check, at, "an action whose effect is %s changes no account: there is nothing to put back",
                       effect ? effect : "missing");
+    }
+    free(at);
+}
+
+void check_escrow(struct check *check, const char *pointer, const json_t *action)
+{
+    const json_t *escrow = json_object_get(action, "escrow");
+    const char *effect = json_string_at(action, "effect");
+    char *at = mem_printf("%s/escrow", pointer);
+    check_expressions(check, at, escrow);
+    const char *name;
+    json_t *value;
+    json_object_foreach((json_t *)(uintptr_t)escrow, name, value)
+    {
+        if (!json_is_string(value)) {
+            check_problem(check, at, "\"%s\" must be an expression: the value that is sealed", name);
+        }
+    }
+    if (escrow && effect && (strcmp(effect, "identify") == 0 || strcmp(effect, "notify") == 0)) {
+        check_problem(check, at, "an action whose effect is %s sets no secret that somebody would have to find again",
+                      effect);
     }
     free(at);
 }
@@ -62,4 +83,57 @@ void check_provides(struct check *check, const char *pointer, const json_t *acti
         }
         free(at);
     }
+}
+
+static void read_secret(struct check *check, const char *pointer, const char *path, void *arg)
+{
+    const json_t *secrets = arg;
+    char *name = check_path_name(path, "saved.");
+    if (name && json_object_get(secrets, name)) {
+        check_problem(check, pointer, "\"%s\" is secret: it is for the requests of this job, and put on record nowhere",
+                      name);
+    }
+    free(name);
+}
+
+static json_t *secrets_of(const json_t *action)
+{
+    json_t *secrets = json_object();
+    size_t i, j;
+    json_t *request, *name;
+    json_array_foreach(json_object_get(action, "requests"), i, request)
+    {
+        json_array_foreach(json_object_get(request, "secret"), j, name)
+        {
+            json_object_set_new(secrets, json_string_value(name) ? json_string_value(name) : "", json_true());
+        }
+    }
+    return secrets;
+}
+
+void check_secrets_stay(struct check *check, const char *pointer, const json_t *action)
+{
+    json_t *secrets = secrets_of(action);
+    static const char *const kept[] = {"outputs", "before"};
+    for (size_t i = 0; i < COUNT_OF(kept); i++) {
+        char *at = mem_printf("%s/%s", pointer, kept[i]);
+        check_paths(check, at, json_object_get(action, kept[i]), read_secret, secrets);
+        free(at);
+    }
+    size_t i;
+    json_t *request, *tmpl;
+    const char *name;
+    json_array_foreach(json_object_get(action, "requests"), i, request)
+    {
+        char *at = mem_printf("%s/requests/%zu", pointer, i);
+        check_paths(check, at, json_object_get(request, "for_each"), read_secret, secrets);
+        json_object_foreach(json_object_get(request, "save"), name, tmpl)
+        {
+            if (!json_object_get(secrets, name)) {
+                check_paths(check, at, tmpl, read_secret, secrets);
+            }
+        }
+        free(at);
+    }
+    json_decref(secrets);
 }

@@ -12,6 +12,7 @@ static const struct check_key auth_keys[] = {
     {"client_credentials", CHECK_MAP, false, false},
     {"service_account", CHECK_MAP, false, false},
     {"account_credentials", CHECK_MAP, false, false},
+    {"signature", CHECK_MAP, false, false},
 };
 
 static const struct check_key basic_keys[] = {
@@ -36,6 +37,12 @@ static const struct check_key account_keys[] = {
     {"account", CHECK_TEMPLATE, true, false},
     {"id", CHECK_TEMPLATE, true, false},
     {"secret", CHECK_TEMPLATE, true, false},
+};
+
+static const struct check_key signature_keys[] = {
+    {"key", CHECK_TEMPLATE, true, false},  {"key_coding", CHECK_TEXT, false, false},
+    {"text", CHECK_TEMPLATE, true, false}, {"coding", CHECK_TEXT, false, false},
+    {"headers", CHECK_MAP, true, false},
 };
 
 static const struct check_key as_keys[] = {
@@ -103,6 +110,89 @@ static void read_path(struct check *check, const char *pointer, const char *path
     free(name);
 }
 
+/* ---- signatures --------------------------------------------------------------------------------------------------- */
+
+static void check_coding(struct check *check, const json_t *signature, const char *member, bool text_too)
+{
+    static const char *const codings[] = {"base64", "hex", "text"};
+    size_t count = text_too ? COUNT_OF(codings) : COUNT_OF(codings) - 1;
+    const char *given = json_string_at(signature, member);
+    bool known = !given;
+    for (size_t i = 0; i < count; i++) {
+        known = known || strcmp(given, codings[i]) == 0;
+    }
+    if (!known) {
+        char *at = mem_printf("/auth/signature/%s", member);
+        char *hint = check_hint(given, codings, count);
+        check_problem(check, at, "\"%s\" must be %s%s", member, text_too ? "text, base64 or hex" : "hex or base64",
+                      hint);
+        free(hint);
+        free(at);
+    }
+}
+
+struct seen_path {
+    const char *wanted;
+    bool seen;
+};
+
+static void note_path(struct check *check, const char *pointer, const char *path, void *arg)
+{
+    struct seen_path *seen = arg;
+    (void)check;
+    (void)pointer;
+    seen->seen = seen->seen || strcmp(path, seen->wanted) == 0;
+}
+
+/* A signature that is made of no body, or sent in no header, proves nothing. */
+static void check_reads(struct check *check, const char *pointer, const json_t *value, const char *wanted)
+{
+    struct seen_path seen = {wanted, false};
+    check_paths(check, pointer, value, note_path, &seen);
+    if (value && !seen.seen) {
+        check_problem(check, pointer, "nothing here reads .%s", wanted);
+    }
+}
+
+/* Values of `.signing` are made in this order: what is signed knows no signature yet. */
+static void read_signing(struct check *check, const char *pointer, const char *path, void *arg)
+{
+    static const char *const members[] = {"signing.timestamp", "signing.body", "signing.signature"};
+    const size_t *count = arg;
+    char *name = check_path_name(path, "");
+    bool known = strcmp(name, "signing") != 0;
+    for (size_t i = 0; i < *count; i++) {
+        known = known || strcmp(path, members[i]) == 0;
+    }
+    if (!known) {
+        check_problem(check, pointer, "there is no .%s here, only .signing.timestamp%s", path,
+                      *count == 2 ? " and .signing.body" : ", .signing.body and .signing.signature");
+    }
+    free(name);
+}
+
+static void check_signature(struct check *check, const json_t *signature)
+{
+    static const char at[] = "/auth/signature", text_at[] = "/auth/signature/text",
+                      headers_at[] = "/auth/signature/headers";
+    if (!check_map(check, at, signature, signature_keys, COUNT_OF(signature_keys))) {
+        return;
+    }
+    const json_t *text = json_object_get(signature, "text");
+    const json_t *headers = json_object_get(signature, "headers");
+    size_t before = 2, after = 3;
+    check_coding(check, signature, "key_coding", true);
+    check_coding(check, signature, "coding", false);
+    check_expressions(check, headers_at, headers);
+    check_paths(check, "/auth/signature/key", json_object_get(signature, "key"), read_path, NULL);
+    check_paths(check, text_at, text, read_signing, &before);
+    check_paths(check, headers_at, headers, read_signing, &after);
+    check_reads(check, text_at, text, "signing.body");
+    check_reads(check, headers_at, headers, "signing.signature");
+}
+
+/* ---- all kinds ---------------------------------------------------------------------------------------------------- */
+
 static void check_kind(struct check *check, const char *pointer, const json_t *kind, const struct check_key *keys,
                        size_t count)
 {
@@ -121,8 +211,8 @@ void check_auth(struct check *check, const json_t *auth)
     }
     if (json_object_size(auth) != 1) {
         check_problem(check, "/auth",
-                      "there is one way to authenticate: header, basic, client_credentials, service_account or "
-                      "account_credentials");
+                      "there is one way to authenticate: header, basic, client_credentials, service_account, "
+                      "account_credentials or signature");
     }
     check_expressions(check, "/auth/header", json_object_get(auth, "header"));
     for (size_t i = 0; i < COUNT_OF(kinds); i++) {
@@ -132,6 +222,9 @@ void check_auth(struct check *check, const json_t *auth)
             check_kind(check, at, kind, kinds[i].keys, kinds[i].count);
             free(at);
         }
+    }
+    if (json_is_object(json_object_get(auth, "signature"))) {
+        check_signature(check, json_object_get(auth, "signature"));
     }
 }
 

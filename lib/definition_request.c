@@ -29,6 +29,7 @@ static const struct check_key sequence_keys[] = {
     {"for_each", CHECK_TEMPLATE, false, false}, {"parallel", CHECK_COUNT, false, false},
     {"pages", CHECK_MAP, false, false},         {"find", CHECK_MAP, false, false},
     {"require", CHECK_ANY, false, false},       {"poll", CHECK_MAP, false, false},
+    {"secret", CHECK_TEXTS, false, false},
 };
 
 static const struct check_key require_keys[] = {
@@ -37,9 +38,8 @@ static const struct check_key require_keys[] = {
 };
 
 static const struct check_key poll_keys[] = {
-    {"every", CHECK_DURATION, true, false},
-    {"timeout", CHECK_DURATION, true, false},
-    {"until", CHECK_PREDICATE, true, false},
+    {"every", CHECK_DURATION, true, false},    {"up_to", CHECK_DURATION, false, false},
+    {"timeout", CHECK_DURATION, true, false},  {"until", CHECK_PREDICATE, true, false},
     {"failed", CHECK_PREDICATE, false, false},
 };
 
@@ -50,9 +50,9 @@ static const struct check_key find_keys[] = {
 };
 
 static const struct check_key verify_keys[] = {
-    {"expect", CHECK_PREDICATE, true, false},
-    {"within", CHECK_DURATION, false, false},
-    {"every", CHECK_DURATION, false, false},
+    {"expect", CHECK_PREDICATE, true, false}, {"within", CHECK_DURATION, false, false},
+    {"every", CHECK_DURATION, false, false},  {"for_each", CHECK_TEMPLATE, false, false},
+    {"pages", CHECK_MAP, false, false},
 };
 
 static const struct check_key pages_keys[] = {
@@ -129,7 +129,7 @@ static const char *check_method(struct check *check, const char *pointer, const 
         return NULL;
     }
     const char *path = json_string_at(request, method);
-    if (path && *path != '/' && strncmp(path, "${", 2) != 0 && strncmp(path, "https://", 8) != 0 &&
+    if (path && *path && *path != '/' && strncmp(path, "${", 2) != 0 && strncmp(path, "https://", 8) != 0 &&
         strncmp(path, "http://", 7) != 0) {
         char *at = mem_printf("%s/%s", pointer, method);
         check_problem(check, at, "a path begins with \"/\" (the connector's `base` comes before it)");
@@ -224,12 +224,30 @@ static bool has_method(const json_t *request)
     return false;
 }
 
-/* A predicate, {that, why}, or that with a read of its own. */
+static void check_required_reads(struct check *check, const char *pointer, const json_t *list)
+{
+    size_t i;
+    json_t *one;
+    json_array_foreach(list, i, one)
+    {
+        char *at = mem_printf("%s/%zu", pointer, i);
+        if (has_method(one)) {
+            check_request(check, at, one, require_keys, COUNT_OF(require_keys), true);
+        } else {
+            check_problem(check, at, "of several things required each is a read of its own, with \"that\"");
+        }
+        free(at);
+    }
+}
+
+/* A predicate, {that, why}, that with a read of its own, or a list of such reads. */
 static void check_require(struct check *check, const char *pointer, const json_t *request)
 {
     const json_t *require = json_object_get(request, "require");
     char *at = mem_printf("%s/require", pointer);
-    if (has_method(require)) {
+    if (json_is_array(require)) {
+        check_required_reads(check, at, require);
+    } else if (has_method(require)) {
         check_request(check, at, require, require_keys, COUNT_OF(require_keys), true);
     } else if (json_is_object(require)) {
         check_map(check, at, require, require_keys, COUNT_OF(require_keys));
@@ -253,11 +271,30 @@ static void check_poll(struct check *check, const char *pointer, const json_t *r
     free(at);
 }
 
+/* What is kept to the job has to be saved here, or it is kept nowhere. */
+static void check_secret(struct check *check, const char *pointer, const json_t *request)
+{
+    const json_t *save = json_object_get(request, "save");
+    size_t i;
+    json_t *name;
+    json_array_foreach(json_object_get(request, "secret"), i, name)
+    {
+        const char *text = json_string_value(name);
+        if (text && !json_object_get(save, text)) {
+            char *hint = check_hint_keys(text, save);
+            check_problem(check, pointer, "\"secret\": this request does not save \"%s\"%s", text, hint);
+            free(hint);
+        }
+    }
+}
+
 /* The request that is made again and again while the job waits. */
 static void check_meanwhile(struct check *check, const char *pointer, const json_t *request)
 {
     static const struct check_key more[] = {{"every", CHECK_TEMPLATE, true, false},
-                                            {"if", CHECK_PREDICATE, false, false}};
+                                            {"if", CHECK_PREDICATE, false, false},
+                                            {"save", CHECK_MAP, false, false},
+                                            {"until", CHECK_PREDICATE, false, false}};
     const json_t *meanwhile = json_at(request, "wait.meanwhile");
     char *at = mem_printf("%s/wait/meanwhile", pointer);
     if (json_is_object(meanwhile) && json_object_get(meanwhile, "wait")) {
@@ -292,6 +329,7 @@ void check_requests(struct check *check, const char *pointer, const json_t *requ
         if (map) {
             check_require(check, at, request);
             check_poll(check, at, request);
+            check_secret(check, at, request);
             check_meanwhile(check, at, request);
         }
         free(at);

@@ -1,5 +1,7 @@
 #include "worker/credentials.h"
 
+#include <openssl/crypto.h>
+#include <openssl/evp.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -12,6 +14,7 @@ static const char *const kinds[] = {
     [CLIENT_CREDENTIALS] = "client_credentials",
     [SERVICE_ACCOUNT] = "service_account",
     [ACCOUNT_CREDENTIALS] = "account_credentials",
+    [SIGNATURE] = "signature",
 };
 
 /* ---- reading ----------------------------------------------------------------------------------------------------- */
@@ -190,8 +193,59 @@ static int load_service(const struct system *system, struct credentials *credent
     return result;
 }
 
+/* RFC 4648, 4, with its padding. */
+static bool decode_base64(const char *text, unsigned char *out, size_t *len)
+{
+    size_t size = strlen(text);
+    int made = size % 4 == 0 ? EVP_DecodeBlock(out, (const unsigned char *)text, (int)size) : -1;
+    size_t padding = size && text[size - 1] == '=' ? 1 + (size_t)(text[size - 2] == '=') : 0;
+    *len = made < 0 ? 0 : (size_t)made - padding;
+    return made >= 0;
+}
+
+static bool decode_hex(const char *text, unsigned char *out, size_t *len)
+{
+    *len = 0;
+    for (const char *at = text; *at; at += 2) {
+        char pair[3] = {at[0], at[1], '\0'};
+        if (strspn(pair, "0123456789abcdefABCDEF") != 2) {
+            return false;
+        }
+        out[(*len)++] = (unsigned char)strtoul(pair, NULL, 16);
+    }
+    return true;
+}
+
+static int load_signature(const struct system *system, struct credentials *credentials, struct err *err)
+{
+    const char *coding = json_string_at(credentials->declared, "key_coding");
+    char *text = NULL;
+    if (read_text(system, credentials, "key", true, &text, err) != 0) {
+        return -1;
+    }
+    secret_remember(text);
+    bool plain = !coding || strcmp(coding, "text") == 0;
+    credentials->hmac_key = plain ? (unsigned char *)mem_strdup(text) : mem_alloc(strlen(text) + 1);
+    credentials->hmac_key_len = plain ? strlen(text) : 0;
+    bool good =
+        plain || (strcmp(coding, "hex") == 0 ? decode_hex(text, credentials->hmac_key, &credentials->hmac_key_len)
+                                             : decode_base64(text, credentials->hmac_key, &credentials->hmac_key_len));
+    int result = 0;
+    if (!good) {
+        char *from = origin(system, credentials, "key");
+        result = err_set(err, ERR_FATAL, "%s is not %s, and auth.signature.key of %s needs it so", from, coding,
+                         system->connector->file);
+        free(from);
+    }
+    wipe_and_free(text);
+    return result;
+}
+
 static int load_kind(const struct system *system, struct credentials *credentials, struct err *err)
 {
+    if (credentials->kind == SIGNATURE) {
+        return load_signature(system, credentials, err);
+    }
     bool service = credentials->kind == SERVICE_ACCOUNT; /* its key file knows where */
     if (read_text(system, credentials, "url", !service, &credentials->url, err) != 0 ||
         read_lists(system, credentials, err) != 0) {
@@ -248,5 +302,9 @@ void credentials_free(struct credentials *credentials)
     json_decref(credentials->params);
     free(credentials->key_id);
     jwt_key_free(credentials->key);
+    if (credentials->hmac_key) {
+        OPENSSL_cleanse(credentials->hmac_key, credentials->hmac_key_len);
+    }
+    free(credentials->hmac_key);
     free(credentials);
 }

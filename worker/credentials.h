@@ -1,5 +1,5 @@
-/* Credentials that are exchanged for access tokens: what a connector's `auth` says, read once when the engine starts, and
- * what is sent to the token endpoint. */
+/* Credentials that are exchanged for access tokens, or that requests are signed with: what a connector's `auth` says, read
+ * once when the engine starts, and what is sent to the token endpoint. */
 #ifndef OFFBOARD_WORKER_CREDENTIALS_H
 #define OFFBOARD_WORKER_CREDENTIALS_H
 
@@ -9,7 +9,7 @@
 #include "lib/jwt.h"
 #include "worker/engine_internal.h"
 
-enum credentials_kind { CLIENT_CREDENTIALS, SERVICE_ACCOUNT, ACCOUNT_CREDENTIALS };
+enum credentials_kind { CLIENT_CREDENTIALS, SERVICE_ACCOUNT, ACCOUNT_CREDENTIALS, SIGNATURE };
 
 struct credentials {
     enum credentials_kind kind;
@@ -26,9 +26,11 @@ struct credentials {
     json_t *params;
     char *key_id; /* NULL: none */
     struct jwt_key *key;
+    unsigned char *hmac_key; /* of signatures */
+    size_t hmac_key_len;
 };
 
-/* Reads `auth` of the system's connector into system->credentials (NULL: it needs no tokens), and has what is secret of it
+/* Reads `auth` of the system's connector into system->credentials (NULL: it needs neither), and has what is secret of it
  * masked. ERR_FATAL names the setting that is missing or wrong, and never what it holds. */
 int credentials_load(struct system *system, struct err *err);
 void credentials_free(struct credentials *credentials); /* NULL is accepted */

@@ -267,11 +267,9 @@ static void fill_result(struct run *run, enum verdict verdict, json_t *outputs, 
         say_dry(run);
     }
     json_put(context, "outputs", masked(outputs));
-    json_put(context, "calls", json_incref(run->calls));
     if (run->calls_left_out) {
         json_put(context, "calls_left_out", json_integer(run->calls_left_out));
     }
-    json_put(context, "verified", run->verified ? masked(run->verified) : json_null());
     if (good) {
         json_put(context, "provides", provided(run, json_object_get(context, "outputs")));
     }
@@ -292,7 +290,11 @@ static void fill_result(struct run *run, enum verdict verdict, json_t *outputs, 
     }
     result->outcome = outcome_of(run, verdict);
     result->status = run->last_status;
+    secrets_remember(run); /* facts for later jobs hold none of it and stay as they are */
+    json_put(context, "calls", masked(run->calls));
+    json_put(context, "verified", run->verified ? masked(run->verified) : json_null());
     result->message = secret_mask(good || !run->message ? good_message(run, verdict) : run->message);
+    secrets_forget(run);
     result->context = context;
     result->abandoned = verdict == VERDICT_ABANDONED;
 }
@@ -303,6 +305,7 @@ static void run_release(struct run *run)
     json_decref(run->calls);
     json_decref(run->items_left);
     json_decref(run->failed_state);
+    json_decref(run->secrets);
     json_decref(run->pinned);
     json_decref(run->verified);
     json_decref(run->heard);

@@ -43,10 +43,11 @@ int auth_render(struct run *run, const json_t *request, struct rendered *rendere
     const json_t *auth = json_object_get(run->system->connector->tree, "auth");
     const json_t *basic = json_object_get(auth, "basic");
     bool ignored = false;
-    if (render_headers(run, json_object_get(auth, "header"), rendered, &ignored, err) != 0) {
+    if (render_headers_but(run, json_object_get(auth, "header"), json_object_get(request, "headers"), rendered,
+                           &ignored, err) != 0) {
         return -1;
     }
-    if (run->system->credentials) {
+    if (run->system->credentials && run->system->credentials->kind != SIGNATURE) {
         return render_as(run, request, rendered, err);
     }
     return basic ? render_basic(run, basic, rendered, err) : 0;

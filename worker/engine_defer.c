@@ -14,16 +14,17 @@ static json_int_t int_of(const json_t *state, const char *name)
     return json_int_at(state, name, 0);
 }
 
-/* Whole objects are the vendor's and may hold what no event may (home addresses, phone numbers): they stay out. */
-static json_t *portable(const json_t *saved, bool *complete)
+/* Whole objects are the vendor's and may hold what no event may (home addresses, phone numbers): they stay out, and so does
+ * what a request calls secret. */
+static json_t *portable(const struct run *run, bool *complete)
 {
     json_t *kept = json_object();
     const char *name;
     json_t *value;
     *complete = true;
-    json_object_foreach((json_t *)(uintptr_t)saved, name, value)
+    json_object_foreach(run->saved, name, value)
     {
-        if (json_is_object(value)) {
+        if (json_is_object(value) || json_object_get(run->secrets, name)) {
             *complete = false;
         } else {
             json_object_set(kept, name, value);
@@ -36,7 +37,7 @@ static json_t *portable(const json_t *saved, bool *complete)
 json_t *run_state(const struct run *run)
 {
     bool complete;
-    json_t *saved = portable(run->saved, &complete);
+    json_t *saved = portable(run, &complete);
     json_t *state = json_pack("{s:I, s:I, s:o, s:b, s:I, s:b}", "account", run->account, "at", complete ? run->at : 0,
                               "saved", saved, "begun", (int)run->begun, "deferrals", run->deferrals, "verifying",
                               (int)(run->verifying && complete));

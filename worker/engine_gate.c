@@ -54,6 +54,21 @@ static enum verdict await_limit(struct run *run, struct named_limit *limit)
     return verdict;
 }
 
+/* What the day's limit leaves no room for is for the next day, at the scheduler's: no job waits here for hours. */
+static enum verdict take_of_day(struct run *run, struct named_limit *limit)
+{
+    int64_t day = conf_duration(run->engine->conf, "clock.day");
+    int64_t wait = limit_take_of_day(&limit->limit, run->system->share, time_now(), day);
+    if (wait == 0) {
+        return VERDICT_DONE;
+    }
+    char *why = mem_printf("the limit \"%s\" of %g a day is used up; it goes on with the next day", limit->name,
+                           limit->limit.per_day);
+    enum verdict verdict = run_defer(run, wait, false, why);
+    free(why);
+    return verdict;
+}
+
 /* ---- the circuit ------------------------------------------------------------------------------------------------- */
 
 /* Any answer below 500 shows that the vendor is there, refused credentials too. */
@@ -146,6 +161,10 @@ enum verdict gate_enter(struct run *run, const char *name, struct named_limit **
     if (verdict == VERDICT_DONE && run->system->circuit.open) { /* opened while we stood in line */
         gate_leave(run->system, *taken);
         return gate_enter(run, name, taken);
+    }
+    if (verdict == VERDICT_DONE && limit && (verdict = take_of_day(run, limit)) != VERDICT_DONE) {
+        gate_leave(run->system, *taken);
+        *taken = NULL;
     }
     return verdict;
 }

@@ -208,7 +208,9 @@ static void perform_once(struct run *run, const json_t *request, const struct re
 static enum verdict perform(struct run *run, const json_t *request, struct rendered *rendered,
                             struct response *response)
 {
-    enum verdict verdict = auth_authorize(run, rendered, response);
+    enum verdict verdict = auth_sign(run, rendered);
+    response->aborted = verdict != VERDICT_DONE; /* the vendor heard nothing */
+    verdict = verdict == VERDICT_DONE ? auth_authorize(run, rendered, response) : verdict;
     if (verdict == VERDICT_DONE && !response->tokenless) {
         perform_once(run, request, rendered, response);
         if (response->status == 401 && auth_renews(rendered)) {
@@ -308,6 +310,7 @@ enum verdict request_save(struct run *run, const json_t *request, enum verdict v
     if (save && save_values(run, save, run->items_left || run->collecting, &err) != 0) {
         verdict = run_say(run, VERDICT_FAILED, "could not read the answer: %s", err_text(&err));
     }
+    secrets_keep(run, request);
     err_release(&err);
     return verdict;
 }

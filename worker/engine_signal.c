@@ -143,17 +143,20 @@ static enum verdict hear_all(struct run *run, const json_t *request, const struc
     return VERDICT_DEFERRED;
 }
 
-/* Makes the request of `meanwhile` when its time has come. A worker that was away makes it once, not for every time missed. */
-static enum verdict remind(struct run *run, const json_t *meanwhile, int64_t every)
+/* Makes the request of `meanwhile` when its time has come. A worker that was away makes it once, not for every time missed.
+ * Its answer may show what no signal has told: then the wait is over. */
+static enum verdict remind(struct run *run, const json_t *meanwhile, int64_t every, bool *over)
 {
     int64_t passed = (time_now() - run->awaits_since) / every;
     if (passed <= run->reminders) {
         return VERDICT_DONE;
     }
+    struct expr_set *exprs = run->engine->exprs;
     context_set(run, "reminder", json_integer(passed));
     enum verdict verdict = VERDICT_DONE;
-    if (expr_true(run->engine->exprs, json_object_get(meanwhile, "if"), run->context, true)) {
+    if (expr_true(exprs, json_object_get(meanwhile, "if"), run->context, true)) {
         verdict = request_run(run, meanwhile, NULL);
+        *over = verdict == VERDICT_DONE && expr_true(exprs, json_object_get(meanwhile, "until"), run->context, false);
     }
     if (verdict == VERDICT_DONE || verdict == VERDICT_ALREADY) {
         run->reminders = passed;
@@ -170,8 +173,9 @@ static enum verdict go_on_waiting(struct run *run, const json_t *wait, const str
     }
     int64_t left = run->awaits_since + awaited->duration - time_now();
     if (left > 0 && awaited->every) {
-        enum verdict verdict = remind(run, json_object_get(wait, "meanwhile"), awaited->every);
-        if (verdict != VERDICT_DONE) {
+        bool over = false;
+        enum verdict verdict = remind(run, json_object_get(wait, "meanwhile"), awaited->every, &over);
+        if (verdict != VERDICT_DONE || over) {
             return verdict;
         }
         int64_t next = run->awaits_since + (run->reminders + 1) * awaited->every - time_now();

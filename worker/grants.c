@@ -104,6 +104,9 @@ char *credentials_form(const struct credentials *credentials, const char *subjec
     case ACCOUNT_CREDENTIALS:
         account_form(credentials, &form);
         break;
+    case SIGNATURE:
+        result = err_set(err, ERR_FATAL, "what signs requests is exchanged for nothing");
+        break;
     }
     if (result != 0) {
         buf_release(&form);

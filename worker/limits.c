@@ -48,3 +48,20 @@ void limit_give_back(struct limit *limit)
 {
     limit->in_flight--;
 }
+
+int64_t limit_take_of_day(struct limit *limit, double share, int64_t now, int64_t day)
+{
+    if (limit->per_day <= 0) {
+        return 0;
+    }
+    if (now / day != limit->day) {
+        limit->day = now / day;
+        limit->of_day = 0;
+    }
+    double most = limit->per_day * share;
+    if (limit->of_day >= (most > 1 ? (int)most : 1)) {
+        return day - now % day;
+    }
+    limit->of_day++;
+    return 0;
+}

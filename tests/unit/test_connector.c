@@ -173,6 +173,33 @@ static void test_words_of_an_action(void **state)
     assert_count(fixture, 27);
 }
 
+/* Secrets that are found again. */
+static void test_escrow(void **state)
+{
+    struct fixture *fixture = *state;
+    put(fixture, "connectors/lock.yaml",
+        "system: lock\n"                                                      /* 1 */
+        "settings: {url: {required: true}}\n"                                 /* 2 */
+        "actions:\n"                                                          /* 3 */
+        "  good:\n"                                                           /* 4 */
+        "    effect: revoke\n"                                                /* 5 */
+        "    unverified: nothing is shown\n"                                  /* 6 */
+        "    derive: {pin: {digits: 6}}\n"                                    /* 7 */
+        "    escrow: {pin: \"${ .derived.pin }\"}\n"                          /* 8 */
+        "    requests: [{post: /lock, json: {pin: \"${ .derived.pin }\"}}]\n" /* 9 */
+        "  bad:\n"                                                            /* 10 */
+        "    effect: identify\n"                                              /* 11 */
+        "    escrow:\n"                                                       /* 12 */
+        "      pin: \"${ .derived.pn }\"\n"                                   /* 13 */
+        "      list: [1]\n"                                                   /* 14 */
+        "    requests: [{get: /lock}]\n");                                    /* 15 */
+    load(fixture);
+    assert_has(fixture, "lock.yaml", 12, "an action whose effect is identify sets no secret");
+    assert_has(fixture, "lock.yaml", 12, "\"list\" must be an expression");
+    assert_has(fixture, "lock.yaml", 13, "nothing here derives \"pn\"");
+    assert_count(fixture, 3);
+}
+
 /* A mail in place of a method. */
 static void test_mail(void **state)
 {
@@ -303,6 +330,34 @@ static void test_once(void **state)
     assert_count(fixture, 6);
 }
 
+/* What is secret is saved by that request, and goes nowhere else. */
+static void test_secret(void **state)
+{
+    struct fixture *fixture = *state;
+    put(fixture, "connectors/box.yaml",
+        "system: box\n"
+        "settings: {url: {required: true}}\n"
+        "actions:\n"
+        "  ship:\n"
+        "    effect: destroy\n"
+        "    unverified: boxes can't be looked up\n"
+        "    before: {home: \"${ .saved.home }\"}\n"
+        "    requests:\n"
+        "      - {get: \"/home\", save: {home: \"${ .body }\", id: \"${ .body.id }\"}, secret: [hoem, home]}\n"
+        "      - {get: \"/map\", query: {of: \"${ .saved.home.town }\"}, save: {near: \"${ .saved.home.town }\"}}\n"
+        "      - {post: \"/box\", for_each: \"${ .saved.home.rooms }\", json: {to: \"${ .saved.home }\"}}\n"
+        "    outputs:\n"
+        "      id: \"${ .saved.id }\"\n"
+        "      to: \"${ .saved.home.town }\"\n");
+    load(fixture);
+    assert_has(fixture, "box.yaml", 7, "\"home\" is secret");
+    assert_has(fixture, "box.yaml", 9, "this request does not save \"hoem\"; did you mean \"home\"?");
+    assert_has(fixture, "box.yaml", 10, "\"home\" is secret");
+    assert_has(fixture, "box.yaml", 11, "\"home\" is secret");
+    assert_has(fixture, "box.yaml", 14, "\"home\" is secret");
+    assert_count(fixture, 5);
+}
+
 /* ---- sources -------------------------------------------------------------------------------------------------------------- */
 
 static void test_words_of_a_source(void **state)
@@ -344,7 +399,7 @@ static void test_words_of_a_source(void **state)
     assert_has(fixture, "hr.yaml", 19, "\"mode\" must be live or dry_run");
     assert_has(fixture, "hr.yaml", 20, "there is no time zone \"Europe/Berlim\"");
     assert_has(fixture, "hr.yaml", 21, "did you mean \"effective_at\"?");
-    assert_has(fixture, "cloudevents.yaml", 6, "type \"leaver.created\" is taken by source \"hr\" already");
+    assert_has(fixture, "cloudevents.yaml", 18, "type \"leaver.created\" is taken by source \"hr\" already");
     assert_count(fixture, 14);
 }
 
@@ -367,6 +422,8 @@ int main(void)
         cmocka_unit_test_setup_teardown(test_words_of_auth, definitions_setup, definitions_teardown),
         cmocka_unit_test_setup_teardown(test_words_of_an_action, definitions_setup, definitions_teardown),
         cmocka_unit_test_setup_teardown(test_ldap, definitions_setup, definitions_teardown),
+        cmocka_unit_test_setup_teardown(test_escrow, definitions_setup, definitions_teardown),
+        cmocka_unit_test_setup_teardown(test_secret, definitions_setup, definitions_teardown),
         cmocka_unit_test_setup_teardown(test_mail, definitions_setup, definitions_teardown),
         cmocka_unit_test_setup_teardown(test_once, definitions_setup, definitions_teardown),
         cmocka_unit_test_setup_teardown(test_words_of_a_source, definitions_setup, definitions_teardown),

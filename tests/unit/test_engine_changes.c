@@ -13,8 +13,9 @@
 #include "tests/unit/engine_stand.h"
 #include "tests/unit/helpers.h"
 
-#define PIN     "237398"
-#define AT_POLL "{\"state\": {\"account\": 0, \"at\": 1, \"saved\": {\"id\": \"t1\"}}}"
+#define PIN      "237398"
+#define AT_POLL  "{\"state\": {\"account\": 0, \"at\": 1, \"saved\": {\"id\": \"t1\"}}}"
+#define LONG_AGO "2020-01-01T00:00:00Z"
 #define TIRED                                                                                                          \
     "{\"state\": {\"account\": 0, \"at\": 1, \"saved\": {\"id\": \"t1\"}, \"polled_since\": "                          \
     "\"2026-01-01T00:00:00Z\"}}"
@@ -62,6 +63,17 @@ static const struct engine_row rows[] = {
      .outcome = "blocked",
      .facts = {{"state.at", "3"}, {"state.saved", "{\"device\":\"d1\"}"}}},
 
+    {.title = "of several things required each is looked at, for each item; what is so already is left out",
+     .action = "lock_all",
+     .exchanges = {{"GET /owner/a", 200, "{\"mine\": true}", NULL},
+                   {"GET /orders/a", 200, "{}", NULL},
+                   {"POST /lock/a", 503, NULL, NULL},
+                   {"GET /owner/a", 200, "{\"mine\": true}", NULL}, /* before every try anew */
+                   {"GET /orders/a", 200, "{\"pending\": true}", NULL},
+                   {"GET /owner/b", 200, "{\"mine\": false}", NULL}},
+     .outcome = "blocked",
+     .said = "1 of 2 items failed: b (somebody else's"},
+
     /* ---- poll */
     {.title = "what is under way is looked at later, by whichever worker",
      .action = "transfer",
@@ -72,6 +84,28 @@ static const struct engine_row rows[] = {
      .facts = {{"state.at", "1"}, {"state.saved", "{\"id\":\"t1\"}"}, {"state.deferrals", "0"}},
      .due_after = 590,
      .due_before = 600},
+    {.title = "the longer it takes, the rarer are the looks",
+     .action = "transfer_slowly",
+     .job = "{\"state\": {\"at\": 1, \"saved\": {\"id\": \"t1\"}, \"polled_since\": \"" LONG_AGO "\"}}",
+     .exchanges = {{"GET /transfers/t1", 200, "{\"state\": \"new\"}", NULL}},
+     .outcome = "deferred",
+     .said = "looked at again in 2h",
+     .due_after = 7190,
+     .due_before = 7200},
+    {.title = "the first looks come soon",
+     .action = "transfer_slowly",
+     .exchanges = {{"POST /transfers\n{}", 200, "{\"id\": \"t1\"}", NULL},
+                   {"GET /transfers/t1", 200, "{\"state\": \"new\"}", NULL}},
+     .outcome = "deferred",
+     .said = "looked at again in 1m",
+     .due_after = 55,
+     .due_before = 60},
+    {.title = "a dry run doesn't wait",
+     .action = "transfer_slowly",
+     .offboarding = "{\"mode\": \"dry_run\"}",
+     .job = "{\"state\": {\"at\": 1, \"saved\": {\"id\": \"t1\"}}}",
+     .exchanges = {{"GET /transfers/t1", 200, "{\"state\": \"new\"}", NULL}},
+     .outcome = "succeeded"},
     {.title = "done: nothing is begun anew",
      .action = "transfer",
      .job = AT_POLL,
@@ -220,6 +254,62 @@ static void test_derived(void **state)
     engine_stand_free(stand);
 }
 
+#define STREET "12 Elm Street"
+static const char ships[] =
+    "system: vendor\n"
+    "settings: {url: {required: true}}\n"
+    "actions:\n"
+    "  ship:\n"
+    "    effect: notify\n"
+    "    accounts: none\n"
+    "    requests:\n"
+    "      - {get: /home, save: {street: \"${ .body.street }\", town: \"${ .body.town }\"}, secret: [street, town]}\n"
+    "      - {get: /name, save: {name: \"${ .body.name }\"}}\n"
+    "      - {post: /boxes, json: {to: \"${ .saved.street }\"}}\n"
+    "    outputs: {name: \"${ .saved.name }\"}\n";
+
+/* A secret value is for the requests: no state, no message holds it, and facts that happen to look like it stay. */
+static void test_secret(void **state)
+{
+    (void)state;
+    static const struct exchange home = {"GET /home", 200, "{\"street\": \"" STREET "\", \"town\": \"Madison\"}", NULL};
+    static const struct exchange name = {"GET /name", 200, "{\"name\": \"Madison\"}", NULL};
+    const struct exchange refused[] = {
+        home,
+        name,
+        {"POST /boxes\n{\"to\":\"" STREET "\"}", 400, "{\"message\": \"" STREET ": no such place\"}", NULL},
+        {0}};
+    const struct exchange throttled[] = {home, name, {"POST /boxes", 429, NULL, "Retry-After: 3600\r\n"}, {0}};
+    const struct exchange done[] = {home, name, {"POST /boxes", 200, NULL, NULL}, {0}};
+    struct engine_stand *stand = engine_stand_with(ships, "", "");
+    struct trial *trial = run_trial(stand, "ship", NULL, refused);
+    assert_null(vendor_stub_complaint(stand->vendor));
+    assert_string_equal(trial->result.outcome, "failed");
+    assert_contains(trial->result.message, "the vendor answered 400: ***: no such place");
+    char *text = json_text(trial->result.context);
+    assert_null(strstr(text, STREET));
+    free(text);
+    trial_free(trial);
+
+    trial = run_trial(stand, "ship", NULL, throttled);
+    assert_string_equal(trial->result.outcome, "deferred");
+    text = json_text(json_object_get(trial->result.context, "state"));
+    assert_null(strstr(text, STREET));
+    char *job = mem_printf("{\"state\": %s}", text);
+    trial_free(trial);
+    trial = run_trial(stand, "ship", job, done); /* it is read again */
+    assert_null(vendor_stub_complaint(stand->vendor));
+    assert_string_equal(trial->result.outcome, "succeeded");
+    assert_string_equal(json_string_at(trial->result.context, "outputs.name"), "Madison");
+    trial_free(trial);
+    free(job);
+    free(text);
+    text = secret_mask(STREET);
+    assert_string_equal(text, STREET);
+    free(text);
+    engine_stand_free(stand);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -227,6 +317,7 @@ int main(void)
         cmocka_unit_test(test_before),
         cmocka_unit_test(test_nothing_changes_without_the_picture),
         cmocka_unit_test(test_derived),
+        cmocka_unit_test(test_secret),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

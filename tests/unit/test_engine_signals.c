@@ -34,6 +34,17 @@ static const char connector[] =
     "        save: {at: \"${ .signal.data.at }\"}\n"
     "      - {post: \"/done\", json: {at: \"${ .saved.at }\"}}\n"
     "    outputs: {at: \"${ .saved.at }\"}\n"
+    "  look:\n"
+    "    effect: notify\n"
+    "    accounts: none\n"
+    "    requests:\n"
+    "      - wait:\n"
+    "          signal: parcel\n"
+    "          key: P1\n"
+    "          for: 30d\n"
+    "          meanwhile: {every: 1d, get: /parcels/P1, until: \"${ .body.there }\", save: {at: \"${ .body.at }\"}}\n"
+    "        save: {at: \"${ .signal.data.at }\"}\n"
+    "    outputs: {at: \"${ .saved.at }\"}\n"
     "  task:\n"
     "    effect: notify\n"
     "    accounts: none\n"
@@ -174,6 +185,19 @@ static void test_reminders(void **state)
                               .exchanges = {{"POST /reminders", 429, NULL, "Retry-After: 3600\r\n"}},
                               .outcome = "deferred",
                               .facts = {{"state.reminders", "0"}, {"state.at", "0"}}};
+    engine_stand_check(stand, &row);
+    row = (struct engine_row){.title = "a look shows what no signal has told",
+                              .action = "look",
+                              .job = job,
+                              .exchanges = {{"GET /parcels/P1", 200, "{\"there\": true, \"at\": \"gate\"}", NULL}},
+                              .outcome = "succeeded",
+                              .facts = {{"outputs.at", "\"gate\""}}};
+    engine_stand_check(stand, &row);
+    row.title = "and otherwise the wait goes on";
+    row.exchanges[0].body = "{\"there\": false}";
+    row.outcome = "deferred";
+    row.facts[0].path = "state.reminders";
+    row.facts[0].value = "2";
     engine_stand_check(stand, &row);
     engine_stand_free(stand);
 }

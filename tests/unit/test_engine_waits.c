@@ -275,6 +275,44 @@ static void test_cancelled(void **state)
     engine_stand_free(stand);
 }
 
+/* ---- the day's limit ---------------------------------------------------------------------------------------------- */
+
+static const char two_a_day[] = "system: vendor\n"
+                                "settings: {url: {required: true}}\n"
+                                "limits: {default: {in_flight: 1}, orders: {per_day: 2}}\n"
+                                "actions:\n"
+                                "  order:\n"
+                                "    effect: notify\n"
+                                "    accounts: none\n"
+                                "    requests: [{post: /orders, limit: orders}]\n"
+                                "  look:\n"
+                                "    effect: identify\n"
+                                "    accounts: none\n"
+                                "    requests: [{get: /orders}]\n";
+
+/* What a day has no room for is put off to the next, at the scheduler's; other limits go on. */
+static void test_limit_of_the_day(void **state)
+{
+    (void)state;
+    struct engine_stand *stand = engine_stand_with(two_a_day, "", "");
+    vendor_stub_always(stand->vendor, 200, NULL);
+    static const char *const actions[] = {"order", "order", "order", "look"};
+    static const char *const outcomes[] = {"succeeded", "succeeded", "deferred", "succeeded"};
+    for (size_t i = 0; i < COUNT_OF(actions); i++) {
+        struct trial *trial = started(stand, actions[i], NULL);
+        trial_finish(trial);
+        assert_outcome(trial, outcomes[i]);
+        if (strcmp(outcomes[i], "deferred") == 0) {
+            int64_t left = TIME_DAY / TIME_SECOND - time_now() / TIME_SECOND % (TIME_DAY / TIME_SECOND);
+            assert_in_range(due_in(trial), left - 5, left + 1);
+            assert_contains(trial->result.message, "the limit \"orders\" of 2 a day is used up");
+        }
+        trial_free(trial);
+    }
+    assert_int_equal(vendor_stub_count(stand->vendor), 3);
+    engine_stand_free(stand);
+}
+
 /* ---- answers that don't come, or don't end ----------------------------------------------------------------------- */
 
 static void test_no_answer_in_time(void **state)
@@ -321,6 +359,7 @@ int main(void)
         cmocka_unit_test(test_interrupted_between_tries),
         cmocka_unit_test(test_drained_in_a_call),
         cmocka_unit_test(test_cancelled),
+        cmocka_unit_test(test_limit_of_the_day),
         cmocka_unit_test(test_no_answer_in_time),
         cmocka_unit_test(test_answer_too_large),
     };

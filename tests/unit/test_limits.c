@@ -116,6 +116,26 @@ static void test_nothing_limited(void **state)
     }
 }
 
+/* Days are counted from 1970 and begin at midnight UTC; what is not taken of one is not saved up. */
+static void test_per_day(void **state)
+{
+    (void)state;
+    struct limit limit;
+    int64_t noon = 100 * TIME_DAY + TIME_DAY / 2;
+    limit_init(&limit, 0, 0);
+    assert_int_equal(limit_take_of_day(&limit, 1, noon, TIME_DAY), 0); /* none is set */
+    limit.per_day = 4;
+    for (int i = 0; i < 4; i++) {
+        assert_int_equal(limit_take_of_day(&limit, 1, noon + i, TIME_DAY), 0);
+    }
+    assert_int_equal(limit_take_of_day(&limit, 1, noon, TIME_DAY), TIME_DAY / 2);
+    assert_int_equal(limit_take_of_day(&limit, 0.5, noon + 10 * TIME_DAY, TIME_DAY), 0);
+    assert_int_equal(limit_take_of_day(&limit, 0.5, noon + 10 * TIME_DAY, TIME_DAY), 0);
+    assert_int_equal(limit_take_of_day(&limit, 0.5, noon + 10 * TIME_DAY, TIME_DAY), TIME_DAY / 2);
+    assert_int_equal(limit_take_of_day(&limit, 0, noon + 11 * TIME_DAY, TIME_DAY), 0); /* a share of nothing */
+    assert_int_equal(limit_take_of_day(&limit, 0, noon + 11 * TIME_DAY, TIME_DAY), TIME_DAY / 2);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -126,6 +146,7 @@ int main(void)
         cmocka_unit_test(test_in_flight),
         cmocka_unit_test(test_no_token_without_a_place),
         cmocka_unit_test(test_nothing_limited),
+        cmocka_unit_test(test_per_day),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -29,7 +29,8 @@ class Jira(Vendor):
         "comment_limit": 5000,          # for one issue; beyond it 413
         "per_issue_writes": None,       # {"count": 20, "seconds": 2}: the vendor's limit of writes to one issue
         "workflow": [{"id": "11", "name": "Reopen", "to": "To Do"}, {"id": "21", "name": "Start", "to": "In Progress"},
-                     {"id": "31", "name": "Finish", "to": "Done"}],   # the first is where issues start
+                     {"id": "31", "name": "Finish", "to": "Done"}],   # the first is where issues start;
+                                        # "from": [names] where a way doesn't begin everywhere
     }
     SEED_KEYS = ("issues",)
 
@@ -282,7 +283,8 @@ class Jira(Vendor):
     def _transitions(self, issue: dict) -> list[dict]:
         """Those that lead out of the issue's status."""
         return [{"id": item["id"], "name": item["name"], "to": self._status(item["to"]), "isAvailable": True}
-                for item in self.settings["workflow"] if item["to"] != issue["fields"]["status"]["name"]]
+                for item in self.settings["workflow"]
+                if (now := issue["fields"]["status"]["name"]) != item["to"] and now in item.get("from", [now])]
 
     def _status(self, name: str) -> dict:
         names = [item["to"] for item in self.settings["workflow"]]

@@ -1,0 +1,147 @@
+"""Every action of the AfterShip connector by itself, and the webhook that the simulated vendor sends."""
+
+import json
+import threading
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+
+import pytest
+from connector_table import ConnectorTable, Row
+from process import wait_until
+from vendors.aftership import webhook
+
+pytestmark = pytest.mark.xdist_group("aftership")
+TRACKINGS = "/tracking/2026-07/trackings"
+LOOK = f"GET {TRACKINGS}?tracking_numbers={{number}}&slug=ups"
+WITH = {"tracking_number": "{number}", "carrier": "UPS"}
+
+ROWS = [
+    Row("track", [LOOK, f"POST {TRACKINGS} {{'tracking_number': '{{number}}', 'slug': 'ups', 'title': 'A box', 'order_id': 'o7'}}", LOOK],
+        with_={**WITH, "title": "A box", "order": "o7"}, missing=None),
+    Row("stop_tracking", [LOOK, f"DELETE {TRACKINGS}/{{tracking}}", LOOK], with_=WITH, seed={"tag": "InTransit"}, missing=None),
+    Row("read_tracking", [LOOK], with_=WITH, seed={"tag": "InTransit", "checkpoint": "Departed"}, missing=None, again="succeeded",
+        verified=False),
+]
+
+
+@pytest.fixture(scope="module")
+def stack(make_shared_stack):
+    stack = make_shared_stack(systems="aftership")
+    stack.settings["systems"]["aftership"] = {"url": stack.sandbox.url("aftership") + "/tracking/2026-07", "key": "asat_sandbox-s3cret",
+                                              "per_minute": "60000"}
+    stack.write_settings()
+    return stack
+
+
+def parcel(stack, number: str, **more) -> dict:
+    """A parcel that is followed already; how it stands."""
+    state = stack.sandbox.seed("aftership", {"trackings": [{"tracking_number": number, **more}]})
+    return next(one for one in state["trackings"] if one["tracking_number"] == number)
+
+
+class TestAfterShip(ConnectorTable):
+    system = "aftership"
+    rows = ROWS
+    test_nobody_there = None    # no action is about an account
+    throttle = {"do": "status", "status": 429, "headers": {"X-RateLimit-Reset": "1"}}
+
+    @pytest.fixture(scope="class")
+    def stack(self, stack):
+        return stack
+
+    def leaver(self, stack, row, email):
+        number = "1Z" + email.partition("@")[0].replace(".", "").replace("-", "").upper()
+        tracking = parcel(stack, number, **row.seed)["id"] if row.seed else ""
+        return {"number": number, "tracking": tracking}
+
+
+
+@pytest.fixture
+def try_(stack):
+    def one(action: str, *more: str, **with_) -> dict:
+        done = stack.cli("try", "aftership", action, "--email", "ann@example.com", "--json", "--live", "--with", json.dumps(with_), *more)
+        return json.loads(done.out)
+
+    yield one
+    stack.sandbox.clear_faults()
+    stack.sandbox.settings("aftership", webhook_url=None)
+
+
+def test_somebody_was_quicker(stack, try_):
+    """Between our look and our order the number was registered elsewhere."""
+    parcel(stack, "1ZQUICK")
+    stack.sandbox.fault("aftership", {"match": {"method": "GET"}, "do": "status", "status": 200, "times": 1,
+                                      "body": {"meta": {"code": 200}, "data": {"trackings": []}}})
+    said = try_("track", tracking_number="1ZQUICK", carrier="ups")
+    assert (said["outcome"], said["outputs"]["carrier"]) == ("already_done", "ups"), said
+
+
+def test_a_lost_answer(stack, try_):
+    stack.sandbox.fault("aftership", {"match": {"method": "POST"}, "do": "lose_answer", "times": 1})
+    said = try_("track", tracking_number="1ZLOST")
+    assert (said["outcome"], said["outputs"]["carrier"]) == ("succeeded", "ups"), said   # the number told the courier
+    assert len([one for one in stack.sandbox.state("aftership")["trackings"] if one["tracking_number"] == "1ZLOST"]) == 1
+
+
+@pytest.mark.parametrize("known", [False, True])
+def test_following_waits_for_the_parcel(stack, try_, known):
+    """Also where the number had been registered before: that is no reason to call it delivered."""
+    number = f"1ZFOLLOW{known}".upper()
+    if known:
+        parcel(stack, number, tag="InTransit")
+    said = try_("follow", tracking_number=number)
+    assert said["outcome"] == "deferred", said
+    assert parcel(stack, number)["tag"] == ("InTransit" if known else "Pending")
+
+
+@pytest.mark.parametrize("number, carrier, why", [("940550", "Royal Pigeon", "Cannot detect courier"), ("1Z", None, "is invalid")])
+def test_a_person_knows_the_right_number_or_courier(try_, number, carrier, why):
+    said = try_("track", tracking_number=number, carrier=carrier)
+    assert said["outcome"] == "blocked" and why in said["message"], said
+
+
+def test_a_couriers_name_becomes_a_slug(stack, try_):
+    assert try_("track", tracking_number="990011", carrier="Canada Post")["outputs"]["carrier"] == "canada-post"
+
+
+def test_nobody_follows_it(try_):
+    assert try_("read_tracking", tracking_number="1ZNOBODY")["outcome"] == "missing"
+
+
+def test_where_it_is(stack, try_):
+    """The courier's words, and no town: it would soon be the leaver's."""
+    parcel(stack, "1ZHOME", tag="OutForDelivery", checkpoint="On the way to you")
+    said = try_("read_tracking", tracking_number="1ZHOME", carrier="UPS")
+    assert said["outputs"]["tag"] == "OutForDelivery" and said["outputs"]["checkpoint"] == "On the way to you", said
+    assert "Springfield" not in json.dumps(said)
+
+
+def test_refused_credentials(stack, try_):
+    said = json.loads(stack.cli("try", "aftership", "read_tracking", "--email", "ann@example.com", "--json", "--with",
+                                '{"tracking_number": "1ZKEY"}', OFFBOARD_SYSTEMS_AFTERSHIP_KEY="another-key").out)
+    assert said["outcome"] == "denied" and "The API key is invalid" in said["message"], said
+
+
+def test_the_webhook(stack, try_):
+    """A moving parcel is told of, signed with base64(HMAC-SHA256(secret, body))."""
+    got = []
+
+    class Receiver(BaseHTTPRequestHandler):
+        def do_POST(self) -> None:  # noqa: N802: the name is the library's
+            got.append((self.rfile.read(int(self.headers["Content-Length"])), self.headers["aftership-hmac-sha256"]))
+            self.send_response(200)
+            self.end_headers()
+
+        def log_message(self, format: str, *args) -> None:  # noqa: A002: the name is the library's
+            pass
+
+    server = ThreadingHTTPServer(("127.0.0.1", 0), Receiver)
+    threading.Thread(target=server.serve_forever, daemon=True).start()
+    stack.sandbox.settings("aftership", webhook_url=f"http://127.0.0.1:{server.server_address[1]}/hook")
+    shown = parcel(stack, "1ZHOOK", tag="Delivered")
+    wait_until(lambda: got, 10, "the webhook came")
+    server.shutdown()
+    server.server_close()
+    told = json.loads(got[0][0])
+    assert (told["event"], told["msg"]["tracking_number"], told["msg"]["tag"]) == ("tracking_update", "1ZHOOK", "Delivered")
+    body, headers = webhook(shown, "sandbox-webhook-s3cret", event_id=told["event_id"], ts=told["ts"])
+    assert (body, headers["aftership-hmac-sha256"]) == got[0]

@@ -1,0 +1,119 @@
+"""Every action of the Jira connector by itself, and what a ticket's workflow allows."""
+
+import pytest
+import tries
+from connector_table import ConnectorTable, Row, filled
+
+pytestmark = pytest.mark.xdist_group("jira")
+API = "/rest/api/3"
+TOKEN = "jira-t0ken-of-this-test"
+TICKET = "{'type': 'doc', 'version': 1, 'content': [%s]}"
+PARAGRAPH = "{'type': 'paragraph', 'content': [{'type': 'text', 'text': '%s'}]}"
+FIND_COMMENT = f"GET {API}/issue/{{issue}}/comment?expand=properties&startAt=0&maxResults=100"
+READ_STATUS = f"GET {API}/issue/{{issue}}?fields=status"
+WORKFLOW = [{"id": "11", "name": "Reopen", "to": "To Do"},
+            {"id": "21", "name": "Start", "to": "In Progress", "from": ["To Do"]},
+            {"id": "31", "name": "Finish", "to": "Done", "from": ["To Do", "In Progress"]},
+            {"id": "41", "name": "Finish again", "to": "Done", "from": ["In Progress"]},
+            {"id": "51", "name": "Approve", "to": "Approved", "from": ["Done"]}]
+
+
+class TestJira(ConnectorTable):
+    system = "jira"
+    refusal = {"do": "status", "status": 400, "body": {"errorMessages": ["of the test"], "errors": {}}}
+    rows = [
+        Row("create_ticket", [
+            f"POST {API}/search/jql",
+            f"POST {API}/issue",
+            f"GET {API}/issue/{{key}}?fields=labels"],
+            with_={"summary": "Good-bye", "text": "Gone on Friday.", "labels": ["hr"]}, again="succeeded", missing=None),
+        Row("comment", [
+            FIND_COMMENT,
+            f"POST {API}/issue/{{issue}}/comment {{'body': {TICKET % PARAGRAPH % 'All done.'},"
+            " 'properties': [{'key': 'offboard', 'value': {'job': '{job}'}}]}",
+            f"GET {API}/issue/{{issue}}/comment/{{comment}}"],
+            with_={"issue": "{issue}", "text": "All done."}, again="succeeded"),
+        Row("transition", [
+            READ_STATUS, f"GET {API}/issue/{{issue}}/transitions",
+            f"POST {API}/issue/{{issue}}/transitions {{'transition': {{'id': '31'}}}}", READ_STATUS],
+            with_={"issue": "{issue}", "to": "done"}, outputs={"status": "done"}),
+    ]
+
+    def vendors(self):
+        return {"jira": {"token": TOKEN, "email": "bot@example.com", "workflow": WORKFLOW}}
+
+    def settings(self, url):
+        return {"url": url, "email": "bot@example.com", "token": TOKEN, "settle": "1s", "per_minute": "60000"}
+
+    def leaver(self, stack, row, email):
+        issues = stack.sandbox.seed("jira", {"issues": [{"fields": {"summary": f"Ticket of {email}"}}]})["issues"]
+        issue = next(issue for issue in issues if issue["fields"]["summary"] == f"Ticket of {email}")
+        names = {"email": email, "issue": issue["key"]}
+        return names | tries.ids("jira", row.action, email, filled(row.with_, names))
+
+    def ticket(self, case) -> dict:
+        return next(issue for issue in case.stack.sandbox.state("jira")["issues"] if issue["key"] == case.names["issue"])
+
+    def test_exactly_these_requests(self, case, row):
+        said = case.try_()
+        issues = case.stack.sandbox.state("jira")["issues"]
+        case.names["key"] = issues[-1]["key"]
+        case.names["comment"] = (said["outputs"] or {}).get("id", "")
+        told = [line.partition(" {")[0] if line.startswith(f"POST {API}/issue ") else line for line in case.requests()]
+        assert said["outcome"] == "succeeded" and told == case.expected()
+        assert said["verified"]["ok"]
+        assert row.outputs is None or said["outputs"] == row.outputs
+
+    def test_nobody_there(self, case, row):
+        case.names["issue"] = "IT-99999"
+        said = case.try_()
+        assert said["outcome"] == "missing" and case.changed() == []
+
+    # What is special.
+
+    def test_what_a_ticket_says(self, stack):
+        case = tries.case(self, stack, "create_ticket", "says")
+        said, names = case.try_(), case.names
+        sent = next(entry["body"] for entry in case.journal() if entry["path"] == f"{API}/issue")
+        paragraphs = [paragraph["content"][0]["text"] for paragraph in sent["fields"].pop("description")["content"]]
+        assert paragraphs[::2] == [f"Offboarding {names['offboarding']} of {case.email}, runbook try.", "Gone on Friday."]
+        assert paragraphs[1].startswith("Started by offboard try (person) from source /offboard/try, received 2")
+        assert sent == {
+            "fields": {"project": {"key": "IT"}, "issuetype": {"name": "Task"}, "summary": "Good-bye",
+                       "labels": ["offboarding", f"offboarding-{names['offboarding']}", f"offboard-{names['job']}", "hr"]},
+            "properties": [{"key": "offboarding", "value": {"id": names["offboarding"], "job": names["job"]}}]}
+        assert said["outputs"]["url"].endswith(f"/browse/{said['outputs']['key']}")
+
+    def test_a_status_the_workflow_does_not_lead_to_needs_a_person(self, stack):
+        case = tries.case(self, stack, "transition", "no-way", with_={"issue": "{issue}", "to": "Approved"})
+        said = case.try_()
+        assert said["outcome"] == "blocked" and case.changed() == []
+        assert "the workflow has no way from To Do to Approved" in said["message"]
+        assert case.try_("--with", f'{{"issue": "{case.names["issue"]}", "to": "Nowhere"}}')["outcome"] == "blocked"
+
+    def test_a_ticket_that_somebody_else_changes_is_tried_again(self, stack):
+        case = tries.case(self, stack, "transition", "conflict")
+        case.fault({"do": "status", "status": 409, "times": 2})
+        said = case.try_()
+        assert said["outcome"] == "succeeded" and [call["status"] for call in said["calls"]].count(409) == 2
+        assert self.ticket(case)["fields"]["status"]["name"] == "Done"
+
+    def test_a_ticket_that_somebody_else_has_moved_there_is_done(self, stack):
+        """The way is no longer offered when we take it; the status is the wanted one."""
+        case = tries.case(self, stack, "transition", "raced")
+        case.fault({"do": "status_after", "status": 400, "times": 1})
+        assert case.try_()["outcome"] == "succeeded"
+
+    def test_a_transition_that_is_not_made_is_not_done(self, stack):
+        case = tries.case(self, stack, "transition", "noop")
+        case.fault({"do": "noop", "times": None})
+        said = case.try_()
+        assert said["outcome"] == "failed" and self.ticket(case)["fields"]["status"]["name"] == "To Do"
+
+    def test_one_comment_though_the_answer_is_lost(self, stack):
+        case = tries.case(self, stack, "comment", "lost")
+        case.fault({"do": "lose_answer", "times": 1})
+        assert case.try_()["outcome"] == "deferred"
+        stack.sandbox.clear_faults("jira")
+        assert case.try_()["outcome"] == "succeeded"
+        assert [comment["text"] for comment in self.ticket(case)["comments"]] == ["All done."]

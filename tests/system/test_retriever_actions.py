@@ -1,0 +1,261 @@
+"""Every action of the Retriever connector by itself, and what a box must never be: ordered twice, sent to a stranger, too many a day.
+
+The home address comes from a BambooHR beside it.
+"""
+
+import json
+from datetime import datetime
+
+import pytest
+from connector_table import ConnectorTable, Row
+
+pytestmark = pytest.mark.xdist_group("retriever")
+RETURNS = "/api/v2/device_returns/"
+STREET = "12 Elm Street"
+HOME = {"firstName": "Jane", "lastName": "Doe", "homeEmail": "jane.at.home@home.example", "address1": STREET, "address2": None,
+        "city": "Springfield", "state": "IL", "zipcode": "62701-1234", "country": "United States"}
+COMPANY = {"display_name": "Example Inc", "return_recipient_name": "IT", "return_address_line_1": "1 Main Street",
+           "return_address_line_2": "", "return_address_city": "Austin", "return_address_state": "TX", "return_address_zip": "78701",
+           "notification_emails": ""}
+
+
+def body(ticket: str, **more) -> dict:
+    return {"device": "laptop", "request_charger": True, "serial_number": None, "ticket_id": ticket, "note_1": None,
+            "employee_info": {"name": "Jane Doe", "email": HOME["homeEmail"], "address_line_1": STREET, "address_line_2": None,
+                              "address_city": "Springfield", "address_state": "IL", "address_zip": "62701-1234",
+                              "address_country": "United States"},
+            "company_info": COMPANY, **more}
+
+
+ROWS = [
+    Row("order_box", [f"GET {RETURNS}?page=1", f"POST {RETURNS} {{body}}", f"GET {RETURNS}{{new}}/"],
+        with_={"employee": "{employee}", "ticket": "{email}"}, missing=None, again="succeeded",
+        outputs={"box": "{new}", "status": "box_in_transit", "outbound_tracking": "1ZOUT{new}", "outbound_carrier": "UPS",
+                 "return_tracking": "1ZRET{new}", "return_carrier": "UPS"}),
+    Row("read_return", [f"GET {RETURNS}{{box}}/"], with_={"box": "{box}"}, missing=None, again="succeeded", verified=False,
+        outputs={"status": "box_in_transit", "outbound_tracking": "1ZOUT{box}", "outbound_carrier": "UPS",
+                 "return_tracking": "1ZRET{box}", "return_carrier": "UPS"}),
+]
+
+
+@pytest.fixture(scope="module")
+def stack(make_shared_stack):
+    return connected(make_shared_stack(systems="retriever,bamboohr"))
+
+
+def connected(stack, **settings):
+    """Configures the system, with these settings over its own."""
+    stack.settings["systems"]["retriever"] = {
+        "url": stack.sandbox.url("retriever") + "/api/v2", "token": "sandbox-retriever-key-s3cret", "per_minute": "60000",
+        "hr_url": stack.sandbox.url("bamboohr") + "/api/v1", "hr_key": "sandbox-bamboo-key-s3cret",
+        "company": "Example Inc", "return_recipient": "IT", "return_line_1": "1 Main Street", "return_city": "Austin",
+        "return_state": "TX", "return_zip": "78701", **settings}
+    stack.write_settings()
+    return stack
+
+
+class TestRetriever(ConnectorTable):
+    system = "retriever"
+    rows = ROWS
+    test_nobody_there = None    # no action is about an account
+
+    @pytest.fixture(scope="class")
+    def stack(self, stack):
+        return stack
+
+    def leaver(self, stack, row, email):
+        names = {"employee": hire(stack, email), "body": body(email)}
+        last = order(stack, ticket_id=email if row.action == "read_return" else "another's")["id"]
+        return names | {"box": last, "new": str(int(last) + 1)}
+
+
+def hire(stack, email: str, **more) -> str:
+    """An employee in HR; the id."""
+    state = stack.sandbox.seed("bamboohr", {"employees": [{**HOME, "workEmail": email, **more}]})
+    return state["employees"][-1]["id"]
+
+
+def order(stack, **more) -> dict:
+    """An order that is there already."""
+    return stack.sandbox.seed("retriever", {"device_returns": [more]})["device_returns"][-1]
+
+
+def boxes(stack, ticket: str) -> list[dict]:
+    return [one for one in stack.sandbox.state("retriever")["device_returns"] if one["ticket_id"] == ticket]
+
+
+@pytest.fixture
+def box(stack):
+    """Orders a box for an employee, whatever the vendors do; nothing that is said holds the address."""
+    since = [0]
+
+    def try_(email: str, employee: str | None = None, action: str = "order_box", **with_) -> dict:
+        given = {"ticket": email, "employee": employee or hire(stack, email), **with_} if action == "order_box" else with_
+        since[0] = len(stack.sandbox.journal("retriever"))
+        done = stack.cli("try", "retriever", action, "--email", email, "--json", "--live", "--with", json.dumps(given))
+        assert STREET not in done.out + done.err and "Springfield" not in done.out + done.err
+        return json.loads(done.out)
+
+    try_.requests = lambda: [f"{entry['method']} {entry['path'].removeprefix('/api/v2')}?{entry['query']}".rstrip("?")
+                             for entry in stack.sandbox.journal("retriever")[since[0]:]]
+    yield try_
+    stack.sandbox.clear_faults()
+    stack.sandbox.settings("retriever", page_size=50, reads_per_day=None, return_polls=0)
+    stack.sandbox.settings("bamboohr", key="sandbox-bamboo-key-s3cret", hidden_fields=[])
+
+
+# Once.
+
+def test_a_lost_answer_orders_no_second_box(stack, box):
+    stack.sandbox.fault("retriever", {"match": {"method": "POST"}, "do": "lose_answer", "times": 1})
+    said = box("lost@example.com")
+    assert said["outcome"] == "deferred" and "looked for before it is tried again" in said["message"], said
+    said = box("lost@example.com")
+    assert (said["outcome"], said["message"]) == ("succeeded", "found: it had been done before"), said
+    assert len(boxes(stack, "lost@example.com")) == 1 and said["outputs"]["box"] == boxes(stack, "lost@example.com")[0]["id"]
+
+
+def test_an_earlier_order_is_looked_for_on_every_page(stack, box):
+    first = order(stack, ticket_id="pages@example.com")["id"]
+    for number in range(4):
+        order(stack, ticket_id=f"later-{number}")
+    stack.sandbox.settings("retriever", page_size=2)
+    said = box("pages@example.com")
+    assert said["outputs"]["box"] == first, said
+    assert box.requests() == ["GET /device_returns/?page=1", "GET /device_returns/?page=2", "GET /device_returns/?page=3",
+                              f"GET /device_returns/{first}/"]
+
+
+@pytest.mark.parametrize("status, taken", [("box_delivered", True), ("return_complete", False), ("deactivated", False)])
+def test_a_return_ordered_by_hand(stack, box, status, taken):
+    """An open one of the same device is taken for ours; one that is over says nothing of this leaver."""
+    serial = f"S-{status}"
+    known = order(stack, serial_number=serial, shipment={"status": status})["id"]
+    said = box(f"{status}@example.com", serial_number=serial)
+    assert said["outcome"] == "succeeded" and (said["outputs"]["box"] == known) == taken, said
+
+
+def test_our_own_order_is_never_repeated(stack, box):
+    """Not even when it is over: somebody who cancelled it in the portal knows why."""
+    order(stack, ticket_id="over@example.com", shipment={"status": "deactivated"})
+    said = box("over@example.com")
+    assert said["outcome"] == "failed" and "not confirmed by reading back" in said["message"], said
+    assert len(boxes(stack, "over@example.com")) == 1
+
+
+# To whom, and where.
+
+@pytest.mark.parametrize("name, change, with_, why", [
+    ("stranger", {"workEmail": "somebody@example.com"}, {}, "another work e-mail"),
+    ("nowhere", {"address1": ""}, {}, "no complete home address"),
+    ("no-zip", {"zipcode": None}, {}, "no complete home address"),
+    ("germany", {"country": "Germany"}, {}, "the leaver lives in Germany"),
+    ("unknown", {"country": None}, {}, "the leaver lives in an unknown country"),
+    ("monitor", {"country": "Canada"}, {"device": "monitor"}, "the leaver lives in Canada"),
+])
+def test_no_box_to(stack, box, name, change, with_, why):
+    email = f"{name}@example.com"
+    said = box(email, hire(stack, email, **change), **with_)
+    assert said["outcome"] == "blocked" and why in said["message"], said
+    assert box.requests() == []
+
+
+@pytest.mark.parametrize("name, change, country", [
+    ("canada", {"country": "Canada"}, "Canada"), ("usa", {"country": "USA"}, "United States"),
+    ("left", {"workEmail": None, "status": "Inactive"}, "United States"), ("caps", {"workEmail": "CAPS@Example.com"}, "United States"),
+])
+def test_a_box_to(stack, box, name, change, country):
+    email = f"{name}@example.com"
+    assert box(email, hire(stack, email, **change))["outcome"] == "succeeded"
+    assert [one["employee_info"]["address_country"] for one in boxes(stack, email)] == [country]
+
+
+def test_an_employee_hr_does_not_know(box):
+    said = box("unknown-to-hr@example.com", "999999")
+    assert said["outcome"] == "blocked" and box.requests() == [], said
+
+
+def test_hr_refuses_our_key(stack, box):
+    stack.sandbox.settings("bamboohr", key="another-key-s3cret")
+    said = box("refused-by-hr@example.com")
+    assert said["outcome"] == "denied" and box.requests() == ["GET /device_returns/"], said   # the check: Retriever is well
+
+
+def test_neither_system_is_shown_the_others_key(stack, box):
+    before = len(stack.sandbox.journal("bamboohr"))
+    assert box("keys@example.com")["outcome"] == "succeeded"
+    assert {entry["headers"]["authorization"] for entry in stack.sandbox.journal("bamboohr")[before:]} == {"Basic ***"}
+    assert {entry["headers"]["authorization"] for entry in stack.sandbox.journal("retriever")} == {"Bearer ***"}
+
+
+# The address is for Retriever alone.
+
+def test_a_refusal_that_repeats_the_address(stack, box):
+    stack.sandbox.fault("retriever", {"match": {"method": "POST"}, "do": "status", "status": 400, "times": None,
+                                      "body": {"detail": f"{STREET}, Springfield is not deliverable"}})
+    said = box("echo@example.com")
+    assert said["outcome"] == "failed" and said["message"] == "refused: the vendor answered 400: ***, *** is not deliverable", said
+
+
+def test_a_deferral_forgets_the_address_and_reads_it_again(stack, box):
+    stack.sandbox.fault("retriever", {"match": {"method": "POST"}, "do": "status", "status": 429, "times": 1,
+                                      "headers": {"Retry-After": "3600"}})
+    said = box("deferred@example.com")
+    assert said["outcome"] == "deferred" and said["state"]["at"] == 0 and said["state"]["begun"], said
+    assert set(said["state"]["saved"]) == {"country", "leaver", "complete"}
+
+
+# Waiting.
+
+def test_the_label_for_the_way_back_is_waited_for(stack, box):
+    stack.sandbox.settings("retriever", return_polls=1)
+    known = order(stack, ticket_id="waits@example.com")["id"]
+    said = box("waits@example.com", action="read_return", box=known)
+    assert said["outcome"] == "deferred" and "looked at again in 6h" in said["message"], said
+    said = box("waits@example.com", action="read_return", box=known)
+    assert said["outputs"]["return_tracking"] == f"1ZRET{known}", said
+
+
+def test_a_return_that_is_called_off(stack, box):
+    stack.sandbox.settings("retriever", return_polls=9)
+    known = order(stack, shipment={"status": "deactivated"})["id"]
+    assert box("called-off@example.com", action="read_return", box=known)["outcome"] == "failed"
+    assert box("called-off@example.com", action="read_return", box="404")["outcome"] == "missing"
+
+
+def test_the_days_reads_are_used_up(stack, box):
+    stack.sandbox.settings("retriever", reads_per_day=0)
+    said = box("reads@example.com")
+    assert said["outcome"] == "deferred" and boxes(stack, "reads@example.com") == [], said
+
+
+DAY = 8
+RUNBOOK = """\
+runbook: boxes
+phases:
+  - name: initial
+    steps:
+      - {id: box, system: retriever, action: order_box}
+"""
+
+
+def test_one_box_a_day(make_stack, tmp_path):
+    """The second leaver's box is ordered the next day; nothing on record holds an address."""
+    (tmp_path / "runbooks").mkdir()
+    (tmp_path / "runbooks" / "boxes.yaml").write_text(RUNBOOK, encoding="utf-8")
+    stack = make_stack(systems="retriever,bamboohr", settings={
+        "definitions": {"runbooks": [str(tmp_path / "runbooks")]}, "clock": {"day": f"{DAY}s"},
+        "topics": {"partitions": 1}, "worker": {"systems": ["retriever"]}})
+    connected(stack, boxes_per_day="1").start()
+    emails = ["one@example.com", "two@example.com"]
+    offboardings = [stack.offboard(email, user={"employee_id": hire(stack, email)}, runbook="boxes") for email in emails]
+    for offboarding in offboardings:
+        stack.wait_job(offboarding, "box", "succeeded", timeout=5 * DAY)
+    ordered = [datetime.fromisoformat(entry["time"]).timestamp() // DAY
+               for entry in stack.sandbox.journal("retriever", effects_only=True) if entry["method"] == "POST"]
+    assert len(ordered) == 2 and ordered[0] < ordered[1]
+    stack.wait_quiet()
+    for kind in ("events", "jobs.retriever"):
+        told = json.dumps([record.json for record in stack.topics.read(kind)])
+        assert STREET not in told and "Springfield" not in told and HOME["homeEmail"] not in told
+    assert not any(STREET in process.log() for process in stack.processes)
