@@ -202,6 +202,10 @@ static int show(struct cli *cli, struct definitions *definitions, const struct m
         free(seen);
         return CLI_REFUSED;
     }
+    if (mapped->refused) {
+        printf("refused: %s\n", mapped->refused);
+        return CLI_REFUSED;
+    }
     if (mapped->intent == INTENT_CANCEL || mapped->intent == INTENT_REHIRE) {
         printf("%s: ends all open offboardings of %s\n", mapped->intent == INTENT_CANCEL ? "cancellation" : "rehire",
                mapped->person);

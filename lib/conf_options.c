@@ -77,15 +77,17 @@ const struct conf_option *conf_option_find(const char *key)
 
 bool conf_in_family(const char *key)
 {
-    bool system = strncmp(key, "systems.", strlen("systems.")) == 0;
-    bool token = strncmp(key, "edge.tokens.", strlen("edge.tokens.")) == 0;
-    if (!system && !token) {
+    static const char *const families[] = {"systems.", "sources.", "edge.tokens."};
+    const char *name = NULL;
+    for (size_t i = 0; i < COUNT_OF(families) && !name; i++) {
+        name = strncmp(key, families[i], strlen(families[i])) == 0 ? key + strlen(families[i]) : NULL;
+    }
+    if (!name) {
         return false;
     }
-    const char *name = key + strlen(system ? "systems." : "edge.tokens.");
     const char *member = strchr(name, '.');
     if (!member || member == name || !member[1] || strchr(member + 1, '.')) {
         return false;
     }
-    return system || strcmp(member, ".token") == 0 || strcmp(member, ".roles") == 0;
+    return *key == 's' || strcmp(member, ".token") == 0 || strcmp(member, ".roles") == 0;
 }

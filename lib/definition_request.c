@@ -50,9 +50,9 @@ static const struct check_key find_keys[] = {
 };
 
 static const struct check_key verify_keys[] = {
-    {"expect", CHECK_PREDICATE, true, false},
-    {"within", CHECK_DURATION, false, false},
-    {"every", CHECK_DURATION, false, false},
+    {"expect", CHECK_PREDICATE, true, false}, {"within", CHECK_DURATION, false, false},
+    {"every", CHECK_DURATION, false, false},  {"for_each", CHECK_TEMPLATE, false, false},
+    {"pages", CHECK_MAP, false, false},
 };
 
 static const struct check_key pages_keys[] = {

@@ -304,7 +304,7 @@ static int understand(struct record *record, struct err *err)
         return -1;
     }
     bool plans = record->mapped.intent == INTENT_START || record->mapped.intent == INTENT_CHANGE;
-    if (!record->mapped.ignored_by && plans) {
+    if (!record->mapped.ignored_by && !record->mapped.refused && plans) {
         record->plan = plan_build(planner->definitions, record->mapped.offboarding,
                                   conf_duration(planner->conf, "clock.day"), err);
         return record->plan ? 0 : -1;

@@ -357,6 +357,10 @@ void roster_decide(struct roster *roster, const struct mapped *mapped, int64_t r
         conclude(decision, DISPOSITION_IGNORED, NULL, "a criterion of the source is not met");
         return;
     }
+    if (mapped->refused) {
+        conclude(decision, DISPOSITION_REFUSED, NULL, mapped->refused);
+        return;
+    }
     time_parse(json_string_at(mapped->offboarding, "effective_at"), &decision->effective_at, NULL);
     const char *id = json_string_at(mapped->offboarding, "id");
     const json_t *known = json_object_get(roster->events, id);
