@@ -219,7 +219,8 @@ def test_nothing_is_told_before_it_is_on_record(own_broker, make_stack, stack, v
     refused = alone.post("/v1/reveals", asked, token="operator")
     own_broker.thaw()
     assert refused.status == 503 and code not in json.dumps(refused.json), refused
-    told = wait_until(lambda: (reply := alone.post("/v1/reveals", asked, token="operator")).status == 200 and reply, 30, "it is told")
+    told = wait_until(lambda: (reply := alone.post("/v1/reveals", asked, token="operator")).status == 200 and reply, 30,
+                      "it is told")
     assert told.json["values"][0]["value"] == code
 
 
