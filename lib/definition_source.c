@@ -13,7 +13,7 @@ static const struct check_key source_keys[] = {
     {"source", CHECK_NAME, true, false},       {"description", CHECK_TEXT, false, false},
     {"types", CHECK_MAP, false, false},        {"criteria", CHECK_MAP, false, false},
     {"map", CHECK_MAP, false, false},          {"guarantees", CHECK_TEXTS, false, false},
-    {"poll", CHECK_MAP, false, false},          {"signal", CHECK_MAP, false, false},
+    {"poll", CHECK_MAP, false, false},         {"signal", CHECK_MAP, false, false},
     {"settings", CHECK_MAP, false, false},     {"signature", CHECK_MAP, false, false},
     {"token", CHECK_MAP, false, false},        {"challenge", CHECK_MAP, false, false},
     {"events", CHECK_PREDICATE, false, false}, {"event", CHECK_MAP, false, false},
