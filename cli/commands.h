@@ -16,6 +16,7 @@ extern const struct command command_pause;
 extern const struct command command_plan;
 extern const struct command command_resume;
 extern const struct command command_retry;
+extern const struct command command_reveal;
 extern const struct command command_skip;
 extern const struct command command_start;
 extern const struct command command_status;

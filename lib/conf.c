@@ -89,9 +89,9 @@ const char *conf_list_item(const struct conf *conf, const char *key, size_t i)
 
 /* ---- families ---------------------------------------------------------------------------------------------------------- */
 
-const char *conf_system_setting(const struct conf *conf, const char *system, const char *member)
+static const json_t *setting_value(const struct conf *conf, const char *family, const char *name, const char *member)
 {
-    char *key = mem_printf("systems.%s.%s", system, member);
+    char *key = mem_printf("%s.%s.%s", family, name, member);
     char *variable = conf_variable(key);
     const json_t *value = json_object_get(conf->variables, variable);
     if (!value) {
@@ -99,7 +99,17 @@ const char *conf_system_setting(const struct conf *conf, const char *system, con
     }
     free(variable);
     free(key);
-    return json_string_value(value);
+    return value;
+}
+
+const char *conf_system_setting(const struct conf *conf, const char *system, const char *member)
+{
+    return json_string_value(setting_value(conf, "systems", system, member));
+}
+
+const json_t *conf_source_setting(const struct conf *conf, const char *source, const char *member)
+{
+    return setting_value(conf, "sources", source, member);
 }
 
 static const json_t *token_value(const struct conf *conf, const char *name, const char *member)
@@ -145,6 +155,23 @@ void conf_each_name(const struct conf *conf, const char *prefix, void (*each)(co
         each(key, arg);
     }
     json_decref(seen);
+}
+
+void conf_each_source_setting(const struct conf *conf, void (*each)(const char *source, const char *setting, void *arg),
+                              void *arg)
+{
+    static const char prefix[] = "sources.";
+    const char *key;
+    json_t *value;
+    json_object_foreach(conf->values, key, value)
+    {
+        const char *setting = strrchr(key, '.');
+        if (strncmp(key, prefix, strlen(prefix)) == 0) {
+            char *source = mem_strndup(key + strlen(prefix), (size_t)(setting - key) - strlen(prefix));
+            each(source, setting + 1, arg);
+            free(source);
+        }
+    }
 }
 
 void conf_system_secret(const struct conf *conf, const char *system, const char *member)

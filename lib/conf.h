@@ -4,13 +4,15 @@
  * Keys are dotted ("clock.day"); nested maps in the file mean the same. Each option can also be given by the environment
  * (OFFBOARD_CLOCK_DAY wins over the file) and, for values that should not stand in a file, by `<key>_file: PATH`, whose
  * content without the last newline is the value. Unknown keys are errors that name file, line and the nearest right name.
- * Two families are open-ended: `systems.<system>.<setting>` (what a connector's `settings` declare, plus `replicas_share`,
- * `mode` and `ca_file`) and `edge.tokens.<name>.{token,roles}`. A variable means the system or token whose name fits it ("-"
+ * Three families are open-ended: `systems.<system>.<setting>` (what a connector's `settings` declare, plus `replicas_share`,
+ * `mode` and `ca_file`), `sources.<source>.<setting>` (what a source's declare; a text or a list) and
+ * `edge.tokens.<name>.{token,roles}`. A variable means the system or token whose name fits it ("-"
  * becomes "_"): OFFBOARD_SYSTEMS_JIRA_TOKEN, OFFBOARD_EDGE_TOKENS_HR_TOKEN; a token may be given by variables alone.
  */
 #ifndef OFFBOARD_LIB_CONF_H
 #define OFFBOARD_LIB_CONF_H
 
+#include <jansson.h>
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
@@ -55,6 +57,12 @@ const char *conf_list_item(const struct conf *conf, const char *key, size_t i);
 
 /* Open-ended families. `member` is what follows the second dot; NULL when not given. */
 const char *conf_system_setting(const struct conf *conf, const char *system, const char *member);
+/* Calls `each` for every sources.<source>.<setting> of the file. */
+void conf_each_source_setting(const struct conf *conf, void (*each)(const char *source, const char *setting, void *arg),
+                              void *arg);
+
+/* A text, or an array of texts when the file has a list; borrowed, NULL when not given. */
+const json_t *conf_source_setting(const struct conf *conf, const char *source, const char *member);
 const char *conf_token(const struct conf *conf, const char *name, const char *member);
 bool conf_token_has_role(const struct conf *conf, const char *name, const char *role);
 

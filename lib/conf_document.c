@@ -48,12 +48,16 @@ void conf_document(struct buf *out)
     }
     buf_adds(
         out,
-        "\nTwo families are open-ended:\n\n"
+        "\nThree families are open-ended:\n\n"
         "| option | meaning |\n|---|---|\n"
         "| `systems.<system>.<setting>` | What the connector's `settings` declare: address, credentials, dialect; "
         "besides, for all: "
         "`ca_file` (certificates to trust), `mode` (`dry_run` lets nothing be changed there). Variable: "
         "`OFFBOARD_SYSTEMS_<SYSTEM>_<SETTING>`. `offboard check` tries them. |\n"
+        "| `sources.<source>.<setting>` | What the source's `settings` declare: keys, who may ask, which runbook. A "
+        "list "
+        "is a YAML sequence or lines; of a key, all of the list are valid at once. Variable: "
+        "`OFFBOARD_SOURCES_<SOURCE>_<SETTING>`. |\n"
         "| `edge.tokens.<name>.token`, `edge.tokens.<name>.roles` | Who may call the edge: a bearer token "
         "(secret) and its "
         "roles, `intake` (HR events), `operator` (orders) and `signals` (what steps wait for; operators may say it, "

@@ -10,6 +10,7 @@ extern char **environ;
 
 static const char prefix[] = "OFFBOARD_";
 static const char systems_prefix[] = "OFFBOARD_SYSTEMS_";
+static const char sources_prefix[] = "OFFBOARD_SOURCES_";
 static const char tokens_prefix[] = "OFFBOARD_EDGE_TOKENS_";
 
 char *conf_variable(const char *key)
@@ -79,16 +80,16 @@ static int read_options(struct conf *conf, struct err *err)
     return result;
 }
 
-/* ---- systems ----------------------------------------------------------------------------------------------------------- */
+/* ---- systems and sources ----------------------------------------------------------------------------------------------------- */
 
-/* Which setting of which system a variable means can't be told from its name ("-" and "." become "_"): it is kept by name. */
-static int read_systems(struct conf *conf, struct err *err)
+/* Which setting of which system or source a variable means can't be told from its name ("-" and "." become "_"): it is kept by name. */
+static int read_settings(struct conf *conf, struct err *err)
 {
     const char *name;
     json_t *value;
     json_object_foreach(conf->environment, name, value)
     {
-        if (!begins(name, systems_prefix)) {
+        if (!begins(name, systems_prefix) && !begins(name, sources_prefix)) {
             continue;
         }
         if (!ends(name, "_FILE") || ends(name, "_CA_FILE")) {
@@ -195,7 +196,7 @@ static bool is_service_link(const char *name, const char *value)
 
 static bool is_option(const char *name)
 {
-    bool known = begins(name, systems_prefix) || begins(name, tokens_prefix);
+    bool known = begins(name, systems_prefix) || begins(name, sources_prefix) || begins(name, tokens_prefix);
     for (size_t i = 0; i < conf_table_size && !known; i++) {
         char *plain = conf_variable(conf_table[i].key);
         char *file = mem_printf("%s_FILE", plain);
@@ -221,7 +222,7 @@ static int refuse_unknown(struct conf *conf, struct err *err)
 
 int conf_read_environment(struct conf *conf, struct err *err)
 {
-    bool failed = take_snapshot(conf, err) != 0 || read_options(conf, err) != 0 || read_systems(conf, err) != 0 ||
+    bool failed = take_snapshot(conf, err) != 0 || read_options(conf, err) != 0 || read_settings(conf, err) != 0 ||
                   read_tokens(conf, err) != 0 || refuse_unknown(conf, err) != 0;
     return failed ? -1 : 0;
 }

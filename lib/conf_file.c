@@ -38,6 +38,9 @@ static int unknown_key(const char *where, const char *key, struct err *err)
     } else if (strncmp(key, "edge.tokens", strlen("edge.tokens")) == 0) {
         result = err_set(err, ERR_FATAL, "%s: there is no option \"%s\"; it must be edge.tokens.<name>.token or .roles",
                          where, key);
+    } else if (strncmp(key, "sources", strlen("sources")) == 0) {
+        result =
+            err_set(err, ERR_FATAL, "%s: there is no option \"%s\"; it must be sources.<source>.<setting>", where, key);
     } else if (strncmp(key, "systems", strlen("systems")) == 0) {
         result =
             err_set(err, ERR_FATAL, "%s: there is no option \"%s\"; it must be systems.<system>.<setting>", where, key);
@@ -68,8 +71,10 @@ static char *without_file(const char *key)
 static bool is_section(const char *key)
 {
     size_t len = strlen(key);
-    bool section = strcmp(key, "systems") == 0 || strcmp(key, "edge.tokens") == 0 ||
-                   (strncmp(key, "systems.", strlen("systems.")) == 0 && !strchr(key + strlen("systems."), '.'));
+    bool family =
+        strncmp(key, "systems.", strlen("systems.")) == 0 || strncmp(key, "sources.", strlen("sources.")) == 0;
+    bool section = strcmp(key, "systems") == 0 || strcmp(key, "sources") == 0 || strcmp(key, "edge.tokens") == 0 ||
+                   (family && !strchr(key + strlen("systems."), '.'));
     for (size_t i = 0; i < conf_table_size && !section; i++) {
         section = strncmp(conf_table[i].key, key, len) == 0 && conf_table[i].key[len] == '.';
     }

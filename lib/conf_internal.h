@@ -11,7 +11,7 @@ struct conf {
     json_t *values;      /* dotted key to text, or to an array of texts for a list */
     json_t *environment; /* OFFBOARD_… as they were at start, for conf_restore_environment() */
     json_t *
-        variables; /* OFFBOARD_SYSTEMS_… to text, …_FILE read: which key one means is known only when it is asked for */
+        variables; /* OFFBOARD_SYSTEMS_… and …_SOURCES_… to text, …_FILE read: which key one means is known only when it is asked for */
 };
 
 /* conf_options.c */
@@ -19,7 +19,7 @@ extern const struct conf_option conf_table[];
 extern const size_t conf_table_size;
 const struct conf_option *conf_option_find(const char *key); /* NULL when there is none */
 
-/* systems.<system>.<setting>, edge.tokens.<name>.<token|roles> */
+/* systems.<system>.<setting>, sources.<source>.<setting>, edge.tokens.<name>.<token|roles> */
 bool conf_in_family(const char *key);
 
 /* conf_value.c: one value from outside. `where` is "file:line" or a variable's name. All return -1 with an ERR_FATAL. */

@@ -31,6 +31,7 @@ const struct conf_option conf_table[] = {
     {"postgres.analyst", CONF_STRING, NULL, NULL, SECRET, "cli", "Connection string of a member of offboard_analyst, for the reading commands."},
     {"postgres.logger", CONF_STRING, NULL, NULL, SECRET, "logger", "Connection string of a member of offboard_logger."},
     {"postgres.scheduler", CONF_STRING, NULL, NULL, SECRET, "scheduler", "Connection string of a member of offboard_scheduler."},
+    {"producer.escrow_private_key", CONF_STRING, NULL, NULL, SECRET, "producer", "Private half of worker.escrow_key, in PEM: opens what is in escrow for `offboard reveal`. Give it as `producer.escrow_private_key_file`."},
     {"producer.memory", CONF_DURATION, "400d", NULL, PLAIN, "producer", "How far the planner reads its intake partitions back at start."},
     {"scheduler.batch_size", CONF_INT, "500", "1", PLAIN, "scheduler", "Most due rows in one transaction."},
     {"scheduler.listen", CONF_STRING, "127.0.0.1:0", NULL, PLAIN, "scheduler", "Address of /metrics, /healthz and /readyz; empty: none."},
@@ -44,6 +45,7 @@ const struct conf_option conf_table[] = {
     {"worker.circuit_wait_max", CONF_DURATION, "30s", "1ms", PLAIN, "worker", "Longest time between two probes."},
     {"worker.derive_key", CONF_STRING, NULL, NULL, SECRET, "worker", "Key from which actions derive passcodes and passwords (`derive`), 32 characters or more: the same on every retry, stored nowhere."},
     {"worker.drain_grace", CONF_DURATION, "25s", NULL, PLAIN, "worker", "Time running jobs get when the process stops or a partition goes; stay below the pod's grace."},
+    {"worker.escrow_key", CONF_STRING, NULL, NULL, PLAIN, "worker", "Public half of an X25519 key, in PEM: seals what actions put in `escrow`, such as a device's passcode. Give it as `worker.escrow_key_file`; without it such actions are blocked."},
     {"worker.in_flight", CONF_INT, "50", "1", PLAIN, "worker", "Jobs of one system that run at a time in one process."},
     {"worker.job_time", CONF_DURATION, "60s", "1ms", PLAIN, "worker", "Longest a job runs before it is deferred."},
     {"worker.listen", CONF_STRING, "127.0.0.1:0", NULL, PLAIN, "worker", "Address of /metrics, /healthz and /readyz; empty: none."},
@@ -76,15 +78,17 @@ const struct conf_option *conf_option_find(const char *key)
 
 bool conf_in_family(const char *key)
 {
-    bool system = strncmp(key, "systems.", strlen("systems.")) == 0;
-    bool token = strncmp(key, "edge.tokens.", strlen("edge.tokens.")) == 0;
-    if (!system && !token) {
+    static const char *const families[] = {"systems.", "sources.", "edge.tokens."};
+    const char *name = NULL;
+    for (size_t i = 0; i < COUNT_OF(families) && !name; i++) {
+        name = strncmp(key, families[i], strlen(families[i])) == 0 ? key + strlen(families[i]) : NULL;
+    }
+    if (!name) {
         return false;
     }
-    const char *name = key + strlen(system ? "systems." : "edge.tokens.");
     const char *member = strchr(name, '.');
     if (!member || member == name || !member[1] || strchr(member + 1, '.')) {
         return false;
     }
-    return system || strcmp(member, ".token") == 0 || strcmp(member, ".roles") == 0;
+    return *key == 's' || strcmp(member, ".token") == 0 || strcmp(member, ".roles") == 0;
 }

@@ -118,7 +118,7 @@ void conf_remember_secrets(const struct conf *conf)
     json_object_foreach(conf->values, key, value)
     {
         const struct conf_option *option = conf_option_find(key);
-        bool secret = option ? option->secret : json_is_string(value) && names_secret(strrchr(key, '.'));
+        bool secret = option ? option->secret : names_secret(strrchr(key, '.'));
         if (secret && json_is_string(value)) {
             remember_value(key, json_string_value(value));
         }

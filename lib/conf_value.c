@@ -133,7 +133,7 @@ static int set_list(struct conf *conf, const char *where, const char *key, json_
 
 static int set_sequence(struct conf *conf, const char *where, const char *key, const json_t *items, struct err *err)
 {
-    if (!takes_list(key)) {
+    if (!takes_list(key) && strncmp(key, "sources.", strlen("sources.")) != 0) {
         return err_set(err, ERR_FATAL, "%s: %s takes one value, not a list", where, key);
     }
     for (size_t i = 0; i < json_array_size(items); i++) {

@@ -1,4 +1,4 @@
-/* What is checked of the rarer members of an action: before, derive, provides. */
+/* What is checked of the rarer members of an action: before, escrow, derive, provides. */
 #include <stdint.h>
 #include <stdlib.h>
 #include <string.h>
@@ -24,6 +24,27 @@ void check_before(struct check *check, const char *pointer, const json_t *action
     if (before && !changes) {
         check_problem(check, at, "an action whose effect is %s changes no account: there is nothing to put back",
                       effect ? effect : "missing");
+    }
+    free(at);
+}
+
+void check_escrow(struct check *check, const char *pointer, const json_t *action)
+{
+    const json_t *escrow = json_object_get(action, "escrow");
+    const char *effect = json_string_at(action, "effect");
+    char *at = mem_printf("%s/escrow", pointer);
+    check_expressions(check, at, escrow);
+    const char *name;
+    json_t *value;
+    json_object_foreach((json_t *)(uintptr_t)escrow, name, value)
+    {
+        if (!json_is_string(value)) {
+            check_problem(check, at, "\"%s\" must be an expression: the value that is sealed", name);
+        }
+    }
+    if (escrow && effect && (strcmp(effect, "identify") == 0 || strcmp(effect, "notify") == 0)) {
+        check_problem(check, at, "an action whose effect is %s sets no secret that somebody would have to find again",
+                      effect);
     }
     free(at);
 }

@@ -53,6 +53,7 @@ static const struct check_key action_keys[] = {
     {"limit", CHECK_TEXT, false, false},      {"accounts", CHECK_TEXT, false, false},
     {"unverified", CHECK_TEXT, false, false}, {"before", CHECK_MAP, false, false},
     {"derive", CHECK_MAP, false, false},      {"provides", CHECK_TEXTS, false, false},
+    {"escrow", CHECK_MAP, false, false},
 };
 
 static const struct check_key parameter_keys[] = {
@@ -358,6 +359,7 @@ static void check_action(struct check *check, const char *pointer, const char *n
     check_action_requests(check, pointer, action);
     check_once(check, pointer, action);
     check_before(check, pointer, action);
+    check_escrow(check, pointer, action);
     check_derive(check, pointer, action);
     check_provides(check, pointer, action);
     check_secrets_stay(check, pointer, action);

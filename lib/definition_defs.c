@@ -63,6 +63,20 @@ static void expand_member(struct check *check, const char *pointer, json_t *owne
     free(at);
 }
 
+/* One, or a list of them. */
+static void expand_required(struct check *check, const char *pointer, json_t *request)
+{
+    size_t i;
+    json_t *one;
+    expand_member(check, pointer, request, "require");
+    json_array_foreach(json_object_get(request, "require"), i, one)
+    {
+        char *at = mem_printf("%s/require/%zu", pointer, i);
+        expand(check, at, one);
+        free(at);
+    }
+}
+
 static void expand_list(struct check *check, const char *pointer, json_t *owner, const char *name)
 {
     size_t i;
@@ -72,7 +86,7 @@ static void expand_list(struct check *check, const char *pointer, json_t *owner,
         char *at = mem_printf("%s/%s/%zu", pointer, name, i);
         expand(check, at, request);
         expand_member(check, at, request, "find");
-        expand_member(check, at, request, "require");
+        expand_required(check, at, request);
         char *waits = mem_printf("%s/wait", at);
         expand_member(check, waits, json_object_get(request, "wait"), "meanwhile");
         free(waits);

@@ -38,9 +38,8 @@ static const struct check_key require_keys[] = {
 };
 
 static const struct check_key poll_keys[] = {
-    {"every", CHECK_DURATION, true, false},
-    {"timeout", CHECK_DURATION, true, false},
-    {"until", CHECK_PREDICATE, true, false},
+    {"every", CHECK_DURATION, true, false},    {"up_to", CHECK_DURATION, false, false},
+    {"timeout", CHECK_DURATION, true, false},  {"until", CHECK_PREDICATE, true, false},
     {"failed", CHECK_PREDICATE, false, false},
 };
 
@@ -51,9 +50,9 @@ static const struct check_key find_keys[] = {
 };
 
 static const struct check_key verify_keys[] = {
-    {"expect", CHECK_PREDICATE, true, false},
-    {"within", CHECK_DURATION, false, false},
-    {"every", CHECK_DURATION, false, false},
+    {"expect", CHECK_PREDICATE, true, false}, {"within", CHECK_DURATION, false, false},
+    {"every", CHECK_DURATION, false, false},  {"for_each", CHECK_TEMPLATE, false, false},
+    {"pages", CHECK_MAP, false, false},
 };
 
 static const struct check_key pages_keys[] = {
@@ -223,12 +222,30 @@ static bool has_method(const json_t *request)
     return false;
 }
 
-/* A predicate, {that, why}, or that with a read of its own. */
+static void check_required_reads(struct check *check, const char *pointer, const json_t *list)
+{
+    size_t i;
+    json_t *one;
+    json_array_foreach(list, i, one)
+    {
+        char *at = mem_printf("%s/%zu", pointer, i);
+        if (has_method(one)) {
+            check_request(check, at, one, require_keys, COUNT_OF(require_keys), true);
+        } else {
+            check_problem(check, at, "of several things required each is a read of its own, with \"that\"");
+        }
+        free(at);
+    }
+}
+
+/* A predicate, {that, why}, that with a read of its own, or a list of such reads. */
 static void check_require(struct check *check, const char *pointer, const json_t *request)
 {
     const json_t *require = json_object_get(request, "require");
     char *at = mem_printf("%s/require", pointer);
-    if (has_method(require)) {
+    if (json_is_array(require)) {
+        check_required_reads(check, at, require);
+    } else if (has_method(require)) {
         check_request(check, at, require, require_keys, COUNT_OF(require_keys), true);
     } else if (json_is_object(require)) {
         check_map(check, at, require, require_keys, COUNT_OF(require_keys));

@@ -21,8 +21,9 @@ void check_wait(struct check *check, const char *pointer, const json_t *request)
 /* A problem when it is neither a duration nor an expression; NULL: said already. */
 void check_duration_template(struct check *check, const char *pointer, const char *name, const char *text);
 
-/* What an action keeps for an undo (`before`), makes up (`derive`) and finds out for later jobs (`provides`). */
+/* What an action keeps for an undo (`before`), seals (`escrow`), makes up (`derive`) and finds out for later jobs (`provides`). */
 void check_before(struct check *check, const char *pointer, const json_t *action);
+void check_escrow(struct check *check, const char *pointer, const json_t *action);
 void check_derive(struct check *check, const char *pointer, const json_t *action);
 void check_provides(struct check *check, const char *pointer, const json_t *action);
 /* What a request calls secret goes nowhere that outlives the job. */

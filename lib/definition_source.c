@@ -10,11 +10,14 @@
 #include "lib/time.h"
 
 static const struct check_key source_keys[] = {
-    {"source", CHECK_NAME, true, false},   {"description", CHECK_TEXT, false, false},
-    {"types", CHECK_MAP, false, false},    {"criteria", CHECK_MAP, false, false},
-    {"map", CHECK_MAP, false, false},      {"guarantees", CHECK_TEXTS, false, false},
-    {"signature", CHECK_MAP, false, true}, {"challenge", CHECK_MAP, false, true},
-    {"poll", CHECK_MAP, false, false},     {"signal", CHECK_MAP, false, false},
+    {"source", CHECK_NAME, true, false},       {"description", CHECK_TEXT, false, false},
+    {"types", CHECK_MAP, false, false},        {"criteria", CHECK_MAP, false, false},
+    {"map", CHECK_MAP, false, false},          {"guarantees", CHECK_TEXTS, false, false},
+    {"poll", CHECK_MAP, false, false},         {"signal", CHECK_MAP, false, false},
+    {"settings", CHECK_MAP, false, false},     {"signature", CHECK_MAP, false, false},
+    {"token", CHECK_MAP, false, false},        {"challenge", CHECK_MAP, false, false},
+    {"events", CHECK_PREDICATE, false, false}, {"event", CHECK_MAP, false, false},
+    {"authorize", CHECK_ANY, false, false},    {"answer", CHECK_MAP, false, false},
 };
 
 static const struct check_key map_keys[] = {
@@ -27,6 +30,13 @@ static const struct check_key map_keys[] = {
     {"ids", CHECK_ANY, false, false},
     {"reason", CHECK_TEMPLATE, false, false},
     {"requested_by", CHECK_TEMPLATE, false, false},
+    {"actor", CHECK_MAP, false, false},
+};
+
+static const struct check_key actor_keys[] = {
+    {"kind", CHECK_NAME, true, false},
+    {"id", CHECK_TEMPLATE, true, false},
+    {"name", CHECK_TEMPLATE, false, false},
 };
 
 static const struct check_key table_keys[] = {
@@ -57,15 +67,19 @@ static bool listed(const char *const *list, size_t count, const char *name)
 
 /* ---- types --------------------------------------------------------------------------------------------------------------- */
 
-/* Two sources that take the same type would make the choice a matter of luck; the later one is told. */
+/* Two sources that take the same type would make the choice a matter of luck; the later one is told. What comes to a
+ * source's own address is its own, whatever its type. */
 static void check_type_free(struct check *check, const char *pointer, const char *type)
 {
+    if (json_object_get(check->definition->tree, "event")) {
+        return;
+    }
     for (size_t i = 0; i < definition_count(check->definitions, DEFINITION_SOURCE); i++) {
         const struct definition *other = definition_item(check->definitions, DEFINITION_SOURCE, i);
         if (other == check->definition) {
             return;
         }
-        if (json_object_get(json_object_get(other->tree, "types"), type)) {
+        if (!json_object_get(other->tree, "event") && json_object_get(json_object_get(other->tree, "types"), type)) {
             check_problem(check, pointer, "type \"%s\" is taken by source \"%s\" already", type, other->name);
         }
     }
@@ -198,6 +212,13 @@ static void check_runbook_choice(struct check *check, const json_t *runbook)
     }
 }
 
+static void check_actor(struct check *check, const json_t *actor)
+{
+    if (json_is_object(actor)) {
+        check_map(check, "/map/actor", actor, actor_keys, COUNT_OF(actor_keys));
+    }
+}
+
 static void check_guarantees(struct check *check, const json_t *guarantees)
 {
     size_t i;
@@ -218,7 +239,8 @@ static void check_guarantees(struct check *check, const json_t *guarantees)
 /* What it takes in completes a step, and starts nobody's offboarding. */
 static void check_signal(struct check *check, const json_t *signal)
 {
-    static const char *const useless[] = {"types", "map", "guarantees", "poll"};
+    static const char *const useless[] = {"types",  "map",   "guarantees", "poll",
+                                          "events", "event", "authorize",  "answer"};
     for (size_t i = 0; i < COUNT_OF(useless); i++) {
         if (json_object_get(check->definition->tree, useless[i])) {
             char *at = mem_printf("/%s", useless[i]);
@@ -240,6 +262,8 @@ void check_source(struct check *check)
         return;
     }
     check_criteria(check, json_object_get(tree, "criteria"));
+    check_proof(check);
+    check_webhook(check);
     if (json_object_get(tree, "signal")) {
         check_signal(check, json_object_get(tree, "signal"));
         return;
@@ -258,5 +282,6 @@ void check_source(struct check *check)
         check_expressions(check, "/map/ids", json_object_get(map, "ids"));
         check_map_words(check, map);
         check_runbook_choice(check, json_object_get(map, "runbook"));
+        check_actor(check, json_object_get(map, "actor"));
     }
 }

@@ -69,6 +69,25 @@ const char *http_header(const struct http_request *request, const char *name)
     return MHD_lookup_connection_value(exchange_of(request)->connection, MHD_HEADER_KIND, name);
 }
 
+/* A header that comes again keeps its first value, as http_header() has it; one that is no UTF-8 is left out. */
+static enum MHD_Result add_header(void *arg, enum MHD_ValueKind kind, const char *name, const char *value)
+{
+    (void)kind;
+    char *lower = json_lower(name);
+    if (lower && value && !json_object_get(arg, lower)) {
+        json_object_set_new(arg, lower, json_string(value));
+    }
+    free(lower);
+    return MHD_YES;
+}
+
+json_t *http_headers(const struct http_request *request)
+{
+    json_t *headers = json_object();
+    MHD_get_connection_values(exchange_of(request)->connection, MHD_HEADER_KIND, add_header, headers);
+    return headers;
+}
+
 const char *http_query(const struct http_request *request, const char *name)
 {
     return MHD_lookup_connection_value(exchange_of(request)->connection, MHD_GET_ARGUMENT_KIND, name);

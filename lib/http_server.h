@@ -47,7 +47,8 @@ int http_server_port(const struct http_server *server);
 void http_server_stop(struct http_server *server);
 
 const char *http_header(const struct http_request *request, const char *name); /* borrowed; NULL when absent */
-const char *http_query(const struct http_request *request, const char *name);  /* decoded, borrowed */
+json_t *http_headers(const struct http_request *request); /* all, names in lower case; new reference */
+const char *http_query(const struct http_request *request, const char *name); /* decoded, borrowed */
 
 /* Answers and ends the request. `body` is taken over (NULL: empty). `headers` is a NULL-ended list of name, value or NULL. */
 void http_reply(struct http_request *request, int status, const char *const *headers, json_t *body);

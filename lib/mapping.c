@@ -10,6 +10,7 @@
 #include "lib/mapping_internal.h"
 #include "lib/mem.h"
 #include "lib/message.h"
+#include "lib/source_settings.h"
 #include "lib/time.h"
 
 void mapped_release(struct mapped *mapped)
@@ -23,11 +24,12 @@ void mapped_release(struct mapped *mapped)
 
 /* ---- choosing the source ----------------------------------------------------------------------------------------- */
 
+/* A source with `event` has an address of its own; nobody reaches it by a type. */
 static const struct definition *source_for(const struct definitions *definitions, const char *type)
 {
     for (size_t i = 0; i < definition_count(definitions, DEFINITION_SOURCE); i++) {
         const struct definition *source = definition_item(definitions, DEFINITION_SOURCE, i);
-        if (json_object_get(json_object_get(source->tree, "types"), type)) {
+        if (!json_object_get(source->tree, "event") && json_object_get(json_object_get(source->tree, "types"), type)) {
             return source;
         }
     }
@@ -36,7 +38,7 @@ static const struct definition *source_for(const struct definitions *definitions
 
 /* NULL with the err when none takes the type. */
 static const struct definition *choose_source(const struct definitions *definitions, const char *name, const char *type,
-                                              enum intent *intent, struct err *err)
+                                              bool any_type, enum intent *intent, struct err *err)
 {
     static const char *const words[] = {"start", "change", "cancel", "rehire"};
     const struct definition *found =
@@ -52,6 +54,10 @@ static const struct definition *choose_source(const struct definitions *definiti
             return found;
         }
     }
+    if (found && any_type) {
+        *intent = INTENT_START; /* its fate is type_taken()'s */
+        return found;
+    }
     err_set(err, ERR_PERMANENT,
             "type: no source takes \"%s\" (the built-in one takes leaver.created, leaver.changed, "
             "leaver.cancelled and leaver.rehired)",
@@ -59,7 +65,19 @@ static const struct definition *choose_source(const struct definitions *definiti
     return NULL;
 }
 
-/* The first criterion that is not met decides; the context of a source's expressions is the event. */
+/* What a sender sends to its source's address, and the source has no word for, is no mistake of anybody's. */
+static bool type_taken(const struct definition *source, const json_t *event, struct mapped *mapped)
+{
+    const char *type = json_string_at(event, "type");
+    if (!json_object_get(event, MAPPING_SOURCE) || json_object_get(json_object_get(source->tree, "types"), type)) {
+        return true;
+    }
+    mapped->ignored_by = "types";
+    mapped->seen = json_string(type);
+    return false;
+}
+
+/* The first criterion that is not met decides. */
 static bool criteria_met(struct definitions *definitions, const struct definition *source, const json_t *event,
                          struct mapped *mapped)
 {
@@ -74,6 +92,28 @@ static bool criteria_met(struct definitions *definitions, const struct definitio
         }
     }
     return true;
+}
+
+/* Whether whoever asked may: the first rule that does not hold says why not. One that can't say it refuses all the same. */
+static bool authorized(struct definitions *definitions, const struct definition *source, const json_t *event,
+                       struct mapped *mapped)
+{
+    const json_t *authorize = json_object_get(source->tree, "authorize");
+    json_t *rules = json_is_array(authorize) ? json_incref((json_t *)(uintptr_t)authorize)
+                    : authorize              ? json_pack("[O]", authorize)
+                                             : json_array();
+    size_t i;
+    json_t *rule;
+    json_array_foreach(rules, i, rule)
+    {
+        if (!mapped->refused &&
+            !expr_true(definitions_exprs(definitions), json_object_get(rule, "that"), event, false)) {
+            mapped->refused = expr_text(definitions_exprs(definitions), json_string_at(rule, "why"), event, NULL);
+            mapped->refused = mapped->refused ? mapped->refused : mem_strdup("whoever asked may not");
+        }
+    }
+    json_decref(rules);
+    return !mapped->refused;
 }
 
 /* ---- the rest of the map ----------------------------------------------------------------------------------------- */
@@ -309,8 +349,36 @@ static int check_runbook_known(const struct mapping *mapping, const json_t *offb
     return 0;
 }
 
+/* `map.actor`, of an event whose sender is known: a token's owner can't speak in somebody's name. */
+static json_t *mapped_actor(const struct mapping *mapping)
+{
+    static const char *const names[] = {"kind", "id", "name"};
+    const json_t *tmpl = json_at(mapping->source->tree, "map.actor");
+    if (!tmpl || !json_object_get(mapping->event, MAPPING_SOURCE)) {
+        return NULL;
+    }
+    json_t *actor = expr_render(definitions_exprs(mapping->definitions), tmpl, mapping->event, NULL);
+    bool texts = json_string_at(actor, "id") != NULL;
+    for (size_t i = 0; i < COUNT_OF(names); i++) {
+        texts = texts && mapping_check_text(names[i], json_object_get(actor, names[i]), NULL) == 0;
+    }
+    if (!texts) {
+        json_decref(actor);
+        return NULL;
+    }
+    if (!json_object_get(actor, "name")) {
+        json_object_set_new(actor, "name", json_null());
+    }
+    return actor;
+}
+
 static void put_actor(const struct mapping *mapping, json_t *offboarding)
 {
+    json_t *given = mapped_actor(mapping);
+    if (given) {
+        json_put(offboarding, "actor", given);
+        return;
+    }
     const char *token = json_string_at(mapping->event, "offboardactor");
     json_t *name = map_value(mapping, "requested_by");
     json_t *actor = json_pack("{s:s, s:s}", "kind", token ? "token" : "source", "id",
@@ -365,29 +433,52 @@ static int map_event(const struct mapping *mapping, struct mapped *mapped)
     }
     bool plans = mapped->intent == INTENT_START || mapped->intent == INTENT_CHANGE;
     if (plans && runbook_table(mapping) && !json_string_at(mapped->offboarding, "runbook")) {
-        mapped->refused = runbook_gap(mapping);
+        mapped->refused = mapped->refused ? mapped->refused : runbook_gap(mapping);
         return 0;
     }
     return plans ? check_runbook_known(mapping, mapped->offboarding) : 0;
 }
 
+/* What a source's expressions see: the event, and the settings of the source. New reference. */
+static json_t *context_for(const struct definition *source, const struct conf *conf, const json_t *event)
+{
+    json_t *context = json_copy((json_t *)(uintptr_t)event);
+    if (json_object_get(source->tree, "settings")) {
+        json_object_set_new(context, "settings", source_settings(source, conf));
+    }
+    return context;
+}
+
+static int apply(struct mapping *mapping, struct mapped *result)
+{
+    struct definitions *definitions = mapping->definitions;
+    if (!type_taken(mapping->source, mapping->event, result) ||
+        !criteria_met(definitions, mapping->source, mapping->event, result) ||
+        !authorized(definitions, mapping->source, mapping->event, result)) {
+        /* Recorded as ignored or refused, with what can be said of the person. */
+        mapping->err = NULL;
+        map_event(mapping, result);
+        return 0;
+    }
+    return map_event(mapping, result);
+}
+
 int mapping_apply(struct definitions *definitions, const struct conf *conf, const json_t *event, const char *source,
                   int64_t received_at, struct mapped *mapped, struct err *err)
 {
-    struct mapping mapping = {definitions, conf, NULL, event, received_at, err};
+    struct mapping mapping = {definitions, conf, NULL, NULL, received_at, err};
     struct mapped result = {0};
-    mapping.source = choose_source(definitions, source, json_string_at(event, "type"), &result.intent, err);
+    const char *address = json_string_at(event, MAPPING_SOURCE);
+    mapping.source = choose_source(definitions, source ? source : address, json_string_at(event, "type"),
+                                   address != NULL, &result.intent, err);
     if (!mapping.source) {
         return -1;
     }
-    if (!criteria_met(definitions, mapping.source, event, &result)) {
-        /* Recorded as ignored, with what can be said of the person. */
-        mapping.err = NULL;
-        map_event(&mapping, &result);
-        *mapped = result;
-        return 0;
-    }
-    if (map_event(&mapping, &result) != 0) {
+    json_t *context = context_for(mapping.source, conf, event);
+    mapping.event = context;
+    int failed = apply(&mapping, &result);
+    json_decref(context);
+    if (failed) {
         mapped_release(&result);
         return -1;
     }

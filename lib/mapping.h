@@ -19,15 +19,19 @@ struct mapped {
     char *person;           /* key of intake; owned */
     const char *ignored_by; /* name of the criterion that was not met, NULL when all were; borrowed from the source */
     json_t *seen;           /* the value the criterion saw; owned, may be NULL */
-    char *refused;          /* why it starts nothing, though its criteria are met; owned, NULL when it may */
-    bool dated;             /* the event names a date itself */
+    char *refused; /* why it starts nothing: who asked may not (`authorize`), or no runbook serves it; owned, NULL */
+    bool dated;    /* the event names a date itself */
 };
 
-/* Maps a structured CloudEvent received at `received_at` (microseconds). `source` NULL: chosen by `type`. ERR_PERMANENT
+/* Maps a structured CloudEvent received at `received_at` (microseconds). `source` NULL: the one whose address it came to
+ * (the attribute MAPPING_SOURCE), else chosen by `type`. ERR_PERMANENT
  * names the field and the remedy. */
 int mapping_apply(struct definitions *definitions, const struct conf *conf, const json_t *event, const char *source,
                   int64_t received_at, struct mapped *mapped, struct err *err);
 void mapped_release(struct mapped *mapped);
+
+/* The extension attribute by which the edge says which source's sender signed an event; it lets in none from outside. */
+#define MAPPING_SOURCE "offboardsource"
 
 /* `value` without home addresses, phone numbers and birth dates, at any depth: no object and no event carries them
  * (rules.md 6). New reference; NULL gives NULL. */

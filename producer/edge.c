@@ -9,6 +9,7 @@
 #include "lib/json.h"
 #include "lib/log.h"
 #include "lib/mem.h"
+#include "lib/source_settings.h"
 #include "lib/time.h"
 #include "producer/edge_internal.h"
 
@@ -39,6 +40,7 @@ static void release_when_done(struct exchange *exchange)
     if (!exchange->request && exchange->pending == 0 && exchange->timer_closed) {
         unlink_exchange(exchange);
         json_decref(exchange->answer);
+        json_decref(exchange->unavailable);
         err_release(&exchange->failed);
         free(exchange);
     }
@@ -55,10 +57,14 @@ static void answer(struct exchange *exchange, int status, const char *trouble)
 {
     struct http_request *request = exchange->request;
     exchange->request = NULL;
-    edge_count(exchange->edge, status);
-    if (status == 202) {
-        http_reply(request, 202, NULL, json_incref(exchange->answer));
+    if (status == exchange->status) {
+        edge_count(exchange->edge, status);
+        http_reply(request, status, NULL, json_incref(exchange->answer));
+    } else if (exchange->unavailable) {
+        edge_count(exchange->edge, exchange->unavailable_status);
+        http_reply(request, exchange->unavailable_status, NULL, json_incref(exchange->unavailable));
     } else {
+        edge_count(exchange->edge, status);
         http_problem(request, status, status == 413 ? "Content Too Large" : "Service Unavailable", NULL, trouble);
     }
     uv_close((uv_handle_t *)&exchange->timer, on_timer_closed);
@@ -68,7 +74,11 @@ static void answer_when_delivered(struct exchange *exchange)
 {
     if (exchange->request && exchange->sealed && exchange->pending == 0) {
         enum err_class class = exchange->failed.class;
-        answer(exchange, class == ERR_NONE ? 202 : class == ERR_PERMANENT ? 413 : 503, err_text(&exchange->failed));
+        answer(exchange,
+               class == ERR_NONE        ? exchange->status
+               : class == ERR_PERMANENT ? 413
+                                        : 503,
+               err_text(&exchange->failed));
     }
 }
 
@@ -109,12 +119,18 @@ struct exchange *exchange_new(struct edge *edge, struct http_request *request)
     struct exchange *exchange = MEM_NEW(struct exchange);
     exchange->edge = edge;
     exchange->request = request;
+    exchange->status = 202;
     exchange->next = edge->open;
     edge->open = exchange;
     uv_timer_init(edge->loop, &exchange->timer);
     exchange->timer.data = exchange;
     uv_timer_start(&exchange->timer, on_timeout, EDGE_WAIT_MS, 0);
     return exchange;
+}
+
+void exchange_limit(struct exchange *exchange, unsigned int ms)
+{
+    uv_timer_start(&exchange->timer, on_timeout, ms, 0);
 }
 
 void exchange_produce(struct exchange *exchange, const struct kafka_record *record)
@@ -233,13 +249,18 @@ static void on_request(struct http_request *request, void *arg)
     static const struct {
         const char *path;
         void (*handle)(struct edge *, struct http_request *);
-    } routes[] = {{"/v1/offboardings", submit_handle}, {"/v1/orders", orders_handle}, {SIGNALS_PATH, signals_handle}};
+        bool any_method; /* the handler looks at it */
+    } routes[] = {{"/v1/offboardings", submit_handle, false},
+                  {"/v1/orders", orders_handle, false},
+                  {"/v1/reveals", reveals_handle, false},
+                  {SIGNALS_PATH, signals_handle, false},
+                  {SOURCES_PATH, webhook_handle, true}};
     struct edge *edge = arg;
     for (size_t i = 0; i < COUNT_OF(routes); i++) {
         if (!is_route(routes[i].path, request->path)) {
             continue;
         }
-        if (strcmp(request->method, "POST") != 0) {
+        if (!routes[i].any_method && strcmp(request->method, "POST") != 0) {
             edge_count(edge, 405);
             http_problem(request, 405, "Method Not Allowed", NULL, "this path takes POST");
             return;
@@ -248,7 +269,9 @@ static void on_request(struct http_request *request, void *arg)
         return;
     }
     edge_count(edge, 404);
-    http_problem(request, 404, "Not Found", NULL, "the edge has /v1/offboardings, /v1/orders and /v1/signals/<source>");
+    http_problem(
+        request, 404, "Not Found", NULL,
+        "the edge has /v1/offboardings, /v1/orders, /v1/reveals, /v1/signals/<source> and /v1/sources/<source>");
 }
 
 static bool on_ready(void *arg, char **why)
@@ -284,6 +307,21 @@ static int open_topics(struct edge *edge, struct err *err)
            kafka_producer_open(edge->producer, edge->control, err);
 }
 
+static int load_escrow(struct edge *edge, struct err *err)
+{
+    const char *pem = conf_string(edge->conf, "producer.escrow_private_key");
+    struct err why = ERR_INIT;
+    if (!pem) {
+        return 0;
+    }
+    edge->escrow = escrow_private_key(pem, &why);
+    if (!edge->escrow) {
+        err_set(err, ERR_FATAL, "producer.escrow_private_key: %s", err_text(&why));
+    }
+    err_release(&why);
+    return edge->escrow ? 0 : -1;
+}
+
 struct edge *edge_start(const struct conf *conf, uv_loop_t *loop, struct planner *planner, struct err *err)
 {
     struct edge *edge = MEM_NEW(struct edge);
@@ -293,8 +331,12 @@ struct edge *edge_start(const struct conf *conf, uv_loop_t *loop, struct planner
     edge->planner = planner;
     edge->requests =
         metric_new(METRIC_COUNTER, "offboard_edge_requests_total", "code", "HTTP requests by status code.");
+    edge->turned_away = metric_new(METRIC_COUNTER, "offboard_edge_turned_away_total", "source why",
+                                   "Requests to a source whose sender could not be told, by why.");
     edge->definitions = definitions_load_or_fail(conf, err);
-    if (!edge->definitions || open_topics(edge, err) != 0) {
+    edge->secrets = edge->definitions ? webhook_secrets(edge->definitions, conf) : NULL;
+    if (!edge->definitions || load_escrow(edge, err) != 0 || source_settings_check(edge->definitions, conf, err) != 0 ||
+        webhook_check_keys(edge->definitions, edge->secrets, err) != 0 || open_topics(edge, err) != 0) {
         edge_stop(edge);
         return NULL;
     }
@@ -325,6 +367,8 @@ static void on_edge_closed(uv_handle_t *handle)
 {
     struct edge *edge = handle->data;
     definitions_free(edge->definitions);
+    json_decref(edge->secrets);
+    escrow_key_free(edge->escrow);
     free(edge->intake);
     free(edge->events);
     free(edge->control);

@@ -1,7 +1,9 @@
-/* Between edge.c (HTTP and Kafka), submit.c (HR events) and orders.c (operators' orders). */
+/* Between edge.c (HTTP and Kafka), submit.c (HR events), webhook.c (what systems send themselves), signals.c and orders.c
+ * (operators' orders). */
 #ifndef OFFBOARD_PRODUCER_EDGE_INTERNAL_H
 #define OFFBOARD_PRODUCER_EDGE_INTERNAL_H
 
+#include "lib/escrow.h"
 #include "lib/http_server.h"
 #include "lib/metrics.h"
 #include "producer/producer.h"
@@ -18,8 +20,13 @@ struct edge {
     char *intake;
     char *events;
     char *control;
+    struct escrow_key *escrow; /* producer.escrow_private_key; NULL: not set */
     struct metric *requests;
-    struct exchange *open; /* requests whose records are on their way */
+    struct metric *turned_away;
+    json_t *secrets;                     /* of sources: {<source>: {<setting>: [value, …]}} */
+    int64_t turned_away_said;            /* when a log line last told of one, monotonic */
+    unsigned long long turned_away_more; /* since then */
+    struct exchange *open;               /* requests whose records are on their way */
 };
 
 /* A request that is answered when all of its records are in Kafka, or after EDGE_WAIT_MS. */
@@ -27,7 +34,10 @@ struct exchange {
     struct exchange *next;
     struct edge *edge;
     struct http_request *request; /* NULL once answered */
-    json_t *answer;               /* of the 202; owned */
+    json_t *answer;               /* when all has arrived; owned */
+    int status;                   /* of it */
+    json_t *unavailable;          /* when it has not, instead of a problem; owned, may be NULL */
+    int unavailable_status;
     uv_timer_t timer;
     size_t pending; /* records without a delivery report */
     bool sealed;    /* all records were handed over */
@@ -38,7 +48,9 @@ struct exchange {
 struct exchange *exchange_new(struct edge *edge, struct http_request *request);
 /* Hands one record over; a refusal counts as a failed delivery. */
 void exchange_produce(struct exchange *exchange, const struct kafka_record *record);
-/* No more records: answers 202 with `answer` (taken over) when all have arrived. */
+/* Answers after `ms` at the latest, instead of EDGE_WAIT_MS. */
+void exchange_limit(struct exchange *exchange, unsigned int ms);
+/* No more records: answers `status` with `answer` (taken over) when all have arrived. */
 void exchange_seal(struct exchange *exchange, json_t *answer);
 
 /* The name of the caller's token when it has the role; else the request is answered (401, 403) and NULL returned.
@@ -53,7 +65,23 @@ char *edge_field(const char *text);
 void edge_count(struct edge *edge, int status);
 
 void submit_handle(struct edge *edge, struct http_request *request); /* POST /v1/offboardings */
+/* Is a Content-Type this one, whatever its parameters? */
+bool submit_is_type(const char *header, const char *type);
+/* A CloudEvent in binary mode as a structured one: attributes in ce- headers, `body` is its data. New reference. */
+json_t *submit_wrap_binary(const struct http_request *request, json_t *body);
+/* Puts an event on intake, under the key `person`. */
+void submit_produce(struct exchange *exchange, const json_t *event, const char *person, const char *traceparent);
+
+#define SOURCES_PATH "/v1/sources/"
+void webhook_handle(struct edge *edge, struct http_request *request); /* POST and GET /v1/sources/<source> */
+/* Whether a request proves what `signature` and `token` of the source ask for; else it is answered (401, 404). */
+bool webhook_sender_known(struct edge *edge, struct http_request *request, const struct definition *source);
+/* The secrets of all sources, and whether those that are keys can be read (else -1 with an ERR_FATAL that names the option). */
+json_t *webhook_secrets(struct definitions *definitions, const struct conf *conf);
+int webhook_check_keys(struct definitions *definitions, const json_t *secrets, struct err *err);
 void orders_handle(struct edge *edge, struct http_request *request); /* POST /v1/orders */
+/* POST /v1/reveals */
+void reveals_handle(struct edge *edge, struct http_request *request);
 
 #define SIGNALS_PATH "/v1/signals/"
 void signals_handle(struct edge *edge, struct http_request *request); /* POST /v1/signals/<source> */

@@ -148,19 +148,34 @@ static void take(struct edge *edge, struct http_request *request, const struct d
     json_decref(signal);
 }
 
+/* The source whose sender signs its requests; NULL when a token has to say who sends. */
+static const struct definition *signed_source(struct edge *edge, const char *name)
+{
+    const struct definition *source = definition_find(edge->definitions, DEFINITION_SOURCE, name);
+    bool proves = source && json_object_get(source->tree, "signal") &&
+                  (json_object_get(source->tree, "signature") || json_object_get(source->tree, "token"));
+    return proves ? source : NULL;
+}
+
 void signals_handle(struct edge *edge, struct http_request *request)
 {
-    char *token = edge_authorize(edge, request, "signals");
+    const char *name = request->path + strlen(SIGNALS_PATH);
+    const struct definition *source = signed_source(edge, name);
+    if (source && !webhook_sender_known(edge, request, source)) {
+        return;
+    }
+    char *token = source ? mem_strdup(name) : edge_authorize(edge, request, "signals");
     if (!token) {
         return;
     }
     struct err err = ERR_INIT;
-    const struct definition *source = find_source(edge, request, request->path + strlen(SIGNALS_PATH));
+    const char *kind = source ? "source" : "token";
+    source = source ? source : find_source(edge, request, name);
     json_t *body = source ? json_parse(request->body, request->body_len, &err) : NULL;
     if (body) {
-        json_t *name = json_object_get(body, "requested_by");
+        json_t *person = json_object_get(body, "requested_by");
         json_t *actor =
-            json_pack("{s:s, s:s, s:O?}", "kind", "token", "id", token, "name", json_is_string(name) ? name : NULL);
+            json_pack("{s:s, s:s, s:O?}", "kind", kind, "id", token, "name", json_is_string(person) ? person : NULL);
         take(edge, request, source, body, actor);
         json_decref(actor);
     } else if (source) {

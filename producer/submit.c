@@ -44,7 +44,7 @@ static json_t *wrap_plain(const struct http_request *request, const char *token,
 }
 
 /* Attributes in ce- headers, the body is the data. */
-static json_t *wrap_binary(const struct http_request *request, json_t *body)
+json_t *submit_wrap_binary(const struct http_request *request, json_t *body)
 {
     static const char *const names[] = {"id",      "source", "specversion", "type",
                                         "subject", "time",   "dataschema",  "traceparent"};
@@ -66,6 +66,7 @@ static int examine(struct edge *edge, json_t *event, const char *token, json_t *
         return 400;
     }
     json_object_set_new(event, "offboardactor", json_string(token)); /* whatever came from outside is replaced */
+    json_object_del(event, MAPPING_SOURCE);
     struct mapped mapped = {0};
     if (mapping_apply(edge->definitions, edge->conf, event, NULL, time_now(), &mapped, err) != 0) {
         return 422;
@@ -81,7 +82,7 @@ static int examine(struct edge *edge, json_t *event, const char *token, json_t *
     return 0;
 }
 
-static void produce_event(struct exchange *exchange, const json_t *event, const char *person, const char *traceparent)
+void submit_produce(struct exchange *exchange, const json_t *event, const char *person, const char *traceparent)
 {
     char *value = json_text(event);
     const char *given = json_string_at(event, "traceparent");
@@ -110,7 +111,7 @@ static void submit_one(struct edge *edge, struct http_request *request, json_t *
         return;
     }
     struct exchange *exchange = exchange_new(edge, request);
-    produce_event(exchange, event, person, http_header(request, "traceparent"));
+    submit_produce(exchange, event, person, http_header(request, "traceparent"));
     free(person);
     exchange_seal(exchange, answer);
 }
@@ -144,7 +145,7 @@ static void submit_batch(struct edge *edge, struct http_request *request, json_t
         char *person = NULL;
         int refused = examine(edge, event, token, &answer, &person, &err);
         if (!refused) {
-            produce_event(exchange, event, person, http_header(request, "traceparent"));
+            submit_produce(exchange, event, person, http_header(request, "traceparent"));
             json_put(answer, "status", json_integer(202));
         }
         json_array_append_new(results, refused ? refusal(refused, &err) : answer);
@@ -153,7 +154,7 @@ static void submit_batch(struct edge *edge, struct http_request *request, json_t
     exchange_seal(exchange, json_pack("{s:o}", "results", results));
 }
 
-static bool is_type(const char *header, const char *type)
+bool submit_is_type(const char *header, const char *type)
 {
     size_t len = strlen(type);
     return header && strncasecmp(header, type, len) == 0 && (!header[len] || header[len] == ';' || header[len] == ' ');
@@ -166,11 +167,11 @@ void submit_handle(struct edge *edge, struct http_request *request)
         return;
     }
     const char *type = http_header(request, "Content-Type");
-    bool structured = is_type(type, "application/cloudevents+json");
-    bool batch = is_type(type, "application/cloudevents-batch+json");
+    bool structured = submit_is_type(type, "application/cloudevents+json");
+    bool batch = submit_is_type(type, "application/cloudevents-batch+json");
     bool binary = !structured && !batch && http_header(request, "ce-specversion");
     struct err err = ERR_INIT;
-    if (!structured && !batch && !is_type(type, "application/json")) {
+    if (!structured && !batch && !submit_is_type(type, "application/json")) {
         edge_count(edge, 415);
         http_problem(request, 415, "Unsupported Media Type", "Content-Type",
                      "send application/json, application/cloudevents+json or application/cloudevents-batch+json");
@@ -180,7 +181,7 @@ void submit_handle(struct edge *edge, struct http_request *request)
     json_t *body = json_parse(request->body, request->body_len, &err);
     json_t *event = !body                 ? NULL
                     : structured || batch ? json_incref(body)
-                    : binary              ? wrap_binary(request, body)
+                    : binary              ? submit_wrap_binary(request, body)
                                           : wrap_plain(request, token, body, &err);
     if (!event) {
         edge_refuse(edge, request, 400, &err);

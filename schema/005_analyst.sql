@@ -382,6 +382,28 @@ COMMENT ON COLUMN analyst.timeline.kafka_partition IS 'Kafka partition.';
 COMMENT ON COLUMN analyst.timeline.kafka_offset IS 'Kafka offset.';
 COMMENT ON COLUMN analyst.timeline.body IS 'The whole event; null once blanked.';
 
+CREATE VIEW analyst.escrow AS
+SELECT e.offboarding_id, e.job_id, e.phase, e.step, e.system, e.action, e.attempt, e.occurred_at AS sealed_at, a.key AS account,
+       v.key AS name, v.value #>> '{}' AS sealed
+FROM event e
+     CROSS JOIN LATERAL (SELECT e.body #> '{context,escrow}' OFFSET 0) AS x (escrow)
+     CROSS JOIN LATERAL jsonb_each(CASE WHEN jsonb_typeof(x.escrow) = 'object' THEN x.escrow END) a
+     CROSS JOIN LATERAL jsonb_each(CASE WHEN jsonb_typeof(a.value) = 'object' THEN a.value END) v
+WHERE e.name = 'job.before' AND e.job_id IS NOT NULL;
+COMMENT ON VIEW analyst.escrow IS
+    'Secrets that jobs have set, sealed: `offboard reveal` has them opened, on record. Every attempt seals what it is about to send.';
+COMMENT ON COLUMN analyst.escrow.offboarding_id IS 'The offboarding.';
+COMMENT ON COLUMN analyst.escrow.job_id IS 'The job.';
+COMMENT ON COLUMN analyst.escrow.phase IS 'Its phase.';
+COMMENT ON COLUMN analyst.escrow.step IS 'Its step.';
+COMMENT ON COLUMN analyst.escrow.system IS 'The system.';
+COMMENT ON COLUMN analyst.escrow.action IS 'The connector''s action.';
+COMMENT ON COLUMN analyst.escrow.attempt IS 'The attempt that sealed it.';
+COMMENT ON COLUMN analyst.escrow.sealed_at IS 'When it was sealed: right before the first change.';
+COMMENT ON COLUMN analyst.escrow.account IS 'The account at the system; empty: none.';
+COMMENT ON COLUMN analyst.escrow.name IS 'Name of the value, as in the connector''s `escrow`.';
+COMMENT ON COLUMN analyst.escrow.sealed IS 'The sealed value (lib/escrow.h); of no use without producer.escrow_private_key.';
+
 CREATE VIEW analyst.paused_systems AS
 SELECT s.system, s.reason, s.actor ->> 'name' AS paused_by, s.paused_at FROM system_pause s;
 COMMENT ON VIEW analyst.paused_systems IS 'Systems whose workers start no job.';

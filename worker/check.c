@@ -15,12 +15,22 @@ struct check {
     int *failed;
 };
 
+static void print_lack(const struct check *check)
+{
+    char *lack = engine_lacks(check->engine, check->system);
+    if (lack) {
+        printf("%s: warning: %s\n", check->system, lack);
+    }
+    free(lack);
+}
+
 static void run(void *arg)
 {
     struct check *check = arg;
     struct err err = ERR_INIT;
     if (engine_check(check->engine, check->system, &err) == 0) {
         printf("%s: ok\n", check->system);
+        print_lack(check);
     } else {
         char *text = secret_mask(err_text(&err));
         printf("%s: %s\n", check->system, text);

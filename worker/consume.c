@@ -2,6 +2,7 @@
 #include <stdlib.h>
 #include <unistd.h>
 
+#include "lib/log.h"
 #include "lib/mem.h"
 #include "lib/time.h"
 #include "worker/worker_internal.h"
@@ -76,6 +77,15 @@ static void worker_metrics(struct worker *worker)
         NULL);
 }
 
+static void warn_of_lack(const struct engine *engine, const char *system)
+{
+    char *lack = engine_lacks(engine, system);
+    if (lack) {
+        log_warning("some actions can't run", "system", system, "why", lack, NULL);
+    }
+    free(lack);
+}
+
 static int worker_start(struct worker *worker, const char *const *systems, struct err *err)
 {
     worker->engine = engine_new(worker->loop, worker->conf, worker->definitions, systems, err);
@@ -88,6 +98,7 @@ static int worker_start(struct worker *worker, const char *const *systems, struc
     }
     for (const char *const *name = systems; *name; name++) {
         worker->feeds = mem_realloc(worker->feeds, (worker->feed_count + 1) * sizeof *worker->feeds);
+        warn_of_lack(worker->engine, *name);
         struct feed *feed = feed_new(worker, *name);
         worker->feeds[worker->feed_count++] = feed;
         if (feed_start(feed, err) != 0) {

@@ -86,12 +86,15 @@ static void on_image_settled(void *arg, const struct err *err)
     fiber_resume(imaging->fiber);
 }
 
-int emit_before(struct job *job, const json_t *image)
+int emit_before(struct job *job, const json_t *image, const json_t *sealed)
 {
     struct task *task = job->owner;
     struct imaging imaging = {.fiber = fiber_self()};
     json_t *context = context_new(task, NULL, NULL);
-    json_put(context, "before", json_incref((json_t *)(uintptr_t)image));
+    json_put(context, "before", image ? json_incref((json_t *)(uintptr_t)image) : json_object());
+    if (sealed) {
+        json_put(context, "escrow", json_incref((json_t *)(uintptr_t)sealed));
+    }
     json_t *event = message_event_new("job.before", task->offboarding_id, context);
     message_event_response(event, 0, "what is there before the change");
     struct outgoing *outgoing = outgoing_event(task, event);

@@ -2,6 +2,7 @@
 #ifndef OFFBOARD_WORKER_ENGINE_INTERNAL_H
 #define OFFBOARD_WORKER_ENGINE_INTERNAL_H
 
+#include "lib/escrow.h"
 #include "lib/metrics.h"
 #include "worker/circuit.h"
 #include "worker/fiber.h"
@@ -77,6 +78,7 @@ struct engine {
     size_t system_count;
     struct engine_cache *cache;
     struct token_cache *tokens;
+    struct escrow_key *escrow; /* worker.escrow_key; NULL: not set */
     bool stopping;
     struct metric *requests;
     struct metric *request_seconds;
@@ -129,17 +131,18 @@ struct run {
     bool verifying;          /* only the verify of the account in hand remains */
     bool looking;            /* reading back: a cancellation waits until it is known what the calls before did */
     bool imaged;             /* the before-image of the account in hand is on record */
-    int64_t polled_since;    /* of the poll in hand; 0: none */
-    int64_t awaits_since;    /* of the wait in hand; 0: none */
-    json_t *heard;           /* ids of signals that did not end the wait in hand; owned, NULL: none */
-    json_t *waits;           /* {signal, key} that a deferral waits for; owned, NULL: for none */
-    json_int_t reminders;    /* how often the request of `meanwhile` was made in the wait in hand */
-    char *progress;          /* what the last of those signals said; owned */
-    bool only_verify;        /* the job is a later read-back of what another one did */
-    bool skipped;            /* the runbook says that it isn't to run: condition, too late */
-    bool changed;            /* a changing call may have had its effect */
-    json_t *failed_state;    /* of the first account that failed; owned, NULL: none did */
-    int64_t since;           /* when the trouble began; 0: none */
+    bool sealed; /* so is its escrow, by this attempt: what is sent is what was sealed, whatever the key was before */
+    int64_t polled_since; /* of the poll in hand; 0: none */
+    int64_t awaits_since; /* of the wait in hand; 0: none */
+    json_t *heard;        /* ids of signals that did not end the wait in hand; owned, NULL: none */
+    json_t *waits;        /* {signal, key} that a deferral waits for; owned, NULL: for none */
+    json_int_t reminders; /* how often the request of `meanwhile` was made in the wait in hand */
+    char *progress;       /* what the last of those signals said; owned */
+    bool only_verify;     /* the job is a later read-back of what another one did */
+    bool skipped;         /* the runbook says that it isn't to run: condition, too late */
+    bool changed;         /* a changing call may have had its effect */
+    json_t *failed_state; /* of the first account that failed; owned, NULL: none did */
+    int64_t since;        /* when the trouble began; 0: none */
     json_int_t deferrals;
     int64_t due_at; /* of a deferral */
     int last_status;
@@ -203,6 +206,10 @@ void percent_encode(struct buf *out, const char *text);
 void form_add(struct buf *form, const char *name, const char *value);
 int render_headers(struct run *run, const json_t *map, struct rendered *rendered, bool *content_type, struct err *err);
 
+/* The connector's, as far as the request has none `own` of that name. */
+int render_headers_but(struct run *run, const json_t *map, const json_t *own, struct rendered *rendered,
+                       bool *content_type, struct err *err);
+
 /* engine_auth.c: what the connector's `auth` and the request's `as` say of it; no token yet. */
 int auth_render(struct run *run, const json_t *request, struct rendered *rendered, struct err *err);
 /* Gets the token that a rendered request needs, if it needs one. DONE: it has it, or `response` says why not (then it is
@@ -254,6 +261,12 @@ const char *request_method(const json_t *request, const json_t **path);
 void derive_values(struct run *run);
 void derived_forget(struct run *run);
 enum verdict before_change(struct run *run);
+
+/* engine_escrow.c: reads worker.escrow_key. `*sealed` gets what the action says of `escrow`, sealed, by the account in hand:
+ * {<account>: {<name>: text}}, a new reference; NULL when it says nothing. DONE, else why nothing may be changed. */
+int escrow_load(struct engine *engine, struct err *err);
+enum verdict escrow_seal_values(struct run *run, json_t **sealed);
+const char *account_in_hand(const struct run *run); /* "": none; borrowed */
 
 /* engine_poll.c: DONE: go on. What `require` demands with a read of its own, made right before the request; what it demands of
  * the request's answer; what `poll` waits for. */

@@ -32,24 +32,58 @@ static bool reads(const json_t *require)
 enum verdict request_requires_first(struct run *run, const json_t *request)
 {
     const json_t *require = json_object_get(request, "require");
-    if (!reads(require)) {
-        return VERDICT_DONE;
+    enum verdict verdict = VERDICT_DONE;
+    for (size_t i = 0; verdict == VERDICT_DONE && (i == 0 || i < json_array_size(require)); i++) {
+        const json_t *one = json_is_array(require) ? json_array_get(require, i) : require;
+        if (reads(one)) {
+            verdict = request_run(run, one, NULL);
+            verdict = verdict == VERDICT_DONE ? judge(run, one) : verdict;
+        }
     }
-    enum verdict verdict = request_run(run, require, NULL);
-    return verdict == VERDICT_DONE ? judge(run, require) : verdict;
+    return verdict;
 }
 
 enum verdict request_requires(struct run *run, const json_t *request)
 {
     const json_t *require = json_object_get(request, "require");
-    return !require || reads(require) ? VERDICT_DONE : judge(run, require);
+    return !require || json_is_array(require) || reads(require) ? VERDICT_DONE : judge(run, require);
 }
 
 static int64_t duration_of(const json_t *poll, const char *name)
 {
     int64_t duration = 0;
-    time_parse_duration(json_string_at(poll, name), &duration, NULL);
+    const char *text = json_string_at(poll, name);
+    if (text) {
+        time_parse_duration(text, &duration, NULL);
+    }
     return duration;
+}
+
+/* Until the next look: `every`; with `up_to` a quarter of the time that it has taken so far, within these two. */
+static int64_t interval(const struct run *run, const json_t *poll, int64_t day)
+{
+    int64_t every = duration_of(poll, "every");
+    int64_t most = duration_of(poll, "up_to");
+    double so_far = (double)(time_now() - run->polled_since) * (double)TIME_DAY / (double)day;
+    int64_t wait = so_far / 4 < (double)most ? (int64_t)(so_far / 4) : most;
+    return wait > every ? wait : every;
+}
+
+static char *interval_text(const json_t *poll, int64_t wait)
+{
+    if (wait == duration_of(poll, "every")) {
+        return mem_strdup(json_string_at(poll, "every"));
+    }
+    static const struct {
+        int64_t unit;
+        char name;
+    } units[] = {{TIME_DAY, 'd'}, {TIME_HOUR, 'h'}, {TIME_MINUTE, 'm'}};
+    for (size_t i = 0; i < COUNT_OF(units); i++) {
+        if (wait >= units[i].unit && (wait % units[i].unit == 0 || units[i].unit == TIME_MINUTE)) {
+            return mem_printf("%lld%c", (long long)(wait / units[i].unit), units[i].name);
+        }
+    }
+    return mem_printf("%llds", (long long)(wait / TIME_SECOND));
 }
 
 /* The job goes back to the scheduler between two looks: it holds no worker. */
@@ -57,7 +91,7 @@ enum verdict request_polls(struct run *run, const json_t *request)
 {
     const json_t *poll = json_object_get(request, "poll");
     struct expr_set *exprs = run->engine->exprs;
-    if (!poll || expr_true(exprs, json_object_get(poll, "until"), run->context, false)) {
+    if (!poll || run->dry || expr_true(exprs, json_object_get(poll, "until"), run->context, false)) {
         run->polled_since = 0;
         return VERDICT_DONE;
     }
@@ -66,7 +100,8 @@ enum verdict request_polls(struct run *run, const json_t *request)
     if (!run->polled_since) {
         run->polled_since = time_now();
     }
-    int64_t timeout = time_scale(duration_of(poll, "timeout"), conf_duration(run->engine->conf, "clock.day"));
+    int64_t day = conf_duration(run->engine->conf, "clock.day");
+    int64_t timeout = time_scale(duration_of(poll, "timeout"), day);
     if (expr_true(exprs, json_object_get(poll, "failed"), run->context, false)) {
         run->polled_since = 0;
         run->at = 0; /* a retry begins anew */
@@ -76,10 +111,12 @@ enum verdict request_polls(struct run *run, const json_t *request)
         verdict = run_say(run, VERDICT_FAILED, "not done within %s: wanted %s, saw %s", json_string_at(poll, "timeout"),
                           json_string_at(poll, "until"), seen);
     } else {
-        char *why =
-            mem_printf("under way at the vendor: %s; looked at again in %s", seen, json_string_at(poll, "every"));
-        verdict = run_defer(run, duration_of(poll, "every"), true, why);
+        int64_t wait = interval(run, poll, day);
+        char *next = interval_text(poll, wait);
+        char *why = mem_printf("under way at the vendor: %s; looked at again in %s", seen, next);
+        verdict = run_defer(run, wait, true, why);
         free(why);
+        free(next);
     }
     free(seen);
     return verdict;

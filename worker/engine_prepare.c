@@ -85,31 +85,37 @@ static json_t *picture(struct run *run, const json_t *before, struct err *err)
         }
         json_object_set_new(values, name, value);
     }
-    char *path = mem_printf("ids.%s", run->job->system);
-    const char *account = json_string_at(run->context, path);
-    json_t *image = json_pack("{s:o}", account ? account : "", values);
-    free(path);
-    return image;
+    return json_pack("{s:o}", account_in_hand(run), values);
+}
+
+const char *account_in_hand(const struct run *run)
+{
+    const char *account = json_string_value(json_object_get(json_object_get(run->context, "ids"), run->job->system));
+    return account ? account : "";
 }
 
 enum verdict before_change(struct run *run)
 {
-    const json_t *before = json_object_get(run->action, "before");
+    const json_t *before = run->imaged ? NULL : json_object_get(run->action, "before");
     struct err err = ERR_INIT;
-    if (!before || run->imaged) {
+    if (!before && (run->sealed || !json_object_get(run->action, "escrow"))) {
         return VERDICT_DONE;
     }
-    json_t *image = picture(run, before, &err);
-    enum verdict verdict = VERDICT_DONE;
-    if (!image) {
-        verdict = run_say(run, VERDICT_FAILED, "what is there before the change could not be read: %s", err_text(&err));
-    } else if (run->job->before(run->job, image) != 0) {
+    json_t *sealed = NULL;
+    json_t *image = before ? picture(run, before, &err) : NULL;
+    enum verdict verdict =
+        err.class == ERR_NONE
+            ? escrow_seal_values(run, &sealed)
+            : run_say(run, VERDICT_FAILED, "what is there before the change could not be read: %s", err_text(&err));
+    if (verdict == VERDICT_DONE && run->job->before(run->job, image, sealed) != 0) {
         verdict = run_say(run, VERDICT_FAILED, "what is there before the change could not be put on record");
-    } else {
+    } else if (verdict == VERDICT_DONE) {
         run->imaged = true;
+        run->sealed = true;
         verdict = run_interrupted(run);
     }
     json_decref(image);
+    json_decref(sealed);
     err_release(&err);
     return verdict;
 }

@@ -72,13 +72,14 @@ static void load_limits(struct system *system)
     }
 }
 
-static bool derives(const struct system *system)
+/* Does any action say `word`? */
+static bool any_action(const struct system *system, const char *word)
 {
     const char *name;
     json_t *action;
     json_object_foreach(json_object_get(system->connector->tree, "actions"), name, action)
     {
-        if (json_object_get(action, "derive")) {
+        if (json_object_get(action, word)) {
             return true;
         }
     }
@@ -101,7 +102,7 @@ static int system_load(struct engine *engine, struct system *system, const char 
     if (load_settings(system, engine->conf, err) != 0) {
         return -1;
     }
-    if (derives(system) && !conf_string(engine->conf, "worker.derive_key")) {
+    if (any_action(system, "derive") && !conf_string(engine->conf, "worker.derive_key")) {
         return err_set(err, ERR_FATAL, "worker.derive_key is missing: actions of system \"%s\" derive values from it",
                        name);
     }
@@ -127,6 +128,10 @@ struct engine *engine_new(uv_loop_t *loop, const struct conf *conf, struct defin
     engine->request_seconds = metric_new(METRIC_HISTOGRAM, "offboard_vendor_request_duration_seconds", "system",
                                          "How long vendors take to answer.");
     engine->http = http_new(loop);
+    if (escrow_load(engine, err) != 0) {
+        engine_free(engine);
+        return NULL;
+    }
     size_t count = 0;
     while (systems[count]) {
         count++;
@@ -182,6 +187,7 @@ void engine_free(struct engine *engine)
     http_free(engine->http);
     engine_cache_free(engine->cache);
     token_cache_free(engine->tokens);
+    escrow_key_free(engine->escrow);
     free(engine);
 }
 
@@ -218,6 +224,22 @@ bool engine_refused(struct engine *engine, const char *name, char **why)
     return true;
 }
 
+char *engine_lacks(const struct engine *engine, const char *name)
+{
+    struct buf actions = BUF_INIT;
+    const char *action;
+    json_t *declared;
+    json_object_foreach(json_object_get(engine_system(engine, name)->connector->tree, "actions"), action, declared)
+    {
+        if (json_object_get(declared, "escrow") && !engine->escrow) {
+            buf_addf(&actions, "%s%s", actions.len ? ", " : "", action);
+        }
+    }
+    char *text = actions.len ? mem_printf("%s: blocked until worker.escrow_key_file is set", actions.data) : NULL;
+    buf_release(&actions);
+    return text;
+}
+
 int64_t engine_settle(struct engine *engine, const char *name, const char *action)
 {
     struct system *system = engine_system(engine, name);
@@ -243,10 +265,11 @@ static int never_begin(struct job *job)
     return -1;
 }
 
-static int never_before(struct job *job, const json_t *image)
+static int never_before(struct job *job, const json_t *image, const json_t *sealed)
 {
     (void)job;
     (void)image;
+    (void)sealed;
     return -1;
 }
 

@@ -266,10 +266,11 @@ static int never_begin(struct job *job)
     return -1;
 }
 
-static int never_before(struct job *job, const json_t *image)
+static int never_before(struct job *job, const json_t *image, const json_t *sealed)
 {
     (void)job;
     (void)image;
+    (void)sealed;
     return -1;
 }
 

@@ -15,7 +15,8 @@ struct attempt {
     struct engine *engine;
     struct job job;
     struct engine_result result;
-    json_t *image; /* the before-images, by account */
+    json_t *image;  /* the before-images, by account */
+    json_t *sealed; /* values sealed for escrow, by account */
     bool ended;
 };
 
@@ -25,10 +26,11 @@ static int on_begin(struct job *job)
     return 0;
 }
 
-static int on_before(struct job *job, const json_t *image)
+static int on_before(struct job *job, const json_t *image, const json_t *sealed)
 {
     struct attempt *attempt = job->owner;
     json_object_update(attempt->image, (json_t *)(uintptr_t)image);
+    json_object_update(attempt->sealed, (json_t *)(uintptr_t)sealed);
     return 0;
 }
 
@@ -79,6 +81,9 @@ static void print(struct attempt *attempt)
     if (json_object_size(attempt->image)) {
         json_put(said, "before", json_incref(attempt->image));
     }
+    if (json_object_size(attempt->sealed)) {
+        json_put(said, "escrow", json_incref(attempt->sealed));
+    }
     char *text = json_text(said);
     puts(text);
     fflush(stdout);
@@ -107,7 +112,8 @@ int try_job(uv_loop_t *loop, const struct conf *conf, struct definitions *defini
         return -1;
     }
     const char *systems[] = {json_string_at(message, "job.system"), NULL};
-    struct attempt attempt = {.engine = engine_new(loop, conf, definitions, systems, err), .image = json_object()};
+    struct attempt attempt = {
+        .engine = engine_new(loop, conf, definitions, systems, err), .image = json_object(), .sealed = json_object()};
     if (attempt.engine) {
         attempt.job = (struct job){.message = message,
                                    .system = systems[0],
@@ -121,6 +127,7 @@ int try_job(uv_loop_t *loop, const struct conf *conf, struct definitions *defini
         engine_free(attempt.engine);
     }
     json_decref(attempt.image);
+    json_decref(attempt.sealed);
     json_decref(message);
     return attempt.engine ? 0 : -1;
 }

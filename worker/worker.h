@@ -42,9 +42,10 @@ struct job {
     /* Called on the job's fiber before the first `once` call: returns when the begin is committed (0), or -1 when the
      * partition is lost: then the call must not be made. */
     int (*begin)(struct job *job);
-    /* Called on the job's fiber before the first change to an account: returns when Kafka has the before-image (borrowed;
-     * schema/messages.md, `job.before`), -1 when it can't be kept: then nothing may be changed. */
-    int (*before)(struct job *job, const json_t *image);
+    /* Called on the job's fiber before the first change to an account: returns when Kafka has the before-image and the sealed
+     * values (borrowed, either may be NULL; schema/messages.md, `job.before`), -1 when they can't be kept: then nothing may be
+     * changed. */
+    int (*before)(struct job *job, const json_t *image, const json_t *sealed);
     /* Told whenever the engine starts (true) or ends (false) waiting for the circuit or a pause: the job's clock stops meanwhile. */
     void (*held)(struct job *job, bool held);
     void *owner;
@@ -86,6 +87,9 @@ bool engine_available(const struct engine *engine, const char *system);
 
 /* `check` of a connector, on the calling fiber: 0, or -1 with the reason. */
 int engine_check(struct engine *engine, const char *system, struct err *err);
+
+/* What configuration lacks for some actions of a system, which will be blocked; NULL: nothing. The caller frees. */
+char *engine_lacks(const struct engine *engine, const char *system);
 
 /* True (once) when a `denied` outcome was confirmed by a failing `check`: the caller pauses the system. `why` is for the
  * caller to free. */

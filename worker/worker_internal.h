@@ -259,7 +259,7 @@ const char *task_cancelled(const struct task *task); /* the reason, NULL when it
 void emit_result(struct task *task, const char *outcome, int status, const char *message, const json_t *context);
 void emit_dead(struct task *task, rd_kafka_message_t *record, const char *reason); /* takes the record over */
 void emit_pause(struct feed *feed, const char *reason);
-int emit_before(struct job *job, const json_t *image); /* struct job's before() */
+int emit_before(struct job *job, const json_t *image, const json_t *sealed); /* struct job's before() */
 
 /* Told once, from the loop: NULL when Kafka has it, else an ERR_PERMANENT (too large). */
 typedef void outbox_settled(void *arg, const struct err *err);

@@ -74,9 +74,11 @@ def trials(page: str) -> list[Trial]:
 def matches(wanted: str, seen: str) -> bool:
     """Equal as JSON or as text; `*` stands for anything."""
     try:
-        return json.loads(wanted) == json.loads(seen)
+        if json.loads(wanted) == json.loads(seen):
+            return True
     except ValueError:
-        return re.fullmatch(re.escape(wanted).replace(r"\*", ".*"), seen, re.DOTALL) is not None
+        pass
+    return re.fullmatch(re.escape(wanted).replace(r"\*", ".*"), seen, re.DOTALL) is not None
 
 
 class ScriptedVendor:

@@ -6,6 +6,7 @@ import shlex
 import subprocess
 
 import pytest
+from keys import KeyPair
 from pages import ScriptedVendor, definitions, matches, trials
 from process import wait_until
 from stack import ROOT
@@ -47,7 +48,8 @@ def desk(make_shared_stack, tmp_path_factory, key):
     settings = {name: {"url": vendor.url, **({"token": TOKEN} if "  token:" in text else {}),
                        **({"key": key} if "  key:" in text else {})} for name, text in connectors.items()}
     stack = make_shared_stack(settings={"definitions": {"connectors": [str(folder)]}, "systems": settings,
-                                        "worker": {"derive_key": "0123456789abcdef0123456789abcdef"}})
+                                        "worker": {"derive_key": "0123456789abcdef0123456789abcdef",
+                                                   "escrow_key": KeyPair.make().public}})
     yield stack, vendor
     vendor.close()
 
@@ -104,7 +106,7 @@ def test_what_the_page_of_runbooks_shows(running, trial):
 # Sources.
 
 def test_every_word_of_sources_has_an_example():
-    missing = words("source", "poll") - used(definitions("sources.md", "source").values())
+    missing = words("source", "webhook", "signature", "poll") - used(definitions("sources.md", "source").values())
     assert not missing, f"docs/sources.md shows no example of {sorted(missing)}"
 
 

@@ -1,6 +1,6 @@
 /* links: tests/unit/vendor_stub.c worker/circuit.c worker/credentials.c worker/engine.c worker/engine_accounts.c */
 /* links: worker/engine_auth.c worker/engine_cache.c worker/engine_classify.c worker/engine_context.c */
-/* links: worker/engine_defer.c worker/engine_gate.c worker/engine_identify.c worker/engine_mail.c */
+/* links: worker/engine_defer.c worker/engine_escrow.c worker/engine_gate.c worker/engine_identify.c worker/engine_mail.c */
 /* links: worker/engine_once.c worker/engine_pages.c worker/engine_poll.c worker/engine_prepare.c */
 /* links: worker/engine_render.c worker/engine_request.c worker/engine_secret.c worker/engine_sequence.c */
 /* links: worker/engine_sign.c worker/engine_signal.c worker/engine_systems.c worker/engine_verify.c */
@@ -40,6 +40,7 @@ static const char connector[] =
     "defs:\n"
     "  busy: {retry: \"${ .body.busy }\", query: {from: defs, mine: \"no\"}}\n"
     "  elsewhere: {base: \"${ .settings.url }/elsewhere\"}\n"
+    "  orders: {get: \"/orders/${ .item }\"}\n"
     "identify:\n"
     "  keys: [employee_id, email]\n"
     "  requests:\n"
@@ -70,6 +71,14 @@ static const char connector[] =
     "      - {get: /groups, pages: {next: \"${ .body.next }\"}, save: {groups: \"${ .body.groups }\"}}\n"
     "      - {delete: \"/groups/${ .item }\", for_each: \"${ .saved.groups }\", already: \"${ .status == 404 }\"}\n"
     "    outputs: {groups: \"${ .saved.groups }\"}\n"
+    "  expel:\n"
+    "    effect: revoke\n"
+    "    requests: [{delete: \"/members/${ .ids.vendor }\"}]\n"
+    "    verify:\n"
+    "      get: /members\n"
+    "      pages: {next: \"${ .body.next }\"}\n"
+    "      expect: \"${ .ids.vendor as $me | .body.members | all(.[]; . != $me) }\"\n"
+    "      within: 100ms\n"
     "  list:\n"
     "    effect: notify\n"
     "    accounts: none\n"
@@ -137,6 +146,20 @@ static const char connector[] =
     "        poll: {every: 10m, timeout: 48h, until: \"${ .body.state == \\\"done\\\" }\", failed: \"${ .body.state == "
     "\\\"failed\\\" }\"}\n"
     "    outputs: {id: \"${ .saved.id }\"}\n"
+    "  transfer_slowly:\n"
+    "    effect: handover\n"
+    "    requests:\n"
+    "      - {post: /transfers, json: {}, save: {id: \"${ .body.id }\"}}\n"
+    "      - get: \"/transfers/${ .saved.id }\"\n"
+    "        poll: {every: 1m, up_to: 2h, timeout: 36500d, until: \"${ .body.state == \\\"done\\\" }\"}\n"
+    "  lock_all:\n"
+    "    effect: revoke\n"
+    "    requests:\n"
+    "      - post: \"/lock/${ .item }\"\n"
+    "        for_each: \"${ [\\\"a\\\", \\\"b\\\"] }\"\n"
+    "        require:\n"
+    "          - {get: \"/owner/${ .item }\", that: \"${ .body.mine }\", why: \"somebody else's\"}\n"
+    "          - {use: orders, already: \"${ .body.pending }\", that: \"${ .status == 200 }\"}\n"
     "  leave_all:\n"
     "    effect: revoke\n"
     "    before: {groups: \"${ .saved.groups }\"}\n"
@@ -149,6 +172,14 @@ static const char connector[] =
     "    requests:\n"
     "      - {post: /lock, json: {pin: \"${ .derived.pin }\"}, save: {said: \"${ .body.said }\"}}\n"
     "    outputs: {said: \"${ .saved.said }\"}\n"
+    "  lock_kept:\n"
+    "    effect: revoke\n"
+    "    derive: {pin: {digits: 6}}\n"
+    "    escrow: {pin: \"${ .derived.pin }\", of: \"${ .saved.of }\"}\n"
+    "    requests:\n"
+    "      - {get: /device, save: {of: \"${ .body.of }\"}}\n"
+    "      - {post: /lock, json: {pin: \"${ .derived.pin }\"}}\n"
+    "      - {post: /tell, json: {}}\n"
     "  find_boss:\n"
     "    effect: identify\n"
     "    accounts: none\n"
@@ -260,11 +291,13 @@ static int on_begin(struct job *job)
     return trial->lost ? -1 : 0;
 }
 
-static int on_before(struct job *job, const json_t *image)
+static int on_before(struct job *job, const json_t *image, const json_t *sealed)
 {
     struct trial *trial = job->owner;
     json_decref(trial->image);
     trial->image = json_deep_copy(image);
+    json_decref(trial->sealed);
+    trial->sealed = json_deep_copy(sealed);
     trial->images++;
     return trial->unrecorded ? -1 : 0;
 }
@@ -334,6 +367,7 @@ void trial_free(struct trial *trial)
 {
     engine_result_release(&trial->result);
     json_decref(trial->image);
+    json_decref(trial->sealed);
     json_decref(trial->job.message);
     free(trial);
 }

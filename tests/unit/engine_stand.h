@@ -36,6 +36,7 @@ struct trial {
     bool lost; /* begin() answers that the partition is lost */
     int begins;
     json_t *image;   /* the last one before() was given */
+    json_t *sealed;  /* with it */
     int images;      /* how often */
     bool unrecorded; /* before() answers that it could not be kept */
     int held;        /* how often it began to wait with its clock stopped */

@@ -49,4 +49,15 @@ static inline char *key_pem(EVP_PKEY *pkey)
     return key_pem_locked(pkey, NULL);
 }
 
+static inline char *public_key_pem(EVP_PKEY *pkey)
+{
+    BIO *bio = BIO_new(BIO_s_mem());
+    assert_int_equal(PEM_write_bio_PUBKEY(bio, pkey), 1);
+    char *data;
+    long len = BIO_get_mem_data(bio, &data);
+    char *text = mem_strndup(data, (size_t)len);
+    BIO_free(bio);
+    return text;
+}
+
 #endif

@@ -168,6 +168,7 @@ static void test_wrong_file(void **state)
     assert_refused("systems.jira.a.b: x\n", 1, "it must be systems.<system>.<setting>");
     assert_refused("systems: {jira: {mode: dryrun}}\n", 1, "systems.jira.mode must be live or dry_run, not \"dryrun\"");
     assert_refused("systems: {jira: {hosts: [a]}}\n", 1, "systems.jira.hosts takes one value, not a list");
+    assert_refused("sources.okta-hook: x\n", 1, "it must be sources.<source>.<setting>");
     assert_refused("a: [\n", 0, "flow sequence");
     assert_refused("\"q/~x\": 1\n", 1, "there is no option \"q/~x\"");
     struct err err = ERR_INIT;

@@ -173,6 +173,33 @@ static void test_words_of_an_action(void **state)
     assert_count(fixture, 27);
 }
 
+/* Secrets that are found again. */
+static void test_escrow(void **state)
+{
+    struct fixture *fixture = *state;
+    put(fixture, "connectors/lock.yaml",
+        "system: lock\n"                                                      /* 1 */
+        "settings: {url: {required: true}}\n"                                 /* 2 */
+        "actions:\n"                                                          /* 3 */
+        "  good:\n"                                                           /* 4 */
+        "    effect: revoke\n"                                                /* 5 */
+        "    unverified: nothing is shown\n"                                  /* 6 */
+        "    derive: {pin: {digits: 6}}\n"                                    /* 7 */
+        "    escrow: {pin: \"${ .derived.pin }\"}\n"                          /* 8 */
+        "    requests: [{post: /lock, json: {pin: \"${ .derived.pin }\"}}]\n" /* 9 */
+        "  bad:\n"                                                            /* 10 */
+        "    effect: identify\n"                                              /* 11 */
+        "    escrow:\n"                                                       /* 12 */
+        "      pin: \"${ .derived.pn }\"\n"                                   /* 13 */
+        "      list: [1]\n"                                                   /* 14 */
+        "    requests: [{get: /lock}]\n");                                    /* 15 */
+    load(fixture);
+    assert_has(fixture, "lock.yaml", 12, "an action whose effect is identify sets no secret");
+    assert_has(fixture, "lock.yaml", 12, "\"list\" must be an expression");
+    assert_has(fixture, "lock.yaml", 13, "nothing here derives \"pn\"");
+    assert_count(fixture, 3);
+}
+
 /* A mail in place of a method. */
 static void test_mail(void **state)
 {
@@ -326,7 +353,7 @@ static void test_words_of_a_source(void **state)
     assert_has(fixture, "hr.yaml", 19, "\"mode\" must be live or dry_run");
     assert_has(fixture, "hr.yaml", 20, "there is no time zone \"Europe/Berlim\"");
     assert_has(fixture, "hr.yaml", 21, "did you mean \"effective_at\"?");
-    assert_has(fixture, "cloudevents.yaml", 6, "type \"leaver.created\" is taken by source \"hr\" already");
+    assert_has(fixture, "cloudevents.yaml", 18, "type \"leaver.created\" is taken by source \"hr\" already");
     assert_count(fixture, 19);
 }
 
@@ -348,6 +375,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(test_words_of_a_connector, definitions_setup, definitions_teardown),
         cmocka_unit_test_setup_teardown(test_words_of_auth, definitions_setup, definitions_teardown),
         cmocka_unit_test_setup_teardown(test_words_of_an_action, definitions_setup, definitions_teardown),
+        cmocka_unit_test_setup_teardown(test_escrow, definitions_setup, definitions_teardown),
         cmocka_unit_test_setup_teardown(test_secret, definitions_setup, definitions_teardown),
         cmocka_unit_test_setup_teardown(test_mail, definitions_setup, definitions_teardown),
         cmocka_unit_test_setup_teardown(test_once, definitions_setup, definitions_teardown),

@@ -13,8 +13,9 @@
 #include "tests/unit/engine_stand.h"
 #include "tests/unit/helpers.h"
 
-#define PIN     "237398"
-#define AT_POLL "{\"state\": {\"account\": 0, \"at\": 1, \"saved\": {\"id\": \"t1\"}}}"
+#define PIN      "237398"
+#define AT_POLL  "{\"state\": {\"account\": 0, \"at\": 1, \"saved\": {\"id\": \"t1\"}}}"
+#define LONG_AGO "2020-01-01T00:00:00Z"
 #define TIRED                                                                                                          \
     "{\"state\": {\"account\": 0, \"at\": 1, \"saved\": {\"id\": \"t1\"}, \"polled_since\": "                          \
     "\"2026-01-01T00:00:00Z\"}}"
@@ -62,6 +63,17 @@ static const struct engine_row rows[] = {
      .outcome = "blocked",
      .facts = {{"state.at", "3"}, {"state.saved", "{\"device\":\"d1\"}"}}},
 
+    {.title = "of several things required each is looked at, for each item; what is so already is left out",
+     .action = "lock_all",
+     .exchanges = {{"GET /owner/a", 200, "{\"mine\": true}", NULL},
+                   {"GET /orders/a", 200, "{}", NULL},
+                   {"POST /lock/a", 503, NULL, NULL},
+                   {"GET /owner/a", 200, "{\"mine\": true}", NULL}, /* before every try anew */
+                   {"GET /orders/a", 200, "{\"pending\": true}", NULL},
+                   {"GET /owner/b", 200, "{\"mine\": false}", NULL}},
+     .outcome = "blocked",
+     .said = "1 of 2 items failed: b (somebody else's"},
+
     /* ---- poll */
     {.title = "what is under way is looked at later, by whichever worker",
      .action = "transfer",
@@ -72,6 +84,28 @@ static const struct engine_row rows[] = {
      .facts = {{"state.at", "1"}, {"state.saved", "{\"id\":\"t1\"}"}, {"state.deferrals", "0"}},
      .due_after = 590,
      .due_before = 600},
+    {.title = "the longer it takes, the rarer are the looks",
+     .action = "transfer_slowly",
+     .job = "{\"state\": {\"at\": 1, \"saved\": {\"id\": \"t1\"}, \"polled_since\": \"" LONG_AGO "\"}}",
+     .exchanges = {{"GET /transfers/t1", 200, "{\"state\": \"new\"}", NULL}},
+     .outcome = "deferred",
+     .said = "looked at again in 2h",
+     .due_after = 7190,
+     .due_before = 7200},
+    {.title = "the first looks come soon",
+     .action = "transfer_slowly",
+     .exchanges = {{"POST /transfers\n{}", 200, "{\"id\": \"t1\"}", NULL},
+                   {"GET /transfers/t1", 200, "{\"state\": \"new\"}", NULL}},
+     .outcome = "deferred",
+     .said = "looked at again in 1m",
+     .due_after = 55,
+     .due_before = 60},
+    {.title = "a dry run doesn't wait",
+     .action = "transfer_slowly",
+     .offboarding = "{\"mode\": \"dry_run\"}",
+     .job = "{\"state\": {\"at\": 1, \"saved\": {\"id\": \"t1\"}}}",
+     .exchanges = {{"GET /transfers/t1", 200, "{\"state\": \"new\"}", NULL}},
+     .outcome = "succeeded"},
     {.title = "done: nothing is begun anew",
      .action = "transfer",
      .job = AT_POLL,

@@ -1,0 +1,145 @@
+"""/offboard in Slack: who may, what is answered, and what is on record."""
+
+import os
+import time
+import uuid
+
+import pytest
+from broker import Broker
+from process import wait_until
+from signing import slack
+
+pytestmark = pytest.mark.xdist_group("slack_commands")
+
+KEY = "8f742231b10e8888abcd99yyyzzz85a5"
+RUNBOOK = """
+runbook: %s
+phases: [{name: now, steps: [{id: disable, system: scim, action: deactivate_user}]}]
+"""
+
+
+@pytest.fixture(scope="module")
+def stack(make_shared_stack, tmp_path_factory):
+    folder = tmp_path_factory.mktemp("commands")
+    for name in ("all-of-it", "google-only", "devices"):
+        (folder / f"{name}.yaml").write_text(RUNBOOK % name, encoding="utf-8")
+    stack = make_shared_stack(settings={
+        "definitions": {"runbooks": [str(folder)]},
+        "sources": {"slack-commands": {"signing_secret": KEY, "people": ["T1/U1", "T1/U2"], "offboard": "all-of-it",
+                                       "google_offboard": "google-only", "device_return": "devices"}}})
+    return stack.start("logger", "producer", "worker", "scheduler")
+
+
+@pytest.fixture
+def email() -> str:
+    return f"kim.{uuid.uuid4().hex[:8]}@example.com"
+
+
+def rows(stack, part: str, number: int) -> list[dict]:
+    def found():
+        return stack.database.query("SELECT * FROM intake WHERE source_event_id LIKE %s ORDER BY kafka_offset", f"%{part}%")
+
+    wait_until(lambda: len(found()) >= number, 30, f"{number} commands about {part} are on record")
+    return found()
+
+
+@pytest.mark.parametrize("command, runbook", [("/offboard", "all-of-it"), ("/google-offboard", "google-only"), ("/device-return", "devices")])
+def test_a_command_is_a_runbook(stack, email, command, runbook):
+    stack.person(email)
+    begun = time.monotonic()
+    reply = slack(stack, KEY, command, f"  {email.title()} ")
+    assert reply.status == 200 and time.monotonic() - begun < 3
+    assert reply.json == {"response_type": "ephemeral", "text": f"One moment, processing {command} {email.title()} …"}
+    row = rows(stack, email, 1)[0]
+    offboarding = stack.wait_status(row["offboarding_id"], "completed")
+    assert (offboarding["runbook"], offboarding["leaver"]["email"], offboarding["source"]) == (runbook, email, "slack-commands")
+    assert offboarding["actor"] == {"kind": "slack", "id": "T1/U1", "name": "roadrunner"}
+    assert not stack.account(email)["active"]
+
+
+def test_an_address_as_slack_may_write_it(stack, email):
+    slack(stack, KEY, "/offboard", f"<mailto:{email}|{email}>")
+    assert rows(stack, email, 1)[0]["person"] == email
+
+
+def test_a_double_click_is_one_offboarding(stack, email):
+    """By the same person it is the same event; by another, and after the window, the same offboarding."""
+    at = time.time()
+    assert [slack(stack, KEY, "/offboard", email, at=at).status for _ in range(2)] == [200, 200]
+    slack(stack, KEY, "/offboard", email, user="U2", at=at)
+    assert [row["disposition"] for row in rows(stack, email, 3)] == ["started", "duplicate", "duplicate"]
+    assert stack.database.value("SELECT count(*) FROM offboarding WHERE leaver ->> 'email' = %s", email) == 1
+
+
+@pytest.mark.parametrize("who", [{"user": "U9"}, {"team": "T9"}, {"user": "U9", "user_name": "U1"}, {"user": "T1/U1"}])
+def test_who_may_not_is_told_so_and_on_record(stack, email, who):
+    reply = slack(stack, KEY, "/offboard", email, **who)
+    assert (reply.status, reply.json["response_type"]) == (200, "ephemeral")
+    assert reply.json["text"].startswith("You may not use /offboard. Your id is ")
+    row = rows(stack, email, 1)[0]
+    assert (row["disposition"], row["offboarding_id"], row["person"]) == ("refused", None, email)
+    assert row["reason"] == reply.json["text"]
+    assert stack.database.value("SELECT count(*) FROM offboarding WHERE leaver ->> 'email' = %s", email) == 0
+
+
+def test_a_refusal_does_not_stand_in_the_way(stack, email):
+    at = time.time()
+    slack(stack, KEY, "/offboard", email, user="U9", at=at)
+    slack(stack, KEY, "/offboard", email, at=at)
+    assert [row["disposition"] for row in rows(stack, email, 2)] == ["refused", "started"]
+
+
+@pytest.mark.parametrize("text", ["", "jane", "jane@example.com bob@example.com", "@example.com", "jane@localhost"])
+def test_a_command_without_an_address(stack, text):
+    channel = uuid.uuid4().hex
+    reply = slack(stack, KEY, "/offboard", text, channel_id=channel)
+    assert (reply.status, reply.json) == (200, {"response_type": "ephemeral", "text": "Say who leaves: /offboard jane@example.com"})
+    row = wait_until(lambda: stack.database.one("SELECT * FROM intake WHERE data ->> 'channel' = %s", channel), 30, "it is on record")
+    assert (row["disposition"], row["reason"]) == ("refused", reply.json["text"])
+
+
+def test_an_unknown_command(stack, email):
+    assert slack(stack, KEY, "/onboard", email).json["text"] == "/onboard is no command of Offboard"
+    assert rows(stack, email, 1)[0]["disposition"] == "ignored"
+
+
+def test_who_does_not_sign_is_turned_away(stack, email):
+    before = len(list(stack.topics.read("intake")))
+    assert slack(stack, "another app's secret", "/offboard", email).status == 401
+    assert slack(stack, KEY, "/offboard", email, at=time.time() - 301).status == 401
+    assert len(list(stack.topics.read("intake"))) == before
+
+
+def test_what_only_slack_may_know_is_not_kept(stack, email):
+    slack(stack, KEY, "/offboard", email)
+    rows(stack, email, 1)
+    texts = " ".join(record.value.decode() for record in stack.topics.read("intake"))
+    assert email in texts and "hooks.example.com" not in texts and "gIkuvaNzQIHg97ATvDxqgjtO" not in texts and KEY not in texts
+
+
+
+
+@pytest.fixture
+def own_broker(servers):
+    """A broker that a test may stop without disturbing the others."""
+    broker = Broker(os.path.join(servers.root, f"kafka-{os.urandom(4).hex()}"), os.environ["KAFKA_LIBS"], servers.ports)
+    broker.wait_ready()
+    yield broker
+    broker.stop()
+
+
+def test_kafka_is_away(own_broker, make_stack, email):
+    """Slack hears of it in time, and the command counts once."""
+    stack = make_stack(brokers=own_broker.address, settings={"sources": {"slack-commands": {
+        "signing_secret": KEY, "people": "T1/U1", "offboard": "scim-leaver"}}}).start("logger", "producer")
+    at = time.time()
+    own_broker.freeze()
+    begun = time.monotonic()
+    reply = slack(stack, KEY, "/offboard", email, at=at)
+    assert time.monotonic() - begun < 3
+    assert (reply.status, reply.json["response_type"]) == (200, "ephemeral")
+    assert reply.json["text"].startswith("Offboard can't be sure that it has your command.")
+    own_broker.thaw()
+    wait_until(lambda: slack(stack, KEY, "/offboard", email, at=at).json["text"].startswith("One moment"), 30, "it is taken in")
+    wait_until(lambda: stack.topics.lag("producer", "intake") == 0 and stack.logged(), 60, "all is on record")
+    assert stack.database.value("SELECT count(*) FROM offboarding WHERE leaver ->> 'email' = %s", email) == 1
