@@ -48,6 +48,13 @@ static void read_outputs(struct check *check, const char *pointer, const char *p
     check_member(check, pointer, path, members, COUNT_OF(members));
 }
 
+static void read_now(struct check *check, const char *pointer, const char *path, void *arg)
+{
+    (void)arg;
+    static const char *const members[] = {"now"};
+    check_member(check, pointer, path, members, COUNT_OF(members));
+}
+
 static void read_item(struct check *check, const char *pointer, const char *path, void *arg)
 {
     (void)arg;
@@ -82,6 +89,7 @@ void check_polled(struct check *check)
     check_action(check, poll);
     check_type(check, poll);
     check_expressions(check, "/poll/with", json_object_get(poll, "with"));
+    check_paths(check, "/poll/with", json_object_get(poll, "with"), read_now, NULL);
     check_paths(check, "/poll/items", json_object_get(poll, "items"), read_outputs, NULL);
     check_paths(check, "/poll/id", json_object_get(poll, "id"), read_item, NULL);
     check_paths(check, "/poll/type", json_object_get(poll, "type"), read_item, NULL);
