@@ -1,0 +1,200 @@
+"""The shipped runbooks from the start to the end, in a company with every system, with tickets and threads read back in full."""
+
+import json
+
+import pytest
+from company import BOSS, DESK, SECRET, Company
+from google import user
+from process import wait_until
+from vendors.aftership import webhook
+
+pytestmark = [pytest.mark.xdist_group("runbooks"), pytest.mark.filterwarnings("ignore:Requiring AUTH while not requiring TLS")]
+
+
+@pytest.fixture(scope="module")
+def company(make_shared_stack):
+    made = Company(make_shared_stack)
+    made.stack.start()
+    yield made
+    made.mail.stop()
+
+
+def states(stack, offboarding: str) -> dict[str, str]:
+    return {step: job["state"] for step, job in stack.jobs(offboarding).items() if not job["follower"]}
+
+
+def waiting(company, offboarding: str, step: str) -> None:
+    """Until the step waits for a signal."""
+    seen: list = []
+
+    def is_waiting() -> bool:
+        job = company.stack.jobs(offboarding).get(step)
+        assert not job or job["state"] in ("waiting", "ready"), (step, job)
+        seen[:] = [job and (job["state"], job["reason"]), states(company.stack, offboarding)]
+        return bool(job and company.stack.database.query("SELECT * FROM awaited WHERE job_id = %s", job["id"]))
+
+    try:
+        wait_until(is_waiting, 120, f"{step} waits")
+    except AssertionError as error:
+        raise AssertionError(f"{error}: {seen}") from None
+
+
+def done(company, offboarding: str, step: str, *answer: str) -> None:
+    waiting(company, offboarding, step)
+    company.stack.cli("done", offboarding, step, "--evidence", "seen by the test", *answer).ok()
+    company.stack.wait_job(offboarding, step, "succeeded")
+
+
+def deliver(company, number: str, tag: str) -> None:
+    """The courier's word about a parcel, signed as AfterShip does."""
+    state = company.stack.sandbox.seed("aftership", {"trackings": [{"tracking_number": number, "tag": tag}]})
+    body, headers = webhook(next(one for one in state["trackings"] if one["tracking_number"] == number), SECRET)
+    reply = company.stack.post("/v1/signals/aftership", body, token=None, headers=headers)
+    assert reply.status == 202, reply
+
+
+def returned(company, offboarding: str, prefix: str = "") -> str:
+    """Sends the box on its way back; its tracking number."""
+    stack = company.stack
+    box = stack.wait_job(offboarding, f"{prefix}box", "succeeded", 60)["outputs"]["box"]
+    number = "1Z" + box.replace("-", "")[:12].upper()
+    key = int(box) if box.isdigit() else box
+    stack.sandbox.seed("retriever", {"device_returns": [{"id": key, "shipment": {"return_tracking": number, "return_carrier": "UPS"}}]})
+    stack.wait_job(offboarding, f"{prefix}label", "succeeded", 60)
+    waiting(company, offboarding, f"{prefix}parcel")
+    return number
+
+
+def macs(company, email: str) -> list[list[str]]:
+    """Types of the commands to each of somebody's Macs."""
+    state = company.stack.sandbox.state("jamf")
+    return [[command["type"] for command in state["commands"] if command["management"] == one["general"]["managementId"]]
+            for one in state["computers"] if one["userAndLocation"]["email"] == email]
+
+
+def test_device_return_by_itself(company):
+    stack, email = company.stack, "dora@example.com"
+    offboarding = company.leave("device-return", email, "Dora Box", "71")
+    number = returned(company, offboarding)
+    deliver(company, number, "InTransit")
+    wait_until(lambda: f"parcel {number}: InTransit" in company.told("Dora Box"), 30, "the ticket tells where the parcel is")
+    deliver(company, number, "Delivered")
+    stack.wait_job(offboarding, "parcel", "succeeded")
+    waiting(company, offboarding, "received")
+    assert macs(company, email) == [["DEVICE_LOCK"]], "a carrier's word erases nothing"
+    done(company, offboarding, "received", "--answer", "erase")
+    stack.wait_status(offboarding, "completed", 60)
+    assert macs(company, email) == [["DEVICE_LOCK", "ERASE_DEVICE"]]
+    held = states(stack, offboarding)
+    assert {step for step, state in held.items() if state == "skipped"} == {"collected", "erase-collected", "inventory-collected"}
+    assert set(held.values()) == {"succeeded", "skipped"}
+    assert [one for one in stack.sandbox.state("assetsonar")["assets"] if one["name"] == "Laptop 71"][0]["state"] == "available"
+    assert company.unsaid(offboarding, company.told("Dora Box")) == [] == company.unsaid(offboarding, company.thread("Dora Box"))
+    assert len(stack.sandbox.state("retriever")["device_returns"]) >= 1
+    assert "Home Lane" not in json.dumps([record.value for record in stack.topics.read("events")], default=str), "an address is nobody's"
+
+
+def test_device_return_in_person(company):
+    stack, email = company.stack, "paul@example.com"
+    offboarding = company.leave("device-return", email, "Paul Person", "72", country="DE")
+    done(company, offboarding, "collected", "--answer", "keep")
+    stack.wait_status(offboarding, "completed", 60)
+    held = states(stack, offboarding)
+    assert held["box"] == "skipped" and held["erase-collected"] == "skipped" and held["inventory-collected"] == "succeeded"
+    assert macs(company, email) == [["DEVICE_LOCK"]]
+
+
+def test_standard_leaver(company):
+    stack, email = company.stack, "stan@example.com"
+    offboarding = company.leave("standard-leaver", email, "Stan Dard", "73")
+    number = returned(company, offboarding, "devices.")
+    deliver(company, number, "Delivered")
+    done(company, offboarding, "devices.received", "--answer", "erase")
+    stack.wait_job(offboarding, "zoom", "succeeded", 60)
+    stack.wait_job(offboarding, "transfer", "succeeded", 60)
+    stack.wait_status(offboarding, "completed", 120)
+
+    state = stack.sandbox.state
+    okta = next(one for one in state("okta")["users"] if one["profile"]["login"] == email)
+    assert okta["status"] == "DEPROVISIONED" and okta["factors"] == [] and okta["sessions"] == 0
+    left = user(stack, email)
+    assert left["suspended"] and left["delegates"] == [] and left["tokens"] == [] and left["vacation"]["enableAutoReply"]
+    assert next(one for one in state("slack")["users"] if one["profile"]["email"] == email)["deleted"]
+    people = {one["email"]: one for one in state("zoom")["users"]}
+    assert email not in people and "standup of Stan Dard" in people[BOSS]["meetings"]
+    assert macs(company, email) == [["DEVICE_LOCK", "ERASE_DEVICE"]]
+
+    jobs = stack.jobs(offboarding)
+    delegated, undelegated = jobs["delegate"], jobs["undelegate"]
+    days = (undelegated["due_at"] - stack.offboarding(offboarding)["started_at"]).total_seconds() / 0.4
+    assert 59.9 <= days < 61 and delegated["answered_at"] < undelegated["answered_at"], "the delegate goes after 60 days"
+    assert {step for step, state in states(stack, offboarding).items() if state != "succeeded"} == {
+        "devices.ticket", "devices.thread", "devices.collected", "devices.erase-collected", "devices.inventory-collected"}
+    # Each step's result is in the ticket and in the thread, and no step says so itself.
+    assert company.unsaid(offboarding, company.told("Stan Dard")) == []
+    assert company.unsaid(offboarding, company.thread("Stan Dard")) == []
+    assert company.ticket("Stan Dard")["fields"]["status"]["name"] == "Done"
+
+
+def test_access_is_cut_though_ticket_and_thread_are_down(company):
+    stack, email = company.stack, "down@example.com"
+    for vendor in ("jira", "slack"):
+        stack.sandbox.fault(vendor, {"do": "status", "status": 503, "times": None})
+    try:
+        offboarding = company.leave("standard-leaver", email, "Do Wn", "74", country="DE")
+        for step in ("okta", "password", "tokens", "sign-out", "groups"):
+            stack.wait_job(offboarding, step, "succeeded", 60)
+        assert stack.jobs(offboarding)["ticket"]["state"] == "ready"
+    finally:
+        for vendor in ("jira", "slack"):
+            stack.sandbox.clear_faults(vendor)
+    stack.wait_job(offboarding, "ticket", "succeeded", 60)
+    stack.cli("cancel", offboarding, "--reason", "the test is over").ok()
+
+
+def test_okta_suspension(company):
+    stack, email = company.stack, "susi@example.com"
+    offboarding = company.leave("okta-suspension", email, "Susi Pend", "75")
+    for step in ("okta-sessions", "office-sessions", "office-disabled", "google-suspended"):
+        stack.wait_job(offboarding, step, "succeeded", 60)
+    office = next(one for one in stack.sandbox.state("m365")["users"] if one["userPrincipalName"] == email)
+    assert office["accountEnabled"] is False and user(stack, email)["suspended"]
+    waiting(company, offboarding, "mailbox")
+    okta = lambda: next(one for one in stack.sandbox.state("okta")["users"] if one["profile"]["login"] == email)  # noqa: E731
+    assert okta()["status"] == "ACTIVE", "deactivated only when the people are done"
+    done(company, offboarding, "mailbox")
+    assert okta()["status"] == "ACTIVE"
+    done(company, offboarding, "investigation")
+    stack.wait_status(offboarding, "completed", 60)
+    assert okta()["status"] == "DEPROVISIONED" and set(states(stack, offboarding).values()) == {"succeeded"}
+    assert company.unsaid(offboarding, company.told("Susi Pend")) == []
+    assert company.unsaid(offboarding, company.thread("Susi Pend")) == []
+    assert company.ticket("Susi Pend")["fields"]["status"]["name"] == "Done"
+    assert any("seen by the test" in json.dumps(job["outputs"]) for job in stack.jobs(offboarding).values())
+
+
+def test_member_deactivated(company):
+    stack, email = company.stack, "memo@example.com"
+    offboarding = company.leave("member-deactivated", email, "Memo Ber", "76")
+    stack.wait_job(offboarding, "lock", "succeeded", 60)
+    stack.wait_job(offboarding, "licences", "succeeded", 60)
+    done(company, offboarding, "collected")
+    stack.wait_status(offboarding, "completed", 60)
+    state = stack.sandbox.state("assetsonar")
+    assert next(one for one in state["assets"] if one["name"] == "Laptop 76")["state"] == "available"
+    assert macs(company, email) == [["DEVICE_LOCK"]]
+    assert states(stack, offboarding)["other-licences"] == "skipped"
+    assert company.unsaid(offboarding, company.told("Memo Ber")) == []
+    assert any(DESK in mail.recipients and "Collect the assets of Memo Ber" in mail.message["Subject"] for mail in company.mail.mails)
+
+
+def test_zoom_package(company):
+    stack, email = company.stack, "zoe@example.com"
+    stack.sandbox.seed("oomnitza", {"users": [{"EMAIL": email, "id": "770", "OFFBOARDING_SEQUENCE": "2"}]})
+    offboarding = company.leave("zoom-package", email, "Zoe Oom", "77")
+    stack.wait_status(offboarding, "completed", 60)
+    people = {one["email"]: one for one in stack.sandbox.state("zoom")["users"]}
+    assert email not in people and "standup of Zoe Oom" in people[BOSS]["meetings"]
+    assert company.unsaid(offboarding, company.told("Zoe Oom")) == []
+    fields = json.dumps(next(one for one in stack.sandbox.state("oomnitza")["users"] if one.get("EMAIL") == email))
+    assert company.ticket("Zoe Oom")["key"] in fields and '"3"' in fields
