@@ -261,3 +261,20 @@ def test_check(stack):
     assert stack.cli("check", "assetsonar").ok().out == "assetsonar: ok\n"
     with configured(stack, token="wrong-token-of-the-test"):
         assert stack.cli("check", "assetsonar").status == 1
+
+
+# Who was deactivated: for a source to poll.
+
+@pytest.mark.parametrize("page_of_others", [0, 30])
+def test_members_deactivated_this_week(stack, page_of_others):
+    mark = f"poll-{page_of_others}"
+    for number in range(page_of_others):
+        member(stack, f"old-{number}@{mark}.example", status=0, custom={"deactivated_at": "2001-01-01"})
+    known = member(stack, f"new@{mark}.example", status=0, custom={"deactivated_at": "2199-01-01T10:00:00Z"})
+    unknown = member(stack, f"unknown@{mark}.example", status=0)
+    member(stack, f"active@{mark}.example", custom={"deactivated_at": "2199-01-01"})
+    done = json.loads(stack.cli("try", "assetsonar", "list_deactivated_members", "--email", "anybody@example.com", "--json").out)
+    assert done["outcome"] == "succeeded", done
+    assert [one for one in done["outputs"]["members"] if mark in one["email"]] == [
+        {"id": str(known["id"]), "email": known["email"], "name": "Kim Doe", "deactivated_at": "2199-01-01T10:00:00Z"},
+        {"id": str(unknown["id"]), "email": unknown["email"], "name": "Kim Doe", "deactivated_at": None}]

@@ -3,7 +3,7 @@
 import json
 import os
 import subprocess
-from datetime import datetime, timezone
+from datetime import datetime, timedelta, timezone
 
 import pytest
 from process import wait_until
@@ -226,6 +226,44 @@ def test_nothing_is_polled_unless_asked_for(make_stack, tmp_path):
     wait_until(lambda: not wrong.running, 30, "it ends")
     stack.processes.remove(wrong)
     assert 'there is no source \\"cloudevents\\" with `poll`' in wrong.log()
+
+
+RUNBOOK = """\
+runbook: member-deactivated
+phases:
+  - name: initial
+    steps:
+      - {id: access, system: scim, action: deactivate_user}
+"""
+
+
+def test_members_that_assetsonar_deactivated(make_stack, tmp_path):
+    for kind, name, text in (("sources", "assetsonar", source("assetsonar")), ("runbooks", "member-deactivated", RUNBOOK)):
+        (tmp_path / kind).mkdir()
+        (tmp_path / kind / f"{name}.yaml").write_text(text, encoding="utf-8")
+    stack = make_stack(systems="scim,jira,assetsonar", settings={
+        "definitions": {kind: [str(tmp_path / kind)] for kind in ("sources", "runbooks")},
+        "worker": {"systems": ["scim", "jira", "assetsonar"], "polls": ["assetsonar"]}})
+    stack.settings["systems"]["assetsonar"] = {"url": stack.sandbox.url("assetsonar"), "token": "assetsonar-sandbox-s3cret",
+                                               "per_minute": "60000"}
+    stack.write_settings()
+    stack.cli("topics").ok()
+    days = {name: (datetime.now(timezone.utc) - timedelta(days=ago)).strftime("%Y-%m-%d") for name, ago in (("gone", 1), ("old", 30))}
+    for name, custom in (("gone", {"deactivated_at": days["gone"]}), ("old", {"deactivated_at": days["old"]}), ("unknown", {})):
+        stack.person(f"{name}@example.com")
+        stack.sandbox.seed("assetsonar", {"members": [{"email": f"{name}@example.com", "status": 0, "custom": custom}]})
+    stack.start()
+    found = row(stack, "gone@example.com")
+    assert found["disposition"] == "started", found
+    stack.wait_status(str(found["offboarding_id"]), "completed")
+    unknown = row(stack, "unknown@example.com")
+    assert (unknown["disposition"], unknown["criterion"]["name"]) == ("ignored", "deactivated this week"), unknown
+    before = stack.metrics("worker")['offboard_poll_rounds_total{source="assetsonar",outcome="succeeded"}']
+    wait_until(lambda: stack.metrics("worker")['offboard_poll_rounds_total{source="assetsonar",outcome="succeeded"}'] >= before + 3, 30,
+               "it asked again")
+    stack.wait_quiet()
+    assert [len(rows(stack, f"{name}@example.com")) for name in ("gone", "old", "unknown")] == [1, 0, 1]
+    assert [stack.account(f"{name}@example.com")["active"] for name in ("gone", "old", "unknown")] == [False, True, True]
 
 
 @pytest.mark.parametrize("old, new, said", [
