@@ -52,8 +52,8 @@ class Okta(Vendor):
 
     def _error(self, status: int, code: str, about: str = "") -> Answer:
         summary = SUMMARIES[code].format(about)
-        return Answer(status, {"errorCode": code, "errorSummary": summary, "errorLink": code, "errorId": "oae" + uuid.uuid4().hex[:20],
-                               "errorCauses": []})
+        return Answer(status, {"errorCode": code, "errorSummary": summary, "errorLink": code,
+                               "errorId": "oae" + uuid.uuid4().hex[:20], "errorCauses": []})
 
     def fail(self, status: int, message: str = "") -> Answer:
         code = {400: "E0000001", 401: "E0000004", 403: "E0000006", 404: "E0000007", 405: "E0000022", 429: "E0000047"}
@@ -61,7 +61,8 @@ class Okta(Vendor):
 
     def throttled(self, request: Request, wait: float) -> Answer:
         answer = self.fail(429)
-        answer.headers |= {"X-Rate-Limit-Limit": "600", "X-Rate-Limit-Remaining": "0", "X-Rate-Limit-Reset": str(int(time.time() + wait))}
+        answer.headers |= {"X-Rate-Limit-Limit": "600", "X-Rate-Limit-Remaining": "0",
+                           "X-Rate-Limit-Reset": str(int(time.time() + wait))}
         return answer
 
     def unknown_path(self, request: Request) -> Answer:
@@ -160,7 +161,7 @@ class Okta(Vendor):
         user = self._belonging(key, edit=True)
         user["sessions"] = 0
         if request.params.get("oauthTokens") == "true":
-            user["clients"], user["grants"] = [], []
+            user["clients"] = []        # a grant stays: the user consented to it
         return Answer(204)
 
     # What belongs to a user.
@@ -180,7 +181,9 @@ class Okta(Vendor):
 
     @route("GET", API + "/users/{key}/clients")
     def list_clients(self, request: Request, key: str) -> Answer:
-        return Answer(200, [{"client_id": client, "client_name": client} for client in self._belonging(key)["clients"]])
+        user = self._belonging(key)
+        clients = dict.fromkeys(user["clients"] + [grant["clientId"] for grant in user["grants"]])
+        return Answer(200, [{"client_id": client, "client_name": client} for client in clients])
 
     @route("DELETE", API + "/users/{key}/clients/{client}/tokens")
     def revoke_tokens(self, request: Request, key: str, client: str) -> Answer:
@@ -300,8 +303,8 @@ class Okta(Vendor):
     # State for tests.
 
     def seed(self, state: dict) -> None:
-        """Users by `login` (`status`, `profile`, `sessions`, `factors`, `roles`, `grants`, `clients`, `apps`); groups and devices by `id`,
-        with logins as `members` and `users`."""
+        """Users by `login` (`status`, `profile`, `sessions`, `factors`, `roles`, `grants`, `clients`, `apps`); groups and devices
+        by `id`, with logins as `members` and `users`."""
         for given in state.get("users", []):
             self._seed_user(given)
         for kind, people in (("groups", "members"), ("devices", "users")):
@@ -309,16 +312,17 @@ class Okta(Vendor):
                 usual = {"type": "OKTA_GROUP", "name": given["id"]} if kind == "groups" else {
                     "status": "ACTIVE", "created": "2026-01-01T00:00:00.000Z"}
                 held = self.store.get(kind, given["id"]) or {**usual, people: []}
-                self.store.put(kind, given["id"], {**held, **given, people: [self._user(one)["id"] for one in given.get(people, [])]})
+                ids = [self._user(one)["id"] for one in given.get(people, [])]
+                self.store.put(kind, given["id"], {**held, **given, people: ids})
 
     def _seed_user(self, given: dict) -> None:
         login = given.get("login", "")
         if "@" not in login or given.get("status", "ACTIVE") not in STATUSES:
             raise ValueError(f"{self.name}: users: a login is an address, a status one of {', '.join(STATUSES)}")
         held = next((user for user in self.store.all("users") if user["profile"]["login"].lower() == login.lower()), None)
-        user = held or {"id": f"00u{self.store.next_number('user'):017}", "status": "ACTIVE", "created": "2026-01-01T00:00:00.000Z",
-                        "profile": {"login": login, "email": login}, "sessions": 1, "found_from": time.monotonic(),
-                        **{kind: [] for kind in self.BELONGINGS}}
+        user = held or {"id": f"00u{self.store.next_number('user'):017}", "status": "ACTIVE",
+                        "created": "2026-01-01T00:00:00.000Z", "profile": {"login": login, "email": login}, "sessions": 1,
+                        "found_from": time.monotonic(), **{kind: [] for kind in self.BELONGINGS}}
         more = {name: value for name, value in given.items() if name not in ("login", "profile")}
         self.store.put("users", user["id"], {**user, **more, "profile": {**user["profile"], **given.get("profile", {})}})
 
