@@ -1,4 +1,4 @@
-/* What is checked of a connector's requests. Words whose execution is not there yet are known, and refused. */
+/* What is checked of a connector's requests. */
 #include <stdint.h>
 #include <stdlib.h>
 #include <string.h>
@@ -15,13 +15,13 @@ static const struct check_key request_keys[] = {
     {"delete", CHECK_TEMPLATE, false, false},   {"head", CHECK_TEMPLATE, false, false},
     {"mail", CHECK_MAP, false, false},          {"wait", CHECK_MAP, false, false},
     {"query", CHECK_MAP, false, false},         {"headers", CHECK_MAP, false, false},
-    {"json", CHECK_ANY, false, false},          {"form", CHECK_MAP, false, false},
+    {"json", CHECK_ANY, false, false},          {"form", CHECK_ANY, false, false},
     {"success", CHECK_PREDICATE, false, false}, {"already", CHECK_PREDICATE, false, false},
     {"missing", CHECK_PREDICATE, false, false}, {"blocked", CHECK_PREDICATE, false, false},
     {"denied", CHECK_PREDICATE, false, false},  {"retry", CHECK_PREDICATE, false, false},
     {"changes", CHECK_BOOL, false, false},      {"limit", CHECK_TEXT, false, false},
     {"timeout", CHECK_DURATION, false, false},  {"as", CHECK_MAP, false, false},
-    {"base", CHECK_TEMPLATE, false, false},     {"ldap", CHECK_MAP, false, true},
+    {"base", CHECK_TEMPLATE, false, false},     {"ldap", CHECK_MAP, false, false},
 };
 
 static const struct check_key sequence_keys[] = {
@@ -75,7 +75,7 @@ static const struct check_key mail_keys[] = {
     {"headers", CHECK_MAP, false, false},
 };
 
-static const char *const methods[] = {"get", "post", "put", "patch", "delete", "head", "mail", "wait"};
+static const char *const methods[] = {"get", "post", "put", "patch", "delete", "head", "mail", "wait", "ldap"};
 
 void check_limit(struct check *check, const char *pointer, const json_t *owner)
 {
@@ -125,7 +125,7 @@ static const char *check_method(struct check *check, const char *pointer, const 
     }
     if (given != 1) {
         check_problem(check, pointer,
-                      "a request has exactly one of get, post, put, patch, delete, head, mail and wait");
+                      "a request has exactly one of get, post, put, patch, delete, head, mail, wait and ldap");
         return NULL;
     }
     const char *path = json_string_at(request, method);
@@ -194,8 +194,14 @@ static bool check_request(struct check *check, const char *pointer, const json_t
         check_mail(check, pointer, request, reads);
     } else if (method && strcmp(method, "wait") == 0 && !reads) {
         check_wait(check, pointer, request);
+    } else if (method && strcmp(method, "ldap") == 0) {
+        check_ldap(check, pointer, request, reads);
     } else if (method && reads) {
         check_reads_only(check, pointer, request, method);
+    }
+    const json_t *form = json_object_get(request, "form");
+    if (form && !json_is_object(form) && !(json_is_string(form) && expr_has(json_string_value(form)))) {
+        check_problem(check, pointer, "\"form\" must be a map, or an expression that yields one");
     }
     if (json_object_get(request, "json") && json_object_get(request, "form")) {
         check_problem(check, pointer, "a request has \"json\" or \"form\", not both");

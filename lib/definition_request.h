@@ -16,6 +16,9 @@ void check_verify(struct check *check, const char *pointer, const json_t *reques
 /* A problem when `owner` (a request or an action) names a limit that the connector has not. */
 void check_limit(struct check *check, const char *pointer, const json_t *owner);
 
+/* A request to a directory (definition_ldap.c). */
+void check_ldap(struct check *check, const char *pointer, const json_t *request, bool reads);
+
 /* A request that waits for a signal (definition_wait.c). */
 void check_wait(struct check *check, const char *pointer, const json_t *request);
 /* A problem when it is neither a duration nor an expression; NULL: said already. */

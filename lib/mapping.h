@@ -19,8 +19,8 @@ struct mapped {
     char *person;           /* key of intake; owned */
     const char *ignored_by; /* name of the criterion that was not met, NULL when all were; borrowed from the source */
     json_t *seen;           /* the value the criterion saw; owned, may be NULL */
-    char *refused;          /* why whoever asked may not (`authorize`); owned, NULL when they may */
-    bool dated;             /* the event names a date itself */
+    char *refused; /* why it starts nothing: who asked may not (`authorize`), or no runbook serves it; owned, NULL: it may */
+    bool dated;    /* the event names a date itself */
 };
 
 /* Maps a structured CloudEvent received at `received_at` (microseconds). `source` NULL: the one whose address it came to

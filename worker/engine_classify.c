@@ -54,10 +54,29 @@ static enum verdict by_mail(struct run *run, int status, bool *again)
     return say_status(run, VERDICT_FAILED, "refused");
 }
 
+static enum verdict by_ldap(struct run *run, int status, bool *again)
+{
+    switch (ldap_meaning(status)) {
+    case LDAP_MEANS_DONE:
+        return VERDICT_DONE;
+    case LDAP_MEANS_LATER:
+        *again = true;
+        return say_status(run, VERDICT_FAILED, "temporary trouble");
+    case LDAP_MEANS_DENIED:
+        return say_status(run, VERDICT_DENIED, "credentials or rights refused");
+    case LDAP_MEANS_REFUSED:
+        break;
+    }
+    return say_status(run, VERDICT_FAILED, "refused");
+}
+
 static enum verdict by_default(struct run *run, const json_t *request, int status, bool *again)
 {
     if (request_is_mail(request)) {
         return by_mail(run, status, again);
+    }
+    if (request_ldap(request)) {
+        return by_ldap(run, status, again);
     }
     if (status >= 200 && status < 300) {
         return VERDICT_DONE;
@@ -99,7 +118,7 @@ static enum verdict by_predicates(struct run *run, const json_t *request, const 
         if (expr_true(run->engine->exprs, success, run->context, false)) {
             return VERDICT_DONE;
         }
-        bool fine = response->status >= 200 && response->status < 300;
+        bool fine = response->ldap ? response->status == 0 : response->status >= 200 && response->status < 300;
         return fine ? say_status(run, VERDICT_FAILED, "the answer is not what success looks like")
                     : by_default(run, request, response->status, again);
     }
@@ -124,7 +143,7 @@ enum verdict classify(struct run *run, const json_t *request, struct response *r
         note_throttling(response, true, false);
         return run_say(run, VERDICT_FAILED, "temporary trouble: %s", response->error);
     }
-    if (response->status == 0) {
+    if (!response_came(response)) {
         *again = true;
         note_throttling(response, true, false);
         return run_say(run, VERDICT_FAILED, "no answer: %s", response->error);

@@ -7,6 +7,8 @@
 #include "worker/circuit.h"
 #include "worker/fiber.h"
 #include "worker/http.h"
+#include "worker/ldap_call.h"
+#include "worker/ldap_text.h"
 #include "worker/limits.h"
 #include "worker/mail.h"
 #include "worker/worker.h"
@@ -154,7 +156,8 @@ struct run {
 
 /* One answered (or unanswered) request. */
 struct response {
-    int status; /* 0: no answer */
+    int status; /* 0: no answer; of a directory see `ldap` */
+    bool ldap;  /* `status` is LDAP's result code: 0 is success, LDAP_NO_ANSWER none */
     bool sent;
     bool aborted;   /* by us, as the worker stops */
     bool throttled; /* told by classify(): the vendor asks to come back later, and did nothing */
@@ -165,6 +168,11 @@ struct response {
     const char *error;
     int64_t retry_after; /* microseconds, -1: the vendor says nothing */
 };
+
+static inline bool response_came(const struct response *response)
+{
+    return response->ldap ? response->status != LDAP_NO_ANSWER : response->status != 0;
+}
 
 /* Sets the run's message, replacing an earlier one; returns `verdict`. */
 enum verdict run_say(struct run *run, enum verdict verdict, const char *format, ...)
@@ -191,14 +199,22 @@ struct rendered {
     struct token *token; /* its place */
     uint64_t round;      /* its fetch */
     bool is_mail;
-    bool tls; /* of a mail: demand it */
+    bool tls; /* of a mail or a directory: demand it */
     struct mail mail;
+    bool is_ldap;
+    char *server; /* of a directory; `url` says what is asked there, for the record */
+    struct ldap_operation ldap;
 };
 
 int request_render(struct run *run, const json_t *request, struct rendered *rendered, struct err *err);
 void rendered_release(struct rendered *rendered);
 /* The base of a request's path: its own, else the connector's. The caller frees. */
 char *request_base(struct run *run, const json_t *request, struct err *err);
+
+/* `text` with the value of each `${ }` given to `add`, which escapes it and says whether it can stand there. An empty value never
+ * can: it must not become a request about everybody. `place` is for the message. */
+int render_escaped(struct run *run, const char *text, bool (*add)(struct buf *out, const char *value),
+                   const char *place, struct buf *out, struct err *err);
 
 /* RFC 3986, 2.3: all but unreserved characters as %XX. */
 void percent_encode(struct buf *out, const char *text);
@@ -219,6 +235,10 @@ enum verdict auth_authorize(struct run *run, struct rendered *rendered, struct r
 bool auth_renews(struct rendered *rendered);
 void auth_release(struct rendered *rendered);
 
+/* engine_protect.c: is rendered->url one of the scheme `clear`, or of `clear` with an "s"? Decides rendered->tls: STARTTLS is
+ * demanded but on this host, or as the setting `tls` says. */
+int protect(struct run *run, const char *rule, const char *clear, struct rendered *rendered, struct err *err);
+
 /* engine_sign.c: adds the headers of the connector's `auth.signature`, if it has one, to a request that is about to leave:
  * a signature holds the time. DONE or FAILED. */
 enum verdict auth_sign(struct run *run, struct rendered *rendered);
@@ -229,6 +249,15 @@ void mail_exchange(struct run *run, const struct rendered *rendered, int64_t tim
 static inline bool request_is_mail(const json_t *request)
 {
     return json_object_get(request, "mail") != NULL;
+}
+
+/* engine_ldap.c: `ldap` in place of a method. The log-in was rendered before. */
+int ldap_render(struct run *run, const json_t *request, struct rendered *rendered, struct err *err);
+void ldap_exchange(struct run *run, const struct rendered *rendered, int64_t timeout, struct http_answer *answer);
+const char *ldap_method(const json_t *ldap); /* of the request's member `ldap` */
+static inline const json_t *request_ldap(const json_t *request)
+{
+    return json_object_get(request, "ldap");
 }
 
 /* engine_request.c: one request with its retries: limits, circuit, sending, classifying, saving. `look` is asked whether

@@ -1,5 +1,4 @@
 /* A request that is a mail: where to, under which protection, and its message. */
-#include <arpa/inet.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -8,54 +7,6 @@
 #include "lib/time.h"
 #include "worker/engine_internal.h"
 #include "worker/smtp.h"
-
-/* ---- the server -------------------------------------------------------------------------------------------------- */
-
-/* This host: what is sent to it can't be overheard. Names are not looked up, but for the one everybody has. */
-static bool is_loopback(const char *host)
-{
-    struct in_addr address;
-    return strcmp(host, "localhost") == 0 || strcmp(host, "[::1]") == 0 ||
-           (inet_pton(AF_INET, host, &address) == 1 && ntohl(address.s_addr) >> 24 == 127);
-}
-
-struct server {
-    char *scheme; /* both for curl_free() */
-    char *host;
-};
-
-static int read_server(const char *url, struct server *server, struct err *err)
-{
-    CURLU *parts = curl_url();
-    bool good = curl_url_set(parts, CURLUPART_URL, url, 0) == CURLUE_OK &&
-                curl_url_get(parts, CURLUPART_SCHEME, &server->scheme, 0) == CURLUE_OK &&
-                curl_url_get(parts, CURLUPART_HOST, &server->host, 0) == CURLUE_OK &&
-                (strcmp(server->scheme, "smtp") == 0 || strcmp(server->scheme, "smtps") == 0);
-    curl_url_cleanup(parts);
-    return good ? 0
-                : err_set(err, ERR_PERMANENT, "mail goes to smtp://HOST:587 or smtps://HOST:465, and base is \"%s\"",
-                          url);
-}
-
-/* Is STARTTLS demanded? The setting `tls` says so, else where the server is; a password needs protection anyway. */
-static int decide_tls(struct run *run, const struct server *server, struct rendered *rendered, struct err *err)
-{
-    const char *setting = json_string_at(run->system->settings, "tls");
-    bool off = setting && strcmp(setting, "off") == 0;
-    bool here = is_loopback(server->host);
-    if (setting && !off && strcmp(setting, "required") != 0) {
-        return err_set(err, ERR_PERMANENT, "systems.%s.tls must be required or off, not \"%s\"", run->job->system,
-                       setting);
-    }
-    rendered->tls = setting ? !off : !here;
-    if (!rendered->tls && !here && rendered->user && strcmp(server->scheme, "smtp") == 0) {
-        return err_set(
-            err, ERR_PERMANENT,
-            "with `tls: off` a password would go to %s in the clear: set systems.%s.tls to required, or no user",
-            server->host, run->job->system);
-    }
-    return 0;
-}
 
 /* ---- the message ------------------------------------------------------------------------------------------------- */
 
@@ -99,7 +50,6 @@ static int render_message(struct run *run, const json_t *mail, struct rendered *
 int mail_render(struct run *run, const json_t *request, struct rendered *rendered, struct err *err)
 {
     const json_t *mail = json_object_get(request, "mail");
-    struct server server = {0};
     rendered->is_mail = true;
     rendered->url = request_base(run, request, err);
     if (!rendered->url) {
@@ -109,10 +59,7 @@ int mail_render(struct run *run, const json_t *request, struct rendered *rendere
         free(rendered->user);
         rendered->user = NULL;
     }
-    int result = read_server(rendered->url, &server, err);
-    result = result == 0 ? decide_tls(run, &server, rendered, err) : -1;
-    curl_free(server.scheme);
-    curl_free(server.host);
+    int result = protect(run, "mail goes to smtp://HOST:587 or smtps://HOST:465", "smtp", rendered, err);
     return result == 0 && json_object_size(mail) ? render_message(run, mail, rendered, err) : result;
 }
 

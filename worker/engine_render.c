@@ -20,11 +20,10 @@ void percent_encode(struct buf *out, const char *text)
     }
 }
 
-/* A path's `${ }` is encoded; what would change the path's shape (nothing, `.`, `..`) is a hard error: an empty id
- * must never become a request about everybody. */
-static int render_path(struct run *run, const char *path, struct buf *out, struct err *err)
+int render_escaped(struct run *run, const char *text, bool (*add)(struct buf *out, const char *value),
+                   const char *place, struct buf *out, struct err *err)
 {
-    const char *at = path;
+    const char *at = text;
     while (*at) {
         const char *open = strstr(at, "${");
         buf_add(out, at, open ? (size_t)(open - at) : strlen(at));
@@ -34,20 +33,28 @@ static int render_path(struct run *run, const char *path, struct buf *out, struc
         const char *close = expr_end(open);
         char *expression = mem_strndup(open, (size_t)(close - open));
         char *value = expr_text(run->engine->exprs, expression, run->context, err);
-        bool bad = value && (!*value || strcmp(value, ".") == 0 || strcmp(value, "..") == 0);
+        bool bad = value && (!*value || !add(out, value));
         if (bad) {
-            err_set(err, ERR_PERMANENT, "%s is \"%s\": that has no place in a path", expression, value);
+            err_set(err, ERR_PERMANENT, "%s is \"%s\": that has no place in %s", expression, value, place);
         }
         free(expression);
+        free(value);
         if (!value || bad) {
-            free(value);
             return -1;
         }
-        percent_encode(out, value);
-        free(value);
         at = close;
     }
     return 0;
+}
+
+/* A path's `${ }` is encoded; what would change the path's shape (nothing, `.`, `..`) is a hard error. */
+static bool add_to_path(struct buf *out, const char *value)
+{
+    if (strcmp(value, ".") == 0 || strcmp(value, "..") == 0) {
+        return false;
+    }
+    percent_encode(out, value);
+    return true;
 }
 
 void form_add(struct buf *form, const char *name, const char *value)
@@ -106,6 +113,8 @@ void rendered_release(struct rendered *rendered)
     free(rendered->body);
     auth_release(rendered);
     mail_release(&rendered->mail);
+    ldap_operation_release(&rendered->ldap);
+    free(rendered->server);
 }
 
 static void add_header(struct rendered *rendered, const char *name, const char *value)
@@ -172,7 +181,13 @@ static int render_body(struct run *run, const json_t *request, struct rendered *
         json_decref(value);
     } else if (form) {
         struct buf pairs = BUF_INIT;
-        if (render_pairs(run, form, NULL, &pairs, err) != 0) {
+        json_t *whole = json_is_string(form) ? expr_render(run->engine->exprs, form, run->context, err) : NULL;
+        int result = !json_is_string(form)   ? render_pairs(run, form, NULL, &pairs, err)
+                     : json_is_object(whole) ? render_pairs(run, NULL, whole, &pairs, err)
+                     : whole                 ? err_set(err, ERR_PERMANENT, "the expression yields no map")
+                                             : -1;
+        json_decref(whole);
+        if (result != 0) {
             buf_release(&pairs);
             return err_prefix(err, "form");
         }
@@ -207,7 +222,7 @@ static int render_place(struct run *run, const json_t *request, const char *path
     size_t len = strlen(prefix);
     buf_add(url, prefix, len && prefix[len - 1] == '/' && *text == '/' ? len - 1 : len);
     free(prefix);
-    return link ? buf_adds(url, link) : render_path(run, path, url, err);
+    return link ? buf_adds(url, link) : render_escaped(run, path, add_to_path, "a path", url, err);
 }
 
 static int render_url(struct run *run, const json_t *request, const json_t *path, struct rendered *rendered,
@@ -241,6 +256,9 @@ int request_render(struct run *run, const json_t *request, struct rendered *rend
     rendered->method = request_method(request, &path);
     if (request_is_mail(request)) {
         return auth_render(run, request, rendered, err) == 0 ? mail_render(run, request, rendered, err) : -1;
+    }
+    if (request_ldap(request)) {
+        return auth_render(run, request, rendered, err) == 0 ? ldap_render(run, request, rendered, err) : -1;
     }
     if (render_url(run, request, path, rendered, err) != 0 ||
         render_headers_but(run, json_object_get(run->system->connector->tree, "headers"), own, rendered, &content_type,

@@ -19,6 +19,10 @@ static const struct {
 
 const char *request_method(const json_t *request, const json_t **path)
 {
+    *path = request_ldap(request);
+    if (*path) {
+        return ldap_method(*path);
+    }
     for (size_t i = 0; i < COUNT_OF(methods); i++) {
         *path = json_object_get(request, methods[i].key);
         if (*path) {
@@ -33,7 +37,8 @@ bool request_changes(const json_t *request)
     const json_t *changes = json_object_get(request, "changes");
     const json_t *path;
     const char *method = request_method(request, &path);
-    return changes ? json_is_true(changes) : strcmp(method, "GET") != 0 && strcmp(method, "HEAD") != 0;
+    return changes ? json_is_true(changes)
+                   : strcmp(method, "GET") != 0 && strcmp(method, "HEAD") != 0 && strcmp(method, "SEARCH") != 0;
 }
 
 /* ---- the record of a call ---------------------------------------------------------------------------------------- */
@@ -101,7 +106,24 @@ static int64_t vendor_wait(struct run *run, const struct http_answer *answer)
     return retry_after_parse(json_string_at(answer->headers, "retry-after"), time_now());
 }
 
-static void take_answer(struct run *run, bool mail, struct http_answer *answer, struct response *response)
+/* What `doubtful` and `ill` of a response mean, by the kind of answer. */
+static void judge(const struct rendered *rendered, const struct http_answer *answer, struct response *response)
+{
+    bool mail = rendered->is_mail;
+    long status = answer->status;
+    if (!response_came(response)) {
+        response->doubtful = answer->sent;
+        response->ill = true;
+    } else if (rendered->is_ldap) {
+        response->ill = ldap_meaning((int)status) == LDAP_MEANS_LATER;
+    } else {
+        response->doubtful = !mail && (status == 408 || status >= 500);
+        response->ill = mail ? status == 421 : status >= 500; /* SMTP says 5yz of this one mail, and 421 of itself */
+    }
+}
+
+static void take_answer(struct run *run, const struct rendered *rendered, struct http_answer *answer,
+                        struct response *response)
 {
     run->last_status = (int)answer->status;
     context_set(run, "status", json_integer(answer->status));
@@ -110,10 +132,10 @@ static void take_answer(struct run *run, bool mail, struct http_answer *answer, 
     *response = (struct response){
         .status = (int)answer->status,
         .sent = answer->sent,
+        .ldap = rendered->is_ldap,
         .aborted = answer->aborted,
-        .doubtful = answer->status == 0 ? answer->sent : !mail && (answer->status == 408 || answer->status >= 500),
-        /* SMTP says 5yz of this one mail, and 421 of itself */
-        .ill = answer->status == 0 || (mail ? answer->status == 421 : answer->status >= 500)};
+    };
+    judge(rendered, answer, response);
     char *error = answer->error ? secret_mask(answer->error) : NULL;
     context_set(run, "error", error ? json_string(error) : json_null());
     free(error);
@@ -172,10 +194,12 @@ static void perform_once(struct run *run, const json_t *request, const struct re
     struct http_answer answer;
     if (rendered->is_mail) {
         mail_exchange(run, rendered, call.timeout, &answer);
+    } else if (rendered->is_ldap) {
+        ldap_exchange(run, rendered, call.timeout, &answer);
     } else {
         request_exchange(run, &call, request_changes(request), &answer);
     }
-    take_answer(run, rendered->is_mail, &answer, response);
+    take_answer(run, rendered, &answer, response);
     run->changed = run->changed || (request_changes(request) && answer.sent);
     http_answer_release(&answer);
 }

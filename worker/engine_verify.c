@@ -81,7 +81,7 @@ static bool look_at_page(struct run *run, const json_t *verify, bool *answered, 
     *retry_after = response.retry_after;
     free(run->message);
     run->message = message;
-    bool said = response.status != 0 && !response.tokenless; /* of no answer, "… == null" is true */
+    bool said = response_came(&response) && !response.tokenless; /* of no answer, "… == null" is true */
     bool ok = said && expr_true(run->engine->exprs, json_object_get(verify, "expect"), run->context, false);
     *answered = ok || !again;
     if (*answered) {

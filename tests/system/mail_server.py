@@ -142,20 +142,20 @@ class MailServer:
 
 
 class Authority:
-    """A certificate authority in a folder, with a certificate for 127.0.0.1 and localhost."""
+    """A certificate authority in a folder, with a certificate for 127.0.0.1, localhost and `names` ("IP:127.0.0.2")."""
 
-    def __init__(self, directory: str) -> None:
+    def __init__(self, directory: str, *names: str) -> None:
         self.ca_file = os.path.join(directory, "ca.pem")
         key, request, self._cert, self._key = (os.path.join(directory, name) for name in (
             "ca.key", "server.csr", "server.pem", "server.key"))
-        names = os.path.join(directory, "names")
-        with open(names, "w", encoding="ascii") as file:
-            file.write("subjectAltName=IP:127.0.0.1,DNS:localhost,DNS:mail.localhost\n")
+        extensions = os.path.join(directory, "names")
+        with open(extensions, "w", encoding="ascii") as file:
+            file.write(f"subjectAltName={','.join(['IP:127.0.0.1', 'DNS:localhost', 'DNS:mail.localhost', *names])}\n")
         curve = ["-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes"]
         self._run("req", "-x509", *curve, "-keyout", key, "-out", self.ca_file, "-days", "2", "-subj", "/CN=Test authority")
         self._run("req", *curve, "-keyout", self._key, "-out", request, "-subj", "/CN=127.0.0.1")
         self._run("x509", "-req", "-in", request, "-CA", self.ca_file, "-CAkey", key, "-CAcreateserial", "-days", "2",
-                  "-extfile", names, "-out", self._cert)
+                  "-extfile", extensions, "-out", self._cert)
 
     def _run(self, *arguments: str) -> None:
         subprocess.run(["openssl", *arguments], check=True, capture_output=True)

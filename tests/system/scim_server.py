@@ -36,6 +36,9 @@ class ScimServer:
     def user(self, key: str) -> dict:
         return self._call("GET", f"/Users/{key}")
 
+    def there(self, key: str) -> bool:
+        return http("GET", f"{self.url}/Users/{key}", None, {"Authorization": f"Bearer {self.token}"}).status == 200
+
     def members(self, group: str) -> list[str]:
         return [member["value"] for member in self._call("GET", f"/Groups/{group}").get("members") or []]
 

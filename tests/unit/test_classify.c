@@ -1,5 +1,5 @@
 /* What an answer means: a request's own predicates, then the defaults. */
-/* links: worker/engine_secret.c worker/report.c */
+/* links: worker/engine_secret.c worker/ldap_text.c worker/report.c */
 /* links: worker/engine_classify.c worker/engine_context.c */
 #include <setjmp.h>
 #include <stdarg.h>
@@ -57,6 +57,22 @@ static const struct row rows[] = {
     {"{\"already\": true, \"missing\": true, \"denied\": true}", 200, "null", VERDICT_DENIED, false, "refused"},
     {"{\"already\": true, \"missing\": true}", 200, "null", VERDICT_MISSING, false, "not there"},
     {"{\"missing\": \"${ .body.a.b.c == 1 }\"}", 200, "\"text\"", VERDICT_DONE, false, NULL},
+    /* a directory's result codes, of which 0 is success */
+    {"{\"ldap\": {}}", 0, "[]", VERDICT_DONE, false, NULL},
+    {"{\"ldap\": {}}", LDAP_NO_ANSWER, "null", VERDICT_FAILED, true, "no answer: connection refused"},
+    {"{\"ldap\": {}}", 3, "null", VERDICT_FAILED, true, "temporary trouble: the vendor answered 3"},
+    {"{\"ldap\": {}}", 8, "null", VERDICT_DENIED, false, "8"},
+    {"{\"ldap\": {}}", 10, "null", VERDICT_FAILED, false, "10"},
+    {"{\"ldap\": {}}", 11, "null", VERDICT_FAILED, false, "11"},
+    {"{\"ldap\": {}}", 32, "{\"message\": \"No such object\"}", VERDICT_FAILED, false, "32: No such object"},
+    {"{\"ldap\": {}}", 49, "null", VERDICT_DENIED, false, "49"},
+    {"{\"ldap\": {}}", 50, "null", VERDICT_DENIED, false, "50"},
+    {"{\"ldap\": {}}", 51, "null", VERDICT_FAILED, true, "51"},
+    {"{\"ldap\": {}}", 52, "null", VERDICT_FAILED, true, "52"},
+    {"{\"ldap\": {}}", 53, "null", VERDICT_FAILED, false, "refused: the vendor answered 53"},
+    {"{\"ldap\": {}, \"missing\": \"${ .status == 32 }\"}", 32, "null", VERDICT_MISSING, false, "not there"},
+    {"{\"ldap\": {}, \"already\": \"${ .status == 0 }\"}", LDAP_NO_ANSWER, "null", VERDICT_FAILED, true, "no answer"},
+    {"{\"ldap\": {}, \"success\": \"${ .body == [] }\"}", 0, "[1]", VERDICT_FAILED, false, "not what success"},
     /* no predicate of the request speaks about an answer that never came */
     {"{\"already\": true}", 0, "null", VERDICT_FAILED, true, "no answer"},
 };
@@ -112,7 +128,8 @@ static void test_answers(void **state)
         const struct row *row = &rows[i];
         struct run *run = run_of(&fixture->engine, &fixture->system, &fixture->job, row);
         json_t *request = json_parse(row->request, strlen(row->request), NULL);
-        struct response response = {.status = row->status, .error = "connection refused", .retry_after = -1};
+        struct response response = {
+            .status = row->status, .ldap = request_ldap(request), .error = "connection refused", .retry_after = -1};
         bool again = !row->again;
         enum verdict verdict = classify(run, request, &response, &again);
         if (verdict != row->verdict || again != row->again) {

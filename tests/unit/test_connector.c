@@ -156,7 +156,7 @@ static void test_words_of_an_action(void **state)
     assert_has(fixture, "act.yaml", 16, "\"require\" must be an expression");
     assert_has(fixture, "act.yaml", 17, "\"until\" is missing");
     assert_has(fixture, "act.yaml", 18, "only a service account acts for others");
-    assert_has(fixture, "act.yaml", 19, "is not supported by this version");
+    assert_has(fixture, "act.yaml", 19, "a request has exactly one of");
     assert_has(fixture, "act.yaml", 22, "did you mean \"required\"?");
     assert_has(fixture, "act.yaml", 23, "there is no limit \"slow\"");
     assert_has(fixture, "act.yaml", 25, "a request has exactly one of");
@@ -240,6 +240,53 @@ static void test_mail(void **state)
     assert_has(fixture, "post.yaml", 18, "a request has exactly one of");
     assert_has(fixture, "post.yaml", 19, "no mail is sent by what only reads");
     assert_has(fixture, "unchecked.yaml", 3, "needs `check: {mail: {}}`");
+    assert_has(fixture, "unchecked.yaml", 3, "`auth: {basic: …}` only");
+    assert_count(fixture, 12);
+}
+
+/* A directory in place of a method. */
+static void test_ldap(void **state)
+{
+    struct fixture *fixture = *state;
+    put(fixture, "connectors/dir.yaml",
+        "system: dir\n"                                                                          /* 1 */
+        "settings: {url: {required: true}}\n"                                                    /* 2 */
+        "check: {ldap: {search: {base: \"\", scope: base}}}\n"                                   /* 3 */
+        "actions:\n"                                                                             /* 4 */
+        "  good:\n"                                                                              /* 5 */
+        "    effect: notify\n"                                                                   /* 6 */
+        "    requests:\n"                                                                        /* 7 */
+        "      - {ldap: {search: {base: x, filter: \"(a=${ .user.email })\", hex: [a]}}}\n"      /* 8 */
+        "      - {ldap: {modify: {dn: x, replace: {a: null}, add: {b: 1}, delete: {c: [d]}}}}\n" /* 9 */
+        "      - {ldap: {rename: {dn: x, newrdn: a=b}}, blocked: \"${ .status == 68 }\"}\n"      /* 10 */
+        "    verify: {ldap: {search: {base: x}}, expect: \"${ .body == [] }\"}\n"                /* 11 */
+        "  bad:\n"                                                                               /* 12 */
+        "    effect: notify\n"                                                                   /* 13 */
+        "    requests:\n"                                                                        /* 14 */
+        "      - {ldap: {}}\n"                                                                   /* 15 */
+        "      - {ldap: {serch: {base: x}}}\n"                                                   /* 16 */
+        "      - {ldap: {search: {scope: all, base: x}}}\n"                                      /* 17 */
+        "      - {ldap: {modify: {dn: x, replace: {}}}}\n"                                       /* 18 */
+        "      - {ldap: {rename: {dn: x}}}\n"                                                    /* 19 */
+        "      - {ldap: {search: {base: \"${ .usr }\"}}, query: {a: b}}\n"                       /* 20 */
+        "      - {ldap: {modify: {dn: x, replace: {a: \"${ .with.b }\"}}}, post: /x}\n"          /* 21 */
+        "    verify: {ldap: {modify: {dn: x, add: {a: b}}}, expect: \"${ true }\"}\n");          /* 22 */
+    put(fixture, "connectors/unchecked.yaml",
+        "system: unchecked\n"                                                         /* 1 */
+        "auth: {header: {Authorization: x}}\n"                                        /* 2 */
+        "actions: {a: {effect: notify, requests: [{ldap: {search: {base: x}}}]}}\n"); /* 3 */
+    load(fixture);
+    assert_has(fixture, "dir.yaml", 15, "exactly one of search, modify and rename");
+    assert_has(fixture, "dir.yaml", 16, "did you mean \"search\"?");
+    assert_has(fixture, "dir.yaml", 17, "\"scope\" must be sub, one or base");
+    assert_has(fixture, "dir.yaml", 18, "\"modify\" changes nothing");
+    assert_has(fixture, "dir.yaml", 19, "\"rename\" changes nothing");
+    assert_has(fixture, "dir.yaml", 20, "there is no .usr here");
+    assert_has(fixture, "dir.yaml", 20, "has no \"query\"");
+    assert_has(fixture, "dir.yaml", 21, "a request has exactly one of");
+    assert_has(fixture, "dir.yaml", 21, "there is no parameter \"b\"");
+    assert_has(fixture, "dir.yaml", 22, "this request may only read: ldap with \"search\"");
+    assert_has(fixture, "unchecked.yaml", 3, "needs a `check` with \"ldap\"");
     assert_has(fixture, "unchecked.yaml", 3, "`auth: {basic: …}` only");
     assert_count(fixture, 12);
 }
@@ -343,7 +390,8 @@ static void test_words_of_a_source(void **state)
     assert_has(fixture, "hr.yaml", 6, "criterion \"employee\" must be an expression");
     assert_has(fixture, "hr.yaml", 7, "\"gsub\" is not allowed");
     assert_has(fixture, "hr.yaml", 8, "a guarantee names a member of user");
-    assert_has(fixture, "hr.yaml", 9, "\"poll\" is not supported by this version");
+    assert_has(fixture, "hr.yaml", 9, "\"every\" is missing");
+    assert_has(fixture, "hr.yaml", 9, "\"type\" is missing: which of the source's types has an item?");
     assert_has(fixture, "hr.yaml", 11, "\"user\" needs email or employee_id");
     assert_has(fixture, "hr.yaml", 13, "\"homeAddress\" never travels in events");
     assert_has(fixture, "hr.yaml", 16, "\"mobile\" never travels in events");
@@ -353,7 +401,7 @@ static void test_words_of_a_source(void **state)
     assert_has(fixture, "hr.yaml", 20, "there is no time zone \"Europe/Berlim\"");
     assert_has(fixture, "hr.yaml", 21, "did you mean \"effective_at\"?");
     assert_has(fixture, "cloudevents.yaml", 18, "type \"leaver.created\" is taken by source \"hr\" already");
-    assert_count(fixture, 14);
+    assert_count(fixture, 19);
 }
 
 static void test_minimal_source(void **state)
@@ -374,6 +422,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(test_words_of_a_connector, definitions_setup, definitions_teardown),
         cmocka_unit_test_setup_teardown(test_words_of_auth, definitions_setup, definitions_teardown),
         cmocka_unit_test_setup_teardown(test_words_of_an_action, definitions_setup, definitions_teardown),
+        cmocka_unit_test_setup_teardown(test_ldap, definitions_setup, definitions_teardown),
         cmocka_unit_test_setup_teardown(test_escrow, definitions_setup, definitions_teardown),
         cmocka_unit_test_setup_teardown(test_secret, definitions_setup, definitions_teardown),
         cmocka_unit_test_setup_teardown(test_mail, definitions_setup, definitions_teardown),
