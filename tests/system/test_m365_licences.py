@@ -4,9 +4,21 @@ import json
 
 import pytest
 from m365 import BOSS, exchange_settings, of, person, settings
+from process import wait_until
 from vendors.m365 import MAILBOX_SKU, OTHER_SKU
 
-pytestmark = pytest.mark.xdist_group("m365")
+pytestmark = pytest.mark.xdist_group("m365-licences")
+
+# Nobody would write it so; the order that loses mailboxes.
+WRONG_ORDER = """\
+runbook: wrong-order
+phases:
+  - name: initial
+    steps:
+      - {id: licences, system: m365, action: remove_licences}
+      - {id: share, system: exchange, action: convert_to_shared, needs: [licences], when: always}
+      - {id: disable, system: m365, action: disable_user}
+"""
 
 
 @pytest.fixture(scope="module")
@@ -113,3 +125,30 @@ def test_who_takes_over_a_shared_mailbox_is_not_the_one_to_lose_a_licence(stack,
     said = try_("m365", "remove_licences", "mixed.up@example.com", "--ids", json.dumps({"m365": [boss["id"]]}),
                 "--user", json.dumps({"manager": {"email": BOSS}}), keep="nothing")
     assert said["outcome"] == "blocked" and changes(stack, since) == [], said
+
+
+def test_a_runbook_in_the_wrong_order(make_stack, tmp_path):
+    """The licence waits for a person, all else goes on; ordered again it goes; undone it comes back."""
+    (tmp_path / "wrong-order.yaml").write_text(WRONG_ORDER, encoding="utf-8")
+    stack = make_stack(systems="m365", settings={"definitions": {"runbooks": [str(tmp_path)]}, "worker": {
+        "systems": ["m365", "exchange"], "derive_key": "0123456789abcdef0123456789abcdef"}})
+    url = stack.sandbox.url("m365")
+    stack.settings["systems"] = {"m365": settings(url), "exchange": exchange_settings(url)}
+    stack.write_settings()
+    leaver = person(stack, "jane@example.com")
+    stack.start()
+    offboarding = stack.cli("start", "jane@example.com", "--runbook", "wrong-order").ok().out.split()[-1]
+
+    def states() -> dict[str, str]:
+        return {step: job["state"] for step, job in stack.jobs(offboarding).items()}
+
+    wait_until(lambda: states() == {"licences": "failed", "share": "succeeded", "disable": "succeeded"}, 30, "the licence is held back")
+    assert stack.jobs(offboarding)["licences"]["outcome"] == "blocked"
+    assert not [entry for entry in changes(stack, 0) if entry["path"].endswith("/assignLicense")]
+    stack.cli("retry", offboarding, "--step", "licences", "--reason", "the mailbox is shared now").ok()
+    wait_until(lambda: states()["licences"] == "succeeded", 30, "the licence is gone")
+    assert not mailbox(stack, leaver).get("deleted")
+    stack.cli("undo", offboarding, "--step", "licences", "--reason", "too early").ok()
+    wait_until(lambda: states().get("licences.undo") == "succeeded", 30, "the licence is back")
+    held = next(one for one in stack.sandbox.state("m365")["users"] if one["id"] == leaver["id"])
+    assert [one["skuId"] for one in held["licenses"]] == [MAILBOX_SKU, OTHER_SKU]

@@ -7,7 +7,7 @@ import pytest
 from m365 import BOSS, documented_permissions, method, of, person, settings
 from vendors.m365 import PASSWORD
 
-pytestmark = pytest.mark.xdist_group("m365")
+pytestmark = pytest.mark.xdist_group("m365-trouble")
 GUEST = "jane_home.example#EXT#@sandbox.onmicrosoft.com"
 
 
