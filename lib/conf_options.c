@@ -50,6 +50,7 @@ const struct conf_option conf_table[] = {
     {"worker.job_time", CONF_DURATION, "60s", "1ms", PLAIN, "worker", "Longest a job runs before it is deferred."},
     {"worker.listen", CONF_STRING, "127.0.0.1:0", NULL, PLAIN, "worker", "Address of /metrics, /healthz and /readyz; empty: none."},
     {"worker.memory", CONF_DURATION, "10m", NULL, PLAIN, "worker", "How long (job, attempt) pairs are remembered to skip repeats; `settle` may not be longer."},
+    {"worker.polls", CONF_LIST, NULL, NULL, PLAIN, "worker", "Sources with `poll` that are asked; the worker of their system does it. Unless named here, none is."},
     {"worker.request_timeout", CONF_DURATION, "30s", "1ms", PLAIN, "worker", "Longest a vendor may take to answer one request."},
     {"worker.retry_wait", CONF_DURATION, "60s", NULL, PLAIN, "worker", "Total waiting for retries inside a worker; beyond it a job is deferred."},
     {"worker.systems", CONF_LIST, NULL, NULL, PLAIN, "worker", "Systems a worker serves when --system is not given."},

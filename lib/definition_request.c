@@ -15,7 +15,7 @@ static const struct check_key request_keys[] = {
     {"delete", CHECK_TEMPLATE, false, false},   {"head", CHECK_TEMPLATE, false, false},
     {"mail", CHECK_MAP, false, false},          {"wait", CHECK_MAP, false, false},
     {"query", CHECK_MAP, false, false},         {"headers", CHECK_MAP, false, false},
-    {"json", CHECK_ANY, false, false},          {"form", CHECK_MAP, false, false},
+    {"json", CHECK_ANY, false, false},          {"form", CHECK_ANY, false, false},
     {"success", CHECK_PREDICATE, false, false}, {"already", CHECK_PREDICATE, false, false},
     {"missing", CHECK_PREDICATE, false, false}, {"blocked", CHECK_PREDICATE, false, false},
     {"denied", CHECK_PREDICATE, false, false},  {"retry", CHECK_PREDICATE, false, false},
@@ -198,6 +198,10 @@ static bool check_request(struct check *check, const char *pointer, const json_t
         check_ldap(check, pointer, request, reads);
     } else if (method && reads) {
         check_reads_only(check, pointer, request, method);
+    }
+    const json_t *form = json_object_get(request, "form");
+    if (form && !json_is_object(form) && !(json_is_string(form) && expr_has(json_string_value(form)))) {
+        check_problem(check, pointer, "\"form\" must be a map, or an expression that yields one");
     }
     if (json_object_get(request, "json") && json_object_get(request, "form")) {
         check_problem(check, pointer, "a request has \"json\" or \"form\", not both");

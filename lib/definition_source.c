@@ -13,7 +13,7 @@ static const struct check_key source_keys[] = {
     {"source", CHECK_NAME, true, false},       {"description", CHECK_TEXT, false, false},
     {"types", CHECK_MAP, false, false},        {"criteria", CHECK_MAP, false, false},
     {"map", CHECK_MAP, false, false},          {"guarantees", CHECK_TEXTS, false, false},
-    {"poll", CHECK_MAP, false, true},          {"signal", CHECK_MAP, false, false},
+    {"poll", CHECK_MAP, false, false},          {"signal", CHECK_MAP, false, false},
     {"settings", CHECK_MAP, false, false},     {"signature", CHECK_MAP, false, false},
     {"token", CHECK_MAP, false, false},        {"challenge", CHECK_MAP, false, false},
     {"events", CHECK_PREDICATE, false, false}, {"event", CHECK_MAP, false, false},
@@ -24,7 +24,7 @@ static const struct check_key map_keys[] = {
     {"user", CHECK_ANY, true, false},
     {"effective_at", CHECK_TEMPLATE, false, false},
     {"zone", CHECK_TEMPLATE, false, false},
-    {"runbook", CHECK_TEMPLATE, false, false},
+    {"runbook", CHECK_ANY, false, false},
     {"priority", CHECK_TEMPLATE, false, false},
     {"mode", CHECK_TEMPLATE, false, false},
     {"ids", CHECK_ANY, false, false},
@@ -37,6 +37,11 @@ static const struct check_key actor_keys[] = {
     {"kind", CHECK_NAME, true, false},
     {"id", CHECK_TEMPLATE, true, false},
     {"name", CHECK_TEMPLATE, false, false},
+};
+
+static const struct check_key table_keys[] = {
+    {"by", CHECK_TEMPLATE, true, false},
+    {"of", CHECK_MAP, true, false},
 };
 
 static const struct check_key signal_keys[] = {
@@ -172,11 +177,38 @@ static void check_map_words(struct check *check, const json_t *map)
     if (zone && !expr_has(zone) && !time_zone_known(zone)) {
         check_problem(check, "/map/zone", "there is no time zone \"%s\"; zones are named as in Europe/Berlin", zone);
     }
-    const char *runbook = json_string_at(map, "runbook");
-    if (runbook && !expr_has(runbook) && !definition_find(check->definitions, DEFINITION_RUNBOOK, runbook)) {
+}
+
+static void check_runbook_named(struct check *check, const char *pointer, const json_t *value)
+{
+    const char *runbook = json_string_value(value);
+    if (!runbook) {
+        check_problem(check, pointer, "a runbook's name must be a text");
+    } else if (!expr_has(runbook) && !definition_find(check->definitions, DEFINITION_RUNBOOK, runbook)) {
         const char *near = definition_nearest(check->definitions, DEFINITION_RUNBOOK, runbook);
-        check_problem(check, "/map/runbook", "there is no runbook \"%s\"%s%s%s", runbook,
-                      near ? "; did you mean \"" : "", near ? near : "", near ? "\"?" : "");
+        check_problem(check, pointer, "there is no runbook \"%s\"%s%s%s", runbook, near ? "; did you mean \"" : "",
+                      near ? near : "", near ? "\"?" : "");
+    }
+}
+
+/* A name, or a table of them. */
+static void check_runbook_choice(struct check *check, const json_t *runbook)
+{
+    if (!json_is_object(runbook)) {
+        if (runbook) {
+            check_runbook_named(check, "/map/runbook", runbook);
+            check_expressions(check, "/map/runbook", runbook);
+        }
+        return;
+    }
+    const char *key;
+    json_t *name;
+    check_map(check, "/map/runbook", runbook, table_keys, COUNT_OF(table_keys));
+    json_object_foreach(json_object_get(runbook, "of"), key, name)
+    {
+        char *at = mem_printf("/map/runbook/of/%s", key);
+        check_runbook_named(check, at, name);
+        free(at);
     }
 }
 
@@ -243,11 +275,13 @@ void check_source(struct check *check)
         }
     }
     check_types(check, json_object_get(tree, "types"));
+    check_polled(check);
     check_guarantees(check, json_object_get(tree, "guarantees"));
     if (json_is_object(map) && check_map(check, "/map", map, map_keys, COUNT_OF(map_keys))) {
         check_user(check, json_object_get(map, "user"));
         check_expressions(check, "/map/ids", json_object_get(map, "ids"));
         check_map_words(check, map);
         check_actor(check, json_object_get(map, "actor"));
+        check_runbook_choice(check, json_object_get(map, "runbook"));
     }
 }

@@ -4,6 +4,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "lib/buf.h"
 #include "lib/id.h"
 #include "lib/json.h"
 #include "lib/mapping_internal.h"
@@ -259,6 +260,58 @@ static int put_ids(const struct mapping *mapping, json_t *offboarding)
     return result;
 }
 
+/* ---- which runbook ------------------------------------------------------------------------------------------------ */
+
+/* What a table of runbooks is looked up by; numbers as JSON writes them. NULL: nothing is said. The caller frees. */
+static char *table_key(const struct mapping *mapping, const json_t *table)
+{
+    json_t *by =
+        expr_render(definitions_exprs(mapping->definitions), json_object_get(table, "by"), mapping->event, NULL);
+    bool number = json_is_number(by);
+    char *key = json_is_string(by) ? mem_strdup(json_string_value(by)) : number ? json_text(by) : NULL;
+    json_decref(by);
+    return key;
+}
+
+static const json_t *runbook_table(const struct mapping *mapping)
+{
+    const json_t *runbook = json_at(mapping->source->tree, "map.runbook");
+    return json_is_object(runbook) ? runbook : NULL;
+}
+
+/* NULL with `*runbook` NULL is "not given", or a gap in the table. */
+static int map_runbook(const struct mapping *mapping, char **runbook)
+{
+    const json_t *table = runbook_table(mapping);
+    if (!table) {
+        return map_text(mapping, "runbook", NULL, 0, runbook);
+    }
+    char *key = table_key(mapping, table);
+    const char *found = key ? json_string_value(json_object_get(json_object_get(table, "of"), key)) : NULL;
+    *runbook = found ? mem_strdup(found) : NULL;
+    free(key);
+    return 0;
+}
+
+/* What the HR system asks for, and no runbook serves, is told to operators by its name: it is a gap to be filled. */
+static char *runbook_gap(const struct mapping *mapping)
+{
+    const json_t *table = runbook_table(mapping);
+    char *key = table_key(mapping, table);
+    struct buf served = BUF_INIT;
+    const char *name;
+    json_t *runbook;
+    json_object_foreach(json_object_get(table, "of"), name, runbook)
+    {
+        buf_addf(&served, "%s%s", served.len ? ", " : "", name);
+    }
+    char *text = mem_printf("no runbook serves \"%.*s\": source %s has them for %s", MAPPING_TEXT_MAX, key ? key : "",
+                            mapping->source->name, served.len ? buf_text(&served) : "nothing");
+    buf_release(&served);
+    free(key);
+    return text;
+}
+
 static int put_choices(const struct mapping *mapping, json_t *offboarding)
 {
     static const char *const priorities[] = {"normal", "urgent"};
@@ -266,8 +319,8 @@ static int put_choices(const struct mapping *mapping, json_t *offboarding)
     char *priority = NULL, *mode = NULL, *runbook = NULL, *reason = NULL;
     int result = -1;
     if (map_text(mapping, "priority", priorities, COUNT_OF(priorities), &priority) == 0 &&
-        map_text(mapping, "mode", modes, COUNT_OF(modes), &mode) == 0 &&
-        map_text(mapping, "runbook", NULL, 0, &runbook) == 0 && map_text(mapping, "reason", NULL, 0, &reason) == 0) {
+        map_text(mapping, "mode", modes, COUNT_OF(modes), &mode) == 0 && map_runbook(mapping, &runbook) == 0 &&
+        map_text(mapping, "reason", NULL, 0, &reason) == 0) {
         json_put_string(offboarding, "priority", priority ? priority : "normal");
         json_put_string(offboarding, "mode", mode ? mode : "live");
         json_put_string(offboarding, "runbook", runbook);
@@ -379,6 +432,10 @@ static int map_event(const struct mapping *mapping, struct mapped *mapped)
         return -1;
     }
     bool plans = mapped->intent == INTENT_START || mapped->intent == INTENT_CHANGE;
+    if (plans && runbook_table(mapping) && !json_string_at(mapped->offboarding, "runbook")) {
+        mapped->refused = mapped->refused ? mapped->refused : runbook_gap(mapping);
+        return 0;
+    }
     return plans ? check_runbook_known(mapping, mapped->offboarding) : 0;
 }
 

@@ -266,6 +266,10 @@ static void add_outputs(struct record *record)
     case DISPOSITION_CANCELLED:
         add_cancelled(record);
         break;
+    case DISPOSITION_REFUSED:
+        log_warning("HR event refused", "source", json_string_at(record->event, "source"), "event",
+                    json_string_at(record->event, "id"), "reason", record->decision.reason, NULL);
+        break;
     default:
         break;
     }

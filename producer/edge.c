@@ -57,9 +57,9 @@ static void answer(struct exchange *exchange, int status, const char *trouble)
 {
     struct http_request *request = exchange->request;
     exchange->request = NULL;
-    if (status == exchange->status) {
-        edge_count(exchange->edge, status);
-        http_reply(request, status, NULL, json_incref(exchange->answer));
+    if (status == 202) {
+        edge_count(exchange->edge, exchange->status);
+        http_reply(request, exchange->status, NULL, json_incref(exchange->answer));
     } else if (exchange->unavailable) {
         edge_count(exchange->edge, exchange->unavailable_status);
         http_reply(request, exchange->unavailable_status, NULL, json_incref(exchange->unavailable));
@@ -74,11 +74,7 @@ static void answer_when_delivered(struct exchange *exchange)
 {
     if (exchange->request && exchange->sealed && exchange->pending == 0) {
         enum err_class class = exchange->failed.class;
-        answer(exchange,
-               class == ERR_NONE        ? exchange->status
-               : class == ERR_PERMANENT ? 413
-                                        : 503,
-               err_text(&exchange->failed));
+        answer(exchange, class == ERR_NONE ? 202 : class == ERR_PERMANENT ? 413 : 503, err_text(&exchange->failed));
     }
 }
 

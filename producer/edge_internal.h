@@ -79,9 +79,8 @@ bool webhook_sender_known(struct edge *edge, struct http_request *request, const
 /* The secrets of all sources, and whether those that are keys can be read (else -1 with an ERR_FATAL that names the option). */
 json_t *webhook_secrets(struct definitions *definitions, const struct conf *conf);
 int webhook_check_keys(struct definitions *definitions, const json_t *secrets, struct err *err);
-void orders_handle(struct edge *edge, struct http_request *request); /* POST /v1/orders */
-/* POST /v1/reveals */
-void reveals_handle(struct edge *edge, struct http_request *request);
+void orders_handle(struct edge *edge, struct http_request *request);  /* POST /v1/orders */
+void reveals_handle(struct edge *edge, struct http_request *request); /* POST /v1/reveals */
 
 #define SIGNALS_PATH "/v1/signals/"
 void signals_handle(struct edge *edge, struct http_request *request); /* POST /v1/signals/<source> */

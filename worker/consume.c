@@ -23,6 +23,7 @@ static void on_tick(uv_timer_t *timer)
         if (!feed->closed) {
             assignment_step(feed);
             tasks_check_clocks(feed);
+            polls_step(feed);
             feed_go_on(feed);
         }
         series_set(feed->circuit_open, engine_available(worker->engine, feed->name) ? 0 : 1);
@@ -173,7 +174,8 @@ static void close_handles(struct worker *worker)
 static bool fibers_alive(const struct worker *worker)
 {
     for (size_t i = 0; i < worker->feed_count; i++) {
-        if (worker->feeds[i]->running[NORMAL] || worker->feeds[i]->running[URGENT]) {
+        const struct feed *feed = worker->feeds[i];
+        if (feed->running[NORMAL] || feed->running[URGENT] || polls_running(feed)) {
             return true;
         }
     }

@@ -181,7 +181,13 @@ static int render_body(struct run *run, const json_t *request, struct rendered *
         json_decref(value);
     } else if (form) {
         struct buf pairs = BUF_INIT;
-        if (render_pairs(run, form, NULL, &pairs, err) != 0) {
+        json_t *whole = json_is_string(form) ? expr_render(run->engine->exprs, form, run->context, err) : NULL;
+        int result = !json_is_string(form)   ? render_pairs(run, form, NULL, &pairs, err)
+                     : json_is_object(whole) ? render_pairs(run, NULL, whole, &pairs, err)
+                     : whole                 ? err_set(err, ERR_PERMANENT, "the expression yields no map")
+                                             : -1;
+        json_decref(whole);
+        if (result != 0) {
             buf_release(&pairs);
             return err_prefix(err, "form");
         }

@@ -170,7 +170,7 @@ int feed_start(struct feed *feed, struct err *err)
         return err_prefix(err, "%s", feed->name);
     }
     attach(feed);
-    return subscribe(feed, err);
+    return polls_start(feed, err) == 0 ? subscribe(feed, err) : -1;
 }
 
 /* ---- ending ------------------------------------------------------------------------------------------------------ */
@@ -216,6 +216,7 @@ void feed_free(struct feed *feed)
     if (feed->assigning) {
         rd_kafka_topic_partition_list_destroy(feed->assigning);
     }
+    polls_free(feed);
     lanes_free(feed->lanes);
     free(feed->partitions);
     free(feed->topics[NORMAL]);

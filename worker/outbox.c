@@ -80,13 +80,15 @@ static int produce(struct outgoing *outgoing, struct err *err)
     }
     struct message_headers headers;
     message_headers(&headers, "worker", outgoing->type, outgoing->id, outgoing->traceparent);
+    const char *const structured[] = {"content-type", "application/cloudevents+json", "traceparent", headers.owned[3],
+                                      NULL};
     struct kafka_record record = {.topic = outgoing->topic,
                                   .partition = RD_KAFKA_PARTITION_UA,
                                   .key = outgoing->key,
                                   .key_len = strlen(outgoing->key),
                                   .value = outgoing->value,
                                   .value_len = outgoing->value_len,
-                                  .headers = headers.list};
+                                  .headers = outgoing->intake ? structured : headers.list};
     int result = kafka_produce(worker->producer, &record, on_delivered, outgoing, err);
     message_headers_release(&headers);
     return result;

@@ -143,7 +143,7 @@ static void task_end(struct task *task, const char *outcome, int status, const c
     feed_look_again(feed);
 }
 
-static void ask_for_pause(struct feed *feed)
+void task_ask_for_pause(struct feed *feed)
 {
     char *why = NULL;
     if (engine_refused(feed->worker->engine, feed->name, &why)) {
@@ -162,7 +162,7 @@ static void run(void *arg)
     engine_run(feed->worker->engine, &task->job, &result);
     feed->running[urgent]--;
     series_set(feed->jobs_running, (double)(feed->running[NORMAL] + feed->running[URGENT]));
-    ask_for_pause(feed);
+    task_ask_for_pause(feed);
     if (result.abandoned) {
         give_turn(task);
         task_drop(task);

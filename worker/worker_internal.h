@@ -35,6 +35,7 @@ struct feed;
 struct partition;
 struct outgoing;
 struct follower;
+struct poll;
 
 /* One partition of one of a system's two topics. */
 struct stream {
@@ -161,6 +162,8 @@ struct feed {
     bool closing;
     bool closed;
 
+    struct poll *polls; /* poll.c: sources that ask this system; a list */
+
     struct series *jobs_running;
     struct series *job_duration;
     struct series *circuit_open;
@@ -237,6 +240,8 @@ void dispatch_drop_unstarted(struct feed *feed);
 
 /* ---- task.c ------------------------------------------------------------------------------------------------------ */
 
+void task_ask_for_pause(struct feed *feed); /* when the engine says that the system refuses our credentials */
+
 /* Takes over `message`. */
 struct task *task_new(struct stream *stream, const rd_kafka_message_t *record, json_t *message);
 void task_drop(struct task *task);    /* it was not started, or ends without a word: uncommitted */
@@ -272,6 +277,7 @@ struct outgoing {
     size_t value_len;
     rd_kafka_message_t *dead;
     char *reason;
+    bool intake;   /* the value is a CloudEvent in structured form */
     bool stubborn; /* tried again even when Kafka refuses it for its size */
     outbox_settled *settled;
     void *arg;
@@ -297,6 +303,15 @@ int commit_begin(struct job *job);          /* struct job's begin() */
 /* No new job; what runs is interrupted after `wait` and left behind after `grace` (microseconds). */
 void rest_begin(struct feed *feed, int64_t wait, int64_t grace);
 void rest_step(struct feed *feed); /* goes on when a task has ended, a commit came back or time has passed */
+
+/* ---- poll.c ------------------------------------------------------------------------------------------------------ */
+
+/* Sources with `poll` that ask this system. Whoever holds partition 0 of its jobs asks: one process at a time. */
+int polls_start(struct feed *feed, struct err *err);
+void polls_step(
+    struct feed *feed); /* from the loop: begins what is due, ends what runs while the system comes to rest */
+bool polls_running(const struct feed *feed);
+void polls_free(struct feed *feed); /* none may be running */
 
 /* ---- follow.c ---------------------------------------------------------------------------------------------------- */
 

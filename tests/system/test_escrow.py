@@ -1,10 +1,12 @@
 """Secrets that are found again: sealed before they are set, nowhere in clear, and told only on record."""
 
 import json
+import os
 import threading
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 import pytest
+from broker import Broker
 from keys import KeyPair
 from process import wait_until
 from test_secrets import everything, found_in
@@ -98,6 +100,14 @@ def stack(make_shared_stack, vendor, tmp_path_factory):
                    "escrow_key_file": str(directory / "escrow.pub")},
         "producer": {"escrow_private_key_file": str(directory / "escrow.key")},
         "systems": {"locks": {"url": vendor.url}}}).start()
+
+
+@pytest.fixture
+def own_broker(servers):
+    broker = Broker(os.path.join(servers.root, f"kafka-{os.urandom(4).hex()}"), os.environ["KAFKA_LIBS"], servers.ports)
+    broker.wait_ready()
+    yield broker
+    broker.stop()
 
 
 def sealed(stack, offboarding: str, step: str = "lock") -> list[dict]:
@@ -197,6 +207,21 @@ def test_the_command_asks_for_a_reason_and_knows_the_step(stack, vendor):
     unknown = stack.cli("reveal", offboarding, "unlock", "--reason", "x")
     assert unknown.status == 4 and 'the step "unlock"' in unknown.err
     assert revealed(stack, offboarding) == []
+
+
+def test_nothing_is_told_before_it_is_on_record(own_broker, make_stack, stack, vendor):
+    alone = make_stack(brokers=own_broker.address, settings={
+        key: stack.settings[key] for key in ("definitions", "systems", "worker", "producer")}).start()
+    offboarding = alone.offboard("kim@example.com", runbook="locking")
+    alone.wait_status(offboarding, "completed", 60)
+    asked, code = order(alone, offboarding), vendor.of("kim@example.com")[0]
+    own_broker.freeze()
+    refused = alone.post("/v1/reveals", asked, token="operator")
+    own_broker.thaw()
+    assert refused.status == 503 and code not in json.dumps(refused.json), refused
+    told = wait_until(lambda: (reply := alone.post("/v1/reveals", asked, token="operator")).status == 200 and reply, 30,
+                      "it is told")
+    assert told.json["values"][0]["value"] == code
 
 
 def test_without_keys(make_stack, stack, vendor):

@@ -104,6 +104,15 @@ class TestGitHub(ConnectorTable):
         case = tries.case(self, stack, "remove_outside_collaborator", "paged")
         assert case.try_()["outcome"] == "succeeded" and not self.user(case)["collaborator"]
 
+    def test_who_is_still_on_the_second_page_is_not_gone(self, stack):
+        stack.sandbox.settings("github", page=1)
+        stack.sandbox.seed("github", {"users": [{"login": f"outsider-{number}", **OUTSIDER} for number in range(3)]})
+        case = tries.case(self, stack, "remove_outside_collaborator", "stays")
+        case.fault({"do": "noop", "times": None})
+        said = case.try_()
+        stack.sandbox.clear_faults("github")
+        assert said["outcome"] == "failed" and not said["verified"]["ok"]
+
     def test_a_member_is_no_outside_collaborator(self, stack):
         case = tries.case(self, stack, "remove_outside_collaborator", "member", user=MEMBER)
         assert case.try_()["outcome"] == "blocked" and self.user(case)["membership"]

@@ -33,7 +33,7 @@ def stack(make_stack, tmp_path):
     (folder / "mirrored.yaml").write_text(RUNBOOK, encoding="utf-8")
     stack = make_stack(systems="gitlab,webhook", vendors={"gitlab": {"token": TOKEN}, "webhook": {"secret": SECRET}})
     stack.configure({
-        "definitions": {"runbooks": [str(folder)]}, "worker": {"systems": ["gitlab", "webhook"], "retry_wait": "1s"},
+        "definitions": {"runbooks": [str(folder)]}, "worker": {"systems": ["gitlab", "webhook"]},
         "systems": {"gitlab": {"url": stack.sandbox.url("gitlab"), "token": TOKEN, "project": "it/offboarding", "settle": "1s",
                                "per_minute": "60000"},
                     "webhook": {"url": stack.sandbox.url("webhook") + "/hooks/it", "secret": SECRET, "per_minute": "60000"}}})

@@ -106,7 +106,7 @@ def test_what_the_page_of_runbooks_shows(running, trial):
 # Sources.
 
 def test_every_word_of_sources_has_an_example():
-    missing = words("source", "webhook", "signature") - used(definitions("sources.md", "source").values())
+    missing = words("source", "webhook", "signature", "poll") - used(definitions("sources.md", "source").values())
     assert not missing, f"docs/sources.md shows no example of {sorted(missing)}"
 
 

@@ -390,7 +390,8 @@ static void test_words_of_a_source(void **state)
     assert_has(fixture, "hr.yaml", 6, "criterion \"employee\" must be an expression");
     assert_has(fixture, "hr.yaml", 7, "\"gsub\" is not allowed");
     assert_has(fixture, "hr.yaml", 8, "a guarantee names a member of user");
-    assert_has(fixture, "hr.yaml", 9, "\"poll\" is not supported by this version");
+    assert_has(fixture, "hr.yaml", 9, "\"every\" is missing");
+    assert_has(fixture, "hr.yaml", 9, "\"type\" is missing: which of the source's types has an item?");
     assert_has(fixture, "hr.yaml", 11, "\"user\" needs email or employee_id");
     assert_has(fixture, "hr.yaml", 13, "\"homeAddress\" never travels in events");
     assert_has(fixture, "hr.yaml", 16, "\"mobile\" never travels in events");
@@ -400,7 +401,7 @@ static void test_words_of_a_source(void **state)
     assert_has(fixture, "hr.yaml", 20, "there is no time zone \"Europe/Berlim\"");
     assert_has(fixture, "hr.yaml", 21, "did you mean \"effective_at\"?");
     assert_has(fixture, "cloudevents.yaml", 18, "type \"leaver.created\" is taken by source \"hr\" already");
-    assert_count(fixture, 14);
+    assert_count(fixture, 19);
 }
 
 static void test_minimal_source(void **state)

@@ -19,6 +19,14 @@
 #include "lib/time.h"
 #include "tests/unit/mock_cluster.h"
 
+static const char inventory[] = "source: inventory\n"
+                                "types: {com.inventory.leaver: start}\n"
+                                "map:\n"
+                                "  user: {email: \"${ .data.mail }\"}\n"
+                                "  runbook:\n"
+                                "    by: \"${ .data.sequence }\"\n"
+                                "    of: {\"1\": scim-leaver, two: google-workspace}\n";
+
 static const char workday[] =
     "source: workday\n"
     "types: {com.workday.termination: start, com.workday.rescinded: cancel, com.workday.hire: rehire, "
@@ -51,11 +59,14 @@ static int setup(void **state)
     if (!mkdtemp(fixture->folder)) {
         return -1;
     }
-    char *path = mem_printf("%s/workday.yaml", fixture->folder);
-    FILE *file = fopen(path, "w");
-    fputs(workday, file);
-    fclose(file);
-    free(path);
+    static const char *const files[][2] = {{"workday", workday}, {"inventory", inventory}};
+    for (size_t i = 0; i < COUNT_OF(files); i++) {
+        char *path = mem_printf("%s/%s.yaml", fixture->folder, files[i][0]);
+        FILE *file = fopen(path, "w");
+        fputs(files[i][1], file);
+        fclose(file);
+        free(path);
+    }
     char *sources = mem_printf("OFFBOARD_DEFINITIONS_SOURCES=%s", fixture->folder);
     fixture->conf = conf_of((const char *const[]){sources, "OFFBOARD_CLOCK_ZONE=America/New_York", NULL});
     free(sources);
@@ -411,6 +422,31 @@ static void test_an_unmet_criterion_ignores(void **state)
     mapped_release(&mapped);
 }
 
+/* What the table has no runbook for is refused, by name: numbers as texts. */
+static void test_a_table_of_runbooks(void **state)
+{
+    static const struct {
+        const char *data;
+        const char *runbook;
+        const char *refused;
+    } cases[] = {
+        {"{\"mail\": \"a@x.example\", \"sequence\": 1}", "scim-leaver", NULL},
+        {"{\"mail\": \"a@x.example\", \"sequence\": \"1\"}", "scim-leaver", NULL},
+        {"{\"mail\": \"a@x.example\", \"sequence\": \"two\"}", "google-workspace", NULL},
+        {"{\"mail\": \"a@x.example\", \"sequence\": 3}", NULL,
+         "no runbook serves \"3\": source inventory has them for 1, two"},
+        {"{\"mail\": \"a@x.example\"}", NULL, "no runbook serves \"\": source inventory has them for 1, two"},
+    };
+    for (size_t i = 0; i < COUNT_OF(cases); i++) {
+        struct mapped mapped = map(*state, event_of("com.inventory.leaver", cases[i].data));
+        const char *runbook = json_string_at(mapped.offboarding, "runbook");
+        assert_string_equal(runbook ? runbook : "", cases[i].runbook ? cases[i].runbook : "");
+        assert_string_equal(mapped.refused ? mapped.refused : "", cases[i].refused ? cases[i].refused : "");
+        assert_string_equal(mapped.person, "a@x.example");
+        mapped_release(&mapped);
+    }
+}
+
 static void test_a_named_source(void **state)
 {
     struct fixture *fixture = *state;
@@ -445,6 +481,7 @@ int main(void)
         cmocka_unit_test(test_too_much_is_refused),
         cmocka_unit_test(test_a_source_of_the_customers),
         cmocka_unit_test(test_an_unmet_criterion_ignores),
+        cmocka_unit_test(test_a_table_of_runbooks),
         cmocka_unit_test(test_a_named_source),
     };
     return cmocka_run_group_tests(tests, setup, teardown);

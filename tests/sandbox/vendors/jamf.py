@@ -173,7 +173,8 @@ class Jamf(Vendor):
         if not clients or not set(clients) <= known:
             raise Refusal(self.fail(400, "Management id does not exist", "INVALID_FIELD"))
         sent = [self._queue(client, kind, data.get("pin")) for client in clients]
-        return Answer(201, [{"id": command["uuid"], "href": f"/v2/mdm/commands?filter=uuid=={command['uuid']}"} for command in sent])
+        return Answer(201, [{"id": command["uuid"], "href": f"/v2/mdm/commands?filter=uuid=={command['uuid']}"}
+                            for command in sent])
 
     @route("POST", INVENTORY + "/{key}/erase")
     def erase(self, request: Request, version: str, key: str) -> Answer:
@@ -197,15 +198,15 @@ class Jamf(Vendor):
         found = self._filtered(request, list(self.store.all("commands")), value_of, COMMAND_FIELDS)
         found.sort(key=lambda command: command["sent"], reverse=request.params.get("sort", "").endswith(":desc"))
         return self._page(request, [{
-            "uuid": command["uuid"], "dateSent": command["sent"], "client": {"managementId": command["management"], "clientType": "COMPUTER"},
-            "commandState": self._state(command)[0], "commandType": command["type"], "dateCompleted": self._state(command)[1],
+            "uuid": command["uuid"], "dateSent": command["sent"],
+            "client": {"managementId": command["management"], "clientType": "COMPUTER"}, "commandState": self._state(command)[0], "commandType": command["type"], "dateCompleted": self._state(command)[1],
             "profileId": None, "profileIdentifier": None} for command in found])
 
     # State for tests.
 
     def seed(self, state: dict) -> None:
-        """Computers by `id` (`email`, `username`, `name`, `serial`, `managed`, `online`), commands (`computer`, `type`, `sent`, `pin`,
-        `state`)."""
+        """Computers by `id` (`email`, `username`, `name`, `serial`, `managed`, `online`), commands (`computer`, `type`, `sent`,
+        `pin`, `state`)."""
         for given in state.get("computers", []):
             self._seed_computer(given)
         for given in state.get("commands", []):
@@ -218,7 +219,8 @@ class Jamf(Vendor):
         held = self.store.edit("computers", str(given["id"])) if "id" in given else None
         key = str(given.get("id") or self.store.next_number("computer"))
         new = {"id": key, "udid": str(uuid.uuid4()).upper(), "online": True, "since": time.monotonic(),
-               "general": {"name": given.get("name", f"mac-{key}"), "managementId": str(uuid.uuid4()) if given.get("managed", True) else None,
+               "general": {"name": given.get("name", f"mac-{key}"),
+                           "managementId": str(uuid.uuid4()) if given.get("managed", True) else None,
                            "remoteManagement": {"managed": given.get("managed", True)}},
                "hardware": {"serialNumber": given.get("serial", f"C02{key:0>8}")},
                "userAndLocation": {"email": "", "username": ""}}
