@@ -168,3 +168,34 @@ def test_what_becomes_due_while_the_scheduler_looks_is_not_dropped(stack):
         looking.result(10)
         scheduler.execute("ROLLBACK")
     assert taken == [{"kind": "job"}]
+
+
+def test_a_signal_and_who_waits_for_it_cannot_miss_each_other(stack):
+    """They are applied by two loggers at the same time, neither of which sees what the other has not committed."""
+    job = stack.database.one("SELECT id, offboarding_id FROM job WHERE step = 'reminder' OR step = 'delete' ORDER BY step LIMIT 1")
+    row = ("INSERT INTO stage (seq, wave, topic, kafka_partition, kafka_offset, id, name, occurred_at, offboarding_id, job_id, body)"
+           " VALUES (0, %s, 't', 0, 0, gen_random_uuid(), %s, now(), %s, %s, %s)")
+    subject = '"name": "parcel", "key": "1Z7"'
+    with stack.postgres.connect(stack.prefix) as one, stack.postgres.connect(stack.prefix) as other, ThreadPoolExecutor(1) as pool:
+        one.execute("SELECT change_job_state(ARRAY[ROW(%s, 'ready', NULL, 1, '2199-01-01', false, NULL)::job_change])", [job["id"]])
+        one.execute("SELECT open_stage()")
+        other.execute("SELECT open_stage()")
+        one.execute("BEGIN")
+        one.execute(row, [1, "job.deferred", job["offboarding_id"], job["id"],
+                          '{"context": {"waits": {"signal": "parcel", "key": "1Z7"}}}'])
+        one.execute("SELECT lock_subjects()")
+        assert one.execute("SELECT unheard('{\"signal\": \"parcel\", \"key\": \"1Z7\"}', '[]') AS heard").fetchone()["heard"] is False
+        one.execute("SELECT apply_waits(1)")
+        other.execute("BEGIN")
+        other.execute(row, [None, "signal", None, None, '{"context": {"signal": {"id": "00000000-0000-4000-8000-000000000007", %s,'
+                                                        ' "source": "carrier"}}}' % subject])
+        process = other.info.backend_pid
+        speaking = pool.submit(lambda: other.execute("SELECT lock_subjects()"))
+        wait_until(lambda: stack.database.value(
+            "SELECT count(*) FROM pg_stat_activity WHERE pid = %s AND wait_event_type = 'Lock'", process) == 1,
+            10, "the signal waits for who waits for it")
+        one.execute("COMMIT")
+        speaking.result(10)
+        other.execute("SELECT apply_signals()")
+        other.execute("COMMIT")
+    assert stack.database.value("SELECT count(*) FROM due WHERE job_id = %s AND due_at <= now()", job["id"]) == 1
