@@ -281,7 +281,7 @@ void check_source(struct check *check)
         check_user(check, json_object_get(map, "user"));
         check_expressions(check, "/map/ids", json_object_get(map, "ids"));
         check_map_words(check, map);
-        check_runbook_choice(check, json_object_get(map, "runbook"));
         check_actor(check, json_object_get(map, "actor"));
+        check_runbook_choice(check, json_object_get(map, "runbook"));
     }
 }

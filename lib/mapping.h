@@ -19,7 +19,7 @@ struct mapped {
     char *person;           /* key of intake; owned */
     const char *ignored_by; /* name of the criterion that was not met, NULL when all were; borrowed from the source */
     json_t *seen;           /* the value the criterion saw; owned, may be NULL */
-    char *refused; /* why it starts nothing: who asked may not (`authorize`), or no runbook serves it; owned, NULL */
+    char *refused; /* why it starts nothing: who asked may not (`authorize`), or no runbook serves it; owned, or NULL */
     bool dated;    /* the event names a date itself */
 };
 

@@ -46,11 +46,13 @@ def _answer(number: int, tag: int, code: int) -> bytes:
 
 class LdapProxy:
     """On 127.0.0.1. A fault: the operation, and the result code in place of the server's answer; "drop" cuts the connection
-    before the server hears of it, "lose" after it has; `times` None: always."""
+    before the server hears of it, "lose" after it has, "hold" says nothing until `release`; `times` None: always."""
 
     def __init__(self, server: str, context: ssl.SSLContext) -> None:
         self._fault: tuple[str, object] | None = None
         self._times: int | None = None
+        self._released = threading.Event()
+        self.held = 0
         proxy = self
         upstream = ssl.create_default_context()
         upstream.check_hostname, upstream.verify_mode = False, ssl.CERT_NONE
@@ -75,6 +77,9 @@ class LdapProxy:
         """None: all is well again."""
         self._fault, self._times = (operation, what) if operation else None, times
 
+    def release(self) -> None:
+        self._released.set()
+
     def _take(self, tag: int) -> object:
         if not self._fault or self._times == 0 or OPERATIONS[self._fault[0]][0] != tag:
             return None
@@ -98,7 +103,10 @@ class LdapProxy:
                 number, tag = _begin(message)
                 what = self._take(tag)
                 lost = lost or what == "lose"
-                if what == "drop":
+                if what == "hold":
+                    self.held += 1
+                    self._released.wait(60)
+                if what in ("drop", "hold"):
                     return
                 if isinstance(what, int):
                     client.sendall(_answer(number, dict(OPERATIONS.values())[tag], what))
@@ -106,5 +114,6 @@ class LdapProxy:
                     real.sendall(message)
 
     def stop(self) -> None:
+        self.release()
         self._server.shutdown()
         self._server.server_close()

@@ -47,9 +47,9 @@ def user(state: dict, email: str) -> dict:
 
 def of(state: dict, kind: str, account: str) -> list[dict]:
     """What of this kind belongs to a user."""
-    keys = ("principalId", "owner", "userId", "ExternalDirectoryObjectId")
-    return [one for one in state[kind]
-            if account in [one.get(key) for key in keys] or any(account in one.get(key, []) for key in ("members", "owners", "registeredUsers"))]
+    one_of, lists = ("principalId", "owner", "userId", "ExternalDirectoryObjectId"), ("members", "owners", "registeredUsers")
+    return [item for item in state[kind]
+            if account in [item.get(key) for key in one_of] or any(account in item.get(key, []) for key in lists)]
 
 
 def method(kind: str, number: int, **more) -> dict:

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 
 import pytest
 from ldap_proxy import LdapProxy
+from process import wait_until
 from samba_dc import ADMIN, BASE, PASSWORD, SambaDc
 
 pytestmark = pytest.mark.xdist_group("ad")
@@ -317,6 +318,60 @@ def test_a_group_that_is_gone_meanwhile_names_itself(dc, stack):
     said = try_(stack, "rejoin_groups", "regroup@example.com", "--before", json.dumps(
         {dc.id("regroup@example.com"): {"groups": [group, f"CN=gone,{STAFF}"]}}))
     assert said["outcome"] == "failed" and f"CN=gone,{STAFF}" in said["message"] and group not in said["message"], said
+
+
+# From the event on.
+
+RUNBOOK = """\
+runbook: leaver
+phases:
+  - name: initial
+    steps:
+      - {id: disable, system: ad, action: disable_user}
+      - {id: groups, system: ad, action: leave_groups}
+"""
+
+
+@pytest.fixture
+def running(make_stack, dc, proxy, tmp_path):
+    (tmp_path / "leaver.yaml").write_text(RUNBOOK, encoding="utf-8")
+    known = settings(dc, proxy.url)
+    known["worker"]["systems"] = ["ad"]
+    stack = make_stack(settings={**known, "definitions": {"runbooks": [str(tmp_path)]}}).start()
+    yield stack
+    proxy.fault()
+
+
+def test_a_worker_stops_while_the_directory_thinks_and_its_successor_does_it(dc, proxy, running):
+    dn = dc.add_user("drained", STAFF)
+    dc.add_group("drained-a", STAFF, dn)
+    proxy.fault("MODIFY", "hold", 2)
+    offboarding = running.offboard("drained@example.com", runbook="leaver")
+    wait_until(lambda: proxy.held == 2, 30, "the directory thinks about both")
+    assert running.metrics("worker"), "the worker does nothing else meanwhile"
+    worker = running.process("worker")
+    worker.terminate()
+    assert worker.wait(20) == 0
+    proxy.release()
+    running.restart("worker")
+    for step in ("disable", "groups"):
+        running.wait_job(offboarding, step, "succeeded")
+    found = dc.find("drained@example.com")
+    assert found["userAccountControl"] == ["66050"] and "memberOf" not in found
+    assert not dc.can_bind("drained@example.com")
+
+
+def test_an_undone_offboarding_leaves_all_as_it_was(dc, running):
+    dn = dc.add_user("mistaken", STAFF)
+    group = dc.add_group("mistaken-a", STAFF, dn)
+    offboarding = running.offboard("mistaken@example.com", runbook="leaver")
+    running.wait_status(offboarding, "completed")
+    assert not dc.can_bind("mistaken@example.com")
+    running.cli("undo", offboarding, "--reason", "somebody else was meant").ok()
+    for step in ("disable.undo", "groups.undo"):
+        running.wait_job(offboarding, step, "succeeded")
+    found = dc.find("mistaken@example.com")
+    assert found["memberOf"] == [group] and dc.can_bind("mistaken@example.com")
 
 
 # The way there.

@@ -1,4 +1,5 @@
-"""Every action of the Exchange connector by itself: the exact cmdlets, again, nobody there, refused, throttled, dry; then what is special."""
+"""Every action of the Exchange connector by itself: the exact cmdlets, again, nobody there, refused, throttled, dry; an
+answer that is not true; then what is special."""
 
 import json
 
@@ -26,10 +27,12 @@ def member(cmdlet: str, group: str, **more) -> str:
 ROWS = [
     Row("convert_to_shared", [STATISTICS, GET, change(Type="Shared"), GET], outputs={"shared": True, "needs_licence": []}),
     Row("convert_to_user", [GET, change(Type="Regular"), GET], seed={"RecipientTypeDetails": "SharedMailbox"}),
-    Row("set_litigation_hold", [GET, change(LitigationHoldEnabled=True, LitigationHoldDuration="2555"), GET], with_={"days": 2555}),
+    Row("set_litigation_hold", [GET, change(LitigationHoldEnabled=True, LitigationHoldDuration="2555"), GET],
+        with_={"days": 2555}),
     Row("remove_litigation_hold", [GET, change(LitigationHoldEnabled=False), GET], seed={"LitigationHoldEnabled": True}),
     Row("hide_from_address_list", [GET, change(HiddenFromAddressListsEnabled=True), GET]),
-    Row("show_in_address_list", [GET, change(HiddenFromAddressListsEnabled=False), GET], seed={"HiddenFromAddressListsEnabled": True}),
+    Row("show_in_address_list", [GET, change(HiddenFromAddressListsEnabled=False), GET],
+        seed={"HiddenFromAddressListsEnabled": True}),
     Row("leave_distribution_groups", [
         GET, LISTS, member("Remove-DistributionGroupMember", "{sales}", Confirm=False),
         member("Remove-DistributionGroupMember", "{staff}", Confirm=False), LISTS],
@@ -67,7 +70,8 @@ class TestExchange(ConnectorTable):
     rows = ROWS
 
     def settings(self, url):
-        return {"url": url, "login_url": url, **{name: TOKEN[name] for name in ("tenant", "client_id", "client_secret")}, "per_minute": "60000"}
+        return {"url": url, "login_url": url, **{name: TOKEN[name] for name in ("tenant", "client_id", "client_secret")},
+                "per_minute": "60000"}
 
     def leaver(self, stack, row, email):
         short = email.partition("@")[0]
@@ -140,7 +144,8 @@ def test_who_it_is(stack, try_):
     assert said["outcome"] == "succeeded", said
     entries = [entry for entry in stack.sandbox.journal("exchange")[since:] if entry["path"].endswith("/InvokeCommand")]
     assert {entry["headers"]["x-anchormailbox"] for entry in entries} == {"UPN:pinned@example.com"}
-    assert [entry["body"]["CmdletInput"]["Parameters"]["Identity"] for entry in entries] == ["pinned@example.com"] + 3 * [known["Guid"]]
+    asked = [entry["body"]["CmdletInput"]["Parameters"]["Identity"] for entry in entries]
+    assert asked == ["pinned@example.com"] + 3 * [known["Guid"]]
 
 
 def test_an_alias_of_somebody_else(stack, try_):
@@ -193,7 +198,8 @@ def test_lists_on_many_pages(stack, try_):
 
 def test_somebody_was_quicker(stack, try_):
     mailbox(stack, "quick@example.com")
-    stack.sandbox.seed("exchange", {"lists": [{"PrimarySmtpAddress": "quick.list@example.com", "members": ["quick@example.com"]}]})
+    stack.sandbox.seed("exchange", {"lists": [{"PrimarySmtpAddress": "quick.list@example.com",
+                                               "members": ["quick@example.com"]}]})
     body = error_body("BadRequest", "The recipient isn't a member of the group.", "MemberNotFoundException")
     stack.sandbox.fault("exchange", {"match": {"body": "Remove-"}, "do": "status_after", "status": 400, "body": body, "times": 1})
     assert try_("leave_distribution_groups", "quick@example.com")["outcome"] == "succeeded"

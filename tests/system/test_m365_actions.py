@@ -1,4 +1,5 @@
-"""Every action of the Microsoft 365 connector by itself: the exact requests, again, nobody there, refused, throttled, dry, untrue."""
+"""Every action of the Microsoft 365 connector by itself: the exact requests, again, nobody there, refused, throttled, dry; and an
+answer that is not true."""
 
 import urllib.parse
 
@@ -27,9 +28,9 @@ GRANTS, ASSIGNMENTS = f"GET {USER}/oauth2PermissionGrants", f"GET {USER}/appRole
 DEVICES = f"GET {USER}/registeredDevices"
 OF_DEVICE = query(select="id,deviceName,userId,managedDeviceOwnerType,deviceActionResults")
 MANAGED = f"GET {USER}/managedDevices?{OF_DEVICE}"
-DRIVE = f"GET {USER}/drive?{query(select='id,webUrl')}"
+DRIVE = f"GET {USER}/drive/root?{query(select='id,webUrl,parentReference')}"
 RECIPIENT = f"GET {API}/users?" + query(filter=f"userPrincipalName eq '{BOSS}' or mail eq '{BOSS}'", select="id,accountEnabled")
-PERMISSIONS = f"GET {API}/drives/{{drive}}/items/root/permissions"
+PERMISSIONS = f"GET {API}/drives/{{drive}}/items/{{root}}/permissions"
 UNIFIED = {"groupTypes": ["Unified"], "mailEnabled": True, "securityEnabled": False}
 PLANS = ["11b0131d-43c8-4bbb-b2c8-e80f9a50834a"]
 
@@ -48,23 +49,28 @@ HELD = {"status": "disabled", "externalAudience": "none", "internalReplyMessage"
         "scheduledEndDateTime": {"dateTime": "2026-01-02T00:00:00.0000000", "timeZone": "UTC"}}
 # `seed` holds what belongs to the leaver, and `before` for what undoes.
 ROWS = [
-    Row("revoke_sessions", [f"GET {USER}?{query(select='id,userType,signInSessionsValidFromDateTime')}", f"POST {USER}/revokeSignInSessions",
+    Row("revoke_sessions", [f"GET {USER}?{query(select='id,userType,signInSessionsValidFromDateTime')}",
+                            f"POST {USER}/revokeSignInSessions",
                             f"GET {USER}?{query(select='id,signInSessionsValidFromDateTime')}"], again="succeeded"),
     Row("disable_user", [STATE, f"PATCH {USER} {{'accountEnabled': False}}", STATE]),
     Row("enable_user", [STATE, f"PATCH {USER} {{'accountEnabled': True}}", STATE], user={"accountEnabled": False}),
     Row("reset_password", [f"GET {USER}?{query(select='id,onPremisesSyncEnabled,lastPasswordChangeDateTime')}",
-                           f"PATCH {USER} {{'passwordProfile': '***'}}", f"GET {USER}?{query(select='id,lastPasswordChangeDateTime')}"],
+                           f"PATCH {USER} {{'passwordProfile': '***'}}",
+                           f"GET {USER}?{query(select='id,lastPasswordChangeDateTime')}"],
         again="succeeded"),
     Row("remove_methods", [METHOD_LIST, f"DELETE {USER}/authentication/phoneMethods/phone-1",
                            f"DELETE {USER}/authentication/fido2Methods/fido2-2", METHOD_LIST],
         user={"methods": METHODS}, outputs={"methods": ["phone", "fido2"]}),
     Row("remove_directory_roles", [ME, ROLES, f"DELETE {API}/roleManagement/directory/roleAssignments/{{role}}", ROLES],
-        seed={"role_assignments": [{"principalId": "{email}", "roleDefinitionId": "helpdesk", "directoryScopeId": "/administrativeUnits/7"}]},
-        before={"roles": [{"id": "{role}", "role": "helpdesk", "scope": "/administrativeUnits/7"}]}, outputs={"roles": ["helpdesk"]}),
+        seed={"role_assignments": [{"principalId": "{email}", "roleDefinitionId": "helpdesk",
+                                    "directoryScopeId": "/administrativeUnits/7"}]},
+        before={"roles": [{"id": "{role}", "role": "helpdesk", "scope": "/administrativeUnits/7"}]},
+        outputs={"roles": ["helpdesk"]}),
     Row("leave_role_groups", [GROUPS, f"DELETE {API}/groups/{{admins}}/members/{{id}}/$ref", GROUPS],
         seed={"groups": [group("admins", isAssignableToRole=True), group("sales")]},
         before={"groups": [{"id": "{admins}", "name": "admins.{short}"}]}, outputs={"groups": ["admins.{short}"]}),
-    Row("leave_groups", [GROUPS, f"DELETE {API}/groups/{{sales}}/members/{{id}}/$ref", f"DELETE {API}/groups/{{team}}/members/{{id}}/$ref",
+    Row("leave_groups", [GROUPS, f"DELETE {API}/groups/{{sales}}/members/{{id}}/$ref",
+                         f"DELETE {API}/groups/{{team}}/members/{{id}}/$ref",
                          GROUPS],
         seed={"groups": [group("sales"), group("team", **UNIFIED), group("dynamic", groupTypes=["DynamicMembership"]),
                          group("synced", onPremisesSyncEnabled=True), group("roles", isAssignableToRole=True),
@@ -76,24 +82,31 @@ ROWS = [
             {"name": "roles.{short}", "reason": "it can hold roles: leave_role_groups"},
             {"name": "licence.{short}", "reason": "it brings licences: leaving it could delete the mailbox"},
             {"name": "list.{short}", "reason": "mail-enabled: exchange's leave_distribution_groups"}]}),
-    Row("rejoin_groups", [ME, f"POST {API}/groups/{{sales}}/members/$ref {{'@odata.id': '{{url}}/v1.0/directoryObjects/{{id}}'}}", GROUPS],
-        seed={"groups": [group("sales", members=[])], "before": {"groups": [{"id": "{sales}", "name": "sales"}]}}, again="succeeded"),
+    Row("rejoin_groups", [ME, f"POST {API}/groups/{{sales}}/members/$ref {{'@odata.id': '{{url}}/v1.0/directoryObjects/{{id}}'}}",
+                          GROUPS],
+        seed={"groups": [group("sales", members=[])], "before": {"groups": [{"id": "{sales}", "name": "sales"}]}},
+        again="succeeded"),
     Row("remove_group_ownerships", [OWNED, f"DELETE {API}/groups/{{project}}/owners/{{id}}/$ref", OWNED],
-        seed={"groups": [group("project", "owners", **{**UNIFIED, "owners": ["{email}", BOSS]}), group("list", "owners", mailEnabled=True)]},
+        seed={"groups": [group("project", "owners", **{**UNIFIED, "owners": ["{email}", BOSS]}),
+                         group("list", "owners", mailEnabled=True)]},
         before={"groups": [{"id": "{project}", "name": "project.{short}"}]},
-        outputs={"groups": ["project.{short}"], "not_removed": [{"name": "list.{short}", "reason": "mail-enabled: Exchange has to do it"}]}),
+        outputs={"groups": ["project.{short}"],
+                 "not_removed": [{"name": "list.{short}", "reason": "mail-enabled: Exchange has to do it"}]}),
     Row("restore_group_ownerships", [
         ME, f"POST {API}/groups/{{project}}/owners/$ref {{'@odata.id': '{{url}}/v1.0/directoryObjects/{{id}}'}}", OWNED],
-        seed={"groups": [group("project", owners=[BOSS], members=[])], "before": {"groups": [{"id": "{project}", "name": "project"}]}},
+        seed={"groups": [group("project", owners=[BOSS], members=[])],
+              "before": {"groups": [{"id": "{project}", "name": "project"}]}},
         again="succeeded"),
     Row("remove_app_grants", [GRANTS, f"DELETE {API}/oauth2PermissionGrants/{{grant}}", GRANTS],
         seed={"grants": [{"principalId": "{email}", "clientId": "c1", "resourceId": "r1", "scope": "Mail.Read"}]},
         before={"grants": [{"id": "{grant}", "clientId": "c1", "resourceId": "r1", "scope": "Mail.Read"}]},
         outputs={"applications": ["c1"]}),
     Row("restore_app_grants", [
-        ME, f"POST {API}/oauth2PermissionGrants {{'clientId': 'c1', 'consentType': 'Principal', 'principalId': '{{id}}', 'resourceId': 'r1', "
+        ME, f"POST {API}/oauth2PermissionGrants "
+            f"{{'clientId': 'c1', 'consentType': 'Principal', 'principalId': '{{id}}', 'resourceId': 'r1', "
         "'scope': 'Mail.Read'}", GRANTS],
-        seed={"before": {"grants": [{"id": "g", "clientId": "c1", "resourceId": "r1", "scope": "Mail.Read"}]}}, again="succeeded"),
+        seed={"before": {"grants": [{"id": "g", "clientId": "c1", "resourceId": "r1", "scope": "Mail.Read"}]}},
+        again="succeeded"),
     Row("remove_app_assignments", [ASSIGNMENTS, f"DELETE {USER}/appRoleAssignments/{{assignment}}", ASSIGNMENTS],
         seed={"app_roles": [{"principalId": "{email}", "resourceId": "r1", "appRoleId": "a1"}]},
         before={"assignments": [{"id": "{assignment}", "name": "App", "resourceId": "r1", "appRoleId": "a1"}]},
@@ -111,29 +124,36 @@ ROWS = [
               "before": {"devices": [{"id": "{device}", "name": "Laptop"}]}}, again="succeeded"),
     Row("retire_devices", [MANAGED, f"GET {API}/deviceManagement/managedDevices/{{phone}}?{OF_DEVICE}",
                            f"POST {API}/deviceManagement/managedDevices/{{phone}}/retire", MANAGED],
-        seed={"managed_devices": [{"userId": "{email}"}, {"userId": "{email}", "deviceName": "Notebook", "managedDeviceOwnerType": "company"}]},
+        seed={"managed_devices": [{"userId": "{email}"},
+                                  {"userId": "{email}", "deviceName": "Notebook", "managedDeviceOwnerType": "company"}]},
         outputs={"devices": ["Phone"], "not_retired": [{"name": "Notebook", "owner": "company"}]}),
     Row("set_auto_reply", [REPLY, f"PATCH {USER}/mailboxSettings {replies('Ask R&amp;D.<br>' + chr(10) + 'Bye')}", REPLY],
         with_={"message": "Ask R&D.\nBye"}, user={"mailbox": {"auto_reply": HELD}}, before={"setting": HELD}),
     Row("restore_auto_reply", [REPLY, f"PATCH {USER}/mailboxSettings {{'automaticRepliesSetting': {HELD}}}", REPLY],
-        seed={"before": {"setting": HELD}}, user={"mailbox": {"auto_reply": {**HELD, "status": "alwaysEnabled"}}}, again="succeeded"),
+        seed={"before": {"setting": HELD}}, user={"mailbox": {"auto_reply": {**HELD, "status": "alwaysEnabled"}}},
+        again="succeeded"),
     Row("share_onedrive", [
         DRIVE, RECIPIENT, PERMISSIONS,
-        f"POST {API}/drives/{{drive}}/items/root/invite {{'recipients': [{{'objectId': '{{boss}}'}}], 'roles': ['write'], 'requireSignIn': True, "
+        f"POST {API}/drives/{{drive}}/items/{{root}}/invite "
+        f"{{'recipients': [{{'objectId': '{{boss}}'}}], 'roles': ['write'], 'requireSignIn': True, "
         "'sendInvitation': False}", PERMISSIONS], with_={"to": BOSS}, outputs={"url": "{drive_url}", "to": BOSS}),
     Row("unshare_onedrive", [
-        DRIVE, RECIPIENT, PERMISSIONS, f"DELETE {API}/drives/{{drive}}/items/root/permissions/p1", PERMISSIONS], with_={"to": BOSS},
+        DRIVE, RECIPIENT, PERMISSIONS, f"DELETE {API}/drives/{{drive}}/items/{{root}}/permissions/p1", PERMISSIONS],
+        with_={"to": BOSS},
         user={"drive": {"permissions": [{"id": "p1", "roles": ["write"], "grantedToV2": {"user": {"id": BOSS}}}]}}),
     Row("remove_licences", [
-        LICENCES, PURPOSE, f"POST {USER}/assignLicense {{'addLicenses': [], 'removeLicenses': ['{MAILBOX_SKU}', '{OTHER_SKU}']}}", LICENCES],
+        LICENCES, PURPOSE, f"POST {USER}/assignLicense {{'addLicenses': [], 'removeLicenses': ['{MAILBOX_SKU}', '{OTHER_SKU}']}}",
+        LICENCES],
         user={"licenses": [{"skuId": MAILBOX_SKU, "disabledPlans": PLANS}, {"skuId": OTHER_SKU}],
               "mailbox": {"RecipientTypeDetails": "SharedMailbox"}},
         seed={"groups": [group("licence", assignedLicenses=[{"skuId": "visio"}])]},
         before={"licences": [{"skuId": MAILBOX_SKU, "disabledPlans": PLANS}, {"skuId": OTHER_SKU, "disabledPlans": []}]},
         outputs={"licences": [MAILBOX_SKU, OTHER_SKU], "of_groups": [{"skuId": "visio", "group": "{licence}"}]}),
     Row("restore_licences", [
-        LICENCES, f"POST {USER}/assignLicense {{'addLicenses': [{{'skuId': '{OTHER_SKU}', 'disabledPlans': {PLANS}}}], 'removeLicenses': []}}",
-        LICENCES], user={"licenses": []}, seed={"before": {"licences": [{"skuId": OTHER_SKU, "disabledPlans": PLANS}]}}, again="succeeded"),
+        LICENCES, f"POST {USER}/assignLicense "
+                  f"{{'addLicenses': [{{'skuId': '{OTHER_SKU}', 'disabledPlans': {PLANS}}}], 'removeLicenses': []}}",
+        LICENCES], user={"licenses": []}, seed={"before": {"licences": [{"skuId": OTHER_SKU, "disabledPlans": PLANS}]}},
+        again="succeeded"),
 ]
 
 
@@ -145,7 +165,8 @@ class Table(ConnectorTable):
     refusal = {"do": "status", "status": 400, "body": error_body("Request_BadRequest", "Of the test.")}
 
     def vendors(self):
-        return {"m365": {"permissions": [*documented_permissions(), "Exchange.ManageAsApp"], "users": [{"userPrincipalName": BOSS}]}}
+        return {"m365": {"permissions": [*documented_permissions(), "Exchange.ManageAsApp"],
+                         "users": [{"userPrincipalName": BOSS}]}}
 
     def settings(self, url):
         return settings(url)
@@ -154,19 +175,21 @@ class Table(ConnectorTable):
         short = email.partition("@")[0]
         names = {"email": email, "short": short}
         given = filled(row.user, names)
-        drive = given.get("drive") or {}
         boss = user(stack.sandbox.state("m365"), BOSS)["id"]
-        for one in drive.get("permissions", []):
+        for one in given.get("drive", {}).get("permissions", []):
             one["grantedToV2"] = {"user": {"id": boss}}
         account = person(stack, email, **given)["id"]
         state = stack.sandbox.seed("m365", filled({key: value for key, value in row.seed.items() if key != "before"}, names))
-        mine = {kind: of(state, kind, account) for kind in ("role_assignments", "grants", "app_roles", "devices", "managed_devices", "drives")}
+        kinds = ("role_assignments", "grants", "app_roles", "devices", "managed_devices", "drives")
+        mine = {kind: of(state, kind, account) for kind in kinds}
         first = {name: mine[kind][0]["id"] if mine[kind] else "" for name, kind in (
-            ("role", "role_assignments"), ("grant", "grants"), ("assignment", "app_roles"), ("device", "devices"), ("phone", "managed_devices"))}
+            ("role", "role_assignments"), ("grant", "grants"), ("assignment", "app_roles"), ("device", "devices"),
+            ("phone", "managed_devices"))}
+        drive, = mine["drives"]
         groups = {one["displayName"].partition(".")[0]: one["id"] for one in state["groups"]
                   if one["displayName"].partition(".")[2] == short}
         return {"id": account, "short": short, "boss": boss, "url": stack.sandbox.url("m365"),
-                "drive": urllib.parse.quote(mine["drives"][0]["id"]), "drive_url": mine["drives"][0]["webUrl"], **first, **groups}
+                "drive": urllib.parse.quote(drive["id"]), "drive_url": drive["webUrl"], "root": drive["root"], **first, **groups}
 
 
 class TestM365(Table):

@@ -12,7 +12,8 @@ pytestmark = pytest.mark.xdist_group("m365")
 @pytest.fixture(scope="module")
 def stack(make_shared_stack):
     stack = make_shared_stack(systems="m365", vendors={"m365": {"users": [{"userPrincipalName": BOSS}]}})
-    stack.settings["systems"] |= {"m365": settings(stack.sandbox.url("m365")), "exchange": exchange_settings(stack.sandbox.url("m365"))}
+    stack.settings["systems"] |= {"m365": settings(stack.sandbox.url("m365")),
+                                  "exchange": exchange_settings(stack.sandbox.url("m365"))}
     stack.settings["worker"]["derive_key"] = "0123456789abcdef0123456789abcdef"
     stack.write_settings()
     return stack
@@ -60,12 +61,14 @@ def test_a_step_tells_that_the_mailbox_is_shared(stack, try_):
     person(stack, "told@example.com", mailbox={"RecipientTypeDetails": "SharedMailbox"})
     since = len(stack.sandbox.journal("m365"))
     told = {"share": {"outputs": {"shared": True}}}
-    said = try_("m365", "remove_licences", "told@example.com", "--steps", json.dumps(told), mailbox_shared="${ .steps.share.outputs.shared }")
+    said = try_("m365", "remove_licences", "told@example.com", "--steps", json.dumps(told),
+                mailbox_shared="${ .steps.share.outputs.shared }")
     assert said["outcome"] == "succeeded", said
     assert not [entry for entry in stack.sandbox.journal("m365")[since:] if entry["path"].endswith("/userPurpose")]
 
 
-@pytest.mark.parametrize("name, with_", [("false", {"mailbox_shared": False}), ("unknown", {"keep": "everything"})])
+@pytest.mark.parametrize("name, with_", [("false", {"mailbox_shared": False}), ("unknown", {"keep": "everything"}),
+                                         ("archive", {"mailbox_shared": True, "needs_licence": ["archive"]})])
 def test_what_is_not_known_to_be_shared_is_kept(stack, try_, name, with_):
     person(stack, f"{name}@example.com", mailbox={"RecipientTypeDetails": "SharedMailbox"})
     since = len(stack.sandbox.journal("m365"))
@@ -87,7 +90,8 @@ def test_licences_of_groups_stay_with_the_groups(stack, try_):
                                                     "assignedLicenses": [{"skuId": MAILBOX_SKU}]}]})
     group = next(one for one in state["groups"] if one["displayName"] == "mail for all")
     said = try_("m365", "remove_licences", "grouped@example.com")
-    assert said["outcome"] == "already_done" and said["outputs"]["of_groups"] == [{"skuId": MAILBOX_SKU, "group": group["id"]}], said
+    assert said["outcome"] == "already_done", said
+    assert said["outputs"]["of_groups"] == [{"skuId": MAILBOX_SKU, "group": group["id"]}]
     left = try_("m365", "leave_groups", "grouped@example.com")
     assert left["outcome"] == "already_done" and "licences" in left["outputs"]["not_left"][0]["reason"], left
     assert not mailbox(stack, leaver).get("deleted")

@@ -50,7 +50,8 @@ class Tokens:
         scheme, _, text = request.headers.get("authorization", "").partition(" ")
         token = self._tokens.get(text) if scheme.lower() == "bearer" else None
         if token is None or token.resource != self.resource_of(request):
-            raise Refusal(self.unauthorized("Access token is empty." if not text else "Access token validation failure. Invalid audience."))
+            why = "validation failure. Invalid audience." if text else "is empty."
+            raise Refusal(self.unauthorized(f"Access token {why}"))
         if token.expires <= time.monotonic():
             raise Refusal(self.unauthorized("Lifetime validation failed, the token is expired."))
 
@@ -67,7 +68,8 @@ class Tokens:
     def grant_token(self, request: Request, tenant: str) -> Answer:
         form = dict(urllib.parse.parse_qsl(request.text))
         if tenant != self.settings["tenant"]:
-            raise _refusal(400, "invalid_request", 90002, f"Tenant '{tenant}' not found. Check to make sure you have the correct tenant ID.")
+            raise _refusal(400, "invalid_request", 90002, f"Tenant '{tenant}' not found. Check to make sure you have the "
+                                                          f"correct tenant ID.")
         if form.get("grant_type") != "client_credentials":
             raise _refusal(400, "unsupported_grant_type", 70003, "The app requested an unsupported grant type.")
         if form.get("client_id") != self.settings["client_id"]:
@@ -76,7 +78,8 @@ class Tokens:
             raise _refusal(401, "invalid_client", 7000215, "Invalid client secret provided.")
         resource, default, rest = form.get("scope", "").rpartition("/.default")
         if not default or rest or resource not in self.RESOURCES:
-            raise _refusal(400, "invalid_scope", 70011, f"The provided value for the input parameter 'scope' is not valid: {form.get('scope')}.")
+            raise _refusal(400, "invalid_scope", 70011, f"The provided value for the input parameter 'scope' is not valid: "
+                                                        f"{form.get('scope')}.")
         text = "entra." + secrets.token_urlsafe(96)
         self._tokens[text] = Token(resource, time.monotonic() + self.settings["token_seconds"])
         return Answer(200, {"token_type": "Bearer", "expires_in": int(self.settings["token_seconds"]), "access_token": text})

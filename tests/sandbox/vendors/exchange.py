@@ -6,7 +6,8 @@ from core.vendor import Answer, Request, Vendor
 from vendors.entra_tokens import Tokens
 from vendors.exchange_admin import RESOURCE, ExchangeAdmin, error_body
 
-CODES = {400: "BadRequest", 401: "Unauthorized", 403: "Forbidden", 404: "NotFound", 429: "TooManyRequests", 503: "ServiceUnavailable"}
+CODES = {400: "BadRequest", 401: "Unauthorized", 403: "Forbidden", 404: "NotFound", 429: "TooManyRequests",
+         503: "ServiceUnavailable"}
 
 
 class Exchange(Tokens, ExchangeAdmin, Vendor):

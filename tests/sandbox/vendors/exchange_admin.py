@@ -28,9 +28,11 @@ def cmdlet_of(request: Request) -> tuple[str, dict]:
 def error_body(code: str, message: str, kind: str = "") -> dict:
     """What is wrong stands in `details`, behind the exception's name."""
     space = "Configuration.Tasks" if kind == GONE else "Management.Tasks"
-    details = [{"code": "Context", "target": "", "message": f"Ex6F9304|Microsoft.Exchange.{space}.{kind}|{message}"}] if kind else []
+    details = [{"code": "Context", "target": "",
+                "message": f"Ex6F9304|Microsoft.Exchange.{space}.{kind}|{message}"}] if kind else []
     return {"error": {"code": code, "message": "Error executing cmdlet" if kind else message, "details": details,
-                      "innererror": {"message": "Error executing cmdlet", "type": "Microsoft.Exchange.Admin.OData.Core.ODataServiceException"}}}
+                      "innererror": {"message": "Error executing cmdlet",
+                                     "type": "Microsoft.Exchange.Admin.OData.Core.ODataServiceException"}}}
 
 
 def refusal(status: int, message: str, kind: str) -> Refusal:
@@ -40,8 +42,10 @@ def refusal(status: int, message: str, kind: str) -> Refusal:
 def new_mailbox(user: str, address: str, **more) -> dict:
     """A mailbox in the store; `user` is the directory's id, which is its key."""
     name = address.partition("@")[0]
-    return {"Guid": str(uuid.uuid4()), "ExternalDirectoryObjectId": user, "UserPrincipalName": address, "PrimarySmtpAddress": address,
-            "EmailAddresses": [f"SMTP:{address}"], "DistinguishedName": f"CN={name},OU=sandbox.example.com,DC=EURPR01,DC=PROD,DC=OUTLOOK,DC=COM",
+    return {"Guid": str(uuid.uuid4()), "ExternalDirectoryObjectId": user, "UserPrincipalName": address,
+            "PrimarySmtpAddress": address,
+            "EmailAddresses": [f"SMTP:{address}"],
+            "DistinguishedName": f"CN={name},OU=sandbox.example.com,DC=EURPR01,DC=PROD,DC=OUTLOOK,DC=COM",
             "RecipientTypeDetails": "UserMailbox", "HiddenFromAddressListsEnabled": False, "LitigationHoldEnabled": False,
             "LitigationHoldDuration": "Unlimited", "ArchiveStatus": "None", "InPlaceHolds": [], "IsDirSynced": False,
             "size": 1288490189, "auto_reply": None, **more}
@@ -63,7 +67,8 @@ class ExchangeAdmin:
         if not request.headers.get("x-anchormailbox"):
             raise Refusal(Answer(400, error_body("BadRequest", "X-AnchorMailbox is missing: the request could not be routed.")))
         if not self.may("Exchange.ManageAsApp"):
-            raise Refusal(Answer(403, error_body("Forbidden", "The role assigned to application isn't supported in this scenario.")))
+            raise Refusal(Answer(403, error_body("Forbidden", "The role assigned to application isn't supported in this "
+                                                              "scenario.")))
         handler = _CMDLETS.get(name)
         if handler is None:
             raise refusal(404, f"The term '{name}' is not recognized as the name of a cmdlet.", "CommandNotFoundException")
@@ -88,7 +93,8 @@ class ExchangeAdmin:
             names += [address.partition(":")[2] for address in mailbox["EmailAddresses"]]
             if not mailbox.get("deleted") and key.lower() in (name.lower() for name in names):
                 return mailbox
-        raise refusal(404, f"The operation couldn't be performed because object '{key}' couldn't be found on 'EURPR01A001.PROD.OUTLOOK.COM'.", GONE)
+        raise refusal(404, f"The operation couldn't be performed because object '{key}' couldn't be found on "
+                           f"'EURPR01A001.PROD.OUTLOOK.COM'.", GONE)
 
     def get_mailbox(self, parameters: dict) -> list[dict]:
         if "Identity" in parameters:
@@ -111,7 +117,8 @@ class ExchangeAdmin:
         for name, value in parameters.items():
             if name == "Type":
                 if value not in TYPES:
-                    raise refusal(400, f"Cannot process argument transformation on parameter 'Type': '{value}'.", "ParameterBindingException")
+                    raise refusal(400, f"Cannot process argument transformation on parameter 'Type': '{value}'.",
+                                  "ParameterBindingException")
                 mailbox["RecipientTypeDetails"] = TYPES[value]
             elif name == "HiddenFromAddressListsEnabled" and mailbox["IsDirSynced"]:
                 raise refusal(400, "The operation failed because it's out of the current user's write scope: the object is being "
@@ -119,7 +126,8 @@ class ExchangeAdmin:
             elif name in ("HiddenFromAddressListsEnabled", "LitigationHoldEnabled", "LitigationHoldDuration"):
                 mailbox[name] = value
             elif name != "Identity":
-                raise refusal(400, f"A parameter cannot be found that matches parameter name '{name}'.", "ParameterBindingException")
+                raise refusal(400, f"A parameter cannot be found that matches parameter name '{name}'.",
+                              "ParameterBindingException")
         self.store.put("mailboxes", mailbox["ExternalDirectoryObjectId"], mailbox)
         return []
 
@@ -129,9 +137,11 @@ class ExchangeAdmin:
         found = next((item for item in self.store.all("lists")
                       if parameters.get("Identity") in (item["Guid"], item["PrimarySmtpAddress"], item["DisplayName"])), None)
         if found is None:
-            raise refusal(404, f"The operation couldn't be performed because object '{parameters.get('Identity')}' couldn't be found.", GONE)
+            raise refusal(404, f"The operation couldn't be performed because object '{parameters.get('Identity')}' couldn't be "
+                               f"found.", GONE)
         if found["IsDirSynced"]:
-            raise refusal(400, "The action can't be performed because the object is being synchronized from your on-premises organization.",
+            raise refusal(400, "The action can't be performed because the object is being synchronized from your on-premises "
+                               "organization.",
                           "InvalidOperationException")
         return found
 
@@ -140,13 +150,15 @@ class ExchangeAdmin:
         if not asked:
             raise refusal(400, "The filter is not one that the sandbox knows.", "ParameterBindingException")
         name = asked[1].replace("''", "'")
-        user = next((item["ExternalDirectoryObjectId"] for item in self.store.all("mailboxes") if item["DistinguishedName"] == name), None)
+        user = next((item["ExternalDirectoryObjectId"] for item in self.store.all("mailboxes")
+                     if item["DistinguishedName"] == name), None)
         return [{key: value for key, value in item.items() if key != "members"} for item in self.store.all("lists")
                 if user in item["members"]]
 
     def _member(self, parameters: dict) -> tuple[dict, str]:
         if not parameters.get("BypassSecurityGroupManagerCheck"):
-            raise refusal(400, "You don't have sufficient permissions. This operation can only be performed by a manager of the group.",
+            raise refusal(400, "You don't have sufficient permissions. This operation can only be performed by a manager of the "
+                               "group.",
                           "OperationRequiresGroupManagerException")
         found = self._list(parameters)
         return found, self._mailbox({"Identity": parameters.get("Member")})["ExternalDirectoryObjectId"]
@@ -154,14 +166,16 @@ class ExchangeAdmin:
     def remove_member(self, parameters: dict) -> list[dict]:
         found, user = self._member(parameters)
         if user not in found["members"]:
-            raise refusal(400, f'The recipient "{parameters["Member"]}" isn\'t a member of the group "{found["DisplayName"]}".', MEMBER_GONE)
+            raise refusal(400, f'The recipient "{parameters["Member"]}" isn\'t a member of the group "{found["DisplayName"]}".',
+                          MEMBER_GONE)
         self.store.put("lists", found["Guid"], {**found, "members": [item for item in found["members"] if item != user]})
         return []
 
     def add_member(self, parameters: dict) -> list[dict]:
         found, user = self._member(parameters)
         if user in found["members"]:
-            raise refusal(400, f'The recipient "{parameters["Member"]}" is already a member of the group "{found["DisplayName"]}".', MEMBER_THERE)
+            raise refusal(400, f'The recipient "{parameters["Member"]}" is already a member of the group '
+                               f'"{found["DisplayName"]}".', MEMBER_THERE)
         self.store.put("lists", found["Guid"], {**found, "members": [*found["members"], user]})
         return []
 
@@ -190,4 +204,5 @@ class ExchangeAdmin:
 
 _CMDLETS = {"Get-Mailbox": ExchangeAdmin.get_mailbox, "Get-MailboxStatistics": ExchangeAdmin.get_statistics,
             "Set-Mailbox": ExchangeAdmin.set_mailbox, "Get-DistributionGroup": ExchangeAdmin.get_lists,
-            "Remove-DistributionGroupMember": ExchangeAdmin.remove_member, "Add-DistributionGroupMember": ExchangeAdmin.add_member}
+            "Remove-DistributionGroupMember": ExchangeAdmin.remove_member,
+            "Add-DistributionGroupMember": ExchangeAdmin.add_member}

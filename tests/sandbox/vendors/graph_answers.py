@@ -11,7 +11,8 @@ from vendors.entra_tokens import now_text
 
 API = "/v1.0"
 PAGE_DEFAULT, PAGE_MAX = 100, 999
-CODES = {400: "Request_BadRequest", 401: "InvalidAuthenticationToken", 403: "Authorization_RequestDenied", 404: "Request_ResourceNotFound",
+CODES = {400: "Request_BadRequest", 401: "InvalidAuthenticationToken", 403: "Authorization_RequestDenied",
+         404: "Request_ResourceNotFound",
          405: "Request_BadRequest", 409: "Request_Conflict", 429: "TooManyRequests", 500: "InternalServerError",
          502: "BadGateway", 503: "ServiceUnavailable", 504: "GatewayTimeout"}
 # Whose words a refusal for lack of permission has, by what a path holds; else the directory's.
@@ -59,7 +60,8 @@ def read_object(request: Request) -> dict:
     except ValueError:
         body = None
     if not isinstance(body, dict):
-        raise refusal(400, "Unable to read JSON request payload. Please ensure Content-Type header is set and payload is of valid JSON format.",
+        raise refusal(400, "Unable to read JSON request payload. Please ensure Content-Type header is set and payload is of "
+                           "valid JSON format.",
                       "BadRequest")
     return body
 

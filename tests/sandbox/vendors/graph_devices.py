@@ -77,26 +77,28 @@ class Devices:
             raise refusal(404, "User's mysite not found.", "ResourceNotFound")
         return found
 
-    @call("GET", "/users/{key}/drive", "Files.Read.All", *FILES)
-    def get_drive(self, request: Request, key: str) -> Answer:
+    @call("GET", "/users/{key}/drive/root", "Files.Read.All", *FILES)
+    def get_root(self, request: Request, key: str) -> Answer:
         drive = self._drive_of(key)
-        shown = {name: drive[name] for name in ("id", "driveType", "webUrl")}
-        return Answer(200, {**context(request, "drives/$entity"), **shown, "owner": {"user": {"id": drive["owner"]}}})
+        shown = {"id": drive["root"], "name": "root", "webUrl": drive["webUrl"], "root": {},
+                 "parentReference": {"driveType": drive["driveType"], "driveId": drive["id"]}}
+        return Answer(200, {**context(request, "driveItems/$entity"), **selected(request, shown, frozenset(shown))})
 
-    def _drive(self, key: str) -> dict:
+    def _drive(self, key: str, item: str) -> dict:
+        """The drive whose root an item is: the sandbox's drives hold nothing else."""
         found = self.store.get("drives", key)
-        if found is None:
+        if found is None or found["root"] != item:
             raise refusal(404, "The resource could not be found.", "itemNotFound")
         return found
 
-    @call("GET", "/drives/{key}/items/root/permissions", "Files.Read.All", *FILES)
-    def list_permissions(self, request: Request, key: str) -> Answer:
-        self._drive(key)
-        return self.page(request, (self.seen("drives", key) or self._drive(key))["permissions"], "permissions")
+    @call("GET", "/drives/{key}/items/{item}/permissions", "Files.Read.All", *FILES)
+    def list_permissions(self, request: Request, key: str, item: str) -> Answer:
+        drive = self._drive(key, item)
+        return self.page(request, (self.seen("drives", key) or drive)["permissions"], "permissions")
 
-    @call("POST", "/drives/{key}/items/root/invite", *FILES)
-    def invite(self, request: Request, key: str) -> Answer:
-        drive, given = self._drive(key), read_object(request)
+    @call("POST", "/drives/{key}/items/{item}/invite", *FILES)
+    def invite(self, request: Request, key: str, item: str) -> Answer:
+        drive, given = self._drive(key, item), read_object(request)
         if not self.settings["root_sharing"]:
             raise refusal(403, "Access denied", "accessDenied")
         people = [self._recipient(one) for one in given.get("recipients") or []]
@@ -114,9 +116,9 @@ class Devices:
             raise refusal(400, "The sharing recipient could not be resolved.", "invalidRequest")
         return found
 
-    @call("DELETE", "/drives/{key}/items/root/permissions/{permission}", *FILES)
-    def remove_permission(self, request: Request, key: str, permission: str) -> Answer:
-        drive = self._drive(key)
+    @call("DELETE", "/drives/{key}/items/{item}/permissions/{permission}", *FILES)
+    def remove_permission(self, request: Request, key: str, item: str, permission: str) -> Answer:
+        drive = self._drive(key, item)
         found = next((one for one in drive["permissions"] if one["id"] == permission), None)
         if found is None:
             raise refusal(404, "The resource could not be found.", "itemNotFound")

@@ -4,16 +4,16 @@ import uuid
 
 from core.vendor import Answer, Request
 from vendors.graph_answers import call, context, filter_of, not_found, read_object, refusal, selected
+from vendors.graph_users import SYNCED
 
 DIRECTORY = ("Directory.Read.All", "Directory.ReadWrite.All")
 MEMBERS = ("GroupMember.ReadWrite.All", "Group.ReadWrite.All", "Directory.ReadWrite.All")
 ROLES = "RoleManagement.ReadWrite.Directory"
 GRANTS = ("DelegatedPermissionGrant.ReadWrite.All", "Directory.ReadWrite.All")
 ASSIGNMENTS = ("AppRoleAssignment.ReadWrite.All",)
-GROUP = frozenset(("id", "displayName", "groupTypes", "mailEnabled", "securityEnabled", "isAssignableToRole", "onPremisesSyncEnabled",
-                   "membershipRule", "assignedLicenses"))
+GROUP = frozenset(("id", "displayName", "groupTypes", "mailEnabled", "securityEnabled", "isAssignableToRole",
+                   "onPremisesSyncEnabled", "membershipRule", "assignedLicenses"))
 USUAL = GROUP - {"assignedLicenses"}
-
 
 
 class Groups:
@@ -44,8 +44,7 @@ class Groups:
         if group["isAssignableToRole"] and not self.may(ROLES):
             raise refusal(403, "Insufficient privileges to complete the operation.")
         if group["onPremisesSyncEnabled"]:
-            raise refusal(400, "Unable to update the specified properties for on-premises mastered Directory Sync objects or objects currently "
-                          "undergoing migration.")
+            raise refusal(400, SYNCED)
         if group["mailEnabled"] and "Unified" not in group["groupTypes"]:
             raise refusal(400, "Cannot Update a mail-enabled security groups and or distribution list.")
         if what == "members" and "DynamicMembership" in group["groupTypes"]:
@@ -64,7 +63,8 @@ class Groups:
             raise refusal(400, "Invalid URL format specified in payload.")
         user = self.user(user)["id"]
         if user in group[role]:
-            raise refusal(400, f"One or more added object references already exist for the following modified properties: '{role}'.")
+            raise refusal(400, f"One or more added object references already exist for the following modified properties: "
+                               f"'{role}'.")
         self.store.put("groups", key, {**group, role: [*group[role], user]})
         return Answer(204)
 
@@ -123,7 +123,8 @@ class Groups:
     @call("GET", "/users/{key}/oauth2PermissionGrants", *DIRECTORY, *GRANTS)
     def list_grants(self, request: Request, key: str) -> Answer:
         user = self.user(key)["id"]
-        return self.page(request, [one for one in self.seen_all("grants") if one["principalId"] == user], "oauth2PermissionGrants")
+        return self.page(request, [one for one in self.seen_all("grants") if one["principalId"] == user],
+                         "oauth2PermissionGrants")
 
     @call("DELETE", "/oauth2PermissionGrants/{key}", *GRANTS)
     def remove_grant(self, request: Request, key: str) -> Answer:
@@ -135,11 +136,12 @@ class Groups:
     @call("POST", "/oauth2PermissionGrants", *GRANTS)
     def add_grant(self, request: Request) -> Answer:
         given = read_object(request)
-        if given.get("consentType") != "Principal" or not all(given.get(name) for name in ("clientId", "principalId", "resourceId", "scope")):
+        parts = ("clientId", "principalId", "resourceId")
+        if given.get("consentType") != "Principal" or not all(given.get(name) for name in (*parts, "scope")):
             raise refusal(400, "One or more properties contains invalid values.")
-        if any(all(one[name] == given[name] for name in ("clientId", "principalId", "resourceId")) for one in self.store.all("grants")):
+        if any(all(one[name] == given[name] for name in parts) for one in self.store.all("grants")):
             raise refusal(409, "Permission entry already exists.", "Request_MultipleObjectsWithSameKeyValue")
-        made = self.new_grant({name: given[name] for name in ("clientId", "consentType", "principalId", "resourceId", "scope")})
+        made = self.new_grant({name: given[name] for name in (*parts, "consentType", "scope")})
         return Answer(201, {**context(request, "oauth2PermissionGrants/$entity"), **made})
 
     def new_grant(self, given: dict) -> dict:

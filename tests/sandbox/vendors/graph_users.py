@@ -16,7 +16,8 @@ KNOWN = USUAL | ON_REQUEST
 FILTERED = frozenset(("id", "userPrincipalName", "mail", "employeeId", "displayName"))
 READ = ("User.Read.All", "User.ReadWrite.All", "Directory.Read.All", "Directory.ReadWrite.All")
 METHODS = ("UserAuthenticationMethod.Read.All", "UserAuthenticationMethod.ReadWrite.All")
-SYNCED = "Unable to update the specified properties for on-premises mastered Directory Sync objects or objects currently undergoing migration."
+SYNCED = ("Unable to update the specified properties for on-premises mastered Directory Sync objects or objects currently "
+          "undergoing migration.")
 AUDIENCES, STATES = ("none", "contactsOnly", "all"), ("disabled", "alwaysEnabled", "scheduled")
 NO_REPLY = {"status": "disabled", "externalAudience": "all", "internalReplyMessage": "", "externalReplyMessage": "",
             "scheduledStartDateTime": {"dateTime": "2016-03-19T02:00:00.0000000", "timeZone": "UTC"},
@@ -53,15 +54,18 @@ class Users:
 
     def show_user(self, user: dict) -> dict:
         """The resource, with the licences of groups among its own."""
-        states = [{"skuId": one["skuId"], "disabledPlans": one["disabledPlans"], "assignedByGroup": group, "state": "Active", "error": "None"}
+        states = [{"skuId": one["skuId"], "disabledPlans": one["disabledPlans"], "assignedByGroup": group, "state": "Active",
+                   "error": "None"}
                   for group, one in self.licences(user)]
         assigned = {one["skuId"]: {"skuId": one["skuId"], "disabledPlans": one["disabledPlans"]} for one in states}
-        return {**{name: user.get(name) for name in KNOWN}, "licenseAssignmentStates": states, "assignedLicenses": list(assigned.values())}
+        return {**{name: user.get(name) for name in KNOWN}, "licenseAssignmentStates": states,
+                "assignedLicenses": list(assigned.values())}
 
     def licences(self, user: dict) -> list[tuple[str | None, dict]]:
         """(group or None, licence) as the reads see them."""
         groups = [group for group in self.seen_all("groups") if user["id"] in group["members"]]
-        return [(None, one) for one in user["licenses"]] + [(group["id"], one) for group in groups for one in group["assignedLicenses"]]
+        inherited = [(group["id"], one) for group in groups for one in group["assignedLicenses"]]
+        return [(None, one) for one in user["licenses"]] + inherited
 
     @call("GET", "/users", *READ)
     def list_users(self, request: Request) -> Answer:
@@ -99,7 +103,7 @@ class Users:
         user, given = dict(self.user(key)), read_object(request)
         self._protected(user)
         if not given or set(given) - {"accountEnabled", "passwordProfile"}:
-            raise refusal(400, "Specified update request is empty." if not given else "The sandbox updates accountEnabled and passwordProfile.")
+            raise refusal(400, "The sandbox updates accountEnabled and passwordProfile.")
         if "accountEnabled" in given:
             self._need("User.EnableDisableAccount.All")
             user["accountEnabled"] = given["accountEnabled"] is True
@@ -119,7 +123,8 @@ class Users:
         kinds = [str.islower, str.isupper, str.isdigit, lambda c: not c.isalnum()]
         text = password if isinstance(password, str) else ""
         if not 8 <= len(text) <= 256 or sum(any(kind(c) for c in text) for kind in kinds) < 3:
-            raise refusal(400, "The specified password does not comply with password complexity requirements. Please provide a different password.")
+            raise refusal(400, "The specified password does not comply with password complexity requirements. Please provide a "
+                               "different password.")
         user["password"] = hashlib.sha256(text.encode()).hexdigest()
         user["lastPasswordChangeDateTime"] = later_than(user["lastPasswordChangeDateTime"])
 
@@ -127,7 +132,8 @@ class Users:
 
     @call("GET", "/users/{key}/authentication/methods", *METHODS)
     def list_methods(self, request: Request, key: str) -> Answer:
-        shown = [{name: value for name, value in method.items() if name != "default"} for method in self.seen_user(key)["methods"]]
+        shown = [{name: value for name, value in method.items() if name != "default"}
+                 for method in self.seen_user(key)["methods"]]
         return Answer(200, {**context(request, "users/authentication/methods"), "value": shown})
 
     @call("DELETE", "/users/{key}/authentication/{kind}/{method}", "UserAuthenticationMethod.ReadWrite.All")
@@ -140,14 +146,16 @@ class Users:
             raise refusal(404, "Authentication method not found.", "resourceNotFound")
         others = [one for one in user["methods"] if one is not found]
         if found.get("default") and any("password" not in one["@odata.type"] for one in others):
-            raise refusal(400, f"The requested authentication method id of [{method}] matches the user's current default authentication method, "
+            raise refusal(400, f"The requested authentication method id of [{method}] matches the user's current default "
+                               f"authentication method, "
                           "and cannot be deleted until the default authentication method is changed", "badRequest")
         self.store.put("users", user["id"], {**user, "methods": others})
         return Answer(204)
 
     # Licences.
 
-    @call("POST", "/users/{key}/assignLicense", "LicenseAssignment.ReadWrite.All", "User.ReadWrite.All", "Directory.ReadWrite.All")
+    @call("POST", "/users/{key}/assignLicense", "LicenseAssignment.ReadWrite.All", "User.ReadWrite.All",
+          "Directory.ReadWrite.All")
     def assign_licence(self, request: Request, key: str) -> Answer:
         user, given = dict(self.user(key)), read_object(request)
         for name in ("addLicenses", "removeLicenses"):
@@ -158,7 +166,8 @@ class Users:
             if sku in held:
                 del held[sku]
             elif any(one["skuId"] == sku for _, one in self.licences(user)):
-                raise refusal(400, "User license is inherited from a group membership and it cannot be removed directly from the user.")
+                raise refusal(400, "User license is inherited from a group membership and it cannot be removed directly from "
+                                   "the user.")
             else:
                 raise refusal(400, "User does not have a corresponding license.")
         for one in given["addLicenses"]:
@@ -174,7 +183,8 @@ class Users:
         """A person's mailbox lives by its licence; a shared one needs none."""
         mailbox = self.store.get("mailboxes", user["id"])
         groups = [group for group in self.store.all("groups") if user["id"] in group["members"]]
-        skus = {one["skuId"] for one in user["licenses"]} | {one["skuId"] for group in groups for one in group["assignedLicenses"]}
+        inherited = [one for group in groups for one in group["assignedLicenses"]]
+        skus = {one["skuId"] for one in [*user["licenses"], *inherited]}
         if mailbox and mailbox["RecipientTypeDetails"] == "UserMailbox" and not skus & set(self.settings["mailbox_skus"]):
             self.store.put("mailboxes", user["id"], {**mailbox, "deleted": True})
 
@@ -186,7 +196,8 @@ class Users:
             raise refusal(404, f"The requested user '{key}' is invalid.", "ErrorInvalidUser")
         mailbox = self.store.get("mailboxes", user["id"])
         if mailbox is None or mailbox.get("deleted"):
-            raise refusal(404, "The mailbox is either inactive, soft-deleted, or is hosted on-premise.", "MailboxNotEnabledForRESTAPI")
+            raise refusal(404, "The mailbox is either inactive, soft-deleted, or is hosted on-premise.",
+                          "MailboxNotEnabledForRESTAPI")
         return mailbox
 
     @call("GET", "/users/{key}/mailboxSettings/userPurpose", "MailboxSettings.Read", "MailboxSettings.ReadWrite")

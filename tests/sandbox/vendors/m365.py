@@ -16,7 +16,8 @@ from vendors.graph_users import Users
 
 GRAPH = "https://graph.microsoft.com"
 MAILBOX_SKU, OTHER_SKU = "6fd2c87f-b296-42f0-b197-1e91e994b900", "f30db892-07e9-47e9-837c-80727f46fd3d"
-PASSWORD = {"@odata.type": "#microsoft.graph.passwordAuthenticationMethod", "id": "28c10230-6103-485e-b985-444c60001490", "password": None}
+PASSWORD = {"@odata.type": "#microsoft.graph.passwordAuthenticationMethod", "id": "28c10230-6103-485e-b985-444c60001490",
+            "password": None}
 
 
 class M365(Pages, Users, Groups, Devices, Tokens, exchange_admin.ExchangeAdmin, Vendor):
@@ -33,7 +34,8 @@ class M365(Pages, Users, Groups, Devices, Tokens, exchange_admin.ExchangeAdmin, 
         "cmdlet_page": 1000,                # objects on a page of a cmdlet's answer
     }
     SECRETS = ("client_secret",)
-    SEED_KEYS = ("users", "groups", "role_assignments", "grants", "app_roles", "devices", "managed_devices", "drives", "mailboxes", "lists")
+    SEED_KEYS = ("users", "groups", "role_assignments", "grants", "app_roles", "devices", "managed_devices", "drives",
+                 "mailboxes", "lists")
     RESOURCES = (GRAPH, exchange_admin.RESOURCE)
 
     def resource_of(self, request: Request) -> str:
@@ -100,7 +102,8 @@ class M365(Pages, Users, Groups, Devices, Tokens, exchange_admin.ExchangeAdmin, 
 
     def _seed_group(self, given: dict) -> None:
         held = next((one for one in self.store.all("groups") if one["displayName"] == given.get("displayName")), None)
-        made = held or {"id": str(uuid.uuid4()), "displayName": "", "groupTypes": [], "mailEnabled": False, "securityEnabled": True,
+        made = held or {"id": str(uuid.uuid4()), "displayName": "", "groupTypes": [], "mailEnabled": False,
+                        "securityEnabled": True,
                         "isAssignableToRole": None, "onPremisesSyncEnabled": None, "membershipRule": None, "assignedLicenses": [],
                         "members": [], "owners": []}
         both = {**made, **self._resolved(given)}
@@ -116,7 +119,8 @@ class M365(Pages, Users, Groups, Devices, Tokens, exchange_admin.ExchangeAdmin, 
 
     def _new_device(self, given: dict) -> None:
         users = given.get("registeredUsers", [])
-        self._put("devices", {"id": str(uuid.uuid4()), "deviceId": str(uuid.uuid4()), "displayName": "Laptop", "accountEnabled": True,
+        self._put("devices", {"id": str(uuid.uuid4()), "deviceId": str(uuid.uuid4()), "displayName": "Laptop",
+                              "accountEnabled": True,
                               "operatingSystem": "Windows", "registeredOwners": users, **given})
 
     def _new_managed(self, given: dict) -> None:
@@ -125,8 +129,10 @@ class M365(Pages, Users, Groups, Devices, Tokens, exchange_admin.ExchangeAdmin, 
 
     def _new_drive(self, given: dict) -> None:
         held = next((one for one in self.store.all("drives") if one["owner"] == given["owner"]), None)
-        made = held or {"id": "b!" + uuid.uuid4().hex, "driveType": "business", "webUrl": f"https://sandbox-my.sharepoint.com/personal/{given['owner']}",
-                        "permissions": [{"id": uuid.uuid4().hex, "roles": ["owner"], "grantedToV2": {"user": {"id": given["owner"]}}}]}
+        made = held or {"id": "b!" + uuid.uuid4().hex, "root": "01" + uuid.uuid4().hex.upper(), "driveType": "business",
+                        "webUrl": f"https://sandbox-my.sharepoint.com/personal/{given['owner']}",
+                        "permissions": [{"id": uuid.uuid4().hex, "roles": ["owner"],
+                                         "grantedToV2": {"user": {"id": given["owner"]}}}]}
         more = [{"id": uuid.uuid4().hex, "roles": ["write"], **one} for one in given.pop("permissions", [])]
         self._put("drives", {**made, **given, "permissions": [*made["permissions"], *more]})
 
