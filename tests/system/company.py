@@ -36,8 +36,8 @@ class Company:
             "okta": {"url": url("okta"), "token": "00sandbox-okta-s3cret"},
             "slack": {"url": url("slack") + "/api", "token": slack, "channel": CHANNEL, "settle": "1s", "posts_per_minute": "60000"},
             "slack-scim": {"url": url("slack") + "/scim/v2", "token": "xoxp-sandbox-scim-s3cret"},
-            "zoom": {"url": url("zoom") + "/v2", "token_url": url("zoom") + "/oauth/token", "account": "A-sandbox",
-                     "client_id": "offboard", "client_secret": "sandbox-zoom-s3cret"},
+            "zoom": {"url": url("zoom") + "/v2", "token_url": url("zoom") + "/oauth/token", "account": "A-sandbox-account",
+                     "client_id": "sandbox-zoom-client", "client_secret": "sandbox-zoom-s3cret"},
             "jamf": {"url": url("jamf"), "client_id": "jamf-sandbox-client", "client_secret": "jamf-sandbox-s3cret"},
             "assetsonar": {"url": url("assetsonar"), "token": "assetsonar-sandbox-s3cret", "location": "42", "licence_call": "checkin"},
             "retriever": {"url": url("retriever") + "/api/v2", "token": "sandbox-retriever-key-s3cret", "settle": "1s",
@@ -68,7 +68,7 @@ class Company:
         """An account with something to take away in every system; the manager is the boss."""
         sandbox = self.stack.sandbox
         self._employ(email, name, relations=[{"type": "manager", "value": BOSS}])
-        sandbox.seed("zoom", {"users": [{"email": email, "meetings": [f"standup of {name}"]}]})
+        sandbox.seed("zoom", {"users": [{"email": email, "meetings": 3}]})
         sandbox.seed("okta", {"users": [{"login": email, "factors": [{"id": "opf1", "factorType": "push"}], "clients": ["c1"]}]})
         sandbox.seed("okta", {"groups": [{"id": f"g-{number}", "members": [email]}], "devices": [{"id": f"d-{number}", "users": [email]}]})
         sandbox.seed("slack", {"users": [{"email": email, "name": name, "sessions": 2}]})
