@@ -12,7 +12,8 @@
 enum {
     SET_MAX = 4096,
     BUCKETS = 1024,
-    PROGRAM_SIZE = 256 /* expressions in one jq program: compiling takes the square of their number, and 15 ms besides */
+    PROGRAM_SIZE =
+        256 /* expressions in one jq program: compiling takes the square of their number, and 15 ms besides */
 };
 
 struct expr_set {

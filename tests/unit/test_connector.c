@@ -75,8 +75,8 @@ static void test_words_of_auth(void **state)
         "      - {get: /x, as: {subject: \"${ .saved.none }\", scopes: [\"${ .itm }\"]}}\n" /* 9 */
         "      - {get: /x, as: {subject: \"${ .user.email }\", scopes: [a, b]}}\n"          /* 10 */
     );
-    put(fixture, "connectors/zoom.yaml",
-        "system: zoom\n"                   /* 1 */
+    put(fixture, "connectors/room.yaml",
+        "system: room\n"                   /* 1 */
         "auth: {acount_credentials: {}}\n" /* 2 */
         "actions: {}\n");                  /* 3 */
     put(fixture, "connectors/vendor.yaml",
@@ -99,7 +99,7 @@ static void test_words_of_auth(void **state)
     assert_has(fixture, "service.yaml", 8, "there is no \"user\" here");
     assert_has(fixture, "service.yaml", 9, "no request here saves \"none\"");
     assert_has(fixture, "service.yaml", 9, "there is no .itm here; did you mean \"item\"?");
-    assert_has(fixture, "zoom.yaml", 2,
+    assert_has(fixture, "room.yaml", 2,
                "there is no \"acount_credentials\" here; did you mean \"account_credentials\"?");
     assert_has(fixture, "vendor.yaml", 2, "\"account\" is missing");
     assert_count(fixture, 17);
