@@ -129,7 +129,8 @@ static bool went_well(const json_t *said)
 
 static int run_message(struct cli *cli, const json_t *message)
 {
-    const char *const options[] = {"--try", NULL};
+    const char *const options[] = {"--try", "--system", json_string_at(json_object_get(message, "job"), "system"),
+                                   NULL};
     char *input = json_text(message);
     char *output = NULL;
     int code = cli_worker(cli, options, input, &output);

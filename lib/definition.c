@@ -261,6 +261,48 @@ static void sort_problems(struct definition_problems *problems)
     }
 }
 
+/* The definitions, when nothing but warnings was found; else none, and an err. Releases the problems. */
+static struct definitions *without_errors(struct definitions *definitions, struct definition_problems *problems,
+                                          struct err *err)
+{
+    if (definitions && error_count(problems) > 0) {
+        struct buf text = BUF_INIT;
+        for (size_t i = 0; i < problems->count; i++) {
+            if (!problems->items[i].warning) {
+                buf_addf(&text, "%s%s:%d: %s", text.len ? "\n" : "", problems->items[i].file, problems->items[i].line,
+                         problems->items[i].text);
+            }
+        }
+        err_set(err, ERR_FATAL, "%s", buf_text(&text));
+        buf_release(&text);
+        definitions_free(definitions);
+        definitions = NULL;
+    }
+    definition_problems_release(problems);
+    return definitions;
+}
+
+struct definitions *definitions_load_connector(const struct conf *conf, const char *name, struct err *err)
+{
+    struct definition_problems problems = {0};
+    struct definitions *definitions = MEM_NEW(struct definitions);
+    definitions->exprs = expr_set_new();
+    bool loaded = load_kind(definitions, conf, DEFINITION_CONNECTOR, &problems, err) == 0;
+    struct definition *connector = loaded ? find(definitions, DEFINITION_CONNECTOR, name) : NULL;
+    if (!loaded) {
+        definitions_free(definitions);
+        return NULL;
+    }
+    if (connector) {
+        definition_problems_release(&problems); /* of the others, which are not asked for */
+        struct check check = {connector, definitions, &problems, definitions->exprs};
+        check_connector(&check);
+        compile_all(definitions, &problems);
+        sort_problems(&problems);
+    }
+    return without_errors(definitions, &problems, err);
+}
+
 struct definitions *definitions_load(const struct conf *conf, struct definition_problems *problems, struct err *err)
 {
     struct definitions *definitions = MEM_NEW(struct definitions);
@@ -281,21 +323,7 @@ struct definitions *definitions_load_or_fail(const struct conf *conf, struct err
 {
     struct definition_problems problems = {0};
     struct definitions *definitions = definitions_load(conf, &problems, err);
-    if (definitions && error_count(&problems) > 0) {
-        struct buf text = BUF_INIT;
-        for (size_t i = 0; i < problems.count; i++) {
-            if (!problems.items[i].warning) {
-                buf_addf(&text, "%s%s:%d: %s", text.len ? "\n" : "", problems.items[i].file, problems.items[i].line,
-                         problems.items[i].text);
-            }
-        }
-        err_set(err, ERR_FATAL, "%s", buf_text(&text));
-        buf_release(&text);
-        definitions_free(definitions);
-        definitions = NULL;
-    }
-    definition_problems_release(&problems);
-    return definitions;
+    return without_errors(definitions, &problems, err);
 }
 
 void definitions_free(struct definitions *definitions)

@@ -51,6 +51,9 @@ void definition_problems_release(struct definition_problems *problems);
 /* As definitions_load(), but with problems (that are no warnings) as one err text, "file:line: text" a line. */
 struct definitions *definitions_load_or_fail(const struct conf *conf, struct err *err);
 
+/* One connector, validated by itself: no source, no runbook, and of the other connectors only that they are there. For a single try. */
+struct definitions *definitions_load_connector(const struct conf *conf, const char *name, struct err *err);
+
 /* NULL when there is none of that name. */
 const struct definition *definition_find(const struct definitions *definitions, enum definition_kind kind,
                                          const char *name);

@@ -80,7 +80,8 @@ enum task { SERVE, CHECK, TRY };
 static int run(const struct conf *conf, const char *const *systems, enum task task, struct err *err)
 {
     struct process process = {.worker = NULL};
-    struct definitions *definitions = definitions_load_or_fail(conf, err);
+    struct definitions *definitions =
+        task == TRY && *systems ? definitions_load_connector(conf, *systems, err) : definitions_load_or_fail(conf, err);
     if (!definitions) {
         return -1;
     }
