@@ -69,6 +69,9 @@ CONFIGURATION.md: $(BUILD)/conf-document
 $(BUILD)/conf-document: $(BUILD)/obj/scripts/conf-document.o $(BUILD)/lib.a
 	$(CC) $(ALL_LDFLAGS) $^ $(ALL_LIBS) -o $@
 
+worker/connectors/README.md: $(call program,cli) $(wildcard worker/connectors/*.yaml)
+	$< connectors --markdown -c /dev/null > $@
+
 lint: ## check format, C, shell and Python
 	@scripts/lint
 

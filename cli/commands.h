@@ -7,6 +7,7 @@
 extern const struct command command_approve;
 extern const struct command command_cancel;
 extern const struct command command_check;
+extern const struct command command_connectors;
 extern const struct command command_done;
 extern const struct command command_events;
 extern const struct command command_help;

@@ -54,6 +54,8 @@ static const struct check_key verify_keys[] = {
     {"expect", CHECK_PREDICATE, true, false},
     {"within", CHECK_DURATION, false, false},
     {"every", CHECK_DURATION, false, false},
+    {"for_each", CHECK_TEMPLATE, false, false},
+    {"pages", CHECK_MAP, false, false},
 };
 
 static const struct check_key pages_keys[] = {

@@ -58,6 +58,13 @@ static enum verdict guard_target(struct run *run, const char *account)
 
 /* ---- one account ------------------------------------------------------------------------------------------------- */
 
+/* Was it a change that some items refused? What could not be read tells nothing, and a look would see nothing amiss. */
+static bool changes_refused(const struct run *run)
+{
+    const json_t *requests = json_object_get(run->action, "requests");
+    return json_array_size(run->items_left) > 0 && request_changes(json_array_get(requests, (size_t)run->at));
+}
+
 static enum verdict run_account(struct run *run, const char *account, const json_t *state)
 {
     context_account(run, account);
@@ -71,7 +78,7 @@ static enum verdict run_account(struct run *run, const char *account, const json
         verdict = sequence_run(run, json_object_get(run->action, "requests"), verify_look);
     }
     bool refused = verdict == VERDICT_FAILED || verdict == VERDICT_DENIED;
-    if (refused && json_array_size(run->items_left) > 0 && verify_look(run)) {
+    if (refused && changes_refused(run) && verify_look(run)) {
         run->read_back = true;
         verdict = VERDICT_DONE;
     }

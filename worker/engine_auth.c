@@ -43,7 +43,8 @@ int auth_render(struct run *run, const json_t *request, struct rendered *rendere
     const json_t *auth = json_object_get(run->system->connector->tree, "auth");
     const json_t *basic = json_object_get(auth, "basic");
     bool ignored = false;
-    if (render_headers(run, json_object_get(auth, "header"), rendered, &ignored, err) != 0) {
+    if (render_headers_but(run, json_object_get(auth, "header"), json_object_get(request, "headers"), rendered,
+                           &ignored, err) != 0) {
         return -1;
     }
     if (run->system->credentials && run->system->credentials->kind != SIGNATURE) {

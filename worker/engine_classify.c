@@ -13,8 +13,15 @@ static bool predicate(struct run *run, const json_t *request, const char *name)
 /* What the vendor says of an error, short enough for one sentence. */
 static const char *explanation(const struct run *run)
 {
-    static const char *const places[] = {"detail",       "error.message",   "error_description", "message",
-                                         "errorSummary", "errorMessages.0", "meta.message",      "error"};
+    static const char *const places[] = {"detail",
+                                         "error.details.0.message",
+                                         "error.message",
+                                         "error_description",
+                                         "message",
+                                         "errorSummary",
+                                         "errorMessages.0",
+                                         "meta.message",
+                                         "error"};
     const json_t *body = json_object_get(run->context, "body");
     for (size_t i = 0; json_is_object(body) && i < sizeof places / sizeof places[0]; i++) {
         const char *text = json_string_at(body, places[i]);

@@ -203,6 +203,10 @@ void percent_encode(struct buf *out, const char *text);
 void form_add(struct buf *form, const char *name, const char *value);
 int render_headers(struct run *run, const json_t *map, struct rendered *rendered, bool *content_type, struct err *err);
 
+/* The connector's, as far as the request has none `own` of that name. */
+int render_headers_but(struct run *run, const json_t *map, const json_t *own, struct rendered *rendered,
+                       bool *content_type, struct err *err);
+
 /* engine_auth.c: what the connector's `auth` and the request's `as` say of it; no token yet. */
 int auth_render(struct run *run, const json_t *request, struct rendered *rendered, struct err *err);
 /* Gets the token that a rendered request needs, if it needs one. DONE: it has it, or `response` says why not (then it is

@@ -135,6 +135,28 @@ int render_headers(struct run *run, const json_t *map, struct rendered *rendered
     return 0;
 }
 
+int render_headers_but(struct run *run, const json_t *map, const json_t *own, struct rendered *rendered,
+                       bool *content_type, struct err *err)
+{
+    json_t *others = json_object();
+    const char *name, *replaced;
+    json_t *tmpl, *ignored;
+    json_object_foreach((json_t *)(uintptr_t)map, name, tmpl)
+    {
+        bool is_own = false;
+        json_object_foreach((json_t *)(uintptr_t)own, replaced, ignored)
+        {
+            is_own = is_own || strcasecmp(name, replaced) == 0;
+        }
+        if (!is_own) {
+            json_object_set(others, name, tmpl);
+        }
+    }
+    int result = render_headers(run, others, rendered, content_type, err);
+    json_decref(others);
+    return result;
+}
+
 static int render_body(struct run *run, const json_t *request, struct rendered *rendered, bool content_type,
                        struct err *err)
 {
@@ -215,15 +237,16 @@ int request_render(struct run *run, const json_t *request, struct rendered *rend
 {
     const json_t *path;
     bool content_type = false;
+    const json_t *own = json_object_get(request, "headers");
     rendered->method = request_method(request, &path);
     if (request_is_mail(request)) {
         return auth_render(run, request, rendered, err) == 0 ? mail_render(run, request, rendered, err) : -1;
     }
     if (render_url(run, request, path, rendered, err) != 0 ||
-        render_headers(run, json_object_get(run->system->connector->tree, "headers"), rendered, &content_type, err) !=
-            0 ||
-        render_headers(run, json_object_get(request, "headers"), rendered, &content_type, err) != 0 ||
-        auth_render(run, request, rendered, err) != 0 || render_body(run, request, rendered, content_type, err) != 0) {
+        render_headers_but(run, json_object_get(run->system->connector->tree, "headers"), own, rendered, &content_type,
+                           err) != 0 ||
+        render_headers(run, own, rendered, &content_type, err) != 0 || auth_render(run, request, rendered, err) != 0 ||
+        render_body(run, request, rendered, content_type, err) != 0) {
         return -1;
     }
     add_header(rendered, "User-Agent", "offboard");

@@ -1,4 +1,5 @@
 /* Done means read back: the wanted state must be seen, not only a 200. */
+#include <stdint.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -62,9 +63,10 @@ static void note(struct run *run, const json_t *verify, bool ok)
 
 /* ---- looking ----------------------------------------------------------------------------------------------------- */
 
-/* One look. `*answered`: did the vendor say anything about the state? `*stop`: why the run must rest (DONE: it need
+/* One page of a look. `*answered`: did the vendor say anything about the state? `*stop`: why the run must rest (DONE: it need
  * not). */
-static bool look_once(struct run *run, const json_t *verify, bool *answered, int64_t *retry_after, enum verdict *stop)
+static bool look_at_page(struct run *run, const json_t *verify, bool *answered, int64_t *retry_after,
+                         enum verdict *stop)
 {
     struct response response;
     *stop = request_send(run, verify, &response);
@@ -88,6 +90,47 @@ static bool look_once(struct run *run, const json_t *verify, bool *answered, int
     return ok;
 }
 
+/* The same of all pages: what is expected has to hold on each of them. */
+static bool look_once(struct run *run, const json_t *verify, bool *answered, int64_t *retry_after, enum verdict *stop)
+{
+    json_t *page = json_incref((json_t *)(uintptr_t)verify);
+    bool ok = true;
+    for (int count = 0; page && ok; count++) {
+        json_t *next = NULL;
+        ok = look_at_page(run, page, answered, retry_after, stop);
+        if (ok && (pages_next(run, page, &next) != VERDICT_DONE || count == PAGES_MAX)) {
+            ok = false;
+            note(run, verify, false);
+        }
+        json_decref(page);
+        page = next;
+    }
+    json_decref(page);
+    return ok;
+}
+
+/* One look at every item, up to the first that is not as wanted. No items: there is nothing to be seen otherwise. */
+static bool look_at_all(struct run *run, const json_t *verify, bool *answered, int64_t *retry_after, enum verdict *stop)
+{
+    const json_t *tmpl = json_object_get(verify, "for_each");
+    if (!tmpl) {
+        return look_once(run, verify, answered, retry_after, stop);
+    }
+    json_t *items = expr_render(run->engine->exprs, tmpl, run->context, NULL);
+    bool ok = json_is_array(items);
+    *answered = true;
+    *stop = VERDICT_DONE;
+    if (!ok || json_array_size(items) == 0) {
+        note(run, verify, ok);
+    }
+    for (size_t i = 0; ok && i < json_array_size(items); i++) {
+        context_set(run, "item", json_incref(json_array_get(items, i)));
+        ok = look_once(run, verify, answered, retry_after, stop);
+    }
+    json_decref(items);
+    return ok;
+}
+
 bool verify_look(struct run *run)
 {
     const json_t *verify = json_object_get(run->action, "verify");
@@ -100,7 +143,7 @@ bool verify_look(struct run *run)
     char *message = mem_strdup(run->message); /* of the trouble that made us look */
     int status = run->last_status;
     run->looking = true;
-    bool ok = look_once(run, verify, &answered, &retry_after, &stop);
+    bool ok = look_at_all(run, verify, &answered, &retry_after, &stop);
     run->looking = false;
     free(run->message);
     run->message = message;
@@ -146,7 +189,7 @@ static enum verdict look_until(struct run *run, const json_t *verify)
         bool answered = false;
         int64_t retry_after = -1;
         enum verdict stop;
-        if (look_once(run, verify, &answered, &retry_after, &stop)) {
+        if (look_at_all(run, verify, &answered, &retry_after, &stop)) {
             return VERDICT_DONE;
         }
         if (stop == VERDICT_DONE && !answered) {

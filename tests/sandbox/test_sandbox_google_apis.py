@@ -196,6 +196,21 @@ def test_automatic_licences_go_with_the_unit(google):
     assert google("GET", path).status == 200
 
 
+# Gmail: forwarding.
+
+def test_forwarding(google, gmail):
+    assert gmail("GET", MAILBOX + "/autoForwarding").json == {"enabled": False}
+    there = {"enabled": True, "emailAddress": "ann@home.example", "disposition": "leaveInInbox"}
+    assert gmail("PUT", MAILBOX + "/autoForwarding", there).status == 400
+    google.sandbox.seed("google", {"users": [{"primaryEmail": "ann@example.com", "forwarding_addresses": [
+        {"forwardingEmail": "ann@home.example", "verificationStatus": "accepted"}]}]})
+    assert gmail("PUT", MAILBOX + "/autoForwarding", there).json == there
+    assert gmail("PUT", MAILBOX + "/autoForwarding", {"enabled": False}).json == {"enabled": False}
+    assert gmail("DELETE", MAILBOX + "/forwardingAddresses/ann%40home.example").status == 204
+    assert gmail("DELETE", MAILBOX + "/forwardingAddresses/ann@home.example").status == 404
+    assert gmail("GET", MAILBOX + "/forwardingAddresses").json == {}
+
+
 # Gmail: delegates.
 
 def test_delegates(google, gmail):

@@ -11,8 +11,9 @@ import pytest
 @dataclass
 class Row:
     """An action. `requests` come after the look-up, as `METHOD path?query`, changing ones with ` BODY`; {placeholders} in them, in
-    `with_`, `steps` and `outputs` are those that `leaver` gave. `again` and `missing` are the outcomes of another try and for an
-    account that is gone; None: no such test. `seed` and `user` are for `leaver`. `verified`: the action has a read-back."""
+    `with_`, `steps`, `undoes` and `outputs` are those that `leaver` gave. `again` and `missing` are the outcomes of another try and
+    for an account that is gone; None: no such test. `seed` and `user` are for `leaver`. `undoes` is what the action that is undone
+    kept as `before`. `verified`: the action has a read-back."""
     action: str
     requests: list[str]
     with_: dict = field(default_factory=dict)
@@ -21,6 +22,7 @@ class Row:
     steps: dict = field(default_factory=dict)
     outputs: dict | None = None
     before: dict | None = None
+    undoes: dict | None = None
     again: str | None = "already_done"
     missing: str | None = "missing"
     verified: bool = True
@@ -57,9 +59,11 @@ class Case:
         account = id or self.names.get("id")
         known = ["--ids", json.dumps({self.table.system: [account]})] if account else []
         steps = ["--steps", json.dumps(filled(self.row.steps, self.names))] if self.row.steps else []
+        kept = {account or "": filled(self.row.undoes, self.names)}
+        before = ["--before", json.dumps(kept)] if self.row.undoes is not None else []
         self.since = len(self.stack.sandbox.journal(self.table.vendor_name))
         result = self.stack.cli("try", self.table.system, self.row.action, "--email", self.email, "--json",
-                                "--with", json.dumps(filled(self.row.with_, self.names)), *known, *steps,
+                                "--with", json.dumps(filled(self.row.with_, self.names)), *known, *steps, *before,
                                 *(["--live"] if live else []), *more)
         assert result.out, result
         return json.loads(result.out)

@@ -82,6 +82,17 @@ def test_a_lost_answer(stack, try_):
     assert len([one for one in stack.sandbox.state("aftership")["trackings"] if one["tracking_number"] == "1ZLOST"]) == 1
 
 
+@pytest.mark.parametrize("known", [False, True])
+def test_following_waits_for_the_parcel(stack, try_, known):
+    """Also where the number had been registered before: that is no reason to call it delivered."""
+    number = f"1ZFOLLOW{known}".upper()
+    if known:
+        parcel(stack, number, tag="InTransit")
+    said = try_("follow", tracking_number=number)
+    assert said["outcome"] == "deferred", said
+    assert parcel(stack, number)["tag"] == ("InTransit" if known else "Pending")
+
+
 @pytest.mark.parametrize("number, carrier, why", [("940550", "Royal Pigeon", "Cannot detect courier"), ("1Z", None, "is invalid")])
 def test_a_person_knows_the_right_number_or_courier(try_, number, carrier, why):
     said = try_("track", tracking_number=number, carrier=carrier)

@@ -238,3 +238,20 @@ def test_a_broken_pipe_is_no_crash(stack, jane):
     process.stdout.close()
     assert process.wait(20) not in (-6, -11), process.stderr.read()
     process.stderr.close()
+
+
+def test_connectors_lists_what_each_can_do(stack):
+    listed = stack.cli("connectors").ok().out
+    assert re.search(r"^scim +deactivate_user +revoke +activate_user +read back$", listed, re.MULTILINE), listed
+    assert re.search(r"^google +sign_out +revoke +- +no: Google shows no sessions$", listed, re.MULTILINE), listed
+    told = stack.cli("connectors", "jira").ok().out
+    assert re.search(r"^token +required, secret +API token$", told, re.MULTILINE), told
+    assert "issue: required; key of the ticket" in told and "verified: read back; undo: none" in told
+    assert "google" not in told
+    one = stack.cli("connectors", "slack", "--json").ok().json
+    assert one["system"] == "slack" and {"name": "token", "required": True, "secret": True}.items() <= one["settings"][1].items()
+    assert {action["name"]: (action["effect"], action["verified"]) for action in one["actions"]}["post_reply"] == ("notify", True)
+    everything = stack.cli("connectors", "--json").ok().json
+    assert [system["system"] for system in everything] == sorted(system["system"] for system in everything)
+    wrong = stack.cli("connectors", "jra")
+    assert wrong.status == NOT_FOUND and 'did you mean "jira"' in wrong.err

@@ -26,6 +26,12 @@ def test_configuration_page_is_the_generated_one():
     assert page.stdout == read("CONFIGURATION.md"), "CONFIGURATION.md is stale: make CONFIGURATION.md"
 
 
+def test_connectors_page_is_the_generated_one(servers):
+    page = run(os.path.join(servers.build, "offboard"), "connectors", "--markdown", "-c", "/dev/null")
+    assert page.returncode == 0, page.stderr
+    assert page.stdout == read("worker", "connectors", "README.md"), "stale: make worker/connectors/README.md"
+
+
 def test_make_help_lists_the_targets_that_people_use():
     listed = run("make", "help").stdout
     for target in ("all", "unit", "test", "demo", "lint", "chaos", "bench", "install"):

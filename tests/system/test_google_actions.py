@@ -11,6 +11,8 @@ DIRECTORY = "/admin/directory/v1"
 USER = DIRECTORY + "/users/{id}"
 PHONES = DIRECTORY + "/customer/my_customer/devices/mobile"
 TRANSFERS = "/admin/datatransfer/v1/transfers"
+LICENSING = "/apps/licensing/v1/product/Google-Apps"
+LICENCE = {"productId": "Google-Apps", "skuId": "1010020027"}
 MAILBOX = "/gmail/v1/users/{at}/settings"
 FOUND_PHONES = f"GET {PHONES}?query=email%3A{{at}}&projection=FULL&maxResults=100"
 FOUND_DEVICES = "GET /v1/devices/-/deviceUsers?customer=customers%2Fmy_customer&filter=email%3A{at}&pageSize=20"
@@ -55,6 +57,13 @@ ROWS = [
         f"PUT {MAILBOX}/vacation {{'enableAutoReply': True, 'responseSubject': 'Gone', 'responseBodyPlainText': 'Ask {BOSS}.',"
         " 'restrictToContacts': False, 'restrictToDomain': False}", f"GET {MAILBOX}/vacation"],
         with_={"subject": "Gone", "text": f"Ask {BOSS}."}),
+    Row("stop_forwarding", [
+        f"GET {USER}", f"GET {MAILBOX}/autoForwarding", f"GET {MAILBOX}/forwardingAddresses",
+        f"PUT {MAILBOX}/autoForwarding {{'enabled': False}}", f"DELETE {MAILBOX}/forwardingAddresses/me%40home.example",
+        f"GET {MAILBOX}/autoForwarding", f"GET {MAILBOX}/forwardingAddresses"],
+        user={"forwarding": {"enabled": True, "emailAddress": "me@home.example", "disposition": "leaveInInbox"},
+              "forwarding_addresses": [{"forwardingEmail": "me@home.example", "verificationStatus": "accepted"}]},
+        outputs={"forwarded_to": ["me@home.example"]}),
     Row("add_delegate", [
         f"GET {USER}", f"GET {DIRECTORY}/users/boss%40example.com", f"GET {MAILBOX}/delegates",
         f"POST {MAILBOX}/delegates {{'delegateEmail': '{BOSS}'}}", f"GET {MAILBOX}/delegates"],
@@ -65,6 +74,11 @@ ROWS = [
         user={"delegates": [{"delegateEmail": BOSS, "verificationStatus": "accepted"}]}),
     Row("delete_aliases", [
         f"GET {USER}/aliases", f"DELETE {USER}/aliases/{{alias}}", f"GET {USER}/aliases"]),
+    Row("remove_licences", [
+        f"GET {USER}", f"GET {LICENSING}/users?customerId=example.com&maxResults=1000",
+        f"DELETE {LICENSING}/sku/1010020027/user/{{at}}", f"GET {LICENSING}/sku/1010020027/user/{{at}}"],
+        user={"licenses": [LICENCE]}, again="succeeded", outputs={"licences": [{"product": "Google-Apps", "sku": "1010020027"}]},
+        before={"licences": [{"product": "Google-Apps", "sku": "1010020027"}]}),
     Row("suspend_user", [f"GET {USER}", f"PUT {USER} {{'suspended': True}}", f"GET {USER}"]),
     Row("restore_user", [f"GET {USER}", f"PUT {USER} {{'suspended': False}}", f"GET {USER}"], user={"suspended": True}),
 ]

@@ -5,6 +5,7 @@ import json
 import pytest
 from google import Google, changes, person, requests, user
 from stack import Stack
+from vendors.google_errors import error_body
 
 pytestmark = pytest.mark.xdist_group("google-people")
 BOSS, DIRECTOR = "boss@example.com", "director@example.com"
@@ -15,7 +16,7 @@ DIRECTORY = "/admin/directory/v1"
 @pytest.fixture(scope="module")
 def stack(make_shared_stack) -> Stack:
     stack = Google().alone(make_shared_stack, DIRECTOR, not_member=412)
-    stack.settings["systems"]["google"]["settle"] = "1s"
+    stack.settings["systems"]["google"] |= {"settle": "1s", "licence_products": "Google-Apps, 101001"}
     stack.write_settings()
     person(stack, BOSS, relations=[{"type": "manager", "value": DIRECTOR}])
     return stack
@@ -183,6 +184,25 @@ def test_backup_codes_of_a_suspended_account_are_of_no_use(stack, email):
     assert said["outcome"] == "already_done" and user(stack, email)["backup_codes"] == ["12345678"], said
 
 
+# Suspended at once, as after a dismissal.
+
+@pytest.mark.parametrize("action, outcome, why", [
+    ("sign_out", "succeeded", ""), ("reset_password", "succeeded", ""), ("strip_profile", "succeeded", ""), ("delete_tokens", "succeeded", ""),
+    ("delete_app_passwords", "succeeded", ""), ("leave_groups", "already_done", ""), ("move_to_ou", "succeeded", ""),
+    ("transfer_data", "succeeded", ""), ("remove_licences", "succeeded", ""), ("delete_aliases", "succeeded", ""),
+    ("invalidate_backup_codes", "already_done", ""), ("set_vacation", "blocked", "its mail is not served"),
+    ("stop_forwarding", "blocked", "its mail is not served"), ("add_delegate", "blocked", "Google takes no delegate for it"),
+    ("remove_delegate", "blocked", "who restores it has to remove them"),
+])
+def test_what_a_suspended_account_leaves_to_do(stack, action, outcome, why):
+    email = f"{action.replace('_', '-')}.suspended@example.com"
+    stack.sandbox.settings("google", transfer_polls=0)
+    key = person(stack, email, suspended=True, licenses=[LICENCE])["id"]
+    with_ = {"to": BOSS} if action == "transfer_data" else {"delegate": BOSS} if "delegate" in action else {}
+    said = try_(stack, action, email, with_=with_, ids={"google": [key]})
+    assert said["outcome"] == outcome and why in said["message"], said
+
+
 # Transfers and licences.
 
 def test_a_transfer_by_exactly_these_requests_and_once(stack, email):
@@ -221,6 +241,25 @@ def test_licences(stack, email):
     assert said["before"] == {key: said["outputs"]}
     assert not [one for one in stack.sandbox.state("google")["licenses"] if one["userId"] == email]
     assert try_(stack, "remove_licences", email)["outputs"] == {"licences": []}
+
+
+def test_a_product_that_is_not_told_of(stack, email):
+    """What could not be read is not done, though no licence of the other product is there."""
+    key = person(stack, email)["id"]
+    stack.sandbox.fault("google", {"match": {"path": "/product/101001/"}, "do": "status", "status": 400, "times": None,
+                                   "body": error_body("invalid", "Invalid productId")})
+    said = try_(stack, "remove_licences", email, ids={"google": [key]})
+    assert said["outcome"] == "failed" and "1 of 2 items failed: 101001" in said["message"], said
+
+
+def test_a_licence_that_stays(stack, email):
+    """Google says yes and keeps it; that of the other product is gone."""
+    key = person(stack, email, licenses=[LICENCE, {"productId": "101001", "skuId": "1010010001"}])["id"]
+    stack.sandbox.fault("google", {"match": {"method": "DELETE", "path": "/product/101001/"}, "do": "noop", "times": None})
+    start = since(stack)
+    said = try_(stack, "remove_licences", email, ids={"google": [key]})
+    assert said["outcome"] == "failed" and "not confirmed by reading back" in said["message"], said
+    assert len(changes(stack, start)) == 2
 
 
 # Throttling in a line of text.

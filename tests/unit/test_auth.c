@@ -49,6 +49,32 @@ static void test_forms(void **state)
     }
 }
 
+/* A request's own header is sent once, in place of the connector's. */
+static void test_header_of_its_own(void **state)
+{
+    (void)state;
+    struct engine_stand *stand = engine_stand_with("system: vendor\n"
+                                                   "settings: {url: {required: true}}\n"
+                                                   "headers: {Accept: a/b, X-More: more}\n"
+                                                   "auth: {header: {Authorization: Bearer of-the-connector}}\n"
+                                                   "actions:\n"
+                                                   "  read: {effect: notify, accounts: none, requests: [{get: /x, "
+                                                   "headers: {accept: c/d, AUTHORIZATION: Bearer own}}]}\n",
+                                                   "", "");
+    vendor_stub_always(stand->vendor, 200, "{}");
+    struct trial *trial = trial_new(stand, "read", NULL, NULL);
+    trial_start(trial);
+    ended(trial, "succeeded");
+    const char *head = vendor_stub_last_head(stand->vendor);
+    assert_contains(head, "AUTHORIZATION: Bearer own\r\n");
+    assert_contains(head, "accept: c/d\r\n");
+    assert_contains(head, "X-More: more\r\n");
+    assert_null(strstr(head, "of-the-connector"));
+    assert_null(strstr(head, "a/b"));
+    trial_free(trial);
+    engine_stand_free(stand);
+}
+
 /* vendor-apis, 1.1: what Google wants to be claimed. */
 static void test_assertion(void **state)
 {
@@ -247,6 +273,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_forms),
+        cmocka_unit_test(test_header_of_its_own),
         cmocka_unit_test(test_assertion),
         cmocka_unit_test(test_key_of_the_cache),
         cmocka_unit_test(test_nobody_to_act_for),

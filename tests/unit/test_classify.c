@@ -33,6 +33,8 @@ static const struct row rows[] = {
     {"{}", 400, "{\"detail\": \"no such filter\"}", VERDICT_FAILED, false, "400: no such filter"},
     {"{}", 401, "null", VERDICT_DENIED, false, "401"},
     {"{}", 403, "{\"error\": {\"message\": \"not an admin\"}}", VERDICT_DENIED, false, "403: not an admin"},
+    {"{}", 409, "{\"error\": {\"message\": \"failed\", \"details\": [{\"message\": \"no such list\"}]}}",
+     VERDICT_FAILED, false, "409: no such list"},
     {"{}", 404, "\"gone fishing\"", VERDICT_FAILED, false, "404: gone fishing"},
     {"{}", 408, "null", VERDICT_FAILED, true, "408"},
     {"{}", 409, "null", VERDICT_FAILED, false, "409"},

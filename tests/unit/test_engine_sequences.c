@@ -21,6 +21,27 @@
 #define CALL "POST /users/u1/disable"
 
 static const struct engine_row rows[] = {
+    /* ---- pages of a read-back */
+    {.title = "gone from every page",
+     .action = "expel",
+     .exchanges = {{"DELETE /members/u1", 204, NULL, NULL},
+                   {"GET /members", 200, "{\"members\": [\"u2\"], \"next\": \"/members?page=2\"}", NULL},
+                   {"GET /members?page=2", 200, "{\"members\": [\"u3\"]}", NULL}},
+     .outcome = "succeeded",
+     .facts = {{"verified.ok", "true"}}},
+    {.title = "still on the second page",
+     .action = "expel",
+     .exchanges = {{"DELETE /members/u1", 204, NULL, NULL},
+                   {"GET /members", 200, "{\"members\": [\"u2\"], \"next\": \"/members?page=2\"}", NULL},
+                   {"GET /members?page=2", 200, "{\"members\": [\"u1\"]}", NULL}},
+     .outcome = "failed",
+     .facts = {{"verified.ok", "false"}}},
+    {.title = "a next page that is nowhere proves nothing",
+     .action = "expel",
+     .exchanges = {{"DELETE /members/u1", 204, NULL, NULL},
+                   {"GET /members", 200, "{\"members\": [\"u2\"], \"next\": \"https://elsewhere.example/x\"}", NULL}},
+     .outcome = "failed",
+     .facts = {{"verified.ok", "false"}}},
     /* ---- whose account */
     {.title = "found by employee id and by e-mail",
      .action = "disable",

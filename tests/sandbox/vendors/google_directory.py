@@ -13,7 +13,8 @@ USER_READ = "admin.directory.user.readonly"
 ALIAS = "admin.directory.user.alias"
 SECURITY = "admin.directory.user.security"
 # Members of a user in the store that other methods show, not users.get.
-OWN = ("password", "tokens", "asps", "backup_codes", "sign_outs", "delegates", "vacation")
+OWN = ("password", "tokens", "asps", "backup_codes", "sign_outs", "delegates", "vacation", "forwarding",
+       "forwarding_addresses")
 
 
 def refuse(reason: str, message: str = "", status: int | None = None):
@@ -266,7 +267,8 @@ class Directory:
                 "isAdmin": False, "orgUnitPath": "/", "includeInGlobalAddressList": True, "isMailboxSetup": True,
                 "changePasswordAtNextLogin": False, "isEnrolledIn2Sv": True, "aliases": [], "nonEditableAliases": [],
                 "creationTime": "2020-01-01T00:00:00.000Z", "tokens": [], "asps": [], "backup_codes": [], "sign_outs": 0,
-                "delegates": [], "vacation": {"enableAutoReply": False},
+                "delegates": [], "vacation": {"enableAutoReply": False}, "forwarding": {"enabled": False},
+                "forwarding_addresses": [],
                 "password": {"sha256": None, "hashFunction": None, "changes": 0}}
 
 

@@ -1,4 +1,4 @@
-"""Gmail's settings: delegates and the vacation responder of the mailbox whose owner the token acts as."""
+"""Gmail's settings: delegates, forwarding and the vacation responder of the mailbox whose owner the token acts as."""
 
 import time
 
@@ -99,6 +99,36 @@ class Gmail:
             raise refuse("failedPrecondition")
         left = [item for item in user["delegates"] if item is not found]
         self.store.put("users", user["id"], {**user, "delegates": left})
+        return Answer(204)
+
+    # Forwarding.
+
+    @call("GET", API + "/autoForwarding", *READERS, admin=False)
+    def get_forwarding(self, request: Request, mailbox: str) -> Answer:
+        return Answer(200, self._mailbox(request, mailbox)["forwarding"])
+
+    @call("PUT", API + "/autoForwarding", SHARING, admin=False)
+    def put_forwarding(self, request: Request, mailbox: str) -> Answer:
+        user, body = self._mailbox(request, mailbox), read_object(request, BOTH)
+        verified = [item["forwardingEmail"] for item in user["forwarding_addresses"] if item["verificationStatus"] == "accepted"]
+        if body.get("enabled") and body.get("emailAddress") not in verified:
+            raise refuse("failedPrecondition", "Unrecognized forwarding address")
+        forwarding = body if body.get("enabled") else {"enabled": False}
+        self.store.put("users", user["id"], {**user, "forwarding": forwarding})
+        return Answer(200, forwarding)
+
+    @call("GET", API + "/forwardingAddresses", *READERS, admin=False)
+    def list_forwarding_addresses(self, request: Request, mailbox: str) -> Answer:
+        found = self._mailbox(request, mailbox)["forwarding_addresses"]
+        return Answer(200, {"forwardingAddresses": found} if found else {})
+
+    @call("DELETE", API + "/forwardingAddresses/{address}", SHARING, admin=False)
+    def delete_forwarding_address(self, request: Request, mailbox: str, address: str) -> Answer:
+        user = self._mailbox(request, mailbox)
+        left = [item for item in user["forwarding_addresses"] if item["forwardingEmail"] != address]
+        if len(left) == len(user["forwarding_addresses"]):
+            raise refuse("notFound", "Forwarding address not found")
+        self.store.put("users", user["id"], {**user, "forwarding_addresses": left})
         return Answer(204)
 
     # Vacation responder.

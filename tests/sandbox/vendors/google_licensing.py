@@ -34,7 +34,7 @@ class Licensing:
         if not customer:
             raise refuse("required", "Required parameter: customerId")
         domains = {user["primaryEmail"].partition("@")[2] for user in self.store.all("users")}
-        if customer not in {"my_customer", self.settings["customer"], *domains}:
+        if customer not in {self.settings["customer"], *domains}:
             raise refuse("forbidden", "Unauthorized operation for the given domain")
         found = [item for item in self.licenses() if item["productId"] == product and sku in (None, item["skuId"])]
         return Answer(200, {"kind": "licensing#licenseAssignmentList",

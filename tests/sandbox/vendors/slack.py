@@ -1,29 +1,40 @@
-"""Slack's Web API: messages with metadata, threads, direct messages, people by e-mail. Errors come with status 200."""
+"""Slack's Web API: messages with metadata, threads, direct messages, people by e-mail. Errors come with status 200. Private
+channels are in slack_channels.py, SCIM and sessions in slack_scim.py."""
 
 import hmac
 import time
 
 from core.vendor import Answer, Refusal, Request, Vendor, route
 from formats.slack_messages import (SlackError, check_metadata, flag, page_of, read_arguments, shown, timestamp_of)
+from vendors.slack_channels import SlackChannels
+from vendors.slack_scim import SCIM, SlackScim
 
 API = "/api/"
 TEXT_LIMIT = 40000
-SCOPES = {"chat.postMessage": "chat:write", "conversations.open": "im:write", "users.lookupByEmail": "users:read.email"}
+SCOPES = {"chat.postMessage": "chat:write", "conversations.open": "im:write", "users.lookupByEmail": "users:read.email",
+          "users.info": "users:read"}
 HISTORY_SCOPES = {"C": "channels:history", "G": "groups:history", "D": "im:history"}
 
 
-class Slack(Vendor):
+class Slack(SlackChannels, SlackScim, Vendor):
     """One workspace, one bot. A channel's id begins with C (public), G (private) or D (direct messages)."""
 
     DEFAULTS = {
         "token": "xoxb-sandbox-s3cret", "team": "T0SANDBOX", "bot": "U0OFFBOARD",
         "token_state": "good",      # or the error that every call with the right token gets: token_revoked, account_inactive, …
-        "scopes": ["chat:write", "channels:history", "groups:history", "im:history", "im:write", "users:read.email"],
+        "scopes": ["chat:write", "channels:history", "groups:history", "groups:read", "groups:write", "im:history", "im:write",
+                   "users:read", "users:read.email"],
+        "admin_token": "xoxp-sandbox-admin-s3cret", "grid": True,   # whether it is an Enterprise organisation
+        "session_lag": 0.0,         # seconds until a reset has ended the sessions
+        "scim_token": "xoxp-sandbox-scim-s3cret", "scim_owner_left": False,
+        "scim_active": "kept",      # ignored: SCIM answers 200 and changes nothing
+        "max_list": 1000,           # of channels in a page
         "history_lag": 0.0,         # seconds until conversations.history and .replies see a message
         "max_page": 999,            # of messages; 15 for apps that are sold and not reviewed
         "per_channel": None,        # {"count": 1, "seconds": 1}: the vendor's limit of messages in one channel
     }
     SEED_KEYS = ("users", "channels")
+    SECRETS = ("token", "admin_token", "scim_token")
 
     def start(self) -> None:
         self._posts: dict[str, list[float]] = {}
@@ -31,9 +42,15 @@ class Slack(Vendor):
     # Refusing.
 
     def authorize(self, request: Request) -> None:
+        if request.path.startswith(SCIM + "/"):
+            self._authorize_scim(request)
+            return
         scheme, _, token = request.headers.get("authorization", "").partition(" ")
         if scheme != "Bearer" or not token:
             raise Refusal(self._error("not_authed"))
+        if request.path.startswith(API + "admin."):
+            self._authorize_admin(token)
+            return
         if not hmac.compare_digest(token.encode(), self.settings["token"].encode()):
             raise Refusal(self._error("invalid_auth"))
         if self.settings["token_state"] != "good":
@@ -64,6 +81,8 @@ class Slack(Vendor):
 
     def finish(self, request: Request, answer: Answer) -> Answer:
         answer.content_type = "application/json; charset=utf-8"
+        if request.path.startswith(SCIM + "/"):
+            return answer
         declared = request.headers.get("content-type", "")
         if request.media_type == "application/json" and "charset" not in declared and isinstance(answer.body, dict):
             answer.body["warning"] = "missing_charset"
@@ -87,6 +106,14 @@ class Slack(Vendor):
             if user["profile"]["email"].lower() == wanted.lower() and not user["deleted"]:
                 return Answer(200, {"ok": True, "user": user})
         raise SlackError("users_not_found")     # for who has left, too
+
+    @route("GET", API + "users.info")
+    @route("POST", API + "users.info", reads=True)
+    def show_user(self, request: Request) -> Answer:
+        user = self.store.get("users", read_arguments(request, takes_json=False).get("user", ""))
+        if user is None:
+            raise SlackError("user_not_found")
+        return Answer(200, {"ok": True, "user": user})
 
     # Channels.
 
@@ -210,7 +237,7 @@ class Slack(Vendor):
     # State for tests.
 
     def seed(self, state: dict) -> None:
-        """Users by `id` or `email` (`name`, `deleted`), channels by `id` with `messages` (`text`, `user`, `metadata`)."""
+        """Users by `id` or `email` (`name`, `deleted`, `sessions`: how many), channels by `id` with `messages` (`text`, `user`, `metadata`)."""
         for given in state.get("users", []):
             self._seed_user(given)
         for given in state.get("channels", []):
@@ -232,10 +259,16 @@ class Slack(Vendor):
         name = given.get("name", email.partition("@")[0])
         self.store.put("users", key, {"id": key, "team_id": self.settings["team"], "name": name,
                                       "deleted": bool(given.get("deleted", False)), "is_bot": False,
+                                      "is_primary_owner": bool(given.get("is_primary_owner", False)),
                                       "profile": {"email": email, "real_name": name}})
+        if given.get("sessions"):
+            self.store.put("sessions", key, {"id": key, "end": float("inf"), "sessions": [
+                {"user_id": key, "team_id": self.settings["team"], "session_id": number} for number in range(given["sessions"])]})
 
     def export(self) -> dict:
         messages = [{key: value for key, value in item.items() if key != "seen_from"} for item in self.store.all("messages")]
+        now = time.monotonic()
         return {"users": list(self.store.all("users")),
+                "sessions": [session for held in self.store.all("sessions") if held["end"] > now for session in held["sessions"]],
                 "channels": [{**channel, "messages": [item for item in messages if item["channel"] == channel["id"]]}
                              for channel in self.store.all("channels")]}

@@ -1,0 +1,202 @@
+"""Every action of the GitLab connector by itself; what counts when `block` says null, and issues in place of a ticket system."""
+
+import pytest
+import tries
+from connector_table import ConnectorTable, Row, filled
+
+pytestmark = pytest.mark.xdist_group("gitlab")
+API = "/api/v4"
+USER, MEMBER = f"{API}/users/{{id}}", f"GET {API}/groups/staff%2Fsales/members/{{id}}"
+PROJECT = f"{API}/projects/it%2Foffboarding"
+TOKENS = f"GET {API}/personal_access_tokens?user_id={{id}}&state=active&per_page=100"
+IMPERSONATION = f"{USER}/impersonation_tokens"
+TOKEN = "glpat-0123456789-of-this-test"
+SALES = {"groups": {"staff": {"access_level": 10, "expires_at": None}, "staff/sales": {"access_level": 30, "expires_at": "2031-01-01"}}}
+MARK = "<!-- offboard-{job} -->"
+
+
+class TestGitLab(ConnectorTable):
+    system = "gitlab"
+    nobody = "99999"
+    rows = [
+        Row("block_user", [f"GET {USER}", f"POST {USER}/block", f"GET {USER}"]),
+        Row("unblock_user", [f"GET {USER}", f"POST {USER}/unblock", f"GET {USER}"], user={"state": "blocked"}),
+        Row("delete_keys", [
+            f"GET {USER}", f"GET {USER}/keys?per_page=100", f"GET {USER}/gpg_keys?per_page=100", f"DELETE {USER}/keys/{{keys}}",
+            f"DELETE {USER}/gpg_keys/{{gpg_keys}}", f"GET {USER}/gpg_keys", f"GET {USER}/keys"],
+            user={"keys": 1, "gpg_keys": 1}, outputs={"ssh": ["{keys}"], "gpg": ["{gpg_keys}"]}, again="succeeded"),
+        Row("revoke_tokens", [
+            f"GET {USER}", TOKENS, f"GET {IMPERSONATION}?state=active&per_page=100",
+            f"DELETE {API}/personal_access_tokens/{{personal_access_tokens}}", f"DELETE {IMPERSONATION}/{{impersonation_tokens}}",
+            f"GET {IMPERSONATION}?state=active", TOKENS],
+            user={"personal_access_tokens": 1, "impersonation_tokens": 1},
+            outputs={"personal": ["{personal_access_tokens}"], "impersonation": ["{impersonation_tokens}"]}, again="succeeded"),
+        Row("remove_group_member", [f"GET {USER}", MEMBER, f"DELETE {API}/groups/staff%2Fsales/members/{{id}}", MEMBER],
+            with_={"group": "staff/sales"}, user=SALES,
+            before={"group": "staff/sales", "access_level": 30, "expires_at": "2031-01-01"}),
+        Row("create_issue", [
+            f"GET {PROJECT}/issues?labels=offboard-{{job}}", f"POST {PROJECT}/issues", f"GET {PROJECT}/issues/{{made}}"],
+            with_={"summary": "Good-bye", "text": "Gone on Friday.\n/close", "labels": ["hr"]}, again="succeeded", missing=None),
+        Row("comment_issue", [
+            f"GET {PROJECT}/issues/{{issue}}/notes?order_by=created_at&sort=desc&per_page=100",
+            f"POST {PROJECT}/issues/{{issue}}/notes {{'body': 'All done.  \\n\\\\/close\\n\\n{MARK}'}}",
+            f"GET {PROJECT}/issues/{{issue}}/notes/{{made}}"],
+            with_={"issue": "{issue}", "text": "All done.\n/close"}, again="succeeded"),
+    ]
+
+    def vendors(self):
+        return {"gitlab": {"token": TOKEN}}
+
+    def settings(self, url):
+        return {"url": url, "token": TOKEN, "project": "it/offboarding", "settle": "1s", "per_minute": "60000"}
+
+    def leaver(self, stack, row, email):
+        users = stack.sandbox.seed("gitlab", {"users": [{"email": email, **row.user}]})["users"]
+        user = next(user for user in users if user["email"] == email)
+        names = {"id": str(user["id"]), "email": email, "issue": "0"}
+        names |= {name: str(user[name][0]["id"]) for name in
+                  ("keys", "gpg_keys", "personal_access_tokens", "impersonation_tokens") if user[name]}
+        if row.action == "comment_issue":
+            opened = stack.cli("try", "gitlab", "create_issue", "--email", email, "--live", "--json").json
+            names["issue"] = opened["outputs"]["key"]
+        return names | tries.ids("gitlab", row.action, email, filled(row.with_, names))
+
+    @pytest.fixture(autouse=True)
+    def as_it_was(self, stack):
+        yield
+        stack.sandbox.settings("gitlab", block_changes=True, page=100)
+
+    def user(self, case) -> dict:
+        return next(user for user in case.stack.sandbox.state("gitlab")["users"] if user["email"] == case.email)
+
+    def issue(self, case, iid: str) -> dict:
+        return next(issue for issue in case.stack.sandbox.state("gitlab")["issues"] if str(issue["iid"]) == iid)
+
+    def test_exactly_these_requests(self, case, row):
+        if "issue" not in row.action:
+            super().test_exactly_these_requests(case, row)
+            return
+        said = case.try_()
+        case.names["made"] = said["outputs"].get("key") or said["outputs"]["id"]
+        told = [line.partition(" {")[0] if line.startswith(f"POST {PROJECT}/issues ") else line for line in case.requests()]
+        assert said["outcome"] == "succeeded" and told == case.expected() and said["verified"]["ok"], said
+
+    def test_nobody_there(self, case, row):
+        case.names["issue"] = "99999"
+        super().test_nobody_there(case, row)
+
+    # Accounts.
+
+    def test_an_address_is_found_whole(self, stack):
+        stack.sandbox.seed("gitlab", {"users": [{"email": "block-user.whole@example.com.evil.example"}]})
+        case = tries.case(self, stack, "block_user", "whole")
+        known = case.names.pop("id")
+        assert case.try_()["pinned"] == {"gitlab": [known]} and self.user(case)["state"] == "blocked"
+
+    def test_the_address_of_somebody_else_is_not_taken(self, stack):
+        """Found by a further address, which may be the leaver's former one, and is not compared."""
+        case = tries.case(self, stack, "block_user", "else")
+        case.names.pop("id")
+        stack.sandbox.seed("gitlab", {"users": [{"email": "other@example.com", "emails": [case.email]}]})
+        case.try_()
+        others = {user["email"]: user["state"] for user in stack.sandbox.state("gitlab")["users"]}
+        assert others["other@example.com"] == "active" and others[case.email] == "blocked"
+
+    @pytest.mark.parametrize("who, done", [({"state": "ldap_blocked"}, "already_done"), ({"internal": True}, "blocked")],
+                             ids=["ldap", "internal"])
+    def test_accounts_that_are_not_ours_to_block(self, stack, who, done):
+        case = tries.case(self, stack, "block_user", next(iter(who)), user=who)
+        assert case.try_()["outcome"] == done
+
+    def test_an_ldap_block_is_not_ours_to_end(self, stack):
+        case = tries.case(self, stack, "unblock_user", "ldap", user={"state": "ldap_blocked"})
+        said = case.try_()
+        assert said["outcome"] == "blocked" and "LDAP" in said["message"], said
+
+    def test_true_without_a_change_is_not_done(self, stack):
+        stack.sandbox.settings("gitlab", block_changes=False)
+        said = tries.case(self, stack, "block_user", "nothing").try_()
+        assert said["outcome"] == "failed" and not said["verified"]["ok"]
+
+    def test_null_when_somebody_else_was_faster_is_done(self, stack):
+        case = tries.case(self, stack, "block_user", "faster")
+        case.fault({"do": "status_after", "status": 201, "body": "null", "times": 1})
+        assert case.try_()["outcome"] == "succeeded"
+
+    def test_keys_on_all_pages_and_of_nobody_else(self, stack):
+        stack.sandbox.settings("gitlab", page=2)
+        stack.sandbox.seed("gitlab", {"users": [{"email": "colleague@example.com", "keys": 1, "personal_access_tokens": 1}]})
+        case = tries.case(self, stack, "delete_keys", "paged", user={"keys": 5, "gpg_keys": 3})
+        assert case.try_()["outcome"] == "succeeded" and self.user(case)["keys"] == self.user(case)["gpg_keys"] == []
+        tokens = tries.case(self, stack, "revoke_tokens", "paged", user={"personal_access_tokens": 5, "impersonation_tokens": 3})
+        assert tokens.try_()["outcome"] == "succeeded"
+        held = self.user(tokens)
+        assert not any(token["active"] for token in held["personal_access_tokens"] + held["impersonation_tokens"])
+        colleague = next(user for user in stack.sandbox.state("gitlab")["users"] if user["email"] == "colleague@example.com")
+        assert colleague["keys"] and colleague["personal_access_tokens"][0]["active"]
+
+    @pytest.mark.parametrize("action, path, why", [("delete_keys", "gpg_keys/", "GPG keys are left"),
+                                                   ("revoke_tokens", "impersonation_tokens/", "impersonation tokens are left")])
+    def test_what_is_left_is_told(self, stack, action, path, why):
+        case = tries.case(self, stack, action, "left", user={"gpg_keys": 1, "impersonation_tokens": 1})
+        stack.sandbox.fault("gitlab", {"match": {"method": "DELETE", "path": path}, "do": "noop", "times": None})
+        said = case.try_()
+        stack.sandbox.clear_faults("gitlab")
+        assert said["outcome"] == "blocked" and why in said["message"], said
+
+    # Groups.
+
+    def test_a_group_that_is_none_needs_a_person(self, stack):
+        said = tries.case(self, stack, "remove_group_member", "none", with_={"group": "stuff"}).try_()
+        assert said["outcome"] == "blocked" and "Group Not Found" in said["message"], said
+
+    def test_undone_with_the_access_of_before(self, stack):
+        case = tries.case(self, stack, "remove_group_member", "undone")
+        before = case.try_()["before"]
+        assert list(self.user(case)["groups"]) == ["staff"]
+        back = stack.cli("try", "gitlab", "add_group_member", "--email", case.email, "--ids", tries.json.dumps({"gitlab": [case.names["id"]]}),
+                         "--before", tries.json.dumps(before), "--live", "--json").json
+        assert back["outcome"] == "succeeded" and self.user(case)["groups"] == SALES["groups"], back
+
+    # Issues.
+
+    def test_what_an_issue_says(self, stack):
+        case = tries.case(self, stack, "create_issue", "says")
+        issue = self.issue(case, case.try_()["outputs"]["key"])
+        text = issue["description"].split("\n\n")
+        assert issue["confidential"] and issue["title"] == "Good-bye" and issue["state"] == "opened"
+        assert issue["labels"] == ["offboarding", f"offboard-{case.names['job']}", "hr"]
+        assert text[0] == f"Offboarding {case.names['offboarding']} of {case.email}, runbook try."
+        assert text[1].startswith("Started by offboard try (person) from source /offboard/try, received 2")
+        assert text[2] == "Gone on Friday.\n\\/close"
+
+    @pytest.mark.parametrize("action", ["create_issue", "comment_issue"])
+    def test_once_though_the_answer_is_lost(self, stack, action):
+        case = tries.case(self, stack, action, "lost")
+        before = len(stack.sandbox.state("gitlab")["issues"])
+        case.fault({"do": "lose_answer", "times": 1})
+        assert case.try_()["outcome"] == "deferred"
+        stack.sandbox.clear_faults("gitlab")
+        assert case.try_()["outcome"] == "succeeded"
+        if action == "create_issue":
+            assert len(stack.sandbox.state("gitlab")["issues"]) == before + 1
+        else:
+            issue = self.issue(case, case.names["issue"])
+            assert len(issue["notes"]) == 1 and issue["state"] == "opened", "a line of the text was taken as a command"
+
+    def test_a_comment_is_found_on_the_second_page(self, stack):
+        case = tries.case(self, stack, "comment_issue", "paged")
+        case.try_()
+        for number in range(3):
+            stack.cli("try", "gitlab", "comment_issue", "--email", case.email, "--live", "--with",
+                      tries.json.dumps({"issue": case.names["issue"], "text": f"later {number}"})).ok()
+        stack.sandbox.settings("gitlab", page=1)
+        assert case.try_()["message"].endswith("it had been done before") and case.changed() == []
+
+    def test_no_project_needs_a_person(self, stack):
+        stack.settings["systems"]["gitlab"]["project"] = "it/nowhere"
+        stack.write_settings()
+        said = tries.case(self, stack, "create_issue", "no-project").try_()
+        stack.settings["systems"]["gitlab"]["project"] = "it/offboarding"
+        stack.write_settings()
+        assert said["outcome"] == "blocked" and "Project Not Found" in said["message"], said

@@ -1,0 +1,170 @@
+"""Every action of the Okta connector by itself, and what is peculiar to Okta: 404 of what exists, statuses, shared devices."""
+
+import json
+
+import pytest
+from connector_table import ConnectorTable, Row, filled
+from tries import case as one_case
+
+pytestmark = pytest.mark.xdist_group("okta")
+TOKEN = "00-of-this-test-0123456789"
+USER = "/api/v1/users/{id}"
+READ = f"GET {USER}"
+FACTORS = [{"id": "opf1", "factorType": "push", "status": "ACTIVE"}, {"id": "ost1", "factorType": "token:software:totp", "status": "ACTIVE"}]
+ROLES = [{"id": "JBC1", "type": "HELP_DESK_ADMIN", "assignmentType": "USER"}, {"id": "JBC2", "type": "APP_ADMIN", "assignmentType": "GROUP"}]
+GROUPS = [{"id": "g1.{email}", "members": ["{email}"]}, {"id": "g2.{email}", "members": ["{email}"]},
+          {"id": "all.{email}", "type": "BUILT_IN", "members": ["{email}"]}, {"id": "app.{email}", "type": "APP_GROUP", "members": ["{email}"]}]
+DEVICES = [{"id": "d1.{email}", "users": ["{email}"]}, {"id": "d2.{email}", "users": ["{email}", "colleague@example.com"]}]
+
+ROWS = [
+    Row("read_user", [READ], again="succeeded", verified=False,
+        outputs={"status": "ACTIVE", "login": "{email}", "user": {"name": "Kim Doe", "manager": {"email": "boss@example.com"}}}),
+    Row("clear_sessions", [READ, f"DELETE {USER}/sessions?oauthTokens=true&forgetDevices=true"], again="succeeded", verified=False),
+    Row("suspend_user", [READ, f"POST {USER}/lifecycle/suspend", READ], before={"status": "ACTIVE"}),
+    Row("unsuspend_user", [READ, f"POST {USER}/lifecycle/unsuspend", READ], user={"status": "SUSPENDED"}),
+    Row("deactivate_user", [READ, f"POST {USER}/lifecycle/deactivate?sendEmail=false", READ]),
+    Row("activate_user", [READ, f"POST {USER}/lifecycle/activate?sendEmail=false", READ], user={"status": "DEPROVISIONED"}),
+    Row("reset_factors", [READ, f"GET {USER}/factors", f"POST {USER}/lifecycle/reset_factors", f"GET {USER}/factors"],
+        user={"factors": FACTORS}),
+    Row("revoke_grants", [READ, f"DELETE {USER}/grants", f"GET {USER}/clients", f"DELETE {USER}/clients/c1/tokens",
+                          f"DELETE {USER}/clients/c2/tokens", f"GET {USER}/grants"],
+        user={"grants": [{"id": "oag1"}], "clients": ["c1", "c2"]}, outputs={"clients": ["c1", "c2"]}, again="succeeded"),
+    Row("remove_admin_roles", [READ, f"GET {USER}/roles", f"DELETE {USER}/roles/JBC1", f"GET {USER}/roles"],
+        user={"roles": ROLES}, outputs={"roles": ["HELP_DESK_ADMIN"]}, before={"roles": ["HELP_DESK_ADMIN"]}),
+    Row("remove_devices", [READ, f"GET {USER}/devices", "GET /api/v1/devices/d1.{at}/users", "GET /api/v1/devices/d2.{at}/users",
+                           "POST /api/v1/devices/d1.{at}/lifecycle/deactivate", "DELETE /api/v1/devices/d1.{at}", f"GET {USER}/devices"],
+        seed={"devices": DEVICES}, outputs={"devices": ["d1.{email}"], "shared": ["d2.{email}"]}, again="succeeded"),
+    Row("leave_groups", [READ, f"GET {USER}/groups", "DELETE /api/v1/groups/g1.{at}/users/{id}", "DELETE /api/v1/groups/g2.{at}/users/{id}",
+                         f"GET {USER}/groups"],
+        seed={"groups": GROUPS}, outputs={"groups": ["g1.{email}", "g2.{email}"]}, before={"groups": ["g1.{email}", "g2.{email}"]},
+        again="succeeded"),
+    Row("remove_app_assignments", [READ, f"GET {USER}/appLinks", "GET /api/v1/apps/a1/users/{id}", "GET /api/v1/apps/a2/users/{id}",
+                                   "DELETE /api/v1/apps/a1/users/{id}?sendEmail=false", f"GET {USER}/appLinks"],
+        user={"apps": [{"id": "a1", "scope": "USER"}, {"id": "a2", "scope": "GROUP"}]}, outputs={"apps": ["a1"]}, again="succeeded"),
+]
+
+
+class TestOkta(ConnectorTable):
+    system = "okta"
+    rows = ROWS
+
+    def vendors(self):
+        return {"okta": {"token": TOKEN}}
+
+    def settings(self, url):
+        return {"url": url, "token": TOKEN, "per_minute": "60000"}
+
+    @pytest.fixture(scope="class")
+    def stack(self, okta):
+        return okta
+
+    def leaver(self, stack, row, email):
+        person = {"login": email, "profile": {"displayName": "Kim Doe", "managerId": "boss@example.com"}, **row.user}
+        state = stack.sandbox.seed("okta", {"users": [person, {"login": "colleague@example.com"}]})
+        stack.sandbox.seed("okta", filled(row.seed, {"email": email}))
+        return {"id": next(user["id"] for user in state["users"] if user["profile"]["login"] == email)}
+
+
+@pytest.fixture(scope="module")
+def okta(make_shared_stack):
+    table = TestOkta()
+    stack = make_shared_stack(systems="okta", vendors=table.vendors())
+    stack.tokens["okta"] = TOKEN
+    stack.settings["systems"]["okta"] = table.settings(stack.sandbox.url("okta"))
+    stack.write_settings()
+    return stack
+
+
+@pytest.fixture
+def try_(okta, request):
+    """A leaver of its own, and one action on it."""
+    made = []
+
+    def one(action: str, *more: str, **changes):
+        case = one_case(TestOkta(), okta, action, request.node.name.removeprefix("test_").replace("_", "-")[:40], **changes)
+        made.append(case)
+        return case, case.try_(*more)
+
+    yield one
+    okta.sandbox.clear_faults("okta")
+    okta.sandbox.settings("okta", deactivate_lag=0.0, search_lag=0.0, page=200)
+
+
+def test_found_by_employee_id_as_the_search_spells_it(okta):
+    okta.sandbox.seed("okta", {"users": [{"login": "quoted@example.com", "profile": {"employeeNumber": 'a"b\\c'}}]})
+    since = len(okta.sandbox.journal("okta"))
+    said = json.loads(okta.cli("try", "okta", "suspend_user", "--employee-id", 'a"b\\c', "--live", "--json").out)
+    assert said["outcome"] == "succeeded", said
+    assert okta.sandbox.journal("okta")[since]["query"] == \
+        "search=profile.employeeNumber%20eq%20%22a%5C%22b%5C%5Cc%22&limit=3"
+
+
+def test_of_a_deactivated_user_404_says_nothing(okta, try_):
+    """Every sub-resource is "not found", the user is not: nothing here may say that nobody was there."""
+    for action in ("clear_sessions", "revoke_grants", "leave_groups", "remove_app_assignments"):
+        case, said = try_(action, user={"status": "DEPROVISIONED"}, name=f"{action}-late")
+        assert said["outcome"] in ("already_done", "succeeded"), said
+    for action in ("reset_factors", "remove_devices"):
+        case, said = try_(action, user={"status": "DEPROVISIONED"}, name=f"{action}-late")
+        assert said["outcome"] == "blocked", said
+
+
+def test_deactivation_that_takes_time_is_waited_for(okta, try_):
+    okta.sandbox.settings("okta", deactivate_lag=2.5)
+    case, said = try_("deactivate_user")
+    assert said["outcome"] == "succeeded" and said["verified"]["ok"], said
+    assert len([line for line in case.requests() if line.startswith("GET ")]) >= 3
+
+
+def test_deactivated_by_somebody_else_meanwhile(okta, try_):
+    """Okta answers 404 to the second deactivation."""
+    okta.sandbox.fault("okta", {"match": {"method": "POST", "path": ".*/deactivate$"}, "do": "lose_answer", "times": 1})
+    case, said = try_("deactivate_user")
+    assert said["outcome"] == "succeeded" and "reading back" in said["message"], said
+
+
+def test_only_the_active_can_be_suspended(okta, try_):
+    case, said = try_("suspend_user", user={"status": "STAGED"})
+    assert said["outcome"] == "blocked" and "this one is STAGED" in said["message"], said
+    assert not case.changed()
+
+
+def test_a_shared_device_stays(okta, try_):
+    case, said = try_("remove_devices")
+    left = {device["id"] for device in okta.sandbox.state("okta")["devices"] if case.names["id"] in device["users"]}
+    assert left == {f"d2.{case.email}"}, "it is a colleague's, too"
+
+
+def test_groups_come_in_pages(okta, try_):
+    okta.sandbox.settings("okta", page=1)
+    case, said = try_("leave_groups")
+    assert said["outcome"] == "succeeded" and len(said["outputs"]["groups"]) == 2, said
+
+
+def test_mastered_elsewhere_needs_a_person(okta, try_):
+    body = {"errorCode": "E0000023", "errorSummary": "Operation failed because user profile is mastered under another system"}
+    okta.sandbox.fault("okta", {"match": {"method": "POST"}, "do": "status", "status": 403, "body": body, "times": None})
+    case, said = try_("suspend_user")
+    assert said["outcome"] == "blocked" and "mastered" in said["message"], said
+
+
+def test_refused_rights_are_denied(okta, try_):
+    okta.sandbox.fault("okta", {"match": {"method": "POST"}, "do": "status", "status": 403, "times": None})
+    case, said = try_("suspend_user")
+    assert said["outcome"] == "denied", said
+
+
+def test_the_reset_says_when_to_come_back(okta, try_):
+    okta.sandbox.fault("okta", {"match": {"method": "POST"}, "do": "status", "status": 429, "times": None,
+                                "headers": {"X-Rate-Limit-Limit": "600", "X-Rate-Limit-Remaining": "0", "X-Rate-Limit-Reset": "4102444800"}})
+    case, said = try_("suspend_user")
+    assert said["outcome"] == "deferred", said
+
+
+def test_leaving_is_undone(okta, try_):
+    case, said = try_("leave_groups")
+    undone = json.loads(okta.cli("try", "okta", "rejoin_groups", "--email", case.email, "--ids", json.dumps({"okta": [case.names["id"]]}),
+                                 "--before", json.dumps(said["before"]), "--live", "--json").out)
+    assert undone["outcome"] == "succeeded", undone
+    assert {group["id"] for group in okta.sandbox.state("okta")["groups"] if case.names["id"] in group["members"]} >= {
+        f"g1.{case.email}", f"g2.{case.email}"}

@@ -1,0 +1,145 @@
+"""Every action of the Oomnitza connector by itself; fields that don't stick, seats that fail within a 200, pages of leavers."""
+
+import dataclasses
+import json
+
+import pytest
+from connector_table import ConnectorTable, Row
+from tries import case
+
+pytestmark = pytest.mark.xdist_group("oomnitza")
+API = "/api/v3"
+READ = f"GET {API}/users/{{id}}"
+WITH = {"sequence": 1, "ticket": "IT-7"}
+SEATS = f"PATCH {API}/saas_users/deactivate"
+
+
+def patch(**fields) -> str:
+    return f"PATCH {API}/users/{{id}} {fields}"
+
+
+class TestOomnitza(ConnectorTable):
+    system = "oomnitza"
+    rows = [
+        Row("set_fields", [READ, patch(OFFBOARDING_SEQUENCE="1", OFFBOARDING_TICKET="IT-7"), READ], with_=WITH,
+            before={"fields": {"OFFBOARDING_SEQUENCE": None, "OFFBOARDING_TICKET": None}}),
+        Row("set_fields", [READ, patch(OFFBOARDING_TICKET="IT-7"), READ], with_={"ticket": "IT-7"}, name="set_ticket",
+            before={"fields": {"OFFBOARDING_TICKET": None}}),
+        Row("advance_sequence", [READ, patch(OFFBOARDING_SEQUENCE="2"), READ], with_={"from": 1}, seed={"OFFBOARDING_SEQUENCE": "1"},
+            before={"fields": {"OFFBOARDING_SEQUENCE": "1"}}),
+        Row("advance_sequence", [READ, patch(OFFBOARDING_SEQUENCE="7"), READ], with_={"from": "1", "to": "7"}, name="jump_in_sequence",
+            seed={"OFFBOARDING_SEQUENCE": 1}, before={"fields": {"OFFBOARDING_SEQUENCE": 1}}),
+        Row("deactivate_seats", [f"{SEATS} {{'saas_user_ids': ['{{seat}}']}}", f"{SEATS} {{'saas_user_ids': ['{{other}}']}}"],
+            with_={"seats": "{seats}"}, outputs={"seats": "{seats}"}, again="succeeded", missing=None, verified=False),
+        Row("list_assets", [f"GET {API}/users/{{id}}/assets"], again="succeeded", verified=False,
+            outputs={"assets": [{"id": "{asset}", "serial_number": "S-{asset}", "model": "M1"}]}),
+    ]
+
+    def settings(self, url):
+        return {"url": url, "token": "sandbox-oomnitza-token-s3cret", "per_minute": "60000"}
+
+    def leaver(self, stack, row, email):
+        key = hire(stack, email, **row.seed)
+        stack.sandbox.seed("oomnitza", {
+            "assets": [{"id": f"9{key}", "assigned_to": key, "serial_number": f"S-9{key}", "model": "M1"}],
+            "seats": [{"id": f"s{key}"}, {"id": f"t{key}"}]})
+        return {"id": key, "asset": f"9{key}", "seat": f"s{key}", "other": f"t{key}", "seats": [f"s{key}", f"t{key}"]}
+
+    # What is special.
+
+    @pytest.fixture(autouse=True)
+    def plain(self, stack):
+        yield
+        stack.sandbox.settings("oomnitza", locked_fields=[], ignores_fields=[], max_page=100)
+
+    def test_is_found_by_e_mail_alone(self, stack):
+        mine = hire(stack, "o'neil@example.com")
+        hire(stack, "somebody.else@example.com")
+        done = stack.cli("try", "oomnitza", "list_assets", "--email", "o'neil@example.com", "--json").json
+        assert (done["outcome"], done["pinned"]) == ("succeeded", {"oomnitza": [mine]}), done
+        done = stack.cli("try", "oomnitza", "list_assets", "--email", "stranger@example.com", "--json").json
+        assert (done["outcome"], done["pinned"]) == ("missing", {"oomnitza": []}), done
+
+    def test_two_users_with_one_address(self, stack):
+        stack.sandbox.seed("oomnitza", {"users": [{"id": "d1", "EMAIL": "twice@example.com"}, {"id": "d2", "EMAIL": "twice@example.com"}]})
+        done = stack.cli("try", "oomnitza", "list_assets", "--email", "twice@example.com", "--json").json
+        assert done["outcome"] == "blocked" and "2 accounts" in done["message"], done
+
+    def test_locked_fields_are_changed(self, stack):
+        stack.sandbox.settings("oomnitza", locked_fields=["OFFBOARDING_TICKET"])
+        assert case(self, stack, "set_fields", "locked").try_()["outcome"] == "succeeded"
+
+    def test_a_field_that_does_not_stick(self, stack):
+        stack.sandbox.settings("oomnitza", ignores_fields=["OFFBOARDING_TICKET"])
+        said = case(self, stack, "set_fields", "ignored").try_()
+        assert said["outcome"] == "failed" and "not confirmed by reading back" in said["message"], said
+
+    def test_nothing_to_set(self, stack):
+        said = case(self, stack, "set_fields", "nothing", with_={}).try_()
+        assert said["outcome"] == "blocked" and "neither a sequence nor a ticket" in said["message"], said
+
+    @pytest.mark.parametrize("at", ["3", None, "abc"])
+    def test_nobody_jumps_over_a_sequence(self, stack, at):
+        one = case(self, stack, "advance_sequence", f"moved-{at}", seed={"OFFBOARDING_SEQUENCE": at})
+        said = one.try_()
+        assert said["outcome"] == "blocked" and "at another number" in said["message"], said
+        assert one.changed() == []
+
+    @pytest.mark.parametrize("action", ["set_fields", "advance_sequence"])
+    def test_undo_puts_back_what_was_there(self, stack, action):
+        seed = {"OFFBOARDING_SEQUENCE": 1, "OFFBOARDING_TICKET": None}
+        one = case(self, stack, action, "undo", seed=seed, with_={"from": 1} if action == "advance_sequence" else {"sequence": 5, "ticket": "IT-9"})
+        before = one.try_()["before"]
+        assert user(stack, one.names["id"])["OFFBOARDING_SEQUENCE"] in ("2", "5")
+        undone = case(self, stack, action, "undone", seed=seed)
+        undone.row = dataclasses.replace(undone.row, action="restore_fields", with_={})
+        said = undone.try_("--before", json.dumps(before), id=one.names["id"])
+        assert said["outcome"] == "succeeded" and said["verified"]["ok"], said
+        assert {name: user(stack, one.names["id"])[name] for name in seed} == seed
+        assert undone.try_("--before", json.dumps(before), id=one.names["id"])["outcome"] == "already_done"
+
+    def test_undo_of_what_is_not_known(self, stack):
+        one = case(self, stack, "set_fields", "undo-nothing")
+        one.row = dataclasses.replace(one.row, action="restore_fields", with_={})
+        assert one.try_()["outcome"] != "succeeded" and one.changed() == []
+
+    def test_a_seat_that_fails_within_a_200(self, stack):
+        one = case(self, stack, "deactivate_seats", "partly")
+        stack.sandbox.seed("oomnitza", {"seats": [{"id": one.names["seat"], "error": "the application refused"}]})
+        said = one.try_()
+        assert said["outcome"] == "failed" and f"1 of 2 items failed: {one.names['seat']}" in said["message"], said
+        assert said["state"]["items_left"] == [one.names["seat"]]
+        seats = {seat["id"]: seat["active"] for seat in stack.sandbox.state("oomnitza")["seats"]}
+        assert seats[one.names["seat"]] and not seats[one.names["other"]]
+
+    def test_no_seats_are_no_success_for_all(self, stack):
+        one = case(self, stack, "deactivate_seats", "none", with_={"seats": []})
+        one.try_()
+        assert one.changed() == []
+
+    def test_leavers_of_all_pages(self, stack):
+        for number in range(5):
+            hire(stack, f"leaves-{number}@example.com", STATUS="Offboarding", CHANGE_DATE="2199-01-01T10:00:00", OFFBOARDING_SEQUENCE=number)
+        hire(stack, "long-gone@example.com", STATUS="Offboarding", CHANGE_DATE="2001-01-01T10:00:00")
+        hire(stack, "stays@example.com", CHANGE_DATE="2199-01-01T10:00:00")
+        stack.settings["systems"]["oomnitza"]["page"] = "2"
+        stack.write_settings()
+        since = len(stack.sandbox.journal("oomnitza"))
+        done = stack.cli("try", "oomnitza", "list_leavers", "--email", "anybody@example.com", "--json").json
+        stack.settings["systems"]["oomnitza"].pop("page")
+        stack.write_settings()
+        users = done["outputs"]["users"]
+        assert sorted(one["email"] for one in users) == [f"leaves-{number}@example.com" for number in range(5)], done
+        assert sorted(one["sequence"] for one in users) == ["0", "1", "2", "3", "4"]
+        assert set(users[0]) == {"id", "email", "employee_id", "name", "type", "status", "sequence", "changed"}
+        assert len(stack.sandbox.journal("oomnitza")) - since == 3
+
+
+def hire(stack, email: str, **fields) -> str:
+    """A user; the id."""
+    state = stack.sandbox.seed("oomnitza", {"users": [{"EMAIL": email, "FIRST_NAME": "Kim", "LAST_NAME": "Doe", **fields}]})
+    return next(one["id"] for one in state["users"] if one["EMAIL"] == email)
+
+
+def user(stack, key: str) -> dict:
+    return next(one for one in stack.sandbox.state("oomnitza")["users"] if one["id"] == key)
