@@ -2,6 +2,7 @@
 
 import base64
 import json
+import random
 import time
 import uuid
 
@@ -197,6 +198,20 @@ def test_what_cannot_be_read(stack, body, kind, status):
     before = count(stack)
     assert send(stack, "okta-hook", body, {"Authorization": OKTA}, kind).status == status
     assert count(stack) == before
+
+
+def test_nonsense_that_is_signed(stack):
+    """A sender that has gone mad is answered, again and again."""
+    chance = random.Random(7)
+    good = json.dumps({"data": {"events": [okta_event("kim@example.com", "u-1")]}}).encode()
+    for _ in range(300):
+        body = bytearray(good)
+        for _ in range(chance.randint(1, 8)):
+            at = chance.randrange(len(body))
+            body[at:at + chance.randint(0, 9)] = bytes(chance.choice(b'{}[]":,\\u0%&=\xff\x00 1e') for _ in range(chance.randint(0, 9)))
+        kind = chance.choice(["application/json", "application/x-www-form-urlencoded", "application/cloudevents-batch+json", "text/plain", ""])
+        assert send(stack, "okta-hook", bytes(body), {"Authorization": OKTA}, kind).status in (202, 400, 415, 422), body
+    assert http("GET", stack.edge_url + "/healthz").status == 200
 
 
 def test_where_nobody_listens(stack):
