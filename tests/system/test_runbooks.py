@@ -54,15 +54,10 @@ def deliver(company, number: str, tag: str) -> None:
 
 
 def returned(company, offboarding: str, prefix: str = "") -> str:
-    """Sends the box on its way back; its tracking number."""
-    stack = company.stack
-    box = stack.wait_job(offboarding, f"{prefix}box", "succeeded", 60)["outputs"]["box"]
-    number = "1Z" + box.replace("-", "")[:12].upper()
-    key = int(box) if box.isdigit() else box
-    stack.sandbox.seed("retriever", {"device_returns": [{"id": key, "shipment": {"return_tracking": number, "return_carrier": "UPS"}}]})
-    stack.wait_job(offboarding, f"{prefix}label", "succeeded", 60)
+    """Until the box's way back is followed; its tracking number."""
+    label = company.stack.wait_job(offboarding, f"{prefix}label", "succeeded", 60)
     waiting(company, offboarding, f"{prefix}parcel")
-    return number
+    return label["outputs"]["return_tracking"]
 
 
 def macs(company, email: str) -> list[list[str]]:
