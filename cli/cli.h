@@ -75,6 +75,10 @@ void cli_print_table(const json_t *rows, const char *columns);
 int cli_edge_post(struct cli *cli, const char *path, const char *content_type, const char *const *headers,
                   const char *body, json_t **answer, struct err *err);
 
+/* POSTs an order or a word (`body`, taken over) as JSON with `requested_by`. An exit code: CLI_OK and the answer (a new reference), or
+ * another after a message. */
+enum cli_exit cli_edge_send(struct cli *cli, const char *path, json_t *body, json_t **answer);
+
 /* Puts `requested_by`, the name of the user who runs the command, into an order or an event. */
 void cli_put_requester(json_t *object);
 
@@ -93,5 +97,8 @@ void cli_database_close(struct cli *cli);
 /* The id of an offboarding named by its id, an id's unique beginning (8 characters or more), or the leaver's e-mail or
  * employee id (the newest one). The caller frees; NULL with an err (ERR_PERMANENT: not found or ambiguous). */
 char *cli_find_offboarding(struct cli *cli, const char *named, struct err *err);
+
+/* The same for what goes to the edge: a whole id is taken as it stands, without asking the database. NULL with an err. The caller frees. */
+char *cli_offboarding_id(struct cli *cli, const char *named, struct err *err);
 
 #endif

@@ -17,15 +17,10 @@ static int send_word(struct cli *cli, const char *offboarding, const char *step)
 {
     json_t *word = json_pack("{s:s, s:s, s:s}", "offboarding", offboarding, "step", step, "evidence", opt.evidence);
     json_put_string(word, "answer", opt.answer);
-    cli_put_requester(word);
-    char *body = json_text(word);
-    json_decref(word);
     json_t *answer = NULL;
-    struct err err = ERR_INIT;
-    int result = cli_edge_post(cli, "/v1/signals/tasks", "application/json", NULL, body, &answer, &err);
-    free(body);
-    if (result != 0) {
-        return cli_fail_err(CLI_REFUSED, &err);
+    enum cli_exit code = cli_edge_send(cli, "/v1/signals/tasks", word, &answer);
+    if (code != CLI_OK) {
+        return code;
     }
     if (opt.json) {
         cli_print_json(answer);
@@ -42,7 +37,7 @@ static int done_run(struct cli *cli, int argc, char **argv)
         return cli_fail(CLI_USAGE, "usage: offboard done OFFBOARDING STEP --evidence TEXT [--answer ANSWER]");
     }
     struct err err = ERR_INIT;
-    char *id = id_valid(argv[0]) ? mem_strdup(argv[0]) : cli_find_offboarding(cli, argv[0], &err);
+    char *id = cli_offboarding_id(cli, argv[0], &err);
     int code = id ? send_word(cli, id, argv[1]) : cli_fail_err(CLI_NOT_FOUND, &err);
     free(id);
     return code;

@@ -23,15 +23,10 @@ static struct {
 static int send_order(struct cli *cli, json_t *order, const char *done)
 {
     json_put_string(order, "reason", opt.reason);
-    cli_put_requester(order);
-    char *body = json_text(order);
-    json_decref(order);
     json_t *answer = NULL;
-    struct err err = ERR_INIT;
-    int result = cli_edge_post(cli, "/v1/orders", "application/json", NULL, body, &answer, &err);
-    free(body);
-    if (result != 0) {
-        return cli_fail_err(CLI_REFUSED, &err);
+    enum cli_exit code = cli_edge_send(cli, "/v1/orders", order, &answer);
+    if (code != CLI_OK) {
+        return code;
     }
     if (opt.json) {
         cli_print_json(answer);
@@ -48,7 +43,7 @@ static json_t *named_offboardings(struct cli *cli, int argc, char **argv, int *c
     json_t *ids = json_array();
     for (int i = 0; i < argc; i++) {
         struct err err = ERR_INIT;
-        char *id = id_valid(argv[i]) ? mem_strdup(argv[i]) : cli_find_offboarding(cli, argv[i], &err);
+        char *id = cli_offboarding_id(cli, argv[i], &err);
         if (!id) {
             *code = cli_fail_err(CLI_NOT_FOUND, &err);
             json_decref(ids);

@@ -45,7 +45,6 @@ static json_t *order_new(struct cli *cli, const char *offboarding, const char *s
         order = json_pack("{s:s, s:O, s:s, s:s, s:o}", "offboarding", offboarding, "job",
                           json_object_get(json_array_get(rows, 0), "job_id"), "step", step, "reason", opt.reason,
                           "sealed", sealed);
-        cli_put_requester(order);
     }
     json_decref(rows);
     return order;
@@ -73,14 +72,10 @@ static int reveal(struct cli *cli, const char *offboarding, const char *step)
     if (!order) {
         return code;
     }
-    char *body = json_text(order);
-    json_decref(order);
     json_t *answer = NULL;
-    struct err err = ERR_INIT;
-    int result = cli_edge_post(cli, "/v1/reveals", "application/json", NULL, body, &answer, &err);
-    free(body);
-    if (result != 0) {
-        return cli_fail_err(CLI_REFUSED, &err);
+    code = cli_edge_send(cli, "/v1/reveals", order, &answer);
+    if (code != CLI_OK) {
+        return code;
     }
     if (opt.json) {
         cli_print_json(answer);
@@ -97,7 +92,7 @@ static int reveal_run(struct cli *cli, int argc, char **argv)
         return cli_fail(CLI_USAGE, "usage: offboard reveal OFFBOARDING STEP --reason TEXT");
     }
     struct err err = ERR_INIT;
-    char *id = id_valid(argv[0]) ? mem_strdup(argv[0]) : cli_find_offboarding(cli, argv[0], &err);
+    char *id = cli_offboarding_id(cli, argv[0], &err);
     int code = id ? reveal(cli, id, argv[1]) : cli_fail_err(CLI_NOT_FOUND, &err);
     free(id);
     return code;

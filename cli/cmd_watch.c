@@ -248,7 +248,7 @@ static int watch_run(struct cli *cli, int argc, char **argv)
     struct watch watch = {.cli = cli,
                           .deadline = opt.timeout ? time_monotonic() + timeout : 0,
                           .bars = !opt.plain && !opt.json && isatty(STDOUT_FILENO)};
-    watch.id = id_valid(argv[0]) ? mem_strdup(argv[0]) : cli_find_offboarding(cli, argv[0], &err);
+    watch.id = cli_offboarding_id(cli, argv[0], &err);
     int code = watch.id ? watch_loop(&watch) : cli_fail_err(CLI_NOT_FOUND, &err);
     json_decref(watch.progress);
     free(watch.id);

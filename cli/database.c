@@ -141,3 +141,8 @@ char *cli_find_offboarding(struct cli *cli, const char *named, struct err *err)
     }
     return id;
 }
+
+char *cli_offboarding_id(struct cli *cli, const char *named, struct err *err)
+{
+    return id_valid(named) ? mem_strdup(named) : cli_find_offboarding(cli, named, err);
+}

@@ -9,6 +9,7 @@
 #include "lib/json.h"
 #include "lib/log.h"
 #include "lib/mem.h"
+#include "lib/message.h"
 #include "lib/source_settings.h"
 #include "lib/time.h"
 #include "producer/edge_internal.h"
@@ -122,6 +123,24 @@ struct exchange *exchange_new(struct edge *edge, struct http_request *request)
     exchange->timer.data = exchange;
     uv_timer_start(&exchange->timer, on_timeout, EDGE_WAIT_MS, 0);
     return exchange;
+}
+
+void exchange_produce_event(struct exchange *exchange, const char *key, json_t *event, const char *traceparent)
+{
+    struct message_headers headers;
+    message_headers(&headers, "edge", json_string_at(event, "name"), json_string_at(event, "id"), traceparent);
+    char *text = json_text(event);
+    struct kafka_record record = {.topic = exchange->edge->events,
+                                  .partition = RD_KAFKA_PARTITION_UA,
+                                  .key = key,
+                                  .key_len = strlen(key),
+                                  .value = text,
+                                  .value_len = strlen(text),
+                                  .headers = headers.list};
+    exchange_produce(exchange, &record);
+    message_headers_release(&headers);
+    free(text);
+    json_decref(event);
 }
 
 void exchange_limit(struct exchange *exchange, unsigned int ms)

@@ -48,6 +48,8 @@ struct exchange {
 struct exchange *exchange_new(struct edge *edge, struct http_request *request);
 /* Hands one record over; a refusal counts as a failed delivery. */
 void exchange_produce(struct exchange *exchange, const struct kafka_record *record);
+/* Hands one of our own events over (taken), keyed so; `traceparent` may be NULL. */
+void exchange_produce_event(struct exchange *exchange, const char *key, json_t *event, const char *traceparent);
 /* Answers after `ms` at the latest, instead of EDGE_WAIT_MS. */
 void exchange_limit(struct exchange *exchange, unsigned int ms);
 /* No more records: answers `status` with `answer` (taken over) when all have arrived. */

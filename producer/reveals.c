@@ -154,22 +154,7 @@ static void reveal(struct edge *edge, struct http_request *request, const json_t
                    const char *token)
 {
     struct exchange *exchange = exchange_new(edge, request);
-    json_t *event = event_new(body, values, token);
-    const char *offboarding = json_string_at(body, "offboarding");
-    char *text = json_text(event);
-    struct message_headers headers;
-    message_headers(&headers, "edge", "secret.revealed", json_string_at(event, "id"), NULL);
-    struct kafka_record record = {.topic = edge->events,
-                                  .partition = RD_KAFKA_PARTITION_UA,
-                                  .key = offboarding,
-                                  .key_len = strlen(offboarding),
-                                  .value = text,
-                                  .value_len = strlen(text),
-                                  .headers = headers.list};
-    exchange_produce(exchange, &record);
-    message_headers_release(&headers);
-    free(text);
-    json_decref(event);
+    exchange_produce_event(exchange, json_string_at(body, "offboarding"), event_new(body, values, token), NULL);
     exchange->status = 200;
     exchange_seal(exchange, json_pack("{s:o}", "values", values));
 }

@@ -96,26 +96,6 @@ static const char *unmet(struct edge *edge, const struct definition *source, jso
     return found;
 }
 
-static void produce(struct exchange *exchange, json_t *signal, const char *traceparent)
-{
-    const char *key = json_string_at(signal, "key");
-    json_t *event = message_event_new("signal", NULL, json_pack("{s:n, s:O}", "offboarding_id", "signal", signal));
-    struct message_headers headers;
-    message_headers(&headers, "edge", "signal", json_string_at(event, "id"), traceparent);
-    char *text = json_text(event);
-    struct kafka_record record = {.topic = exchange->edge->events,
-                                  .partition = RD_KAFKA_PARTITION_UA,
-                                  .key = key,
-                                  .key_len = strlen(key),
-                                  .value = text,
-                                  .value_len = strlen(text),
-                                  .headers = headers.list};
-    exchange_produce(exchange, &record);
-    message_headers_release(&headers);
-    free(text);
-    json_decref(event);
-}
-
 static const struct definition *find_source(struct edge *edge, struct http_request *request, const char *name)
 {
     const struct definition *source = definition_find(edge->definitions, DEFINITION_SOURCE, name);
@@ -141,7 +121,8 @@ static void take(struct edge *edge, struct http_request *request, const struct d
     } else {
         json_object_set(signal, "actor", actor);
         struct exchange *exchange = exchange_new(edge, request);
-        produce(exchange, signal, http_header(request, "traceparent"));
+        json_t *event = message_event_new("signal", NULL, json_pack("{s:n, s:O}", "offboarding_id", "signal", signal));
+        exchange_produce_event(exchange, json_string_at(signal, "key"), event, http_header(request, "traceparent"));
         exchange_seal(exchange, json_pack("{s:O, s:O, s:O}", "id", json_object_get(signal, "id"), "signal",
                                           json_object_get(signal, "name"), "key", json_object_get(signal, "key")));
     }

@@ -260,26 +260,6 @@ static void conclude(struct poll *poll, const struct engine_result *result, int6
     err_release(&err);
 }
 
-static int never_begin(struct job *job)
-{
-    (void)job;
-    return -1;
-}
-
-static int never_before(struct job *job, const json_t *image, const json_t *sealed)
-{
-    (void)job;
-    (void)image;
-    (void)sealed;
-    return -1;
-}
-
-static void on_held(struct job *job, bool held)
-{
-    (void)job;
-    (void)held;
-}
-
 static json_t *job_message(const struct poll *poll)
 {
     char *id = mem_printf("poll/%s", poll->source->name);
@@ -298,12 +278,8 @@ static void run(void *arg)
     struct feed *feed = poll->feed;
     struct engine_result result = {.outcome = NULL};
     int64_t started = time_monotonic();
-    poll->job = (struct job){.message = job_message(poll),
-                             .system = feed->name,
-                             .begin = never_begin,
-                             .before = never_before,
-                             .held = on_held,
-                             .owner = poll};
+    poll->job = (struct job){.message = job_message(poll), .system = feed->name, .owner = poll};
+    job_only_reads(&poll->job);
     engine_run(feed->worker->engine, &poll->job, &result);
     task_ask_for_pause(feed);
     conclude(poll, &result, started);

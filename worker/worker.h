@@ -56,6 +56,9 @@ struct job {
     void *flight;  /* the call under way */
 };
 
+/* Sets what a job calls to what one needs that changes nothing and is on no partition: a check, a poll. */
+void job_only_reads(struct job *job);
+
 /* What became of it. Everything is owned by the result; release with engine_result_release(). */
 struct engine_result {
     const char *

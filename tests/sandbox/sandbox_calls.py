@@ -2,6 +2,7 @@
 
 import http.client
 import json
+import time
 import urllib.error
 import urllib.request
 from dataclasses import dataclass
@@ -9,6 +10,17 @@ from dataclasses import dataclass
 SCIM_TOKEN = "sandbox-scim-token-s3cret"
 JIRA_TOKEN = "sandbox-jira-token-s3cret"
 SLACK_TOKEN = "xoxb-sandbox-s3cret"
+
+
+def wait_until(condition, seconds=10):
+    """Poll until the condition holds; its value."""
+    deadline = time.monotonic() + seconds
+    while time.monotonic() < deadline:
+        value = condition()
+        if value:
+            return value
+        time.sleep(0.01)
+    raise AssertionError("it has not become true in time")
 
 
 @dataclass

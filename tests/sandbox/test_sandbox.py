@@ -15,21 +15,10 @@ import urllib.parse
 import pytest
 
 from client import Sandbox
-from sandbox_calls import JIRA_TOKEN, SCIM_TOKEN
+from sandbox_calls import JIRA_TOKEN, SCIM_TOKEN, wait_until
 
 MAIN = os.path.join(os.path.dirname(os.path.abspath(__file__)), "main.py")
 CUT = (http.client.RemoteDisconnected, ConnectionResetError, http.client.IncompleteRead)
-
-
-def wait_until(condition, seconds=10):
-    """Poll until the condition holds; its value."""
-    deadline = time.monotonic() + seconds
-    while time.monotonic() < deadline:
-        value = condition()
-        if value:
-            return value
-        time.sleep(0.01)
-    raise AssertionError("it has not become true in time")
 
 
 def deactivation(value=False):

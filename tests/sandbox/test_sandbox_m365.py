@@ -1,11 +1,10 @@
 """The simulated Microsoft 365: what it refuses, how it pages, what lags, and what a licence means to a mailbox."""
 
-import time
 import urllib.parse
 
 import pytest
 from client import Sandbox
-from sandbox_calls import Caller
+from sandbox_calls import Caller, wait_until
 from vendors.entra_tokens import Tokens
 from vendors.m365 import MAILBOX_SKU
 
@@ -107,8 +106,7 @@ def test_reads_lag_behind(sandbox, graph):
     sandbox.settings("m365", read_lag=0.4)
     assert graph("PATCH", f"/users/{ANN}", {"accountEnabled": False}).status == 204
     assert user(graph, select="accountEnabled")["accountEnabled"] is True
-    time.sleep(0.5)
-    assert user(graph, select="accountEnabled")["accountEnabled"] is False
+    wait_until(lambda: user(graph, select="accountEnabled")["accountEnabled"] is False)
 
 
 def test_a_person_is_deleted_through_a_group(sandbox, graph):
