@@ -10,8 +10,8 @@
 enum { DERIVED_MAX = 64 };
 
 static const struct check_key derive_keys[] = {
-    {"digits", CHECK_COUNT, false, false},
-    {"letters", CHECK_COUNT, false, false},
+    {"digits", CHECK_COUNT, false},
+    {"letters", CHECK_COUNT, false},
 };
 
 void check_before(struct check *check, const char *pointer, const json_t *action)

@@ -7,47 +7,46 @@
 #include "lib/mem.h"
 
 static const struct check_key auth_keys[] = {
-    {"header", CHECK_MAP, false, false},
-    {"basic", CHECK_MAP, false, false},
-    {"client_credentials", CHECK_MAP, false, false},
-    {"service_account", CHECK_MAP, false, false},
-    {"account_credentials", CHECK_MAP, false, false},
-    {"signature", CHECK_MAP, false, false},
+    {"header", CHECK_MAP, false},
+    {"basic", CHECK_MAP, false},
+    {"client_credentials", CHECK_MAP, false},
+    {"service_account", CHECK_MAP, false},
+    {"account_credentials", CHECK_MAP, false},
+    {"signature", CHECK_MAP, false},
 };
 
 static const struct check_key basic_keys[] = {
-    {"user", CHECK_TEMPLATE, true, false},
-    {"password", CHECK_TEMPLATE, true, false},
+    {"user", CHECK_TEMPLATE, true},
+    {"password", CHECK_TEMPLATE, true},
 };
 
 static const struct check_key client_keys[] = {
-    {"url", CHECK_TEMPLATE, true, false},  {"id", CHECK_TEMPLATE, true, false}, {"secret", CHECK_TEMPLATE, true, false},
-    {"scopes", CHECK_TEXTS, false, false}, {"style", CHECK_TEXT, false, false}, {"params", CHECK_MAP, false, false},
+    {"url", CHECK_TEMPLATE, true},  {"id", CHECK_TEMPLATE, true}, {"secret", CHECK_TEMPLATE, true},
+    {"scopes", CHECK_TEXTS, false}, {"style", CHECK_TEXT, false}, {"params", CHECK_MAP, false},
 };
 
 static const struct check_key service_keys[] = {
-    {"key", CHECK_TEMPLATE, true, false},
-    {"subject", CHECK_TEMPLATE, false, false},
-    {"scopes", CHECK_TEXTS, false, false},
-    {"url", CHECK_TEMPLATE, false, false},
+    {"key", CHECK_TEMPLATE, true},
+    {"subject", CHECK_TEMPLATE, false},
+    {"scopes", CHECK_TEXTS, false},
+    {"url", CHECK_TEMPLATE, false},
 };
 
 static const struct check_key account_keys[] = {
-    {"url", CHECK_TEMPLATE, true, false},
-    {"account", CHECK_TEMPLATE, true, false},
-    {"id", CHECK_TEMPLATE, true, false},
-    {"secret", CHECK_TEMPLATE, true, false},
+    {"url", CHECK_TEMPLATE, true},
+    {"account", CHECK_TEMPLATE, true},
+    {"id", CHECK_TEMPLATE, true},
+    {"secret", CHECK_TEMPLATE, true},
 };
 
 static const struct check_key signature_keys[] = {
-    {"key", CHECK_TEMPLATE, true, false},  {"key_coding", CHECK_TEXT, false, false},
-    {"text", CHECK_TEMPLATE, true, false}, {"coding", CHECK_TEXT, false, false},
-    {"headers", CHECK_MAP, true, false},
+    {"key", CHECK_TEMPLATE, true}, {"key_coding", CHECK_TEXT, false}, {"text", CHECK_TEMPLATE, true},
+    {"coding", CHECK_TEXT, false}, {"headers", CHECK_MAP, true},
 };
 
 static const struct check_key as_keys[] = {
-    {"subject", CHECK_TEMPLATE, false, false},
-    {"scopes", CHECK_TEXTS, false, false},
+    {"subject", CHECK_TEMPLATE, false},
+    {"scopes", CHECK_TEXTS, false},
 };
 
 static const struct {

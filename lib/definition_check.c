@@ -257,10 +257,6 @@ static void check_value(struct check *check, const char *pointer, const struct c
 {
     static const bool holds_expressions[CHECK_TEXTS + 1] = {
         [CHECK_TEMPLATE] = true, [CHECK_PREDICATE] = true, [CHECK_DURATION] = true, [CHECK_COUNT] = true};
-    if (key->later) {
-        check_problem(check, pointer, "\"%s\" is not supported by this version", key->name);
-        return;
-    }
     if (!fits(value, key->kind)) {
         check_problem(check, pointer, "\"%s\" must be %s", key->name, wanted(key->kind));
         return;

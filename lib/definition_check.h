@@ -29,12 +29,11 @@ enum check_kind {
     CHECK_TEXTS, /* a list of texts */
 };
 
-/* A word of the vocabulary. `later` words are known, but nothing executes them in this version: they are refused. */
+/* A word of the vocabulary. */
 struct check_key {
     const char *name;
     enum check_kind kind;
     bool required;
-    bool later;
 };
 
 /* Adds a problem at the line of `pointer` (or of its nearest parent that has one). */

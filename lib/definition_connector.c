@@ -10,56 +10,51 @@
 #include "lib/time.h"
 
 static const struct check_key connector_keys[] = {
-    {"system", CHECK_NAME, true, false},   {"description", CHECK_TEXT, false, false},
-    {"settings", CHECK_MAP, false, false}, {"base", CHECK_TEMPLATE, false, false},
-    {"headers", CHECK_MAP, false, false},  {"auth", CHECK_MAP, false, false},
-    {"limits", CHECK_MAP, false, false},   {"retry_after", CHECK_MAP, false, false},
-    {"check", CHECK_MAP, false, false},    {"identify", CHECK_MAP, false, false},
-    {"actions", CHECK_MAP, true, false},   {"defs", CHECK_MAP, false, false},
+    {"system", CHECK_NAME, true},    {"description", CHECK_TEXT, false}, {"settings", CHECK_MAP, false},
+    {"base", CHECK_TEMPLATE, false}, {"headers", CHECK_MAP, false},      {"auth", CHECK_MAP, false},
+    {"limits", CHECK_MAP, false},    {"retry_after", CHECK_MAP, false},  {"check", CHECK_MAP, false},
+    {"identify", CHECK_MAP, false},  {"actions", CHECK_MAP, true},       {"defs", CHECK_MAP, false},
 };
 
 static const struct check_key setting_keys[] = {
-    {"required", CHECK_BOOL, false, false},
-    {"secret", CHECK_BOOL, false, false},
-    {"default", CHECK_ANY, false, false},
-    {"help", CHECK_TEXT, false, false},
+    {"required", CHECK_BOOL, false},
+    {"secret", CHECK_BOOL, false},
+    {"default", CHECK_ANY, false},
+    {"help", CHECK_TEXT, false},
 };
 
 static const struct check_key limit_keys[] = {
-    {"per_minute", CHECK_COUNT, false, false},
-    {"per_second", CHECK_COUNT, false, false},
-    {"per_day", CHECK_COUNT, false, false},
-    {"in_flight", CHECK_COUNT, false, false},
+    {"per_minute", CHECK_COUNT, false},
+    {"per_second", CHECK_COUNT, false},
+    {"per_day", CHECK_COUNT, false},
+    {"in_flight", CHECK_COUNT, false},
 };
 
 static const struct check_key retry_after_keys[] = {
-    {"seconds", CHECK_TEMPLATE, false, false},
-    {"epoch", CHECK_TEMPLATE, false, false},
-    {"date", CHECK_TEMPLATE, false, false},
+    {"seconds", CHECK_TEMPLATE, false},
+    {"epoch", CHECK_TEMPLATE, false},
+    {"date", CHECK_TEMPLATE, false},
 };
 
 static const struct check_key identify_keys[] = {
-    {"keys", CHECK_TEXTS, false, false},
-    {"requests", CHECK_LIST, true, false},
-    {"confirm", CHECK_LIST, false, false},
+    {"keys", CHECK_TEXTS, false},
+    {"requests", CHECK_LIST, true},
+    {"confirm", CHECK_LIST, false},
 };
 
 static const struct check_key action_keys[] = {
-    {"effect", CHECK_TEXT, true, false},      {"description", CHECK_TEXT, false, false},
-    {"with", CHECK_MAP, false, false},        {"requests", CHECK_LIST, true, false},
-    {"verify", CHECK_MAP, false, false},      {"undo", CHECK_TEXT, false, false},
-    {"outputs", CHECK_MAP, false, false},     {"once", CHECK_BOOL, false, false},
-    {"settle", CHECK_TEMPLATE, false, false}, {"target", CHECK_TEMPLATE, false, false},
-    {"limit", CHECK_TEXT, false, false},      {"accounts", CHECK_TEXT, false, false},
-    {"unverified", CHECK_TEXT, false, false}, {"before", CHECK_MAP, false, false},
-    {"derive", CHECK_MAP, false, false},      {"provides", CHECK_TEXTS, false, false},
-    {"escrow", CHECK_MAP, false, false},
+    {"effect", CHECK_TEXT, true},      {"description", CHECK_TEXT, false}, {"with", CHECK_MAP, false},
+    {"requests", CHECK_LIST, true},    {"verify", CHECK_MAP, false},       {"undo", CHECK_TEXT, false},
+    {"outputs", CHECK_MAP, false},     {"once", CHECK_BOOL, false},        {"settle", CHECK_TEMPLATE, false},
+    {"target", CHECK_TEMPLATE, false}, {"limit", CHECK_TEXT, false},       {"accounts", CHECK_TEXT, false},
+    {"unverified", CHECK_TEXT, false}, {"before", CHECK_MAP, false},       {"derive", CHECK_MAP, false},
+    {"provides", CHECK_TEXTS, false},  {"escrow", CHECK_MAP, false},
 };
 
 static const struct check_key parameter_keys[] = {
-    {"required", CHECK_BOOL, false, false},
-    {"default", CHECK_ANY, false, false},
-    {"help", CHECK_TEXT, false, false},
+    {"required", CHECK_BOOL, false},
+    {"default", CHECK_ANY, false},
+    {"help", CHECK_TEXT, false},
 };
 
 static const char *const effects[] = {"identify", "revoke", "handover", "destroy", "notify"};

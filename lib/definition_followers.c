@@ -8,13 +8,13 @@
 #include "lib/runbook.h"
 
 static const struct check_key target_keys[] = {
-    {"system", CHECK_TEXT, true, false},   {"action", CHECK_TEXT, true, false}, {"needs", CHECK_TEXTS, false, false},
-    {"if", CHECK_PREDICATE, false, false}, {"with", CHECK_MAP, false, false},
+    {"system", CHECK_TEXT, true},   {"action", CHECK_TEXT, true}, {"needs", CHECK_TEXTS, false},
+    {"if", CHECK_PREDICATE, false}, {"with", CHECK_MAP, false},
 };
 
 static const struct check_key notify_keys[] = {
-    {"on_failure", CHECK_LIST, false, false},
-    {"on_phase_end", CHECK_LIST, false, false},
+    {"on_failure", CHECK_LIST, false},
+    {"on_phase_end", CHECK_LIST, false},
 };
 
 /* It goes on when the offboarding is cancelled, as often as there are results: nothing may change by it. */

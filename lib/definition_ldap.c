@@ -7,28 +7,27 @@
 #include "lib/mem.h"
 
 static const struct check_key kind_keys[] = {
-    {"search", CHECK_MAP, false, false},
-    {"modify", CHECK_MAP, false, false},
-    {"rename", CHECK_MAP, false, false},
+    {"search", CHECK_MAP, false},
+    {"modify", CHECK_MAP, false},
+    {"rename", CHECK_MAP, false},
 };
 
 static const struct check_key search_keys[] = {
-    {"base", CHECK_TEMPLATE, true, false},    {"scope", CHECK_TEXT, false, false},
-    {"filter", CHECK_TEMPLATE, false, false}, {"attributes", CHECK_TEXTS, false, false},
-    {"hex", CHECK_TEXTS, false, false},
+    {"base", CHECK_TEMPLATE, true},     {"scope", CHECK_TEXT, false}, {"filter", CHECK_TEMPLATE, false},
+    {"attributes", CHECK_TEXTS, false}, {"hex", CHECK_TEXTS, false},
 };
 
 static const struct check_key modify_keys[] = {
-    {"dn", CHECK_TEMPLATE, true, false},
-    {"replace", CHECK_MAP, false, false},
-    {"add", CHECK_MAP, false, false},
-    {"delete", CHECK_MAP, false, false},
+    {"dn", CHECK_TEMPLATE, true},
+    {"replace", CHECK_MAP, false},
+    {"add", CHECK_MAP, false},
+    {"delete", CHECK_MAP, false},
 };
 
 static const struct check_key rename_keys[] = {
-    {"dn", CHECK_TEMPLATE, true, false},
-    {"newrdn", CHECK_TEMPLATE, false, false},
-    {"newsuperior", CHECK_TEMPLATE, false, false},
+    {"dn", CHECK_TEMPLATE, true},
+    {"newrdn", CHECK_TEMPLATE, false},
+    {"newsuperior", CHECK_TEMPLATE, false},
 };
 
 static void check_search(struct check *check, const char *pointer, const json_t *search)

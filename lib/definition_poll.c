@@ -9,9 +9,9 @@
 #include "lib/time.h"
 
 static const struct check_key poll_keys[] = {
-    {"system", CHECK_NAME, true, false},    {"action", CHECK_NAME, true, false},    {"with", CHECK_MAP, false, false},
-    {"every", CHECK_DURATION, true, false}, {"items", CHECK_TEMPLATE, true, false}, {"id", CHECK_TEMPLATE, true, false},
-    {"type", CHECK_TEMPLATE, false, false},
+    {"system", CHECK_NAME, true},    {"action", CHECK_NAME, true},    {"with", CHECK_MAP, false},
+    {"every", CHECK_DURATION, true}, {"items", CHECK_TEMPLATE, true}, {"id", CHECK_TEMPLATE, true},
+    {"type", CHECK_TEMPLATE, false},
 };
 
 /* It runs for nobody, again and again: it must only read, and be about no account. */

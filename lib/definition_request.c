@@ -10,69 +10,59 @@
 
 /* What every kind of request has. */
 static const struct check_key request_keys[] = {
-    {"get", CHECK_TEMPLATE, false, false},      {"post", CHECK_TEMPLATE, false, false},
-    {"put", CHECK_TEMPLATE, false, false},      {"patch", CHECK_TEMPLATE, false, false},
-    {"delete", CHECK_TEMPLATE, false, false},   {"head", CHECK_TEMPLATE, false, false},
-    {"mail", CHECK_MAP, false, false},          {"wait", CHECK_MAP, false, false},
-    {"query", CHECK_MAP, false, false},         {"headers", CHECK_MAP, false, false},
-    {"json", CHECK_ANY, false, false},          {"form", CHECK_ANY, false, false},
-    {"success", CHECK_PREDICATE, false, false}, {"already", CHECK_PREDICATE, false, false},
-    {"missing", CHECK_PREDICATE, false, false}, {"blocked", CHECK_PREDICATE, false, false},
-    {"denied", CHECK_PREDICATE, false, false},  {"retry", CHECK_PREDICATE, false, false},
-    {"changes", CHECK_BOOL, false, false},      {"limit", CHECK_TEXT, false, false},
-    {"timeout", CHECK_DURATION, false, false},  {"as", CHECK_MAP, false, false},
-    {"base", CHECK_TEMPLATE, false, false},     {"ldap", CHECK_MAP, false, false},
+    {"get", CHECK_TEMPLATE, false},      {"post", CHECK_TEMPLATE, false},
+    {"put", CHECK_TEMPLATE, false},      {"patch", CHECK_TEMPLATE, false},
+    {"delete", CHECK_TEMPLATE, false},   {"head", CHECK_TEMPLATE, false},
+    {"mail", CHECK_MAP, false},          {"wait", CHECK_MAP, false},
+    {"query", CHECK_MAP, false},         {"headers", CHECK_MAP, false},
+    {"json", CHECK_ANY, false},          {"form", CHECK_ANY, false},
+    {"success", CHECK_PREDICATE, false}, {"already", CHECK_PREDICATE, false},
+    {"missing", CHECK_PREDICATE, false}, {"blocked", CHECK_PREDICATE, false},
+    {"denied", CHECK_PREDICATE, false},  {"retry", CHECK_PREDICATE, false},
+    {"changes", CHECK_BOOL, false},      {"limit", CHECK_TEXT, false},
+    {"timeout", CHECK_DURATION, false},  {"as", CHECK_MAP, false},
+    {"base", CHECK_TEMPLATE, false},     {"ldap", CHECK_MAP, false},
 };
 
 static const struct check_key sequence_keys[] = {
-    {"if", CHECK_PREDICATE, false, false},      {"save", CHECK_MAP, false, false},
-    {"for_each", CHECK_TEMPLATE, false, false}, {"parallel", CHECK_COUNT, false, false},
-    {"pages", CHECK_MAP, false, false},         {"find", CHECK_MAP, false, false},
-    {"require", CHECK_ANY, false, false},       {"poll", CHECK_MAP, false, false},
-    {"secret", CHECK_TEXTS, false, false},
+    {"if", CHECK_PREDICATE, false},   {"save", CHECK_MAP, false},  {"for_each", CHECK_TEMPLATE, false},
+    {"parallel", CHECK_COUNT, false}, {"pages", CHECK_MAP, false}, {"find", CHECK_MAP, false},
+    {"require", CHECK_ANY, false},    {"poll", CHECK_MAP, false},  {"secret", CHECK_TEXTS, false},
 };
 
 static const struct check_key require_keys[] = {
-    {"that", CHECK_PREDICATE, true, false},
-    {"why", CHECK_TEMPLATE, false, false},
+    {"that", CHECK_PREDICATE, true},
+    {"why", CHECK_TEMPLATE, false},
 };
 
 static const struct check_key poll_keys[] = {
-    {"every", CHECK_DURATION, true, false},    {"up_to", CHECK_DURATION, false, false},
-    {"timeout", CHECK_DURATION, true, false},  {"until", CHECK_PREDICATE, true, false},
-    {"failed", CHECK_PREDICATE, false, false},
+    {"every", CHECK_DURATION, true},  {"up_to", CHECK_DURATION, false},   {"timeout", CHECK_DURATION, true},
+    {"until", CHECK_PREDICATE, true}, {"failed", CHECK_PREDICATE, false},
 };
 
 static const struct check_key find_keys[] = {
-    {"expect", CHECK_PREDICATE, true, false},
-    {"save", CHECK_MAP, false, false},
-    {"pages", CHECK_MAP, false, false},
+    {"expect", CHECK_PREDICATE, true},
+    {"save", CHECK_MAP, false},
+    {"pages", CHECK_MAP, false},
 };
 
 static const struct check_key verify_keys[] = {
-    {"expect", CHECK_PREDICATE, true, false}, {"within", CHECK_DURATION, false, false},
-    {"every", CHECK_DURATION, false, false},  {"for_each", CHECK_TEMPLATE, false, false},
-    {"pages", CHECK_MAP, false, false},
+    {"expect", CHECK_PREDICATE, true},   {"within", CHECK_DURATION, false}, {"every", CHECK_DURATION, false},
+    {"for_each", CHECK_TEMPLATE, false}, {"pages", CHECK_MAP, false},
 };
 
 static const struct check_key pages_keys[] = {
-    {"next", CHECK_TEMPLATE, false, false},  /* path or URL of the next page; null: this was the last */
-    {"query", CHECK_MAP, false, false},      /* parameters of the next page */
-    {"json", CHECK_MAP, false, false},       /* members of the next page's body */
-    {"more", CHECK_PREDICATE, false, false}, /* is there another page? */
+    {"next", CHECK_TEMPLATE, false},  /* path or URL of the next page; null: this was the last */
+    {"query", CHECK_MAP, false},      /* parameters of the next page */
+    {"json", CHECK_MAP, false},       /* members of the next page's body */
+    {"more", CHECK_PREDICATE, false}, /* is there another page? */
 };
 
 static const struct check_key mail_keys[] = {
-    {"to", CHECK_ANY, true, false},
-    {"cc", CHECK_ANY, false, false},
-    {"bcc", CHECK_ANY, false, false},
-    {"from", CHECK_TEMPLATE, false, false},
-    {"reply_to", CHECK_ANY, false, false},
-    {"subject", CHECK_TEMPLATE, true, false},
-    {"text", CHECK_TEMPLATE, true, false},
-    {"html", CHECK_TEMPLATE, false, false},
-    {"message_id", CHECK_TEMPLATE, false, false},
-    {"headers", CHECK_MAP, false, false},
+    {"to", CHECK_ANY, true},         {"cc", CHECK_ANY, false},        {"bcc", CHECK_ANY, false},
+    {"from", CHECK_TEMPLATE, false}, {"reply_to", CHECK_ANY, false},  {"subject", CHECK_TEMPLATE, true},
+    {"text", CHECK_TEMPLATE, true},  {"html", CHECK_TEMPLATE, false}, {"message_id", CHECK_TEMPLATE, false},
+    {"headers", CHECK_MAP, false},
 };
 
 static const char *const methods[] = {"get", "post", "put", "patch", "delete", "head", "mail", "wait", "ldap"};
@@ -256,7 +246,7 @@ static void check_require(struct check *check, const char *pointer, const json_t
     } else if (json_is_object(require)) {
         check_map(check, at, require, require_keys, COUNT_OF(require_keys));
     } else if (require) {
-        static const struct check_key bare[] = {{"require", CHECK_PREDICATE, true, false}};
+        static const struct check_key bare[] = {{"require", CHECK_PREDICATE, true}};
         json_t *alone = json_pack("{s:O}", "require", require);
         check_map(check, pointer, alone, bare, COUNT_OF(bare));
         json_decref(alone);
@@ -295,10 +285,10 @@ static void check_secret(struct check *check, const char *pointer, const json_t 
 /* The request that is made again and again while the job waits. */
 static void check_meanwhile(struct check *check, const char *pointer, const json_t *request)
 {
-    static const struct check_key more[] = {{"every", CHECK_TEMPLATE, true, false},
-                                            {"if", CHECK_PREDICATE, false, false},
-                                            {"save", CHECK_MAP, false, false},
-                                            {"until", CHECK_PREDICATE, false, false}};
+    static const struct check_key more[] = {{"every", CHECK_TEMPLATE, true},
+                                            {"if", CHECK_PREDICATE, false},
+                                            {"save", CHECK_MAP, false},
+                                            {"until", CHECK_PREDICATE, false}};
     const json_t *meanwhile = json_at(request, "wait.meanwhile");
     char *at = mem_printf("%s/wait/meanwhile", pointer);
     if (json_is_object(meanwhile) && json_object_get(meanwhile, "wait")) {

@@ -9,32 +9,28 @@
 #include "lib/time.h"
 
 static const struct check_key runbook_keys[] = {
-    {"runbook", CHECK_NAME, true, false}, {"description", CHECK_TEXT, false, false},
-    {"phases", CHECK_LIST, true, false},  {"mirror", CHECK_LIST, false, false},
-    {"notify", CHECK_MAP, false, false},
+    {"runbook", CHECK_NAME, true}, {"description", CHECK_TEXT, false}, {"phases", CHECK_LIST, true},
+    {"mirror", CHECK_LIST, false}, {"notify", CHECK_MAP, false},
 };
 
 static const struct check_key phase_keys[] = {
-    {"name", CHECK_NAME, true, false},
-    {"after", CHECK_DURATION, false, false},
-    {"steps", CHECK_LIST, true, false},
+    {"name", CHECK_NAME, true},
+    {"after", CHECK_DURATION, false},
+    {"steps", CHECK_LIST, true},
 };
 
 static const struct check_key step_keys[] = {
-    {"id", CHECK_NAME, true, false},          {"system", CHECK_TEXT, true, false},
-    {"action", CHECK_TEXT, true, false},      {"description", CHECK_TEXT, false, false},
-    {"needs", CHECK_TEXTS, false, false},     {"when", CHECK_TEXT, false, false},
-    {"if", CHECK_PREDICATE, false, false},    {"with", CHECK_MAP, false, false},
-    {"after", CHECK_DURATION, false, false},  {"expires", CHECK_DURATION, false, false},
-    {"on_missing", CHECK_TEXT, false, false}, {"verify", CHECK_TEXTS, false, false},
+    {"id", CHECK_NAME, true},           {"system", CHECK_TEXT, true},      {"action", CHECK_TEXT, true},
+    {"description", CHECK_TEXT, false}, {"needs", CHECK_TEXTS, false},     {"when", CHECK_TEXT, false},
+    {"if", CHECK_PREDICATE, false},     {"with", CHECK_MAP, false},        {"after", CHECK_DURATION, false},
+    {"expires", CHECK_DURATION, false}, {"on_missing", CHECK_TEXT, false}, {"verify", CHECK_TEXTS, false},
 };
 
 /* Of a step that runs another runbook. */
 static const struct check_key run_keys[] = {
-    {"id", CHECK_NAME, true, false},           {"run", CHECK_TEXT, true, false},
-    {"needs", CHECK_TEXTS, false, false},      {"when", CHECK_TEXT, false, false},
-    {"if", CHECK_PREDICATE, false, false},     {"after", CHECK_DURATION, false, false},
-    {"description", CHECK_TEXT, false, false},
+    {"id", CHECK_NAME, true},           {"run", CHECK_TEXT, true},      {"needs", CHECK_TEXTS, false},
+    {"when", CHECK_TEXT, false},        {"if", CHECK_PREDICATE, false}, {"after", CHECK_DURATION, false},
+    {"description", CHECK_TEXT, false},
 };
 
 static const char *const whens[] = {"on_success", "on_failure", "always"};

@@ -7,18 +7,16 @@
 #include "lib/mem.h"
 
 static const struct check_key signature_keys[] = {
-    {"header", CHECK_TEXT, true, false},        {"prefix", CHECK_TEXT, false, false},
-    {"encoding", CHECK_TEXT, false, false},     {"text", CHECK_TEXT, false, false},
-    {"timestamp", CHECK_TEXT, false, false},    {"tolerance", CHECK_DURATION, false, false},
-    {"id", CHECK_TEXT, false, false},           {"key", CHECK_NAME, true, false},
-    {"key_encoding", CHECK_TEXT, false, false}, {"key_prefix", CHECK_TEXT, false, false},
-    {"algorithm", CHECK_TEXT, false, false},
+    {"header", CHECK_TEXT, true},      {"prefix", CHECK_TEXT, false},    {"encoding", CHECK_TEXT, false},
+    {"text", CHECK_TEXT, false},       {"timestamp", CHECK_TEXT, false}, {"tolerance", CHECK_DURATION, false},
+    {"id", CHECK_TEXT, false},         {"key", CHECK_NAME, true},        {"key_encoding", CHECK_TEXT, false},
+    {"key_prefix", CHECK_TEXT, false}, {"algorithm", CHECK_TEXT, false},
 };
 
 static const struct check_key token_keys[] = {
-    {"header", CHECK_TEXT, true, false},
-    {"prefix", CHECK_TEXT, false, false},
-    {"key", CHECK_NAME, true, false},
+    {"header", CHECK_TEXT, true},
+    {"prefix", CHECK_TEXT, false},
+    {"key", CHECK_NAME, true},
 };
 
 static void check_one_of(struct check *check, const char *pointer, const json_t *owner, const char *key,

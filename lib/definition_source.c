@@ -10,45 +10,37 @@
 #include "lib/time.h"
 
 static const struct check_key source_keys[] = {
-    {"source", CHECK_NAME, true, false},       {"description", CHECK_TEXT, false, false},
-    {"types", CHECK_MAP, false, false},        {"criteria", CHECK_MAP, false, false},
-    {"map", CHECK_MAP, false, false},          {"guarantees", CHECK_TEXTS, false, false},
-    {"poll", CHECK_MAP, false, false},         {"signal", CHECK_MAP, false, false},
-    {"settings", CHECK_MAP, false, false},     {"signature", CHECK_MAP, false, false},
-    {"token", CHECK_MAP, false, false},        {"challenge", CHECK_MAP, false, false},
-    {"events", CHECK_PREDICATE, false, false}, {"event", CHECK_MAP, false, false},
-    {"authorize", CHECK_ANY, false, false},    {"answer", CHECK_MAP, false, false},
+    {"source", CHECK_NAME, true},       {"description", CHECK_TEXT, false}, {"types", CHECK_MAP, false},
+    {"criteria", CHECK_MAP, false},     {"map", CHECK_MAP, false},          {"guarantees", CHECK_TEXTS, false},
+    {"poll", CHECK_MAP, false},         {"signal", CHECK_MAP, false},       {"settings", CHECK_MAP, false},
+    {"signature", CHECK_MAP, false},    {"token", CHECK_MAP, false},        {"challenge", CHECK_MAP, false},
+    {"events", CHECK_PREDICATE, false}, {"event", CHECK_MAP, false},        {"authorize", CHECK_ANY, false},
+    {"answer", CHECK_MAP, false},
 };
 
 static const struct check_key map_keys[] = {
-    {"user", CHECK_ANY, true, false},
-    {"effective_at", CHECK_TEMPLATE, false, false},
-    {"zone", CHECK_TEMPLATE, false, false},
-    {"runbook", CHECK_ANY, false, false},
-    {"priority", CHECK_TEMPLATE, false, false},
-    {"mode", CHECK_TEMPLATE, false, false},
-    {"ids", CHECK_ANY, false, false},
-    {"reason", CHECK_TEMPLATE, false, false},
-    {"requested_by", CHECK_TEMPLATE, false, false},
-    {"actor", CHECK_MAP, false, false},
+    {"user", CHECK_ANY, true},     {"effective_at", CHECK_TEMPLATE, false}, {"zone", CHECK_TEMPLATE, false},
+    {"runbook", CHECK_ANY, false}, {"priority", CHECK_TEMPLATE, false},     {"mode", CHECK_TEMPLATE, false},
+    {"ids", CHECK_ANY, false},     {"reason", CHECK_TEMPLATE, false},       {"requested_by", CHECK_TEMPLATE, false},
+    {"actor", CHECK_MAP, false},
 };
 
 static const struct check_key actor_keys[] = {
-    {"kind", CHECK_NAME, true, false},
-    {"id", CHECK_TEMPLATE, true, false},
-    {"name", CHECK_TEMPLATE, false, false},
+    {"kind", CHECK_NAME, true},
+    {"id", CHECK_TEMPLATE, true},
+    {"name", CHECK_TEMPLATE, false},
 };
 
 static const struct check_key table_keys[] = {
-    {"by", CHECK_TEMPLATE, true, false},
-    {"of", CHECK_MAP, true, false},
+    {"by", CHECK_TEMPLATE, true},
+    {"of", CHECK_MAP, true},
 };
 
 static const struct check_key signal_keys[] = {
-    {"name", CHECK_TEMPLATE, true, false},
-    {"key", CHECK_TEMPLATE, true, false},
-    {"id", CHECK_TEMPLATE, false, false},
-    {"data", CHECK_MAP, false, false},
+    {"name", CHECK_TEMPLATE, true},
+    {"key", CHECK_TEMPLATE, true},
+    {"id", CHECK_TEMPLATE, false},
+    {"data", CHECK_MAP, false},
 };
 
 static const char *const intents[] = {"start", "change", "cancel", "rehire"};

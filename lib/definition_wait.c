@@ -9,10 +9,9 @@
 #include "lib/time.h"
 
 static const struct check_key wait_keys[] = {
-    {"signal", CHECK_TEMPLATE, true, false},   {"key", CHECK_TEMPLATE, true, false},
-    {"for", CHECK_TEMPLATE, true, false},      {"until", CHECK_PREDICATE, false, false},
-    {"failed", CHECK_PREDICATE, false, false}, {"progress", CHECK_TEMPLATE, false, false},
-    {"otherwise", CHECK_TEXT, false, false},   {"meanwhile", CHECK_MAP, false, false},
+    {"signal", CHECK_TEMPLATE, true},  {"key", CHECK_TEMPLATE, true},      {"for", CHECK_TEMPLATE, true},
+    {"until", CHECK_PREDICATE, false}, {"failed", CHECK_PREDICATE, false}, {"progress", CHECK_TEMPLATE, false},
+    {"otherwise", CHECK_TEXT, false},  {"meanwhile", CHECK_MAP, false},
 };
 
 void check_duration_template(struct check *check, const char *pointer, const char *name, const char *text)

@@ -8,40 +8,40 @@
 #include "lib/mem.h"
 
 static const struct check_key setting_keys[] = {
-    {"secret", CHECK_BOOL, false, false},
-    {"list", CHECK_BOOL, false, false},
-    {"default", CHECK_ANY, false, false},
-    {"help", CHECK_TEXT, false, false},
+    {"secret", CHECK_BOOL, false},
+    {"list", CHECK_BOOL, false},
+    {"default", CHECK_ANY, false},
+    {"help", CHECK_TEXT, false},
 };
 
 static const struct check_key challenge_keys[] = {
-    {"header", CHECK_TEXT, false, false},
-    {"if", CHECK_PREDICATE, false, false},
-    {"answer", CHECK_MAP, true, false},
+    {"header", CHECK_TEXT, false},
+    {"if", CHECK_PREDICATE, false},
+    {"answer", CHECK_MAP, true},
 };
 
 static const struct check_key event_keys[] = {
-    {"id", CHECK_TEMPLATE, true, false},
-    {"type", CHECK_TEMPLATE, true, false},
-    {"time", CHECK_TEMPLATE, false, false},
-    {"data", CHECK_ANY, false, false},
+    {"id", CHECK_TEMPLATE, true},
+    {"type", CHECK_TEMPLATE, true},
+    {"time", CHECK_TEMPLATE, false},
+    {"data", CHECK_ANY, false},
 };
 
 static const struct check_key authorize_keys[] = {
-    {"that", CHECK_PREDICATE, true, false},
-    {"why", CHECK_TEMPLATE, true, false},
+    {"that", CHECK_PREDICATE, true},
+    {"why", CHECK_TEMPLATE, true},
 };
 
 static const struct check_key reply_keys[] = {
-    {"status", CHECK_COUNT, false, false},
-    {"body", CHECK_MAP, false, false},
+    {"status", CHECK_COUNT, false},
+    {"body", CHECK_MAP, false},
 };
 
 static const struct check_key answer_keys[] = {
-    {"status", CHECK_COUNT, false, false},
-    {"body", CHECK_MAP, false, false},
-    {"refused", CHECK_MAP, false, false},
-    {"unavailable", CHECK_MAP, false, false},
+    {"status", CHECK_COUNT, false},
+    {"body", CHECK_MAP, false},
+    {"refused", CHECK_MAP, false},
+    {"unavailable", CHECK_MAP, false},
 };
 
 /* ---- settings ---------------------------------------------------------------------------------------------------- */
