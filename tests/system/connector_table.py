@@ -105,7 +105,7 @@ class ConnectorTable:
     nobody = "nobody"       # an id that no account has
     # Faults; `body` where the vendor tells by more than the status.
     refusal = {"do": "status", "status": 400}
-    throttle = {"do": "status", "status": 429, "headers": {"Retry-After": "1"}}
+    throttle = {"do": "status", "status": 429, "headers": {"Retry-After": "0"}}     # the engine backs off all the same
 
     @property
     def vendor_name(self) -> str:
