@@ -246,7 +246,8 @@ static int plan_run(struct cli *cli, int argc, char **argv)
         return cli_fail(CLI_USAGE, "usage: offboard plan EMAIL | --file EVENT.json [--source NAME]");
     }
     struct err err = ERR_INIT;
-    struct definitions *definitions = definitions_load_or_fail(cli->conf, &err);
+    struct definitions *definitions =
+        definitions_load_or_fail(cli->conf, &(struct definition_use){.sources = true, .runbooks = true}, &err);
     json_t *event = definitions ? (opt.file ? event_from_file(opt.file, &err) : event_for(argv[0])) : NULL;
     int code = event ? plan_event(cli, definitions, event) : cli_fail_err(definitions ? CLI_REFUSED : CLI_USAGE, &err);
     json_decref(event);

@@ -139,7 +139,7 @@ static const char **all_systems(const struct definitions *definitions, size_t *c
 static int topics_run(struct cli *cli, int argc, char **argv)
 {
     struct err err = ERR_INIT;
-    struct definitions *definitions = definitions_load_or_fail(cli->conf, &err);
+    struct definitions *definitions = definitions_load_or_fail(cli->conf, &(struct definition_use){0}, &err);
     if (!definitions) {
         return cli_fail_err(CLI_USAGE, &err);
     }

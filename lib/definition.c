@@ -204,15 +204,34 @@ static int load_kind(struct definitions *definitions, const struct conf *conf, e
 
 /* ---- all of them --------------------------------------------------------------------------------------------------------- */
 
-static void check_all(struct definitions *definitions, struct definition_problems *problems)
+/* NULL uses everything. */
+static bool used(const struct definition_use *use, const struct definition *definition)
+{
+    if (!use || definition->kind != DEFINITION_CONNECTOR) {
+        return !use || (definition->kind == DEFINITION_SOURCE ? use->sources : use->runbooks);
+    }
+    for (const char *const *name = use->connectors; name && *name; name++) {
+        if (strcmp(*name, definition->name) == 0) {
+            return true;
+        }
+    }
+    return false;
+}
+
+static void check_all(struct definitions *definitions, const struct definition_use *use,
+                      struct definition_problems *problems)
 {
     static void (*const checks[KINDS])(struct check *) = {check_source, check_runbook, check_connector};
+    struct expr_set *unused = expr_set_new();
     for (int kind = KINDS - 1; kind >= 0; kind--) {
         for (size_t i = 0; i < definitions->count[kind]; i++) {
-            struct check check = {definitions->items[kind][i], definitions, problems, definitions->exprs};
+            const struct definition *definition = definitions->items[kind][i];
+            struct check check = {definition, definitions, problems,
+                                  used(use, definition) ? definitions->exprs : unused};
             checks[kind](&check);
         }
     }
+    expr_set_free(unused);
 }
 
 static size_t error_count(const struct definition_problems *problems)
@@ -226,15 +245,19 @@ static size_t error_count(const struct definition_problems *problems)
 
 /* jq's own view of the expressions, once the allow-list has passed them. All at once, as it is fifty times faster; one by one
  * only to say which is wrong. */
-static void compile_all(struct definitions *definitions, struct definition_problems *problems)
+static void compile(struct definitions *definitions, const struct definition_use *use,
+                    struct definition_problems *problems)
 {
     struct err err = ERR_INIT;
     size_t before = problems->count;
     bool compiled = expr_set_compile(definitions->exprs, &err) == 0;
     for (int kind = 0; kind < KINDS && !compiled; kind++) {
         for (size_t i = 0; i < definitions->count[kind]; i++) {
-            struct check check = {definitions->items[kind][i], definitions, problems, definitions->exprs};
-            check_compiles(&check, "", definitions->items[kind][i]->tree);
+            const struct definition *definition = definitions->items[kind][i];
+            struct check check = {definition, definitions, problems, definitions->exprs};
+            if (used(use, definition)) {
+                check_compiles(&check, "", definition->tree);
+            }
         }
     }
     if (!compiled && problems->count == before) {
@@ -297,13 +320,14 @@ struct definitions *definitions_load_connector(const struct conf *conf, const ch
         definition_problems_release(&problems); /* of the others, which are not asked for */
         struct check check = {connector, definitions, &problems, definitions->exprs};
         check_connector(&check);
-        compile_all(definitions, &problems);
+        compile(definitions, &(struct definition_use){.connectors = (const char *const[]){name, NULL}}, &problems);
         sort_problems(&problems);
     }
     return without_errors(definitions, &problems, err);
 }
 
-struct definitions *definitions_load(const struct conf *conf, struct definition_problems *problems, struct err *err)
+static struct definitions *load(const struct conf *conf, const struct definition_use *use,
+                                struct definition_problems *problems, struct err *err)
 {
     struct definitions *definitions = MEM_NEW(struct definitions);
     definitions->exprs = expr_set_new();
@@ -313,16 +337,21 @@ struct definitions *definitions_load(const struct conf *conf, struct definition_
             return NULL;
         }
     }
-    check_all(definitions, problems);
-    compile_all(definitions, problems);
+    check_all(definitions, use, problems);
+    compile(definitions, use, problems);
     sort_problems(problems);
     return definitions;
 }
 
-struct definitions *definitions_load_or_fail(const struct conf *conf, struct err *err)
+struct definitions *definitions_load(const struct conf *conf, struct definition_problems *problems, struct err *err)
+{
+    return load(conf, NULL, problems, err);
+}
+
+struct definitions *definitions_load_or_fail(const struct conf *conf, const struct definition_use *use, struct err *err)
 {
     struct definition_problems problems = {0};
-    struct definitions *definitions = definitions_load(conf, &problems, err);
+    struct definitions *definitions = load(conf, use, &problems, err);
     return without_errors(definitions, &problems, err);
 }
 

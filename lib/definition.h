@@ -7,6 +7,7 @@
 #define OFFBOARD_LIB_DEFINITION_H
 
 #include <jansson.h>
+#include <stdbool.h>
 #include <stddef.h>
 
 #include "lib/conf.h"
@@ -48,8 +49,17 @@ struct definitions *definitions_load(const struct conf *conf, struct definition_
 void definitions_free(struct definitions *definitions);
 void definition_problems_release(struct definition_problems *problems);
 
+/* Whose expressions a process evaluates. jq compiles those alone: it takes most of a start, and what is wrong in a connector
+ * keeps its own worker from starting, not the others. The allow-list, words and references of all are checked all the same. */
+struct definition_use {
+    bool sources;
+    bool runbooks;
+    const char *const *connectors; /* NULL-ended names; NULL: none */
+};
+
 /* As definitions_load(), but with problems (that are no warnings) as one err text, "file:line: text" a line. */
-struct definitions *definitions_load_or_fail(const struct conf *conf, struct err *err);
+struct definitions *definitions_load_or_fail(const struct conf *conf, const struct definition_use *use,
+                                             struct err *err);
 
 /* One connector, validated by itself: no source, no runbook, and of the other connectors only that they are there. For a single try. */
 struct definitions *definitions_load_connector(const struct conf *conf, const char *name, struct err *err);
@@ -61,7 +71,8 @@ size_t definition_count(const struct definitions *definitions, enum definition_k
 const struct definition *definition_item(const struct definitions *definitions, enum definition_kind kind, size_t i);
 const char *definition_kind_name(enum definition_kind kind); /* "source", "runbook", "connector" */
 
-/* All expressions of all definitions, compiled. Belongs to the thread that uses it. */
+/* The expressions of the definitions, compiled where a `definition_use` did not leave them out (those are compiled when first
+ * used). Belongs to the thread that uses it. */
 struct expr_set *definitions_exprs(struct definitions *definitions);
 
 /* Name closest to `wrong` among the definitions of a kind, NULL when none is near. */

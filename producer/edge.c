@@ -348,7 +348,7 @@ struct edge *edge_start(const struct conf *conf, uv_loop_t *loop, struct planner
         metric_new(METRIC_COUNTER, "offboard_edge_requests_total", "code", "HTTP requests by status code.");
     edge->turned_away = metric_new(METRIC_COUNTER, "offboard_edge_turned_away_total", "source why",
                                    "Requests to a source whose sender could not be told, by why.");
-    edge->definitions = definitions_load_or_fail(conf, err);
+    edge->definitions = definitions_load_or_fail(conf, &(struct definition_use){.sources = true}, err);
     edge->secrets = edge->definitions ? webhook_secrets(edge->definitions, conf) : NULL;
     if (!edge->definitions || load_escrow(edge, err) != 0 || source_settings_check(edge->definitions, conf, err) != 0 ||
         webhook_check_keys(edge->definitions, edge->secrets, err) != 0 || open_topics(edge, err) != 0) {

@@ -228,7 +228,7 @@ struct planner *planner_start(const struct conf *conf, struct err *err)
     planner->lag = metric_series(metric_new(METRIC_GAUGE, "offboard_planner_lag_seconds", "",
                                             "Age of the newest intake record when its batch was published."),
                                  NULL);
-    planner->definitions = definitions_load_or_fail(conf, err);
+    planner->definitions = definitions_load_or_fail(conf, &(struct definition_use){.sources = true}, err);
     if (!planner->definitions || check_complete(planner->definitions, err) != 0 || open_all(planner, err) != 0) {
         planner_stop(planner);
         return NULL;

@@ -80,8 +80,10 @@ enum task { SERVE, CHECK, TRY };
 static int run(const struct conf *conf, const char *const *systems, enum task task, struct err *err)
 {
     struct process process = {.worker = NULL};
-    struct definitions *definitions =
-        task == TRY && *systems ? definitions_load_connector(conf, *systems, err) : definitions_load_or_fail(conf, err);
+    struct definition_use use = {
+        .sources = conf_list_size(conf, "worker.polls") > 0, .runbooks = true, .connectors = systems};
+    struct definitions *definitions = task == TRY && *systems ? definitions_load_connector(conf, *systems, err)
+                                                              : definitions_load_or_fail(conf, &use, err);
     if (!definitions) {
         return -1;
     }

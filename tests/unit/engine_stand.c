@@ -222,8 +222,9 @@ static int load(struct engine_stand *stand, const char *text, const char *settin
     char *path = mem_printf("%s/conf", stand->directory);
     stand->conf = conf_load(path, err);
     free(path);
-    stand->definitions = stand->conf ? definitions_load_or_fail(stand->conf, err) : NULL;
     const char *systems[] = {"vendor", NULL};
+    const struct definition_use use = {.connectors = systems};
+    stand->definitions = stand->conf ? definitions_load_or_fail(stand->conf, &use, err) : NULL;
     stand->engine = stand->definitions ? engine_new(&stand->loop, stand->conf, stand->definitions, systems, err) : NULL;
     return stand->engine ? 0 : -1;
 }

@@ -189,7 +189,7 @@ static void test_runbook_reads(void **state)
     assert_has(fixture, "reads.yaml", 18, "\"f\" takes access away, but waits for \"tell\" of another system");
     assert_has(fixture, "reads.yaml", 19, "\"if\" must be an expression \"${ … }\" in quotes");
     assert_count(fixture, 9);
-    assert_null(definitions_load_or_fail(fixture->conf, NULL));
+    assert_null(definitions_load_or_fail(fixture->conf, NULL, NULL));
 }
 
 /* rules.md 4: a source that can choose the runbook guarantees a manager. */
@@ -227,9 +227,30 @@ static void test_warnings_do_not_fail(void **state)
     load(fixture);
     assert_count(fixture, 1);
     assert_true(fixture->problems.items[0].warning);
-    struct definitions *definitions = definitions_load_or_fail(fixture->conf, &err);
+    struct definitions *definitions = definitions_load_or_fail(fixture->conf, NULL, &err);
     assert_non_null(definitions);
     definitions_free(definitions);
+    err_release(&err);
+}
+
+/* jq refuses "1 +", the allow-list doesn't: who evaluates it hears of it, who doesn't starts. */
+static void test_only_what_is_used_is_compiled(void **state)
+{
+    struct fixture *fixture = *state;
+    struct err err = ERR_INIT;
+    put(fixture, "connectors/vpn.yaml",
+        "system: vpn\n"
+        "actions:\n"
+        "  block: {effect: revoke, requests: [{get: \"/x\", query: {n: \"${ 1 + }\"}}]}\n");
+    const char *const vpn_only[] = {"vpn", NULL};
+    const char *const other[] = {"scim", NULL};
+    struct definitions *definitions =
+        definitions_load_or_fail(fixture->conf, &(struct definition_use){.sources = true, .connectors = other}, &err);
+    assert_non_null(definitions);
+    assert_non_null(definition_find(definitions, DEFINITION_CONNECTOR, "vpn"));
+    definitions_free(definitions);
+    assert_null(definitions_load_or_fail(fixture->conf, &(struct definition_use){.connectors = vpn_only}, &err));
+    assert_non_null(strstr(err_text(&err), "vpn.yaml:3: "));
     err_release(&err);
 }
 
@@ -298,6 +319,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(test_runbook_reads, definitions_setup, definitions_teardown),
         cmocka_unit_test_setup_teardown(test_manager_is_guaranteed, definitions_setup, definitions_teardown),
         cmocka_unit_test_setup_teardown(test_warnings_do_not_fail, definitions_setup, definitions_teardown),
+        cmocka_unit_test_setup_teardown(test_only_what_is_used_is_compiled, definitions_setup, definitions_teardown),
         cmocka_unit_test_setup_teardown(test_unreadable_files, definitions_setup, definitions_teardown),
         cmocka_unit_test_setup_teardown(test_missing_directory, definitions_setup, definitions_teardown),
         cmocka_unit_test_setup_teardown(test_expressions_that_do_not_compile, definitions_setup, definitions_teardown),

@@ -71,7 +71,7 @@ static int setup(void **state)
     fixture->conf = conf_of((const char *const[]){sources, "OFFBOARD_CLOCK_ZONE=America/New_York", NULL});
     free(sources);
     struct err err = ERR_INIT;
-    fixture->definitions = definitions_load_or_fail(fixture->conf, &err);
+    fixture->definitions = definitions_load_or_fail(fixture->conf, &(struct definition_use){.sources = true}, &err);
     if (!fixture->definitions) {
         print_error("%s\n", err_text(&err));
         return -1;

@@ -57,7 +57,8 @@ static int setup(void **state)
     fixture->conf = conf_load(path, &err);
     unlink(path);
     free(golden_directory);
-    fixture->definitions = fixture->conf ? definitions_load_or_fail(fixture->conf, &err) : NULL;
+    fixture->definitions =
+        fixture->conf ? definitions_load_or_fail(fixture->conf, &(struct definition_use){0}, &err) : NULL;
     if (!fixture->definitions) {
         fail_msg("%s", err_text(&err));
     }
