@@ -33,6 +33,7 @@ struct planner {
     size_t intake_count;
     json_t *published; /* hashes of definitions this process has published */
     struct metric *dispositions;
+    struct metric *last_event;
     struct series *lag;
     unsigned generation; /* changes with every assignment: what was fetched before it is not ours to decide any more */
     pthread_t thread;

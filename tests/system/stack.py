@@ -121,7 +121,8 @@ class Stack:
             "guards": {"cap_per_hour": 0},
             "scheduler": {"poll": "100ms"},
             "logger": {"batch_wait": "10ms"},
-            "worker": {"systems": ["scim", "jira"], "drain_grace": "5s", "circuit_wait": "200ms", "circuit_wait_max": "1s",
+            # No check of the credentials beside the requests that a test counts.
+            "worker": {"systems": ["scim", "jira"], "check_every": "0s", "drain_grace": "5s", "circuit_wait": "200ms", "circuit_wait_max": "1s",
                        "request_timeout": "5s"},
             "systems": {
                 "scim": {"url": self.sandbox.urls.get("scim", "http://127.0.0.1:1"), "token": self.tokens["scim"],
@@ -192,6 +193,10 @@ class Stack:
         process = self.launch(name.split("-")[0])
         self.wait_ready(process)
         return process
+
+    def url(self, name: str) -> str:
+        """Where a process answers."""
+        return self._urls[name]
 
     def metrics(self, name: str) -> dict[str, float]:
         return metrics(self._urls[name])
