@@ -27,9 +27,10 @@ void metrics_process_start(const char *version)
 
 struct series *dead_letters(void)
 {
-    return metric_series(metric_new(METRIC_COUNTER, "offboard_dead_letters_total", "",
-                                    "Messages set aside on the dead topic because they can't be understood or recorded."),
-                         NULL);
+    return metric_series(
+        metric_new(METRIC_COUNTER, "offboard_dead_letters_total", "",
+                   "Messages set aside on the dead topic because they can't be understood or recorded."),
+        NULL);
 }
 
 /* The first line of a file of proc(5), "" when it can't be read. */
@@ -99,9 +100,9 @@ void metrics_process_update(void)
     getrusage(RUSAGE_SELF, &usage);
     double seconds = (double)(usage.ru_utime.tv_sec + usage.ru_stime.tv_sec) +
                      (double)(usage.ru_utime.tv_usec + usage.ru_stime.tv_usec) / 1e6;
-    struct series *cpu = metric_series(metric_new(METRIC_COUNTER, "process_cpu_seconds_total", "",
-                                                  "Processor time of the process, user and system."),
-                                       NULL);
+    struct series *cpu = metric_series(
+        metric_new(METRIC_COUNTER, "process_cpu_seconds_total", "", "Processor time of the process, user and system."),
+        NULL);
     series_add(cpu, seconds - series_value(cpu));
     struct rlimit files;
     getrlimit(RLIMIT_NOFILE, &files);

@@ -34,14 +34,15 @@ static int make_partitions(struct logger *logger, struct err *err)
 {
     char *ahead = mem_printf("%d", MONTHS_AHEAD);
     const char *const values[] = {ahead};
-    PGresult *row = pg_query(logger->pg, err,
-                             "SELECT make_event_partitions($1), extract(epoch FROM event_partitions_end())", 1, values);
+    int result = pg_run(logger->pg, err, "SELECT make_event_partitions($1)", 1, values);
     free(ahead);
+    PGresult *row =
+        result == 0 ? pg_query(logger->pg, err, "SELECT extract(epoch FROM event_partitions_end())", 0, NULL) : NULL;
     if (!row) {
         return -1;
     }
     logger->partitions_made_at = time_monotonic();
-    logger_metrics_partitions(logger, strtod(PQgetvalue(row, 0, 1), NULL));
+    logger_metrics_partitions(logger, strtod(PQgetvalue(row, 0, 0), NULL));
     PQclear(row);
     return 0;
 }

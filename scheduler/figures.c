@@ -19,7 +19,8 @@ static const struct {
     const char *help;
 } table[] = {
     {"offboardings", "offboard_offboardings", "status", "Live offboardings that are not over, by status."},
-    {"failed_jobs", "offboard_failed_jobs", "system outcome", "Jobs of live offboardings that a person must retry or skip."},
+    {"failed_jobs", "offboard_failed_jobs", "system outcome",
+     "Jobs of live offboardings that a person must retry or skip."},
     {"stuck_jobs", "offboard_stuck_jobs", "system",
      "Jobs a quarter of an hour past their time without an answer, but for paused systems."},
     {"held_oldest", "offboard_held_oldest_timestamp_seconds", "",
@@ -84,7 +85,8 @@ static PGresult *read_figures(struct figures *figures, struct err *err)
         }
     }
     if (!figures->leader) { /* the lock belongs to the session */
-        PGresult *row = pg_query(figures->pg, err, "SELECT pg_try_advisory_lock(hashtext('offboard figures'))", 0, NULL);
+        PGresult *row =
+            pg_query(figures->pg, err, "SELECT pg_try_advisory_lock(hashtext('offboard figures'))", 0, NULL);
         figures->leader = row && strcmp(PQgetvalue(row, 0, 0), "t") == 0;
         PQclear(row);
     }
