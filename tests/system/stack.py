@@ -165,11 +165,11 @@ class Stack:
         """One more process, not waited for; `env` is added to its environment."""
         number = sum(1 for process in self.processes if process.name.split("-")[0] == program) + 1
         name = program if number == 1 else f"{program}-{number}"
-        if program == "producer":
-            url = self.edge_url
-        else:
-            url = f"http://127.0.0.1:{self.servers.ports.take()}"
-            env = {f"OFFBOARD_{program.upper()}_LISTEN": url.removeprefix("http://"), **env}
+        first = program == "producer" and not any(process.running and process.name.startswith("producer")
+                                                  for process in self.processes)
+        url = self.edge_url if first else f"http://127.0.0.1:{self.servers.ports.take()}"
+        option = "edge" if program == "producer" else program
+        env = {f"OFFBOARD_{option.upper()}_LISTEN": url.removeprefix("http://"), **env}
         self._urls[name] = url
         process = Process(name, [os.path.join(self.build, f"offboard-{program}"), "-c", self.config_path, *arguments],
                           os.path.join(self.directory, "logs", f"{name}.log"), env=self.environment(**env),
