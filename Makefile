@@ -24,6 +24,9 @@ WRITTEN = $(foreach room,$(ROOMS),$(if $(call sources,$(room)),$(room)))
 PROGRAMS = $(foreach room,$(WRITTEN),$(call program,$(room)))
 UNIT_TESTS = $(patsubst tests/unit/%.c,$(BUILD)/unit/%,$(wildcard tests/unit/test_*.c))
 
+# As many compilers as cores, unless make was told.
+PARALLEL = $(if $(findstring j,$(filter-out --%,$(MAKEFLAGS))),,-j$(shell nproc))
+
 all: $(PROGRAMS) ## build lib.a and the programs (SANITIZER=address,undefined builds into build/address-undefined)
 
 $(BUILD)/obj/%.o: %.c
@@ -57,7 +60,7 @@ unit: $(UNIT_TESTS) ## run the unit tests
 
 test: ## run all tests: unit, then system (real Kafka, real PostgreSQL, sandbox vendors)
 	@scripts/deps --test
-	@$(MAKE) --no-print-directory all unit
+	@$(MAKE) --no-print-directory $(PARALLEL) all unit
 	@TEST_BUILD=$(BUILD) scripts/system-tests
 
 check: all ## validate the shipped definitions
@@ -90,6 +93,9 @@ chaos: all ## seeded kill -9 of every process, with an oracle (SEEDS=50)
 bench: all ## worker and logger against their yardsticks, as ratios
 	@tests/bench/run
 
+image: all ## the container image, built and started without a daemon (needs root); build/offboard-image.tar
+	@scripts/image
+
 install: all ## install under $(DESTDIR)$(PREFIX)
 	install -d $(DESTDIR)$(PREFIX)/bin $(addprefix $(DESTDIR)$(PREFIX)/share/offboard/,sources runbooks connectors schema)
 	install -m 755 $(filter-out %/mock-kafka,$(PROGRAMS)) $(DESTDIR)$(PREFIX)/bin
@@ -104,6 +110,6 @@ clean: ## remove what was built
 help: ## this list
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)$$/\1\t\2/p' $(firstword $(MAKEFILE_LIST)) | awk -F'\t' '{printf "  %-10s %s\n", $$1, $$2}'
 
-.PHONY: all unit test check lint format deps demo chaos bench install clean help
+.PHONY: all unit test check lint format deps demo chaos bench image install clean help
 .DELETE_ON_ERROR:
 -include $(shell find $(BUILD)/obj -name '*.d' 2>/dev/null)

@@ -13,7 +13,7 @@
 #include "lib/yaml.h"
 
 static struct {
-    const char *at, *country, *employee_id, *file, *id, *manager, *runbook, *type, *zone;
+    const char *at, *country, *employee_id, *file, *id, *manager, *runbook, *type, *wait, *zone;
     bool dry_run, json, urgent;
 } opt;
 
@@ -41,8 +41,11 @@ static int post_event(struct cli *cli, const json_t *event, const char *where)
     } else {
         printf("%s\n", json_string_at(answer, "id") ? json_string_at(answer, "id") : "accepted");
     }
+    fflush(stdout);
+    const char *id = json_string_at(answer, "id");
+    int code = opt.wait && id ? cli_watch(cli, id, &(struct cli_watching){opt.wait, true, opt.json, true}) : CLI_OK;
     json_decref(answer);
-    return CLI_OK;
+    return code;
 }
 
 static json_t *event_for(const char *person)
@@ -141,6 +144,10 @@ static int start_lines(struct cli *cli, FILE *in)
 
 static int start_run(struct cli *cli, int argc, char **argv)
 {
+    int code = cli_watch_timeout(opt.wait, "wait");
+    if (code != CLI_OK) {
+        return code;
+    }
     if (opt.file && argc == 0) {
         return start_file(cli, opt.file);
     }
@@ -160,6 +167,8 @@ const struct command command_start = {
         "  offboard start jane@example.com --at 2026-12-31 --zone Europe/Berlin    at the end of that day\n"
         "  offboard start jane@example.com --urgent                                ahead of all others\n"
         "  offboard start jane@example.com --dry-run                               reads only\n"
+        "  offboard start jane@example.com --dry-run --wait 5m                     and tells until nothing more is "
+        "due\n"
         "  offboard start --file event.json                                        a CloudEvent, or {id, user, …}\n"
         "  offboard start - < leavers.ndjson                                       one object a line",
     .options =
@@ -173,6 +182,8 @@ const struct command command_start = {
             {"country", "CODE", "the leaver's country (ISO 3166, DE)", &opt.country, NULL},
             {"urgent", NULL, "use the urgent lane", NULL, &opt.urgent},
             {"dry-run", NULL, "plan and read, change nothing", NULL, &opt.dry_run},
+            {"wait", "TIME", "then watch until nothing runs or is due, this long at most; 1 when something failed",
+             &opt.wait, NULL},
             {"id", "KEY", "idempotency key (default: a new one)", &opt.id, NULL},
             {"type", "TYPE", "leaver.created (default), leaver.changed, leaver.cancelled, leaver.rehired", &opt.type,
              NULL},

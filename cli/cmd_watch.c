@@ -17,14 +17,12 @@ enum { BAR_WIDTH = 30, JOBS_SHOWN = 10, POLL_MS = 250 };
 /* How long an offboarding may not be recorded yet, and the database may be away. */
 #define PATIENCE (30 * TIME_SECOND)
 
-static struct {
-    const char *timeout;
-    bool json, plain;
-} opt;
+static struct cli_watching opt;
 
 struct watch {
     struct cli *cli;
-    char *id;
+    const struct cli_watching *how;
+    const char *id;
     int64_t deadline; /* monotonic; 0: none */
     int64_t seen_at;  /* monotonic; when the last look succeeded */
     json_t *progress; /* the last look; NULL before the first */
@@ -169,7 +167,7 @@ static void show(struct watch *watch, json_t *progress)
     bool same = watch->progress && json_equal(watch->progress, progress);
     json_t *old = watch->progress;
     watch->progress = progress;
-    if (!same && opt.json) {
+    if (!same && watch->how->json) {
         char *text = json_text(progress);
         printf("%s\n", text);
         free(text);
@@ -182,6 +180,25 @@ static void show(struct watch *watch, json_t *progress)
     json_decref(old);
 }
 
+/* Is there nothing that runs or is due? What the plan has for later is left. A job that waits for one that failed waits for ever. */
+static bool at_rest(const struct watch *watch)
+{
+    const char *status = json_string_at(watch->progress, "offboarding.status");
+    size_t i;
+    json_t *job;
+    json_array_foreach(json_object_get(watch->progress, "jobs"), i, job)
+    {
+        const char *state = json_string_at(job, "state");
+        const char *due = json_string_at(job, "due_at");
+        int64_t at = 0;
+        bool later = due && time_parse(due, &at, NULL) == 0 && at > time_now();
+        if (state && strcmp(state, "ready") == 0 && !later) {
+            return false;
+        }
+    }
+    return status && strcmp(status, "initiated") == 0;
+}
+
 /* -1: go on; else the exit code. */
 static int ended(const struct watch *watch)
 {
@@ -192,8 +209,14 @@ static int ended(const struct watch *watch)
     if (status && strcmp(status, "cancelled") == 0) {
         return cli_fail(CLI_REFUSED, "the offboarding was cancelled");
     }
+    if (watch->how->now && at_rest(watch)) {
+        int failed = (int)json_int_at(watch->progress, "offboarding.failed", 0);
+        return failed ? cli_fail(CLI_REFUSED, "%d job%s failed: offboard status %s", failed, failed == 1 ? "" : "s",
+                                 watch->id)
+                      : CLI_OK;
+    }
     if (watch->deadline && time_monotonic() >= watch->deadline) {
-        return cli_fail(CLI_REFUSED, "it has not ended within %s", opt.timeout);
+        return cli_fail(CLI_REFUSED, "it has not ended within %s", watch->how->timeout);
     }
     return -1;
 }
@@ -234,38 +257,63 @@ static int watch_loop(struct watch *watch)
     }
 }
 
+int cli_watch_timeout(const char *timeout, const char *option)
+{
+    struct err err = ERR_INIT;
+    int64_t duration;
+    if (timeout && time_parse_duration(timeout, &duration, &err) != 0) {
+        err_prefix(&err, "--%s", option);
+        return cli_fail_err(CLI_USAGE, &err);
+    }
+    return CLI_OK;
+}
+
+int cli_watch(struct cli *cli, const char *id, const struct cli_watching *how)
+{
+    int64_t timeout = 0;
+    if (how->timeout) {
+        time_parse_duration(how->timeout, &timeout, NULL);
+    }
+    struct watch watch = {.cli = cli,
+                          .how = how,
+                          .id = id,
+                          .deadline = how->timeout ? time_monotonic() + timeout : 0,
+                          .bars = !how->plain && !how->json && isatty(STDOUT_FILENO)};
+    int code = watch_loop(&watch);
+    json_decref(watch.progress);
+    return code;
+}
+
 static int watch_run(struct cli *cli, int argc, char **argv)
 {
     if (argc != 1) {
-        return cli_fail(CLI_USAGE, "usage: offboard watch OFFBOARDING [--timeout TIME]");
+        return cli_fail(CLI_USAGE, "usage: offboard watch OFFBOARDING [--now] [--timeout TIME]");
+    }
+    int code = cli_watch_timeout(opt.timeout, "timeout");
+    if (code != CLI_OK) {
+        return code;
     }
     struct err err = ERR_INIT;
-    int64_t timeout = 0;
-    if (opt.timeout && time_parse_duration(opt.timeout, &timeout, &err) != 0) {
-        err_prefix(&err, "--timeout");
-        return cli_fail_err(CLI_USAGE, &err);
-    }
-    struct watch watch = {.cli = cli,
-                          .deadline = opt.timeout ? time_monotonic() + timeout : 0,
-                          .bars = !opt.plain && !opt.json && isatty(STDOUT_FILENO)};
-    watch.id = cli_offboarding_id(cli, argv[0], &err);
-    int code = watch.id ? watch_loop(&watch) : cli_fail_err(CLI_NOT_FOUND, &err);
-    json_decref(watch.progress);
-    free(watch.id);
+    char *id = cli_offboarding_id(cli, argv[0], &err);
+    code = id ? cli_watch(cli, id, &opt) : cli_fail_err(CLI_NOT_FOUND, &err);
+    free(id);
     return code;
 }
 
 const struct command command_watch = {
     .name = "watch",
-    .arguments = "OFFBOARDING [--timeout TIME] [--plain]",
+    .arguments = "OFFBOARDING [--now] [--timeout TIME] [--plain]",
     .summary = "Shows an offboarding live, a bar for each phase, until it has ended.",
     .details =
         "In a bar `#` is done, `!` failed, `.` still to come. Where standard output is no terminal, a line for each\n"
         "change instead. An id that `offboard start` just printed is waited for, 30 seconds at most.\n"
         "Exit codes: 0 completed; 1 cancelled, or not ended within --timeout; 4 not recorded.\n\n"
         "  offboard watch jane@example.com\n"
+        "  offboard watch jane@example.com --now                 until nothing runs or is due; 1 when something "
+        "failed\n"
         "  offboard watch 5f0d2a4c --timeout 5m --json           a line of JSON for each change",
-    .options = (const struct cli_option[]){{"timeout", "TIME", "give up after this long (5m, 30s)", &opt.timeout, NULL},
+    .options = (const struct cli_option[]){{"now", NULL, "what is to happen later is not waited for", NULL, &opt.now},
+                                           {"timeout", "TIME", "give up after this long (5m, 30s)", &opt.timeout, NULL},
                                            {"plain", NULL, "lines instead of bars", NULL, &opt.plain},
                                            {"json", NULL, "print JSON lines: {offboarding, phases, jobs, followers}",
                                             NULL, &opt.json},

@@ -26,6 +26,20 @@ extern const struct command command_try;
 extern const struct command command_validate;
 extern const struct command command_watch;
 
+/* How an offboarding is watched. */
+struct cli_watching {
+    const char *timeout; /* a duration that cli_watch_timeout() takes; NULL: none */
+    bool now;            /* until nothing runs or is due, not until it has ended */
+    bool json;
+    bool plain;
+};
+
+/* Is `timeout` (NULL: yes) a duration? Else an enum cli_exit after a message that names the option. */
+int cli_watch_timeout(const char *timeout, const char *option);
+
+/* Shows the offboarding `id` until it has ended. An enum cli_exit, after a message when that isn't CLI_OK. */
+int cli_watch(struct cli *cli, const char *id, const struct cli_watching *how);
+
 /* Runs `offboard-worker` with this command's configuration and the NULL-ended `options`, and returns its exit code (after a
  * message: an enum cli_exit when it could not be run). `input` (NULL: none) becomes its standard input; `*output` (NULL: it
  * prints itself) gets what it printed, for the caller to free. */

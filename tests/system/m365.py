@@ -62,7 +62,7 @@ METHODS = [PASSWORD, method("phone", 1, phoneNumber="+49 151 2345678"), method("
 class GraphCase(Case):
     """A row's seed may hold `before`, for an action that undoes another."""
 
-    def try_(self, *more: str, live: bool = True, id: str | None = None) -> dict:
+    def try_(self, *more: str, live: bool = True, id: str | None = None, **env: str) -> dict:
         before = self.row.seed.get("before")
         given = ["--before", json.dumps({id or self.names["id"]: filled(before, self.names)})] if before is not None else []
-        return super().try_(*given, *more, live=live, id=id)
+        return super().try_(*given, *more, live=live, id=id, **env)

@@ -52,6 +52,7 @@ def test_help_explains_every_command_with_its_options(stack):
     (["watch"], "usage"), (["approve"], "--held"), (["skip", EMAIL, "--step", "x"], "reason"), (["cancel", EMAIL], "reason"), (["undo", EMAIL], "reason"),
     (["pause", "scim"], "reason"), (["validate", "x"], "operands"), (["start", EMAIL, "--at"], "value"),
     (["status", "--limit", "many"], "limit"), (["watch", EMAIL, "--timeout", "soon"], "timeout"),
+    (["start", EMAIL, "--wait", "soon"], "wait"),
 ], ids=lambda value: " ".join(value) if isinstance(value, list) else None)
 def test_wrong_usage_is_2_with_a_hint(stack, arguments, said):
     result = stack.cli(*arguments)
@@ -159,6 +160,22 @@ def test_events_tell_the_story(stack, jane):
     assert "PATCH" in text and "[read back]" in text
     assert {event["step"] for event in stack.cli("events", jane, "--step", "ticket", "--json").ok().json} == {"ticket"}
     assert stack.cli("events", jane, "--step", "nothing").status == NOT_FOUND
+
+
+def test_start_waits_until_nothing_is_due(stack):
+    """What is to happen in 60 and 90 days is not waited for."""
+    stack.person("waited@example.com")
+    done = stack.cli("start", "waited@example.com", "--dry-run", "--wait", "30s").ok()
+    offboarding, *told = done.out.splitlines()
+    states = {step: job["state"] for step, job in stack.jobs(offboarding).items()}
+    assert states["deactivate"] == states["ticket"] == "succeeded" and states["delete"] == "waiting", states
+    assert any("deactivate" in line and "succeeded" in line for line in told), told
+    assert stack.cli("watch", offboarding, "--now", "--timeout", "5s").ok()
+    stack.person("refused@example.com")
+    stack.sandbox.fault("scim", {"match": {"method": "PATCH"}, "do": "status", "status": 400, "times": None})
+    failed = stack.cli("start", "refused@example.com", "--wait", "30s")
+    stack.sandbox.clear_faults("scim")
+    assert failed.status == REFUSED and "2 jobs failed: offboard status" in failed.err, failed
 
 
 def test_watch_ends_with_the_offboarding(stack):

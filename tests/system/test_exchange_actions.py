@@ -50,10 +50,10 @@ ROWS = [
 class ExchangeCase(Case):
     """All requests are POSTs to one path: what they are is told by the cmdlet."""
 
-    def try_(self, *more: str, live: bool = True, id: str | None = None) -> dict:
+    def try_(self, *more: str, live: bool = True, id: str | None = None, **env: str) -> dict:
         before = self.row.seed.get("before")
         given = ["--before", json.dumps({id or self.names["id"]: filled(before, self.names)})] if before else []
-        return super().try_(*given, *more, live=live, id=id)
+        return super().try_(*given, *more, live=live, id=id, **env)
 
     def requests(self) -> list[str]:
         inputs = [entry["body"]["CmdletInput"] for entry in self.journal()]
