@@ -116,7 +116,7 @@ struct conf *daemon_start(const char *process, const char *summary, const struct
     }
     log_init(process, level);
     conf_clear_environment();
-    metrics_process_start(offboard_version);
+    metrics_process_start(process, offboard_version);
     signal(SIGPIPE, SIG_IGN);
     return conf;
 }

@@ -18,10 +18,11 @@ static void set(const char *name, const char *help, double value)
     series_set(metric_series(metric_new(METRIC_GAUGE, name, "", help), NULL), value);
 }
 
-void metrics_process_start(const char *version)
+void metrics_process_start(const char *process, const char *version)
 {
-    struct metric *build = metric_new(METRIC_GAUGE, "offboard_build_info", "version", "1, with the program's version.");
-    series_set(metric_series(build, version, NULL), 1);
+    struct metric *build =
+        metric_new(METRIC_GAUGE, "offboard_build_info", "process version", "1, with the program's name and version.");
+    series_set(metric_series(build, process, version, NULL), 1);
     dead_letters();
 }
 

@@ -5,7 +5,7 @@
 #include "lib/metrics.h"
 
 /* Registers what is there from the beginning. */
-void metrics_process_start(const char *version);
+void metrics_process_start(const char *process, const char *version);
 
 /* Reads the rest anew; before each metrics_render() for a scrape. */
 void metrics_process_update(void);

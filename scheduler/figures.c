@@ -10,7 +10,7 @@
 #include "lib/time.h"
 #include "scheduler/scheduler.h"
 
-enum column { FIGURE, FIRST_LABEL, SECOND_LABEL, VALUE };
+enum column { FIGURE, FIRST_LABEL, SECOND_LABEL, THIRD_LABEL, VALUE };
 
 static const struct {
     const char *figure; /* of state_figures() */
@@ -19,7 +19,7 @@ static const struct {
     const char *help;
 } table[] = {
     {"offboardings", "offboard_offboardings", "status", "Live offboardings that are not over, by status."},
-    {"failed_jobs", "offboard_failed_jobs", "system outcome",
+    {"failed_jobs", "offboard_failed_jobs", "system effect outcome",
      "Jobs of live offboardings that a person must retry or skip."},
     {"stuck_jobs", "offboard_stuck_jobs", "system",
      "Jobs a quarter of an hour past their time without an answer, but for paused systems."},
@@ -39,7 +39,8 @@ static struct series *series_at(PGresult *rows, int row)
     for (size_t i = 0; i < COUNT_OF(table); i++) {
         if (strcmp(table[i].figure, figure) == 0) {
             struct metric *metric = metric_new(METRIC_GAUGE, table[i].name, table[i].labels, table[i].help);
-            return metric_series(metric, text_at(rows, row, FIRST_LABEL), text_at(rows, row, SECOND_LABEL), NULL);
+            return metric_series(metric, text_at(rows, row, FIRST_LABEL), text_at(rows, row, SECOND_LABEL),
+                                 text_at(rows, row, THIRD_LABEL), NULL);
         }
     }
     return NULL;

@@ -1,6 +1,7 @@
 """What an operator sees from outside: metrics of every process, and one trace from HR's word to the vendor's log."""
 
 import json
+import subprocess
 import time
 from datetime import datetime, timezone
 
@@ -58,7 +59,7 @@ def test_metrics_tell_a_whole_life(stack):
     assert stack.metrics("scheduler")["offboard_scheduler_gate_open"] == 1
     for program in PROGRAMS:
         samples = stack.metrics(program)
-        assert samples['offboard_build_info{version="1.0.0"}'] == 1
+        assert samples[f'offboard_build_info{{process="offboard-{program}",version="1.0.0"}}'] == 1
         assert began - 60 < samples["process_start_time_seconds"] < time.time() + 1
         assert samples["process_resident_memory_bytes"] > 1e6 and samples["process_cpu_seconds_total"] > 0
         assert 3 < samples["process_open_fds"] < samples["process_max_fds"]
@@ -84,9 +85,9 @@ def test_figures_go_back_to_nothing(stack):
     stack.sandbox.fault("scim", {"match": {"method": "PATCH"}, "do": "status", "status": 400, "times": None})
     offboarding = stack.offboard(email)
     stack.wait_job(offboarding, "deactivate", "failed")
-    wait_metric(stack, "scheduler", 'offboard_failed_jobs{system="scim",outcome="failed"}', 2)
+    wait_metric(stack, "scheduler", 'offboard_failed_jobs{system="scim",effect="revoke",outcome="failed"}', 2)
     stack.cli("cancel", offboarding, "--reason", "a test").ok()
-    wait_metric(stack, "scheduler", 'offboard_failed_jobs{system="scim",outcome="failed"}', 0)
+    wait_metric(stack, "scheduler", 'offboard_failed_jobs{system="scim",effect="revoke",outcome="failed"}', 0)
     wait_metric(stack, "scheduler", 'offboard_offboardings{status="initiated"}', 0)
 
 
@@ -126,5 +127,10 @@ def test_an_event_without_a_trace_begins_one(stack):
 
 
 def test_every_process_says_alive_and_ready(stack):
+    """And its metrics are named as Prometheus wants them."""
+    stack.wait_job(stack.offboard("jane.doe@example.com"), "ticket", "succeeded")
     for program in PROGRAMS:
+        page = http("GET", stack.url(program) + "/metrics").body
+        checked = subprocess.run(["promtool", "check", "metrics"], input=page, capture_output=True, timeout=20)
+        assert checked.returncode == 0 and not checked.stderr + checked.stdout, (program, checked)
         assert [http("GET", stack.url(program) + path).status for path in ("/healthz", "/readyz", "/metrics")] == [200] * 3
