@@ -14,6 +14,10 @@
 
 enum { TIMEOUT_MS = 30000 };
 
+static struct {
+    bool all;
+} opt;
+
 /* schema/messages.md; retention in the design: jobs 90 days, intake 400 days, events longer than the oldest backup. */
 static const struct kind {
     const char *name;
@@ -125,15 +129,40 @@ static void create(struct work *work)
     rd_kafka_queue_destroy(queue);
 }
 
-/* Names of all connectors. The caller frees the array, not the names. */
-static const char **all_systems(const struct definitions *definitions, size_t *count)
+/* Names of systems, each once; borrowed. */
+struct names {
+    const struct definitions *definitions;
+    const char **items;
+    size_t count;
+};
+
+/* What has no connector has no jobs: `offboard validate` says so. */
+static void add_system(const char *name, void *arg)
 {
-    *count = definition_count(definitions, DEFINITION_CONNECTOR);
-    const char **names = mem_alloc((*count + 1) * sizeof *names);
-    for (size_t i = 0; i < *count; i++) {
-        names[i] = definition_item(definitions, DEFINITION_CONNECTOR, i)->name;
+    struct names *names = arg;
+    const struct definition *connector = definition_find(names->definitions, DEFINITION_CONNECTOR, name);
+    for (size_t i = 0; i < names->count; i++) {
+        if (strcmp(names->items[i], name) == 0) {
+            return;
+        }
     }
-    return names;
+    if (connector) {
+        names->items[names->count++] = connector->name;
+    }
+}
+
+/* Those of the configuration, or all. */
+static void add_systems(struct names *names, const struct conf *conf)
+{
+    size_t count = definition_count(names->definitions, DEFINITION_CONNECTOR);
+    names->items = mem_alloc((count + 1) * sizeof *names->items);
+    for (size_t i = 0; opt.all && i < count; i++) {
+        add_system(definition_item(names->definitions, DEFINITION_CONNECTOR, i)->name, names);
+    }
+    for (size_t i = 0; i < conf_list_size(conf, "worker.systems"); i++) {
+        add_system(conf_list_item(conf, "worker.systems", i), names);
+    }
+    conf_each_name(conf, "systems", add_system, names);
 }
 
 static int topics_run(struct cli *cli, int argc, char **argv)
@@ -144,9 +173,11 @@ static int topics_run(struct cli *cli, int argc, char **argv)
         return cli_fail_err(CLI_USAGE, &err);
     }
     struct work work = {.cli = cli, .code = CLI_OK};
-    size_t count = (size_t)argc;
-    const char **systems = argc ? NULL : all_systems(definitions, &count);
-    add_topics(&work, systems ? systems : (const char *const *)argv, count);
+    struct names names = {.definitions = definitions};
+    if (argc == 0) {
+        add_systems(&names, cli->conf);
+    }
+    add_topics(&work, argc ? (const char *const *)argv : names.items, argc ? (size_t)argc : names.count);
     work.rk = kafka_consumer_new(kafka_consumer_conf(cli->conf, NULL, &err), &err);
     if (!work.rk) {
         work.code = cli_fail_err(CLI_USAGE, &err);
@@ -155,7 +186,7 @@ static int topics_run(struct cli *cli, int argc, char **argv)
     }
     rd_kafka_NewTopic_destroy_array(work.topics, work.count);
     free(work.topics);
-    free(systems);
+    free(names.items);
     if (work.rk) {
         rd_kafka_destroy(work.rk);
     }
@@ -165,13 +196,15 @@ static int topics_run(struct cli *cli, int argc, char **argv)
 
 const struct command command_topics = {
     .name = "topics",
-    .arguments = "[SYSTEM…]",
+    .arguments = "[SYSTEM…] [--all]",
     .summary = "Creates the Kafka topics that are missing; says what differs.",
     .details = "Intake (400 days), events and dead letters (for ever), control (compacted, one partition), and per "
                "system jobs\n"
-               "and urgent (90 days). Without operands: for all connectors. topics.partitions holds for all but "
-               "control and can\n"
-               "never be changed afterwards: partitions decide which worker sees whom.\n\n"
+               "and urgent (90 days). Without operands: for the systems that the configuration names. "
+               "topics.partitions holds for all\n"
+               "but control and can never be changed afterwards: partitions decide which worker sees whom.\n\n"
                "  offboard topics\n  offboard topics okta google",
+    .options = (const struct cli_option[]){{"all", NULL, "for every connector that there is", NULL, &opt.all},
+                                           {NULL, NULL, NULL, NULL, NULL}},
     .run = topics_run,
 };

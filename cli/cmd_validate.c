@@ -3,11 +3,13 @@
 
 #include "cli/cli.h"
 #include "cli/commands.h"
+#include "cli/compare.h"
 #include "lib/definition.h"
 #include "lib/json.h"
 
 static struct {
-    bool json;
+    const char *target;
+    bool json, offline;
 } opt;
 
 static json_t *problems_json(const struct definition_problems *problems)
@@ -35,12 +37,72 @@ static void print_count(size_t count, const char *what, const char *after)
     printf("%zu %s%s%s", count, what, count == 1 ? "" : "s", after);
 }
 
+/* ---- another installation -------------------------------------------------------------------------------------------- */
+
+/* The target's own definitions; NULL where its directories lie on another machine, which is said. */
+static struct definitions *definitions_there(struct comparison *comparison)
+{
+    struct err err = ERR_INIT;
+    struct definition_problems problems = {0};
+    struct definitions *definitions = definitions_load(comparison->there, &problems, &err);
+    if (!definitions) {
+        compare_add(comparison, COMPARE_NOTE, "definition", "the target's own directories", NULL, NULL, err_text(&err));
+    }
+    definition_problems_release(&problems);
+    err_release(&err);
+    return definitions;
+}
+
+static void compare_all(struct comparison *comparison, struct cli *cli)
+{
+    comparison->there_definitions = definitions_there(comparison);
+    compare_systems(comparison);
+    compare_definitions(comparison);
+    compare_options(comparison);
+    if (!opt.offline) {
+        /* The reading commands' way, to the target's database. */
+        struct cli there = {
+            .program = cli->program, .config_path = opt.target, .conf = (struct conf *)(uintptr_t)comparison->there};
+        compare_installed(comparison, &there);
+        cli_database_close(&there);
+    }
+}
+
+static int compare_run(struct cli *cli)
+{
+    struct err err = ERR_INIT;
+    struct conf *target = conf_load_other(opt.target, &err);
+    struct definitions *definitions =
+        target ? definitions_load_or_fail(cli->conf, &(struct definition_use){0}, &err) : NULL;
+    if (!definitions) {
+        conf_free(target);
+        return cli_fail_err(CLI_USAGE, &err);
+    }
+    struct comparison comparison = {
+        .here = cli->conf, .there = target, .definitions = definitions, .findings = json_array()};
+    compare_all(&comparison, cli);
+    if (opt.json) {
+        cli_print_json(comparison.findings);
+    } else {
+        compare_print(&comparison);
+    }
+    int code = compare_count(&comparison, COMPARE_ERROR) ? CLI_REFUSED : CLI_OK;
+    json_decref(comparison.findings);
+    definitions_free(comparison.there_definitions);
+    definitions_free(definitions);
+    conf_free(target);
+    return code;
+}
+
 static int validate_run(struct cli *cli, int argc, char **argv)
 {
     (void)argv;
     if (argc > 0) {
         return cli_fail(CLI_USAGE,
                         "validate takes no operands: directories are configured (definitions.connectors, …)");
+    }
+    if (opt.target) {
+        return compare_run(cli);
     }
     struct definition_problems problems = {0};
     struct err err = ERR_INIT;
@@ -72,12 +134,20 @@ static int validate_run(struct cli *cli, int argc, char **argv)
 
 const struct command command_validate = {
     .name = "validate",
-    .arguments = "",
-    .summary = "Checks all sources, runbooks and connectors, offline.",
+    .arguments = "[--target FILE [--offline]]",
+    .summary = "Checks all sources, runbooks and connectors, offline; or compares with another installation.",
     .details =
         "Each problem is FILE:LINE: what is wrong, with the nearest right name. Your own definitions are those in the\n"
-        "directories of definitions.sources, definitions.runbooks and definitions.connectors.",
-    .options = (const struct cli_option[]){{"json", NULL, "a list of {file, line, severity, text}", NULL, &opt.json},
-                                           {NULL, NULL, NULL, NULL, NULL}},
+        "directories of definitions.sources, definitions.runbooks and definitions.connectors.\n\n"
+        "With --target: what the installation of that configuration lacks or has differently: definitions, systems,\n"
+        "credentials (never their values), settings, and what it runs, as far as its edge, database and Kafka answer.\n"
+        "Exit code 1 when it can't do what this one does, or is unsafe.\n\n"
+        "  offboard validate\n"
+        "  offboard validate -c dev.yaml --target prod.yaml",
+    .options =
+        (const struct cli_option[]){{"target", "FILE", "another installation's configuration", &opt.target, NULL},
+                                    {"offline", NULL, "compare files only", NULL, &opt.offline},
+                                    {"json", NULL, "a list of problems, or of findings, as JSON", NULL, &opt.json},
+                                    {NULL, NULL, NULL, NULL, NULL}},
     .run = validate_run,
 };

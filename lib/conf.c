@@ -24,10 +24,31 @@ struct conf *conf_load(const char *path, struct err *err)
     return conf;
 }
 
+struct conf *conf_load_other(const char *path, struct err *err)
+{
+    struct conf *conf = MEM_NEW(struct conf);
+    conf->values = json_object();
+    conf->unread = json_object();
+    conf->environment = json_object();
+    conf->variables = json_object();
+    if (conf_read_file(conf, path, err) != 0) {
+        conf_free(conf);
+        return NULL;
+    }
+    conf_remember_secrets(conf);
+    return conf;
+}
+
+const char *conf_unread(const struct conf *conf, const char *key)
+{
+    return json_string_value(json_object_get(conf->unread, key));
+}
+
 void conf_free(struct conf *conf)
 {
     if (conf) {
         json_decref(conf->values);
+        json_decref(conf->unread);
         json_decref(conf->environment);
         json_decref(conf->variables);
         free(conf);

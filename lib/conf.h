@@ -36,6 +36,11 @@ struct conf;
 
 /* Reads `path` (NULL: environment and defaults only). Every secret value is remembered for masking. */
 struct conf *conf_load(const char *path, struct err *err);
+
+/* Another installation's file, to be compared: nothing of this environment is in it, and a value whose file (`<key>_file`) can't be
+ * read from here is left out; conf_unread() then says why (borrowed; NULL: it was read, or isn't given). */
+struct conf *conf_load_other(const char *path, struct err *err);
+const char *conf_unread(const struct conf *conf, const char *key);
 void conf_free(struct conf *conf);
 
 /* clearenv(3) but for PATH, TZ, LANG and what sanitizers need; HOME leads nowhere: no expression and no library finds a

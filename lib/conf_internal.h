@@ -9,6 +9,7 @@
 
 struct conf {
     json_t *values;      /* dotted key to text, or to an array of texts for a list */
+    json_t *unread;      /* key to why its file could not be read; NULL: that is an error */
     json_t *environment; /* OFFBOARD_… as they were at start, for conf_restore_environment() */
     json_t *
         variables; /* OFFBOARD_SYSTEMS_… and …_SOURCES_… to text, …_FILE read: which key one means is known only when it is asked for */

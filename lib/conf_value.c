@@ -200,9 +200,15 @@ char *conf_file_text(const char *where, const char *path, struct err *err)
 
 int conf_set_from_file(struct conf *conf, const char *where, const char *key, const char *path, struct err *err)
 {
-    char *text = conf_file_text(where, path, err);
+    struct err why = ERR_INIT;
+    char *text = conf_file_text(where, path, &why);
     if (!text) {
-        return -1;
+        int result = conf->unread ? 0 : err_set(err, ERR_FATAL, "%s", err_text(&why));
+        if (conf->unread) {
+            json_object_set_new(conf->unread, key, json_string(err_text(&why)));
+        }
+        err_release(&why);
+        return result;
     }
     int result;
     if (takes_list(key)) {

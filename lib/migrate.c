@@ -128,6 +128,14 @@ static int read_directory(const char *directory, struct migrations *found, struc
     return result == 0 ? check_numbers(found, directory, err) : -1;
 }
 
+int migrate_newest(const char *directory, struct err *err)
+{
+    struct migrations found = {0};
+    int newest = read_directory(directory, &found, err) == 0 ? found.items[found.count - 1].version : -1;
+    migrations_release(&found);
+    return newest;
+}
+
 /* ---- the database ------------------------------------------------------------------------------------------------ */
 
 static const char create_record[] =

@@ -13,4 +13,7 @@
 int migrate_run(struct pg *pg, const char *directory, void (*say)(const char *line, void *arg), void *arg,
                 struct err *err);
 
+/* Number of the newest migration in a directory; -1 with an err when it can't be read or there is none. */
+int migrate_newest(const char *directory, struct err *err);
+
 #endif

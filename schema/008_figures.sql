@@ -21,6 +21,13 @@ COMMENT ON FUNCTION state_figures() IS
 REVOKE ALL ON FUNCTION state_figures() FROM PUBLIC;
 GRANT EXECUTE ON FUNCTION state_figures() TO offboard_scheduler;
 
+CREATE VIEW analyst.migrations AS SELECT m.version, m.name, m.applied_at FROM schema_migration m;
+COMMENT ON VIEW analyst.migrations IS 'Migrations of the schema that were applied.';
+COMMENT ON COLUMN analyst.migrations.version IS 'Its number.';
+COMMENT ON COLUMN analyst.migrations.name IS 'Its file.';
+COMMENT ON COLUMN analyst.migrations.applied_at IS 'When.';
+GRANT SELECT ON analyst.migrations TO offboard_analyst;
+
 CREATE FUNCTION event_partitions_end() RETURNS timestamptz
 LANGUAGE sql STABLE SET timezone = 'UTC'
 RETURN (SELECT max(to_timestamp(substr(c.relname, 7), 'YYYY_MM')) + interval '1 month'

@@ -236,6 +236,9 @@ def test_check_tries_the_systems(stack):
 
 def test_topics_says_what_differs_and_changes_nothing(stack):
     stack.cli("topics").ok()
+    systems = {name.partition(".")[2] for name in stack.topics.names() if "." in name}
+    assert {"scim", "jira"} <= systems and "okta" not in systems, "those of the configuration"
+    stack.cli("topics", "--all").ok()
     names = stack.topics.names()
     shipped = [name.removesuffix(".yaml") for name in os.listdir(os.path.join(ROOT, "worker", "connectors"))
                if name.endswith(".yaml")]
