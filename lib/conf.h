@@ -4,8 +4,8 @@
  * Keys are dotted ("clock.day"); nested maps in the file mean the same. Each option can also be given by the environment
  * (OFFBOARD_CLOCK_DAY wins over the file) and, for values that should not stand in a file, by `<key>_file: PATH`, whose
  * content without the last newline is the value. Unknown keys are errors that name file, line and the nearest right name.
- * Three families are open-ended: `systems.<system>.<setting>` (what a connector's `settings` declare, plus `replicas_share`,
- * `mode` and `ca_file`), `sources.<source>.<setting>` (what a source's declare; a text or a list) and
+ * Three families are open-ended: `systems.<system>.<setting>` (what a connector's `settings` declare, plus `mode`,
+ * `expires` and `ca_file`), `sources.<source>.<setting>` (what a source's declare; a text or a list) and
  * `edge.tokens.<name>.{token,roles}`. A variable means the system or token whose name fits it ("-"
  * becomes "_"): OFFBOARD_SYSTEMS_JIRA_TOKEN, OFFBOARD_EDGE_TOKENS_HR_TOKEN; a token may be given by variables alone.
  */

@@ -86,12 +86,17 @@ static int check_list(const char *where, const char *key, const json_t *list, st
     return 0;
 }
 
-/* A word mistyped here would let changes through where a dry run was meant. */
-static int check_mode(const char *where, const char *key, const char *text, struct err *err)
+/* What every system knows: a mode mistyped would let changes through where a dry run was meant, a date mistyped would warn nobody. */
+static int check_setting(const char *where, const char *key, const char *text, struct err *err)
 {
-    bool mode = strncmp(key, "systems.", strlen("systems.")) == 0 && strcmp(strrchr(key, '.'), ".mode") == 0;
-    if (mode && strcmp(text, "live") != 0 && strcmp(text, "dry_run") != 0) {
+    bool system = strncmp(key, "systems.", strlen("systems.")) == 0;
+    const char *name = strrchr(key, '.');
+    if (system && strcmp(name, ".mode") == 0 && strcmp(text, "live") != 0 && strcmp(text, "dry_run") != 0) {
         return err_set(err, ERR_FATAL, "%s: %s must be live or dry_run, not \"%s\"", where, key, text);
+    }
+    int64_t at;
+    if (system && strcmp(name, ".expires") == 0 && time_parse_effective(text, NULL, &at, err) != 0) {
+        return err_prefix(err, "%s: %s", where, key);
     }
     return 0;
 }
@@ -159,7 +164,7 @@ int conf_set(struct conf *conf, const char *where, const char *key, const json_t
         return set_list(conf, where, key, list_from_text(text, ","), err);
     }
     const struct conf_option *option = conf_option_find(key);
-    if (option ? check_scalar(where, option, text, err) : check_mode(where, key, text, err)) {
+    if (option ? check_scalar(where, option, text, err) : check_setting(where, key, text, err)) {
         return -1;
     }
     json_object_set_new(conf->values, key, json_string(text));

@@ -8,6 +8,7 @@
 #include "lib/log.h"
 #include "lib/mem.h"
 #include "lib/metrics.h"
+#include "lib/metrics_process.h"
 #include "lib/secret.h"
 
 const char offboard_version[] = "1.0.0";
@@ -115,6 +116,7 @@ struct conf *daemon_start(const char *process, const char *summary, const struct
     }
     log_init(process, level);
     conf_clear_environment();
+    metrics_process_start(offboard_version);
     signal(SIGPIPE, SIG_IGN);
     return conf;
 }

@@ -89,7 +89,7 @@ static void each_member(struct check *check, const char *pointer, const json_t *
 static void check_setting(struct check *check, const char *pointer, const char *name, const json_t *setting)
 {
     /* Of the family systems.<system>.…, these mean something for every system. */
-    static const char *const taken[] = {"ca_file", "mode", "replicas_share"};
+    static const char *const taken[] = {"ca_file", "expires", "mode"};
     if (listed(taken, COUNT_OF(taken), name)) {
         check_problem(check, pointer, "setting \"%s\" is there for every system already; choose another name", name);
     }

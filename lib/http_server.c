@@ -11,6 +11,7 @@
 #include "lib/http_internal.h"
 #include "lib/mem.h"
 #include "lib/metrics.h"
+#include "lib/metrics_process.h"
 
 enum {
     CONNECTION_TIMEOUT_S = 60,
@@ -70,6 +71,7 @@ void http_exchange_answer(struct exchange *exchange, unsigned int status, struct
 static void serve_metrics(struct exchange *exchange)
 {
     struct buf text = BUF_INIT;
+    metrics_process_update();
     metrics_render(&text);
     http_exchange_answer(exchange, 200,
                          http_text_response(buf_text(&text), "text/plain; version=0.0.4; charset=utf-8"));

@@ -8,6 +8,7 @@
 #include <unistd.h>
 
 #include "lib/mem.h"
+#include "lib/metrics.h"
 #include "lib/secret.h"
 #include "lib/time.h"
 
@@ -87,6 +88,9 @@ void log_line(enum log_level level, const char *text, ...)
         }
     }
     va_end(args);
+    struct metric *lines =
+        metric_new(METRIC_COUNTER, "offboard_log_lines_total", "level", "Log lines written, by level.");
+    series_add(metric_series(lines, level_names[level], NULL), 1);
     char *dumped = json_dumps(line, JSON_COMPACT);
     json_decref(line);
     char *masked = secret_mask(dumped);

@@ -474,6 +474,7 @@ int mapping_apply(struct definitions *definitions, const struct conf *conf, cons
     if (!mapping.source) {
         return -1;
     }
+    result.source = mapping.source->name;
     json_t *context = context_for(mapping.source, conf, event);
     mapping.event = context;
     int failed = apply(&mapping, &result);

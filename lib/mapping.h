@@ -15,6 +15,7 @@ enum intent { INTENT_START, INTENT_CHANGE, INTENT_CANCEL, INTENT_REHIRE };
 
 struct mapped {
     enum intent intent;
+    const char *source;     /* name of the source that maps it; borrowed from the definitions */
     json_t *offboarding;    /* offboarding object without status, started_at; owned */
     char *person;           /* key of intake; owned */
     const char *ignored_by; /* name of the criterion that was not met, NULL when all were; borrowed from the source */

@@ -321,6 +321,24 @@ char *message_traceparent(const char *parent)
     return buf_take(&out);
 }
 
+/* `size` with the end of the text. */
+static void copy_id(const char *traceparent, size_t from, char *id, size_t size)
+{
+    bool valid = traceparent_valid(traceparent);
+    memcpy(id, valid ? traceparent + from : "", valid ? size - 1 : 0);
+    id[valid ? size - 1 : 0] = '\0';
+}
+
+void message_trace_id(const char *traceparent, char trace_id[TRACE_ID_SIZE])
+{
+    copy_id(traceparent, 3, trace_id, TRACE_ID_SIZE);
+}
+
+void message_span_id(const char *traceparent, char span_id[SPAN_ID_SIZE])
+{
+    copy_id(traceparent, 36, span_id, SPAN_ID_SIZE);
+}
+
 void message_headers(struct message_headers *headers, const char *process, const char *type, const char *id,
                      const char *traceparent)
 {

@@ -46,4 +46,10 @@ void message_headers_release(struct message_headers *headers);
 /* A new W3C traceparent, or a child of `parent` (same trace id, new span id) when that is valid. The caller frees. */
 char *message_traceparent(const char *parent);
 
+enum { TRACE_ID_SIZE = 33, SPAN_ID_SIZE = 17 };
+
+/* The two ids of a traceparent, for logs and events; "" when it is not valid. */
+void message_trace_id(const char *traceparent, char trace_id[TRACE_ID_SIZE]);
+void message_span_id(const char *traceparent, char span_id[SPAN_ID_SIZE]);
+
 #endif

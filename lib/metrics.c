@@ -9,13 +9,17 @@
 
 #include "lib/mem.h"
 
-/* Seconds: from a fast vendor answer to a job that was put off; the last is +Inf. */
-static const double bounds[] = {0.005, 0.025, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 300, 3600};
-enum { BUCKETS = sizeof bounds / sizeof bounds[0] };
+/* Seconds; the last bucket is +Inf. */
+enum { BUCKETS = 13 };
+static const double bounds[][BUCKETS] = {
+    [METRIC_HISTOGRAM] = {0.005, 0.025, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 300, 3600},
+    [METRIC_LONG_HISTOGRAM] = {1, 5, 15, 30, 60, 120, 300, 600, 900, 1800, 3600, 14400, 86400},
+};
 
 struct series {
     struct series *next;
-    char *labels; /* as rendered: `system="okta",outcome="failed"` */
+    const double *bounds; /* of a histogram's buckets */
+    char *labels;         /* as rendered: `system="okta",outcome="failed"` */
     _Atomic double value;
     _Atomic uint64_t buckets[BUCKETS + 1];
 };
@@ -83,6 +87,7 @@ static struct series *series_of(struct metric *metric, const char *labels)
     if (!*at) {
         *at = MEM_NEW(struct series);
         (*at)->labels = mem_strdup(labels);
+        (*at)->bounds = bounds[metric->type];
     }
     struct series *found = *at;
     pthread_mutex_unlock(&lock);
@@ -127,7 +132,7 @@ void series_set(struct series *series, double value)
 void series_observe(struct series *series, double value)
 {
     size_t i = 0;
-    while (i < BUCKETS && value > bounds[i]) {
+    while (i < BUCKETS && value > series->bounds[i]) {
         i++;
     }
     atomic_fetch_add(&series->buckets[i], 1);
@@ -156,7 +161,7 @@ static void render_histogram(const struct metric *metric, const struct series *s
     uint64_t count = 0;
     for (size_t i = 0; i < BUCKETS; i++) {
         count += atomic_load(&series->buckets[i]);
-        buf_addf(out, "%s_bucket{%s%sle=\"%g\"} %llu\n", metric->name, labels, separator, bounds[i],
+        buf_addf(out, "%s_bucket{%s%sle=\"%g\"} %llu\n", metric->name, labels, separator, series->bounds[i],
                  (unsigned long long)count);
     }
     count += atomic_load(&series->buckets[BUCKETS]);
@@ -169,10 +174,10 @@ static void render_histogram(const struct metric *metric, const struct series *s
 
 static void render_metric(const struct metric *metric, struct buf *out)
 {
-    static const char *const types[] = {"counter", "gauge", "histogram"};
+    static const char *const types[] = {"counter", "gauge", "histogram", "histogram"};
     buf_addf(out, "# HELP %s %s\n# TYPE %s %s\n", metric->name, metric->help, metric->name, types[metric->type]);
     for (const struct series *series = metric->series; series; series = series->next) {
-        if (metric->type == METRIC_HISTOGRAM) {
+        if (metric->type >= METRIC_HISTOGRAM) {
             render_histogram(metric, series, out);
             continue;
         }

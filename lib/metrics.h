@@ -10,7 +10,12 @@
 
 #include "lib/buf.h"
 
-enum metric_type { METRIC_COUNTER, METRIC_GAUGE, METRIC_HISTOGRAM };
+enum metric_type {
+    METRIC_COUNTER,
+    METRIC_GAUGE,
+    METRIC_HISTOGRAM,      /* of seconds: from a fast vendor's answer to a job that was put off (5 ms to an hour) */
+    METRIC_LONG_HISTOGRAM, /* of seconds that a person counts (a second to a day) */
+};
 
 struct metric;
 struct series;

@@ -6,9 +6,9 @@
 
 struct logger_metrics {
     struct series *recorded;
-    struct series *dead;
     struct series *seconds;
     struct metric *lag;
+    struct series *partitions_end;
 };
 
 struct logger_metrics *logger_metrics_new(void)
@@ -16,12 +16,13 @@ struct logger_metrics *logger_metrics_new(void)
     struct logger_metrics *metrics = MEM_NEW(struct logger_metrics);
     metrics->recorded = metric_series(
         metric_new(METRIC_COUNTER, "offboard_logger_messages_total", "", "Messages recorded in PostgreSQL."), NULL);
-    metrics->dead = metric_series(metric_new(METRIC_COUNTER, "offboard_logger_dead_total", "",
-                                             "Messages that could not be recorded and were set aside."),
-                                  NULL);
     metrics->seconds = metric_series(
-        metric_new(METRIC_HISTOGRAM, "offboard_logger_batch_seconds", "", "Time to record one batch."), NULL);
-    metrics->lag = metric_new(METRIC_GAUGE, "offboard_logger_lag", "topic partition", "Messages not yet recorded.");
+        metric_new(METRIC_HISTOGRAM, "offboard_logger_batch_duration_seconds", "", "Time to record one batch."), NULL);
+    metrics->lag =
+        metric_new(METRIC_GAUGE, "offboard_logger_lag_messages", "topic partition", "Messages not yet recorded.");
+    metrics->partitions_end = metric_series(metric_new(METRIC_GAUGE, "offboard_event_partitions_end_timestamp_seconds",
+                                                       "", "Up to when the table event has partitions made ahead."),
+                                            NULL);
     return metrics;
 }
 
@@ -31,9 +32,9 @@ void logger_metrics_stored(struct logger *logger, size_t rows, int64_t duration)
     series_observe(logger->metrics->seconds, (double)duration / (double)TIME_SECOND);
 }
 
-void logger_metrics_dead(struct logger *logger)
+void logger_metrics_partitions(struct logger *logger, double end)
 {
-    series_add(logger->metrics->dead, 1);
+    series_set(logger->metrics->partitions_end, end);
 }
 
 void logger_metrics_lag(struct logger *logger)

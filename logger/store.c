@@ -4,6 +4,7 @@
 
 #include "lib/log.h"
 #include "lib/mem.h"
+#include "lib/metrics_process.h"
 #include "logger/logger.h"
 
 #define PARTITIONS_EVERY TIME_HOUR
@@ -35,10 +36,15 @@ static int make_partitions(struct logger *logger, struct err *err)
     const char *const values[] = {ahead};
     int result = pg_run(logger->pg, err, "SELECT make_event_partitions($1)", 1, values);
     free(ahead);
-    if (result == 0) {
-        logger->partitions_made_at = time_monotonic();
+    PGresult *row =
+        result == 0 ? pg_query(logger->pg, err, "SELECT extract(epoch FROM event_partitions_end())", 0, NULL) : NULL;
+    if (!row) {
+        return -1;
     }
-    return result;
+    logger->partitions_made_at = time_monotonic();
+    logger_metrics_partitions(logger, strtod(PQgetvalue(row, 0, 0), NULL));
+    PQclear(row);
+    return 0;
 }
 
 int store_connect(struct logger *logger, struct err *err)
@@ -98,7 +104,7 @@ static int set_aside(struct logger *logger, const struct row *row, struct err *e
     err_release(&why);
     partition->dead = mem_realloc(partition->dead, (partition->dead_count + 1) * sizeof *partition->dead);
     partition->dead[partition->dead_count++] = row->message->offset;
-    logger_metrics_dead(logger);
+    series_add(dead_letters(), 1);
     return 0;
 }
 

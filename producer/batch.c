@@ -6,6 +6,7 @@
 #include "lib/json.h"
 #include "lib/log.h"
 #include "lib/mem.h"
+#include "lib/metrics_process.h"
 #include "lib/message.h"
 #include "lib/time.h"
 
@@ -91,6 +92,7 @@ void batch_dead(struct batch *batch, const rd_kafka_message_t *message, const ch
     struct output *output = add(batch, STAGE_EVENTS);
     output->original = message;
     output->dead_reason = mem_strdup(reason);
+    series_add(dead_letters(), 1);
 }
 
 static int produce(struct batch *batch, const struct output *output, struct kafka_producer *producer, struct err *err)

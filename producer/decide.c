@@ -35,6 +35,9 @@ static void add_event(struct record *record, enum stage stage, const char *key, 
     const char *id = json_string_at(event, "id");
     char *name = mem_strdup(json_string_at(event, "name"));
     char *copy = mem_strdup(id);
+    char trace_id[TRACE_ID_SIZE];
+    message_trace_id(record->traceparent, trace_id);
+    json_put_string(json_object_get(event, "context"), "trace_id", trace_id);
     batch_add(record->planner->batch, stage, record->planner->events, key, event, name, copy, record->traceparent);
     free(copy);
     free(name);
@@ -82,7 +85,12 @@ static void add_intake_event(struct record *record, enum disposition disposition
                                       : place,
               event);
     free(place);
-    series_add(metric_series(record->planner->dispositions, disposition_name(disposition), NULL), 1);
+    char trace_id[TRACE_ID_SIZE];
+    message_trace_id(record->traceparent, trace_id);
+    log_info("HR event decided", "disposition", disposition_name(disposition), "source", record->mapped.source,
+             "event_id", event_id, "offboarding_id", offboarding_id, "trace_id", trace_id, NULL);
+    const char *mapped_by = record->mapped.source ? record->mapped.source : ""; /* dead: nobody could */
+    series_add(metric_series(record->planner->dispositions, mapped_by, disposition_name(disposition), NULL), 1);
 }
 
 /* ---- definitions ------------------------------------------------------------------------------------------------- */
@@ -332,6 +340,16 @@ static void record_release(struct record *record)
     free(record->traceparent);
 }
 
+/* A source that says nothing for days is a fault that nobody else notices. */
+static void note_arrival(const struct record *record)
+{
+    struct series *newest = metric_series(record->planner->last_event, record->mapped.source, NULL);
+    double at = (double)record->received_at / (double)TIME_SECOND;
+    if (at > series_value(newest)) {
+        series_set(newest, at);
+    }
+}
+
 void decide_record(struct planner *planner, struct intake *intake, const rd_kafka_message_t *message,
                    bool remember_only)
 {
@@ -341,7 +359,9 @@ void decide_record(struct planner *planner, struct intake *intake, const rd_kafk
     /* A sender whose clock runs ahead must not make a date look past: its record is not newer than now. */
     int64_t now = time_now();
     record.received_at = timestamp > 0 && timestamp * 1000 < now ? timestamp * 1000 : now;
-    record.traceparent = kafka_message_header_text(message, "traceparent");
+    char *parent = kafka_message_header_text(message, "traceparent");
+    record.traceparent = message_traceparent(parent); /* an HR system that writes to the topic may not know it */
+    free(parent);
     struct err err = ERR_INIT;
     if (understand(&record, &err) != 0) {
         if (!remember_only) {
@@ -354,6 +374,7 @@ void decide_record(struct planner *planner, struct intake *intake, const rd_kafk
             batch_forward(planner->batch, message, record.mapped.person);
         }
     } else {
+        note_arrival(&record);
         roster_decide(intake->roster, &record.mapped, record.received_at, open_for(&record), &record.decision);
         if (!remember_only) {
             add_outputs(&record);

@@ -225,8 +225,10 @@ struct planner *planner_start(const struct conf *conf, struct err *err)
     planner->batch = batch_new(conf);
     planner->published = json_object();
     planner->dead = json_object();
-    planner->dispositions =
-        metric_new(METRIC_COUNTER, "offboard_intake_events_total", "disposition", "HR events by what became of them.");
+    planner->dispositions = metric_new(METRIC_COUNTER, "offboard_intake_events_total", "source disposition",
+                                       "HR events by source and what became of them.");
+    planner->last_event = metric_new(METRIC_GAUGE, "offboard_intake_last_event_timestamp_seconds", "source",
+                                     "When the newest event of a source came.");
     planner->lag = metric_series(metric_new(METRIC_GAUGE, "offboard_planner_lag_seconds", "",
                                             "Age of the newest intake record when its batch was published."),
                                  NULL);

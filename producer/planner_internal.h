@@ -34,6 +34,7 @@ struct planner {
     json_t *published; /* hashes of definitions this process has published */
     json_t *dead;      /* "partition/offset" of the records before the committed offsets that were set aside */
     struct metric *dispositions;
+    struct metric *last_event;
     struct series *lag;
     unsigned generation; /* changes with every assignment: what was fetched before it is not ours to decide any more */
     pthread_t thread;

@@ -32,8 +32,12 @@ struct scheduler *scheduler_new(const struct conf *conf, struct err *err)
             NULL),
         .overdue = metric_series(metric_new(METRIC_GAUGE, "offboard_scheduler_overdue_seconds", "",
                                             "Age of the earliest row that is due and not yet published."),
-                                 NULL)};
-    if (publisher_init(&scheduler->publisher, conf, err) != 0) {
+                                 NULL),
+        .gate_open = metric_series(
+            metric_new(METRIC_GAUGE, "offboard_scheduler_gate_open", "",
+                       "0 until the logger has recorded what was in Kafka when the scheduler started; then 1."),
+            NULL)};
+    if (publisher_init(&scheduler->publisher, conf, err) != 0 || figures_start(&scheduler->figures, conf, err) != 0) {
         scheduler_free(scheduler);
         return NULL;
     }
@@ -45,6 +49,7 @@ void scheduler_free(struct scheduler *scheduler)
     if (!scheduler) {
         return;
     }
+    figures_stop(&scheduler->figures);
     publisher_release(&scheduler->publisher);
     pg_free(scheduler->pg);
     for (size_t i = 0; i < scheduler->end_count; i++) {
@@ -166,6 +171,7 @@ static int step(struct scheduler *scheduler, int64_t *wait, struct err *err)
     if (connect_session(scheduler, err) != 0 || scheduler_gate_open(scheduler, &open, err) != 0) {
         return -1;
     }
+    series_set(scheduler->metrics.gate_open, open ? 1 : 0);
     if (!open) {
         return err_set(err, ERR_RETRY, "the logger has not yet recorded what is in Kafka");
     }

@@ -16,6 +16,7 @@
 #define OFFBOARD_SCHEDULER_H
 
 #include <jansson.h>
+#include <pthread.h>
 #include <stdatomic.h>
 #include <stdbool.h>
 #include <stddef.h>
@@ -87,6 +88,25 @@ int publisher_publish(struct publisher *publisher, PGresult *rows, int *publishe
 /* Systems barred now, as an array literal for due_messages(). The caller frees. */
 char *publisher_barred(struct publisher *publisher);
 
+/* ---- figures.c --------------------------------------------------------------------------------------------------- */
+
+/* Figures of the state as metrics, read every scheduler.figures_every on a thread of its own. */
+struct figures {
+    struct pg *pg;
+    int64_t every;  /* microseconds */
+    bool leader;    /* holds the lock of the one who tells */
+    bool trouble;   /* and it was said */
+    PGresult *told; /* rows of state_figures(), as told last */
+    bool running;
+    bool stopping; /* under the lock */
+    pthread_t thread;
+    pthread_mutex_t lock;
+    pthread_cond_t wake;
+};
+
+int figures_start(struct figures *figures, const struct conf *conf, struct err *err);
+void figures_stop(struct figures *figures); /* waits for a statement under way; harmless when it was not started */
+
 /* ---- scheduler.c ------------------------------------------------------------------------------------------------- */
 
 /* End of one partition that the logger has to reach. */
@@ -100,6 +120,7 @@ struct scheduler_metrics {
     struct metric *published;
     struct series *lateness;
     struct series *overdue;
+    struct series *gate_open;
 };
 
 struct scheduler {
@@ -117,6 +138,7 @@ struct scheduler {
     int64_t backlog_count;
     atomic_bool ready;
     struct scheduler_metrics metrics;
+    struct figures figures;
 };
 
 #endif

@@ -52,7 +52,10 @@ RETURN offboarding_object(o) || jsonb_build_object('job', jsonb_build_object(
                        FROM awaited a CROSS JOIN LATERAL signals_about(a.signal, a.key) s
                        WHERE a.job_id = j.id) h
                  HAVING count(*) > 0), '{}')
-    || jsonb_strip_nulls(jsonb_build_object('expires_us', j.spec -> 'expires_us', 'only_verify', j.spec -> 'only_verify',
+    || jsonb_strip_nulls(jsonb_build_object('after_us', nullif(greatest(
+                                                j.after_us, (SELECT p.after_us FROM phase p
+                                                             WHERE p.offboarding_id = j.offboarding_id AND p.name = j.phase)), 0),
+                                            'expires_us', j.spec -> 'expires_us', 'only_verify', j.spec -> 'only_verify',
                                             'inside', j.spec -> 'inside', 'run_if', j.spec -> 'run_if'))
     || CASE WHEN j.spec ? 'undo_of'
             THEN jsonb_build_object('undo_of', j.spec -> 'undo_of', 'before', coalesce(

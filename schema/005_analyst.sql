@@ -99,7 +99,7 @@ SELECT o.id AS offboarding_id, o.leaver ->> 'email' AS email, o.leaver ->> 'empl
        least(CASE WHEN o.status IN ('waiting', 'initiated') THEN
                  (SELECT min(p.due_at) FROM phase p WHERE p.offboarding_id = o.id AND p.status = 'waiting') END,
              c.next_due_at) AS next_due_at,
-       o.ids, o.recorded_at
+       o.ids, o.recorded_at, split_part(o.traceparent, '-', 2) AS trace_id
 FROM offboarding o
      CROSS JOIN LATERAL (
          SELECT count(*) AS jobs, count(*) FILTER (WHERE j.state IN ('succeeded', 'skipped', 'cancelled')) AS ended,
@@ -133,6 +133,7 @@ COMMENT ON COLUMN analyst.offboardings.percent IS 'Part of the jobs that have en
 COMMENT ON COLUMN analyst.offboardings.next_due_at IS 'When something happens next by itself.';
 COMMENT ON COLUMN analyst.offboardings.ids IS 'Accounts by system.';
 COMMENT ON COLUMN analyst.offboardings.recorded_at IS 'When the logger first wrote it.';
+COMMENT ON COLUMN analyst.offboardings.trace_id IS 'Its W3C trace: in every log line about it, and sent to the vendors.';
 
 CREATE VIEW analyst.held_offboardings AS
 SELECT o.id AS offboarding_id, o.leaver ->> 'email' AS email, o.leaver ->> 'name' AS name, o.runbook, o.mode, o.reason,
@@ -356,7 +357,7 @@ CREATE VIEW analyst.timeline AS
 SELECT e.offboarding_id, e.occurred_at, e.name, e.phase, e.step, e.system, e.action, e.attempt, e.outcome, e.status_code,
        e.body #>> '{response,message}' AS message, e.note, e.body #> '{context,verified}' AS verified,
        e.body #> '{context,calls}' AS calls, e.recorded_at, e.id AS event_id, e.job_id, e.topic, e.kafka_partition, e.kafka_offset,
-       e.body
+       e.body #>> '{context,trace_id}' AS trace_id, e.body
 FROM event e
 WHERE e.offboarding_id IS NOT NULL;
 COMMENT ON VIEW analyst.timeline IS 'What happened in every offboarding; order by occurred_at.';
@@ -380,6 +381,7 @@ COMMENT ON COLUMN analyst.timeline.job_id IS 'The job concerned.';
 COMMENT ON COLUMN analyst.timeline.topic IS 'Kafka topic.';
 COMMENT ON COLUMN analyst.timeline.kafka_partition IS 'Kafka partition.';
 COMMENT ON COLUMN analyst.timeline.kafka_offset IS 'Kafka offset.';
+COMMENT ON COLUMN analyst.timeline.trace_id IS 'Its W3C trace; the calls have span ids of it.';
 COMMENT ON COLUMN analyst.timeline.body IS 'The whole event; null once blanked.';
 
 CREATE VIEW analyst.escrow AS

@@ -24,10 +24,12 @@ static void on_tick(uv_timer_t *timer)
             assignment_step(feed);
             tasks_check_clocks(feed);
             polls_step(feed);
+            watch_step(feed);
             feed_go_on(feed);
         }
         series_set(feed->circuit_open, engine_available(worker->engine, feed->name) ? 0 : 1);
         series_set(feed->paused, control_paused(worker->control, feed->name) || feed->refused ? 1 : 0);
+        measure_lag(feed);
     }
 }
 
@@ -63,18 +65,6 @@ static int producer_start(struct worker *worker, struct err *err)
     worker->open_handles++;
     uv_poll_start(&worker->producer_poll, UV_READABLE, on_reports);
     return 0;
-}
-
-static void worker_metrics(struct worker *worker)
-{
-    worker->jobs_total =
-        metric_new(METRIC_COUNTER, "offboard_jobs_total", "system outcome", "Jobs that ended, by outcome.");
-    worker->dead_letters = metric_series(metric_new(METRIC_COUNTER, "offboard_dead_letters_total", "",
-                                                    "Messages set aside because they can't be understood."),
-                                         NULL);
-    worker->commit_failures = metric_series(
-        metric_new(METRIC_COUNTER, "offboard_commit_failures_total", "", "Offset commits that had to be tried again."),
-        NULL);
 }
 
 static void warn_of_lack(const struct engine *engine, const char *system)
@@ -118,7 +108,7 @@ struct worker *worker_new(uv_loop_t *loop, const struct conf *conf, struct defin
     worker->definitions = definitions;
     worker->control = control_new();
     worker->job_time = conf_duration(conf, "worker.job_time");
-    worker_metrics(worker);
+    measure_worker(worker);
     uv_timer_init(loop, &worker->tick);
     worker->tick.data = worker;
     worker->open_handles++;
@@ -175,7 +165,7 @@ static bool fibers_alive(const struct worker *worker)
 {
     for (size_t i = 0; i < worker->feed_count; i++) {
         const struct feed *feed = worker->feeds[i];
-        if (feed->running[NORMAL] || feed->running[URGENT] || polls_running(feed)) {
+        if (feed->running[NORMAL] || feed->running[URGENT] || polls_running(feed) || watch_running(feed)) {
             return true;
         }
     }

@@ -6,7 +6,7 @@
 #include "lib/json.h"
 #include "lib/log.h"
 #include "lib/mem.h"
-#include "lib/message.h"
+#include "lib/metrics_process.h"
 #include "lib/secret.h"
 #include "lib/time.h"
 #include "worker/shrink.h"
@@ -36,6 +36,7 @@ static json_t *context_new(const struct task *task, const char *outcome, const j
     const struct definition *connector = definition_find(feed->worker->definitions, DEFINITION_CONNECTOR, feed->name);
     json_t *context = json_object();
     json_put_string(context, "job_id", task->job_id);
+    json_put_string(context, "trace_id", task->trace_id);
     copy_members(context, json_object_get(task->job.message, "job"), of_job, COUNT_OF(of_job));
     json_put(context, "attempt", json_integer(task->attempt));
     json_put_string(context, "outcome", outcome);
@@ -143,9 +144,8 @@ void emit_result(struct task *task, const char *outcome, int status, const char 
     task->state = TASK_EMITTING;
     task->event = event_new(task, outcome, status, message, context);
     log_info("job ended", "system", feed->name, "offboarding_id", task->offboarding_id, "job_id", task->job_id,
-             "action", task->action, "outcome", outcome, "detail", message, NULL);
-    series_add(metric_series(feed->worker->jobs_total, feed->name, outcome, NULL), 1);
-    series_observe(feed->job_duration, (double)(time_monotonic() - task->started) / 1e6);
+             "action", task->action, "outcome", outcome, "detail", message, "trace_id", task->trace_id, NULL);
+    measure_job(task, outcome);
     send_event(task, false);
 }
 
@@ -168,7 +168,7 @@ void emit_dead(struct task *task, rd_kafka_message_t *record, const char *reason
                 partition, "offset", offset, "error", reason, NULL);
     free(offset);
     free(partition);
-    series_add(feed->worker->dead_letters, 1);
+    series_add(dead_letters(), 1);
     task->state = TASK_EMITTING;
     struct outgoing *outgoing = MEM_NEW(struct outgoing);
     outgoing->dead = record;

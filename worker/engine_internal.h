@@ -3,6 +3,7 @@
 #define OFFBOARD_WORKER_ENGINE_INTERNAL_H
 
 #include "lib/escrow.h"
+#include "lib/message.h"
 #include "lib/metrics.h"
 #include "worker/circuit.h"
 #include "worker/fiber.h"
@@ -62,6 +63,7 @@ struct system {
     struct credentials *credentials; /* exchanged for tokens, or to sign with; NULL: neither */
     bool refused;                    /* credentials: confirmed by a failing check, not yet asked for */
     char *refused_why;
+    int64_t expires;    /* when the credential ends; 0: nobody said */
     int64_t checked_at; /* of the last check for `denied` */
     bool check_failed;
 };
@@ -120,19 +122,20 @@ struct run {
     json_t *saved;   /* `.saved`; borrowed from the context */
     json_t *calls;   /* of the event */
     int calls_left_out;
-    int64_t waited;          /* in retries, microseconds */
-    int tries;               /* of the request in hand */
-    json_int_t account;      /* index in hand */
-    json_int_t at;           /* index of the request in hand */
-    json_t *items_left;      /* of the for_each in hand; owned, NULL: not in one */
-    bool collecting;         /* over pages: what is saved is joined */
-    bool begun;              /* a `once` call has begun, now or in a life before */
-    bool begin_acknowledged; /* in this life */
-    bool found_before;       /* `find` saw the effect of an earlier call */
-    bool read_back;          /* an error was answered by looking: the state is there */
-    bool verifying;          /* only the verify of the account in hand remains */
-    bool looking;            /* reading back: a cancellation waits until it is known what the calls before did */
-    bool imaged;             /* the before-image of the account in hand is on record */
+    char span_id[SPAN_ID_SIZE]; /* of the request in hand */
+    int64_t waited;             /* in retries, microseconds */
+    int tries;                  /* of the request in hand */
+    json_int_t account;         /* index in hand */
+    json_int_t at;              /* index of the request in hand */
+    json_t *items_left;         /* of the for_each in hand; owned, NULL: not in one */
+    bool collecting;            /* over pages: what is saved is joined */
+    bool begun;                 /* a `once` call has begun, now or in a life before */
+    bool begin_acknowledged;    /* in this life */
+    bool found_before;          /* `find` saw the effect of an earlier call */
+    bool read_back;             /* an error was answered by looking: the state is there */
+    bool verifying;             /* only the verify of the account in hand remains */
+    bool looking;               /* reading back: a cancellation waits until it is known what the calls before did */
+    bool imaged;                /* the before-image of the account in hand is on record */
     bool sealed; /* so is its escrow, by this attempt: what is sent is what was sealed, whatever the key was before */
     int64_t polled_since; /* of the poll in hand; 0: none */
     int64_t awaits_since; /* of the wait in hand; 0: none */

@@ -272,6 +272,7 @@ int request_render(struct run *run, const json_t *request, struct rendered *rend
     const char *trace = json_string_at(run->job->message, "job.traceparent");
     char *traceparent = message_traceparent(trace);
     add_header(rendered, "traceparent", traceparent);
+    message_span_id(traceparent, run->span_id);
     free(traceparent);
     return 0;
 }

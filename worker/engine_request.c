@@ -60,6 +60,8 @@ static void record_call(struct run *run, const char *method, const char *to, boo
         json_put(call, "ms", json_integer(answer->duration / 1000));
         const char *id = json_string_at(answer->headers, "x-request-id");
         json_put_string(call, "request_id", id);
+        json_put_string(call, "span_id", *run->span_id ? run->span_id : NULL);
+        *run->span_id = '\0'; /* a request for a token has none */
         if (answer->error) {
             char *error = secret_mask(answer->error);
             json_put_string(call, "error", error);

@@ -39,6 +39,10 @@ static int load_settings(struct system *system, const struct conf *conf, struct 
     }
     const char *ca_file = conf_system_setting(conf, name, "ca_file");
     json_put_string(system->settings, "ca_file", ca_file);
+    const char *expires = conf_system_setting(conf, name, "expires"); /* configuration has seen that it is a date */
+    if (expires) {
+        time_parse_effective(expires, NULL, &system->expires, NULL);
+    }
     return 0;
 }
 
@@ -287,13 +291,14 @@ void job_only_reads(struct job *job)
 }
 
 /* Without gate: it is what opens the gate. */
-enum verdict gate_check(struct system *system, bool *ill, struct err *err)
+static enum verdict check_as(struct job *job, struct system *system, bool *ill, struct err *err)
 {
     json_t *message = json_pack("{s:s, s:{}, s:{}, s:{s:s, s:s}}", "id", "check", "user", "ids", "job", "id", "check",
                                 "action", "check");
-    struct job job = {.message = message, .system = system->connector->name};
-    job_only_reads(&job);
-    struct run run = {.engine = system->engine, .system = system, .job = &job, .calls = json_array()};
+    job->message = message;
+    job->system = system->connector->name;
+    job_only_reads(job);
+    struct run run = {.engine = system->engine, .system = system, .job = job, .calls = json_array()};
     context_start(&run);
     const json_t *check = json_object_get(system->connector->tree, "check");
     json_t *request = check ? json_incref((json_t *)(uintptr_t)check) : json_pack("{s:s}", "get", "");
@@ -314,7 +319,39 @@ enum verdict gate_check(struct system *system, bool *ill, struct err *err)
     json_decref(run.calls);
     free(run.message);
     json_decref(message);
+    job->message = NULL;
     return verdict;
+}
+
+enum verdict gate_check(struct system *system, bool *ill, struct err *err)
+{
+    struct job job = {.message = NULL};
+    return check_as(&job, system, ill, err);
+}
+
+enum credential engine_credential(struct engine *engine, const char *name, struct job *job, struct err *err)
+{
+    bool ill;
+    struct err why = ERR_INIT;
+    enum verdict verdict = check_as(job, engine_system(engine, name), &ill, &why);
+    enum credential credential = why.class == ERR_NONE       ? CREDENTIAL_TAKEN
+                                 : verdict == VERDICT_DENIED ? CREDENTIAL_REFUSED
+                                                             : CREDENTIAL_UNKNOWN;
+    if (why.class != ERR_NONE) {
+        err_set(err, why.class, "%s", err_text(&why));
+    }
+    err_release(&why);
+    return credential;
+}
+
+bool engine_has_check(const struct engine *engine, const char *name)
+{
+    return json_object_get(engine_system(engine, name)->connector->tree, "check") != NULL;
+}
+
+int64_t engine_expires(const struct engine *engine, const char *name)
+{
+    return engine_system(engine, name)->expires;
 }
 
 int engine_check(struct engine *engine, const char *name, struct err *err)

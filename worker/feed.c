@@ -47,28 +47,20 @@ void feed_look_again(struct feed *feed)
     }
 }
 
-/* ---- starting ---------------------------------------------------------------------------------------------------- */
-
-static void register_metrics(struct feed *feed)
+bool feed_leads(const struct feed *feed)
 {
-    struct {
-        struct series **series;
-        enum metric_type type;
-        const char *name;
-        const char *help;
-    } metrics[] = {
-        {&feed->jobs_running, METRIC_GAUGE, "offboard_jobs_running", "Jobs that run now."},
-        {&feed->job_duration, METRIC_HISTOGRAM, "offboard_job_duration_seconds", "From a job's start to its outcome."},
-        {&feed->circuit_open, METRIC_GAUGE, "offboard_circuit_open", "1 while the system is taken to be down."},
-        {&feed->paused, METRIC_GAUGE, "offboard_system_paused", "1 while an order keeps jobs from starting."},
-        {&feed->repeats, METRIC_COUNTER, "offboard_job_repeats_total", "Jobs published twice and run once."},
-        {&feed->partitions_held, METRIC_GAUGE, "offboard_partitions_held", "Partition numbers this process holds."},
-    };
-    for (size_t i = 0; i < COUNT_OF(metrics); i++) {
-        struct metric *metric = metric_new(metrics[i].type, metrics[i].name, "system", metrics[i].help);
-        *metrics[i].series = metric_series(metric, feed->name, NULL);
+    if (feed->worker->draining || feed->resting || feed->assignment != ASSIGNMENT_HELD) {
+        return false;
     }
+    for (size_t i = 0; i < feed->held; i++) {
+        if (feed->partitions[i]->number == 0) {
+            return partition_restored(feed->partitions[i]);
+        }
+    }
+    return false;
 }
+
+/* ---- starting ---------------------------------------------------------------------------------------------------- */
 
 static rd_kafka_t *consumer_new(const struct feed *feed, struct err *err)
 {
@@ -159,7 +151,7 @@ struct feed *feed_new(struct worker *worker, const char *name)
     feed->wake_fd = -1;
     feed->lanes = lanes_new();
     set_slots(feed);
-    register_metrics(feed);
+    measure_feed(feed);
     return feed;
 }
 
@@ -170,6 +162,7 @@ int feed_start(struct feed *feed, struct err *err)
         return err_prefix(err, "%s", feed->name);
     }
     attach(feed);
+    watch_start(feed);
     return polls_start(feed, err) == 0 ? subscribe(feed, err) : -1;
 }
 
@@ -217,6 +210,7 @@ void feed_free(struct feed *feed)
         rd_kafka_topic_partition_list_destroy(feed->assigning);
     }
     polls_free(feed);
+    watch_free(feed);
     lanes_free(feed->lanes);
     free(feed->partitions);
     free(feed->topics[NORMAL]);

@@ -157,20 +157,6 @@ static void take_item(struct round *round, json_t *item)
 
 /* ---- a round ----------------------------------------------------------------------------------------------------- */
 
-/* Does this process hold partition 0, and is it here to stay? */
-static bool leads(const struct feed *feed)
-{
-    if (feed->worker->draining || feed->resting || feed->assignment != ASSIGNMENT_HELD) {
-        return false;
-    }
-    for (size_t i = 0; i < feed->held; i++) {
-        if (feed->partitions[i]->number == 0) {
-            return partition_restored(feed->partitions[i]);
-        }
-    }
-    return false;
-}
-
 static void count(struct poll *poll, struct metric *metric, const char *outcome, size_t by)
 {
     series_add(metric_series(metric, poll->source->name, outcome, NULL), (double)by);
@@ -241,7 +227,7 @@ static void conclude(struct poll *poll, const struct engine_result *result, int6
 {
     struct err err = ERR_INIT;
     bool good = strcmp(result->outcome, "succeeded") == 0 || strcmp(result->outcome, "already_done") == 0;
-    if (!leads(poll->feed)) {
+    if (!feed_leads(poll->feed)) {
         return; /* somebody else asks now; what came of this is theirs to find out */
     }
     if (!good) {
@@ -315,7 +301,7 @@ static void step(struct poll *poll, bool leading)
 
 void polls_step(struct feed *feed)
 {
-    bool leading = feed->polls && leads(feed);
+    bool leading = feed->polls && feed_leads(feed);
     for (struct poll *poll = feed->polls; poll; poll = poll->next) {
         step(poll, leading);
     }

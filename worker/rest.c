@@ -42,7 +42,7 @@ static void feed_close(struct feed *feed)
 
 static bool finished(struct feed *feed)
 {
-    if (feed->tasks || polls_running(feed)) {
+    if (feed->tasks || polls_running(feed) || watch_running(feed)) {
         return false;
     }
     if (!commit_clean(feed)) {

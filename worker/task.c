@@ -5,7 +5,6 @@
 #include "lib/json.h"
 #include "lib/log.h"
 #include "lib/mem.h"
-#include "lib/message.h"
 #include "lib/time.h"
 #include "worker/worker_internal.h"
 
@@ -56,6 +55,7 @@ struct task *task_new(struct stream *stream, const rd_kafka_message_t *record, j
     task->offset = record->offset;
     task->timestamp = record_time(record);
     task->traceparent = message_traceparent(parent);
+    message_trace_id(task->traceparent, task->trace_id);
     free(parent);
     task->next = feed->tasks;
     if (feed->tasks) {

@@ -90,6 +90,16 @@ bool engine_available(const struct engine *engine, const char *system);
 
 /* `check` of a connector, on the calling fiber: 0, or -1 with the reason. */
 int engine_check(struct engine *engine, const char *system, struct err *err);
+bool engine_has_check(const struct engine *engine, const char *system);
+
+enum credential { CREDENTIAL_UNKNOWN, CREDENTIAL_TAKEN, CREDENTIAL_REFUSED };
+
+/* The same as a word about the credential: one attempt, on the calling fiber, with an err but when it is taken. Unknown: the system
+ * didn't say. `job` is zeroed by the caller; with it the attempt can be interrupted. */
+enum credential engine_credential(struct engine *engine, const char *system, struct job *job, struct err *err);
+
+/* When the system's credential ends, by `systems.<system>.expires`; 0: nobody said. */
+int64_t engine_expires(const struct engine *engine, const char *system);
 
 /* What configuration lacks for some actions of a system, which will be blocked; NULL: nothing. The caller frees. */
 char *engine_lacks(const struct engine *engine, const char *system);

@@ -15,6 +15,7 @@
 #include <stdint.h>
 #include <uv.h>
 
+#include "lib/message.h"
 #include "lib/metrics.h"
 #include "worker/fiber.h"
 #include "worker/lane.h"
@@ -36,6 +37,7 @@ struct partition;
 struct outgoing;
 struct follower;
 struct poll;
+struct watch;
 
 /* One partition of one of a system's two topics. */
 struct stream {
@@ -93,7 +95,8 @@ struct task {
     const char *offboarding_id;
     const char *action;
     int64_t attempt;
-    char *traceparent; /* of the record */
+    char *traceparent; /* a child of the record's */
+    char trace_id[TRACE_ID_SIZE];
     struct twin *twins;
     int64_t started;        /* monotonic */
     int64_t held_since;     /* monotonic; 0: its clock runs */
@@ -162,10 +165,13 @@ struct feed {
     bool closing;
     bool closed;
 
-    struct poll *polls; /* poll.c: sources that ask this system; a list */
+    struct poll *polls;  /* poll.c: sources that ask this system; a list */
+    struct watch *watch; /* watch.c; NULL: the system's check is not made */
 
     struct series *jobs_running;
     struct series *job_duration;
+    struct series *time_to_revoke;
+    struct series *lag[STREAMS];
     struct series *circuit_open;
     struct series *paused;
     struct series *repeats;
@@ -194,7 +200,6 @@ struct worker {
     void (*drained)(void *arg);
     void *drained_arg;
     struct metric *jobs_total;
-    struct series *dead_letters;
     struct series *commit_failures;
 };
 
@@ -205,6 +210,8 @@ int feed_start(struct feed *feed, struct err *err); /* joins its group; what the
 void feed_go_on(struct feed *feed);                 /* serves, reads, starts; from the loop */
 void feed_look_again(struct feed *feed);            /* feed_go_on() soon; from anywhere on our thread */
 void feed_close_handles(struct feed *feed);
+bool feed_leads(
+    const struct feed *feed);      /* does this process hold partition 0, and is it here to stay? One of all replicas */
 void feed_free(struct feed *feed); /* after its handles are closed and the outbox is empty */
 
 /* ---- assignment.c ------------------------------------------------------------------------------------------------ */
@@ -313,6 +320,20 @@ void polls_step(
     struct feed *feed); /* from the loop: begins what is due, ends what runs while the system comes to rest */
 bool polls_running(const struct feed *feed);
 void polls_free(struct feed *feed); /* none may be running */
+
+/* ---- watch.c ----------------------------------------------------------------------------------------------------- */
+
+void watch_start(struct feed *feed);
+void watch_step(struct feed *feed); /* from the loop, as polls_step() */
+bool watch_running(const struct feed *feed);
+void watch_free(struct feed *feed); /* it may not be running */
+
+/* ---- measure.c --------------------------------------------------------------------------------------------------- */
+
+void measure_worker(struct worker *worker);
+void measure_feed(struct feed *feed);
+void measure_lag(struct feed *feed);
+void measure_job(const struct task *task, const char *outcome); /* once for each that ended */
 
 /* ---- follow.c ---------------------------------------------------------------------------------------------------- */
 

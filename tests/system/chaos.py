@@ -18,10 +18,10 @@ DAY = "50ms"
 class Chaos:
     """One run. `stack` has not been started yet."""
 
-    def __init__(self, stack, seed: int) -> None:
+    def __init__(self, stack, seed: int, people: int = PEOPLE) -> None:
         self.stack = stack
         self.random = random.Random(seed)
-        self.emails = [f"user{number}.{seed}@example.com" for number in range(PEOPLE)]
+        self.emails = [f"user{number}.{seed}@example.com" for number in range(people)]
         self.events = [leaver(email, employee_id=f"E-{seed}-{number}",
                               priority=self.random.choice(["normal", "normal", "urgent"]))
                        for number, email in enumerate(self.emails)]
@@ -35,9 +35,9 @@ class Chaos:
     def run(self) -> None:
         self._prepare_vendors()
         self.stack.start("producer", "logger", "scheduler", "worker", "worker")
-        for event in self.events[:PEOPLE // 2]:
+        for event in self.events[:len(self.events) // 2]:
             self.stack.publish(event)
-        rest = list(self.events[PEOPLE // 2:])
+        rest = list(self.events[len(self.events) // 2:])
         for _ in range(KILLS):
             self._let_pass(self.random.uniform(0.1, 1.2))
             if rest:
@@ -94,7 +94,7 @@ class Chaos:
         if failed:
             reply = self.stack.post("/v1/orders", {"order": "retry", "offboardings": failed}, token="operator")
             assert reply.status == 202, reply
-        return self.stack.database.value("SELECT count(*) FROM offboarding WHERE status = 'completed'") == PEOPLE
+        return self.stack.database.value("SELECT count(*) FROM offboarding WHERE status = 'completed'") == len(self.ids)
 
     def _unfinished(self) -> str:
         """What there is to know of a storm that did not end: which jobs wait, for what, and how far each reader has come."""
@@ -112,7 +112,7 @@ class Chaos:
         assert state["users"] == [], "an account was left"
         assert [group["members"] for group in state["groups"]] == [[]], "somebody is still in a group"
         lost = [entry for entry in self.stack.sandbox.journal("scim", effects_only=True) if entry["method"] == "DELETE"]
-        assert len(lost) == PEOPLE, "an account was deleted twice, or not by us"
+        assert len(lost) == len(self.ids), "an account was deleted twice, or not by us"
 
     def _check_tickets(self) -> None:
         """`once`: a ticket a leaver, a reminder and a report on it, whatever was lost."""
@@ -144,5 +144,5 @@ class Chaos:
         assert rows == records, f"missing {records - rows}, doubled {rows - records}"
         assert database.query("SELECT * FROM verify_event_chain()") == []
         assert database.value("SELECT count(*) FROM due") == 0
-        assert database.value("SELECT count(*) FROM offboarding") == PEOPLE
+        assert database.value("SELECT count(*) FROM offboarding") == len(self.ids)
         assert database.value("SELECT count(*) FROM job WHERE state <> 'succeeded'") == 0

@@ -121,7 +121,8 @@ class Stack:
             "guards": {"cap_per_hour": 0},
             "scheduler": {"poll": "100ms"},
             "logger": {"batch_wait": "10ms"},
-            "worker": {"systems": ["scim", "jira"], "drain_grace": "5s", "circuit_wait": "200ms", "circuit_wait_max": "1s",
+            # No check of the credentials beside the requests that a test counts.
+            "worker": {"systems": ["scim", "jira"], "check_every": "0s", "drain_grace": "5s", "circuit_wait": "200ms", "circuit_wait_max": "1s",
                        "request_timeout": "5s"},
             "systems": {
                 "scim": {"url": self.sandbox.urls.get("scim", "http://127.0.0.1:1"), "token": self.tokens["scim"],
@@ -164,11 +165,11 @@ class Stack:
         """One more process, not waited for; `env` is added to its environment."""
         number = sum(1 for process in self.processes if process.name.split("-")[0] == program) + 1
         name = program if number == 1 else f"{program}-{number}"
-        if program == "producer":
-            url = self.edge_url
-        else:
-            url = f"http://127.0.0.1:{self.servers.ports.take()}"
-            env = {f"OFFBOARD_{program.upper()}_LISTEN": url.removeprefix("http://"), **env}
+        first = program == "producer" and not any(process.running and process.name.startswith("producer")
+                                                  for process in self.processes)
+        url = self.edge_url if first else f"http://127.0.0.1:{self.servers.ports.take()}"
+        option = "edge" if program == "producer" else program
+        env = {f"OFFBOARD_{option.upper()}_LISTEN": url.removeprefix("http://"), **env}
         self._urls[name] = url
         process = Process(name, [os.path.join(self.build, f"offboard-{program}"), "-c", self.config_path, *arguments],
                           os.path.join(self.directory, "logs", f"{name}.log"), env=self.environment(**env),
@@ -192,6 +193,10 @@ class Stack:
         process = self.launch(name.split("-")[0])
         self.wait_ready(process)
         return process
+
+    def url(self, name: str) -> str:
+        """Where a process answers."""
+        return self._urls[name]
 
     def metrics(self, name: str) -> dict[str, float]:
         return metrics(self._urls[name])

@@ -76,7 +76,7 @@ class TestAssetsonar(ConnectorTable):
     def test_a_refusal_with_status_200(self, case, row):
         """As the vendor answers when it does not do what was asked."""
         case.fault({"do": "status", "status": 200, "body": {"errors": {"base": ["no"]}, "status": 403}, "times": None})
-        assert case.try_()["outcome"] == "failed"
+        assert case.try_in_vain()["outcome"] == "failed"
 
 
 @pytest.fixture(scope="module")

@@ -115,7 +115,7 @@ class TestGitLab(ConnectorTable):
 
     def test_true_without_a_change_is_not_done(self, stack):
         stack.sandbox.settings("gitlab", block_changes=False)
-        said = tries.case(self, stack, "block_user", "nothing").try_()
+        said = tries.case(self, stack, "block_user", "nothing").try_in_vain()
         assert said["outcome"] == "failed" and not said["verified"]["ok"]
 
     def test_null_when_somebody_else_was_faster_is_done(self, stack):

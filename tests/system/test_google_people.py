@@ -5,6 +5,7 @@ import json
 import pytest
 from google import Google, changes, person, requests, user
 from stack import Stack
+from unconfirmed import impatient
 from vendors.google_errors import error_body
 
 pytestmark = pytest.mark.xdist_group("google-people")
@@ -34,11 +35,11 @@ def email(request) -> str:
     return f"{request.node.name.partition('[')[0].removeprefix('test_').replace('_', '-')}@example.com"
 
 
-def try_(stack, action: str, email: str | None, *more: str, live: bool = True, **values) -> dict:
+def try_(stack, action: str, email: str | None, *more: str, live: bool = True, env: dict | None = None, **values) -> dict:
     """`values`: of the options that take JSON, as with_={…}."""
     options = [word for name, value in values.items() for word in (f"--{name.rstrip('_')}", json.dumps(value))]
     whom = ["--email", email] if email else []
-    return json.loads(stack.cli("try", "google", action, *whom, "--json", *options, *more, *(["--live"] if live else [])).out)
+    return json.loads(stack.cli("try", "google", action, *whom, "--json", *options, *more, *(["--live"] if live else []), **(env or {})).out)
 
 
 def since(stack) -> int:
@@ -257,7 +258,7 @@ def test_a_licence_that_stays(stack, email):
     key = person(stack, email, licenses=[LICENCE, {"productId": "101001", "skuId": "1010010001"}])["id"]
     stack.sandbox.fault("google", {"match": {"method": "DELETE", "path": "/product/101001/"}, "do": "noop", "times": None})
     start = since(stack)
-    said = try_(stack, "remove_licences", email, ids={"google": [key]})
+    said = try_(stack, "remove_licences", email, ids={"google": [key]}, env=impatient(stack, "google"))
     assert said["outcome"] == "failed" and "not confirmed by reading back" in said["message"], said
     assert len(changes(stack, start)) == 2
 

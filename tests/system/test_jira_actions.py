@@ -107,7 +107,7 @@ class TestJira(ConnectorTable):
     def test_a_transition_that_is_not_made_is_not_done(self, stack):
         case = tries.case(self, stack, "transition", "noop")
         case.fault({"do": "noop", "times": None})
-        said = case.try_()
+        said = case.try_in_vain()
         assert said["outcome"] == "failed" and self.ticket(case)["fields"]["status"]["name"] == "To Do"
 
     def test_one_comment_though_the_answer_is_lost(self, stack):

@@ -5,7 +5,7 @@ import json
 import pytest
 from connector_table import Case, ConnectorTable, Row, filled
 from tries import case as one_case
-from unconfirmed import hasty_connector
+from unconfirmed import hasty_connector, impatient
 
 pytestmark = pytest.mark.xdist_group("okta")
 TOKEN = "00-of-this-test-0123456789"
@@ -115,10 +115,10 @@ def try_(okta, request):
     """A leaver of its own, and one action on it."""
     made = []
 
-    def one(action: str, *more: str, **changes):
+    def one(action: str, *more: str, env: dict | None = None, **changes):
         case = one_case(TestOkta(), okta, action, request.node.name.removeprefix("test_").replace("_", "-")[:40], **changes)
         made.append(case)
-        return case, case.try_(*more)
+        return case, case.try_(*more, **(env or {}))
 
     yield one
     okta.sandbox.clear_faults("okta")
@@ -203,7 +203,7 @@ def test_the_read_back_looks_at_all_pages(okta, try_):
     okta.sandbox.settings("okta", page=1)
     okta.sandbox.fault("okta", {"match": {"method": "DELETE", "path": "/groups/z"}, "do": "noop"})
     groups = [{"id": "a.{email}", "type": "APP_GROUP", "members": ["{email}"]}, {"id": "z.{email}", "members": ["{email}"]}]
-    case, said = try_("leave_groups", seed={"groups": groups})
+    case, said = try_("leave_groups", seed={"groups": groups}, env=impatient(okta, "okta"))
     assert said["outcome"] == "failed" and "not confirmed by reading back" in said["message"], said
 
 

@@ -75,6 +75,10 @@ def rows(stack, email: str) -> list[dict]:
     return stack.database.query("SELECT * FROM intake WHERE person = %s ORDER BY received_at, kafka_offset", email)
 
 
+def partitions(stack, worker: str) -> float:
+    return stack.metrics(worker)['offboard_partitions_held{system="oomnitza"}']
+
+
 def age(stack, worker: str = "worker") -> float:
     return stack.metrics(worker)['offboard_poll_age_seconds{source="oomnitza"}']
 
@@ -142,6 +146,7 @@ def test_one_of_two_workers_asks_and_the_other_takes_over(make_stack, tmp_path):
     stack.wait_ready(stack.launch("worker"))
     stack.wait_ready(stack.process("worker"))
     workers = {"worker", "worker-2"}
+    wait_until(lambda: all(partitions(stack, name) > 0 for name in workers), 30, "both hold partitions")
     leader = wait_until(lambda: next((name for name in workers if age(stack, name) > 0), None), 30, "one asks")
     other = (workers - {leader}).pop()
     before = rounds(stack, other)

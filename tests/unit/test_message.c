@@ -430,6 +430,16 @@ static void test_traceparent(void **state)
     assert_memory_equal(child, parent, 36);
     assert_memory_not_equal(child + 36, parent + 36, 16);
     free(child);
+    char trace_id[TRACE_ID_SIZE];
+    char span_id[SPAN_ID_SIZE];
+    message_trace_id(parent, trace_id);
+    message_span_id(parent, span_id);
+    assert_string_equal(trace_id, "0af7651916cd43dd8448eb211c80319c");
+    assert_string_equal(span_id, "b7ad6b7169203331");
+    message_trace_id("00-0af7", trace_id);
+    message_span_id(NULL, span_id);
+    assert_string_equal(trace_id, "");
+    assert_string_equal(span_id, "");
     static const char *const wrong[] = {
         NULL,
         "",
