@@ -90,6 +90,9 @@ chaos: all ## seeded kill -9 of every process, with an oracle (SEEDS=50)
 bench: all ## worker and logger against their yardsticks, as ratios
 	@tests/bench/run
 
+capacity: all ## figures for capacity planning: jobs/s, events/s, bytes a leaver, memory, start (docs/operations.md)
+	@tests/bench/capacity
+
 install: all ## install under $(DESTDIR)$(PREFIX)
 	install -d $(DESTDIR)$(PREFIX)/bin $(addprefix $(DESTDIR)$(PREFIX)/share/offboard/,sources runbooks connectors schema)
 	install -m 755 $(filter-out %/mock-kafka,$(PROGRAMS)) $(DESTDIR)$(PREFIX)/bin
@@ -104,6 +107,6 @@ clean: ## remove what was built
 help: ## this list
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)$$/\1\t\2/p' $(firstword $(MAKEFILE_LIST)) | awk -F'\t' '{printf "  %-10s %s\n", $$1, $$2}'
 
-.PHONY: all unit test check lint format deps demo chaos bench install clean help
+.PHONY: all unit test check lint format deps demo chaos bench capacity install clean help
 .DELETE_ON_ERROR:
 -include $(shell find $(BUILD)/obj -name '*.d' 2>/dev/null)
