@@ -1,6 +1,7 @@
 """What capacity planning needs, measured; run by `make capacity` and never by `make test`. Each part prints a table, which is also
 added to build/bench/capacity.md."""
 
+import glob
 import json
 import os
 import subprocess
@@ -138,9 +139,9 @@ def recorded(stack) -> int:
 
 def started(stack, number: int) -> tuple[float, float]:
     """Seconds from a producer's start until it has planned an HR event, with all before it to remember; its memory."""
+    stack.publish(leaver(f"late{number}@example.com"))
     begin = time.monotonic()
     producer = stack.launch("producer")
-    stack.publish(leaver(f"late{number}@example.com"))
     wait_until(lambda: stack.topics.lag("producer", "intake") == 0, 120, "it is planned", interval=0.02)
     return time.monotonic() - begin, resident(producer)
 
@@ -191,12 +192,22 @@ def size(record) -> int:
     return len(record.key or "") + len(record.value or b"") + headers + 20
 
 
+def on_disk(stack, kind: str) -> int:
+    """What the broker has written for the topic, as our producers compress it."""
+    pattern = os.path.join(stack.servers.root, "kafka*", "data", glob.escape(stack.topics.name(kind)) + "-*", "*.log")
+    return sum(os.path.getsize(path) for path in glob.glob(pattern))
+
+
 def by_topic(stack, offboarding: str) -> list[tuple]:
+    """Topic, records, bytes, bytes on disk; of events without the definitions, which all leavers share."""
     rows = []
     for kind in stack.topics.names():
-        records = [record for record in stack.topics.read(kind) if record.key in (offboarding, "stan@example.com")]
+        everything = stack.topics.read(kind)
+        records = [record for record in everything if record.key in (offboarding, "stan@example.com")]
         if records:
-            rows.append((kind, len(records), sum(size(record) for record in records)))
+            bytes_ = sum(size(record) for record in records)
+            share = bytes_ / sum(size(record) for record in everything)
+            rows.append((kind, len(records), bytes_, on_disk(stack, kind) * share))
     return rows
 
 
@@ -260,10 +271,10 @@ def test_bytes_of_a_leaver(make_stack):
     table(f"PostgreSQL: a leaver of standard-leaver, {len(texts)} events ({COPIES} recorded at {(total - len(definitions)) / seconds:.0f}"
           " events/s)", ("table", "KB, rows", "KB, indexes", "GB for 100,000 leavers"), *rows,
           ("all", f"{grown / COPIES / 1024:.1f}", "", f"{grown / COPIES * 100_000 / 1e9:.1f}"))
-    table("Kafka: a leaver of standard-leaver, uncompressed, one replica", ("topic", "records", "KB", "GB for 100,000 leavers"),
-          *[(kind, count, f"{bytes_ / 1024:.1f}", f"{bytes_ * 100_000 / 1e9:.1f}") for kind, count, bytes_ in topics],
-          ("all", sum(row[1] for row in topics), f"{sum(row[2] for row in topics) / 1024:.1f}",
-           f"{sum(row[2] for row in topics) * 100_000 / 1e9:.1f}"))
+    topics.append(("all", *(sum(row[column] for row in topics) for column in (1, 2, 3))))
+    table("Kafka: a leaver of standard-leaver, one replica", ("topic", "records", "KB", "KB on disk (lz4)", "GB for 100,000 leavers"),
+          *[(kind, count, f"{bytes_ / 1024:.1f}", f"{disk / 1024:.1f}", f"{disk * 100_000 / 1e9:.1f}")
+            for kind, count, bytes_, disk in topics])
 
 
 def relations_after_logging(stack, total: int, name: str) -> dict[str, tuple[int, int]]:
