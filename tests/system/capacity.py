@@ -4,6 +4,7 @@ added to build/bench/capacity.md."""
 import glob
 import json
 import os
+import re
 import subprocess
 import time
 import uuid
@@ -211,6 +212,21 @@ def by_topic(stack, offboarding: str) -> list[tuple]:
     return rows
 
 
+def requests(texts: list[str]) -> list[tuple]:
+    """Of each system: requests of a leaver, the connector's budgets, and how long the requests of 500 leavers take at `per_minute`."""
+    counts: dict[str, int] = {}
+    for context in (json.loads(text)["context"] for text in texts):
+        if context.get("calls"):
+            counts[context["system"]] = counts.get(context["system"], 0) + len(context["calls"]) + context.get("calls_left_out", 0)
+    rows = []
+    for system, count in sorted(counts.items(), key=lambda item: -item[1]):
+        with open(os.path.join(ROOT, "worker", "connectors", f"{system}.yaml"), encoding="utf-8") as file:
+            budgets = dict(re.findall(r'^  (\w*per_(?:minute|day)): \{default: "(\d+)"', file.read(), re.MULTILINE))
+        minutes = 500 * count / int(budgets["per_minute"])
+        rows.append((system, count, ", ".join(f"{name} {value}" for name, value in budgets.items()), f"{minutes:.0f}"))
+    return rows
+
+
 def copy_of(texts: list[str], offboarding: str, ids: dict[str, str], number: int) -> tuple[str, list[str]]:
     """The events of the offboarding as those of another person."""
     fresh = str(uuid.uuid5(uuid.NAMESPACE_URL, f"copy {number}"))
@@ -244,6 +260,8 @@ def test_bytes_of_a_leaver(make_stack):
     texts = [record.value.decode() for record in source.topics.read("events") if record.key == offboarding]
     ids = {f"follower/{job['step']}" if job["follower"] else f"{job['phase']}/{job['step']}": str(job["id"])
            for job in source.database.query("SELECT * FROM job WHERE offboarding_id = %s", offboarding)}
+    table("Vendors: requests of a leaver of standard-leaver", ("system", "requests", "the connector's budgets", "minutes for 500 leavers"),
+          *requests(texts))
     definitions = [record for record in source.topics.read("events") if record.json["name"] == "definition"]
     source.close()
 
