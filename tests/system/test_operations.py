@@ -6,6 +6,7 @@ import stat
 import subprocess
 import threading
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from queue import Queue
 from secrets import token_hex
 
 import pytest
@@ -36,6 +37,7 @@ class Machine:
         with open(os.path.join(ROOT, "docs", "operations.md"), encoding="utf-8") as file:
             self.blocks = {block["name"]: block for block in BLOCK.finditer(file.read())}
         self.followed: set[str] = set()
+        self.asked: Queue = Queue()
         self.server = ThreadingHTTPServer(("127.0.0.1", 0), self._handler())
         threading.Thread(target=self.server.serve_forever, daemon=True).start()
         self._install()
@@ -55,12 +57,12 @@ class Machine:
             for role in LOGINS:  # of its own: a password of theirs will be changed, and the cluster is everybody's
                 connection.execute(f"CREATE ROLE {stack.prefix}_{role} LOGIN PASSWORD '{passwords[f'{stack.prefix}_{role}']}'"
                                    f" IN ROLE offboard_{role}")
-        for name, value in {"okta-token": stack.tokens["scim"],
+        for name, value in {"scim-token": stack.tokens["scim"],
                             "pgpass": "".join(f"*:*:*:{role}:{password}\n" for role, password in passwords.items())}.items():
             with open(os.open(os.path.join(secrets, name), os.O_WRONLY | os.O_CREAT, 0o600), "w", encoding="ascii") as file:
                 file.write(value)
         stack.settings["systems"]["scim"].pop("token")
-        stack.settings["systems"]["scim"]["token_file"] = os.path.join(secrets, "okta-token")
+        stack.settings["systems"]["scim"]["token_file"] = os.path.join(secrets, "scim-token")
         for role in LOGINS:
             stack.settings["postgres"][role] = (
                 f"host=127.0.0.1 port={stack.postgres.port} dbname={stack.prefix} user={stack.prefix}_{role}"
@@ -72,12 +74,11 @@ class Machine:
 
         class Handler(BaseHTTPRequestHandler):
             def do_POST(self):
-                _, verb, unit = self.path.split("/")
-                try:
-                    getattr(machine, verb)(unit)
-                    self.send_response(204)
-                except Exception as error:  # noqa: BLE001: the guide's command fails, with the reason in its output
-                    self.send_response(500, str(error).splitlines()[0])
+                """A process ends with the thread that has started it: the test's own does it."""
+                answered: Queue = Queue()
+                machine.asked.put((*self.path.split("/")[1:], answered))
+                fault = answered.get()
+                self.send_response(500 if fault else 204, fault)
                 self.end_headers()
 
             def log_message(self, format, *arguments):
@@ -119,10 +120,26 @@ class Machine:
         env = stack.environment(OFFBOARD_CONFIG=stack.config_path, PGHOST="127.0.0.1", PGPORT=str(stack.postgres.port),
                                 PGUSER="admin", PGPASSWORD=stack.postgres.password, PGDATABASE=stack.prefix)
         env["PATH"] = os.pathsep.join([self.bin, os.path.abspath(stack.build), os.path.dirname(_program("pg_dump")), env["PATH"]])
-        done = subprocess.run(["bash", "-euo", "pipefail", "-c", self._text(self.blocks[name]["text"])], env=env, text=True,
-                              cwd=stack.directory, stdin=subprocess.DEVNULL, capture_output=True, timeout=60)
-        assert done.returncode == 0, (name, done.stdout, done.stderr)
-        return done.stdout
+        with open(os.path.join(stack.directory, "shell.out"), "w+", encoding="utf-8") as out, \
+                open(os.path.join(stack.directory, "shell.err"), "w+", encoding="utf-8") as err:
+            shell = subprocess.Popen(["bash", "-euo", "pipefail", "-c", self._text(self.blocks[name]["text"])], env=env,
+                                     cwd=stack.directory, stdin=subprocess.DEVNULL, stdout=out, stderr=err)
+            wait_until(lambda: self._serve() or shell.poll() is not None, 60, f"{name} ends", 0.01)
+            out.seek(0)
+            err.seek(0)
+            said = out.read()
+            assert shell.returncode == 0, (name, said, err.read())
+        return said
+
+    def _serve(self) -> None:
+        """What `systemctl` has asked for."""
+        while not self.asked.empty():
+            verb, unit, answered = self.asked.get()
+            try:
+                getattr(self, verb)(unit)
+                answered.put(None)
+            except Exception as error:  # noqa: BLE001: the guide's command fails, with the reason in its output
+                answered.put(str(error).splitlines()[0])
 
     def do(self, name: str) -> str:
         """Follows the block once; it must say what the guide says, line by line, `…` standing for anything."""
@@ -136,7 +153,7 @@ class Machine:
     def see(self, name: str) -> str:
         """Follows a block that only looks until it shows what the guide says."""
         self.followed.add(name)
-        shown: list[str] = []
+        shown = [""]
 
         def shows() -> bool:
             shown[:] = [self._run(name)]
