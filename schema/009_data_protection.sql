@@ -36,5 +36,5 @@ BEGIN
 END
 $$;
 COMMENT ON FUNCTION blank_offboardings(uuid[]) IS
-    'Removes the personal data of those of these offboardings that are over, and returns how many they are. Steps, times, outcomes, who ordered what, and the hash chain stay; nothing of them can be undone afterwards.';
+    'Removes the personal data of those of these offboardings that are over, and returns how many they are. Steps, times, outcomes, who started it, and the hash chain stay; nothing of them can be undone afterwards.';
 REVOKE ALL ON FUNCTION blank_offboardings(uuid[]) FROM PUBLIC;

@@ -18,8 +18,7 @@ from stack import ROOT, Stack
 
 BLOCK = re.compile(r"^<!-- run: (?P<name>[a-z-]+) -->\n```sh\n(?P<text>.*?)^```$(?:\n+```text\n(?P<said>.*?)^```$)?",
                    re.MULTILINE | re.DOTALL)
-SYSTEMCTL = """\
-#!/bin/sh
+SYSTEMCTL = """#!/bin/sh
 verb=$1
 shift
 for unit; do curl -fsS -X POST "{control}/$verb/$unit" || exit 1; done
