@@ -95,6 +95,8 @@ bench: all ## worker and logger against their yardsticks, as ratios
 
 image: all ## the container image, built and started without a daemon (needs root); build/offboard-image.tar
 	@scripts/image
+capacity: all ## figures for capacity planning: jobs/s, events/s, bytes a leaver, memory, start (docs/operations.md)
+	@tests/bench/capacity
 
 install: all ## install under $(DESTDIR)$(PREFIX)
 	install -d $(DESTDIR)$(PREFIX)/bin $(addprefix $(DESTDIR)$(PREFIX)/share/offboard/,sources runbooks connectors schema)
@@ -110,6 +112,6 @@ clean: ## remove what was built
 help: ## this list
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)$$/\1\t\2/p' $(firstword $(MAKEFILE_LIST)) | awk -F'\t' '{printf "  %-10s %s\n", $$1, $$2}'
 
-.PHONY: all unit test check lint format deps demo chaos bench image install clean help
+.PHONY: all unit test check lint format deps demo chaos bench capacity image install clean help
 .DELETE_ON_ERROR:
 -include $(shell find $(BUILD)/obj -name '*.d' 2>/dev/null)

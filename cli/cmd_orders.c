@@ -134,10 +134,32 @@ static int undo_run(struct cli *cli, int argc, char **argv)
     return one_offboarding(cli, "undo", argc, argv, false, "all that can be");
 }
 
+/* What an error of the feed has made is cancelled at once, as it was held at once. */
+static int cancel_held(struct cli *cli)
+{
+    int code = CLI_OK;
+    json_t *ids = held_offboardings(cli, &code);
+    size_t count = json_array_size(ids);
+    if (count == 0) {
+        json_decref(ids);
+        if (code == CLI_OK) {
+            printf("nothing is held\n");
+        }
+        return code;
+    }
+    char *done = mem_printf("cancelled %zu held offboarding%s", count, count == 1 ? "" : "s");
+    code = send_order(cli, json_pack("{s:s, s:o}", "order", "cancel", "offboardings", ids), done);
+    free(done);
+    return code;
+}
+
 static int cancel_run(struct cli *cli, int argc, char **argv)
 {
-    if (argc != 1 || !opt.reason) {
-        return cli_fail(CLI_USAGE, "usage: offboard cancel OFFBOARDING|EMAIL --reason TEXT");
+    if (!opt.reason || argc != (opt.held ? 0 : 1)) {
+        return cli_fail(CLI_USAGE, "usage: offboard cancel OFFBOARDING|EMAIL --reason TEXT, or --held --reason TEXT");
+    }
+    if (opt.held) {
+        return cancel_held(cli);
     }
     json_t *order = json_pack("{s:s}", "order", "cancel");
     if (id_valid(argv[0])) {
@@ -250,13 +272,19 @@ const struct command command_undo = {
 
 const struct command command_cancel = {
     .name = "cancel",
-    .arguments = "OFFBOARDING|EMAIL|EMPLOYEE-ID --reason TEXT",
+    .arguments = "OFFBOARDING|EMAIL|EMPLOYEE-ID | --held [--since TIME]  --reason TEXT",
     .summary = "Stops what has not happened yet, at once and everywhere.",
     .details =
         "By id: that offboarding. By e-mail or employee id: all of the person's open ones. What has been done is not\n"
-        "undone.\n\n"
-        "  offboard cancel jane@example.com --reason \"wrong Jane\"",
-    .options = (const struct cli_option[]){OPTION_REASON, OPTION_JSON, OPTION_END},
+        "undone. With --held: all that are held, as after an error of the feed; of them nothing has been done.\n\n"
+        "  offboard cancel jane@example.com --reason \"wrong Jane\"\n"
+        "  offboard cancel --held --since 2026-11-23T08:00:00Z --reason \"IT-4711: wrong export\"",
+    .options =
+        (const struct cli_option[]){{"held", NULL, "all that are held", NULL, &opt.held},
+                                    {"since", "TIME", "with --held: only those received since", &opt.since, NULL},
+                                    OPTION_REASON,
+                                    OPTION_JSON,
+                                    OPTION_END},
     .run = cancel_run,
 };
 

@@ -31,7 +31,7 @@ const struct conf_option conf_table[] = {
     {"postgres.analyst", CONF_STRING, NULL, NULL, SECRET, "cli", "Connection string of a member of offboard_analyst, for the reading commands."},
     {"postgres.logger", CONF_STRING, NULL, NULL, SECRET, "logger", "Connection string of a member of offboard_logger."},
     {"postgres.scheduler", CONF_STRING, NULL, NULL, SECRET, "scheduler", "Connection string of a member of offboard_scheduler."},
-    {"producer.escrow_private_key", CONF_STRING, NULL, NULL, SECRET, "producer", "Private half of worker.escrow_key, in PEM: opens what is in escrow for `offboard reveal`. Give it as `producer.escrow_private_key_file`."},
+    {"producer.escrow_private_key", CONF_STRING, NULL, NULL, SECRET, "producer", "Private half of worker.escrow_key, in PEM: opens what is in escrow for `offboard reveal`. Give it as `producer.escrow_private_key_file`; of several keys, one behind the other, each is tried."},
     {"producer.memory", CONF_DURATION, "400d", NULL, PLAIN, "producer", "How far the planner reads its intake partitions back at start."},
     {"scheduler.batch_size", CONF_INT, "500", "1", PLAIN, "scheduler", "Most due rows in one transaction."},
     {"scheduler.figures_every", CONF_DURATION, "30s", "100ms", PLAIN, "scheduler", "How often the figures of the state (open failures, stuck jobs, held) are read for metrics."},

@@ -18,6 +18,7 @@ static const char version[] = "offboard-escrow-1:";
 
 struct escrow_key {
     EVP_PKEY *pkey;
+    struct escrow_key *next; /* of private ones: the one behind it; NULL: none */
 };
 
 /* ---- keys -------------------------------------------------------------------------------------------------------- */
@@ -32,13 +33,11 @@ static int no_passphrase(char *out, int size, int writing, void *arg)
     return -1;
 }
 
-static struct escrow_key *key_read(const char *pem, bool private, struct err *err)
+static struct escrow_key *key_read(BIO *bio, bool private, struct err *err)
 {
-    BIO *bio = BIO_new_mem_buf(pem, -1);
     EVP_PKEY *pkey = !bio      ? NULL
                      : private ? PEM_read_bio_PrivateKey(bio, NULL, no_passphrase, NULL)
                                : PEM_read_bio_PUBKEY(bio, NULL, no_passphrase, NULL);
-    BIO_free(bio);
     ERR_clear_error(); /* what libcrypto says of it helps nobody, and could hold a part of it */
     if (!pkey || EVP_PKEY_base_id(pkey) != EVP_PKEY_X25519) {
         const char *half = private ? "private" : "public";
@@ -53,19 +52,43 @@ static struct escrow_key *key_read(const char *pem, bool private, struct err *er
 
 struct escrow_key *escrow_public_key(const char *pem, struct err *err)
 {
-    return key_read(pem, false, err);
+    BIO *bio = BIO_new_mem_buf(pem, -1);
+    struct escrow_key *key = key_read(bio, false, err);
+    BIO_free(bio);
+    return key;
+}
+
+/* Is there another key behind what was read? */
+static bool goes_on(BIO *bio)
+{
+    char *rest;
+    long len = BIO_get_mem_data(bio, &rest);
+    return len > 0 && memmem(rest, (size_t)len, "-----BEGIN", 10);
 }
 
 struct escrow_key *escrow_private_key(const char *pem, struct err *err)
 {
-    return key_read(pem, true, err);
+    BIO *bio = BIO_new_mem_buf(pem, -1);
+    struct escrow_key *first = key_read(bio, true, err);
+    for (struct escrow_key *last = first; first && goes_on(bio); last = last->next) {
+        last->next = key_read(bio, true, err);
+        if (!last->next) {
+            escrow_key_free(first);
+            first = NULL;
+            break;
+        }
+    }
+    BIO_free(bio);
+    return first;
 }
 
 void escrow_key_free(struct escrow_key *key)
 {
-    if (key) {
+    while (key) {
+        struct escrow_key *next = key->next;
         EVP_PKEY_free(key->pkey);
         free(key);
+        key = next;
     }
 }
 
@@ -217,8 +240,10 @@ char *escrow_open(const struct escrow_key *key, const struct escrow_place *place
     char *value = mem_alloc((size_t)len + 1);
     char *bound = spelt(place);
     EVP_PKEY *once = EVP_PKEY_new_raw_public_key(EVP_PKEY_X25519, NULL, bytes, POINT);
-    bool opened =
-        once && agree(key->pkey, once, once, key->pkey, keys) && decrypt(keys, bound, bytes + POINT, len, value);
+    bool opened = false;
+    for (; once && key && !opened; key = key->next) {
+        opened = agree(key->pkey, once, once, key->pkey, keys) && decrypt(keys, bound, bytes + POINT, len, value);
+    }
     EVP_PKEY_free(once);
     OPENSSL_cleanse(keys, sizeof keys);
     ERR_clear_error();

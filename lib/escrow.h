@@ -12,7 +12,9 @@
 
 struct escrow_key;
 
-/* Reads a key of `openssl genpkey -algorithm X25519`, its public or its private half, in PEM. NULL with an ERR_PERMANENT. */
+/* Reads a key of `openssl genpkey -algorithm X25519`, its public or its private half, in PEM. NULL with an ERR_PERMANENT.
+ * Private keys may be several, one behind the other: escrow_open() tries each, so that what was sealed for an earlier key
+ * opens, too. */
 struct escrow_key *escrow_public_key(const char *pem, struct err *err);
 struct escrow_key *escrow_private_key(const char *pem, struct err *err);
 void escrow_key_free(struct escrow_key *key); /* NULL is accepted */

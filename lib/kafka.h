@@ -36,8 +36,9 @@ struct kafka_record {
     int64_t timestamp; /* milliseconds since 1970; 0: now */
     /* Headers, NULL-ended list of name, value; NULL: none. */
     const char *const *headers;
-    /* All headers of this message are copied first (forwarding, dead letters); NULL: none. */
+    /* All headers of this message are copied first (forwarding, dead letters), or those of this list; NULL: none. */
     const rd_kafka_message_t *headers_of;
+    const rd_kafka_headers_t *copied_headers;
 };
 
 /* ---- producing --------------------------------------------------------------------------------------------------- */
@@ -72,11 +73,19 @@ void kafka_producer_free(struct kafka_producer *producer, int64_t timeout);
 
 /* ---- dead letters ------------------------------------------------------------------------------------------------ */
 
+/* Everything is borrowed. */
+struct kafka_dead {
+    const rd_kafka_message_t *message;
+    const char *process;
+    const char *reason;
+    size_t size; /* of the value as it came, when the caller has shortened it; 0: the message's */
+};
+
 /* Puts a message as it came on <prefix>.dead, with its key, its headers and `dead_topic`, `dead_partition`,
- * `dead_offset`, `dead_reason`, `dead_process`. One that is larger than what we may write goes there without its
- * value. */
-int kafka_produce_dead(struct kafka_producer *producer, const struct conf *conf, const rd_kafka_message_t *message,
-                       const char *process, const char *reason, kafka_delivered *delivered, void *arg, struct err *err);
+ * `dead_offset`, `dead_size`, `dead_reason`, `dead_process`. One that is larger than what we may write goes there without
+ * its value. lib/dead.h reads them. */
+int kafka_produce_dead(struct kafka_producer *producer, const struct conf *conf, const struct kafka_dead *dead,
+                       kafka_delivered *delivered, void *arg, struct err *err);
 
 /* ---- consuming --------------------------------------------------------------------------------------------------- */
 

@@ -109,7 +109,10 @@ static rd_kafka_headers_t *headers_of(const struct kafka_record *record)
 {
     rd_kafka_headers_t *copied = NULL;
     rd_kafka_headers_t *headers = NULL;
-    if (record->headers_of && rd_kafka_message_headers(record->headers_of, &copied) == RD_KAFKA_RESP_ERR_NO_ERROR) {
+    if (record->copied_headers) {
+        headers = rd_kafka_headers_copy(record->copied_headers);
+    } else if (record->headers_of &&
+               rd_kafka_message_headers(record->headers_of, &copied) == RD_KAFKA_RESP_ERR_NO_ERROR) {
         headers = rd_kafka_headers_copy(copied);
     }
     for (const char *const *pair = record->headers; pair && pair[0]; pair += 2) {
@@ -209,22 +212,25 @@ void kafka_producer_free(struct kafka_producer *producer, int64_t timeout)
 }
 
 /* `whole` false: without the value. */
-static int produce_dead(struct kafka_producer *producer, const char *topic, const rd_kafka_message_t *message,
-                        bool whole, const char *process, const char *reason, kafka_delivered *delivered, void *arg,
-                        struct err *err)
+static int produce_dead(struct kafka_producer *producer, const char *topic, const struct kafka_dead *dead, bool whole,
+                        const char *reason, kafka_delivered *delivered, void *arg, struct err *err)
 {
+    const rd_kafka_message_t *message = dead->message;
     char *partition = mem_printf("%d", message->partition);
     char *offset = mem_printf("%lld", (long long)message->offset);
+    char *size = mem_printf("%zu", dead->size ? dead->size : message->len);
     const char *const headers[] = {"dead_topic",
                                    rd_kafka_topic_name(message->rkt),
                                    "dead_partition",
                                    partition,
                                    "dead_offset",
                                    offset,
+                                   "dead_size",
+                                   size,
                                    "dead_reason",
                                    reason,
                                    "dead_process",
-                                   process,
+                                   dead->process,
                                    NULL};
     struct kafka_record record = {.topic = topic,
                                   .partition = RD_KAFKA_PARTITION_UA,
@@ -237,18 +243,20 @@ static int produce_dead(struct kafka_producer *producer, const char *topic, cons
     int result = kafka_produce(producer, &record, delivered, arg, err);
     free(partition);
     free(offset);
+    free(size);
     return result;
 }
 
-int kafka_produce_dead(struct kafka_producer *producer, const struct conf *conf, const rd_kafka_message_t *message,
-                       const char *process, const char *reason, kafka_delivered *delivered, void *arg, struct err *err)
+int kafka_produce_dead(struct kafka_producer *producer, const struct conf *conf, const struct kafka_dead *dead,
+                       kafka_delivered *delivered, void *arg, struct err *err)
 {
     struct err refused = ERR_INIT;
     char *topic = kafka_topic(conf, "dead", NULL);
-    int result = produce_dead(producer, topic, message, true, process, reason, delivered, arg, &refused);
+    int result = produce_dead(producer, topic, dead, true, dead->reason, delivered, arg, &refused);
     if (result != 0 && refused.class == ERR_PERMANENT) {
-        char *longer = mem_printf("%s (the value is too large to be copied: %zu bytes)", reason, message->len);
-        result = produce_dead(producer, topic, message, false, process, longer, delivered, arg, &refused);
+        char *longer =
+            mem_printf("%s (the value is too large to be copied: %zu bytes)", dead->reason, dead->message->len);
+        result = produce_dead(producer, topic, dead, false, longer, delivered, arg, &refused);
         free(longer);
     }
     if (result != 0) {

@@ -83,8 +83,8 @@ static int set_aside(struct logger *logger, const struct row *row, struct err *e
         return 0;
     }
     struct err why = ERR_INIT;
-    int result =
-        kafka_produce_dead(logger->producer, logger->conf, row->message, "logger", row->refused, NULL, NULL, &why);
+    struct kafka_dead dead = {row->message, "logger", row->refused, 0};
+    int result = kafka_produce_dead(logger->producer, logger->conf, &dead, NULL, NULL, &why);
     if (result == 0) {
         result = kafka_producer_wait(logger->producer, DEAD_TIMEOUT, &why);
     }

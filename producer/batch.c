@@ -98,8 +98,8 @@ void batch_dead(struct batch *batch, const rd_kafka_message_t *message, const ch
 static int produce(struct batch *batch, const struct output *output, struct kafka_producer *producer, struct err *err)
 {
     if (output->dead_reason) {
-        return kafka_produce_dead(producer, batch->conf, output->original, "planner", output->dead_reason, NULL, NULL,
-                                  err);
+        struct kafka_dead dead = {output->original, "planner", output->dead_reason, 0};
+        return kafka_produce_dead(producer, batch->conf, &dead, NULL, NULL, err);
     }
     const char *const forwarded[] = {"offboard_forwarded_from", output->forwarded_from, NULL};
     const rd_kafka_message_t *original = output->original;
@@ -127,9 +127,9 @@ static int publish_stage(struct batch *batch, enum stage stage, struct kafka_pro
             int result = produce(batch, output, producer, err);
             if (result != 0 && err->class == ERR_PERMANENT && output->forwarded_from) {
                 /* HR systems may be allowed larger records than we are. */
-                result =
-                    kafka_produce_dead(producer, batch->conf, output->original, "planner",
-                                       "it is too large to be forwarded to its person's partition", NULL, NULL, err);
+                struct kafka_dead dead = {output->original, "planner",
+                                          "it is too large to be forwarded to its person's partition", 0};
+                result = kafka_produce_dead(producer, batch->conf, &dead, NULL, NULL, err);
             }
             if (result != 0) {
                 kafka_producer_wait(producer, TIME_SECOND, NULL);

@@ -36,14 +36,31 @@ static void unlink_exchange(struct exchange *exchange)
     }
 }
 
+/* libuv closes last what was closed first: timers of exchanges may be told after the edge's own handle. */
+static void edge_free_when_done(struct edge *edge)
+{
+    if (!edge->closed || edge->open) {
+        return;
+    }
+    definitions_free(edge->definitions);
+    json_decref(edge->secrets);
+    escrow_key_free(edge->escrow);
+    free(edge->intake);
+    free(edge->events);
+    free(edge->control);
+    free(edge);
+}
+
 static void release_when_done(struct exchange *exchange)
 {
     if (!exchange->request && exchange->pending == 0 && exchange->timer_closed) {
+        struct edge *edge = exchange->edge;
         unlink_exchange(exchange);
         json_decref(exchange->answer);
         json_decref(exchange->unavailable);
         err_release(&exchange->failed);
         free(exchange);
+        edge_free_when_done(edge);
     }
 }
 
@@ -111,6 +128,24 @@ static void on_delivered(void *arg, const struct err *err)
     release_when_done(exchange);
 }
 
+/* A record after whose delivery there is something to do. */
+struct sequel {
+    struct exchange *exchange;
+    void (*then)(struct exchange *exchange, json_t *note);
+    json_t *note;
+};
+
+static void on_first_delivered(void *arg, const struct err *err)
+{
+    struct sequel *sequel = arg;
+    if (!err) {
+        sequel->then(sequel->exchange, sequel->note); /* while this one is pending still: the exchange stays */
+    }
+    on_delivered(sequel->exchange, err);
+    json_decref(sequel->note);
+    free(sequel);
+}
+
 struct exchange *exchange_new(struct edge *edge, struct http_request *request)
 {
     struct exchange *exchange = MEM_NEW(struct exchange);
@@ -148,14 +183,33 @@ void exchange_limit(struct exchange *exchange, unsigned int ms)
     uv_timer_start(&exchange->timer, on_timeout, ms, 0);
 }
 
-void exchange_produce(struct exchange *exchange, const struct kafka_record *record)
+static bool hand_over(struct exchange *exchange, const struct kafka_record *record, kafka_delivered *delivered,
+                      void *arg)
 {
     struct err err = ERR_INIT;
     exchange->pending++;
-    if (kafka_produce(exchange->edge->producer, record, on_delivered, exchange, &err) != 0) {
-        exchange->pending--;
-        note_failure(exchange, &err);
-        err_release(&err);
+    if (kafka_produce(exchange->edge->producer, record, delivered, arg, &err) == 0) {
+        return true;
+    }
+    exchange->pending--;
+    note_failure(exchange, &err);
+    err_release(&err);
+    return false;
+}
+
+void exchange_produce(struct exchange *exchange, const struct kafka_record *record)
+{
+    hand_over(exchange, record, on_delivered, exchange);
+}
+
+void exchange_produce_then(struct exchange *exchange, const struct kafka_record *record,
+                           void (*then)(struct exchange *exchange, json_t *note), json_t *note)
+{
+    struct sequel *sequel = MEM_NEW(struct sequel);
+    *sequel = (struct sequel){exchange, then, note};
+    if (!hand_over(exchange, record, on_first_delivered, sequel)) {
+        json_decref(note);
+        free(sequel);
     }
 }
 
@@ -265,11 +319,9 @@ static void on_request(struct http_request *request, void *arg)
         const char *path;
         void (*handle)(struct edge *, struct http_request *);
         bool any_method; /* the handler looks at it */
-    } routes[] = {{"/v1/offboardings", submit_handle, false},
-                  {"/v1/orders", orders_handle, false},
-                  {"/v1/reveals", reveals_handle, false},
-                  {SIGNALS_PATH, signals_handle, false},
-                  {SOURCES_PATH, webhook_handle, true}};
+    } routes[] = {{"/v1/offboardings", submit_handle, false}, {"/v1/orders", orders_handle, false},
+                  {"/v1/reveals", reveals_handle, false},     {"/v1/replays", replays_handle, false},
+                  {SIGNALS_PATH, signals_handle, false},      {SOURCES_PATH, webhook_handle, true}};
     struct edge *edge = arg;
     for (size_t i = 0; i < COUNT_OF(routes); i++) {
         if (!is_route(routes[i].path, request->path)) {
@@ -284,9 +336,9 @@ static void on_request(struct http_request *request, void *arg)
         return;
     }
     edge_count(edge, 404);
-    http_problem(
-        request, 404, "Not Found", NULL,
-        "the edge has /v1/offboardings, /v1/orders, /v1/reveals, /v1/signals/<source> and /v1/sources/<source>");
+    http_problem(request, 404, "Not Found", NULL,
+                 "the edge has /v1/offboardings, /v1/orders, /v1/replays, /v1/reveals, /v1/signals/<source> and "
+                 "/v1/sources/<source>");
 }
 
 static bool on_ready(void *arg, char **why)
@@ -381,13 +433,8 @@ struct edge *edge_start(const struct conf *conf, uv_loop_t *loop, struct planner
 static void on_edge_closed(uv_handle_t *handle)
 {
     struct edge *edge = handle->data;
-    definitions_free(edge->definitions);
-    json_decref(edge->secrets);
-    escrow_key_free(edge->escrow);
-    free(edge->intake);
-    free(edge->events);
-    free(edge->control);
-    free(edge);
+    edge->closed = true;
+    edge_free_when_done(edge);
 }
 
 void edge_stop(struct edge *edge)
@@ -402,6 +449,7 @@ void edge_stop(struct edge *edge)
         return;
     }
     uv_poll_stop(&edge->poll);
+    replays_stop(edge);
     kafka_producer_free(edge->producer, 5 * TIME_SECOND); /* reports what is open: its requests are answered */
     for (struct exchange *exchange = edge->open, *next; exchange; exchange = next) {
         next = exchange->next;

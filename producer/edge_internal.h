@@ -1,5 +1,5 @@
-/* Between edge.c (HTTP and Kafka), submit.c (HR events), webhook.c (what systems send themselves), signals.c and orders.c
- * (operators' orders). */
+/* Between edge.c (HTTP and Kafka), submit.c (HR events), webhook.c (what systems send themselves), signals.c, and orders.c,
+ * reveals.c and replays.c (what operators ask for). */
 #ifndef OFFBOARD_PRODUCER_EDGE_INTERNAL_H
 #define OFFBOARD_PRODUCER_EDGE_INTERNAL_H
 
@@ -27,6 +27,8 @@ struct edge {
     int64_t turned_away_said;            /* when a log line last told of one, monotonic */
     unsigned long long turned_away_more; /* since then */
     struct exchange *open;               /* requests whose records are on their way */
+    struct replay *replay;               /* the one that is under way; NULL: none */
+    bool closed;                         /* freed with the last of its requests */
 };
 
 /* A request that is answered when all of its records are in Kafka, or after EDGE_WAIT_MS. */
@@ -48,6 +50,10 @@ struct exchange {
 struct exchange *exchange_new(struct edge *edge, struct http_request *request);
 /* Hands one record over; a refusal counts as a failed delivery. */
 void exchange_produce(struct exchange *exchange, const struct kafka_record *record);
+/* The same, and calls `then` with `note` (taken over) when Kafka has the record, be the request answered by then or not:
+ * what it hands over is awaited, too. */
+void exchange_produce_then(struct exchange *exchange, const struct kafka_record *record,
+                           void (*then)(struct exchange *exchange, json_t *note), json_t *note);
 /* Hands one of our own events over (taken), keyed so; `traceparent` may be NULL. */
 void exchange_produce_event(struct exchange *exchange, const char *key, json_t *event, const char *traceparent);
 /* Answers after `ms` at the latest, instead of EDGE_WAIT_MS. */
@@ -83,6 +89,8 @@ json_t *webhook_secrets(struct definitions *definitions, const struct conf *conf
 int webhook_check_keys(struct definitions *definitions, const json_t *secrets, struct err *err);
 void orders_handle(struct edge *edge, struct http_request *request);  /* POST /v1/orders */
 void reveals_handle(struct edge *edge, struct http_request *request); /* POST /v1/reveals */
+void replays_handle(struct edge *edge, struct http_request *request); /* POST /v1/replays */
+void replays_stop(struct edge *edge); /* waits for the one that is reading, and answers it */
 
 #define SIGNALS_PATH "/v1/signals/"
 void signals_handle(struct edge *edge, struct http_request *request); /* POST /v1/signals/<source> */

@@ -3,6 +3,7 @@
 #include <string.h>
 #include <time.h>
 
+#include "lib/dead.h"
 #include "lib/log.h"
 #include "lib/mem.h"
 #include "lib/time.h"
@@ -101,14 +102,67 @@ static void place(struct planner *planner, rd_kafka_topic_partition_t *partition
     partition->offset = start < intake->committed ? start : intake->committed;
 }
 
+/* ---- what was set aside ------------------------------------------------------------------------------------------ */
+
+static char *place_text(int32_t partition, int64_t offset)
+{
+    return mem_printf("%d/%lld", partition, (long long)offset);
+}
+
+static bool is_planners(const struct dead_letter *letter, void *arg)
+{
+    const struct planner *planner = arg;
+    return strcmp(letter->topic, planner->topic) == 0 && letter->process && strcmp(letter->process, "planner") == 0;
+}
+
+/* A definition that was mended since would make an offboarding of a record that started none, and the next event about
+ * this person a repeat of it. */
+static void remember_dead(struct planner *planner)
+{
+    struct dead_want want = {.accepts = is_planners, .arg = planner};
+    struct dead_letters letters = {0};
+    struct err err = ERR_INIT;
+    bool said = false;
+    while (!planner->stopping && dead_letters_read(planner->conf, &want, &letters, &err) != 0) {
+        if (!said) {
+            log_warning("could not read which intake records were set aside, trying again", "error", err_text(&err),
+                        NULL);
+            said = true;
+        }
+    }
+    json_object_clear(planner->dead);
+    for (size_t i = 0; i < letters.count; i++) {
+        char *place = place_text(letters.items[i].from_partition, letters.items[i].from_offset);
+        json_object_set_new(planner->dead, place, json_true());
+        free(place);
+    }
+    dead_letters_release(&letters);
+    err_release(&err);
+}
+
+bool intake_was_dead(const struct planner *planner, const rd_kafka_message_t *message)
+{
+    char *place = place_text(message->partition, message->offset);
+    bool dead = json_object_get(planner->dead, place) != NULL;
+    free(place);
+    return dead;
+}
+
+/* ---- the group --------------------------------------------------------------------------------------------------- */
+
 static void assign(struct planner *planner, rd_kafka_topic_partition_list_t *list)
 {
     intake_release_all(planner);
     ask_committed(planner, list);
     planner->intakes = mem_alloc((size_t)list->cnt * sizeof *planner->intakes);
     planner->intake_count = (size_t)list->cnt;
+    bool remembers = false;
     for (int i = 0; i < list->cnt; i++) {
         place(planner, &list->elems[i], &planner->intakes[i]);
+        remembers = remembers || list->elems[i].offset < planner->intakes[i].committed;
+    }
+    if (remembers) {
+        remember_dead(planner);
     }
     rd_kafka_assign(planner->rk, list);
     planner->ready = true;

@@ -76,9 +76,10 @@ static void decide_all(struct planner *planner, rd_kafka_message_t **messages, s
 {
     for (size_t i = 0; i < count; i++) {
         struct intake *intake = intake_find(planner, messages[i]->partition);
-        if (intake) { /* else: taken away since it was fetched */
-            decide_record(planner, intake, messages[i], messages[i]->offset < intake->committed);
-        }
+        bool remember_only = intake && messages[i]->offset < intake->committed;
+        if (intake && !(remember_only && intake_was_dead(planner, messages[i]))) {
+            decide_record(planner, intake, messages[i], remember_only);
+        } /* else: taken away since it was fetched, or it did nothing */
     }
 }
 
@@ -223,6 +224,7 @@ struct planner *planner_start(const struct conf *conf, struct err *err)
     planner->control = control_new();
     planner->batch = batch_new(conf);
     planner->published = json_object();
+    planner->dead = json_object();
     planner->dispositions = metric_new(METRIC_COUNTER, "offboard_intake_events_total", "source disposition",
                                        "HR events by source and what became of them.");
     planner->last_event = metric_new(METRIC_GAUGE, "offboard_intake_last_event_timestamp_seconds", "source",
@@ -267,6 +269,7 @@ void planner_stop(struct planner *planner)
     control_free(planner->control);
     definitions_free(planner->definitions);
     json_decref(planner->published);
+    json_decref(planner->dead);
     free(planner->topic);
     free(planner->events);
     free(planner->control_topic);

@@ -32,6 +32,7 @@ struct planner {
     struct intake *intakes;
     size_t intake_count;
     json_t *published; /* hashes of definitions this process has published */
+    json_t *dead;      /* "partition/offset" of the records before the committed offsets that were set aside */
     struct metric *dispositions;
     struct metric *last_event;
     struct series *lag;
@@ -45,6 +46,8 @@ struct planner {
 void intake_rebalanced(rd_kafka_t *rk, rd_kafka_resp_err_t code, rd_kafka_topic_partition_list_t *list, void *arg);
 struct intake *intake_find(struct planner *planner, int32_t number);
 void intake_release_all(struct planner *planner);
+/* Was a record that is only remembered set aside when it was its turn? Then it did nothing, whatever it would do today. */
+bool intake_was_dead(const struct planner *planner, const rd_kafka_message_t *message);
 
 /* decide.c: what becomes of one record; outputs go to the planner's batch. `remember_only`: the record lies before the
  * committed offset. */

@@ -172,6 +172,7 @@ void emit_dead(struct task *task, rd_kafka_message_t *record, const char *reason
     task->state = TASK_EMITTING;
     struct outgoing *outgoing = MEM_NEW(struct outgoing);
     outgoing->dead = record;
+    outgoing->dead_size = record->len;
     outgoing->reason = secret_mask(reason);
     outgoing->settled = on_dead_settled;
     outgoing->arg = task;

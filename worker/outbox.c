@@ -75,8 +75,8 @@ static int produce(struct outgoing *outgoing, struct err *err)
 {
     struct worker *worker = outgoing->worker;
     if (outgoing->dead) {
-        return kafka_produce_dead(worker->producer, worker->conf, outgoing->dead, "worker", outgoing->reason,
-                                  on_delivered, outgoing, err);
+        struct kafka_dead dead = {outgoing->dead, "worker", outgoing->reason, outgoing->dead_size};
+        return kafka_produce_dead(worker->producer, worker->conf, &dead, on_delivered, outgoing, err);
     }
     struct message_headers headers;
     message_headers(&headers, "worker", outgoing->type, outgoing->id, outgoing->traceparent);

@@ -283,6 +283,7 @@ struct outgoing {
     char *value;
     size_t value_len;
     rd_kafka_message_t *dead;
+    size_t dead_size; /* bytes of its value as it came */
     char *reason;
     bool intake;   /* the value is a CloudEvent in structured form */
     bool stubborn; /* tried again even when Kafka refuses it for its size */

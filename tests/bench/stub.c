@@ -1,6 +1,7 @@
 /* A vendor that answers as fast as a single epoll thread can: every request gets 200 and `{"id":"1","active":false}`.
  *
- *   stub PORT        listens on 127.0.0.1:PORT (0: a free one), prints "port N", runs until SIGTERM
+ *   stub PORT [MS]   listens on 127.0.0.1:PORT (0: a free one), prints "port N", runs until SIGTERM; every answer comes MS
+ *                    milliseconds after its request
  *
  * It understands just enough HTTP/1.1 for a benchmark: keep-alive, Content-Length bodies, pipelined requests. It exists so
  * that the worker and raw libcurl are measured against the same peer, one that is never the bottleneck. GET /count answers
@@ -15,6 +16,7 @@
 #include <string.h>
 #include <sys/epoll.h>
 #include <sys/socket.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "lib/buf.h"
@@ -24,10 +26,28 @@ struct peer {
     int fd;
     struct buf in;
     struct buf out;
+    size_t owed; /* answers whose time has not come */
+    bool gone;   /* closed; freed when nothing is owed to it any more */
+};
+
+/* Answers to come, in the order of their time: all wait equally long. */
+struct debt {
+    struct peer *peer;
+    int64_t due; /* milliseconds */
 };
 
 static volatile sig_atomic_t stopping;
 static unsigned long served;
+static int64_t latency; /* milliseconds */
+static struct debt *debts;
+static size_t first_debt, debt_count, debt_room;
+
+static int64_t now_ms(void)
+{
+    struct timespec now;
+    clock_gettime(CLOCK_MONOTONIC, &now);
+    return (int64_t)now.tv_sec * 1000 + now.tv_nsec / 1000000;
+}
 
 static void on_term(int sig)
 {
@@ -51,18 +71,43 @@ static size_t request_length(const struct buf *in)
     return in->len >= head + body ? head + body : 0;
 }
 
+static void reply(struct peer *peer, const char *body)
+{
+    buf_addf(&peer->out, "HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: %zu\r\n\r\n%s",
+             strlen(body), body);
+}
+
+static void serve(struct peer *peer)
+{
+    reply(peer, "{\"id\":\"1\",\"active\":false}");
+    served++;
+}
+
+static void owe(struct peer *peer)
+{
+    if (first_debt + debt_count == debt_room) {
+        memmove(debts, debts + first_debt, debt_count * sizeof *debts);
+        first_debt = 0;
+        if (debt_count * 2 > debt_room || !debt_room) {
+            debt_room = debt_room ? debt_room * 2 : 1024;
+            debts = mem_realloc(debts, debt_room * sizeof *debts);
+        }
+    }
+    debts[first_debt + debt_count++] = (struct debt){peer, now_ms() + latency};
+    peer->owed++;
+}
+
 static void answer(struct peer *peer)
 {
-    char body[64];
-    int len;
     if (strncmp(peer->in.data, "GET /count ", 11) == 0) {
-        len = snprintf(body, sizeof body, "{\"served\":%lu}", served);
+        char body[64];
+        snprintf(body, sizeof body, "{\"served\":%lu}", served);
+        reply(peer, body);
+    } else if (latency) {
+        owe(peer);
     } else {
-        len = snprintf(body, sizeof body, "{\"id\":\"1\",\"active\":false}");
-        served++;
+        serve(peer);
     }
-    buf_addf(&peer->out, "HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: %d\r\n\r\n%s", len,
-             body);
 }
 
 static bool peer_flush(struct peer *peer)
@@ -101,12 +146,39 @@ static bool peer_serve(struct peer *peer)
     return peer_flush(peer);
 }
 
-static void peer_end(struct peer *peer)
+static void peer_free(struct peer *peer)
 {
-    close(peer->fd);
     buf_release(&peer->in);
     buf_release(&peer->out);
     free(peer);
+}
+
+static void peer_end(struct peer *peer)
+{
+    close(peer->fd);
+    peer->gone = true;
+    if (!peer->owed) {
+        peer_free(peer);
+    }
+}
+
+/* Answers whose time has come; the milliseconds until the next. */
+static int pay(void)
+{
+    while (debt_count && debts[first_debt].due <= now_ms()) {
+        struct peer *peer = debts[first_debt++].peer;
+        debt_count--;
+        peer->owed--;
+        if (!peer->gone) {
+            serve(peer);
+            if (!peer_flush(peer)) {
+                peer_end(peer);
+            }
+        } else if (!peer->owed) {
+            peer_free(peer);
+        }
+    }
+    return debt_count ? (int)(debts[first_debt].due - now_ms()) + 1 : 1000;
 }
 
 static int listen_on(int port)
@@ -140,10 +212,11 @@ static void accept_all(int poller, int listener)
 
 int main(int argc, char **argv)
 {
-    if (argc != 2) {
-        fprintf(stderr, "usage: stub PORT\n");
+    if (argc < 2 || argc > 3) {
+        fprintf(stderr, "usage: stub PORT [MS]\n");
         return 2;
     }
+    latency = argc == 3 ? atoi(argv[2]) : 0;
     struct sigaction term = {.sa_handler = on_term};
     sigaction(SIGTERM, &term, NULL);
     int listener = listen_on(atoi(argv[1]));
@@ -152,7 +225,8 @@ int main(int argc, char **argv)
     epoll_ctl(poller, EPOLL_CTL_ADD, listener, &want);
     struct epoll_event ready[256];
     while (!stopping) {
-        int n = epoll_wait(poller, ready, (int)COUNT_OF(ready), 1000);
+        int wait = pay();
+        int n = epoll_wait(poller, ready, (int)COUNT_OF(ready), wait > 0 ? wait : 0);
         for (int i = 0; i < n; i++) {
             struct peer *peer = ready[i].data.ptr;
             if (!peer) {

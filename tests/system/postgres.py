@@ -143,8 +143,12 @@ class Database:
     def value(self, sql: str, *parameters):
         return next(iter(self.one(sql, *parameters).values()))
 
-    def drop(self) -> None:
+    def close(self) -> None:
+        """The tests' connection; the next query opens another."""
         if self._connection:
             self._connection.close()
+
+    def drop(self) -> None:
+        self.close()
         with self.cluster.connect("postgres") as connection:
             connection.execute(f'DROP DATABASE "{self.name}" WITH (FORCE)')

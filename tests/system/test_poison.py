@@ -1,4 +1,5 @@
-"""Poison: a message that nobody can understand is set aside once, with its reason, and the partition moves on."""
+"""Poison: a message that nobody can understand is set aside once, with its reason, and the partition moves on. Once what was wrong
+is cured it is put back, on record."""
 
 import json
 import uuid
@@ -128,3 +129,142 @@ def test_events_that_postgresql_refuses_do_not_stop_the_batch(stack):
     assert None not in notes, "an event of an unknown job says nothing of it"
     stack.publish(person)
     stack.wait_job(offboarding_id(person), "ticket", "succeeded")
+
+
+# ---- replayed ------------------------------------------------------------------------------------------------------------
+
+RUNBOOK = """\
+runbook: contractor-leaver
+phases:
+  - name: initial
+    steps:
+      - {id: gone, system: scim, action: deactivate_user}
+"""
+
+
+@pytest.fixture
+def contractors(make_stack, tmp_path):
+    """A stack that HR tells of contractors before anybody has written their runbook; `cure` writes it."""
+    stack = make_stack(settings={"definitions": {"runbooks": [str(tmp_path)]}}).start()
+
+    def cure() -> None:
+        (tmp_path / "contractor-leaver.yaml").write_text(RUNBOOK, encoding="utf-8")
+        stack.process("producer").stop()
+        stack.wait_ready(stack.launch("producer"))
+
+    stack.cure = cure
+    return stack
+
+
+def letters(stack, *filters: str) -> list[dict]:
+    return stack.cli("dead", "--json", *filters).ok().json
+
+
+def test_letters_are_replayed_once_cured(contractors):
+    stack = contractors
+    jane, john, kim = events = [leaver(f"{name}@example.com", f"event-{name}", runbook="contractor-leaver")
+                                for name in ("jane", "john", "kim")]
+    for event in events:
+        stack.person(event["data"]["user"]["email"])
+        stack.publish(event)
+    stack.wait_intake(3)
+    listed = {letter["key"]: letter for letter in letters(stack)}
+    assert set(listed) == {"jane@example.com", "john@example.com", "kim@example.com"}
+    letter = listed["jane@example.com"]
+    assert letter["from"].startswith("intake/") and letter["process"] == "planner" and letter["whole"]
+    assert "contractor-leaver" in letter["reason"] and letter["value"] == "CloudEvent leaver.created, id event-jane"
+    assert letter["replayed"] is None
+
+    # Before the cure it ends as a new letter, and the old one is not replayed twice by mistake.
+    stack.cli("replay", letter["letter"], "--reason", "too soon").ok()
+    again = wait_until(lambda: len(letters(stack)) == 4 and letters(stack), 20, "it has died again")
+    twice = stack.cli("replay", letter["letter"], "--reason", "too soon")
+    assert twice.status == 1 and "was replayed at" in twice.err and "too soon" in twice.err
+    assert [one["replays"][0]["reason"] for one in again if one["replays"]] == ["too soon"]
+
+    # What was dead when it was read started nothing, though its runbook is there when it is read back: a new event starts.
+    stack.cure()
+    fresh = leaver("kim@example.com", "event-kim-2", runbook="contractor-leaver")
+    stack.publish(fresh)
+    stack.wait_status(offboarding_id(fresh), "completed")
+
+    stack.cli("replay", letter["letter"], "--again", "--reason", "INC-1: the runbook is there").ok()
+    stack.wait_status(offboarding_id(jane), "completed")
+    done = stack.cli("replay", "--all", "--topic", "intake", "--since", "1h", "--because", "contractor-leaver", "--reason", "INC-1")
+    assert done.ok().out == "replayed 3 dead letters\n"     # John's, Kim's, and Jane's second
+    stack.wait_status(offboarding_id(john), "completed")
+    stack.wait_quiet()
+    became = [(row["source_event_id"], row["disposition"]) for row in stack.wait_intake(9)]
+    assert sorted(became) == sorted([("event-jane", "dead"), ("event-john", "dead"), ("event-kim", "dead"), ("event-jane", "dead"),
+                                     ("event-kim-2", "started"), ("event-jane", "started"), ("event-john", "started"),
+                                     ("event-jane", "duplicate"), ("event-kim", "duplicate")])
+    assert not stack.account("jane@example.com")["active"] and not stack.account("john@example.com")["active"]
+    assert stack.cli("replay", "--all", "--reason", "INC-1").ok().out == "replayed 0 dead letters\n"
+    check_back_as_it_came(stack, jane, letter["letter"])
+    check_on_record(stack)
+
+
+def check_back_as_it_came(stack, event: dict, letter: str) -> None:
+    records = [record for record in stack.topics.read("intake") if record.value and record.json["id"] == event["id"]]
+    original, replayed = records[0], records[1:]
+    assert len(replayed) == 3
+    for record in replayed:
+        assert record.value == original.value and record.key == original.key and record.partition == original.partition
+        assert {name: value for name, value in record.headers.items() if name != "offboard_replayed_from"} == original.headers
+    assert replayed[0].headers["offboard_replayed_from"] == f"{stack.topics.name('dead')}/{letter}"
+
+
+def check_on_record(stack) -> None:
+    rows = stack.database.query("SELECT body FROM event WHERE name = 'dead.replayed' ORDER BY occurred_at")
+    assert len(rows) == 5
+    for row in rows:
+        context = row["body"]["context"]
+        assert context["reason"] in ("too soon", "INC-1", "INC-1: the runbook is there")
+        assert context["actor"]["id"] == "operator" and context["actor"]["name"]
+        assert context["record"]["topic"] == stack.topics.name("intake") and "contractor-leaver" in context["dead_reason"]
+    assert stack.database.query("SELECT * FROM verify_event_chain()") == []
+
+
+def test_replays_that_are_refused(stack):
+    offboarding = stack.offboard(EMAIL)
+    stack.wait_status(offboarding, "initiated")
+    stack.topics.publish("jobs.scim", b"{\"no JSON", offboarding)
+    stack.topics.publish("events", b"{\"huge\": \"" + b"x" * 1_010_000 + b"\"}", "someone")
+    letter, huge = wait_until(lambda: len(letters(stack)) == 2 and letters(stack, "--topic", "jobs.scim")
+                              + letters(stack, "--topic", "events"), 30, "both are set aside")
+    assert letter["value"] == "no JSON" and letter["size"] == 9
+    assert huge["size"] > 1_010_000 and not huge["whole"] and huge["value"] == "left out: too large"
+
+    for status, said, *arguments in [
+            (2, "--reason", "replay", letter["letter"]),
+            (2, "--all", "replay", "--reason", "x"),
+            (2, "--all", "replay", letter["letter"], "--all", "--reason", "x"),
+            (2, "--all", "replay", letter["letter"], "--since", "1h", "--reason", "x"),
+            (2, "PARTITION/OFFSET", "replay", "17", "--reason", "x"),
+            (2, "--since", "replay", "--all", "--since", "soon", "--reason", "x"),
+            (2, "usage", "dead", "0/0"),
+            (1, "0/4711 is not there", "replay", "0/4711", "--reason", "x"),
+            (1, "too large", "replay", letter["letter"], huge["letter"], "--reason", "x")]:
+        done = stack.cli(*arguments)
+        assert done.status == status and said in done.err, (arguments, done)
+    assert not any(one["replays"] for one in letters(stack)), "one of them was replayed all the same"
+    assert letters(stack, "--since", "2100-01-01T00:00:00Z") == []
+
+    place = dict(zip(("partition", "offset"), map(int, letter["letter"].split("/"))))
+    good = {"letters": [place], "reason": "x"}
+    for token, body, status, field in [
+            ("hr", good, 403, "Authorization"), (None, good, 401, "Authorization"), ("operator", b"no JSON", 400, None),
+            ("operator", {"letters": [], "reason": "x"}, 422, "letters"),
+            ("operator", {"letters": [{"partition": -1, "offset": 0}], "reason": "x"}, 422, "letters"),
+            ("operator", {"letters": [place]}, 422, "reason"), ("operator", {**good, "again": "yes"}, 422, "again"),
+            ("operator", {**good, "letters": [{"partition": 0, "offset": 4711}]}, 404, "letters")]:
+        reply = stack.post("/v1/replays", body, token=token)
+        assert reply.status == status and (reply.json.get("field") == field or field is None), (body, reply)
+
+    # By all that match: the huge one is left out, and said so; the offboarding's own audit tells of the other.
+    done = stack.cli("replay", "--all", "--reason", "INC-2").ok()
+    assert done.out == "replayed 1 dead letter\n" and huge["letter"] in done.err
+    audit = wait_until(lambda: [row for row in stack.cli("events", offboarding, "--json").ok().json
+                                if row["name"] == "dead.replayed"], 20, "the offboarding's audit tells of it")
+    assert "INC-2" in audit[0]["message"]
+    wait_until(lambda: len(letters(stack)) == 3, 20, "what can't be understood is set aside anew")

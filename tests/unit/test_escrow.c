@@ -20,6 +20,14 @@ struct pair {
     struct escrow_key *private;
 };
 
+static char *private_pem(void)
+{
+    EVP_PKEY *pkey = EVP_PKEY_Q_keygen(NULL, NULL, "X25519");
+    char *private = key_pem(pkey);
+    EVP_PKEY_free(pkey);
+    return private;
+}
+
 static struct pair pair_new(void)
 {
     EVP_PKEY *pkey = EVP_PKEY_Q_keygen(NULL, NULL, "X25519");
@@ -117,6 +125,40 @@ static void test_another_key(void **state)
     pair_free(stranger);
 }
 
+/* After a rotation: the new key seals, the old one still opens what was sealed for it. */
+static void test_several_keys(void **state)
+{
+    (void)state;
+    struct err err = ERR_INIT;
+    char *new = private_pem(), *older = private_pem(), *oldest = private_pem();
+    char *all = mem_printf("%s\n%s# kept until the last laptop is back\n%s", new, older, oldest);
+    struct escrow_key *keys = escrow_private_key(all, &err);
+    assert_non_null(keys);
+    const char *const each[] = {new, older, oldest};
+    for (size_t i = 0; i < COUNT_OF(each); i++) {
+        struct escrow_key *one = escrow_private_key(each[i], &err);
+        char *sealed = escrow_seal(one, &place, "123456", &err); /* the public half is in the private one */
+        assert_non_null(sealed);
+        char *opened = escrow_open(keys, &place, sealed, &err);
+        assert_non_null(opened);
+        assert_string_equal(opened, "123456");
+        free(opened);
+        free(sealed);
+        escrow_key_free(one);
+    }
+    escrow_key_free(keys);
+    /* One that is none spoils them all: nobody should believe that it opens something. */
+    char *spoilt = mem_printf("%s-----BEGIN PRIVATE KEY-----\nnonsense\n-----END PRIVATE KEY-----\n", new);
+    assert_null(escrow_private_key(spoilt, &err));
+    assert_int_equal(err.class, ERR_PERMANENT);
+    err_release(&err);
+    free(spoilt);
+    free(all);
+    free(new);
+    free(older);
+    free(oldest);
+}
+
 static void test_truncated_and_altered(void **state)
 {
     (void)state;
@@ -191,9 +233,10 @@ static void test_keys_that_are_none(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_round_trip),           cmocka_unit_test(test_it_belongs_to_one_place),
-        cmocka_unit_test(test_another_key),          cmocka_unit_test(test_truncated_and_altered),
-        cmocka_unit_test(test_values_that_are_none), cmocka_unit_test(test_keys_that_are_none),
+        cmocka_unit_test(test_round_trip),         cmocka_unit_test(test_it_belongs_to_one_place),
+        cmocka_unit_test(test_another_key),        cmocka_unit_test(test_truncated_and_altered),
+        cmocka_unit_test(test_several_keys),       cmocka_unit_test(test_values_that_are_none),
+        cmocka_unit_test(test_keys_that_are_none),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -160,7 +160,8 @@ static void test_a_record_arrives_as_it_was_given(void **state)
     assert_null(kafka_message_header_text(message, "ce_type"));
 
     /* As a dead letter: key, value and headers as they came, and where from. */
-    assert_int_equal(kafka_produce_dead(producer, conf, message, "planner", "no JSON", on_delivered, &told, &err), 0);
+    struct kafka_dead dead = {message, "planner", "no JSON", 0};
+    assert_int_equal(kafka_produce_dead(producer, conf, &dead, on_delivered, &told, &err), 0);
     assert_int_equal(kafka_producer_wait(producer, 10 * TIME_SECOND, &err), 0);
     char *partition = mem_printf("%d", message->partition);
     rd_kafka_message_destroy(message);
@@ -172,6 +173,7 @@ static void test_a_record_arrives_as_it_was_given(void **state)
     assert_header(message, "dead_topic", "offboard.intake");
     assert_header(message, "dead_partition", partition);
     assert_header(message, "dead_offset", "0");
+    assert_header(message, "dead_size", "7");
     assert_header(message, "dead_reason", "no JSON");
     assert_header(message, "dead_process", "planner");
     rd_kafka_message_destroy(message);
