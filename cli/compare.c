@@ -8,8 +8,8 @@
 
 static const char *const severities[] = {"error", "warning", "note"};
 
-void compare_add(struct comparison *comparison, enum severity severity, const char *kind, const char *what, const char *here,
-                 const char *there, const char *why)
+void compare_add(struct comparison *comparison, enum severity severity, const char *kind, const char *what,
+                 const char *here, const char *there, const char *why)
 {
     json_t *finding = json_pack("{s:s, s:s, s:s}", "severity", severities[severity], "kind", kind, "what", what);
     json_put_string(finding, "here", here);

@@ -25,8 +25,8 @@ struct comparison {
 };
 
 /* `here` and `there` may be NULL: nothing to show. `kind` is version, setting, system, credential, definition or topic. */
-void compare_add(struct comparison *comparison, enum severity severity, const char *kind, const char *what, const char *here,
-                 const char *there, const char *why);
+void compare_add(struct comparison *comparison, enum severity severity, const char *kind, const char *what,
+                 const char *here, const char *there, const char *why);
 size_t compare_count(const struct comparison *comparison, enum severity severity);
 void compare_print(const struct comparison *comparison); /* for people: the worst first */
 

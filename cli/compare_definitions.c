@@ -65,7 +65,8 @@ void compare_definitions(struct comparison *comparison)
             compare_definition(comparison, definition_item(comparison->definitions, (enum definition_kind)kind, i));
         }
         for (size_t i = 0; i < definition_count(comparison->there_definitions, (enum definition_kind)kind); i++) {
-            const struct definition *other = definition_item(comparison->there_definitions, (enum definition_kind)kind, i);
+            const struct definition *other =
+                definition_item(comparison->there_definitions, (enum definition_kind)kind, i);
             if (!definition_find(comparison->definitions, other->kind, other->name)) {
                 char *what = mem_printf("%s %s", definition_kind_name(other->kind), other->name);
                 compare_add(comparison, COMPARE_NOTE, "definition", what, NULL, other->file, "only there");

@@ -74,8 +74,9 @@ static void compare_migrations(struct comparison *comparison, const json_t *row)
     if (newest >= 0 && newest != there) {
         char *ours = mem_printf("migration %d", newest);
         char *theirs = mem_printf("migration %d", there);
-        compare_add(comparison, newest > there ? COMPARE_ERROR : COMPARE_WARNING, "version", "the database", ours, theirs,
-                    newest > there ? "`offboard migrate` brings it to this version" : "it is newer than these programs");
+        compare_add(
+            comparison, newest > there ? COMPARE_ERROR : COMPARE_WARNING, "version", "the database", ours, theirs,
+            newest > there ? "`offboard migrate` brings it to this version" : "it is newer than these programs");
         free(ours);
         free(theirs);
     }
@@ -96,7 +97,8 @@ static void compare_recorded(struct comparison *comparison, const json_t *rows)
             if (strcmp(definition_kind_name((enum definition_kind)kind), json_string_at(row, "kind")) == 0 && ours &&
                 strcmp(ours->hash, json_string_at(row, "hash")) != 0) {
                 char *what = mem_printf("%s %s", definition_kind_name((enum definition_kind)kind), name);
-                char *why = mem_printf("plans were last made from another text there (since %s)", json_string_at(row, "since"));
+                char *why =
+                    mem_printf("plans were last made from another text there (since %s)", json_string_at(row, "since"));
                 compare_add(comparison, COMPARE_WARNING, "definition", what, NULL, NULL, why);
                 free(why);
                 free(what);
@@ -112,13 +114,15 @@ static void ask_database(struct comparison *comparison, struct cli *cli)
         not_asked(comparison, "version", "the database", "postgres.analyst is not known here");
         return;
     }
-    json_t *version = cli_rows(cli, &err, "SELECT to_jsonb(m) FROM analyst.migrations m ORDER BY m.version DESC LIMIT 1", 0, NULL);
-    json_t *recorded =
-        version ? cli_rows(cli, &err,
-                           "SELECT jsonb_build_object('kind', d.kind, 'name', d.name, 'hash', d.hash, 'since', d.published_at::date)"
-                           " FROM (SELECT DISTINCT ON (kind, name) * FROM analyst.definitions ORDER BY kind, name, published_at DESC) d",
-                           0, NULL)
-                : NULL;
+    json_t *version =
+        cli_rows(cli, &err, "SELECT to_jsonb(m) FROM analyst.migrations m ORDER BY m.version DESC LIMIT 1", 0, NULL);
+    json_t *recorded = version ? cli_rows(cli, &err,
+                                          "SELECT jsonb_build_object('kind', d.kind, 'name', d.name, 'hash', d.hash, "
+                                          "'since', d.published_at::date)"
+                                          " FROM (SELECT DISTINCT ON (kind, name) * FROM analyst.definitions ORDER BY "
+                                          "kind, name, published_at DESC) d",
+                                          0, NULL)
+                               : NULL;
     if (!recorded) {
         not_asked(comparison, "version", "the database", err_text(&err));
     } else {
@@ -145,7 +149,8 @@ static void need_topic(struct topics *topics, const char *kind, const char *syst
         found = strcmp(topics->metadata->topics[i].topic, name) == 0;
     }
     if (!found) {
-        compare_add(topics->comparison, COMPARE_ERROR, "topic", name, NULL, NULL, "lacking there: `offboard topics` makes it");
+        compare_add(topics->comparison, COMPARE_ERROR, "topic", name, NULL, NULL,
+                    "lacking there: `offboard topics` makes it");
     }
     free(name);
 }
@@ -162,9 +167,11 @@ static void ask_kafka(struct comparison *comparison)
     struct err err = ERR_INIT;
     rd_kafka_t *rk = kafka_consumer_new(kafka_consumer_conf(comparison->there, NULL, &err), &err);
     const struct rd_kafka_metadata *metadata = NULL;
-    rd_kafka_resp_err_t code = rk ? rd_kafka_metadata(rk, 1, NULL, &metadata, PATIENCE_S * 1000) : RD_KAFKA_RESP_ERR__FAIL;
+    rd_kafka_resp_err_t code =
+        rk ? rd_kafka_metadata(rk, 1, NULL, &metadata, PATIENCE_S * 1000) : RD_KAFKA_RESP_ERR__FAIL;
     if (code != RD_KAFKA_RESP_ERR_NO_ERROR) {
-        not_asked(comparison, "topic", conf_string(comparison->there, "kafka.brokers"), rk ? rd_kafka_err2str(code) : err_text(&err));
+        not_asked(comparison, "topic", conf_string(comparison->there, "kafka.brokers"),
+                  rk ? rd_kafka_err2str(code) : err_text(&err));
     } else {
         struct topics topics = {comparison, metadata};
         for (size_t i = 0; i < COUNT_OF(common); i++) {

@@ -37,7 +37,8 @@ static bool unread(struct comparison *comparison, const char *kind, const char *
     return why != NULL;
 }
 
-static void compare_secret(struct comparison *comparison, const char *kind, const char *key, const char *here, const char *there)
+static void compare_secret(struct comparison *comparison, const char *kind, const char *key, const char *here,
+                           const char *there)
 {
     if (here && there && strcmp(here, there) == 0) {
         compare_add(comparison, COMPARE_WARNING, kind, key, NULL, NULL,
@@ -85,7 +86,8 @@ static void compare_option(struct comparison *comparison, const struct conf_opti
 
 static bool loopback(const char *address)
 {
-    return address && (strncmp(address, "127.", 4) == 0 || strncmp(address, "localhost", 9) == 0 || strncmp(address, "[::1]", 5) == 0);
+    return address && (strncmp(address, "127.", 4) == 0 || strncmp(address, "localhost", 9) == 0 ||
+                       strncmp(address, "[::1]", 5) == 0);
 }
 
 static void judge(struct comparison *comparison, bool wrong, enum severity severity, const char *key, const char *why)
@@ -116,7 +118,8 @@ static void judge_options(struct comparison *comparison)
           "without a cap a feed error ends everybody");
     judge(comparison, conf_int(there, "topics.replication") < 2, COMPARE_WARNING, "topics.replication",
           "a broker that is lost takes its partitions with it");
-    judge(comparison, strcmp(conf_string(there, "log.level"), "debug") == 0, COMPARE_WARNING, "log.level", "meant for development");
+    judge(comparison, strcmp(conf_string(there, "log.level"), "debug") == 0, COMPARE_WARNING, "log.level",
+          "meant for development");
     judge(comparison, loopback(conf_string(there, "edge.listen")), COMPARE_NOTE, "edge.listen",
           "nobody outside of the machine reaches it (the chart sets it)");
     if (conf_list_size(there, "guards.protected") == 0) {
@@ -176,10 +179,12 @@ static const char *runbook_with(const struct comparison *comparison, const char 
 
 static bool clear_text(const char *value)
 {
-    return value && (strncmp(value, "http://", 7) == 0 || strncmp(value, "ldap://", 7) == 0 || strncmp(value, "smtp://", 7) == 0);
+    return value && (strncmp(value, "http://", 7) == 0 || strncmp(value, "ldap://", 7) == 0 ||
+                     strncmp(value, "smtp://", 7) == 0);
 }
 
-static void compare_setting(struct comparison *comparison, const char *system, bool both, const char *name, const json_t *declared)
+static void compare_setting(struct comparison *comparison, const char *system, bool both, const char *name,
+                            const json_t *declared)
 {
     char *key = mem_printf("systems.%s.%s", system, name);
     const char *here = conf_system_setting(comparison->here, system, name);
@@ -211,7 +216,8 @@ static void compare_mode(struct comparison *comparison, const char *system)
     if (mode && strcmp(mode, "dry_run") == 0) {
         char *key = mem_printf("systems.%s.mode", system);
         const char *here = conf_system_setting(comparison->here, system, "mode");
-        compare_add(comparison, COMPARE_ERROR, "setting", key, here ? here : "live", mode, "nothing is taken away there");
+        compare_add(comparison, COMPARE_ERROR, "setting", key, here ? here : "live", mode,
+                    "nothing is taken away there");
         free(key);
     }
 }
