@@ -69,6 +69,10 @@ check: all ## validate the shipped definitions
 CONFIGURATION.md: $(BUILD)/conf-document
 	$< > $@
 
+helm/offboard/values.schema.json: $(BUILD)/conf-document
+	$< --values-schema $@ > $@.new
+	mv $@.new $@
+
 $(BUILD)/conf-document: $(BUILD)/obj/scripts/conf-document.o $(BUILD)/lib.a
 	$(CC) $(ALL_LDFLAGS) $^ $(ALL_LIBS) -o $@
 
