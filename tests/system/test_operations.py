@@ -315,6 +315,15 @@ def restore(machine) -> None:
     stack.wait_quiet()
     assert len(stack.tickets()) == tickets + 1
     machine.do("audit")
+    done(stack, "after@example.com")
+    stack.wait_quiet()
+    machine.do("heads")     # the chain has grown since
+    with open(os.path.join(stack.directory, "heads.csv"), "r+", encoding="ascii") as file:
+        kept = file.read()
+        file.seek(0)
+        file.write(re.sub(r"(?<=[0-9a-f]{40})[1-9a-f](?=\n)", "0", kept, count=1))
+    with pytest.raises(AssertionError, match="the guide says '0'"):
+        machine.do("heads")
     assert len(stack.sandbox.journal(effects_only=True)) > changes, "the next one was done"
     once = [entry["body"] for entry in stack.sandbox.journal("jira", effects_only=True) if entry["path"].endswith("/issue")]
     assert len(once) == len(stack.tickets())
