@@ -64,8 +64,9 @@ static json_t *config_schema(void)
         json_object_set_new(section(properties, name), dot + 1, value_schema(&options[i]));
         free(name);
     }
-    return json_pack("{s:s, s:s, s:b, s:o}", "description", "options of CONFIGURATION.md, generated from the same table", "type",
-                     "object", "additionalProperties", 0, "properties", properties);
+    return json_pack("{s:s, s:s, s:b, s:o}", "description",
+                     "options of CONFIGURATION.md, generated from the same table", "type", "object",
+                     "additionalProperties", 0, "properties", properties);
 }
 
 static int print_schema(const char *path)
