@@ -6,6 +6,7 @@
 #include "cli/compare.h"
 #include "lib/definition.h"
 #include "lib/json.h"
+#include "lib/settings_check.h"
 
 static struct {
     const char *target;
@@ -28,13 +29,28 @@ static void print_problems(const struct definition_problems *problems)
 {
     for (size_t i = 0; i < problems->count; i++) {
         const struct definition_problem *problem = &problems->items[i];
-        printf("%s:%d: %s%s\n", problem->file, problem->line, problem->warning ? "warning: " : "", problem->text);
+        if (problem->line) {
+            printf("%s:%d: %s%s\n", problem->file, problem->line, problem->warning ? "warning: " : "", problem->text);
+        } else {
+            printf("%s: %s%s\n", problem->file, problem->warning ? "warning: " : "", problem->text);
+        }
     }
 }
 
 static void print_count(size_t count, const char *what, const char *after)
 {
     printf("%zu %s%s%s", count, what, count == 1 ? "" : "s", after);
+}
+
+/* What the configuration says of sources or systems: the first that nobody declares. */
+static void check_settings(const struct cli *cli, const struct definitions *definitions, enum definition_kind kind,
+                           struct definition_problems *problems)
+{
+    struct err err = ERR_INIT;
+    if (settings_check(definitions, cli->conf, kind, NULL, &err) != 0) {
+        definition_problems_add(problems, cli->config_path ? cli->config_path : "configuration", 0, err_text(&err));
+    }
+    err_release(&err);
 }
 
 /* ---- another installation -------------------------------------------------------------------------------------------- */
@@ -111,6 +127,8 @@ static int validate_run(struct cli *cli, int argc, char **argv)
         definition_problems_release(&problems);
         return cli_fail_err(CLI_USAGE, &err);
     }
+    check_settings(cli, definitions, DEFINITION_SOURCE, &problems);
+    check_settings(cli, definitions, DEFINITION_CONNECTOR, &problems);
     size_t errors = 0;
     for (size_t i = 0; i < problems.count; i++) {
         errors += !problems.items[i].warning;

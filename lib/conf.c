@@ -178,19 +178,19 @@ void conf_each_name(const struct conf *conf, const char *prefix, void (*each)(co
     json_decref(seen);
 }
 
-void conf_each_source_setting(const struct conf *conf, void (*each)(const char *source, const char *setting, void *arg),
-                              void *arg)
+void conf_each_setting(const struct conf *conf, const char *family,
+                       void (*each)(const char *name, const char *setting, void *arg), void *arg)
 {
-    static const char prefix[] = "sources.";
+    size_t len = strlen(family);
     const char *key;
     json_t *value;
     json_object_foreach(conf->values, key, value)
     {
         const char *setting = strrchr(key, '.');
-        if (strncmp(key, prefix, strlen(prefix)) == 0) {
-            char *source = mem_strndup(key + strlen(prefix), (size_t)(setting - key) - strlen(prefix));
-            each(source, setting + 1, arg);
-            free(source);
+        if (strncmp(key, family, len) == 0 && key[len] == '.') {
+            char *name = mem_strndup(key + len + 1, (size_t)(setting - key) - len - 1);
+            each(name, setting + 1, arg);
+            free(name);
         }
     }
 }

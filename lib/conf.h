@@ -62,9 +62,9 @@ const char *conf_list_item(const struct conf *conf, const char *key, size_t i);
 
 /* Open-ended families. `member` is what follows the second dot; NULL when not given. */
 const char *conf_system_setting(const struct conf *conf, const char *system, const char *member);
-/* Calls `each` for every sources.<source>.<setting> of the file. */
-void conf_each_source_setting(const struct conf *conf, void (*each)(const char *source, const char *setting, void *arg),
-                              void *arg);
+/* Calls `each` for every <family>.<name>.<setting> of the file; `family` is "systems" or "sources". */
+void conf_each_setting(const struct conf *conf, const char *family,
+                       void (*each)(const char *name, const char *setting, void *arg), void *arg);
 
 /* A text, or an array of texts when the file has a list; borrowed, NULL when not given. */
 const json_t *conf_source_setting(const struct conf *conf, const char *source, const char *member);

@@ -52,7 +52,7 @@ static void definition_free(struct definition *definition)
 
 /* ---- one file -------------------------------------------------------------------------------------------------------- */
 
-static void add_problem(struct definition_problems *problems, const char *file, int line, const char *text)
+void definition_problems_add(struct definition_problems *problems, const char *file, int line, const char *text)
 {
     problems->items = mem_realloc(problems->items, (problems->count + 1) * sizeof *problems->items);
     problems->items[problems->count++] =
@@ -82,7 +82,7 @@ static void add_parse_problem(struct definition_problems *problems, const char *
     const char *why = rest && rest[0] == ':' && rest[1] == ' ' ? rest + 2 : said;
     char *full =
         mem_printf("%s%s", why, unquoted_expression(text, line) ? "; put the expression in quotes: \"${ … }\"" : "");
-    add_problem(problems, file, (int)line, full);
+    definition_problems_add(problems, file, (int)line, full);
     free(full);
 }
 
@@ -100,7 +100,7 @@ static struct definition *definition_read(enum definition_kind kind, const char 
         add_parse_problem(problems, path, text, err_text(&err));
     } else if (!name || !*name) {
         char *what = mem_printf("a %s begins with \"%s: NAME\"", kinds[kind].name, kinds[kind].word);
-        add_problem(problems, path, 1, what);
+        definition_problems_add(problems, path, 1, what);
         free(what);
     }
     err_release(&err);
@@ -147,7 +147,7 @@ static void keep(struct definitions *definitions, struct definition *definition,
         if (strncmp(other->file, directory, len) == 0 && strrchr(other->file, '/') == other->file + len) {
             char *what = mem_printf("there is already a %s \"%s\" in %s", kinds[definition->kind].name,
                                     definition->name, other->file);
-            add_problem(problems, definition->file, 1, what);
+            definition_problems_add(problems, definition->file, 1, what);
             free(what);
         }
         definition_free(definition);
@@ -261,7 +261,7 @@ static void compile(struct definitions *definitions, const struct definition_use
         }
     }
     if (!compiled && problems->count == before) {
-        add_problem(problems, "expressions", 0, err_text(&err));
+        definition_problems_add(problems, "expressions", 0, err_text(&err));
     }
     err_release(&err);
 }

@@ -48,6 +48,7 @@ struct definitions;
 struct definitions *definitions_load(const struct conf *conf, struct definition_problems *problems, struct err *err);
 void definitions_free(struct definitions *definitions);
 void definition_problems_release(struct definition_problems *problems);
+void definition_problems_add(struct definition_problems *problems, const char *file, int line, const char *text);
 
 /* Whose expressions a process evaluates. jq compiles those alone: it takes most of a start, and what is wrong in a connector
  * keeps its own worker from starting, not the others. The allow-list, words and references of all are checked all the same. */

@@ -6,7 +6,6 @@
 
 #include "lib/json.h"
 #include "lib/mem.h"
-#include "lib/nearest.h"
 #include "lib/secret.h"
 
 /* A sequence as it is; of a text the parts between `separators`, without blanks around them and empty ones. */
@@ -72,43 +71,4 @@ json_t *source_secrets(const struct definition *source, const struct conf *conf)
         json_object_set_new(secrets, name, values);
     }
     return secrets;
-}
-
-/* ---- what nobody declares ------------------------------------------------------------------------------------------------- */
-
-struct checking {
-    const struct definitions *definitions;
-    struct err *err;
-    int result;
-};
-
-static void check_setting(const char *name, const char *setting, void *arg)
-{
-    struct checking *checking = arg;
-    const struct definition *source = definition_find(checking->definitions, DEFINITION_SOURCE, name);
-    const json_t *declared = source ? json_object_get(source->tree, "settings") : NULL;
-    if (checking->result != 0 || json_object_get(declared, setting)) {
-        return;
-    }
-    const char **names = mem_alloc((json_object_size(declared) + 1) * sizeof *names);
-    size_t count = 0;
-    const char *key;
-    json_t *value;
-    json_object_foreach((json_t *)(uintptr_t)declared, key, value)
-    {
-        names[count++] = key;
-    }
-    const char *near = source ? nearest_name(setting, names, count)
-                              : definition_nearest(checking->definitions, DEFINITION_SOURCE, name);
-    checking->result =
-        err_set(checking->err, ERR_FATAL, "sources.%s.%s: there is no such %s%s%s%s", name, setting,
-                source ? "setting" : "source", near ? "; did you mean \"" : "", near ? near : "", near ? "\"?" : "");
-    free(names);
-}
-
-int source_settings_check(const struct definitions *definitions, const struct conf *conf, struct err *err)
-{
-    struct checking checking = {definitions, err, 0};
-    conf_each_source_setting(conf, check_setting, &checking);
-    return checking.result;
 }

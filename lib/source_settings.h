@@ -14,8 +14,4 @@ json_t *source_settings(const struct definition *source, const struct conf *conf
  * masking. New reference. */
 json_t *source_secrets(const struct definition *source, const struct conf *conf);
 
-/* Is everything that the configuration says of sources declared by them? -1 with an ERR_FATAL: a name mistyped would leave a
- * setting at its default, unnoticed. */
-int source_settings_check(const struct definitions *definitions, const struct conf *conf, struct err *err);
-
 #endif

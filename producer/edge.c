@@ -9,6 +9,7 @@
 #include "lib/json.h"
 #include "lib/log.h"
 #include "lib/mem.h"
+#include "lib/settings_check.h"
 #include "lib/message.h"
 #include "lib/source_settings.h"
 #include "lib/time.h"
@@ -402,7 +403,8 @@ struct edge *edge_start(const struct conf *conf, uv_loop_t *loop, struct planner
                                    "Requests to a source whose sender could not be told, by why.");
     edge->definitions = definitions_load_or_fail(conf, &(struct definition_use){.sources = true}, err);
     edge->secrets = edge->definitions ? webhook_secrets(edge->definitions, conf) : NULL;
-    if (!edge->definitions || load_escrow(edge, err) != 0 || source_settings_check(edge->definitions, conf, err) != 0 ||
+    if (!edge->definitions || load_escrow(edge, err) != 0 ||
+        settings_check(edge->definitions, conf, DEFINITION_SOURCE, NULL, err) != 0 ||
         webhook_check_keys(edge->definitions, edge->secrets, err) != 0 || open_topics(edge, err) != 0) {
         edge_stop(edge);
         return NULL;

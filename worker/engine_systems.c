@@ -6,6 +6,7 @@
 #include "lib/log.h"
 #include "lib/mem.h"
 #include "lib/secret.h"
+#include "lib/settings_check.h"
 #include "lib/time.h"
 #include "worker/credentials.h"
 #include "worker/token.h"
@@ -103,7 +104,8 @@ static int system_load(struct engine *engine, struct system *system, const char 
     circuit_init(&system->circuit, (int)conf_int(engine->conf, "worker.circuit_failures"),
                  conf_duration(engine->conf, "worker.circuit_wait"),
                  conf_duration(engine->conf, "worker.circuit_wait_max"));
-    if (load_settings(system, engine->conf, err) != 0) {
+    if (settings_check(engine->definitions, engine->conf, DEFINITION_CONNECTOR, name, err) != 0 ||
+        load_settings(system, engine->conf, err) != 0) {
         return -1;
     }
     if (any_action(system, "derive") && !conf_string(engine->conf, "worker.derive_key")) {

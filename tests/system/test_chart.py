@@ -188,6 +188,13 @@ def test_scaled_by_processor_where_keda_is_absent():
     assert ("HorizontalPodAutoscaler", "leavers-worker-badges") not in found and not of_kind(found, "ScaledObject")
 
 
+def test_the_scaler_that_is_there():
+    auto = ("--set", "worker.autoscaling.kind=auto")
+    assert ("HorizontalPodAutoscaler", "offboard-worker-okta") in objects("minimal.yaml", *auto)
+    there = objects("minimal.yaml", *auto, "--api-versions", "keda.sh/v1alpha1")
+    assert ("ScaledObject", "offboard-worker-okta") in there and not of_kind(there, "HorizontalPodAutoscaler")
+
+
 def secrets_of(spec: dict) -> set[str]:
     return {item["path"] for volume in spec["volumes"] if volume["name"] == "secrets"
             for source in volume["projected"]["sources"] for item in source["secret"]["items"]}
@@ -199,7 +206,7 @@ def test_a_pod_gets_its_own_secrets_and_no_other():
     assert secrets_of(found["Deployment offboard-logger"]) == {"postgres.logger", "kafka.properties"}
     assert secrets_of(found["Deployment offboard-scheduler"]) == {"postgres.scheduler", "kafka.properties"}
     assert secrets_of(found["Deployment offboard-producer"]) == {
-        "edge.tokens.workday.token", "edge.tokens.smoke.token", "sources.okta-hook.key", "producer.escrow_private_key", "kafka.properties"}
+        "edge.tokens.workday.token", "edge.tokens.smoke.token", "sources.okta-hook.token", "producer.escrow_private_key", "kafka.properties"}
     assert secrets_of(found["Job offboard-setup"]) == {"postgres.admin", "kafka.properties"}
     assert secrets_of(found["Pod offboard-test"]) == {"postgres.analyst", "edge.token", "kafka.properties"}
 
@@ -315,21 +322,32 @@ def placed(config: dict, folder: str) -> dict:
                 tree[key] = path
 
     place(config)
-    config.get("definitions", {}).clear()
+    for kind in list(config.pop("definitions", {})):
+        config.setdefault("definitions", {})[kind] = [os.path.join(folder, kind)]
     return config
+
+
+def written(values: str, folder: str) -> None:
+    """The definitions of the values, as they are mounted."""
+    for kind, of in values_of(values).get("definitions", {}).items():
+        os.makedirs(os.path.join(folder, kind), exist_ok=True)
+        for name, text in of.get("files", {}).items():
+            with open(os.path.join(folder, kind, name), "w", encoding="utf-8") as file:
+                file.write(text)
 
 
 @pytest.mark.parametrize("values", FILES)
 def test_the_programs_read_what_it_writes(values, servers, tmp_path):
-    """Each process its own: an unknown option, a wrong duration or a setting twice would be refused."""
+    """Each process its own: an unknown option, a wrong duration, a setting that nobody declares would be refused."""
     read = 0
+    written(values, str(tmp_path))
     for name, one in of_kind(objects(values), "ConfigMap").items():
         if "offboard.yaml" not in one["data"]:
             continue
         path = tmp_path / f"{name}.yaml"
         path.write_text(json.dumps(placed(yaml.safe_load(one["data"]["offboard.yaml"]), str(tmp_path))), encoding="utf-8")
-        done = subprocess.run([os.path.join(servers.build, "offboard"), "help", "-c", str(path)], capture_output=True, text=True, timeout=30)
-        assert done.returncode == 0, (name, done.stderr)
+        done = subprocess.run([os.path.join(servers.build, "offboard"), "validate", "-c", str(path)], capture_output=True, text=True, timeout=30)
+        assert done.returncode == 0, (name, done.stdout + done.stderr)
         read += 1
     assert read >= 5
     programs = {container["command"][0] for spec in pods(objects(values)).values() for container in containers(spec)}

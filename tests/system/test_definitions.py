@@ -5,6 +5,7 @@ import os
 
 import pytest
 from events import leaver, offboarding_id
+from stack import yaml
 
 EMAIL = "jane.doe@example.com"
 
@@ -232,3 +233,15 @@ def test_faulty_definition_is_refused_with_file_and_line(directory, plain_stack,
         assert process.wait(20) != 0
         assert f"{path}:{mine[0]['line']}: " in process.log(), process.log()
         stack.processes.remove(process)
+
+
+@pytest.mark.parametrize("systems, said", [
+    ({"scim": {"url": "https://x", "token": "y", "per_minit": "5"}},
+     'systems.scim.per_minit: there is no such setting; did you mean "per_minute"?'),
+    ({"scm": {"url": "https://x"}}, 'systems.scm.url: there is no such system: it has no connector; did you mean "scim"?')])
+def test_a_setting_that_nobody_declares_is_refused(plain_stack, tmp_path, systems, said):
+    """Mistyped, it would leave the right one at its default, unnoticed."""
+    path = tmp_path / "offboard.yaml"
+    path.write_text(yaml({"systems": systems}), encoding="utf-8")
+    found = plain_stack.cli("validate", "-c", str(path), config=False)
+    assert found.status == 1 and f"{path}: {said}" in found.out, found

@@ -3,6 +3,7 @@
 
 #include "lib/mapping.h"
 #include "lib/secret.h"
+#include "lib/settings_check.h"
 #include "lib/source_settings.h"
 #include "lib/time.h"
 
@@ -132,7 +133,7 @@ static void test_settings(void **state)
         char *text = json_canonical(settings), *secret = json_canonical(secrets);
         assert_string_equal(text, cases[i].settings);
         assert_string_equal(secret, cases[i].secrets);
-        assert_int_equal(source_settings_check(fixture->definitions, fixture->conf, NULL), 0);
+        assert_int_equal(settings_check(fixture->definitions, fixture->conf, DEFINITION_SOURCE, NULL, NULL), 0);
         free(secret);
         free(text);
         json_decref(secrets);
@@ -166,7 +167,7 @@ static void test_mistyped_settings(void **state)
     for (size_t i = 0; i < COUNT_OF(cases); i++) {
         struct err err = ERR_INIT;
         prepare(fixture, cases[i][0]);
-        assert_int_equal(source_settings_check(fixture->definitions, fixture->conf, &err), -1);
+        assert_int_equal(settings_check(fixture->definitions, fixture->conf, DEFINITION_SOURCE, NULL, &err), -1);
         assert_string_equal(err_text(&err), cases[i][1]);
         err_release(&err);
     }

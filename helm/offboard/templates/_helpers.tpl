@@ -62,6 +62,9 @@ helm.sh/chart: {{ printf "%s-%s" .root.Chart.Name .root.Chart.Version }}
 {{- define "offboard.worker" -}}
 {{- $own := omit .system "settings" "secrets" "enabled" }}
 {{- $merged := mergeOverwrite (deepCopy .root.Values.worker) (deepCopy $own) }}
+{{- if eq $merged.autoscaling.kind "auto" }}
+{{- $_ := set $merged.autoscaling "kind" (ternary "keda" "hpa" (.root.Capabilities.APIVersions.Has "keda.sh/v1alpha1")) }}
+{{- end }}
 {{- toYaml $merged }}
 {{- end }}
 
