@@ -102,6 +102,9 @@ image: all ## the container image, built and started without a daemon (needs roo
 capacity: all ## figures for capacity planning: jobs/s, events/s, bytes a leaver, memory, start (docs/operations.md)
 	@tests/bench/capacity
 
+test-kubernetes: ## the chart in a real API server: install, upgrade, roll back, uninstall (builds Kubernetes once)
+	@scripts/kubernetes-tests
+
 install: all ## install under $(DESTDIR)$(PREFIX)
 	install -d $(DESTDIR)$(PREFIX)/bin $(addprefix $(DESTDIR)$(PREFIX)/share/offboard/,sources runbooks connectors schema)
 	install -m 755 $(filter-out %/mock-kafka,$(PROGRAMS)) $(DESTDIR)$(PREFIX)/bin
@@ -114,8 +117,8 @@ clean: ## remove what was built
 	rm -rf build
 
 help: ## this list
-	@sed -n 's/^\([a-z-]*\):.*## \(.*\)$$/\1\t\2/p' $(firstword $(MAKEFILE_LIST)) | awk -F'\t' '{printf "  %-10s %s\n", $$1, $$2}'
+	@sed -n 's/^\([a-z-]*\):.*## \(.*\)$$/\1\t\2/p' $(firstword $(MAKEFILE_LIST)) | awk -F'\t' '{printf "  %-16s %s\n", $$1, $$2}'
 
-.PHONY: all unit test check lint format deps demo chaos bench capacity image install clean help
+.PHONY: all unit test test-kubernetes check lint format deps demo chaos bench capacity image install clean help
 .DELETE_ON_ERROR:
 -include $(shell find $(BUILD)/obj -name '*.d' 2>/dev/null)

@@ -43,7 +43,7 @@ struct conf *conf_load_other(const char *path, struct err *err);
 const char *conf_unread(const struct conf *conf, const char *key);
 void conf_free(struct conf *conf);
 
-/* clearenv(3) but for PATH, TZ, LANG and what sanitizers need; HOME leads nowhere: no expression and no library finds a
+/* clearenv(3) but for PATH, TZ, LANG, proxies (libcurl reads them) and what sanitizers need; HOME leads nowhere: no expression and no library finds a
  * secret there. Call once, before threads start, after conf_load(). */
 void conf_clear_environment(void);
 

@@ -65,5 +65,6 @@ void conf_document(struct buf *out)
         "roles, `intake` (HR events), `operator` (orders) and `signals` (what steps wait for; operators may say it, "
         "too). The name appears as the actor. Variables: "
         "`OFFBOARD_EDGE_TOKENS_<NAME>_TOKEN`, `…_ROLES`. |\n\n"
-        "In a variable's name `.` and `-` become `_`. Variables of Kubernetes' service links are passed over.\n");
+        "In a variable's name `.` and `-` become `_`. Variables of Kubernetes' service links are passed over.\n"
+        "A proxy is given as for curl: `https_proxy`, `http_proxy`, `no_proxy` in the environment.\n");
 }

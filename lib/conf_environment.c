@@ -229,10 +229,12 @@ int conf_read_environment(struct conf *conf, struct err *err)
 
 /* ---- clearing ---------------------------------------------------------------------------------------------------------- */
 
-/* Sanitizers and the C library need these; none is a secret of ours. HOME points nowhere, so that libjq finds no ~/.jq. */
+/* Sanitizers, the C library and libcurl (proxies) need these; none is a secret of ours. HOME points nowhere, so that libjq finds no ~/.jq. */
 void conf_clear_environment(void)
 {
-    static const char *const kept[] = {"PATH", "LANG", "TZ", "ASAN_OPTIONS", "LSAN_OPTIONS", "UBSAN_OPTIONS"};
+    static const char *const kept[] = {"PATH",          "LANG",       "TZ",          "ASAN_OPTIONS", "LSAN_OPTIONS",
+                                       "UBSAN_OPTIONS", "http_proxy", "https_proxy", "HTTPS_PROXY",  "all_proxy",
+                                       "ALL_PROXY",     "no_proxy",   "NO_PROXY"};
     char *values[COUNT_OF(kept)];
     for (size_t i = 0; i < COUNT_OF(kept); i++) {
         values[i] = mem_strdup(getenv(kept[i]));

@@ -50,19 +50,20 @@ static void check(const char *name, const char *setting, void *arg)
     bool system = checking->kind == DEFINITION_CONNECTOR;
     const struct definition *definition = definition_find(checking->definitions, checking->kind, name);
     const json_t *declared = definition ? json_object_get(definition->tree, "settings") : NULL;
-    if (checking->result != 0 || (checking->only && strcmp(checking->only, name) != 0) || json_object_get(declared, setting) ||
-        (definition && common(checking, setting))) {
+    if (checking->result != 0 || (checking->only && strcmp(checking->only, name) != 0) ||
+        json_object_get(declared, setting) || (definition && common(checking, setting))) {
         return;
     }
     const char *near = definition ? nearest_setting(checking, declared, setting)
                                   : definition_nearest(checking->definitions, checking->kind, name);
     const char *what = definition ? "setting" : system ? "system: it has no connector" : "source";
-    checking->result = err_set(checking->err, ERR_FATAL, "%s.%s.%s: there is no such %s%s%s%s", system ? "systems" : "sources",
-                               name, setting, what, near ? "; did you mean \"" : "", near ? near : "", near ? "\"?" : "");
+    checking->result =
+        err_set(checking->err, ERR_FATAL, "%s.%s.%s: there is no such %s%s%s%s", system ? "systems" : "sources", name,
+                setting, what, near ? "; did you mean \"" : "", near ? near : "", near ? "\"?" : "");
 }
 
-int settings_check(const struct definitions *definitions, const struct conf *conf, enum definition_kind kind, const char *only,
-                   struct err *err)
+int settings_check(const struct definitions *definitions, const struct conf *conf, enum definition_kind kind,
+                   const char *only, struct err *err)
 {
     struct checking checking = {definitions, kind, only, err, 0};
     conf_each_setting(conf, kind == DEFINITION_CONNECTOR ? "systems" : "sources", check, &checking);

@@ -8,7 +8,7 @@
 /* Is every sources.<source>.<setting> (DEFINITION_SOURCE) or systems.<system>.<setting> (DEFINITION_CONNECTOR) declared, that of
  * `only` or of all (NULL)? -1 with an ERR_FATAL that names the nearest right name: one mistyped would leave a setting at its
  * default, unnoticed. */
-int settings_check(const struct definitions *definitions, const struct conf *conf, enum definition_kind kind, const char *only,
-                   struct err *err);
+int settings_check(const struct definitions *definitions, const struct conf *conf, enum definition_kind kind,
+                   const char *only, struct err *err);
 
 #endif

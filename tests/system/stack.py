@@ -148,7 +148,8 @@ class Stack:
             self.postgres.make_logins()
 
     def environment(self, **more: str) -> dict[str, str]:
-        kept = {name: value for name, value in os.environ.items() if not name.startswith("OFFBOARD_")}
+        kept = {name: value for name, value in os.environ.items()
+                if not name.startswith("OFFBOARD_") and not name.lower().endswith("_proxy")}
         return {**kept, **self.env, **more}
 
     # Processes.

@@ -267,9 +267,15 @@ def test_the_smoke_test_is_a_dry_run_against_the_producer():
 
 def test_secrets_from_a_store():
     found = of_kind(objects("all.yaml"), "ExternalSecret")
-    assert found.keys() == {"leavers-postgres", "leavers-tokens", "leavers-sources", "leavers-okta", "leavers-oomnitza", "leavers-badges"}
+    assert found.keys() == {"leavers-postgres", "leavers-tokens", "leavers-sources", "leavers-okta", "leavers-oomnitza", "leavers-badges",
+                            "leavers-setup-leavers-postgres"}
     keys = {one["secretKey"]: one["remoteRef"] for one in found["leavers-postgres"]["spec"]["data"]}
     assert keys["logger"] == {"key": "offboard/leavers-postgres", "property": "logger"} and len(keys) == 4
+    # The hook runs before those are there: it has one of its own.
+    assert found["leavers-setup-leavers-postgres"]["metadata"]["annotations"]["helm.sh/hook"] == "pre-install,pre-upgrade"
+    secrets, = (volume["projected"]["sources"] for volume in objects("all.yaml")["Job", "leavers-setup"]["spec"]["template"]["spec"]["volumes"]
+                if volume["name"] == "secrets")
+    assert [source["secret"]["name"] for source in secrets] == ["leavers-setup-leavers-postgres"]
 
 
 def test_what_is_switched_off_is_not_there():

@@ -234,6 +234,14 @@ def test_check_tries_the_systems(stack):
     assert bad.status == REFUSED and "scim" in bad.out + bad.err
 
 
+def test_a_proxy_of_the_environment_is_used(stack):
+    """As a bank's network wants it; who is in no_proxy is spoken to directly."""
+    nowhere = f"127.0.0.1:{stack.servers.ports.take()}"
+    refused = stack.cli("check", "scim", http_proxy=f"http://{nowhere}", OFFBOARD_WORKER_RETRY_WAIT="0s")
+    assert refused.status == REFUSED and nowhere.rpartition(":")[2] in refused.out + refused.err, refused
+    stack.cli("check", "scim", http_proxy=f"http://{nowhere}", no_proxy="127.0.0.1").ok()
+
+
 def test_topics_says_what_differs_and_changes_nothing(stack):
     stack.cli("topics").ok()
     systems = {name.partition(".")[2] for name in stack.topics.names() if "." in name}

@@ -19,15 +19,20 @@ offboard/system: {{ . }}
 {{- end }}
 {{- end }}
 
-{{- define "offboard.labels" -}}
+{{- /* Labels of pods. The chart's version is none of them: a new chart with the same image would restart everything. */ -}}
+{{- define "offboard.podLabels" -}}
 {{ include "offboard.selector" . }}
 app.kubernetes.io/version: {{ .root.Chart.AppVersion | quote }}
 app.kubernetes.io/managed-by: {{ .root.Release.Service }}
 app.kubernetes.io/part-of: offboard
-helm.sh/chart: {{ printf "%s-%s" .root.Chart.Name .root.Chart.Version }}
 {{- with .root.Values.commonLabels }}
 {{ toYaml . }}
 {{- end }}
+{{- end }}
+
+{{- define "offboard.labels" -}}
+{{ include "offboard.podLabels" . }}
+helm.sh/chart: {{ printf "%s-%s" .root.Chart.Name .root.Chart.Version }}
 {{- end }}
 
 {{- /* Name of a component's objects: offboard-logger, offboard-worker-okta. */ -}}
@@ -183,7 +188,7 @@ seccompProfile: {type: RuntimeDefault}
     sources:
     {{- range $option, $ref := . }}
       - secret:
-          name: {{ $ref.name }}
+          name: {{ if and (eq $.component "setup") $.root.Values.externalSecrets.enabled }}{{ include "offboard.setupSecret" (dict "root" $.root "name" $ref.name) }}{{ else }}{{ $ref.name }}{{ end }}
           items: [{key: {{ $ref.key | quote }}, path: {{ $option | quote }}}]
     {{- end }}
 {{- end }}
@@ -233,7 +238,7 @@ spec:
   template:
     metadata:
       labels:
-        {{- include "offboard.labels" . | nindent 8 }}
+        {{- include "offboard.podLabels" . | nindent 8 }}
         {{- with .values.podLabels }}
         {{- toYaml . | nindent 8 }}
         {{- end }}
@@ -331,6 +336,18 @@ spec:
     matchLabels:
       {{- include "offboard.selector" . | nindent 6 }}
 {{- end }}
+{{- end }}
+
+{{- /* What the hook needs beside its Job: made before it, and gone when it has succeeded. Uninstalling would leave it behind. */ -}}
+{{- define "offboard.setupHook" -}}
+helm.sh/hook: pre-install,pre-upgrade
+helm.sh/hook-weight: "-10"
+helm.sh/hook-delete-policy: before-hook-creation,hook-succeeded
+{{- end }}
+
+{{- /* The hook's own copy of a Secret that is made from a store: (root, name). */ -}}
+{{- define "offboard.setupSecret" -}}
+{{ include "offboard.fullname" .root }}-setup-{{ .name }}
 {{- end }}
 
 {{- /* The ConfigMap of one process. */ -}}
