@@ -237,6 +237,12 @@ def test_a_changed_connector_restarts_those_who_read_it():
     before, definition = checksums(), checksums("--set-string", "definitions.connectors.files.badges\\.yaml=system: badges")
     assert {name for name in before if before[name] != definition[name]} == {
         "leavers-producer", "leavers-worker-okta", "leavers-worker-oomnitza", "leavers-worker-badges"}
+    for option, restarted in (("guards.cap_per_hour=7", {"leavers-producer", "leavers-worker-okta", "leavers-worker-oomnitza",
+                                                         "leavers-worker-badges"}),
+                              ("logger.batch_size=7", {"leavers-logger"}), ("scheduler.batch_size=7", {"leavers-logger", "leavers-scheduler"}),
+                              ("topics.replication=2", set())):
+        changed = checksums("--set", f"config.{option}")
+        assert {name for name in before if before[name] != changed[name]} == restarted, option
     setting = checksums("--set", "systems.okta.settings.per_minute=100")
     assert {name for name in before if before[name] != setting[name]} == {"leavers-worker-okta"}
 
@@ -358,6 +364,23 @@ def test_the_programs_read_what_it_writes(values, servers, tmp_path):
     assert read >= 5
     programs = {container["command"][0] for spec in pods(objects(values)).values() for container in containers(spec)}
     assert programs == {f"/usr/bin/offboard{name}" for name in ("", "-producer", "-worker", "-logger", "-scheduler")}
+
+
+def test_a_process_is_told_what_it_reads():
+    """By the column of CONFIGURATION.md: an option that is left out of a process's file is one that it doesn't read."""
+    with open(os.path.join(ROOT, "CONFIGURATION.md"), encoding="utf-8") as file:
+        readers = {found[1]: found[2].split() for found in re.finditer(
+            r"^\| `([a-z_.]+)`(?: \(secret\))? \|[^|]*\|[^|]*\| ([a-z ]+) \|", file.read(), re.MULTILINE)}
+    given = {"clock.zone": "UTC", "kafka.prefix": "x", "log.level": "debug", "guards.cap_per_hour": 9, "edge.body_limit": 9, "logger.batch_size": 9,
+             "producer.memory": "9d", "scheduler.poll": "9s", "worker.in_flight": 9, "worker.escrow_key": "x", "topics.replication": 9}
+    options = [word for name, value in given.items() for word in ("--set-json", f"config.{name}={json.dumps(value)}")]
+    found = of_kind(objects("minimal.yaml", *options), "ConfigMap")
+    for process in ("producer", "worker", "logger", "scheduler"):
+        config = yaml.safe_load(found[f"offboard-{process}" + ("-okta" if process == "worker" else "")]["data"]["offboard.yaml"])
+        for name in given:
+            section, option = name.split(".")
+            if {process, "all"} & set(readers[name]):
+                assert option in config.get(section, {}), f"{process} reads {name}"
 
 
 # No option is missing in one place.

@@ -105,18 +105,24 @@ helm.sh/chart: {{ printf "%s-%s" .root.Chart.Name .root.Chart.Version }}
 
 {{- /* offboard.yaml of one process: the options, and where its secrets lie. A worker knows its own system alone. */ -}}
 {{- define "offboard.config" -}}
+{{- /* What others read is left out, so that changing it restarts them alone (CONFIGURATION.md: read by). */ -}}
+{{- $others := dict "producer" (list "logger" "scheduler" "worker" "topics") "worker" (list "edge" "logger" "producer" "scheduler" "topics")
+    "logger" (list "edge" "guards" "producer" "topics" "worker") "scheduler" (list "edge" "guards" "logger" "producer" "topics" "worker")
+    "setup" (list "edge" "guards" "logger" "producer" "scheduler" "worker") "test" (list "guards" "logger" "producer" "scheduler" "topics" "worker") }}
 {{- $config := deepCopy .root.Values.config }}
-{{- range $name := list "worker" "logger" "scheduler" }}
-{{- $_ := set $config $name (merge (dict "listen" "0.0.0.0:9090") (default (dict) (get $config $name))) }}
+{{- range get $others .component }}{{ $_ := unset $config . }}{{ end }}
+{{- if has .component (list "worker" "logger" "scheduler") }}
+{{- $_ := set $config .component (merge (dict "listen" "0.0.0.0:9090") (default (dict) (get $config .component))) }}
 {{- end }}
-{{- $edge := merge (dict "listen" "0.0.0.0:8080") (default (dict) $config.edge) }}
+{{- $edge := default (dict) $config.edge }}
+{{- if eq .component "producer" }}{{ $edge = merge (dict "listen" "0.0.0.0:8080") $edge }}{{ end }}
 {{- if eq .component "test" }}{{ $_ := set $edge "url" (printf "http://%s:%v" (include "offboard.component" (dict "root" .root "component" "producer" "system" "")) .root.Values.producer.service.port) }}{{ end }}
 {{- $tokens := dict }}
 {{- if eq .component "producer" }}
 {{- range $name, $token := .root.Values.tokens }}{{ $_ := set $tokens $name (dict "roles" $token.roles) }}{{ end }}
 {{- end }}
 {{- if $tokens }}{{ $_ := set $edge "tokens" $tokens }}{{ end }}
-{{- $_ := set $config "edge" $edge }}
+{{- if $edge }}{{ $_ := set $config "edge" $edge }}{{ end }}
 {{- $definitions := dict }}
 {{- range $kind := include "offboard.definitionsOf" . | fromYamlArray }}
 {{- $_ := set $definitions $kind (list (printf "/etc/offboard/definitions/%s" $kind)) }}
