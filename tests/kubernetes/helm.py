@@ -19,7 +19,7 @@ class Helm:
         self._namespace = namespace
         os.makedirs(directory)
         self._env = {
-            "PATH": os.environ["PATH"], "KUBECONFIG": kubeconfig, "HELM_QPS": "1000", "HELM_BURST_LIMIT": "1000",
+            "PATH": os.environ["PATH"], "HOME": directory, "KUBECONFIG": kubeconfig, "HELM_QPS": "1000", "HELM_BURST_LIMIT": "1000",
             **{f"HELM_{name}_HOME": os.path.join(directory, name.lower()) for name in ("CACHE", "CONFIG", "DATA")},
         }
         self._directory = directory
