@@ -2,9 +2,15 @@
 
 import http.client
 import json
+import math
 import ssl
 import threading
+import time
 import urllib.parse
+
+# Seconds after which a connection is not used again: the server closes it after 90.
+_IDLE = 30
+
 
 class Refused(Exception):
     """An answer that is no success."""
@@ -29,14 +35,17 @@ class Api:
         return json.loads(self.text(path, method, body, **options))
 
     def text(self, path: str, method: str = "GET", body=None, **options) -> str:
-        if not hasattr(self._threads, "connection"):
+        now = time.monotonic()
+        if now - getattr(self._threads, "used", -math.inf) >= _IDLE:
             self._threads.connection = self._connect()
         try:
             with self._ask(self._threads.connection, method, path, body, **options) as answer:
-                return answer.read().decode()
+                text = answer.read().decode()
         except (OSError, http.client.HTTPException):
-            del self._threads.connection
+            self._threads.used = -math.inf
             raise
+        self._threads.used = now
+        return text
 
     def lines(self, path: str, **query):
         """Of an answer that goes on, each line as it comes."""

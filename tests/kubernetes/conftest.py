@@ -51,10 +51,23 @@ def folder(request):
 
 
 @pytest.fixture(scope="session")
-def cluster(folder):
+def ports():
+    return Ports(0)
+
+
+@pytest.fixture(scope="session")
+def cluster(folder, ports):
     with open(os.path.join(HERE, "cluster.yaml"), encoding="utf-8") as file:
         furniture = yaml.safe_load(file)
-    cluster = Cluster(os.path.join(folder, "cluster"), os.environ["KUBERNETES_PROGRAMS"], Ports(0), furniture)
+    cluster = Cluster(os.path.join(folder, "cluster"), os.environ["KUBERNETES_PROGRAMS"], ports, furniture)
+    yield cluster
+    cluster.stop()
+
+
+@pytest.fixture
+def bare_cluster(folder, ports):
+    """Without any operator."""
+    cluster = Cluster(os.path.join(folder, "bare"), os.environ["KUBERNETES_PROGRAMS"], ports, [])
     yield cluster
     cluster.stop()
 

@@ -6,7 +6,7 @@ import os
 import pytest
 
 from api import Refused
-from release import ROOT, pod_spec
+from release import ROOT
 
 VALUES = sorted(glob.glob(os.path.join(ROOT, "tests", "chart", "*.yaml")))
 

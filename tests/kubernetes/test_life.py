@@ -5,8 +5,9 @@ import os
 import pytest
 
 from helm import Failed
+from kubelet import Kubelet
 from objects import selects
-from release import CHART, NAME, ROOT
+from release import CHART, NAME, ROOT, Release
 
 ALL = os.path.join(ROOT, "tests", "chart", "all.yaml")
 MINIMAL = os.path.join(ROOT, "tests", "chart", "minimal.yaml")
@@ -41,6 +42,26 @@ def test_two_releases_in_a_namespace_keep_out_of_each_others_way(release):
         matched = {name for name, item in deployments.items()
                    if selects({"matchLabels": service["spec"]["selector"]}, item["spec"]["template"]["metadata"]["labels"])}
         assert len(matched) == 1, (service["metadata"]["name"], matched)
+
+
+def test_a_cluster_without_operators_will_do(bare_cluster, folder):
+    """Where KEDA is absent `auto` means processor time; Kubernetes' controller finds what it shall scale."""
+    kubelet = Kubelet(bare_cluster.api("admin"))
+    here = Release("bare", bare_cluster, kubelet, folder)
+    auto = {"worker": {"autoscaling": {"kind": "auto", "minReplicas": 3}}}
+    here.bring(MINIMAL, auto)
+    here.install(MINIMAL, auto)
+    here.settled()
+    scaler, = here.items("autoscaling/v2", "HorizontalPodAutoscaler")
+    conditions = {condition["type"]: condition["status"] for condition in scaler["status"]["conditions"]}
+    assert conditions["AbleToScale"] == "True" and scaler["status"]["currentReplicas"] == 3
+    kubelet.stop()
+
+
+def test_auto_means_keda_where_it_is(release):
+    here = release("auto")
+    objects, _ = here.render(MINIMAL, {"worker": {"autoscaling": {"kind": "auto"}}})
+    assert "ScaledObject" in {item["kind"] for item in objects}
 
 
 @pytest.mark.parametrize("wrong, named", [

@@ -13,16 +13,21 @@ from objects import needs, promised_ready, selects
 from process import wait_until
 from release import CHART, NAME, PRODUCTION, program_of
 
-OTHER_CONNECTOR = {"definitions": {"connectors": {"files": {"payroll.yaml": "system: payroll\n# another text\n"}}}}
+
+def own_connector(text: str) -> dict:
+    return {"definitions": {"connectors": {"files": {"payroll.yaml": text}}}}
+
+
+INSTALLED = PRODUCTION, own_connector("system: payroll\n")
 ANOTHER_IMAGE = {"image": {"digest": "sha256:" + "ef" * 32}}
-OKTA_ELSEWHERE = {"systems": {"okta": {"settings": {"url": "https://elsewhere.okta.com"}}}}
+OKTA_SLOWER = {"systems": {"okta": {"settings": {"per_minute": 30}}}}
 
 
 @pytest.fixture(scope="module")
 def running(module_release):
     release = module_release("upgraded")
-    release.bring(PRODUCTION)
-    release.install(PRODUCTION)
+    release.bring(*INSTALLED)
+    release.install(*INSTALLED)
     release.settled()
     return release
 
@@ -50,7 +55,7 @@ def upgraded(release, *values) -> tuple[set, set]:
     """Programs that an upgrade has restarted, and those that read something that it has changed."""
     templates, read = release.templates(), read_by(release)
     programs = {name: program_of(deployment) for name, deployment in release.deployments().items()}
-    release.upgrade(PRODUCTION, *values)
+    release.upgrade(*INSTALLED, *values)
     release.settled()
     after, read_after = release.templates(), read_by(release)
     assert set(after) == set(templates)
@@ -59,13 +64,13 @@ def upgraded(release, *values) -> tuple[set, set]:
 
 
 def test_a_changed_connector_restarts_those_that_read_connectors(bank):
-    restarted, concerned = upgraded(bank, OTHER_CONNECTOR)
+    restarted, concerned = upgraded(bank, own_connector("system: payroll\n# another text\n"))
     assert restarted == concerned
     assert "producer" in restarted and not restarted & {"logger", "scheduler"}
 
 
-def test_a_changed_setting_restarts_its_system_alone(bank):
-    restarted, concerned = upgraded(bank, OKTA_ELSEWHERE)
+def test_a_changed_rate_limit_restarts_its_system_alone(bank):
+    restarted, concerned = upgraded(bank, OKTA_SLOWER)
     assert restarted == concerned == {"okta"}
 
 
@@ -82,7 +87,7 @@ def test_a_new_chart_with_the_same_image_restarts_nobody(bank, tmp_path):
     with open(os.path.join(chart, "Chart.yaml"), "w", encoding="utf-8") as file:
         yaml.safe_dump({**about, "version": "99.0.0"}, file)
     before = bank.templates()
-    bank.upgrade(PRODUCTION, chart=chart)
+    bank.upgrade(*INSTALLED, chart=chart)
     bank.settled()
     assert bank.templates() == before
 
@@ -109,7 +114,7 @@ def test_a_version_that_does_not_come_up_takes_nobody_away(bank):
     digest = ANOTHER_IMAGE["image"]["digest"]
     with bank.unready(lambda pod: pod["spec"]["containers"][0]["image"].endswith(digest)), Watched(bank) as watched:
         with pytest.raises(Failed):
-            bank.helm.upgrade(NAME, CHART, PRODUCTION, ANOTHER_IMAGE, timeout="5s")
+            bank.helm.upgrade(NAME, CHART, *INSTALLED, ANOTHER_IMAGE, timeout="5s")
         bank.rollback(int(bank.helm.history(NAME)[-2]["revision"]))
         bank.settled()
     for name, fewest in watched.fewest.items():
@@ -120,9 +125,21 @@ def test_nothing_is_replaced_when_the_migration_fails(bank):
     before = bank.templates()
     with bank.failing(lambda pod: any(owner["kind"] == "Job" for owner in pod["metadata"].get("ownerReferences", []))):
         with pytest.raises(Failed, match="pre-upgrade hooks failed"):
-            bank.upgrade(PRODUCTION, {**ANOTHER_IMAGE, "setup": {"backoffLimit": 0}})
+            bank.upgrade(*INSTALLED, {**ANOTHER_IMAGE, "setup": {"backoffLimit": 0}})
     assert bank.templates() == before
     bank.settled()
+
+
+def test_a_system_that_is_switched_off_goes_with_all_that_is_its_own(bank):
+    """Nobody else is restarted. The rollback brings it back."""
+    before, templates = bank.everything(), bank.templates()
+    bank.upgrade(*INSTALLED, {"systems": {"zoom": {"enabled": False}}})
+    bank.settled()
+    wait_until(lambda: not any("zoom" in name for kind, name in bank.everything() - {("Secret", "offboard-zoom")}), 20,
+               "nothing of it is left but the customer's Secret")
+    gone = {kind for kind, name in before if name == "offboard-worker-zoom"}
+    assert {"Deployment", "ConfigMap", "NetworkPolicy", "PodDisruptionBudget", "ScaledObject"} <= gone
+    assert bank.templates() == {name: value for name, value in templates.items() if name != "offboard-worker-zoom"}
 
 
 def test_an_upgrade_leaves_the_autoscalers_count_alone(bank):
@@ -130,7 +147,7 @@ def test_an_upgrade_leaves_the_autoscalers_count_alone(bank):
     wanted = scaled["spec"]["replicas"] + 1
     bank.admin.patch(scaled, {"spec": {"replicas": wanted}}, subresource="/scale")
     bank.settled()
-    bank.upgrade(PRODUCTION, OKTA_ELSEWHERE, ANOTHER_IMAGE)
+    bank.upgrade(*INSTALLED, OKTA_SLOWER, ANOTHER_IMAGE)
     bank.settled()
     assert bank.deployments()[scaled["metadata"]["name"]]["spec"]["replicas"] == wanted
 
