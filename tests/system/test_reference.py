@@ -37,6 +37,11 @@ def key() -> str:
             % pem.replace("\n", "\\n"))
 
 
+def declares(text: str, setting: str) -> bool:
+    settings = text.partition("\nsettings:\n")[2]
+    return re.match(rf"(?:  .*\n)*?  {setting}:", settings) is not None
+
+
 @pytest.fixture(scope="module")
 def desk(make_shared_stack, tmp_path_factory, key):
     """The connectors of the page, and a vendor that plays it."""
@@ -45,8 +50,8 @@ def desk(make_shared_stack, tmp_path_factory, key):
     connectors = definitions("connectors.md", "system")
     for name, text in connectors.items():
         (folder / f"{name}.yaml").write_text(text, encoding="utf-8")
-    settings = {name: {"url": vendor.url, **({"token": TOKEN} if "  token:" in text else {}),
-                       **({"key": key} if "  key:" in text else {})} for name, text in connectors.items()}
+    settings = {name: {"url": vendor.url, **({"token": TOKEN} if declares(text, "token") else {}),
+                       **({"key": key} if declares(text, "key") else {})} for name, text in connectors.items()}
     stack = make_shared_stack(settings={"definitions": {"connectors": [str(folder)]}, "systems": settings,
                                         "worker": {"derive_key": "0123456789abcdef0123456789abcdef",
                                                    "escrow_key": KeyPair.make().public}})

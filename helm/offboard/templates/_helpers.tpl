@@ -235,6 +235,7 @@ spec:
   replicas: {{ .replicas }}
   {{- end }}
   revisionHistoryLimit: 5
+  progressDeadlineSeconds: 900 # longer than a start may take
   strategy:
     # A new one is ready before an old one ends: its partitions move once, and somebody always serves them.
     rollingUpdate: {maxSurge: 1, maxUnavailable: 0}
