@@ -5,6 +5,7 @@
 #include "lib/json.h"
 #include "lib/mem.h"
 #include "lib/secret.h"
+#include "lib/text.h"
 #include "lib/time.h"
 #include "worker/credentials.h"
 #include "worker/retry.h"
@@ -78,7 +79,9 @@ static char *explanation(const json_t *body)
     }
     char *said = mem_printf("%s%s%s", code ? code : "", code && more ? ": " : "", more ? more : "");
     char *masked = secret_mask(said);
-    char *text = mem_printf("%s%.300s", *masked ? ": " : "", masked);
+    char *cut = text_shortened(masked, 300);
+    char *text = mem_printf("%s%s", *cut ? ": " : "", cut);
+    free(cut);
     free(masked);
     free(said);
     return text;

@@ -130,7 +130,9 @@ static enum verdict await_circuit(struct run *run)
     struct waiting self = {0};
     enum verdict verdict = VERDICT_DONE;
     line_join(&system->circuit_line, &self);
-    run->job->held(run->job, true);
+    if (run->job->held_fibers++ == 0) {
+        run->job->held(run->job, true);
+    }
     while (system->circuit.open && verdict == VERDICT_DONE) {
         if (run->job->interruption != INTERRUPT_NONE) {
             run->looking = false; /* nothing can be seen through while the vendor is down */
@@ -139,7 +141,9 @@ static enum verdict await_circuit(struct run *run)
             wait_in_line(run, &self, -1);
         }
     }
-    run->job->held(run->job, false);
+    if (--run->job->held_fibers == 0) {
+        run->job->held(run->job, false);
+    }
     line_leave(&system->circuit_line, &self);
     return verdict;
 }

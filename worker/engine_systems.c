@@ -300,8 +300,12 @@ static enum verdict check_as(struct job *job, struct system *system, bool *ill, 
     job->message = message;
     job->system = system->connector->name;
     job_only_reads(job);
-    struct run run = {.engine = system->engine, .system = system, .job = job, .calls = json_array()};
-    context_start(&run);
+    struct run run;
+    struct record record;
+    struct place place;
+    run_init(&run, system, job, &record);
+    place_init(&place);
+    run.place = &place;
     const json_t *check = json_object_get(system->connector->tree, "check");
     json_t *request = check ? json_incref((json_t *)(uintptr_t)check) : json_pack("{s:s}", "get", "");
     struct response response;
@@ -317,9 +321,8 @@ static enum verdict check_as(struct job *job, struct system *system, bool *ill, 
     }
     *ill = response.ill;
     json_decref(request);
-    json_decref(run.context);
-    json_decref(run.calls);
-    free(run.message);
+    place_release(&place);
+    run_release(&run);
     json_decref(message);
     job->message = NULL;
     return verdict;

@@ -6,7 +6,9 @@
 /* links: worker/engine_sign.c worker/engine_signal.c worker/engine_systems.c worker/engine_verify.c */
 /* links: worker/engine_wait.c worker/fiber.c worker/grants.c worker/http.c worker/limits.c worker/mail.c */
 /* links: worker/mail_address.c worker/report.c worker/retry.c worker/smtp.c worker/token.c */
-/* links: worker/engine_ldap.c worker/engine_protect.c worker/ldap_call.c worker/ldap_text.c */
+/* links: worker/engine_ldap.c worker/engine_protect.c worker/ldap_call.c worker/ldap_text.c worker/body.c */
+/* links: worker/engine_evidence.c worker/engine_explain.c worker/engine_guard.c worker/engine_items.c */
+/* links: worker/engine_place.c worker/engine_search.c worker/engine_state.c worker/engine_definition.c */
 #include "tests/unit/engine_stand.h"
 
 #include <setjmp.h>
@@ -117,7 +119,7 @@ static const char connector[] =
     "    accounts: none\n"
     "    with: {path: {default: x}}\n"
     "    requests:\n"
-    "      - {get: \"/echo/${ .with.path }/end\", save: {body: \"${ .body }\"}}\n"
+    "      - {get: \"/echo/${ .with.path }/end\", text: true, save: {body: \"${ .body }\"}}\n"
     "    outputs: {body: \"${ .saved.body }\"}\n"
     "  wipe:\n"
     "    effect: destroy\n"

@@ -15,6 +15,7 @@
 #include "lib/time.h"
 #include "tests/unit/engine_stand.h"
 #include "tests/unit/helpers.h"
+#include "worker/engine_internal.h"
 
 enum { CROWD = 200 };
 
@@ -176,8 +177,8 @@ static void test_trouble_that_lasts(void **state)
     struct trial *trial = started(stand, "disable", NULL);
     trial_finish(trial);
     assert_in_range(due_in(trial), 149, 301);
-    assert_int_equal(json_int_at(trial->result.context, "state.deferrals", -1), 1);
-    assert_non_null(json_string_at(trial->result.context, "state.since"));
+    assert_int_equal(json_int_at(trial->result.context, "state.troubles.u1/requests/0.deferrals", -1), 1);
+    assert_non_null(json_string_at(trial->result.context, "state.troubles.u1/requests/0.since"));
     assert_contains(trial->result.message, "500");
     trial_free(trial);
     engine_stand_free(stand);
@@ -190,7 +191,7 @@ static void test_interrupted_between_tries(void **state)
     struct engine_stand *stand = engine_stand_new("retry_wait: 1h");
     vendor_stub_script(stand->vendor, script);
     struct trial *trial = started(stand, "disable", NULL);
-    while (!trial->job.waiting) {
+    while (!trial->job.engaged->slot) {
         uv_run(&stand->loop, UV_RUN_ONCE);
     }
     engine_interrupt(&trial->job, INTERRUPT_TOO_LONG);
