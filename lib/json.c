@@ -1,100 +1,10 @@
 #include "lib/json.h"
 
-#include <ctype.h>
 #include <stdlib.h>
 #include <string.h>
 
-#include "lib/buf.h"
 #include "lib/mem.h"
 #include "lib/time.h"
-
-enum { JSON_DEPTH_MAX = 128 };
-
-/* Length of the JSON number at `text`, and whether it is an integer. */
-static size_t number_length(const char *text, const char *end, bool *integer)
-{
-    const char *at = text;
-    *integer = true;
-    for (; at < end && strchr("+-.eE0123456789", *at) && *at; at++) {
-        if (strchr(".eE", *at)) {
-            *integer = false;
-        }
-    }
-    return (size_t)(at - text);
-}
-
-/* libjq and jansson round or refuse big integers: those of 16 digits and more above 2^53 become strings. */
-static bool too_big(const char *text, size_t len)
-{
-    size_t sign = text[0] == '-';
-    size_t digits = len - sign;
-    return digits > 16 || (digits == 16 && strncmp(text + sign, "9007199254740992", 16) > 0);
-}
-
-/* Copies `text`, quoting big integers; -1 when it nests too deep. */
-static int quote_big_integers(const char *text, size_t len, struct buf *out)
-{
-    const char *end = text + len;
-    int depth = 0;
-    bool in_string = false;
-    out->max = len * 2 + 64;
-    while (text < end) {
-        size_t take = 1;
-        if (in_string) {
-            if (*text == '\\' && text + 1 < end) {
-                take = 2;
-            } else if (*text == '"') {
-                in_string = false;
-            }
-        } else if (*text == '"') {
-            in_string = true;
-        } else if (*text == '{' || *text == '[') {
-            if (++depth > JSON_DEPTH_MAX) {
-                return -1;
-            }
-        } else if (*text == '}' || *text == ']') {
-            depth--;
-        } else if (*text == '-' || isdigit((unsigned char)*text)) {
-            bool integer;
-            take = number_length(text, end, &integer);
-            if (integer && too_big(text, take)) {
-                buf_adds(out, "\"");
-                buf_add(out, text, take);
-                buf_adds(out, "\"");
-                text += take;
-                continue;
-            }
-        }
-        buf_add(out, text, take);
-        text += take;
-    }
-    return 0;
-}
-
-json_t *json_parse(const char *text, size_t len, struct err *err)
-{
-    struct buf quoted = BUF_INIT;
-    if (quote_big_integers(text, len, &quoted) != 0) {
-        buf_release(&quoted);
-        err_set(err, ERR_PERMANENT, "could not read JSON: more than %d levels deep", JSON_DEPTH_MAX);
-        return NULL;
-    }
-    const size_t flags = JSON_DECODE_ANY | JSON_REJECT_DUPLICATES;
-    json_error_t why;
-    json_t *value = json_loadb(buf_text(&quoted), quoted.len, flags, &why);
-    if (!value && quoted.len != len) {
-        json_error_t plain; /* the quotes move columns: ask again, unless the big integer is what fails then */
-        json_decref(json_loadb(text, len, flags, &plain));
-        why = json_error_code(&plain) == json_error_numeric_overflow ? why : plain;
-    }
-    buf_release(&quoted);
-    if (!value) {
-        const char *hint = json_error_code(&why) == json_error_invalid_utf8 ? " (it must be UTF-8)" : "";
-        err_set(err, ERR_PERMANENT, "could not read JSON: line %d, column %d: %s%s", why.line, why.column, why.text,
-                hint);
-    }
-    return value;
-}
 
 json_t *json_at(const json_t *root, const char *path)
 {
