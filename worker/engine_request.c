@@ -132,7 +132,7 @@ static void take_answer(struct run *run, const struct rendered *rendered, struct
     context_set(run, "headers", json_incref(answer->headers));
     context_set(run, "body", body_value(answer));
     *response = (struct response){
-        .status = (int)answer->status,
+        .status = answer->fault == HTTP_FAULT_ANSWER ? 0 : (int)answer->status,
         .sent = answer->sent,
         .ldap = rendered->is_ldap,
         .aborted = answer->aborted,
