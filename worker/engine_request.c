@@ -104,7 +104,7 @@ static void judge(const struct rendered *rendered, const struct http_answer *ans
     long status = answer->status;
     if (!response_came(response)) {
         response->doubtful = answer->sent;
-        response->ill = true;
+        response->ill = !response->hopeless; /* what is odd about one request is no trouble of the vendor's */
     } else if (rendered->is_ldap) {
         response->ill = ldap_meaning((int)status) == LDAP_MEANS_LATER;
     } else {
@@ -125,12 +125,13 @@ static void take_answer(struct run *run, const struct rendered *rendered, struct
     context_set(run, "headers", json_incref(answer->headers));
     context_set(run, "body", json_incref(body.value));
     *response = (struct response){
-        .status = (int)answer->status,
+        .status = answer->fault == HTTP_FAULT_ANSWER ? 0 : (int)answer->status,
         .sent = answer->sent,
         .ldap = rendered->is_ldap,
         .aborted = answer->aborted,
         .web_page = is_web_page(answer, &body),
         .plain = body.kind == BODY_TEXT,
+        .hopeless = answer->fault == HTTP_FAULT_ANSWER || answer->fault == HTTP_FAULT_REQUEST,
     };
     judge(rendered, answer, response);
     const char *why = answer->error ? answer->error : body.why;

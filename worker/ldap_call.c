@@ -361,6 +361,7 @@ static void take_answer(struct dialogue *dialogue, struct http_answer *answer)
     answer->aborted = dialogue->code == LDAP_USER_CANCELLED;
     if (dialogue->code < 0 || dialogue->no_tls) {
         answer->status = LDAP_NO_ANSWER;
+        answer->fault = HTTP_FAULT_AWAY;
         answer->error = lost_text(dialogue);
         return;
     }

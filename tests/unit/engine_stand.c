@@ -9,6 +9,7 @@
 /* links: worker/engine_ldap.c worker/engine_protect.c worker/ldap_call.c worker/ldap_text.c worker/body.c */
 /* links: worker/engine_evidence.c worker/engine_explain.c worker/engine_guard.c worker/engine_items.c */
 /* links: worker/engine_place.c worker/engine_search.c worker/engine_state.c worker/engine_definition.c */
+/* links: worker/multi.c worker/gzip.c */
 #include "tests/unit/engine_stand.h"
 
 #include <setjmp.h>
