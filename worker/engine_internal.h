@@ -90,6 +90,12 @@ struct engine {
 
 struct system *engine_system(const struct engine *engine, const char *name);
 
+/* engine_settings.c: the system's settings and limits. -1 with an ERR_FATAL that names the setting that is missing, is no number
+ * or no duration. */
+int settings_load(struct system *system, struct err *err);
+/* The settings that a template reads: "systems.okta.url, systems.okta.org"; NULL: none. The caller frees. */
+char *settings_named(const struct system *system, const char *tmpl);
+
 /* engine_cache.c: NULL when unknown; borrowed. `accounts` is copied by reference. */
 struct engine_cache *engine_cache_new(void);
 void engine_cache_free(struct engine_cache *cache);
