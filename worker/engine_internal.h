@@ -174,6 +174,7 @@ struct response {
     bool tokenless; /* it was not sent, as there is no token for it; `status` is the token endpoint's */
     bool doubtful;  /* what the request asks for may have happened all the same */
     bool ill;       /* nobody answered, or the vendor itself is in trouble: what its circuit counts */
+    bool unreached; /* nobody answered, as there was no connection: nothing could be sent, by any job */
     const char *error;
     int64_t retry_after; /* microseconds, -1: the vendor says nothing */
 };
@@ -337,7 +338,8 @@ void run_resume(struct run *run, const json_t *state);
 /* engine_gate.c: limits and circuit. DONE when the call may be made. */
 enum verdict gate_enter(struct run *run, const char *limit, struct named_limit **taken);
 void gate_leave(struct system *system, struct named_limit *taken);
-void gate_result(struct system *system, const struct response *response);
+/* `offboarding`: whose call it was. One offboarding's calls alone open the circuit only when nobody can be reached. */
+void gate_result(struct system *system, const struct response *response, const char *offboarding);
 void gate_stop(struct system *system); /* ends the prober; call, then let the loop run */
 /* The connector's `check` (else a GET of its base), without gate, on a fiber: what its answer means, with an err unless
  * it was a success. `*ill` as of a response. */

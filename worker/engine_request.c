@@ -136,6 +136,7 @@ static void take_answer(struct run *run, const struct rendered *rendered, struct
         .sent = answer->sent,
         .ldap = rendered->is_ldap,
         .aborted = answer->aborted,
+        .unreached = answer->unreached,
     };
     judge(rendered, answer, response);
     char *error = answer->error ? secret_mask(answer->error) : NULL;
@@ -242,7 +243,7 @@ static enum verdict send_gated(struct run *run, const json_t *request, struct re
     if (verdict == VERDICT_DONE) {
         verdict = perform(run, request, rendered, response);
         if (!response->aborted) {
-            gate_result(run->system, response);
+            gate_result(run->system, response, json_string_at(run->job->message, "id"));
         }
         gate_leave(run->system, taken);
     }

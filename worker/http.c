@@ -260,11 +260,26 @@ static CURL *set_up(struct http *http, const struct http_call *call, struct http
     return easy;
 }
 
+/* Failures before there was a connection: what the request asks for doesn't matter, and none of it was sent. */
+static bool unreached(CURL *easy, CURLcode code)
+{
+    static const CURLcode codes[] = {CURLE_COULDNT_CONNECT,          CURLE_COULDNT_RESOLVE_HOST,
+                                     CURLE_COULDNT_RESOLVE_PROXY,    CURLE_SSL_CONNECT_ERROR,
+                                     CURLE_PEER_FAILED_VERIFICATION, CURLE_SSL_CACERT_BADFILE};
+    for (size_t i = 0; i < COUNT_OF(codes); i++) {
+        if (code == codes[i]) {
+            return true;
+        }
+    }
+    long request_size = 0; /* of a call that waited for its connection until its time was over */
+    curl_easy_getinfo(easy, CURLINFO_REQUEST_SIZE, &request_size);
+    return code == CURLE_OPERATION_TIMEDOUT && request_size == 0;
+}
+
 /* Failures before a byte of the request went out leave no doubt; all others may have had their effect. */
 static bool may_have_been_sent(CURL *easy, CURLcode code)
 {
-    if (code == CURLE_COULDNT_CONNECT || code == CURLE_COULDNT_RESOLVE_HOST || code == CURLE_SSL_CONNECT_ERROR ||
-        code == CURLE_PEER_FAILED_VERIFICATION || code == CURLE_URL_MALFORMAT || code == CURLE_UNSUPPORTED_PROTOCOL) {
+    if (unreached(easy, code) || code == CURLE_URL_MALFORMAT || code == CURLE_UNSUPPORTED_PROTOCOL) {
         return false;
     }
     long request_size = 0;
@@ -324,6 +339,7 @@ void http_perform(struct http *http, const struct http_call *call, struct flight
         answer->sent = true;
     } else {
         answer->sent = may_have_been_sent(easy, flight.code);
+        answer->unreached = !flight.aborted && unreached(easy, flight.code);
         answer->aborted = flight.aborted;
         answer->error = mem_strdup(answer->body.overflow ? "the answer is larger than 16 MiB"
                                    : flight.aborted      ? "the worker stops before it came"

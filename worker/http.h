@@ -34,8 +34,10 @@ struct http_answer {
     long status;     /* 0: no answer */
     json_t *headers; /* names in lower case; the last of a name wins */
     struct buf body;
-    bool sent;        /* the request may have reached the vendor: without an answer its effect is unknown */
-    bool aborted;     /* by http_abort(): says nothing about the vendor */
+    bool sent; /* the request may have reached the vendor: without an answer its effect is unknown */
+    bool
+        unreached; /* there was no connection: a name that nobody knows, a port that is closed, a certificate refused */
+    bool aborted;  /* by http_abort(): says nothing about the vendor */
     int64_t duration; /* microseconds */
     char *error;      /* why there is no answer; NULL when there is one */
 };

@@ -136,11 +136,20 @@ static void set_up(CURL *easy, const struct smtp_call *call, struct smtp *smtp, 
     }
 }
 
+/* No greeting came, or no TLS could be agreed on: no mail gets further. */
+static bool unreached(const struct smtp *smtp)
+{
+    bool no_tls = smtp->code == CURLE_PEER_FAILED_VERIFICATION || smtp->code == CURLE_SSL_CONNECT_ERROR ||
+                  smtp->code == CURLE_USE_SSL_FAILED;
+    return no_tls || (smtp->code != CURLE_OK && smtp->code != CURLE_ABORTED_BY_CALLBACK && smtp->status == 0);
+}
+
 /* The server's last word, when it is one about the mail. */
 static void take_answer(const struct smtp *smtp, const char *error, struct http_answer *answer)
 {
     answer->sent = smtp->asked;
     answer->aborted = smtp->code == CURLE_ABORTED_BY_CALLBACK;
+    answer->unreached = unreached(smtp);
     if (smtp->code == CURLE_OK || smtp->status >= 400) {
         answer->status = smtp->status;
         buf_adds(&answer->body, buf_text(&smtp->reply));
