@@ -42,7 +42,7 @@ const struct conf_option conf_table[] = {
     {"topics.partitions", CONF_INT, "12", "1", PLAIN, "cli", "Partitions of each topic that `offboard topics` creates; never changed afterwards."},
     {"topics.replication", CONF_INT, "1", "1", PLAIN, "cli", "Replication factor of each topic that `offboard topics` creates."},
     {"worker.check_every", CONF_DURATION, "1h", NULL, PLAIN, "worker", "How often each system's credentials are tried, so that metrics tell of a refusal before a leaver comes; 0s: never."},
-    {"worker.circuit_failures", CONF_INT, "5", "1", PLAIN, "worker", "Failures in a row (no answer, 5xx) that open a system's circuit."},
+    {"worker.circuit_failures", CONF_INT, "5", "1", PLAIN, "worker", "Failures in a row that open a system's circuit: no connection, or no answer or 5xx for two offboardings at least."},
     {"worker.circuit_wait", CONF_DURATION, "1s", "1ms", PLAIN, "worker", "Time until an open circuit is probed the first time; it doubles with every failing probe."},
     {"worker.circuit_wait_max", CONF_DURATION, "30s", "1ms", PLAIN, "worker", "Longest time between two probes."},
     {"worker.derive_key", CONF_STRING, NULL, NULL, SECRET, "worker", "Key from which actions derive passcodes and passwords (`derive`), 32 characters or more: the same on every retry, stored nowhere."},

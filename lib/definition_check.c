@@ -256,7 +256,7 @@ static bool fits(const json_t *value, enum check_kind kind)
 static void check_value(struct check *check, const char *pointer, const struct check_key *key, const json_t *value)
 {
     static const bool holds_expressions[CHECK_TEXTS + 1] = {
-        [CHECK_TEMPLATE] = true, [CHECK_PREDICATE] = true, [CHECK_DURATION] = true, [CHECK_COUNT] = true};
+        [CHECK_TEMPLATE] = true, [CHECK_PREDICATE] = true, [CHECK_COUNT] = true};
     if (!fits(value, key->kind)) {
         check_problem(check, pointer, "\"%s\" must be %s", key->name, wanted(key->kind));
         return;
@@ -264,7 +264,7 @@ static void check_value(struct check *check, const char *pointer, const struct c
     const char *text = json_string_value(value);
     struct err err = ERR_INIT;
     int64_t duration;
-    if (key->kind == CHECK_DURATION && !expr_has(text) && time_parse_duration(text, &duration, &err) != 0) {
+    if (key->kind == CHECK_DURATION && time_parse_duration(text, &duration, &err) != 0) {
         check_problem(check, pointer, "\"%s\": %s", key->name, err_text(&err));
     }
     err_release(&err);

@@ -282,6 +282,15 @@ static void check_parameter(struct check *check, const char *pointer, const char
     }
 }
 
+/* It is asked for before a job is read. */
+static void read_settle(struct check *check, const char *pointer, const char *path, void *arg)
+{
+    (void)arg;
+    if (strcmp(path, "settings") != 0 && strncmp(path, "settings.", strlen("settings.")) != 0) {
+        check_problem(check, pointer, "\"settle\" is made of .settings only, not of .%s", path);
+    }
+}
+
 static void check_once(struct check *check, const char *pointer, const json_t *action)
 {
     size_t i;
@@ -301,6 +310,7 @@ static void check_once(struct check *check, const char *pointer, const json_t *a
     const char *settle = json_string_at(action, "settle");
     int64_t duration = 0;
     struct err err = ERR_INIT;
+    check_paths(check, pointer, json_object_get(action, "settle"), read_settle, NULL);
     if (settle && !expr_has(settle) && time_parse_duration(settle, &duration, &err) != 0) {
         check_problem(check, pointer, "\"settle\": %s", err_text(&err));
     } else if (duration > 10 * TIME_MINUTE) {

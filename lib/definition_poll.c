@@ -83,7 +83,7 @@ void check_polled(struct check *check)
     }
     int64_t every = 1;
     const char *text = json_string_at(poll, "every");
-    if (text && (expr_has(text) || (time_parse_duration(text, &every, NULL) == 0 && every <= 0))) {
+    if (text && time_parse_duration(text, &every, NULL) == 0 && every <= 0) {
         check_problem(check, "/poll/every", "\"every\" must be a duration above 0, such as 5m");
     }
     check_action(check, poll);

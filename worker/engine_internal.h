@@ -102,6 +102,12 @@ struct engine {
 
 struct system *engine_system(const struct engine *engine, const char *name);
 
+/* engine_settings.c: the system's settings and limits. -1 with an ERR_FATAL that names the setting that is missing, is no number
+ * or no duration. */
+int settings_load(struct system *system, struct err *err);
+/* The settings that a template reads: "systems.okta.url, systems.okta.org"; NULL: none. The caller frees. */
+char *settings_named(const struct system *system, const char *tmpl);
+
 /* engine_cache.c: NULL when unknown; borrowed. `accounts` is copied by reference. */
 struct engine_cache *engine_cache_new(void);
 void engine_cache_free(struct engine_cache *cache);
@@ -187,6 +193,7 @@ struct response {
     bool tokenless;         /* it was not sent, as there is no token for it; `status` is the token endpoint's */
     bool doubtful;          /* what the request asks for may have happened all the same */
     bool ill;               /* nobody answered, or the vendor itself is in trouble: what its circuit counts */
+    bool unreached;         /* nobody answered, as there was no connection: nothing could be sent, by any job */
     bool hopeless;          /* it would go the same way next time: the URL is malformed, the answer passes a limit */
     bool web_page;          /* the body is a web page */
     bool plain;             /* the body is text, and not JSON */
@@ -400,7 +407,8 @@ enum verdict verdict_of_name(const char *name); /* FAILED for a name that is non
 /* engine_gate.c: limits and circuit. DONE when the call may be made. */
 enum verdict gate_enter(struct run *run, const char *limit, struct named_limit **taken);
 void gate_leave(struct system *system, struct named_limit *taken);
-void gate_result(struct system *system, const struct response *response);
+/* `offboarding`: whose call it was. One offboarding's calls alone open the circuit only when nobody can be reached. */
+void gate_result(struct system *system, const struct response *response, const char *offboarding);
 void gate_stop(struct system *system); /* ends the prober; call, then let the loop run */
 /* The connector's `check` (else a GET of its base), without gate, on a fiber: what its answer means, with an err unless
  * it was a success. `*ill` as of a response. */

@@ -131,6 +131,7 @@ static void take_answer(struct run *run, const struct rendered *rendered, struct
         .aborted = answer->aborted,
         .web_page = is_web_page(answer, &body),
         .plain = body.kind == BODY_TEXT,
+        .unreached = answer->fault == HTTP_FAULT_ADDRESS,
         .hopeless = answer->fault == HTTP_FAULT_ANSWER || answer->fault == HTTP_FAULT_REQUEST,
     };
     judge(rendered, answer, response);
@@ -248,7 +249,7 @@ static enum verdict send_gated(struct run *run, const json_t *request, struct re
     if (verdict == VERDICT_DONE) {
         verdict = perform(run, request, rendered, response);
         if (!response->aborted) {
-            gate_result(run->system, response);
+            gate_result(run->system, response, json_string_at(run->job->message, "id"));
         }
         gate_leave(run->system, taken);
     }

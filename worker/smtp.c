@@ -145,6 +145,14 @@ static void set_up(CURL *easy, const struct smtp_call *call, struct smtp *smtp, 
     }
 }
 
+/* No greeting came, or no TLS could be agreed on: no mail gets further. */
+static bool unreached(const struct smtp *smtp)
+{
+    bool no_tls = smtp->code == CURLE_PEER_FAILED_VERIFICATION || smtp->code == CURLE_SSL_CONNECT_ERROR ||
+                  smtp->code == CURLE_USE_SSL_FAILED;
+    return no_tls || (smtp->code != CURLE_OK && smtp->code != CURLE_ABORTED_BY_CALLBACK && smtp->status == 0);
+}
+
 /* The server's last word, when it is one about the mail. */
 static void take_answer(const struct smtp *smtp, const char *error, struct http_answer *answer)
 {
@@ -155,7 +163,7 @@ static void take_answer(const struct smtp *smtp, const char *error, struct http_
         buf_adds(&answer->body, buf_text(&smtp->reply));
         return;
     }
-    answer->fault = http_fault_of(smtp->code);
+    answer->fault = unreached(smtp) ? HTTP_FAULT_ADDRESS : http_fault_of(smtp->code);
     answer->error = mem_strdup(smtp->code == CURLE_USE_SSL_FAILED
                                    ? "the server offers no STARTTLS: set `tls: off` only where mail may go in the clear"
                                : answer->aborted ? "the worker stops before it came"

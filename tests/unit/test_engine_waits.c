@@ -64,7 +64,7 @@ static void test_circuit(void **state)
 {
     (void)state;
     struct engine_stand *stand =
-        engine_stand_new("circuit_failures: 1, circuit_wait: 10ms, circuit_wait_max: 50ms, retry_wait: 0s");
+        engine_stand_new("circuit_failures: 2, circuit_wait: 10ms, circuit_wait_max: 50ms, retry_wait: 60s");
     struct trial *crowd[CROWD];
     vendor_stub_always(stand->vendor, STUB_HANG_UP, NULL);
     assert_true(engine_available(stand->engine, "vendor"));
@@ -97,7 +97,7 @@ static void test_circuit(void **state)
 static void test_circuit_interrupted(void **state)
 {
     (void)state;
-    struct engine_stand *stand = engine_stand_new("circuit_failures: 1, circuit_wait: 1h, circuit_wait_max: 1h");
+    struct engine_stand *stand = engine_stand_new("circuit_failures: 2, circuit_wait: 1h, circuit_wait_max: 1h");
     vendor_stub_always(stand->vendor, 503, NULL);
     struct trial *first = started(stand, "disable", NULL);
     struct trial *second = started(stand, "disable", NULL);
