@@ -97,7 +97,7 @@ static void refuse(const char *field, const char *from, const char *at, struct e
     }
     err_set(err, ERR_PERMANENT,
             "%s contains U+%04X (%s) after \"%.*s\": nobody sees it, and no system knows such an address or id; remove "
-            "it where the event comes from",
+            "it where it comes from",
             field, (unsigned)code, name_of(code), (int)(at - shown), shown);
 }
 
