@@ -277,7 +277,7 @@ char *edge_authorize(struct edge *edge, struct http_request *request, const char
 /* Texts of our errors begin with the field: "user.email: …", "runbook is missing", "ids must be …". */
 char *edge_field(const char *text)
 {
-    static const char *const after[] = {": ", " is ", " must ", " holds "};
+    static const char *const after[] = {": ", " is ", " must ", " holds ", " contains "};
     static const char *const no_fields[] = {"the", "a", "there", "it"};
     size_t len = strspn(text, "abcdefghijklmnopqrstuvwxyz_.");
     char *field = mem_strndup(text, len);
