@@ -17,21 +17,26 @@ struct seeing {
     json_t *seen;
 };
 
-static void see_path(const char *path, void *arg)
+static void see_path(const struct expr_path *path, void *arg)
 {
     struct seeing *seeing = arg;
-    bool answer = strncmp(path, "body", 4) == 0 || strcmp(path, "status") == 0;
-    if (!answer || strcmp(path, "body") == 0) {
+    bool answer = expr_path_within(path, "body") || expr_path_within(path, "status");
+    if (!answer || (path->count == 1 && expr_path_within(path, "body"))) {
         return;
     }
-    const json_t *value = json_at(seeing->context, path);
-    char *text = value ? json_text(value) : NULL;
-    if (text && strlen(text) > SEEN_MAX) {
-        json_object_set_new(seeing->seen, path, json_stringn(text, SEEN_MAX));
-    } else {
-        json_object_set_new(seeing->seen, path, value ? json_incref((json_t *)(uintptr_t)value) : json_null());
+    json_t *value = expr_path_value(path, seeing->context);
+    char *name = expr_path_text(path);
+    char *text = json_text(value);
+    size_t len = strlen(text);
+    if (len > SEEN_MAX) {
+        for (len = SEEN_MAX; ((unsigned char)text[len] & 0xC0) == 0x80; len--) { /* a character is cut nowhere */
+        }
+        json_decref(value);
+        value = json_stringn(text, len);
     }
+    json_object_set_new(seeing->seen, name, value);
     free(text);
+    free(name);
 }
 
 /* The values that the expectation reads. */
