@@ -140,7 +140,7 @@ struct reading {
     void *arg;
 };
 
-static void read_path(const char *path, void *arg)
+static void read_path(const struct expr_path *path, void *arg)
 {
     struct reading *reading = arg;
     reading->each(reading->check, reading->pointer, path, reading->arg);
@@ -160,25 +160,28 @@ void check_paths(struct check *check, const char *pointer, const json_t *value, 
     each_text(check, pointer, value, read_text, &reading);
 }
 
-char *check_path_name(const char *path, const char *prefix)
+const char *check_path_member(const struct expr_path *path, const char *owner)
 {
-    size_t len = strlen(prefix);
-    return strncmp(path, prefix, len) == 0 ? mem_strndup(path + len, strcspn(path + len, ".")) : NULL;
+    size_t depth = 1;
+    for (const char *at = owner; *at; at++) {
+        depth += *at == '.';
+    }
+    return expr_path_within(path, owner) ? expr_path_name(path, depth) : NULL;
 }
 
-void check_member(struct check *check, const char *pointer, const char *path, const char *const *members, size_t count)
+void check_member(struct check *check, const char *pointer, const struct expr_path *path, size_t i,
+                  const char *const *members, size_t count)
 {
-    char *name = check_path_name(path, "");
-    bool known = false;
-    for (size_t i = 0; i < count; i++) {
-        known = known || strcmp(members[i], name) == 0;
+    const char *name = expr_path_name(path, i);
+    bool known = !name;
+    for (size_t j = 0; j < count; j++) {
+        known = known || strcmp(members[j], name) == 0;
     }
     if (!known) {
         char *hint = check_hint(name, members, count);
         check_problem(check, pointer, "there is no .%s here%s", name, hint);
         free(hint);
     }
-    free(name);
 }
 
 /* ---- values of keys ---------------------------------------------------------------------------------------------------- */

@@ -202,21 +202,20 @@ struct scope {
     const json_t *derived;
 };
 
-static void read_declared(struct check *check, const char *pointer, const char *path, const char *prefix,
+static void read_declared(struct check *check, const char *pointer, const struct expr_path *path, const char *owner,
                           const json_t *declared, const char *what)
 {
-    char *name = check_path_name(path, prefix);
+    const char *name = check_path_member(path, owner);
     if (name && !json_object_get(declared, name)) {
         char *hint = check_hint_keys(name, declared);
         check_problem(check, pointer, "%s \"%s\"%s", what, name, hint);
         free(hint);
     }
-    free(name);
 }
 
-static void read_path(struct check *check, const char *pointer, const char *path, void *arg)
+static void read_path(struct check *check, const char *pointer, const struct expr_path *path, void *arg)
 {
-    if (strncmp(pointer, "/auth/signature/", strlen("/auth/signature/")) == 0 && strncmp(path, "signing", 7) == 0) {
+    if (strncmp(pointer, "/auth/signature/", strlen("/auth/signature/")) == 0 && expr_path_within(path, "signing")) {
         return; /* said of `auth` */
     }
     static const char *const members[] = {"account",  "actor",       "before",   "body",   "derived", "headers",
@@ -224,11 +223,11 @@ static void read_path(struct check *check, const char *pointer, const char *path
                                           "now",      "offboarding", "reminder", "report", "results", "saved",
                                           "settings", "signal",      "status",   "steps",  "user",    "with"};
     const struct scope *scope = arg;
-    check_member(check, pointer, path, members, COUNT_OF(members));
-    read_declared(check, pointer, path, "settings.", scope->settings, "there is no setting");
-    read_declared(check, pointer, path, "with.", scope->with, "there is no parameter");
-    read_declared(check, pointer, path, "saved.", scope->saved, "no request here saves");
-    read_declared(check, pointer, path, "derived.", scope->derived, "nothing here derives");
+    check_member(check, pointer, path, 0, members, COUNT_OF(members));
+    read_declared(check, pointer, path, "settings", scope->settings, "there is no setting");
+    read_declared(check, pointer, path, "with", scope->with, "there is no parameter");
+    read_declared(check, pointer, path, "saved", scope->saved, "no request here saves");
+    read_declared(check, pointer, path, "derived", scope->derived, "nothing here derives");
 }
 
 static void note_saved(json_t *saved, const json_t *requests)
@@ -283,11 +282,13 @@ static void check_parameter(struct check *check, const char *pointer, const char
 }
 
 /* It is asked for before a job is read. */
-static void read_settle(struct check *check, const char *pointer, const char *path, void *arg)
+static void read_settle(struct check *check, const char *pointer, const struct expr_path *path, void *arg)
 {
     (void)arg;
-    if (strcmp(path, "settings") != 0 && strncmp(path, "settings.", strlen("settings.")) != 0) {
-        check_problem(check, pointer, "\"settle\" is made of .settings only, not of .%s", path);
+    if (!expr_path_within(path, "settings")) {
+        char *text = expr_path_text(path);
+        check_problem(check, pointer, "\"settle\" is made of .settings only, not of .%s", text);
+        free(text);
     }
 }
 

@@ -41,25 +41,25 @@ static void check_action(struct check *check, const json_t *poll)
     check_step_with(check, &step);
 }
 
-static void read_outputs(struct check *check, const char *pointer, const char *path, void *arg)
+static void read_outputs(struct check *check, const char *pointer, const struct expr_path *path, void *arg)
 {
     (void)arg;
     static const char *const members[] = {"outputs", "now"};
-    check_member(check, pointer, path, members, COUNT_OF(members));
+    check_member(check, pointer, path, 0, members, COUNT_OF(members));
 }
 
-static void read_now(struct check *check, const char *pointer, const char *path, void *arg)
+static void read_now(struct check *check, const char *pointer, const struct expr_path *path, void *arg)
 {
     (void)arg;
     static const char *const members[] = {"now"};
-    check_member(check, pointer, path, members, COUNT_OF(members));
+    check_member(check, pointer, path, 0, members, COUNT_OF(members));
 }
 
-static void read_item(struct check *check, const char *pointer, const char *path, void *arg)
+static void read_item(struct check *check, const char *pointer, const struct expr_path *path, void *arg)
 {
     (void)arg;
     static const char *const members[] = {"item", "now"};
-    check_member(check, pointer, path, members, COUNT_OF(members));
+    check_member(check, pointer, path, 0, members, COUNT_OF(members));
 }
 
 static void check_type(struct check *check, const json_t *poll)

@@ -69,15 +69,14 @@ struct origin {
     bool other; /* it reads more than settings */
 };
 
-static void note_setting(const char *path, void *arg)
+static void note_setting(const struct expr_path *path, void *arg)
 {
-    static const char prefix[] = "settings.";
     struct origin *origin = arg;
-    if (strncmp(path, prefix, strlen(prefix)) != 0) {
-        origin->other = true;
+    const char *name = expr_path_within(path, "settings") ? expr_path_name(path, 1) : NULL;
+    if (name) {
+        buf_addf(&origin->text, "%ssystems.%s.%s", origin->text.len ? ", " : "", origin->system->connector->name, name);
     } else {
-        buf_addf(&origin->text, "%ssystems.%s.%s", origin->text.len ? ", " : "", origin->system->connector->name,
-                 path + strlen(prefix));
+        origin->other = true;
     }
 }
 
