@@ -215,7 +215,7 @@ static int load(struct engine_stand *stand, const char *text, const char *settin
     char template[] = "/tmp/offboard-engine-XXXXXX";
     stand->directory = mem_strdup(mkdtemp(template));
     char *conf = mem_printf("definitions: {connectors: [%s]}\n"
-                            "guards: {protected: [\"vendor:u-protected\"]}\n"
+                            "guards: {protected: [\"vendor:u-protected\", ceo@example.com]}\n"
                             "systems: {vendor: {url: \"http://127.0.0.1:%d\", %s}}\n"
                             "worker: {derive_key: 0123456789abcdef0123456789abcdef, %s}\n",
                             stand->directory, vendor_stub_port(stand->vendor), settings,
