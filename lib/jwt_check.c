@@ -73,6 +73,19 @@ static int token_read(const char *text, size_t len, struct token *token, struct 
     return 0;
 }
 
+json_t *jwt_claims_of(const char *text, size_t len)
+{
+    struct token token;
+    while (len && strchr(" \t\r\n", text[len - 1])) {
+        len--;
+    }
+    json_t *claims = token_read(text, len, &token, NULL) == 0 ? json_incref(token.claims) : NULL;
+    if (claims) {
+        token_release(&token);
+    }
+    return claims;
+}
+
 /* ---- keys -------------------------------------------------------------------------------------------------------- */
 
 static BIGNUM *number_of(const json_t *jwk, const char *name)

@@ -15,6 +15,9 @@
 enum signature_verdict jwt_check(const json_t *jwt, const json_t *keys, const struct signature_request *request,
                                  json_t **claims, struct err *err);
 
+/* What a token says, whoever signed it: to be shown, and never to be trusted. NULL: it is no token. New reference. */
+json_t *jwt_claims_of(const char *text, size_t len);
+
 /* A JWK set as its address answers it; NULL with an ERR_PERMANENT when there is no key in it that could be used. */
 json_t *jwt_keys_parse(const char *text, size_t len, struct err *err);
 
