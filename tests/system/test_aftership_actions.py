@@ -99,6 +99,7 @@ def test_following_waits_for_the_parcel(stack, try_, known):
 def test_a_person_knows_the_right_number_or_courier(stack, try_, number, carrier, why):
     said = try_("track", tracking_number=number, carrier=carrier)
     assert said["outcome"] == "blocked" and why in said["message"], said
+    assert len(stack.sandbox.violations()) == (1 if len(number) < 4 else 0)     # it is sent as it was given
 
 
 def test_a_couriers_name_becomes_a_slug(stack, try_):
