@@ -10,25 +10,35 @@
 
 enum { JSON_DEPTH_MAX = 128 };
 
-/* Length of the JSON number at `text`, and whether it is an integer. */
+/* Length of the number at `text`, and whether it is digits alone, after a "-" at most. */
 static size_t number_length(const char *text, const char *end, bool *integer)
 {
     const char *at = text;
     *integer = true;
     for (; at < end && strchr("+-.eE0123456789", *at) && *at; at++) {
-        if (strchr(".eE", *at)) {
+        if (!isdigit((unsigned char)*at) && (*at != '-' || at > text)) {
             *integer = false;
         }
     }
     return (size_t)(at - text);
 }
 
-/* libjq and jansson round or refuse big integers: those of 16 digits and more above 2^53 become strings. */
+/* libjq and jansson round or refuse big integers: those of 16 digits and more above 2^53 become strings. A number that begins with 0
+ * stays, as JSON has no such number: with quotes it would be let in. */
 static bool too_big(const char *text, size_t len)
 {
     size_t sign = text[0] == '-';
     size_t digits = len - sign;
-    return digits > 16 || (digits == 16 && strncmp(text + sign, "9007199254740992", 16) > 0);
+    return digits >= 16 && text[sign] != '0' && (digits > 16 || strncmp(text + sign, "9007199254740992", 16) > 0);
+}
+
+/* Is what ends before `after` the name of a member? A number can't be one, and with quotes it would. */
+static bool is_name(const char *after, const char *end)
+{
+    while (after < end && strchr(" \t\r\n", *after) && *after) {
+        after++;
+    }
+    return after < end && *after == ':';
 }
 
 /* Copies `text`, quoting big integers; -1 when it nests too deep. */
@@ -57,7 +67,7 @@ static int quote_big_integers(const char *text, size_t len, struct buf *out)
         } else if (*text == '-' || isdigit((unsigned char)*text)) {
             bool integer;
             take = number_length(text, end, &integer);
-            if (integer && too_big(text, take)) {
+            if (integer && too_big(text, take) && !is_name(text + take, end)) {
                 buf_adds(out, "\"");
                 buf_add(out, text, take);
                 buf_adds(out, "\"");
@@ -74,6 +84,10 @@ static int quote_big_integers(const char *text, size_t len, struct buf *out)
 json_t *json_parse(const char *text, size_t len, struct err *err)
 {
     struct buf quoted = BUF_INIT;
+    if (len && memchr(text, '\0', len)) { /* jansson overlooks one behind a number or a literal */
+        err_set(err, ERR_PERMANENT, "could not read JSON: it holds a NUL character");
+        return NULL;
+    }
     if (quote_big_integers(text, len, &quoted) != 0) {
         buf_release(&quoted);
         err_set(err, ERR_PERMANENT, "could not read JSON: more than %d levels deep", JSON_DEPTH_MAX);
