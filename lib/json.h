@@ -9,10 +9,15 @@
 
 #include "lib/err.h"
 
-/* Parses UTF-8 text; any JSON value (a bare scalar too), duplicate keys are errors, big integers become strings (libjq
- * and jansson round or refuse above 2^53 and 2^63), depth at most 128. NULL with an ERR_PERMANENT that names line and
- * column. */
+/* Parses UTF-8 text of our own: any JSON value (a bare scalar too). Duplicate keys are errors. Big integers become strings (libjq
+ * and jansson round or refuse above 2^53 and 2^63). NULL with an ERR_PERMANENT that names line and column, or the limit: 128
+ * levels, 64 MiB of memory (estimated before anything is allocated). */
 json_t *json_parse(const char *text, size_t len, struct err *err);
+
+/* Parses UTF-8 text that somebody else wrote: as json_parse(), but of duplicate keys the last one counts, U+0000 and lone
+ * surrogates in strings are read as U+FFFD, and strings may hold control characters as they are. NULL when it is not JSON:
+ * `*why` (owned) is a phrase that says why, and `*limit` tells whether it was a limit that was passed. */
+json_t *json_parse_foreign(const char *text, size_t len, bool *limit, char **why);
 
 /* Borrowed value at a dotted path ("user.manager.email", "steps.0"), NULL when a part is absent. */
 json_t *json_at(const json_t *root, const char *path);

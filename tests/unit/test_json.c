@@ -67,7 +67,7 @@ static void test_refused(void **state)
     assert_refused("{} {}", 5, "line 1");
     assert_refused("\"a\xff\"", 4, "UTF-8");
     assert_refused("\"a\\u0000b\"", 10, "\\u0000");
-    assert_refused("\"a\0b\"", 5, "NUL");
+    assert_refused("\"a\0b\"", 5, "line 1");
     assert_refused("[1\0,2]", 6, "NUL");
     assert_refused("[NaN]", 5, "line 1");
 }
