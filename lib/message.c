@@ -144,12 +144,23 @@ json_t *message_event(const void *value, size_t len, struct err *err)
     return event;
 }
 
+static bool is_text(const char *bytes, size_t len)
+{
+    json_t *text = memchr(bytes, '\0', len) ? NULL : json_stringn(bytes, len);
+    json_decref(text);
+    return text != NULL;
+}
+
 json_t *message_control(const char *key, size_t key_len, const void *value, size_t len, struct err *err)
 {
     bool pause = key_len > 6 && strncmp(key, "pause/", 6) == 0;
     bool cancel = key_len > 7 && strncmp(key, "cancel/", 7) == 0;
     if (!pause && !cancel) {
         err_set(err, ERR_PERMANENT, "the key must be pause/<system> or cancel/<offboarding id or person>");
+        return NULL;
+    }
+    if (!is_text(key, key_len)) {
+        err_set(err, ERR_PERMANENT, "the key is no UTF-8 text, or holds a NUL character");
         return NULL;
     }
     if (!value) {
