@@ -26,7 +26,7 @@ struct logger *logger_new(const struct conf *conf, struct err *err)
     struct logger *logger = MEM_NEW(struct logger);
     logger->conf = conf;
     logger->producer = producer;
-    logger->pg = pg_new(conf_string(conf, "postgres.logger"), "offboard-logger");
+    logger->pg = pg_new_primary(conf_string(conf, "postgres.logger"), "offboard-logger");
     logger->events_topic = kafka_topic(conf, "events", NULL);
     logger->control_topic = kafka_topic(conf, "control", NULL);
     logger->metrics = logger_metrics_new();
