@@ -4,7 +4,6 @@
 
 #include "lib/json.h"
 #include "lib/mem.h"
-#include "lib/secret.h"
 #include "lib/time.h"
 #include "worker/engine_internal.h"
 
@@ -172,30 +171,6 @@ static const char *good_message(const struct run *run, enum verdict verdict)
                                                         : "done";
 }
 
-/* What a vendor or a connector repeats of our secrets goes no further. New reference. */
-static json_t *masked(const json_t *value)
-{
-    if (json_is_string(value)) {
-        char *text = secret_mask(json_string_value(value));
-        json_t *result = json_string(text);
-        free(text);
-        return result ? result : json_null();
-    }
-    json_t *copy = json_copy((json_t *)(uintptr_t)value);
-    size_t i;
-    const char *name;
-    json_t *member;
-    json_array_foreach(copy, i, member)
-    {
-        json_array_set_new(copy, i, masked(member));
-    }
-    json_object_foreach(copy, name, member)
-    {
-        json_object_set_new(copy, name, masked(member));
-    }
-    return copy;
-}
-
 /* What a person was asked to put right is looked at anew, unless something was changed on the strength of what was seen. */
 static void look_anew(const struct run *run, json_t *state)
 {
@@ -266,7 +241,7 @@ static void fill_result(struct run *run, enum verdict verdict, json_t *outputs, 
     if (good && run->dry) {
         say_dry(run);
     }
-    json_put(context, "outputs", masked(outputs));
+    json_put(context, "outputs", run_masked_facts(run, outputs));
     if (run->calls_left_out) {
         json_put(context, "calls_left_out", json_integer(run->calls_left_out));
     }
@@ -279,22 +254,20 @@ static void fill_result(struct run *run, enum verdict verdict, json_t *outputs, 
     if (verdict == VERDICT_DEFERRED) {
         json_put_instant(context, "due_at", run->due_at);
         json_put(context, "waits", json_incref(run->waits));
-        char *progress = run->progress ? secret_mask(run->progress) : NULL;
+        char *progress = run_mask(run, run->progress);
         json_put_string(context, "progress", progress);
         free(progress);
     }
     if (!good && verdict != VERDICT_MISSING) {
         json_t *state = state_of(run, verdict);
-        json_put(context, "state", masked(state));
+        json_put(context, "state", run_masked_facts(run, state));
         json_decref(state);
     }
     result->outcome = outcome_of(run, verdict);
     result->status = run->last_status;
-    secrets_remember(run); /* facts for later jobs hold none of it and stay as they are */
-    json_put(context, "calls", masked(run->calls));
-    json_put(context, "verified", run->verified ? masked(run->verified) : json_null());
-    result->message = secret_mask(good || !run->message ? good_message(run, verdict) : run->message);
-    secrets_forget(run);
+    json_put(context, "calls", run_masked(run, run->calls));
+    json_put(context, "verified", run->verified ? run_masked(run, run->verified) : json_null());
+    result->message = run_mask(run, good || !run->message ? good_message(run, verdict) : run->message);
     result->context = context;
     result->abandoned = verdict == VERDICT_ABANDONED;
 }
@@ -305,7 +278,7 @@ static void run_release(struct run *run)
     json_decref(run->calls);
     json_decref(run->items_left);
     json_decref(run->failed_state);
-    json_decref(run->secrets);
+    secrets_release(run);
     json_decref(run->pinned);
     json_decref(run->verified);
     json_decref(run->heard);
@@ -333,7 +306,6 @@ void engine_run(struct engine *engine, struct job *job, struct engine_result *re
         confirm_denied(&run);
     }
     fill_result(&run, verdict, outputs, result);
-    derived_forget(&run);
     json_decref(outputs);
     run_release(&run);
 }

@@ -2,7 +2,6 @@
 #include <stdlib.h>
 
 #include "lib/json.h"
-#include "lib/secret.h"
 #include "worker/engine_internal.h"
 
 static bool predicate(struct run *run, const json_t *request, const char *name)
@@ -30,9 +29,7 @@ static const char *explanation(const struct run *run)
 
 static enum verdict say_status(struct run *run, enum verdict verdict, const char *what)
 {
-    secrets_remember(run);
-    char *why = secret_mask(explanation(run)); /* before it is cut: half a secret would not be known as one */
-    secrets_forget(run);
+    char *why = run_mask(run, explanation(run)); /* before it is cut: half a secret would not be known as one */
     run_say(run, verdict, "%s: the vendor answered %d%s%.300s", what, run->last_status, *why ? ": " : "", why);
     free(why);
     return verdict;

@@ -4,7 +4,6 @@
 
 #include "lib/json.h"
 #include "lib/mem.h"
-#include "lib/secret.h"
 #include "lib/time.h"
 #include "worker/engine_internal.h"
 #include "worker/retry.h"
@@ -51,7 +50,7 @@ static void record_call(struct run *run, const char *method, const char *to, boo
         run->calls_left_out++;
         return;
     }
-    char *url = secret_mask(to);
+    char *url = run_mask(run, to);
     json_t *call =
         json_pack("{s:s, s:s, s:i, s:b}", "method", method, "url", url, "try", run->tries + 1, "changes", (int)changes);
     free(url);
@@ -63,7 +62,7 @@ static void record_call(struct run *run, const char *method, const char *to, boo
         json_put_string(call, "span_id", *run->span_id ? run->span_id : NULL);
         *run->span_id = '\0'; /* a request for a token has none */
         if (answer->error) {
-            char *error = secret_mask(answer->error);
+            char *error = run_mask(run, answer->error);
             json_put_string(call, "error", error);
             free(error);
         }
@@ -139,7 +138,7 @@ static void take_answer(struct run *run, const struct rendered *rendered, struct
         .unreached = answer->unreached,
     };
     judge(rendered, answer, response);
-    char *error = answer->error ? secret_mask(answer->error) : NULL;
+    char *error = run_mask(run, answer->error);
     context_set(run, "error", error ? json_string(error) : json_null());
     free(error);
     response->error = json_string_at(run->context, "error");
