@@ -70,6 +70,7 @@ static int serve(struct process *process, const struct conf *conf, struct defini
     catch_signal(process, &process->terminate, SIGTERM);
     catch_signal(process, &process->interrupt, SIGINT);
     uv_run(&process->loop, UV_RUN_DEFAULT);
+    daemon_ending(0);
     worker_free(process->worker);
     log_info("stopped", NULL);
     return 0;
