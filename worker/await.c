@@ -28,15 +28,30 @@ static void wake(struct await *await, enum await_outcome outcome)
     }
 }
 
-static bool is_late(const struct await *await)
+static void on_timer(uv_timer_t *timer);
+
+/* libuv counts in milliseconds, from when its turn began: it may be early. */
+static void set_timer(struct await *await)
 {
-    return time_monotonic() >= await->deadline;
+    int64_t next = await->pause_end < await->deadline ? await->pause_end : await->deadline;
+    int64_t rest = next - time_monotonic();
+    uv_update_time(await->handles->loop);
+    uv_timer_start(&await->handles->timer, on_timer, rest > 0 && !await->aborted ? (uint64_t)(rest / 1000) + 1 : 0, 0);
 }
 
 static void on_timer(uv_timer_t *timer)
 {
     struct await *await = timer->data;
-    wake(await, await->aborted ? AWAIT_ABORTED : is_late(await) ? AWAIT_TIMEOUT : AWAIT_READY);
+    int64_t now = time_monotonic();
+    if (await->aborted) {
+        wake(await, AWAIT_ABORTED);
+    } else if (now >= await->deadline) {
+        wake(await, AWAIT_TIMEOUT);
+    } else if (now >= await->pause_end) {
+        wake(await, AWAIT_READY);
+    } else {
+        set_timer(await);
+    }
 }
 
 static void on_poll(uv_poll_t *poll, int status, int events)
@@ -51,18 +66,16 @@ static void abort_wait(struct flight *flight)
     struct await *await = (struct await *)flight;
     await->aborted = true;
     if (await->waiting) {
-        uv_timer_start(&await->handles->timer, on_timer, 0, 0);
+        set_timer(await);
     }
 }
 
-/* Gives the loop the turn until something happens, or the deadline, or `at_most` has passed. */
+/* Gives the loop the turn until something happens, or the deadline, or `at_most` (0: no such limit) has passed. */
 static enum await_outcome wait_for_it(struct await *await, int64_t at_most)
 {
-    int64_t rest = await->deadline - time_monotonic();
-    rest = at_most && at_most < rest ? at_most : rest;
-    uv_update_time(await->handles->loop);
-    uv_timer_start(&await->handles->timer, on_timer, rest > 0 ? (uint64_t)(rest / 1000) + 1 : 0, 0);
+    await->pause_end = at_most ? time_monotonic() + at_most : INT64_MAX;
     await->waiting = true;
+    set_timer(await);
     while (await->waiting) {
         fiber_wait();
     }
@@ -121,7 +134,7 @@ static bool watch(struct await *await, int fd, int events)
 
 enum await_outcome await_socket(struct await *await, int fd, int events, int64_t at_most)
 {
-    if (await->aborted || is_late(await)) {
+    if (await->aborted || time_monotonic() >= await->deadline) {
         return await->aborted ? AWAIT_ABORTED : AWAIT_TIMEOUT;
     }
     if (!watch(await, fd, events)) {

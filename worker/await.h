@@ -15,7 +15,8 @@ struct await {
     struct flight flight; /* first: http_abort() knows no more */
     struct await_handles *handles;
     struct fiber *fiber;
-    int64_t deadline; /* as time_monotonic() */
+    int64_t deadline;  /* as time_monotonic() */
+    int64_t pause_end; /* of await_socket()'s `at_most` */
     enum await_outcome outcome;
     bool waiting;
     bool aborted;
