@@ -4,6 +4,7 @@
 
 #include "lib/json.h"
 #include "lib/mem.h"
+#include "lib/secret.h"
 #include "lib/time.h"
 #include "worker/engine_internal.h"
 
