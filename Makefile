@@ -23,6 +23,10 @@ program = $(if $(filter cli,$(1)),$(BUILD)/offboard,$(if $(filter mock,$(1)),$(B
 WRITTEN = $(foreach room,$(ROOMS),$(if $(call sources,$(room)),$(room)))
 PROGRAMS = $(foreach room,$(WRITTEN),$(call program,$(room)))
 UNIT_TESTS = $(patsubst tests/unit/%.c,$(BUILD)/unit/%,$(wildcard tests/unit/test_*.c))
+FUZZ_SOURCES = $(wildcard tests/fuzz/fuzz_*.c)
+FUZZ_REPLAYS = $(FUZZ_SOURCES:tests/fuzz/%.c=$(BUILD)/unit/%)
+FUZZ ?= $(FUZZ_SOURCES:tests/fuzz/fuzz_%.c=%)
+FUZZ_SECONDS ?= 60
 
 # As many compilers as cores, unless make was told.
 PARALLEL = $(if $(findstring j,$(filter-out --%,$(MAKEFLAGS))),,-j$(shell nproc))
@@ -46,7 +50,7 @@ $(foreach room,$(WRITTEN),$(eval $(call program_rule,$(room))))
 # A unit test names objects of rooms it needs in a comment: /* links: worker/retry.c worker/circuit.c */
 # So does a helper of the tests, which a test names in its own.
 links_of = $(if $(1),$(shell sed -n 's,^/\* links: \(.*\) \*/$$,\1,p' $(1)))
-helpers_of = $(filter tests/unit/%,$(call links_of,$(1)))
+helpers_of = $(filter tests/%,$(call links_of,$(1)))
 unit_links = $(patsubst %.c,$(BUILD)/obj/%.o,$(sort $(call links_of,$(1) $(call helpers_of,$(1)))))
 define unit_rule
 $(BUILD)/unit/$(notdir $(basename $(1))): $(BUILD)/obj/$(basename $(1)).o $(call unit_links,$(1)) $(BUILD)/lib.a
@@ -55,8 +59,34 @@ $(BUILD)/unit/$(notdir $(basename $(1))): $(BUILD)/obj/$(basename $(1)).o $(call
 endef
 $(foreach test,$(wildcard tests/unit/test_*.c),$(eval $(call unit_rule,$(test))))
 
-unit: $(UNIT_TESTS) ## run the unit tests
-	@scripts/unit-tests $(UNIT_TESTS)
+# A fuzz target is linked twice: with a main() that replays its corpus, and with libFuzzer's.
+define fuzz_rule
+$(BUILD)/unit/fuzz_$(1): $(BUILD)/obj/tests/fuzz/fuzz_$(1).o $(BUILD)/obj/tests/fuzz/replay.o $(BUILD)/obj/tests/fuzz/fuzz.o \
+		$(call unit_links,tests/fuzz/fuzz_$(1).c) $(BUILD)/lib.a
+	@mkdir -p $$(@D)
+	$$(CC) $(ALL_LDFLAGS) $$^ $(ALL_LIBS) -o $$@
+
+$(BUILD)/target/$(1): $(BUILD)/obj/tests/fuzz/fuzz_$(1).o $(BUILD)/obj/tests/fuzz/fuzz.o \
+		$(call unit_links,tests/fuzz/fuzz_$(1).c) $(BUILD)/lib.a
+	@mkdir -p $$(@D)
+	$$(CC) $(ALL_LDFLAGS) -fsanitize=fuzzer $$^ $(ALL_LIBS) -o $$@
+endef
+$(foreach source,$(FUZZ_SOURCES),$(eval $(call fuzz_rule,$(source:tests/fuzz/fuzz_%.c=%))))
+
+unit: $(UNIT_TESTS) $(FUZZ_REPLAYS) ## run the unit tests, and the fuzz targets with their corpora
+	@scripts/unit-tests $(UNIT_TESTS) $(FUZZ_REPLAYS)
+
+FUZZ_BUILD = BUILD=build/fuzz SANITIZER=fuzzer-no-link,address,undefined CC=clang-14 \
+	CFLAGS="-O1 -g -fno-sanitize-recover=all"
+
+fuzz: ## run the fuzz targets, FUZZ_SECONDS=60 each (FUZZ="json form": only these); see tests/fuzz/README.md
+	@scripts/deps --fuzz
+	@$(MAKE) --no-print-directory $(PARALLEL) $(FUZZ_BUILD) $(addprefix build/fuzz/target/,$(FUZZ))
+	@scripts/fuzz run $(FUZZ_SECONDS) $(FUZZ)
+
+fuzz-corpus: ## take what make fuzz found into tests/fuzz/corpus, as few files as cover the same
+	@$(MAKE) --no-print-directory $(PARALLEL) $(FUZZ_BUILD) $(addprefix build/fuzz/target/,$(FUZZ))
+	@scripts/fuzz merge $(FUZZ)
 
 test: ## run all tests: unit, then system (real Kafka, real PostgreSQL, sandbox vendors)
 	@scripts/deps --test
@@ -119,6 +149,6 @@ clean: ## remove what was built
 help: ## this list
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)$$/\1\t\2/p' $(firstword $(MAKEFILE_LIST)) | awk -F'\t' '{printf "  %-16s %s\n", $$1, $$2}'
 
-.PHONY: all unit test test-kubernetes check lint format deps demo chaos bench capacity image install clean help
+.PHONY: all unit fuzz fuzz-corpus test test-kubernetes check lint format deps demo chaos bench capacity image install clean help
 .DELETE_ON_ERROR:
 -include $(shell find $(BUILD)/obj -name '*.d' 2>/dev/null)

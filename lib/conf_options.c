@@ -19,7 +19,7 @@ const struct conf_option conf_table[] = {
     {"edge.token", CONF_STRING, NULL, NULL, SECRET, "cli", "Bearer token that `offboard` sends to the edge."},
     {"edge.url", CONF_STRING, "http://127.0.0.1:8080", NULL, PLAIN, "cli", "Where `offboard` finds the edge."},
     {"guards.cap_per_hour", CONF_INT, "100", NULL, PLAIN, "producer", "Live offboardings that may start within an hour, shared evenly by the intake partitions (each at least one); beyond it they are held; 0: no cap."},
-    {"guards.protected", CONF_LIST, NULL, NULL, PLAIN, "producer worker", "Who may never be offboarded: e-mails, employee ids, accounts as `system:id`."},
+    {"guards.protected", CONF_LIST, NULL, NULL, PLAIN, "producer worker cli", "Who may never be offboarded: e-mails, employee ids, accounts as `system:id`."},
     {"kafka.brokers", CONF_STRING, "127.0.0.1:9092", NULL, PLAIN, "producer worker logger scheduler cli", "Bootstrap servers, comma-separated."},
     {"kafka.prefix", CONF_STRING, "offboard", NULL, PLAIN, "producer worker logger scheduler cli", "First part of every topic's and consumer group's name."},
     {"kafka.properties", CONF_LIST, NULL, NULL, SECRET, "producer worker logger scheduler cli", "Further librdkafka properties as `name=value` (TLS, SASL)."},

@@ -70,7 +70,7 @@ char *check_hint(const char *wrong, const char *const *right, size_t count);
 char *check_hint_keys(const char *wrong, const json_t *object);
 
 void check_source(struct check *check);
-void check_proof(struct check *check);   /* a source's `signature` and `token` */
+void check_proof(struct check *check);   /* a source's `signature`, `token` and `jwt` */
 void check_webhook(struct check *check); /* and what else it says of requests that come in */
 void check_polled(struct check *check);  /* a source's `poll` */
 void check_runbook(struct check *check);

@@ -15,7 +15,7 @@ static const struct check_key source_keys[] = {
     {"poll", CHECK_MAP, false},         {"signal", CHECK_MAP, false},       {"settings", CHECK_MAP, false},
     {"signature", CHECK_MAP, false},    {"token", CHECK_MAP, false},        {"challenge", CHECK_MAP, false},
     {"events", CHECK_PREDICATE, false}, {"event", CHECK_MAP, false},        {"authorize", CHECK_ANY, false},
-    {"answer", CHECK_MAP, false},
+    {"answer", CHECK_MAP, false},       {"jwt", CHECK_MAP, false},
 };
 
 static const struct check_key map_keys[] = {

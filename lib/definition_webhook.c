@@ -6,6 +6,7 @@
 #include "lib/definition_check.h"
 #include "lib/json.h"
 #include "lib/mem.h"
+#include "lib/signature.h"
 
 static const struct check_key setting_keys[] = {
     {"secret", CHECK_BOOL, false},
@@ -175,11 +176,11 @@ static void check_answer(struct check *check, const json_t *answer)
 static void check_open(struct check *check, const json_t *tree)
 {
     static const char *const words[] = {"challenge", "events", "answer"};
-    bool open = json_object_get(tree, "signature") || json_object_get(tree, "token");
+    bool open = signature_declared(tree);
     for (size_t i = 0; i < COUNT_OF(words) && !open; i++) {
         if (json_object_get(tree, words[i])) {
             char *at = mem_printf("/%s", words[i]);
-            check_problem(check, at, "\"%s\" needs \"signature\" or \"token\": who may send?", words[i]);
+            check_problem(check, at, "\"%s\" needs \"signature\", \"token\" or \"jwt\": who may send?", words[i]);
             free(at);
         }
     }

@@ -26,23 +26,33 @@ struct token {
     bool big;        /* an integer above 2^53 */
 };
 
-/* libjq and jansson round or refuse big integers. */
+/* libjq and jansson round or refuse big integers. JSON has none that begins with 0. */
 static bool too_big(const char *text, size_t len)
 {
     size_t sign = text[0] == '-';
     size_t digits = len - sign;
-    return digits > 16 || (digits == 16 && strncmp(text + sign, "9007199254740992", 16) > 0);
+    return digits >= 16 && text[sign] != '0' && (digits > 16 || strncmp(text + sign, "9007199254740992", 16) > 0);
+}
+
+/* Does a colon follow? A number cannot be the name of a member, but with quotes around it it would be one. */
+static bool is_name(const char *after, const char *end)
+{
+    while (after < end && *after && strchr(" \t\r\n", *after)) {
+        after++;
+    }
+    return after < end && *after == ':';
 }
 
 static struct token take_number(const char *text, const char *end)
 {
     struct token token = {.text = text};
-    bool integer = true;
+    bool integer = true; /* digits alone, after a minus sign at most */
     while (text + token.len < end && text[token.len] && strchr("+-.eE0123456789", text[token.len])) {
-        integer = integer && !strchr(".eE", text[token.len]);
+        bool sign = text[token.len] == '-' && token.len == 0;
+        integer = integer && (sign || isdigit((unsigned char)text[token.len]));
         token.len++;
     }
-    token.big = integer && too_big(text, token.len);
+    token.big = integer && too_big(text, token.len) && !is_name(text + token.len, end);
     return token;
 }
 
@@ -214,6 +224,19 @@ static bool any_needs_rewriting(const char *text, size_t len, bool foreign)
     return false;
 }
 
+/* Is there a NUL character outside of strings? jansson overlooks one that follows a number or a literal. */
+static bool has_stray_nul(const char *text, size_t len)
+{
+    const char *end = text + len;
+    if (len == 0 || !memchr(text, '\0', len)) {
+        return false;
+    }
+    while (text < end && *text) {
+        text += take_token(text, end).len;
+    }
+    return text < end;
+}
+
 /* ---- parsing ----------------------------------------------------------------------------------------------------- */
 
 /* Where jansson stopped, as a phrase; `used` bytes of the text were read by then. */
@@ -240,6 +263,10 @@ static json_t *parse(const char *text, size_t len, bool foreign, bool *limit, ch
     *why = passed_limit(text, text + len);
     *limit = *why != NULL;
     if (*limit) {
+        return NULL;
+    }
+    if (has_stray_nul(text, len)) {
+        *why = mem_strdup("there is a NUL character outside of strings");
         return NULL;
     }
     bool rewritten = any_needs_rewriting(text, len, foreign);

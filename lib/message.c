@@ -7,6 +7,7 @@
 #include <sys/random.h>
 
 #include "lib/buf.h"
+#include "lib/cloudevent.h"
 #include "lib/id.h"
 #include "lib/json.h"
 #include "lib/kafka.h"
@@ -16,6 +17,7 @@
 /* ---- checks ------------------------------------------------------------------------------------------------------ */
 
 enum {
+    DEPTH_MAX = 64,       /* of a CloudEvent's data: our own messages carry it, and lie below 128 levels */
     ATTRIBUTE_MAX = 1000, /* bytes of a CloudEvent's id, source or type: they become parts of ids, keys and rows */
 };
 
@@ -142,12 +144,23 @@ json_t *message_event(const void *value, size_t len, struct err *err)
     return event;
 }
 
+static bool is_text(const char *bytes, size_t len)
+{
+    json_t *text = memchr(bytes, '\0', len) ? NULL : json_stringn(bytes, len);
+    json_decref(text);
+    return text != NULL;
+}
+
 json_t *message_control(const char *key, size_t key_len, const void *value, size_t len, struct err *err)
 {
     bool pause = key_len > 6 && strncmp(key, "pause/", 6) == 0;
     bool cancel = key_len > 7 && strncmp(key, "cancel/", 7) == 0;
     if (!pause && !cancel) {
         err_set(err, ERR_PERMANENT, "the key must be pause/<system> or cancel/<offboarding id or person>");
+        return NULL;
+    }
+    if (!is_text(key, key_len)) {
+        err_set(err, ERR_PERMANENT, "the key is no UTF-8 text, or holds a NUL character");
         return NULL;
     }
     if (!value) {
@@ -158,6 +171,24 @@ json_t *message_control(const char *key, size_t key_len, const void *value, size
 }
 
 /* ---- CloudEvents ------------------------------------------------------------------------------------------------- */
+
+/* Is `value` nested deeper than `levels`? */
+static bool too_deep(const json_t *value, int levels)
+{
+    const char *name;
+    json_t *member;
+    size_t i;
+    bool deep = levels < 0;
+    json_object_foreach((json_t *)(uintptr_t)value, name, member)
+    {
+        deep = deep || too_deep(member, levels - 1);
+    }
+    json_array_foreach(value, i, member)
+    {
+        deep = deep || too_deep(member, levels - 1);
+    }
+    return deep;
+}
 
 int message_cloudevent_check(const json_t *event, struct err *err)
 {
@@ -181,6 +212,9 @@ int message_cloudevent_check(const json_t *event, struct err *err)
     int64_t at;
     if (time && (!json_is_string(time) || time_parse(json_string_value(time), &at, err) != 0)) {
         return json_is_string(time) ? err_prefix(err, "time") : err_set(err, ERR_PERMANENT, "time must be a text");
+    }
+    if (too_deep(json_object_get(event, "data"), DEPTH_MAX)) {
+        return err_set(err, ERR_PERMANENT, "data is nested deeper than %d levels", DEPTH_MAX);
     }
     return 0;
 }
@@ -239,7 +273,7 @@ json_t *message_cloudevent(const rd_kafka_message_t *record, struct err *err)
     } else {
         event = json_parse(record->payload, record->len, err);
     }
-    if (event && message_cloudevent_check(event, err) != 0) {
+    if (event && (cloudevent_open_data(event, err) != 0 || message_cloudevent_check(event, err) != 0)) {
         json_decref(event);
         return NULL;
     }

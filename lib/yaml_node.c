@@ -123,7 +123,8 @@ static json_t *plain_scalar(const char *text, bool texts)
     if (!is_number(text, &integer) || strlen(text) > 15) {
         return json_string(text);
     }
-    return integer ? json_integer(strtoll(text, NULL, 10)) : json_real(strtod(text, NULL));
+    json_t *number = integer ? json_integer(strtoll(text, NULL, 10)) : json_real(strtod(text, NULL));
+    return number ? number : json_string(text); /* JSON has no infinity: 1e999 stays text */
 }
 
 /* A scalar's text; NULL with an err when it can't be one of JSON's and PostgreSQL's. The caller frees. */

@@ -108,14 +108,12 @@ static void read_control(struct row *row)
     const rd_kafka_message_t *message = row->message;
     struct err err = ERR_INIT;
     json_t *value = message_control(message->key, message->key_len, message->payload, message->len, &err);
-    json_t *key = value ? json_stringn(message->key, message->key_len) : NULL;
-    if (!value || !key || strlen(json_string_value(key)) != message->key_len) {
-        row_refuse(row, value ? "the key is no text" : err_text(&err));
+    if (!value) {
+        row_refuse(row, err_text(&err));
         err_release(&err);
-        json_decref(value);
-        json_decref(key);
         return;
     }
+    json_t *key = json_stringn(message->key, message->key_len);
     const char *subject = json_string_value(key);
     bool pause = strncmp(subject, "pause/", 6) == 0;
     bool order = json_is_object(value);

@@ -2,10 +2,10 @@
  * the partition again decides alike, on whatever replica. */
 #include <stdlib.h>
 #include <string.h>
-#include <strings.h>
 
 #include "lib/json.h"
 #include "lib/mem.h"
+#include "lib/protected.h"
 #include "lib/time.h"
 #include "producer/producer.h"
 
@@ -87,22 +87,6 @@ void decision_release(struct decision *decision)
 
 /* ---- persons ----------------------------------------------------------------------------------------------------- */
 
-static void each_account(const json_t *given_ids, void (*each)(const char *key, void *arg), void *arg)
-{
-    const char *system;
-    json_t *accounts, *account;
-    size_t i;
-    json_object_foreach((json_t *)(uintptr_t)given_ids, system, accounts)
-    {
-        json_array_foreach(accounts, i, account)
-        {
-            char *key = mem_printf("%s:%s", system, json_string_value(account));
-            each(key, arg);
-            free(key);
-        }
-    }
-}
-
 /* Calls `each` with every key a person is known by: e-mail, aliases, employee id. Accounts make a person only of somebody of whom
  * the event says nothing else: an account may be shared. */
 static void each_key(const json_t *offboarding, void (*each)(const char *key, void *arg), void *arg)
@@ -129,8 +113,17 @@ static void each_key(const json_t *offboarding, void (*each)(const char *key, vo
         each(key, arg);
         free(key);
     }
-    if (!json_string_at(user, "email") && !employee) {
-        each_account(json_object_get(offboarding, "given_ids"), each, arg);
+    const char *system;
+    json_t *accounts, *account;
+    bool unnamed = !json_string_at(user, "email") && !employee;
+    json_object_foreach(unnamed ? json_object_get(offboarding, "given_ids") : NULL, system, accounts)
+    {
+        json_array_foreach(accounts, i, account)
+        {
+            char *key = mem_printf("%s:%s", system, json_string_value(account));
+            each(key, arg);
+            free(key);
+        }
     }
 }
 
@@ -196,39 +189,6 @@ static struct entry **open_entries(struct roster *roster, const json_t *offboard
 }
 
 /* ---- guards ------------------------------------------------------------------------------------------------------ */
-
-struct protection {
-    const struct conf *conf;
-    bool found;
-};
-
-static void protect_name(struct protection *protection, const char *name)
-{
-    for (size_t i = 0; i < conf_list_size(protection->conf, "guards.protected"); i++) {
-        if (strcasecmp(conf_list_item(protection->conf, "guards.protected", i), name) == 0) {
-            protection->found = true;
-        }
-    }
-}
-
-static void protect_key(const char *key, void *arg)
-{
-    protect_name(arg, strncmp(key, "id:", 3) == 0 ? key + 3 : key);
-}
-
-static void protect_account(const char *key, void *arg)
-{
-    protect_name(arg, key);
-}
-
-/* Is the person, or an account that the event names, on the list? Accounts found later are the workers' to refuse. */
-static bool is_protected(const struct roster *roster, const json_t *offboarding)
-{
-    struct protection protection = {.conf = roster->conf};
-    each_key(offboarding, protect_key, &protection);
-    each_account(json_object_get(offboarding, "given_ids"), protect_account, &protection);
-    return protection.found;
-}
 
 /* Counts this start, or says that the hour's part is used up. */
 static bool within_cap(struct roster *roster, int64_t now)
@@ -376,8 +336,8 @@ static void decide(struct roster *roster, const struct mapped *mapped, int64_t n
     }
     if (mapped->intent == INTENT_CANCEL || mapped->intent == INTENT_REHIRE) {
         decide_end(roster, mapped, now, decision);
-    } else if (is_protected(roster, mapped->offboarding)) {
-        conclude(decision, DISPOSITION_REFUSED, NULL, "the person, or an account of theirs, is on guards.protected");
+    } else if (protected_person(roster->conf, mapped->offboarding)) {
+        conclude(decision, DISPOSITION_REFUSED, NULL, PROTECTED_WHY);
     } else {
         decide_start(roster, mapped, now, open_for, decision);
     }

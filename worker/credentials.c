@@ -193,12 +193,13 @@ static int load_service(const struct system *system, struct credentials *credent
     return result;
 }
 
-/* RFC 4648, 4, with its padding. */
+/* RFC 4648, 4, with its padding and nothing else: libcrypto would skip white space. */
 static bool decode_base64(const char *text, unsigned char *out, size_t *len)
 {
-    size_t size = strlen(text);
-    int made = size % 4 == 0 ? EVP_DecodeBlock(out, (const unsigned char *)text, (int)size) : -1;
-    size_t padding = size && text[size - 1] == '=' ? 1 + (size_t)(text[size - 2] == '=') : 0;
+    static const char alphabet[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
+    size_t size = strlen(text), digits = strspn(text, alphabet), padding = size - digits;
+    bool well_formed = size % 4 == 0 && padding <= 2 && strspn(text + digits, "=") == padding;
+    int made = well_formed ? EVP_DecodeBlock(out, (const unsigned char *)text, (int)size) : -1;
     *len = made < 0 ? 0 : (size_t)made - padding;
     return made >= 0;
 }

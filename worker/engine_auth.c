@@ -7,6 +7,7 @@
 #include "lib/secret.h"
 #include "lib/text.h"
 #include "lib/time.h"
+#include "worker/body.h"
 #include "worker/credentials.h"
 #include "worker/retry.h"
 #include "worker/token.h"
@@ -116,7 +117,9 @@ static int64_t life_of(const json_t *body)
 
 static void read_grant(const struct rendered *rendered, const struct http_answer *answer, struct grant *grant)
 {
-    json_t *body = json_parse(buf_text(&answer->body), answer->body.len, NULL);
+    struct body read;
+    body_read(answer->body.data, answer->body.len, json_string_at(answer->headers, "content-type"), &read);
+    const json_t *body = read.value;
     const char *text = json_string_at(body, "access_token");
     bool granted = answer->status >= 200 && answer->status < 300 && text && *text && !strpbrk(text, "\r\n");
     grant->status = (int)answer->status;
@@ -128,7 +131,7 @@ static void read_grant(const struct rendered *rendered, const struct http_answer
     } else {
         note_failure(rendered, answer, body, grant);
     }
-    json_decref(body);
+    body_release(&read);
     secret_wipe(answer->body.data);
 }
 

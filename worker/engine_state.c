@@ -121,6 +121,10 @@ static void put_up_for_retry(const struct run *run, json_t *place)
 
 static json_t *places_written(const struct run *run, enum verdict verdict)
 {
+    const json_t *came = json_at(run->job->message, "job.state.accounts");
+    if (!run->places) { /* the accounts are not known yet: what earlier attempts did stays on record */
+        return json_is_object(came) ? json_deep_copy(came) : json_object();
+    }
     json_t *places = json_object();
     for (size_t i = 0; i < run->place_count; i++) {
         const char *account = run_account_name(run, i);
@@ -136,6 +140,9 @@ static json_t *places_written(const struct run *run, enum verdict verdict)
 json_t *run_state(const struct run *run, enum verdict verdict)
 {
     json_t *state = json_pack("{s:o, s:b}", "accounts", places_written(run, verdict), "begun", (int)run->begun);
+    if (!run->places) {
+        json_put(state, "outputs", json_incref(json_at(run->job->message, "job.state.outputs")));
+    }
     if (verdict == VERDICT_DEFERRED) {
         json_put(state, "search", json_incref(run->search));
         if (json_object_size(run->troubles)) {

@@ -108,13 +108,15 @@ static struct berval *utf16_value(const char *text)
     return value;
 }
 
+/* With its padding and nothing else: libcrypto would skip white space. */
 static struct berval *base64_value(const char *text, struct err *err)
 {
-    size_t len = strlen(text);
-    size_t padding = len >= 2 && text[len - 1] == '=' ? (text[len - 2] == '=' ? 2 : 1) : 0;
+    static const char alphabet[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
+    size_t len = strlen(text), digits = strspn(text, alphabet), padding = len - digits;
+    bool well_formed = digits && len % 4 == 0 && padding <= 2 && strspn(text + digits, "=") == padding;
     unsigned char *bytes = mem_alloc(len + 1);
-    int got = len % 4 == 0 ? EVP_DecodeBlock(bytes, (const unsigned char *)text, (int)len) : -1;
-    if (got < 0 || (size_t)got <= padding || strspn(text, "=") > 0) {
+    int got = well_formed ? EVP_DecodeBlock(bytes, (const unsigned char *)text, (int)len) : -1;
+    if (got < 0) {
         free(bytes);
         return err_set(err, ERR_PERMANENT, "\"%.40s\" is no base64", text), NULL;
     }

@@ -136,6 +136,7 @@ static void test_a_bad_record_changes_nothing(void **state)
         {"pause/scim", "no JSON", "JSON"},
         {"stop/scim", "{}", "key"},
         {"pause/", "{}", "key"},
+        {"cancel/j\xe4ne@example.com", "{\"version\": 1, \"at\": \"2026-11-23T10:00:00Z\"}", "UTF-8"},
     };
     for (size_t i = 0; i < COUNT_OF(cases); i++) {
         struct err err = ERR_INIT;

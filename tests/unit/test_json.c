@@ -68,7 +68,24 @@ static void test_refused(void **state)
     assert_refused("\"a\xff\"", 4, "UTF-8");
     assert_refused("\"a\\u0000b\"", 10, "\\u0000");
     assert_refused("\"a\0b\"", 5, "line 1");
+    assert_refused("[1\0,2]", 6, "NUL");
     assert_refused("[NaN]", 5, "line 1");
+}
+
+/* Big integers get quotes before jansson sees them: quotes must not make JSON of what is none. */
+static void test_no_number_is_let_in_by_quotes(void **state)
+{
+    (void)state;
+    assert_refused("[1+2345678901234567890]", 23, "line 1");
+    assert_refused("[1-2345678901234567890]", 23, "line 1");
+    assert_refused("[--12345678901234567890]", 24, "line 1");
+    assert_refused("[012345678901234567890]", 23, "line 1");
+    assert_refused("[-012345678901234567890]", 24, "line 1");
+    assert_refused("{12345678901234567890:1}", 24, "line 1");
+    assert_refused("{12345678901234567890 \n : 1}", 28, "line 1");
+    json_t *value = parsed("{\"a\":-12345678901234567890}");
+    assert_string_equal(json_string_at(value, "a"), "-12345678901234567890");
+    json_decref(value);
 }
 
 static void test_depth(void **state)
@@ -89,6 +106,19 @@ static void test_depth(void **state)
     memset(deep, '[', many);
     assert_refused(deep, many, "128 levels");
     free(deep);
+}
+
+static void test_memory(void **state)
+{
+    (void)state;
+    size_t len = 15 * 1024 * 1024;
+    char *much = mem_alloc(len + 1);
+    for (size_t i = 0; i < len; i += 3) {
+        memcpy(much + i, "[],", 3);
+    }
+    much[0] = '[';
+    assert_refused(much, len, "more than 64 MiB of memory");
+    free(much);
 }
 
 static void test_look_ups(void **state)
@@ -146,10 +176,11 @@ static void test_lower(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_any_value), cmocka_unit_test(test_big_integers_become_strings),
-        cmocka_unit_test(test_refused),   cmocka_unit_test(test_depth),
-        cmocka_unit_test(test_look_ups),  cmocka_unit_test(test_put_and_text),
-        cmocka_unit_test(test_lower),
+        cmocka_unit_test(test_any_value),    cmocka_unit_test(test_big_integers_become_strings),
+        cmocka_unit_test(test_refused),      cmocka_unit_test(test_depth),
+        cmocka_unit_test(test_memory),       cmocka_unit_test(test_look_ups),
+        cmocka_unit_test(test_put_and_text), cmocka_unit_test(test_lower),
+        cmocka_unit_test(test_no_number_is_let_in_by_quotes),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -134,7 +134,8 @@ static void test_values_that_are_none(void **state)
                                         "{}",
                                         "[[]]",
                                         "{\"base64\": \"A\"}",
-                                        "{\"base64\": \"====\"}"};
+                                        "{\"base64\": \"====\"}",
+                                        "{\"base64\": \"AA==\\n\\n\\n\\n\"}"};
     for (size_t i = 0; i < COUNT_OF(wrong); i++) {
         json_t *json = json_parse(wrong[i], strlen(wrong[i]), NULL);
         struct err err = ERR_INIT;

@@ -225,6 +225,7 @@ static void test_control_is_checked(void **state)
         assert_non_null(strstr(err_text(&err), "key"));
         err_release(&err);
     }
+    assert_null(message_control("cancel/jane\0doe", 15, NULL, 0, NULL));
     json_t *tombstone = message_control("pause/scim", 10, NULL, 0, NULL);
     assert_true(json_is_null(tombstone));
     json_decref(tombstone);

@@ -176,6 +176,8 @@ static void test_keys_that_are_none(void **state)
     } rows[] = {
         {"base64", "c2VjcmV0c2VjcmV0!", "systems.vendor.key is not base64"},
         {"base64", "c2VjcmV0c2Vjcm", "systems.vendor.key is not base64"},
+        {"base64", "=", "systems.vendor.key is not base64"},
+        {"base64", "c2Vjcm==\\n\\n\\n\\n", "systems.vendor.key is not base64"},
         {"hex", "0b0b0", "systems.vendor.key is not hex"},
         {"hex", "s3cret-s3cret", "systems.vendor.key is not hex"},
         {"text", "", "systems.vendor.key is not set"},

@@ -49,8 +49,8 @@ static void test_scalars(void **state)
         "a: 1\nb: -2.5\nc: true\nd: False\ne: ~\nf: \ng: \"1\"\nh: 'true'\ni: yes\nj: 0x1F\n",
         "{\"a\":1,\"b\":-2.5,\"c\":true,\"d\":false,\"e\":null,\"f\":null,\"g\":\"1\",\"h\":\"true\",\"i\":\"yes\","
         "\"j\":\"0x1F\"}");
-    assert_means("a: 9007199254740993\nb: 90d\nc: 1.2.3\n",
-                 "{\"a\":\"9007199254740993\",\"b\":\"90d\",\"c\":\"1.2.3\"}");
+    assert_means("a: 9007199254740993\nb: 90d\nc: 1.2.3\nd: 1e999\n",
+                 "{\"a\":\"9007199254740993\",\"b\":\"90d\",\"c\":\"1.2.3\",\"d\":\"1e999\"}");
     assert_means("a: |\n  two\n  lines\nb: >\n  one\n  line\n", "{\"a\":\"two\\nlines\\n\",\"b\":\"one line\\n\"}");
     assert_means("a: \"${ .x == \\\"y\\\" }\"\n", "{\"a\":\"${ .x == \\\"y\\\" }\"}");
     assert_means("a: no # a comment\nb: no#comment\n", "{\"a\":\"no\",\"b\":\"no#comment\"}");

@@ -1,0 +1,25 @@
+/* The worker's engine before vendors that answer what an input says: no network, no waiting. All shipped connectors are there, and the
+ * golden one; their required settings are made up. */
+#ifndef OFFBOARD_TESTS_FUZZ_VENDORS_H
+#define OFFBOARD_TESTS_FUZZ_VENDORS_H
+
+#include "tests/fuzz/fuzz.h"
+#include "worker/worker.h"
+
+/* A setting that is secret has this at its beginning; the answer to a request for a token, too. */
+#define VENDORS_SECRET "s3cret-of-"
+
+struct definitions *vendors_definitions(void);
+
+/* A job message for an action, with all that its `with` takes; NULL when there is no such action. New reference. */
+json_t *vendors_job(const char *system, const char *action);
+
+/* Runs the job to its end; `message` must be what message_job() takes, of a system with a connector. Each call takes the next answer of
+ * the input: a line with the status (0: none came), lines "name: value", an empty line, the body up to a line "---". When there are no
+ * more the last one comes again. A job that would wait is deferred. For the result see worker.h; the caller releases it. */
+void vendors_run(json_t *message, struct fuzz_input *answers, struct engine_result *result);
+
+/* An engine for one system by another configuration, made and freed. 0, or -1 with an err. */
+int vendors_load(const char *system, const struct conf *conf, struct err *err);
+
+#endif
