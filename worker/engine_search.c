@@ -128,11 +128,12 @@ static json_t *account_by_id(const json_t *accounts, const char *id)
 /* ---- what answers name ------------------------------------------------------------------------------------------- */
 
 /* In `.saved`, so that a search that is put off keeps it: the accounts found for the current key, how many accounts of other people
- * the vendor named, the ids of those that a request without pages named, and the ids of those that show nothing to compare. */
-#define SAVED_ACCOUNTS "accounts"
-#define SAVED_OTHERS   "others"
-#define SAVED_STRANGE  "strange"
-#define SAVED_UNKNOWN  "unknown"
+ * the vendor named, the ids of those that a request without pages named, and the ids of those that show nothing to compare.
+ * No connector's own names begin like these. */
+#define SAVED_ACCOUNTS "@accounts"
+#define SAVED_OTHERS   "@others"
+#define SAVED_STRANGE  "@strange"
+#define SAVED_UNKNOWN  "@unknown"
 
 /* Takes over `account`. */
 static void add_account(struct run *run, json_t *account)
@@ -362,6 +363,20 @@ enum verdict search_key(struct search *search, const char *kind, const char *key
     return verdict;
 }
 
+/* Do the answers that confirm an account say which one it is? */
+static bool shows_accounts(const json_t *identify)
+{
+    size_t i;
+    json_t *request;
+    json_array_foreach(json_object_get(identify, "confirm"), i, request)
+    {
+        if (json_object_get(request, "found")) {
+            return true;
+        }
+    }
+    return false;
+}
+
 enum verdict search_confirm(struct search *search, const char *account)
 {
     struct run *run = search->run;
@@ -371,9 +386,14 @@ enum verdict search_confirm(struct search *search, const char *account)
     if (verdict == VERDICT_MISSING) {
         return run_say(run, VERDICT_BLOCKED, "the event names account %s, which is not there", account);
     }
+    const json_t *shown = json_object_get(search->place.saved, SAVED_ACCOUNTS);
+    if (verdict == VERDICT_DONE && shows_accounts(search->identify) && json_array_size(shown) != 1) {
+        return run_say(run, VERDICT_BLOCKED,
+                       "the event names account %s, and the vendor's answer shows %s: find out which account it is",
+                       account, json_array_size(shown) ? "several" : "none");
+    }
     if (verdict == VERDICT_DONE) {
-        const json_t *shown = json_object_get(search->place.saved, SAVED_ACCOUNTS);
-        json_t *only = json_array_size(shown) == 1 ? json_incref(json_array_get(shown, 0)) : NULL;
+        json_t *only = json_incref(json_array_get(shown, 0));
         json_array_append_new(search->found, only ? only : json_pack("{s:s, s:[]}", "id", account, "emails"));
         place_restart(&search->place);
         search->done++;

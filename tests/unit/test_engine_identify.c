@@ -75,8 +75,10 @@ static const char further[] =
     "      query: {by: \"${ .key }\"}\n"
     "      pages: {next: \"${ .body.next }\"}\n"
     "      found: \"${ .body.people }\"\n"
-    "      save: {all: \"${ [.body.people[].id] }\"}\n"
-    "    - {get: \"/people/${ .item }\", for_each: \"${ .saved.all }\", found: \"${ .body }\"}\n" ACTIONS;
+    "      save: {accounts: \"${ [.body.people[].id] }\"}\n"
+    "    - {get: \"/people/${ .item }\", for_each: \"${ .saved.accounts }\", found: \"${ .body }\"}\n"
+    "  confirm:\n"
+    "    - {get: /people, query: {id: \"${ .ids.vendor }\"}, found: \"${ .body.people }\"}\n" ACTIONS;
 
 /* One whose expression for a list that is not there gives an empty one. */
 static const char lenient[] =
@@ -283,6 +285,26 @@ static const struct engine_row rows_of_further[] = {
      .exchanges = {{BY_MAIL, 200, "{\"people\": [" BOB "]}", NULL}, {"GET /people/u2", 200, BOB, NULL}},
      .outcome = "blocked",
      .said = "names account u2 for this e-mail address, but the account shows another one"},
+    {.title = "an account that its own answer shows to be the person's",
+     .action = "off",
+     .offboarding = NOBODY_PINNED,
+     .exchanges = {{BY_MAIL, 200, "{\"people\": [" BOB "]}", NULL},
+                   {"GET /people/u2", 200, "{\"id\": \"u2\", \"mail\": \"ann@example.com\"}", NULL},
+                   {"POST /users/u2/off", 200, NULL, NULL}},
+     .outcome = "succeeded",
+     .facts = {{"pinned.vendor", "[\"u2\"]"}}},
+    {.title = "an account that the event names, and the answer shows none",
+     .action = "off",
+     .offboarding = "{\"ids\": {}, \"given_ids\": {\"vendor\": [\"ann\"]}}",
+     .exchanges = {{"GET /people?id=ann", 200, "{\"people\": []}", NULL}},
+     .outcome = "blocked",
+     .said = "the event names account ann, and the vendor's answer shows none"},
+    {.title = "an account that the event names, and the answer shows several",
+     .action = "off",
+     .offboarding = "{\"ids\": {}, \"given_ids\": {\"vendor\": [\"ann\"]}}",
+     .exchanges = {{"GET /people?id=ann", 200, "{\"people\": [" BOB ", " EVE "]}", NULL}},
+     .outcome = "blocked",
+     .said = "the event names account ann, and the vendor's answer shows several"},
 };
 
 static const struct engine_row rows_of_lenient[] = {
