@@ -34,6 +34,7 @@ class TestAtlassian(ConnectorTable):
     def as_it_was(self, stack):
         yield
         stack.sandbox.settings("atlassian", lag=0.0)
+        stack.sandbox.clear_faults("atlassian")
 
     def user(self, case) -> dict:
         return next(user for user in case.stack.sandbox.state("atlassian")["users"] if user["email"] == case.email)
@@ -54,6 +55,42 @@ class TestAtlassian(ConnectorTable):
         case.names.pop("id")
         case.email = "nobody@example.com"
         assert case.try_()["outcome"] == "missing" and not case.changed()
+
+    def searched(self, stack, test: str, **user):
+        """A leaver whom nobody has looked up yet; the answer to the search names somebody else."""
+        case = tries.case(self, stack, "disable_account", test)
+        users = stack.sandbox.seed("atlassian", {"users": [{"email": f"stranger.{test}@example.com", **user}]})["users"]
+        stranger = next(one["account_id"] for one in users if one["email"] == f"stranger.{test}@example.com")
+        known = case.names.pop("id")
+        return case, known, stranger
+
+    def answer(self, stack, body) -> None:
+        stack.sandbox.fault("atlassian", {"match": {"path": "/users/search$"}, "do": "status", "status": 200, "body": body})
+
+    def test_among_those_who_are_named_is_the_leaver(self, stack):
+        case, known, stranger = self.searched(stack, "among")
+        self.answer(stack, {"data": [{"accountId": stranger}, {"accountId": known}]})
+        said = case.try_()
+        assert said["outcome"] == "succeeded" and said["pinned"] == {"atlassian": [known]} and len(case.changed()) == 1, said
+
+    def test_somebody_else_is_not_taken(self, stack):
+        case, known, stranger = self.searched(stack, "stranger")
+        self.answer(stack, {"data": [{"accountId": stranger}]})
+        said = case.try_()
+        assert said["outcome"] == "blocked" and f"account {stranger}" in said["message"] and not case.changed(), said
+
+    @pytest.mark.parametrize("body", [{}, {"data": None}, [], "", {"error": "maintenance"}], ids=["object", "null", "list", "empty", "error"])
+    def test_an_answer_that_cannot_be_read_says_nothing(self, stack, body):
+        case, known, stranger = self.searched(stack, "unread")
+        self.answer(stack, body)
+        said = case.try_(OFFBOARD_WORKER_RETRY_WAIT="0s")
+        assert said["outcome"] in ("deferred", "failed") and not case.changed(), said
+
+    def test_an_error_that_is_a_key_alone_is_told(self, stack):
+        case = tries.case(self, stack, "disable_account", "key")
+        case.fault({"do": "status", "status": 400, "body": {"key": "invalid.last-admin", "context": {}}})
+        said = case.try_()
+        assert said["outcome"] == "failed" and "invalid.last-admin" in said["message"], said
 
     def test_an_account_that_is_not_managed_needs_a_person(self, stack):
         case = tries.case(self, stack, "disable_account", "not-managed", user={"managed": False})
