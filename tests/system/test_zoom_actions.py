@@ -30,7 +30,7 @@ ROWS = [
         with_={"transfer_to": BOSS}, outputs={"transferred_to": BOSS}, again="missing"),
     Row("delete_user", [READ, "GET /v2/users/boss%40example.com", f"DELETE {USER}?action=disassociate&{TO_BOSS}", READ],
         with_={"transfer_to": BOSS, "how": "disassociate"}, again="missing", name="disassociate_user"),
-    Row("delete_user", [f"GET {ADDRESS}", f"DELETE {ADDRESS}", f"GET {ADDRESS}"], user={"status": "pending"}, again="missing",
+    Row("delete_user", [f"GET {ADDRESS}", f"DELETE {ADDRESS}", f"GET {ADDRESS}"], user={"status": "pending"}, again="blocked",
         outputs={"transferred_to": None}, name="delete_pending"),
 ]
 
@@ -135,6 +135,25 @@ def test_only_zooms_own_404_means_nobody(zoom, make):
     case = make("deactivate_user")
     zoom.sandbox.fault("zoom", {"match": {"path": "/users/"}, "do": "status", "status": 404, "body": "<h1>Not Found</h1>"})
     assert case.try_()["outcome"] == "failed"
+
+
+@pytest.mark.parametrize("answer, outcome, why", [
+    ({"id": "zUstranger", "email": "stranger@example.com", "status": "active"}, "blocked", "shows another one"),
+    ({"id": "zUstranger", "status": "active"}, "blocked", "shows nothing to compare"),
+    ({}, "failed", "could not read the answer"), ([], "deferred", ""), ("", "deferred", "")],
+    ids=["stranger", "hidden", "object", "list", "empty"])
+def test_who_is_found_shows_the_address(zoom, make, answer, outcome, why):
+    case = make("deactivate_user")
+    case.names.pop("id")
+    zoom.sandbox.fault("zoom", {"match": {"path": "/users/"}, "do": "status", "status": 200, "body": answer})
+    said = case.try_(OFFBOARD_WORKER_RETRY_WAIT="0s")
+    assert said["outcome"] == outcome and why in said["message"] and not case.changed(), said
+
+
+def test_an_invitation_whose_address_is_nobodys_any_more_is_for_a_person(zoom, make):
+    case = make("deactivate_user")
+    said = case.try_(id="was.invited@example.com")
+    assert is_blocked(said, "User does not exist") and not case.changed()
 
 
 # Who takes over.
