@@ -117,3 +117,30 @@ class TestJira(ConnectorTable):
         stack.sandbox.clear_faults("jira")
         assert case.try_()["outcome"] == "succeeded"
         assert [comment["text"] for comment in self.ticket(case)["comments"]] == ["All done."]
+
+    @pytest.mark.parametrize("action, path", [("create_ticket", "/search/jql$"), ("comment", "/comment$")])
+    @pytest.mark.parametrize("body", [{}, {"issues": None, "comments": None}, [], "", {"errorMessages": ["maintenance"]}],
+                             ids=["object", "null", "list", "empty", "error"])
+    def test_a_search_that_cannot_be_read_makes_nothing_twice(self, stack, action, path, body):
+        case = tries.case(self, stack, action, "unread")
+        stack.sandbox.fault("jira", {"match": {"method": "POST" if action == "create_ticket" else "GET", "path": path}, "do": "status",
+                                     "status": 200, "body": body})
+        said = case.try_(OFFBOARD_WORKER_RETRY_WAIT="0s")
+        stack.sandbox.clear_faults("jira")
+        assert said["outcome"] in ("deferred", "failed") and not case.changed(), said
+
+    @pytest.mark.parametrize("body", [{}, {"id": "1"}], ids=["object", "another"])
+    def test_a_comment_is_confirmed_by_itself(self, stack, body):
+        case = tries.case(self, stack, "comment", "another")
+        stack.sandbox.fault("jira", {"match": {"method": "GET", "path": "/comment/"}, "do": "status", "status": 200, "body": body})
+        said = case.try_in_vain()
+        stack.sandbox.clear_faults("jira")
+        assert said["outcome"] == "failed" and not said["verified"]["ok"], said
+
+    def test_jira_says_which_field(self, stack):
+        case = tries.case(self, stack, "create_ticket", "field")
+        stack.sandbox.fault("jira", {"match": {"method": "POST", "path": "/issue$"}, "do": "status", "status": 400,
+                                     "body": {"errorMessages": [], "errors": {"customfield_10042": "Cost centre is required."}}})
+        said = case.try_()
+        stack.sandbox.clear_faults("jira")
+        assert said["outcome"] == "failed" and "customfield_10042: Cost centre is required." in said["message"], said
