@@ -349,6 +349,10 @@ static void test_what_is_refused_names_the_field(void **state)
         {"leaver.created",
          "{\"user\": {\"email\": \"a@b.c\", \"manager\": {\"manager\": {\"employee_id\": \"7\\ufeff8\"}}}}",
          "user.manager.manager.employee_id contains U+FEFF (byte-order mark) after \"7\""},
+        {"leaver.created",
+         "{\"user\": {\"email\": \"a@b.c\", \"manager_chain\": [{\"email\": \"b@b.c\"}, {\"email\": "
+         "\"c\\u200d@b.c\"}]}}",
+         "user.manager_chain.email contains U+200D (zero width joiner) after \"c\""},
         {"leaver.created", "{\"user\": {\"email\": \"a@b.c\"}, \"ids\": {\"scim\": [\"ok\", \"u\\u20601\"]}}",
          "ids.scim contains U+2060 (word joiner) after \"u\""},
         {"leaver.created", "{\"user\": {\"email\": \"a@b.c\"}, \"ids\": {\"scim\": \"\\u200b\"}}",
