@@ -279,6 +279,7 @@ static void run_release(struct run *run)
     json_decref(run->items_left);
     json_decref(run->failed_state);
     secrets_release(run);
+    free(run->url);
     json_decref(run->pinned);
     json_decref(run->verified);
     json_decref(run->heard);

@@ -129,6 +129,7 @@ struct run {
     json_t *calls;   /* of the event */
     int calls_left_out;
     char span_id[SPAN_ID_SIZE]; /* of the request in hand */
+    char *url;                  /* of the request rendered last; owned, NULL: none */
     int64_t waited;             /* in retries, microseconds */
     int tries;                  /* of the request in hand */
     json_int_t account;         /* index in hand */

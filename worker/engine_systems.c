@@ -215,6 +215,7 @@ static enum verdict check_as(struct job *job, struct system *system, bool *ill, 
     json_decref(run.context);
     json_decref(run.calls);
     free(run.message);
+    free(run.url);
     json_decref(message);
     job->message = NULL;
     return verdict;
