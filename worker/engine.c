@@ -289,6 +289,7 @@ void run_release(struct run *run)
     json_decref(run->search);
     json_decref(run->troubles);
     secrets_release(run);
+    free(run->url);
     json_decref(run->pinned);
     json_decref(run->searched);
     json_decref(run->verified);

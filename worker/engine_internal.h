@@ -151,6 +151,7 @@ struct run {
     struct place *place; /* of the account in hand, or of the search for accounts */
     struct record *record;
     char span_id[SPAN_ID_SIZE]; /* of the request in hand */
+    char *url;                  /* of the request rendered last; owned, NULL: none */
     int64_t waited;             /* in retries, microseconds */
     int tries;                  /* of the request in hand */
     bool collecting;            /* over pages or items: what is saved is joined into lists */
