@@ -12,6 +12,8 @@
 #include "worker/worker.h"
 
 struct attempt {
+    uv_loop_t *loop;
+    bool waits; /* the loop runs for this attempt to end */
     struct engine *engine;
     struct job job;
     struct engine_result result;
@@ -45,6 +47,9 @@ static void run(void *arg)
     struct attempt *attempt = arg;
     engine_run(attempt->engine, &attempt->job, &attempt->result);
     attempt->ended = true;
+    if (attempt->waits) {
+        uv_stop(attempt->loop); /* it may have ended in a timer: the loop would wait for what never comes */
+    }
 }
 
 /* A vendor that is down would be waited for. */
@@ -98,6 +103,7 @@ static void run_to_end(uv_loop_t *loop, const struct conf *conf, struct attempt 
     timer.data = attempt;
     uv_timer_start(&timer, on_too_long, (uint64_t)(conf_duration(conf, "worker.job_time") / 1000), 0);
     fiber_start(run, attempt);
+    attempt->waits = true;
     while (!attempt->ended) {
         uv_run(loop, UV_RUN_ONCE);
     }
@@ -112,8 +118,10 @@ int try_job(uv_loop_t *loop, const struct conf *conf, struct definitions *defini
         return -1;
     }
     const char *systems[] = {json_string_at(message, "job.system"), NULL};
-    struct attempt attempt = {
-        .engine = engine_new(loop, conf, definitions, systems, err), .image = json_object(), .sealed = json_object()};
+    struct attempt attempt = {.loop = loop,
+                              .engine = engine_new(loop, conf, definitions, systems, err),
+                              .image = json_object(),
+                              .sealed = json_object()};
     if (attempt.engine) {
         attempt.job = (struct job){.message = message,
                                    .system = systems[0],

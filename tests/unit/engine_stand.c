@@ -355,6 +355,9 @@ static void run(void *arg)
     struct trial *trial = arg;
     engine_run(trial->stand->engine, &trial->job, &trial->result);
     trial->ended = true;
+    if (trial->waits) {
+        uv_stop(&trial->stand->loop); /* it may have ended in a timer: the loop would wait for what never comes */
+    }
 }
 
 void trial_start(struct trial *trial)
@@ -364,6 +367,7 @@ void trial_start(struct trial *trial)
 
 void trial_finish(struct trial *trial)
 {
+    trial->waits = true;
     while (!trial->ended) {
         uv_run(&trial->stand->loop, UV_RUN_ONCE);
     }
