@@ -29,7 +29,14 @@ struct cli {
     struct pg *database;     /* opened by the first cli_rows(); NULL before */
 };
 
-/* One option of a command. Either `into` (takes a value) or `flag` is set. */
+/* Values of an option that may be given several times, in order. */
+struct cli_values {
+    const char *items[64];
+    size_t count;
+};
+
+/* One option of a command. Either `into` (takes a value) or `flag` is set; neither: it may be given several times, and its values go
+ * to the command's `values`. */
 struct cli_option {
     const char *name;  /* "runbook" for --runbook */
     const char *value; /* "NAME" in the usage; NULL for a flag */
@@ -44,6 +51,7 @@ struct command {
     const char *summary;                                /* one line for the list */
     const char *details;                                /* paragraphs and examples for --help */
     const struct cli_option *options;                   /* ended by a NULL name; NULL: none */
+    struct cli_values *values;                          /* NULL: no option is given several times */
     int (*run)(struct cli *cli, int argc, char **argv); /* operands only; returns an enum cli_exit */
 };
 

@@ -1,25 +1,28 @@
-/* offboard plan: what would happen, offline. Maps an event as the planner does, plans, and decides the conditions that can
- * be decided before any vendor has answered. */
+/* offboard plan: what would happen, offline: an event or a request is read, checked and mapped as the producer does it, planned, and
+ * the conditions are decided that can be decided before any vendor has answered. */
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
-#include "cli/cli.h"
 #include "cli/commands.h"
-#include "lib/definition.h"
+#include "cli/plan.h"
 #include "lib/json.h"
-#include "lib/mapping.h"
 #include "lib/mem.h"
-#include "lib/plan.h"
+#include "lib/polled.h"
+#include "lib/submission.h"
 #include "lib/time.h"
+#include "lib/webhook.h"
 #include "lib/yaml.h"
 
 static struct {
-    const char *at, *country, *file, *manager, *runbook, *source, *zone;
+    const char *at, *country, *file, *keys, *manager, *poll, *request, *runbook, *source, *zone;
+    struct cli_values headers;
     bool json;
 } opt;
 
-/* A CloudEvent as `offboard start EMAIL` would make the edge write it. */
+/* ---- events ------------------------------------------------------------------------------------------------------ */
+
+/* What `offboard start EMAIL` would send. */
 static json_t *event_for(const char *person)
 {
     json_t *user = json_object();
@@ -28,249 +31,325 @@ static json_t *event_for(const char *person)
     if (opt.manager) {
         json_put(user, "manager", json_pack("{s:s}", "email", opt.manager));
     }
-    json_t *data = json_object();
-    json_put(data, "user", user);
-    json_put_string(data, "runbook", opt.runbook);
-    json_put_string(data, "effective_at", opt.at);
-    json_put_string(data, "zone", opt.zone);
-    return json_pack("{s:s, s:s, s:s, s:s, s:o}", "specversion", "1.0", "id", "plan", "source", "/offboard/cli", "type",
-                     "leaver.created", "data", data);
+    json_t *event = json_object();
+    json_put_string(event, "id", "plan");
+    json_put(event, "user", user);
+    json_put_string(event, "runbook", opt.runbook);
+    json_put_string(event, "effective_at", opt.at);
+    json_put_string(event, "zone", opt.zone);
+    return event;
 }
 
-/* A file's event; a plain object becomes the data of one. */
-static json_t *event_from_file(const char *path, struct err *err)
+static int examine(struct planning *planning, json_t *event, struct err *err)
 {
-    size_t len;
-    char *text = yaml_read_file(path, &len, err);
-    json_t *event = text ? json_parse(text, len, err) : NULL;
-    free(text);
-    if (!event) {
-        err_prefix(err, "%s", path);
-        return NULL;
+    struct mapped mapped;
+    if (submission_examine(planning->definitions, planning->cli->conf, event, "offboard-plan", opt.source, time_now(),
+                           &mapped, err) != 0) {
+        return -1;
     }
-    if (json_object_get(event, "specversion")) {
-        return event;
+    plan_show(planning, event, &mapped);
+    mapped_release(&mapped);
+    return 0;
+}
+
+/* One event that can't be right fails the command; of several each is told by itself. */
+static int examine_all(struct planning *planning, const json_t *events, struct err *err)
+{
+    size_t i, count = json_array_size(events);
+    json_t *event;
+    json_array_foreach(events, i, event)
+    {
+        struct err why = ERR_INIT;
+        plan_heading(planning, i + 1, count, event);
+        bool failed = examine(planning, event, &why) != 0;
+        if (failed && count == 1) {
+            *err = why;
+            return -1;
+        }
+        if (failed) {
+            plan_refused(planning, event, "refused", err_text(&why));
+        }
+        err_release(&why);
     }
-    const char *type = json_string_at(event, "type");
-    json_t *wrapped = json_pack("{s:s, s:s, s:s, s:s, s:O}", "specversion", "1.0", "id", "plan", "source",
-                                "/offboard/cli", "type", type ? type : "leaver.created", "data", event);
+    return 0;
+}
+
+/* POST /v1/offboardings. */
+static int plan_submission(struct planning *planning, const struct request *request, struct err *err)
+{
+    bool batch;
+    int status;
+    json_t *events = submission_events(request, "offboard-plan", &batch, &status, err);
+    int result = events ? examine_all(planning, events, err) : -1;
+    json_decref(events);
+    return result;
+}
+
+static int plan_person(struct planning *planning, const char *person, struct err *err)
+{
+    json_t *headers = json_pack("{s:s}", "content-type", "application/json"), *event = event_for(person);
+    char *body = json_text(event);
+    int result = plan_submission(planning, &(struct request){"POST", headers, body, strlen(body)}, err);
+    free(body);
     json_decref(event);
-    return wrapped;
+    json_decref(headers);
+    return result;
 }
 
-/* Prints a condition: "yes", "no", or "decided when it runs" when it needs what earlier steps find. */
-static void print_condition(struct definitions *definitions, const json_t *offboarding, const json_t *test)
+/* ---- requests ---------------------------------------------------------------------------------------------------- */
+
+static int find_source(const struct planning *planning, const char *name, const struct definition **source,
+                       struct err *err)
 {
-    if (!test || json_is_null(test)) {
-        return;
-    }
-    char *shown = json_is_string(test) ? mem_strdup(json_string_value(test)) : json_text(test);
-    const char *decided = "decided when it runs";
-    if (!strstr(shown, ".steps") && !strstr(shown, ".ids")) {
-        json_t *context =
-            json_pack("{s:O, s:O}", "user", json_object_get(offboarding, "user"), "offboarding", offboarding);
-        bool yes = expr_true(definitions_exprs(definitions), test, context, true);
-        json_decref(context);
-        decided = yes ? "yes" : "no, it will be skipped";
-    }
-    printf(" if %s: %s", shown, decided);
-    free(shown);
+    *source = definition_find(planning->definitions, DEFINITION_SOURCE, name);
+    const char *near = *source ? NULL : definition_nearest(planning->definitions, DEFINITION_SOURCE, name);
+    return *source ? 0
+                   : err_set(err, ERR_PERMANENT, "there is no source \"%s\"%s%s%s", name,
+                             near ? "; did you mean \"" : "", near ? near : "", near ? "\"?" : "");
 }
 
-/* What the runbook says of a step beyond when it runs. */
-static void print_words(struct definitions *definitions, const json_t *offboarding, const json_t *step)
+static int plan_to_source(struct planning *planning, const char *name, struct request *request, json_t **said,
+                          struct err *err)
 {
-    const char *expires = json_string_at(step, "expires");
-    const char *wait = json_string_at(step, "wait");
-    if (wait) {
-        printf(", %s later: read back only", wait);
+    const struct definition *source;
+    if (find_source(planning, name, &source, err) != 0) {
+        return -1;
     }
-    if (expires) {
-        printf(" skipped if more than %s late", expires);
+    if (!webhook_open(source)) {
+        return err_set(err, ERR_PERMANENT, "source \"%s\" takes no requests: it has no signature, token or jwt", name);
     }
-    if (json_object_get(step, "on_missing")) {
-        printf(" nobody there: the phase is cancelled");
-    }
-    if (json_object_get(step, "undo")) {
-        printf(" (undo: %s)", json_string_at(step, "undo"));
-    }
-    size_t i;
-    json_t *outer;
-    json_array_foreach(json_object_get(step, "run_if"), i, outer)
-    {
-        print_condition(definitions, offboarding, json_object_get(outer, "if"));
-    }
-    print_condition(definitions, offboarding, json_object_get(step, "if"));
+    return plan_request(planning, source, request, opt.keys, said, err);
 }
 
-static void print_action(const char *name, const json_t *step)
+/* --request FILE: the path says what it asks for. */
+static int plan_raw_request(struct planning *planning, json_t **said, struct err *err)
 {
-    printf("    %-18s %-8s %-22s %-9s", name, json_string_at(step, "system"), json_string_at(step, "action"),
-           json_string_at(step, "effect"));
+    static const char sources[] = "/v1/sources/";
+    struct raw_request raw;
+    if (raw_request_read(opt.request, &raw, err) != 0) {
+        return -1;
+    }
+    const char *below = strncmp(raw.path, sources, strlen(sources)) == 0 ? raw.path + strlen(sources) : NULL;
+    int result = opt.source || below
+                     ? plan_to_source(planning, opt.source ? opt.source : below, &raw.request, said, err)
+                 : strcmp(raw.path, "/v1/offboardings") == 0 && strcmp(raw.method, "POST") == 0
+                     ? plan_submission(planning, &raw.request, err)
+                     : err_set(err, ERR_PERMANENT,
+                               "it must be a request to /v1/sources/<source>, or a POST to /v1/offboardings, not %s %s",
+                               raw.method, raw.path);
+    raw_request_release(&raw);
+    return result;
 }
 
-static void print_needs(const json_t *step)
+/* A Content-Type for a body that none is given for. */
+static const char *guess_type(const char *text, size_t len)
 {
-    size_t i;
-    json_t *need;
-    json_array_foreach(json_object_get(step, "needs"), i, need)
-    {
-        printf("%s%s", i ? ", " : " after ", json_string_value(need));
-    }
+    json_t *body = json_parse(text, len, NULL);
+    const json_t *first = json_is_array(body) ? json_array_get(body, 0) : body;
+    bool event = json_object_get(first, "specversion") != NULL;
+    const char *type = event && json_is_array(body) ? "application/cloudevents-batch+json"
+                       : event                      ? "application/cloudevents+json"
+                       : body || !strchr(text, '=') ? "application/json"
+                                                    : "application/x-www-form-urlencoded";
+    json_decref(body);
+    return type;
 }
 
-static void print_step(struct definitions *definitions, const json_t *offboarding, const json_t *step, int64_t start)
+static int read_headers(json_t *headers, struct err *err)
 {
-    const char *zone = json_string_at(offboarding, "zone");
-    int64_t after = (int64_t)json_int_at(step, "after_us", 0);
-    char *at = time_format_zone(start + after, zone);
-    print_action(json_string_at(step, "id"), step);
-    print_needs(step);
-    if (after) {
-        printf(" not before %s", at);
+    for (size_t i = 0; i < opt.headers.count; i++) {
+        const char *line = opt.headers.items[i];
+        if (raw_header_add(headers, line, strlen(line), err) != 0) {
+            return -1;
+        }
     }
-    if (json_object_get(step, "behind")) {
-        printf(" once the phase before it is over");
-    }
-    print_words(definitions, offboarding, step);
-    printf("\n");
-    free(at);
+    return 0;
 }
 
-static int64_t effective(const json_t *offboarding)
+/* Is the file a request to the source's address, rather than an event that it maps? */
+static bool is_request(const struct definition *source, const struct request *request)
 {
-    int64_t at = time_now();
-    const char *text = json_string_at(offboarding, "effective_at");
+    bool event = strncmp(request_header(request, "content-type"), "application/cloudevents", 23) == 0;
+    return opt.headers.count > 0 || (json_object_get(source->tree, "event") && !event);
+}
+
+/* --file FILE: a body, with --header its headers. */
+static int plan_body(struct planning *planning, struct request *request, json_t **said, struct err *err)
+{
+    const struct definition *source;
+    if (opt.source && find_source(planning, opt.source, &source, err) != 0) {
+        return -1;
+    }
+    return opt.source && webhook_open(source) && is_request(source, request)
+               ? plan_request(planning, source, request, opt.keys, said, err)
+               : plan_submission(planning, request, err);
+}
+
+static int plan_file(struct planning *planning, json_t **said, struct err *err)
+{
+    size_t len = 0;
+    json_t *headers = json_object();
+    char *text = read_headers(headers, err) == 0 ? yaml_read_file(opt.file, &len, err) : NULL;
+    int result = -1;
     if (text) {
-        time_parse(text, &at, NULL);
-    }
-    int64_t now = time_now();
-    return at > now ? at : now; /* `after` counts from the later of effective_at and the actual start */
-}
-
-static void print_plan(struct definitions *definitions, const json_t *offboarding, const json_t *plan)
-{
-    const char *zone = json_string_at(offboarding, "zone");
-    int64_t start = effective(offboarding);
-    char *at = time_format_zone(start, zone);
-    printf("runbook %s for %s, %s\nstarts  %s\n", json_string_at(plan, "runbook.name"),
-           json_string_at(offboarding, "user.email") ? json_string_at(offboarding, "user.email")
-                                                     : json_string_at(offboarding, "user.employee_id"),
-           json_string_at(offboarding, "mode"), at);
-    free(at);
-    size_t i, j;
-    json_t *phase, *step;
-    json_array_foreach(json_object_get(plan, "phases"), i, phase)
-    {
-        int64_t after = (int64_t)json_int_at(phase, "after_us", 0);
-        at = time_format_zone(start + after, zone);
-        printf("\n  phase %s, %s\n", json_string_at(phase, "name"), at);
-        free(at);
-        json_array_foreach(json_object_get(phase, "steps"), j, step)
-        {
-            print_step(definitions, offboarding, step, start);
+        if (!json_object_get(headers, "content-type")) {
+            request_add_header(headers, "content-type", guess_type(text, len));
+        }
+        struct request request = {"POST", headers, text, len};
+        result = plan_body(planning, &request, said, err);
+        if (result != 0) {
+            err_prefix(err, "%s", opt.file);
         }
     }
+    free(text);
+    json_decref(headers);
+    return result;
 }
 
-static void print_followers(struct definitions *definitions, const json_t *offboarding, const json_t *plan)
-{
-    static const char *const said[][2] = {
-        {"mirror", "every result"}, {"on_failure", "failures"}, {"on_phase_end", "a phase that is over"}};
-    size_t i;
-    json_t *follower;
-    json_array_foreach(json_object_get(plan, "followers"), i, follower)
-    {
-        printf("%s", i ? "" : "\n  told of results\n");
-        print_action(json_string_at(follower, "name"), follower);
-        for (size_t k = 0; k < COUNT_OF(said); k++) {
-            if (strcmp(said[k][0], json_string_at(follower, "kind")) == 0) {
-                printf(" %s", said[k][1]);
-            }
-        }
-        print_needs(follower);
-        print_words(definitions, offboarding, follower);
-        printf("\n");
-    }
-}
+/* ---- what a poll found ------------------------------------------------------------------------------------------- */
 
-static int show(struct cli *cli, struct definitions *definitions, const struct mapped *mapped)
-{
-    if (mapped->ignored_by) {
-        char *seen = json_text(mapped->seen);
-        printf("ignored: criterion \"%s\" is not met (saw %s)\n", mapped->ignored_by, seen);
-        free(seen);
-        return CLI_REFUSED;
-    }
-    if (mapped->refused) {
-        printf("refused: %s\n", mapped->refused);
-        return CLI_REFUSED;
-    }
-    if (mapped->intent == INTENT_CANCEL || mapped->intent == INTENT_REHIRE) {
-        printf("%s: ends all open offboardings of %s\n", mapped->intent == INTENT_CANCEL ? "cancellation" : "rehire",
-               mapped->person);
-        return CLI_OK;
-    }
-    struct err err = ERR_INIT;
-    json_t *plan = plan_build(definitions, mapped->offboarding, conf_duration(cli->conf, "clock.day"), &err);
-    if (!plan) {
-        return cli_fail_err(CLI_REFUSED, &err);
-    }
-    if (opt.json) {
-        json_t *both = json_pack("{s:O, s:O}", "offboarding", mapped->offboarding, "plan", plan);
-        cli_print_json(both);
-        json_decref(both);
-    } else {
-        print_plan(definitions, mapped->offboarding, plan);
-        print_followers(definitions, mapped->offboarding, plan);
-    }
-    json_decref(plan);
-    return CLI_OK;
-}
-
-static int plan_event(struct cli *cli, struct definitions *definitions, const json_t *event)
+static void plan_item(struct planning *planning, const struct definition *source, const json_t *item, size_t number,
+                      size_t count, const char *now)
 {
     struct err err = ERR_INIT;
     struct mapped mapped = {0};
-    if (mapping_apply(definitions, cli->conf, event, opt.source, time_now(), &mapped, &err) != 0) {
-        return cli_fail_err(CLI_REFUSED, &err);
+    json_t *event = polled_event(planning->definitions, source, item, now, &err);
+    plan_heading(planning, number, count, event);
+    if (!event) {
+        plan_refused(planning, NULL, "unreadable", err_text(&err));
+    } else if (mapping_apply(planning->definitions, planning->cli->conf, event, NULL, time_now(), &mapped, &err) != 0) {
+        plan_refused(planning, event, "refused", err_text(&err));
+    } else {
+        plan_show(planning, event, &mapped);
     }
-    int code = show(cli, definitions, &mapped);
     mapped_release(&mapped);
-    return code;
+    json_decref(event);
+    err_release(&err);
+}
+
+/* The file has the action's outputs; or it is the list of items itself. */
+static json_t *read_items(struct planning *planning, const struct definition *source, const char *now, struct err *err)
+{
+    size_t len = 0;
+    char *text = yaml_read_file(opt.poll, &len, err);
+    json_t *given = text ? json_parse(text, len, err) : NULL;
+    json_t *items = json_is_array(given) ? json_incref(given)
+                    : given              ? polled_items(planning->definitions, source, given, now, err)
+                                         : NULL;
+    json_decref(given);
+    free(text);
+    if (!items) {
+        err_prefix(err, "%s", opt.poll);
+    }
+    return items;
+}
+
+static int plan_poll(struct planning *planning, struct err *err)
+{
+    const struct definition *source;
+    char now[TIME_TEXT_SIZE];
+    if (find_source(planning, opt.source, &source, err) != 0) {
+        return -1;
+    }
+    if (!json_object_get(source->tree, "poll")) {
+        return err_set(err, ERR_PERMANENT, "source \"%s\" has no poll", opt.source);
+    }
+    time_format(time_now(), now);
+    json_t *items = read_items(planning, source, now, err);
+    size_t i;
+    json_t *item;
+    json_array_foreach(items, i, item)
+    {
+        plan_item(planning, source, item, i + 1, json_array_size(items), now);
+    }
+    bool read = items != NULL;
+    json_decref(items);
+    return read ? 0 : -1;
+}
+
+/* ---- the command ------------------------------------------------------------------------------------------------- */
+
+/* One event is printed as itself; several, and what is said of their request, as one object. `said` may be NULL. */
+static void print_told(const struct planning *planning, json_t *said)
+{
+    if (!said && json_array_size(planning->told) == 1) {
+        cli_print_json(json_array_get(planning->told, 0));
+        return;
+    }
+    json_t *all = said ? json_incref(said) : json_object();
+    json_object_set(all, "events", planning->told);
+    cli_print_json(all);
+    json_decref(all);
+}
+
+static int plan_given(struct planning *planning, const char *person, struct err *err)
+{
+    json_t *said = NULL;
+    int result = opt.request ? plan_raw_request(planning, &said, err)
+                 : opt.poll  ? plan_poll(planning, err)
+                 : opt.file  ? plan_file(planning, &said, err)
+                             : plan_person(planning, person, err);
+    if (result == 0 && opt.json) {
+        print_told(planning, said);
+    }
+    json_decref(said);
+    return result;
 }
 
 static int plan_run(struct cli *cli, int argc, char **argv)
 {
-    if ((argc == 1) == (opt.file != NULL)) {
-        return cli_fail(CLI_USAGE, "usage: offboard plan EMAIL | --file EVENT.json [--source NAME]");
+    int given = (argc > 0) + (opt.file != NULL) + (opt.request != NULL) + (opt.poll != NULL);
+    bool person =
+        opt.at || opt.country || opt.manager || opt.runbook || opt.zone; /* these say what an event says itself */
+    if (given != 1 || argc > 1 || (person && argc == 0) || (opt.headers.count && !opt.file) ||
+        (opt.poll && !opt.source)) {
+        return cli_fail(CLI_USAGE,
+                        "usage: offboard plan EMAIL [--at …] | --file FILE [--source NAME [--header LINE]…] | "
+                        "--request FILE | --poll FILE --source NAME");
     }
     struct err err = ERR_INIT;
     struct definitions *definitions =
         definitions_load_or_fail(cli->conf, &(struct definition_use){.sources = true, .runbooks = true}, &err);
-    json_t *event = definitions ? (opt.file ? event_from_file(opt.file, &err) : event_for(argv[0])) : NULL;
-    int code = event ? plan_event(cli, definitions, event) : cli_fail_err(definitions ? CLI_REFUSED : CLI_USAGE, &err);
-    json_decref(event);
+    if (!definitions) {
+        return cli_fail_err(CLI_USAGE, &err);
+    }
+    struct planning planning = {
+        .cli = cli, .definitions = definitions, .json = opt.json, .told = json_array(), .code = CLI_OK};
+    int code =
+        plan_given(&planning, argc ? argv[0] : NULL, &err) == 0 ? (int)planning.code : cli_fail_err(CLI_REFUSED, &err);
+    json_decref(planning.told);
     definitions_free(definitions);
     return code;
 }
 
 const struct command command_plan = {
     .name = "plan",
-    .arguments = "EMAIL | --file EVENT.json [--source NAME]",
-    .summary = "Shows what an event would do: how it maps, what runs when; offline.",
-    .details = "  offboard plan jane@example.com --runbook scim-leaver --at 2026-12-31 --zone Europe/Berlin\n"
-               "  offboard plan --file event.json --source workday",
+    .arguments = "EMAIL | --file FILE [--source NAME] | --request FILE | --poll FILE --source NAME",
+    .summary = "Shows what an event or a request would do: how it maps, what runs when; offline.",
+    .details =
+        "Reads and checks as the producer does, and publishes nothing.\n\n"
+        "  offboard plan jane@example.com --runbook scim-leaver --at 2026-12-31 --zone Europe/Berlin\n"
+        "  offboard plan --file event.json --source workday              an event, by the source of that name\n"
+        "  offboard plan --file body.json --source okta-hook --header 'Authorization: …'\n"
+        "                                                                a request to /v1/sources/okta-hook\n"
+        "  offboard plan --request kept.http                             a whole request, as it came over the wire\n"
+        "  offboard plan --poll outputs.json --source oomnitza           what the polled action's outputs would start",
     .options =
         (const struct cli_option[]){
             {"runbook", "NAME", "runbook (default: the source's)", &opt.runbook, NULL},
-            {"at", "DATE", "when access ends; default: now", &opt.at, NULL},
-            {"zone", "ZONE", "IANA zone of a bare date", &opt.zone, NULL},
+            {"at", "DATE", "when access ends: a date, or a date-time; default: now", &opt.at, NULL},
+            {"zone", "ZONE", "IANA zone of a date, and of a time without an offset", &opt.zone, NULL},
             {"manager", "EMAIL", "the leaver's manager", &opt.manager, NULL},
             {"country", "CODE", "the leaver's country", &opt.country, NULL},
-            {"file", "FILE", "a sample event", &opt.file, NULL},
+            {"file", "FILE", "an event, or the body of a request", &opt.file, NULL},
+            {"header", "LINE", "a header of the request, Name: value; several times", NULL, NULL},
+            {"request", "FILE", "a request: its first line, headers, an empty line, the body", &opt.request, NULL},
+            {"poll", "FILE", "outputs of the action that the source polls, or its items, as JSON", &opt.poll, NULL},
             {"source", "NAME", "source that maps it (default: the one that takes its type)", &opt.source, NULL},
-            {"json", NULL, "offboarding and plan as the planner would publish them", NULL, &opt.json},
+            {"keys", "FILE", "the JWK set of a sender that signs tokens", &opt.keys, NULL},
+            {"json", NULL, "what became of it, with offboarding and plan as the planner would publish them", NULL,
+             &opt.json},
             {NULL, NULL, NULL, NULL, NULL}},
+    .values = &opt.headers,
     .run = plan_run,
 };

@@ -30,14 +30,8 @@ static int unknown_command(const char *name)
 /* -c FILE, $OFFBOARD_CONFIG, ./offboard.yaml when it is there, else none. */
 static const char *config_path(const char *given)
 {
-    if (given) {
-        return given;
-    }
-    const char *from_environment = getenv("OFFBOARD_CONFIG");
-    if (from_environment && *from_environment) {
-        return from_environment;
-    }
-    return access("offboard.yaml", R_OK) == 0 ? "offboard.yaml" : NULL;
+    const char *path = conf_path(given);
+    return path ? path : access("offboard.yaml", R_OK) == 0 ? "offboard.yaml" : NULL;
 }
 
 static int run_command(struct cli *cli, const struct command *command, int argc, char **argv)
@@ -52,7 +46,6 @@ static int run_command(struct cli *cli, const struct command *command, int argc,
     }
     struct err err = ERR_INIT;
     cli->config_path = config_path(parsed.config);
-    unsetenv("OFFBOARD_CONFIG"); /* not an option of its own: what is left of OFFBOARD_… is configuration */
     cli->conf = conf_load(cli->config_path, &err);
     if (!cli->conf) {
         return cli_fail_err(CLI_USAGE, &err);

@@ -74,8 +74,17 @@ static int take(const struct command *command, int argc, char **argv, int *i, st
         *option->flag = true;
         return 0;
     }
-    *option->into = value_of(equals, argc, argv, i);
-    return *option->into ? 0 : -1;
+    const char *value = value_of(equals, argc, argv, i);
+    if (!value) {
+        return -1;
+    }
+    struct cli_values *values = option->into ? NULL : command->values;
+    if (values && values->count == COUNT_OF(values->items)) {
+        cli_fail(CLI_USAGE, "option \"--%s\" is given more than %zu times", option->name, values->count);
+        return -1;
+    }
+    *(values ? &values->items[values->count++] : option->into) = value;
+    return 0;
 }
 
 int cli_options_parse(const struct command *command, int argc, char **argv, struct cli_parsed *parsed)

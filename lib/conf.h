@@ -37,14 +37,17 @@ struct conf;
 /* Reads `path` (NULL: environment and defaults only). Every secret value is remembered for masking. */
 struct conf *conf_load(const char *path, struct err *err);
 
+/* The file to load: the `given` one (-c), else $OFFBOARD_CONFIG; NULL: neither. Call it before conf_clear_environment(). */
+const char *conf_path(const char *given);
+
 /* Another installation's file, to be compared: nothing of this environment is in it, and a value whose file (`<key>_file`) can't be
  * read from here is left out; conf_unread() then says why (borrowed; NULL: it was read, or isn't given). */
 struct conf *conf_load_other(const char *path, struct err *err);
 const char *conf_unread(const struct conf *conf, const char *key);
 void conf_free(struct conf *conf);
 
-/* clearenv(3) but for PATH, TZ, LANG, proxies (libcurl reads them) and what sanitizers need; HOME leads nowhere: no expression and no library finds a
- * secret there. Call once, before threads start, after conf_load(). */
+/* clearenv(3) but for PATH, TZ, LANG, proxies, certificates to trust (SSL_CERT_FILE, LDAPTLS_…), Kerberos, and what sanitizers need;
+ * HOME leads nowhere: no expression and no library finds a secret there. Call once, before threads start, after conf_load(). */
 void conf_clear_environment(void);
 
 /* Gives a child process the OFFBOARD_… variables back (call between fork and exec). */

@@ -66,5 +66,10 @@ void conf_document(struct buf *out)
         "too). The name appears as the actor. Variables: "
         "`OFFBOARD_EDGE_TOKENS_<NAME>_TOKEN`, `…_ROLES`. |\n\n"
         "In a variable's name `.` and `-` become `_`. Variables of Kubernetes' service links are passed over.\n"
-        "A proxy is given as for curl: `https_proxy`, `http_proxy`, `no_proxy` in the environment.\n");
+        "The file itself is `-c FILE`, else the one that `OFFBOARD_CONFIG` names.\n"
+        "A proxy is given as for curl: `https_proxy`, `http_proxy`, `no_proxy` in the environment. Of the rest of the "
+        "environment\n"
+        "a process keeps what names certificates and tickets: `SSL_CERT_FILE`, `SSL_CERT_DIR`, `OPENSSL_CONF`, "
+        "`LDAPTLS_…`,\n"
+        "`KRB5_CONFIG`, `KRB5CCNAME`, `KRB5_KTNAME`, `KRB5_CLIENT_KTNAME`.\n");
 }

@@ -9,9 +9,16 @@
 extern char **environ;
 
 static const char prefix[] = "OFFBOARD_";
+static const char config_name[] = "OFFBOARD_CONFIG"; /* names the file, and is no option in it */
 static const char systems_prefix[] = "OFFBOARD_SYSTEMS_";
 static const char sources_prefix[] = "OFFBOARD_SOURCES_";
 static const char tokens_prefix[] = "OFFBOARD_EDGE_TOKENS_";
+
+const char *conf_path(const char *given)
+{
+    const char *variable = getenv(config_name);
+    return given ? given : variable && *variable ? variable : NULL;
+}
 
 char *conf_variable(const char *key)
 {
@@ -41,6 +48,10 @@ static int take_snapshot(struct conf *conf, struct err *err)
             continue;
         }
         char *name = mem_strndup(*variable, (size_t)(equals - *variable));
+        if (strcmp(name, config_name) == 0) {
+            free(name);
+            continue;
+        }
         int failed = json_object_set_new(conf->environment, name, json_string(equals + 1));
         if (failed) {
             err_set(err, ERR_FATAL, "environment: %s is no UTF-8 text", name);
@@ -229,23 +240,43 @@ int conf_read_environment(struct conf *conf, struct err *err)
 
 /* ---- clearing ---------------------------------------------------------------------------------------------------------- */
 
-/* Sanitizers, the C library and libcurl (proxies) need these; none is a secret of ours. HOME points nowhere, so that libjq finds no ~/.jq. */
+/* What libraries need to find their way (proxies, certificates, Kerberos) and what sanitizers need; none of it is a secret of ours. */
+static bool is_kept(const char *variable)
+{
+    static const char *const names[] = {
+        "PATH",          "LANG",        "TZ",          "ASAN_OPTIONS", "LSAN_OPTIONS",
+        "UBSAN_OPTIONS", "http_proxy",  "https_proxy", "HTTPS_PROXY",  "all_proxy",
+        "ALL_PROXY",     "no_proxy",    "NO_PROXY",    "SSL_CERT_DIR", "SSL_CERT_FILE",
+        "OPENSSL_CONF",  "KRB5_CONFIG", "KRB5CCNAME",  "KRB5_KTNAME",  "KRB5_CLIENT_KTNAME"};
+    size_t len = strcspn(variable, "=");
+    bool kept = begins(variable, "LDAPTLS_");
+    for (size_t i = 0; i < COUNT_OF(names); i++) {
+        kept = kept || (strlen(names[i]) == len && strncmp(variable, names[i], len) == 0);
+    }
+    return kept;
+}
+
+/* HOME points nowhere, so that libjq finds no ~/.jq. */
 void conf_clear_environment(void)
 {
-    static const char *const kept[] = {"PATH",          "LANG",       "TZ",          "ASAN_OPTIONS", "LSAN_OPTIONS",
-                                       "UBSAN_OPTIONS", "http_proxy", "https_proxy", "HTTPS_PROXY",  "all_proxy",
-                                       "ALL_PROXY",     "no_proxy",   "NO_PROXY"};
-    char *values[COUNT_OF(kept)];
-    for (size_t i = 0; i < COUNT_OF(kept); i++) {
-        values[i] = mem_strdup(getenv(kept[i]));
+    char **kept = NULL;
+    size_t count = 0;
+    for (char **variable = environ; variable && *variable; variable++) {
+        if (is_kept(*variable)) {
+            kept = mem_realloc(kept, (count + 1) * sizeof *kept);
+            kept[count++] = mem_strdup(*variable);
+        }
     }
     clearenv();
-    for (size_t i = 0; i < COUNT_OF(kept); i++) {
-        if (values[i]) {
-            setenv(kept[i], values[i], 1);
+    for (size_t i = 0; i < count; i++) {
+        char *equals = strchr(kept[i], '=');
+        if (equals) {
+            *equals = '\0';
+            setenv(kept[i], equals + 1, 1);
         }
-        free(values[i]);
+        free(kept[i]);
     }
+    free(kept);
     setenv("HOME", "/nonexistent", 1);
 }
 

@@ -5,6 +5,7 @@
 #include <strings.h>
 
 #include "lib/conf_internal.h"
+#include "lib/identity.h"
 #include "lib/secret.h"
 #include "lib/time.h"
 #include "lib/yaml.h"
@@ -56,6 +57,21 @@ static int check_duration(const char *where, const struct conf_option *option, c
                : err_set(err, ERR_FATAL, "%s: %s must be at least %s, not %s", where, option->key, option->least, text);
 }
 
+/* What would only show later, as a puzzling failure of whoever uses it. */
+static int check_text(const char *where, const struct conf_option *option, const char *text, struct err *err)
+{
+    if (strcmp(option->key, "kafka.brokers") == 0 && !text[strspn(text, ", \t\r\n")]) {
+        return err_set(err, ERR_FATAL,
+                       "%s: %s is empty; it must name the brokers (kafka-1:9092,kafka-2:9092), or be left out for %s",
+                       where, option->key, option->otherwise);
+    }
+    if (strcmp(option->key, "clock.zone") == 0 && !time_zone_known(text)) {
+        return err_set(err, ERR_FATAL, "%s: %s: there is no time zone \"%s\"; zones are named as in Europe/Berlin",
+                       where, option->key, text);
+    }
+    return 0;
+}
+
 static int check_scalar(const char *where, const struct conf_option *option, const char *text, struct err *err)
 {
     switch (option->type) {
@@ -69,7 +85,7 @@ static int check_scalar(const char *where, const struct conf_option *option, con
         }
         return 0;
     default:
-        return 0;
+        return check_text(where, option, text, err);
     }
 }
 
@@ -125,10 +141,26 @@ static json_t *list_from_text(const char *text, const char *separators)
     return list;
 }
 
+/* A name with a character that nobody sees would protect nobody. */
+static int clean_protected(const char *where, const char *key, json_t *list, struct err *err)
+{
+    for (size_t i = 0; strcmp(key, "guards.protected") == 0 && i < json_array_size(list); i++) {
+        struct err why = ERR_INIT;
+        json_t *clean = identity_clean(key, json_array_get(list, i), &why);
+        if (!clean) {
+            err_set(err, ERR_FATAL, "%s: %s", where, err_text(&why));
+            err_release(&why);
+            return -1;
+        }
+        json_array_set_new(list, i, clean);
+    }
+    return 0;
+}
+
 /* Takes over `list`. */
 static int set_list(struct conf *conf, const char *where, const char *key, json_t *list, struct err *err)
 {
-    if (check_list(where, key, list, err) != 0) {
+    if (check_list(where, key, list, err) != 0 || clean_protected(where, key, list, err) != 0) {
         json_decref(list);
         return -1;
     }

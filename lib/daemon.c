@@ -41,7 +41,7 @@ static void usage(const char *process, const char *summary, const struct daemon_
     for (const struct daemon_option *option = options; option && option->name; option++) {
         printf("  --%s %-16s %s\n", option->name, option->value ? option->value : "", option->help);
     }
-    printf("  -c, --config FILE      configuration (CONFIGURATION.md lists the options; without it: environment only)\n"
+    printf("  -c, --config FILE      configuration (default: $OFFBOARD_CONFIG; CONFIGURATION.md lists the options)\n"
            "  --help                 this text\n"
            "  --version              the version\n\n"
            "SIGTERM ends it in good order. Logs are JSON lines on stderr.\n");
@@ -63,7 +63,7 @@ static const struct daemon_option *find(const struct daemon_option *options, con
     return NULL;
 }
 
-/* Returns the configuration's path, NULL when none is given. */
+/* Returns the configuration's path, NULL when the arguments give none. */
 static const char *read_arguments(const char *process, const char *summary, const struct daemon_option *options,
                                   int argc, char **argv)
 {
@@ -104,7 +104,7 @@ struct conf *daemon_start(const char *process, const char *summary, const struct
     sigaction(SIGINT, &early, NULL);
     const char *path = read_arguments(process, summary, options, argc, argv);
     struct err err = ERR_INIT;
-    struct conf *conf = conf_load(path, &err);
+    struct conf *conf = conf_load(conf_path(path), &err);
     if (!conf) {
         log_error("could not read the configuration", "error", err_text(&err), NULL);
         exit(2);

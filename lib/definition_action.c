@@ -85,15 +85,14 @@ void check_provides(struct check *check, const char *pointer, const json_t *acti
     }
 }
 
-static void read_secret(struct check *check, const char *pointer, const char *path, void *arg)
+static void read_secret(struct check *check, const char *pointer, const struct expr_path *path, void *arg)
 {
     const json_t *secrets = arg;
-    char *name = check_path_name(path, "saved.");
+    const char *name = check_path_member(path, "saved");
     if (name && json_object_get(secrets, name)) {
         check_problem(check, pointer, "\"%s\" is secret: it is for the requests of this job, and put on record nowhere",
                       name);
     }
-    free(name);
 }
 
 static json_t *secrets_of(const json_t *action)

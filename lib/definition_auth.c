@@ -99,14 +99,14 @@ static void check_style(struct check *check, const char *pointer, const json_t *
 }
 
 /* Credentials are the system's, whoever leaves: they are read once, when the worker starts. */
-static void read_path(struct check *check, const char *pointer, const char *path, void *arg)
+static void read_path(struct check *check, const char *pointer, const struct expr_path *path, void *arg)
 {
     (void)arg;
-    char *name = check_path_name(path, "");
-    if (strcmp(name, "settings") != 0) {
-        check_problem(check, pointer, "credentials are made of .settings only, not of .%s", name);
+    if (!expr_path_within(path, "settings")) {
+        char *text = expr_path_text(path);
+        check_problem(check, pointer, "credentials are made of .settings only, not of .%s", text);
+        free(text);
     }
-    free(name);
 }
 
 /* ---- signatures --------------------------------------------------------------------------------------------------- */
@@ -135,12 +135,12 @@ struct seen_path {
     bool seen;
 };
 
-static void note_path(struct check *check, const char *pointer, const char *path, void *arg)
+static void note_path(struct check *check, const char *pointer, const struct expr_path *path, void *arg)
 {
     struct seen_path *seen = arg;
     (void)check;
     (void)pointer;
-    seen->seen = seen->seen || strcmp(path, seen->wanted) == 0;
+    seen->seen = seen->seen || expr_path_within(path, seen->wanted);
 }
 
 /* A signature that is made of no body, or sent in no header, proves nothing. */
@@ -154,20 +154,20 @@ static void check_reads(struct check *check, const char *pointer, const json_t *
 }
 
 /* Values of `.signing` are made in this order: what is signed knows no signature yet. */
-static void read_signing(struct check *check, const char *pointer, const char *path, void *arg)
+static void read_signing(struct check *check, const char *pointer, const struct expr_path *path, void *arg)
 {
     static const char *const members[] = {"signing.timestamp", "signing.body", "signing.signature"};
     const size_t *count = arg;
-    char *name = check_path_name(path, "");
-    bool known = strcmp(name, "signing") != 0;
+    bool known = !expr_path_within(path, "signing");
     for (size_t i = 0; i < *count; i++) {
-        known = known || strcmp(path, members[i]) == 0;
+        known = known || expr_path_within(path, members[i]);
     }
     if (!known) {
-        check_problem(check, pointer, "there is no .%s here, only .signing.timestamp%s", path,
+        char *text = expr_path_text(path);
+        check_problem(check, pointer, "there is no .%s here, only .signing.timestamp%s", text,
                       *count == 2 ? " and .signing.body" : ", .signing.body and .signing.signature");
+        free(text);
     }
-    free(name);
 }
 
 static void check_signature(struct check *check, const json_t *signature)

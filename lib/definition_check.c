@@ -140,7 +140,7 @@ struct reading {
     void *arg;
 };
 
-static void read_path(const char *path, void *arg)
+static void read_path(const struct expr_path *path, void *arg)
 {
     struct reading *reading = arg;
     reading->each(reading->check, reading->pointer, path, reading->arg);
@@ -160,25 +160,28 @@ void check_paths(struct check *check, const char *pointer, const json_t *value, 
     each_text(check, pointer, value, read_text, &reading);
 }
 
-char *check_path_name(const char *path, const char *prefix)
+const char *check_path_member(const struct expr_path *path, const char *owner)
 {
-    size_t len = strlen(prefix);
-    return strncmp(path, prefix, len) == 0 ? mem_strndup(path + len, strcspn(path + len, ".")) : NULL;
+    size_t depth = 1;
+    for (const char *at = owner; *at; at++) {
+        depth += *at == '.';
+    }
+    return expr_path_within(path, owner) ? expr_path_name(path, depth) : NULL;
 }
 
-void check_member(struct check *check, const char *pointer, const char *path, const char *const *members, size_t count)
+void check_member(struct check *check, const char *pointer, const struct expr_path *path, size_t i,
+                  const char *const *members, size_t count)
 {
-    char *name = check_path_name(path, "");
-    bool known = false;
-    for (size_t i = 0; i < count; i++) {
-        known = known || strcmp(members[i], name) == 0;
+    const char *name = expr_path_name(path, i);
+    bool known = !name;
+    for (size_t j = 0; j < count; j++) {
+        known = known || strcmp(members[j], name) == 0;
     }
     if (!known) {
         char *hint = check_hint(name, members, count);
         check_problem(check, pointer, "there is no .%s here%s", name, hint);
         free(hint);
     }
-    free(name);
 }
 
 /* ---- values of keys ---------------------------------------------------------------------------------------------------- */
@@ -256,7 +259,7 @@ static bool fits(const json_t *value, enum check_kind kind)
 static void check_value(struct check *check, const char *pointer, const struct check_key *key, const json_t *value)
 {
     static const bool holds_expressions[CHECK_TEXTS + 1] = {
-        [CHECK_TEMPLATE] = true, [CHECK_PREDICATE] = true, [CHECK_DURATION] = true, [CHECK_COUNT] = true};
+        [CHECK_TEMPLATE] = true, [CHECK_PREDICATE] = true, [CHECK_COUNT] = true};
     if (!fits(value, key->kind)) {
         check_problem(check, pointer, "\"%s\" must be %s", key->name, wanted(key->kind));
         return;
@@ -264,7 +267,7 @@ static void check_value(struct check *check, const char *pointer, const struct c
     const char *text = json_string_value(value);
     struct err err = ERR_INIT;
     int64_t duration;
-    if (key->kind == CHECK_DURATION && !expr_has(text) && time_parse_duration(text, &duration, &err) != 0) {
+    if (key->kind == CHECK_DURATION && time_parse_duration(text, &duration, &err) != 0) {
         check_problem(check, pointer, "\"%s\": %s", key->name, err_text(&err));
     }
     err_release(&err);

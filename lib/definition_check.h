@@ -5,6 +5,7 @@
 #include <stdbool.h>
 
 #include "lib/definition.h"
+#include "lib/expr.h"
 
 /* One definition under examination. */
 struct check {
@@ -54,21 +55,22 @@ void check_expressions(struct check *check, const char *pointer, const json_t *v
 void check_compiles(struct check *check, const char *pointer, const json_t *value);
 
 /* Calls `each` for every path of the context that an expression within `value` reads, with the pointer of its text. */
-typedef void check_path_fn(struct check *check, const char *pointer, const char *path, void *arg);
+typedef void check_path_fn(struct check *check, const char *pointer, const struct expr_path *path, void *arg);
 void check_paths(struct check *check, const char *pointer, const json_t *value, check_path_fn *each, void *arg);
 
-/* The name after `prefix` ("steps.") in a path; NULL when the path doesn't begin so. The caller frees. */
-char *check_path_name(const char *path, const char *prefix);
+/* The member of `owner` ("steps", a plain path) that a path reads; NULL when it reads none. */
+const char *check_path_member(const struct expr_path *path, const char *owner);
 
-/* A problem when the path begins with none of `members`, which the context has. */
-void check_member(struct check *check, const char *pointer, const char *path, const char *const *members, size_t count);
+/* A problem when the name at step `i` of the path, if there is one, is none of `members`. */
+void check_member(struct check *check, const char *pointer, const struct expr_path *path, size_t i,
+                  const char *const *members, size_t count);
 
 /* "; did you mean …?" or "" for a wrong name. The caller frees. */
 char *check_hint(const char *wrong, const char *const *right, size_t count);
 char *check_hint_keys(const char *wrong, const json_t *object);
 
 void check_source(struct check *check);
-void check_proof(struct check *check);   /* a source's `signature` and `token` */
+void check_proof(struct check *check);   /* a source's `signature`, `token` and `jwt` */
 void check_webhook(struct check *check); /* and what else it says of requests that come in */
 void check_polled(struct check *check);  /* a source's `poll` */
 void check_runbook(struct check *check);

@@ -3,6 +3,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "lib/buf.h"
 #include "lib/definition_auth.h"
 #include "lib/definition_request.h"
 #include "lib/json.h"
@@ -10,10 +11,11 @@
 #include "lib/time.h"
 
 static const struct check_key connector_keys[] = {
-    {"system", CHECK_NAME, true},    {"description", CHECK_TEXT, false}, {"settings", CHECK_MAP, false},
-    {"base", CHECK_TEMPLATE, false}, {"headers", CHECK_MAP, false},      {"auth", CHECK_MAP, false},
-    {"limits", CHECK_MAP, false},    {"retry_after", CHECK_MAP, false},  {"check", CHECK_MAP, false},
-    {"identify", CHECK_MAP, false},  {"actions", CHECK_MAP, true},       {"defs", CHECK_MAP, false},
+    {"system", CHECK_NAME, true},       {"description", CHECK_TEXT, false}, {"settings", CHECK_MAP, false},
+    {"base", CHECK_TEMPLATE, false},    {"headers", CHECK_MAP, false},      {"auth", CHECK_MAP, false},
+    {"limits", CHECK_MAP, false},       {"retry_after", CHECK_MAP, false},  {"check", CHECK_MAP, false},
+    {"identify", CHECK_MAP, false},     {"actions", CHECK_MAP, true},       {"defs", CHECK_MAP, false},
+    {"message", CHECK_TEMPLATE, false},
 };
 
 static const struct check_key setting_keys[] = {
@@ -37,18 +39,25 @@ static const struct check_key retry_after_keys[] = {
 };
 
 static const struct check_key identify_keys[] = {
-    {"keys", CHECK_TEXTS, false},
-    {"requests", CHECK_LIST, true},
-    {"confirm", CHECK_LIST, false},
+    {"keys", CHECK_TEXTS, false},   {"requests", CHECK_LIST, true}, {"confirm", CHECK_LIST, false},
+    {"account", CHECK_MAP, false},  /* what an account of an answer (`.account`) says of itself */
+    {"trusts", CHECK_TEXT, false},  /* why the vendor's word is enough where an account shows nothing to compare */
+    {"mutable", CHECK_TEXT, false}, /* why an account's id may change: it is a name that its owner chooses */
+};
+
+static const struct check_key account_keys[] = {
+    {"id", CHECK_TEMPLATE, true},
+    {"email", CHECK_TEMPLATE, false},
+    {"employee_id", CHECK_TEMPLATE, false},
 };
 
 static const struct check_key action_keys[] = {
     {"effect", CHECK_TEXT, true},      {"description", CHECK_TEXT, false}, {"with", CHECK_MAP, false},
-    {"requests", CHECK_LIST, true},    {"verify", CHECK_MAP, false},       {"undo", CHECK_TEXT, false},
+    {"requests", CHECK_LIST, true},    {"verify", CHECK_ANY, false},       {"undo", CHECK_TEXT, false},
     {"outputs", CHECK_MAP, false},     {"once", CHECK_BOOL, false},        {"settle", CHECK_TEMPLATE, false},
     {"target", CHECK_TEMPLATE, false}, {"limit", CHECK_TEXT, false},       {"accounts", CHECK_TEXT, false},
     {"unverified", CHECK_TEXT, false}, {"before", CHECK_MAP, false},       {"derive", CHECK_MAP, false},
-    {"provides", CHECK_TEXTS, false},  {"escrow", CHECK_MAP, false},
+    {"provides", CHECK_TEXTS, false},  {"escrow", CHECK_MAP, false},       {"covers", CHECK_TEXT, false},
 };
 
 static const struct check_key parameter_keys[] = {
@@ -120,6 +129,39 @@ static void check_retry_after(struct check *check, const json_t *rule)
 
 /* ---- accounts ------------------------------------------------------------------------------------------------------------- */
 
+/* What is found is compared with what was searched by: a server that does not know a filter answers with everybody. */
+static void check_account(struct check *check, const json_t *identify, bool finds)
+{
+    const json_t *account = json_object_get(identify, "account");
+    size_t i;
+    json_t *key;
+    if (finds != (account != NULL)) {
+        check_problem(check, "/identify",
+                      finds ? "a request has \"found\", and \"account\" does not say which id such an account has"
+                            : "\"account\" describes what a request's \"found\" names, and no request has it");
+    }
+    if (json_is_object(account)) {
+        check_map(check, "/identify/account", account, account_keys, COUNT_OF(account_keys));
+    }
+    struct buf kinds = BUF_INIT;
+    json_array_foreach(json_object_get(identify, "keys"), i, key)
+    {
+        const char *kind = json_string_value(key);
+        if (listed(key_kinds, COUNT_OF(key_kinds), kind) && !json_object_get(account, kind)) {
+            buf_addf(&kinds, "%s%s", kinds.len ? " and " : "", kind);
+        }
+    }
+    if (kinds.len && !json_object_get(identify, "trusts")) {
+        check_warning(
+            check, "/identify",
+            "accounts found by %s are taken without comparing: a server that does not understand the search would name "
+            "somebody else. Say under \"account\" where an account shows it, or why the vendor can be trusted "
+            "(\"trusts\": why)",
+            buf_text(&kinds));
+    }
+    buf_release(&kinds);
+}
+
 static void check_identify(struct check *check, const json_t *identify)
 {
     if (!json_is_object(identify) || !check_map(check, "/identify", identify, identify_keys, COUNT_OF(identify_keys))) {
@@ -144,14 +186,16 @@ static void check_identify(struct check *check, const json_t *identify)
     }
     check_requests(check, "/identify/requests", json_object_get(identify, "requests"), true);
     check_requests(check, "/identify/confirm", json_object_get(identify, "confirm"), true);
-    bool saves = false;
+    bool saves = false, finds = false;
     json_array_foreach(json_object_get(identify, "requests"), i, request)
     {
         saves = saves || json_at(request, "save.id");
+        finds = finds || json_object_get(request, "found");
     }
-    if (!saves) {
-        check_problem(check, "/identify", "no request saves \"id\": which accounts were found?");
+    if (!saves && !finds) {
+        check_problem(check, "/identify", "no request says which accounts were \"found\"");
     }
+    check_account(check, identify, finds);
 }
 
 /* ---- what expressions read ------------------------------------------------------------------------------------------------ */
@@ -164,33 +208,32 @@ struct scope {
     const json_t *derived;
 };
 
-static void read_declared(struct check *check, const char *pointer, const char *path, const char *prefix,
+static void read_declared(struct check *check, const char *pointer, const struct expr_path *path, const char *owner,
                           const json_t *declared, const char *what)
 {
-    char *name = check_path_name(path, prefix);
+    const char *name = check_path_member(path, owner);
     if (name && !json_object_get(declared, name)) {
         char *hint = check_hint_keys(name, declared);
         check_problem(check, pointer, "%s \"%s\"%s", what, name, hint);
         free(hint);
     }
-    free(name);
 }
 
-static void read_path(struct check *check, const char *pointer, const char *path, void *arg)
+static void read_path(struct check *check, const char *pointer, const struct expr_path *path, void *arg)
 {
-    if (strncmp(pointer, "/auth/signature/", strlen("/auth/signature/")) == 0 && strncmp(path, "signing", 7) == 0) {
+    if (strncmp(pointer, "/auth/signature/", strlen("/auth/signature/")) == 0 && expr_path_within(path, "signing")) {
         return; /* said of `auth` */
     }
-    static const char *const members[] = {"actor",    "before", "body",    "derived",  "headers",  "ids",
-                                          "item",     "job",    "key",     "key_kind", "now",      "offboarding",
-                                          "reminder", "report", "results", "saved",    "settings", "signal",
-                                          "status",   "steps",  "user",    "with"};
+    static const char *const members[] = {"account",  "actor",       "before",   "body",   "derived", "headers",
+                                          "ids",      "item",        "items",    "job",    "key",     "key_kind",
+                                          "now",      "offboarding", "reminder", "report", "results", "saved",
+                                          "settings", "signal",      "status",   "steps",  "user",    "with"};
     const struct scope *scope = arg;
-    check_member(check, pointer, path, members, COUNT_OF(members));
-    read_declared(check, pointer, path, "settings.", scope->settings, "there is no setting");
-    read_declared(check, pointer, path, "with.", scope->with, "there is no parameter");
-    read_declared(check, pointer, path, "saved.", scope->saved, "no request here saves");
-    read_declared(check, pointer, path, "derived.", scope->derived, "nothing here derives");
+    check_member(check, pointer, path, 0, members, COUNT_OF(members));
+    read_declared(check, pointer, path, "settings", scope->settings, "there is no setting");
+    read_declared(check, pointer, path, "with", scope->with, "there is no parameter");
+    read_declared(check, pointer, path, "saved", scope->saved, "no request here saves");
+    read_declared(check, pointer, path, "derived", scope->derived, "nothing here derives");
 }
 
 static void note_saved(json_t *saved, const json_t *requests)
@@ -244,6 +287,17 @@ static void check_parameter(struct check *check, const char *pointer, const char
     }
 }
 
+/* It is asked for before a job is read. */
+static void read_settle(struct check *check, const char *pointer, const struct expr_path *path, void *arg)
+{
+    (void)arg;
+    if (!expr_path_within(path, "settings")) {
+        char *text = expr_path_text(path);
+        check_problem(check, pointer, "\"settle\" is made of .settings only, not of .%s", text);
+        free(text);
+    }
+}
+
 static void check_once(struct check *check, const char *pointer, const json_t *action)
 {
     size_t i;
@@ -263,6 +317,7 @@ static void check_once(struct check *check, const char *pointer, const json_t *a
     const char *settle = json_string_at(action, "settle");
     int64_t duration = 0;
     struct err err = ERR_INIT;
+    check_paths(check, pointer, json_object_get(action, "settle"), read_settle, NULL);
     if (settle && !expr_has(settle) && time_parse_duration(settle, &duration, &err) != 0) {
         check_problem(check, pointer, "\"settle\": %s", err_text(&err));
     } else if (duration > 10 * TIME_MINUTE) {
@@ -325,7 +380,7 @@ static void check_action_requests(struct check *check, const char *pointer, cons
     check_requests(check, at, json_object_get(action, "requests"), false);
     free(at);
     const json_t *verify = json_object_get(action, "verify");
-    if (json_is_object(verify)) {
+    if (verify) {
         at = mem_printf("%s/verify", pointer);
         check_verify(check, at, verify);
         free(at);
@@ -358,6 +413,7 @@ static void check_action(struct check *check, const char *pointer, const char *n
     check_derive(check, pointer, action);
     check_provides(check, pointer, action);
     check_secrets_stay(check, pointer, action);
+    check_covers(check, pointer, action);
     check_limit(check, pointer, action);
 }
 

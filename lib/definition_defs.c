@@ -104,6 +104,7 @@ void definition_use_defs(struct check *check)
         char *at = mem_printf("/actions/%s", name);
         expand_list(check, at, action, "requests");
         expand_member(check, at, action, "verify");
+        expand_list(check, at, action, "verify");
         free(at);
     }
     expand_member(check, "", tree, "check");

@@ -119,11 +119,11 @@ static bool finds_out(const json_t *action, size_t fact)
     return finds;
 }
 
-static void read_fact(struct check *check, const char *pointer, const char *path, void *arg)
+static void read_fact(struct check *check, const char *pointer, const struct expr_path *path, void *arg)
 {
     const struct reader *reader = arg;
     for (size_t i = 0; i < COUNT_OF(facts); i++) {
-        if (!belongs(path, facts[i]) || finds_out(reader->action, i) || guaranteed(check, facts[i])) {
+        if (!expr_path_within(path, facts[i]) || finds_out(reader->action, i) || guaranteed(check, facts[i])) {
             continue;
         }
         json_t *seen = json_object();

@@ -130,25 +130,24 @@ static bool step_needs(const struct step *step, const char *id)
     return false;
 }
 
-/* `rest` is what follows the step's id in ".steps.ID…". */
-static void read_result(struct check *check, const char *pointer, const struct step *needed, const char *rest)
+/* `path` reads the step's result. */
+static void read_result(struct check *check, const char *pointer, const struct step *needed,
+                        const struct expr_path *path)
 {
     static const char *const members[] = {"outcome", "outputs", "state"};
     const json_t *outputs = json_object_get(needed->action, "outputs");
-    if (*rest) {
-        check_member(check, pointer, rest + 1, members, COUNT_OF(members));
-    }
-    char *output = check_path_name(rest, ".outputs.");
+    const char *member = expr_path_name(path, 2);
+    const char *output = member && strcmp(member, "outputs") == 0 ? expr_path_name(path, 3) : NULL;
+    check_member(check, pointer, path, 2, members, COUNT_OF(members));
     if (output && needed->action && !json_object_get(outputs, output)) {
         char *hint = check_hint_keys(output, outputs);
         check_problem(check, pointer, "step \"%s\" has no output \"%s\"%s", needed->id, output, hint);
         free(hint);
     }
-    free(output);
 }
 
-static void read_step(struct check *check, const char *pointer, const struct reading *reading, const char *path,
-                      const char *id)
+static void read_step(struct check *check, const char *pointer, const struct reading *reading,
+                      const struct expr_path *path, const char *id)
 {
     const struct step *needed = steps_find(reading->steps, id);
     if (!needed) {
@@ -161,22 +160,21 @@ static void read_step(struct check *check, const char *pointer, const struct rea
     } else if (json_object_get(needed->tree, "run")) {
         check_problem(check, pointer, "step \"%s\" runs a runbook and has no result of its own", id);
     } else {
-        read_result(check, pointer, needed, path + strlen("steps.") + strlen(id));
+        read_result(check, pointer, needed, path);
     }
 }
 
-static void read_path(struct check *check, const char *pointer, const char *path, void *arg)
+static void read_path(struct check *check, const char *pointer, const struct expr_path *path, void *arg)
 {
     static const char *const members[] = {"report", "results",     "actor",    "ids",   "job",
                                           "now",    "offboarding", "settings", "steps", "user"};
     const struct reading *reading = arg;
     size_t hidden = reading->follower ? 0 : 2; /* only followers have results to carry */
-    check_member(check, pointer, path, members + hidden, COUNT_OF(members) - hidden);
-    char *id = check_path_name(path, "steps.");
+    const char *id = check_path_member(path, "steps");
+    check_member(check, pointer, path, 0, members + hidden, COUNT_OF(members) - hidden);
     if (id) {
         read_step(check, pointer, arg, path, id);
     }
-    free(id);
 }
 
 static void check_reads(struct check *check, const struct steps *steps, const struct step *step, bool follower)

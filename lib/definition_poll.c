@@ -41,25 +41,25 @@ static void check_action(struct check *check, const json_t *poll)
     check_step_with(check, &step);
 }
 
-static void read_outputs(struct check *check, const char *pointer, const char *path, void *arg)
+static void read_outputs(struct check *check, const char *pointer, const struct expr_path *path, void *arg)
 {
     (void)arg;
     static const char *const members[] = {"outputs", "now"};
-    check_member(check, pointer, path, members, COUNT_OF(members));
+    check_member(check, pointer, path, 0, members, COUNT_OF(members));
 }
 
-static void read_now(struct check *check, const char *pointer, const char *path, void *arg)
+static void read_now(struct check *check, const char *pointer, const struct expr_path *path, void *arg)
 {
     (void)arg;
     static const char *const members[] = {"now"};
-    check_member(check, pointer, path, members, COUNT_OF(members));
+    check_member(check, pointer, path, 0, members, COUNT_OF(members));
 }
 
-static void read_item(struct check *check, const char *pointer, const char *path, void *arg)
+static void read_item(struct check *check, const char *pointer, const struct expr_path *path, void *arg)
 {
     (void)arg;
     static const char *const members[] = {"item", "now"};
-    check_member(check, pointer, path, members, COUNT_OF(members));
+    check_member(check, pointer, path, 0, members, COUNT_OF(members));
 }
 
 static void check_type(struct check *check, const json_t *poll)
@@ -83,7 +83,7 @@ void check_polled(struct check *check)
     }
     int64_t every = 1;
     const char *text = json_string_at(poll, "every");
-    if (text && (expr_has(text) || (time_parse_duration(text, &every, NULL) == 0 && every <= 0))) {
+    if (text && time_parse_duration(text, &every, NULL) == 0 && every <= 0) {
         check_problem(check, "/poll/every", "\"every\" must be a duration above 0, such as 5m");
     }
     check_action(check, poll);

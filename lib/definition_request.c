@@ -22,12 +22,20 @@ static const struct check_key request_keys[] = {
     {"changes", CHECK_BOOL, false},      {"limit", CHECK_TEXT, false},
     {"timeout", CHECK_DURATION, false},  {"as", CHECK_MAP, false},
     {"base", CHECK_TEMPLATE, false},     {"ldap", CHECK_MAP, false},
+    {"message", CHECK_TEMPLATE, false},  {"text", CHECK_BOOL, false},
+    {"omits", CHECK_TEXTS, false},
 };
 
 static const struct check_key sequence_keys[] = {
-    {"if", CHECK_PREDICATE, false},   {"save", CHECK_MAP, false},  {"for_each", CHECK_TEMPLATE, false},
-    {"parallel", CHECK_COUNT, false}, {"pages", CHECK_MAP, false}, {"find", CHECK_MAP, false},
-    {"require", CHECK_ANY, false},    {"poll", CHECK_MAP, false},  {"secret", CHECK_TEXTS, false},
+    {"if", CHECK_PREDICATE, false},   {"save", CHECK_MAP, false},       {"for_each", CHECK_TEMPLATE, false},
+    {"parallel", CHECK_COUNT, false}, {"pages", CHECK_MAP, false},      {"find", CHECK_MAP, false},
+    {"require", CHECK_ANY, false},    {"poll", CHECK_MAP, false},       {"secret", CHECK_TEXTS, false},
+    {"batch", CHECK_MAP, false},      {"found", CHECK_TEMPLATE, false}, {"unverified", CHECK_TEXT, false},
+};
+
+static const struct check_key batch_keys[] = {
+    {"size", CHECK_COUNT, true},       /* items in one call, at most */
+    {"results", CHECK_TEMPLATE, true}, /* a list with what the answer says of each */
 };
 
 static const struct check_key require_keys[] = {
@@ -196,7 +204,7 @@ static bool check_request(struct check *check, const char *pointer, const json_t
     if (json_object_get(request, "json") && json_object_get(request, "form")) {
         check_problem(check, pointer, "a request has \"json\" or \"form\", not both");
     }
-    static const char *const rendered[] = {"query", "headers", "json", "form", "save"};
+    static const char *const rendered[] = {"query", "headers", "json", "form", "save", "found"};
     for (size_t i = 0; i < COUNT_OF(rendered); i++) {
         char *at = mem_printf("%s/%s", pointer, rendered[i]);
         check_expressions(check, at, json_object_get(request, rendered[i]));
@@ -265,6 +273,40 @@ static void check_poll(struct check *check, const char *pointer, const json_t *r
     free(at);
 }
 
+/* One call for many items, each of which the answer tells about. */
+static void check_batch(struct check *check, const char *pointer, const json_t *request)
+{
+    const json_t *batch = json_object_get(request, "batch");
+    char *at = mem_printf("%s/batch", pointer);
+    if (batch && !json_object_get(request, "for_each")) {
+        check_problem(check, at, "\"batch\" needs \"for_each\": which items does the call take, several at a time?");
+    }
+    if (batch && (json_object_get(request, "pages") || json_object_get(request, "parallel") ||
+                  json_object_get(request, "poll"))) {
+        check_problem(check, at, "a request with \"batch\" has no \"pages\", \"parallel\" or \"poll\"");
+    }
+    if (json_is_object(batch) && check_map(check, at, batch, batch_keys, COUNT_OF(batch_keys))) {
+        check_expressions(check, at, batch);
+    }
+    free(at);
+}
+
+/* Accounts are looked for in `identify` only, and nothing is made or waited for there. */
+static void check_search(struct check *check, const char *pointer, const json_t *request, bool searches)
+{
+    static const char *const useless[] = {"find", "wait", "batch", "unverified"};
+    for (size_t i = 0; searches && i < COUNT_OF(useless); i++) {
+        if (json_object_get(request, useless[i])) {
+            check_problem(check, pointer, "a request of \"identify\" has no \"%s\": it only looks for accounts",
+                          useless[i]);
+        }
+    }
+    if (!searches && json_object_get(request, "found")) {
+        check_problem(check, pointer,
+                      "\"found\" names the accounts of an answer: it belongs to requests of \"identify\"");
+    }
+}
+
 /* What is kept to the job has to be saved here, or it is kept nowhere. */
 static void check_secret(struct check *check, const char *pointer, const json_t *request)
 {
@@ -300,8 +342,9 @@ static void check_meanwhile(struct check *check, const char *pointer, const json
     free(at);
 }
 
-void check_requests(struct check *check, const char *pointer, const json_t *requests, bool reads)
+void check_requests(struct check *check, const char *pointer, const json_t *requests, bool searches)
 {
+    bool reads = searches;
     size_t i;
     json_t *request;
     if (json_is_array(requests) && json_array_size(requests) == 0) {
@@ -325,6 +368,8 @@ void check_requests(struct check *check, const char *pointer, const json_t *requ
             check_poll(check, at, request);
             check_secret(check, at, request);
             check_meanwhile(check, at, request);
+            check_batch(check, at, request);
+            check_search(check, at, request, searches);
         }
         free(at);
     }
@@ -335,7 +380,53 @@ void check_probe(struct check *check, const char *pointer, const json_t *request
     check_request(check, pointer, request, NULL, 0, true);
 }
 
-void check_verify(struct check *check, const char *pointer, const json_t *request)
+void check_verify(struct check *check, const char *pointer, const json_t *verify)
 {
-    check_request(check, pointer, request, verify_keys, COUNT_OF(verify_keys), true);
+    size_t i;
+    json_t *look;
+    if (json_is_object(verify)) {
+        check_request(check, pointer, verify, verify_keys, COUNT_OF(verify_keys), true);
+    } else if (!json_is_array(verify) || json_array_size(verify) == 0) {
+        check_problem(check, pointer, "\"verify\" must be a request that reads, with \"expect\", or a list of them");
+    }
+    json_array_foreach(verify, i, look)
+    {
+        char *at = mem_printf("%s/%zu", pointer, i);
+        check_request(check, at, look, verify_keys, COUNT_OF(verify_keys), true);
+        free(at);
+    }
+}
+
+static bool changes(const json_t *request)
+{
+    const json_t *said = json_object_get(request, "changes");
+    static const char *const writes[] = {"post", "put", "patch", "delete", "mail"};
+    bool found = json_at(request, "ldap.modify") || json_at(request, "ldap.rename");
+    for (size_t i = 0; i < COUNT_OF(writes); i++) {
+        found = found || json_object_get(request, writes[i]);
+    }
+    return said ? json_is_true(said) : found;
+}
+
+void check_covers(struct check *check, const char *pointer, const json_t *action)
+{
+    const char *covers = json_string_at(action, "covers");
+    size_t changing = 0;
+    size_t i;
+    json_t *request;
+    json_array_foreach(json_object_get(action, "requests"), i, request)
+    {
+        changing += changes(request) && !json_object_get(request, "unverified");
+    }
+    if (covers && strcmp(covers, "all") != 0) {
+        check_problem(check, pointer, "\"covers\" can only be all: the read-back shows what every request changes");
+    } else if (covers && !json_object_get(action, "verify")) {
+        check_problem(check, pointer, "\"covers\" is about \"verify\", and there is none");
+    } else if (!covers && changing > 1 && json_object_get(action, "verify")) {
+        check_warning(check, pointer,
+                      "%zu requests change something: does \"verify\" show the effect of each? Then say \"covers: "
+                      "all\"; else give "
+                      "those that it does not show \"unverified: why\"",
+                      changing);
+    }
 }

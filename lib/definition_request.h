@@ -4,14 +4,17 @@
 
 #include "lib/definition_check.h"
 
-/* A list of requests; with `reads`, each of them may only read (a dry run sends them, too). */
-void check_requests(struct check *check, const char *pointer, const json_t *requests, bool reads);
+/* A list of requests. Those that search for accounts may only read (a dry run sends them, too). */
+void check_requests(struct check *check, const char *pointer, const json_t *requests, bool searches);
 
 /* One request that only reads. `check`: the vendor is there and lets us in. */
 void check_probe(struct check *check, const char *pointer, const json_t *request);
 
-/* A request that only reads, with `expect` (and `within`, `every`): is the wanted state there? */
-void check_verify(struct check *check, const char *pointer, const json_t *request);
+/* A request that only reads, with `expect` (and `within`, `every`), or a list of them: is the wanted state there? */
+void check_verify(struct check *check, const char *pointer, const json_t *verify);
+
+/* Does the read-back show what every request of the action changes? */
+void check_covers(struct check *check, const char *pointer, const json_t *action);
 
 /* A problem when `owner` (a request or an action) names a limit that the connector has not. */
 void check_limit(struct check *check, const char *pointer, const json_t *owner);

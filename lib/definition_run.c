@@ -11,12 +11,14 @@
 
 /* ---- read-backs ----------------------------------------------------------------------------------------------------------- */
 
-static void read_saved(struct check *check, const char *pointer, const char *path, void *arg)
+static void read_saved(struct check *check, const char *pointer, const struct expr_path *path, void *arg)
 {
     const struct step *step = arg;
-    if (strcmp(path, "saved") == 0 || strncmp(path, "saved.", 6) == 0) {
+    if (expr_path_within(path, "saved")) {
+        char *text = expr_path_text(path);
         check_problem(check, pointer, "action \"%s\" can't be read back later: its `verify` reads .%s, gone by then",
-                      json_string_at(step->tree, "action"), path);
+                      json_string_at(step->tree, "action"), text);
+        free(text);
     }
 }
 

@@ -15,11 +15,11 @@ static const struct check_key source_keys[] = {
     {"poll", CHECK_MAP, false},         {"signal", CHECK_MAP, false},       {"settings", CHECK_MAP, false},
     {"signature", CHECK_MAP, false},    {"token", CHECK_MAP, false},        {"challenge", CHECK_MAP, false},
     {"events", CHECK_PREDICATE, false}, {"event", CHECK_MAP, false},        {"authorize", CHECK_ANY, false},
-    {"answer", CHECK_MAP, false},
+    {"answer", CHECK_MAP, false},       {"jwt", CHECK_MAP, false},
 };
 
 static const struct check_key map_keys[] = {
-    {"user", CHECK_ANY, true},     {"effective_at", CHECK_TEMPLATE, false}, {"zone", CHECK_TEMPLATE, false},
+    {"user", CHECK_ANY, false},    {"effective_at", CHECK_TEMPLATE, false}, {"zone", CHECK_TEMPLATE, false},
     {"runbook", CHECK_ANY, false}, {"priority", CHECK_TEMPLATE, false},     {"mode", CHECK_TEMPLATE, false},
     {"ids", CHECK_ANY, false},     {"reason", CHECK_TEMPLATE, false},       {"requested_by", CHECK_TEMPLATE, false},
     {"actor", CHECK_MAP, false},
@@ -133,16 +133,21 @@ static void check_private(struct check *check, const char *pointer, const json_t
     }
 }
 
-static void check_user(struct check *check, const json_t *user)
+static void check_user(struct check *check, const json_t *user, const json_t *ids)
 {
     bool expression = json_is_string(user) && expr_has(json_string_value(user));
+    if (!user && ids) {
+        return; /* an account is enough; a step provides the rest */
+    }
     if (!user) {
-        return; /* said already */
+        check_problem(check, "/map", "\"user\" is missing: who leaves? (An account in \"ids\" is enough.)");
+        return;
     }
     if (!expression && !json_is_object(user)) {
         check_problem(check, "/map/user", "\"user\" must be a map, or an expression in quotes that yields one");
-    } else if (json_is_object(user) && !json_object_get(user, "email") && !json_object_get(user, "employee_id")) {
-        check_problem(check, "/map/user", "\"user\" needs email or employee_id: who leaves?");
+    } else if (json_is_object(user) && !json_object_get(user, "email") && !json_object_get(user, "employee_id") &&
+               !ids) {
+        check_problem(check, "/map/user", "\"user\" needs email or employee_id, or \"ids\" an account: who leaves?");
     }
     check_private(check, "/map/user", user);
     check_expressions(check, "/map/user", user);
@@ -270,7 +275,7 @@ void check_source(struct check *check)
     check_polled(check);
     check_guarantees(check, json_object_get(tree, "guarantees"));
     if (json_is_object(map) && check_map(check, "/map", map, map_keys, COUNT_OF(map_keys))) {
-        check_user(check, json_object_get(map, "user"));
+        check_user(check, json_object_get(map, "user"), json_object_get(map, "ids"));
         check_expressions(check, "/map/ids", json_object_get(map, "ids"));
         check_map_words(check, map);
         check_actor(check, json_object_get(map, "actor"));

@@ -6,6 +6,7 @@
 #include "lib/definition_check.h"
 #include "lib/json.h"
 #include "lib/mem.h"
+#include "lib/signature.h"
 
 static const struct check_key setting_keys[] = {
     {"secret", CHECK_BOOL, false},
@@ -63,11 +64,11 @@ static void check_settings(struct check *check, const json_t *settings)
 
 /* ---- what expressions read --------------------------------------------------------------------------------------- */
 
-static void read_setting(struct check *check, const char *pointer, const char *path, void *arg)
+static void read_setting(struct check *check, const char *pointer, const struct expr_path *path, void *arg)
 {
     (void)arg;
     const json_t *settings = json_object_get(check->definition->tree, "settings");
-    char *name = check_path_name(path, "settings.");
+    const char *name = check_path_member(path, "settings");
     const json_t *setting = name ? json_object_get(settings, name) : NULL;
     if (name && !setting) {
         char *hint = check_hint_keys(name, settings);
@@ -76,28 +77,27 @@ static void read_setting(struct check *check, const char *pointer, const char *p
     } else if (setting && json_true_at(setting, "secret")) {
         check_problem(check, pointer, "setting \"%s\" is secret: no expression sees it", name);
     }
-    free(name);
 }
 
-static void read_request(struct check *check, const char *pointer, const char *path, void *arg)
+static void read_request(struct check *check, const char *pointer, const struct expr_path *path, void *arg)
 {
     (void)arg;
     static const char *const members[] = {"body", "data", "headers", "settings"};
-    check_member(check, pointer, path, members, COUNT_OF(members));
+    check_member(check, pointer, path, 0, members, COUNT_OF(members));
 }
 
-static void read_challenge(struct check *check, const char *pointer, const char *path, void *arg)
+static void read_challenge(struct check *check, const char *pointer, const struct expr_path *path, void *arg)
 {
     (void)arg;
     static const char *const members[] = {"body", "challenge", "headers", "settings"};
-    check_member(check, pointer, path, members, COUNT_OF(members));
+    check_member(check, pointer, path, 0, members, COUNT_OF(members));
 }
 
-static void read_answer(struct check *check, const char *pointer, const char *path, void *arg)
+static void read_answer(struct check *check, const char *pointer, const struct expr_path *path, void *arg)
 {
     (void)arg;
     static const char *const members[] = {"body", "data", "headers", "outcome", "settings", "type", "why"};
-    check_member(check, pointer, path, members, COUNT_OF(members));
+    check_member(check, pointer, path, 0, members, COUNT_OF(members));
 }
 
 /* ---- requests ---------------------------------------------------------------------------------------------------- */
@@ -176,11 +176,11 @@ static void check_answer(struct check *check, const json_t *answer)
 static void check_open(struct check *check, const json_t *tree)
 {
     static const char *const words[] = {"challenge", "events", "answer"};
-    bool open = json_object_get(tree, "signature") || json_object_get(tree, "token");
+    bool open = signature_declared(tree);
     for (size_t i = 0; i < COUNT_OF(words) && !open; i++) {
         if (json_object_get(tree, words[i])) {
             char *at = mem_printf("/%s", words[i]);
-            check_problem(check, at, "\"%s\" needs \"signature\" or \"token\": who may send?", words[i]);
+            check_problem(check, at, "\"%s\" needs \"signature\", \"token\" or \"jwt\": who may send?", words[i]);
             free(at);
         }
     }

@@ -120,7 +120,7 @@ static struct expr_part **open_parts(struct expr_set *set, size_t *count)
         for (struct expr_template *template = set->buckets[b]; template; template = template->next) {
             for (size_t i = 0; i < template->count; i++) {
                 struct expr_part *part = &template->parts[i];
-                if (part->expression && !part->path && !part->program) {
+                if (part->expression && !part->path.count && !part->program) {
                     parts = mem_realloc(parts, (*count + 1) * sizeof(struct expr_part *));
                     parts[(*count)++] = part;
                 }
@@ -173,18 +173,20 @@ int expr_set_compile(struct expr_set *set, struct err *err)
 
 /* ---- evaluation --------------------------------------------------------------------------------------------------------- */
 
-static json_t *follow(char *const *path, const json_t *context, struct err *err)
+/* A plain path of names. */
+static json_t *follow(const struct expr_path *path, const json_t *context, struct err *err)
 {
     const json_t *at = context;
-    for (; *path; path++) {
+    for (size_t i = 0; i < path->count; i++) {
+        const char *name = expr_path_name(path, i);
         if (!at || json_is_null(at)) {
             return json_null();
         }
         if (!json_is_object(at)) {
-            err_set(err, ERR_PERMANENT, "could not look up \"%s\" in a value that is no object", *path);
+            err_set(err, ERR_PERMANENT, "could not look up \"%s\" in a value that is no object", name);
             return NULL;
         }
-        at = json_object_get(at, *path);
+        at = json_object_get(at, name);
     }
     return at ? json_incref((json_t *)(uintptr_t)at) : json_null();
 }
@@ -192,8 +194,8 @@ static json_t *follow(char *const *path, const json_t *context, struct err *err)
 static json_t *part_value(struct expr_set *set, struct expr_part *part, const json_t *context, struct err *err)
 {
     json_t *value = NULL;
-    if (part->path) {
-        value = follow(part->path, context, err);
+    if (part->path.count) {
+        value = follow(&part->path, context, err);
     } else if (part->program || compile_part(set, part, err) == 0) {
         value = jq_program_run(part->program, part->index, part->whole ? NULL : part->expression, context, err);
     } else {

@@ -52,8 +52,58 @@ const char *expr_end(const char *open);
 /* Does the text hold an expression? */
 bool expr_has(const char *text);
 
-/* Calls `each` for every top-level path an expression of `text` reads (".user.manager.email" gives "user.manager.email"),
- * as far as it can be told without running it; for validation (`.user.manager` without a guarantee, unknown steps). */
-void expr_paths(const char *text, void (*each)(const char *path, void *arg), void *arg);
+/* ---- what expressions read ---------------------------------------------------------------------------------------------- */
+
+enum expr_segment_kind {
+    EXPR_SEGMENT_NAME,  /* .name, ["name"] */
+    EXPR_SEGMENT_INDEX, /* [3], [-1], first, last */
+    EXPR_SEGMENT_SLICE, /* [2:5], [:-1] */
+};
+
+struct expr_bound {
+    bool open; /* not given */
+    json_int_t at;
+};
+
+struct expr_segment {
+    enum expr_segment_kind kind;
+    const char *name;           /* of a name */
+    json_int_t index;           /* of an index */
+    struct expr_bound from, to; /* of a slice */
+};
+
+/* A place of the context that an expression reads. */
+struct expr_path {
+    const struct expr_segment *segments;
+    size_t count;  /* at least 1 */
+    bool iterated; /* each of its items is taken right there: .body.users[], `[]?` */
+    bool complete; /* false: only data say what is read below it (.a[.b], `..`) */
+};
+
+typedef void expr_path_fn(const struct expr_path *path, void *arg);
+
+/* Calls `each` for every path of the context that the expressions of `text` read, as often as it is read. It follows
+ * members, indices and slices with literal bounds, `|`, `as` with its patterns, `//`, `,`, `if`, `try`, `first`, `last`,
+ * `select` and its like: `.body as $b | ($b.users // [])[] | .id` reads body.users, iterated. It doesn't look into what was
+ * computed: items behind `[]` and within map(…), members of an object that the expression itself builds; `.a | map(.b)` and
+ * `.a | length` read a. A member that is looked up is read, whatever is done with it. A text that is not valid reads what stands
+ * before its first wrong expression. The path lives as long as the call. */
+void expr_paths(const char *text, expr_path_fn *each, void *arg);
+
+/* Does `text` read the member `first` of the context (.status) by name? The same of any text within a JSON value. */
+bool expr_reads(const char *text, const char *first);
+bool expr_reads_in(const json_t *value, const char *first);
+
+/* The name at step `i`; NULL when there is none, or it is an index or a slice. */
+const char *expr_path_name(const struct expr_path *path, size_t i);
+
+/* Is it the place "a.b" (plain names) or one within it? */
+bool expr_path_within(const struct expr_path *path, const char *place);
+
+/* As an expression writes it, without the dot in front: body.users[0], body[".tag"], body.items[-2:]. The caller frees. */
+char *expr_path_text(const struct expr_path *path);
+
+/* What stands there, null when nothing does. New reference. */
+json_t *expr_path_value(const struct expr_path *path, const json_t *context);
 
 #endif

@@ -3,6 +3,7 @@
 #include <jq.h>
 #include <jv.h>
 #include <math.h>
+#include <oniguruma.h>
 #include <stdbool.h>
 #include <stdint.h>
 #include <stdlib.h>
@@ -13,6 +14,10 @@
 
 /* Integers up to here survive a double. */
 #define EXACT_MAX 9007199254740992.0
+
+/* jq's regular expressions are Oniguruma's, which reads a pattern by recursion: 4,096 levels by default, half of them too many
+ * for a small stack. Patterns may come from data. */
+enum { PATTERN_DEPTH_MAX = 250 };
 
 struct jq_program {
     jq_state *jq;
@@ -197,6 +202,7 @@ struct jq_program *jq_program_new(const char *const *expressions, size_t count, 
     buf_adds(&text, ".[0] as $__i | .[1] | ");
     add_choice(&text, expressions, 0, count);
     struct buf said = BUF_INIT;
+    onig_set_parse_depth_limit(PATTERN_DEPTH_MAX); /* of the whole process */
     jq_state *jq = jq_init();
     jq_set_error_cb(jq, on_error, &said);
     struct jq_program *program = NULL;

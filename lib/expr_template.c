@@ -2,6 +2,7 @@
 #include "lib/expr_template.h"
 
 #include <ctype.h>
+#include <stdint.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -44,50 +45,6 @@ const char *expr_end(const char *open)
     return close ? close + 1 : open + strlen(open);
 }
 
-static void path_free(char **path)
-{
-    for (char **key = path; key && *key; key++) {
-        free(*key);
-    }
-    free(path);
-}
-
-/* ".a.b", ".a[\"b-c\"]" as keys; NULL when it is more than that. */
-static char **plain_path(const char *expression)
-{
-    char **keys = mem_alloc(sizeof *keys);
-    size_t count = 0;
-    const char *at = expression;
-    while (*at) {
-        const char *from;
-        size_t len;
-        if (*at == '.' && (isalpha((unsigned char)at[1]) || at[1] == '_')) {
-            from = ++at;
-            while (isalnum((unsigned char)*at) || *at == '_') {
-                at++;
-            }
-            len = (size_t)(at - from);
-        } else if (count && strncmp(at, "[\"", 2) == 0) {
-            from = at + 2;
-            len = strcspn(from, "\"\\");
-            if (strncmp(from + len, "\"]", 2) != 0) {
-                break;
-            }
-            at = from + len + 2;
-        } else {
-            break;
-        }
-        keys = mem_realloc(keys, (count + 2) * sizeof *keys);
-        keys[count++] = mem_strndup(from, len);
-        keys[count] = NULL;
-    }
-    if (*at || !count) {
-        path_free(keys);
-        return NULL;
-    }
-    return keys;
-}
-
 static struct expr_part *add_part(struct expr_template *template)
 {
     template->parts = mem_realloc(template->parts, (template->count + 1) * sizeof *template->parts);
@@ -119,19 +76,14 @@ static int add_expression(struct expr_template *template, const char *from, cons
     while (to > from && isspace((unsigned char)to[-1])) {
         to--;
     }
-    char *expression = mem_strndup(from, (size_t)(to - from));
-    if (!*expression || expr_allowed(expression, err) != 0) {
-        if (!*expression) {
-            err_set(err, ERR_PERMANENT, "the expression is empty");
-        }
-        err_prefix(err, "in ${ %s }", expression);
-        free(expression);
-        return -1;
-    }
     struct expr_part *part = add_part(template);
-    part->expression = expression;
-    part->path = plain_path(expression);
-    part->whole = expr_reads(expression, NULL, NULL);
+    part->expression = mem_strndup(from, (size_t)(to - from));
+    part->tree = expr_allowed(part->expression, err) == 0 ? expr_parse(part->expression, err) : NULL;
+    if (!part->tree) {
+        return err_prefix(err, "in ${ %s }", part->expression);
+    }
+    expr_paths_plain(part->tree, &part->path);
+    part->whole = expr_paths_of(part->tree, NULL, NULL);
     return 0;
 }
 
@@ -140,7 +92,8 @@ void expr_template_free(struct expr_template *template)
     for (size_t i = 0; i < template->count; i++) {
         free(template->parts[i].literal);
         free(template->parts[i].expression);
-        path_free(template->parts[i].path);
+        expr_node_free(template->parts[i].tree);
+        free((void *)(uintptr_t) template->parts[i].path.segments);
     }
     free(template->parts);
     free(template->text);
@@ -192,7 +145,7 @@ struct expr_template *expr_template_new(const char *text, struct err *err)
 
 /* ---- paths ---------------------------------------------------------------------------------------------------------------- */
 
-void expr_paths(const char *text, void (*each)(const char *path, void *arg), void *arg)
+void expr_paths(const char *text, expr_path_fn *each, void *arg)
 {
     const char *at = text;
     while (at && (at = strstr(at, "${"))) {
@@ -202,9 +155,49 @@ void expr_paths(const char *text, void (*each)(const char *path, void *arg), voi
         }
         if (at == text || at[-1] != '$') {
             char *expression = mem_strndup(at + 2, (size_t)(close - at - 2));
-            expr_reads(expression, each, arg);
+            struct expr_node *tree = expr_parse(expression, NULL);
             free(expression);
+            if (!tree) {
+                return;
+            }
+            expr_paths_of(tree, each, arg);
+            expr_node_free(tree);
         }
         at = close;
     }
+}
+
+struct looking_for {
+    const char *first;
+    bool found;
+};
+
+static void look_at(const struct expr_path *path, void *arg)
+{
+    struct looking_for *looking = arg;
+    looking->found = looking->found || expr_path_within(path, looking->first);
+}
+
+bool expr_reads(const char *text, const char *first)
+{
+    struct looking_for looking = {first, false};
+    expr_paths(text, look_at, &looking);
+    return looking.found;
+}
+
+bool expr_reads_in(const json_t *value, const char *first)
+{
+    const char *key;
+    json_t *member;
+    size_t i;
+    bool found = json_is_string(value) && expr_reads(json_string_value(value), first);
+    json_object_foreach((json_t *)(uintptr_t)value, key, member)
+    {
+        found = found || expr_reads_in(member, first);
+    }
+    json_array_foreach(value, i, member)
+    {
+        found = found || expr_reads_in(member, first);
+    }
+    return found;
 }

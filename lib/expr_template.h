@@ -6,6 +6,8 @@
 #include <stddef.h>
 
 #include "lib/err.h"
+#include "lib/expr.h"
+#include "lib/expr_node.h"
 
 struct jq_program;
 
@@ -13,8 +15,9 @@ struct jq_program;
 struct expr_part {
     char *literal; /* NULL for an expression */
     char *expression;
-    char **path; /* keys of a plain path (.a.b), NULL-ended; NULL: jq evaluates */
-    bool whole;  /* it may read any member of the context */
+    struct expr_node *tree;
+    struct expr_path path; /* a plain path (.a.b), evaluated without jq; of no segments when it is more than that */
+    bool whole;            /* it may read any member of the context */
     struct jq_program *program;
     size_t index; /* of the expression in the program */
 };

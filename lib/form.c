@@ -1,37 +1,26 @@
 /* Forms. */
 #include "lib/form.h"
 
+#include <stdbool.h>
 #include <stdlib.h>
 #include <string.h>
 
-#include "lib/buf.h"
+#include "lib/decode.h"
+#include "lib/mem.h"
 
 enum { FIELDS_MAX = 1000 };
 
-static int hex_digit(char c)
-{
-    return c >= '0' && c <= '9'   ? c - '0'
-           : c >= 'a' && c <= 'f' ? c - 'a' + 10
-           : c >= 'A' && c <= 'F' ? c - 'A' + 10
-                                  : -1;
-}
-
-/* A "%" that no two digits follow stands for itself, as the standard has it. NULL: no UTF-8, or a NUL. */
+/* NULL: no UTF-8, or a NUL. */
 static json_t *decoded(const char *text, size_t len)
 {
-    struct buf out = BUF_INIT;
+    char *copy = mem_alloc(len + 1);
+    memcpy(copy, text, len);
     for (size_t i = 0; i < len; i++) {
-        char c = text[i] == '+' ? ' ' : text[i];
-        int high = c == '%' && i + 2 < len ? hex_digit(text[i + 1]) : -1;
-        int low = high >= 0 ? hex_digit(text[i + 2]) : -1;
-        if (low >= 0) {
-            c = (char)(high * 16 + low);
-            i += 2;
-        }
-        buf_add(&out, &c, 1);
+        copy[i] = copy[i] == '+' ? ' ' : copy[i];
     }
-    json_t *value = memchr(buf_text(&out), '\0', out.len) ? NULL : json_stringn(buf_text(&out), out.len);
-    buf_release(&out);
+    len = decode_percent(copy, len);
+    json_t *value = memchr(copy, '\0', len) ? NULL : json_stringn(copy, len);
+    free(copy);
     return value;
 }
 

@@ -4,6 +4,7 @@
 
 #include "lib/http_internal.h"
 #include "lib/json.h"
+#include "lib/request.h"
 
 static struct exchange *exchange_of(const struct http_request *request)
 {
@@ -69,15 +70,13 @@ const char *http_header(const struct http_request *request, const char *name)
     return MHD_lookup_connection_value(exchange_of(request)->connection, MHD_HEADER_KIND, name);
 }
 
-/* A header that comes again keeps its first value, as http_header() has it; one that is no UTF-8 is left out. */
+/* One that is no UTF-8 is left out. */
 static enum MHD_Result add_header(void *arg, enum MHD_ValueKind kind, const char *name, const char *value)
 {
     (void)kind;
-    char *lower = json_lower(name);
-    if (lower && value && !json_object_get(arg, lower)) {
-        json_object_set_new(arg, lower, json_string(value));
+    if (name && value) {
+        request_add_header(arg, name, value);
     }
-    free(lower);
     return MHD_YES;
 }
 

@@ -47,7 +47,7 @@ int http_server_port(const struct http_server *server);
 void http_server_stop(struct http_server *server);
 
 const char *http_header(const struct http_request *request, const char *name); /* borrowed; NULL when absent */
-json_t *http_headers(const struct http_request *request); /* all, names in lower case; new reference */
+json_t *http_headers(const struct http_request *request); /* all, as struct request has them; new reference */
 const char *http_query(const struct http_request *request, const char *name); /* decoded, borrowed */
 
 /* Answers and ends the request. `body` is taken over (NULL: empty). `headers` is a NULL-ended list of name, value or NULL. */

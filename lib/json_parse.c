@@ -7,14 +7,13 @@
 #include "lib/buf.h"
 #include "lib/json.h"
 #include "lib/mem.h"
+#include "lib/utf8.h"
 
 enum { DEPTH_MAX = 128, MEMORY_MAX = 64 * 1024 * 1024 };
 
 /* Bytes that jansson allocates for a value, with its place in the array or object around it (x86-64, glibc). A string or key takes
  * its own length more. */
 enum { LITERAL_COST = 16, NUMBER_COST = 48, STRING_COST = 96, ARRAY_COST = 144, OBJECT_COST = 240 };
-
-#define REPLACEMENT "\xef\xbf\xbd" /* U+FFFD */
 
 /* ---- tokens ------------------------------------------------------------------------------------------------------ */
 
@@ -177,7 +176,7 @@ static void rewrite_string(const struct token *token, struct buf *out)
         if (at < end && *at == '\\') {
             at += rewrite_escape(at, end, out);
         } else if (at < end && *at == '\0') {
-            buf_adds(out, REPLACEMENT);
+            buf_adds(out, UTF8_REPLACEMENT);
             at++;
         } else if (at < end) {
             buf_addf(out, "\\u%04x", (unsigned)*at++);

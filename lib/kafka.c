@@ -148,6 +148,13 @@ rd_kafka_t *kafka_consumer_new(rd_kafka_conf_t *settings, struct err *err)
     return rk;
 }
 
+int kafka_consumer_sound(rd_kafka_t *rk, struct err *err)
+{
+    char why[512];
+    rd_kafka_resp_err_t code = rd_kafka_fatal_error(rk, why, sizeof why);
+    return code ? err_set(err, ERR_FATAL, "the Kafka consumer can't go on: %s", why) : 0;
+}
+
 /* ---- looking ----------------------------------------------------------------------------------------------------- */
 
 /* Partitions as the cluster says now: 0 while the topic is not there, -1 while nobody answers. */

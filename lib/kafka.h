@@ -99,6 +99,10 @@ rd_kafka_conf_t *kafka_consumer_conf(const struct conf *conf, const char *group,
  * an err. */
 rd_kafka_t *kafka_consumer_new(rd_kafka_conf_t *settings, struct err *err);
 
+/* 0 while the consumer may go on; -1 with an ERR_FATAL when it has met an error that only a new process recovers from, as when
+ * another consumer took its `group.instance.id`. */
+int kafka_consumer_sound(rd_kafka_t *rk, struct err *err);
+
 /* Number of partitions of a topic; waits for it to exist up to `timeout` microseconds. -1 with an err. */
 int32_t kafka_partition_count(rd_kafka_t *rk, const char *topic, int64_t timeout, struct err *err);
 

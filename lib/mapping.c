@@ -6,6 +6,7 @@
 
 #include "lib/buf.h"
 #include "lib/id.h"
+#include "lib/identity.h"
 #include "lib/json.h"
 #include "lib/mapping_internal.h"
 #include "lib/mem.h"
@@ -160,8 +161,8 @@ static int map_text(const struct mapping *mapping, const char *key, const char *
     return known ? 0 : -1;
 }
 
-/* rules.md 7: the event's zone, else the country's, else clock.zone. */
-static int put_zone(const struct mapping *mapping, json_t *offboarding)
+/* rules.md 7: the event's zone, else the country's, else clock.zone. `text` is when access ends, NULL: now. */
+static int put_zone(const struct mapping *mapping, json_t *offboarding, const char *text)
 {
     char *zone = NULL;
     if (map_text(mapping, "zone", NULL, 0, &zone) != 0) {
@@ -173,33 +174,72 @@ static int put_zone(const struct mapping *mapping, json_t *offboarding)
         free(zone);
         return -1;
     }
-    const char *country = json_string_at(offboarding, "user.country");
-    const char *found = zone ? zone : country ? time_zone_of_country(country) : NULL;
-    json_put_string(offboarding, "zone", found ? found : conf_string(mapping->conf, "clock.zone"));
+    if (!zone) {
+        zone = time_zone_of_country(json_string_at(offboarding, "user.country"), text, mapping->received_at);
+    }
+    json_put_string(offboarding, "zone", zone ? zone : conf_string(mapping->conf, "clock.zone"));
     free(zone);
     return 0;
 }
 
-static int put_effective_at(const struct mapping *mapping, json_t *offboarding, bool *dated)
+/* When access ends, as the event says it; NULL: now. An empty text (a cell of a table that nobody filled in) says nothing of when,
+ * and now is what can't be taken back. */
+static int map_effective_at(const struct mapping *mapping, char **text)
 {
-    char *text = NULL;
-    if (map_text(mapping, "effective_at", NULL, 0, &text) != 0) {
-        return -1;
+    json_t *value = map_value(mapping, "effective_at");
+    int result = value ? mapping_check_text("effective_at", value, mapping->err) : -1;
+    const char *given = json_string_value(value);
+    if (result == 0 && given && !given[strspn(given, " \t\r\n")]) {
+        result = err_set(mapping->err, ERR_PERMANENT,
+                         "effective_at is empty: give a date or a date-time; leave it out, or give null, for now");
     }
+    *text = result == 0 ? mem_strdup(given) : NULL;
+    json_decref(value);
+    return result;
+}
+
+static int put_effective_at(const struct mapping *mapping, json_t *offboarding, const char *text)
+{
     int64_t at = mapping->received_at;
     const char *time = json_string_at(mapping->event, "time");
-    int result = 0;
     if (text) {
-        result = time_parse_effective(text, json_string_at(offboarding, "zone"), &at, mapping->err);
-        if (result != 0) {
-            err_prefix(mapping->err, "effective_at");
+        if (time_parse_effective(text, json_string_at(offboarding, "zone"), &at, mapping->err) != 0) {
+            return err_prefix(mapping->err, "effective_at");
         }
     } else if (time && time_parse(time, &at, NULL) == 0 && at > mapping->received_at) {
         at = mapping->received_at; /* a sender's clock that runs ahead delays nobody's offboarding */
     }
+    json_put_instant(offboarding, "effective_at", at);
+    return 0;
+}
+
+static int put_times(const struct mapping *mapping, json_t *offboarding, bool *dated)
+{
+    char *text = NULL;
+    bool fine = map_effective_at(mapping, &text) == 0 && put_zone(mapping, offboarding, text) == 0 &&
+                put_effective_at(mapping, offboarding, text) == 0;
     *dated = text != NULL;
     free(text);
-    json_put_instant(offboarding, "effective_at", at);
+    return fine ? 0 : -1;
+}
+
+/* Adds one account to `accounts`. */
+static int add_account(const struct mapping *mapping, const char *system, const json_t *id, json_t *accounts)
+{
+    char *field = mem_printf("ids.%s", system);
+    json_t *clean = json_is_string(id) ? identity_clean(field, id, mapping->err) : NULL;
+    size_t len = json_string_length(clean);
+    int result = -1;
+    if (json_is_string(id) && !clean) {
+        /* the err says why */
+    } else if (len == 0 || len > MAPPING_TEXT_MAX) {
+        err_set(mapping->err, ERR_PERMANENT, "%s must be a text, or a list of texts, of at most %d characters", field,
+                MAPPING_TEXT_MAX);
+    } else {
+        result = json_array_append(accounts, clean);
+    }
+    json_decref(clean);
+    free(field);
     return result;
 }
 
@@ -214,14 +254,11 @@ static json_t *account_ids(const struct mapping *mapping, const char *system, js
     json_t *id;
     json_array_foreach(given, i, id)
     {
-        if (!json_is_string(id) || json_string_length(id) == 0 || json_string_length(id) > MAPPING_TEXT_MAX) {
-            err_set(mapping->err, ERR_PERMANENT, "ids.%s must be a text, or a list of texts, of at most %d characters",
-                    system, MAPPING_TEXT_MAX);
+        if (add_account(mapping, system, id, accounts) != 0) {
             json_decref(accounts);
             accounts = NULL;
             break;
         }
-        json_array_append(accounts, id);
     }
     json_decref(given);
     return accounts;
@@ -411,24 +448,52 @@ static json_t *base_offboarding(const struct mapping *mapping)
     return offboarding;
 }
 
-static int map_event(const struct mapping *mapping, struct mapped *mapped)
+/* The key of somebody of whom the event names accounts only: the first one, by the systems' names. The caller frees. */
+static char *person_by_account(const json_t *given_ids)
+{
+    const char *first = NULL, *system;
+    json_t *accounts;
+    json_object_foreach((json_t *)(uintptr_t)given_ids, system, accounts)
+    {
+        first = !first || strcmp(system, first) < 0 ? system : first;
+    }
+    accounts = first ? json_object_get(given_ids, first) : NULL;
+    return first ? mem_printf("%s:%s", first, json_string_value(json_array_get(accounts, 0))) : NULL;
+}
+
+/* Who leaves: `user` and `ids`. A source may know no more than an account; a step then provides the rest. */
+static int put_person(const struct mapping *mapping, struct mapped *mapped)
 {
     json_t *given = map_value(mapping, "user");
-    json_t *user = given ? mapping_user(given, mapping->err) : NULL;
+    bool none = json_is_null(given);
+    json_t *user = none ? json_object() : given ? mapping_user(given, mapping->err) : NULL;
     json_decref(given);
     if (!user) {
         return -1;
     }
     mapped->offboarding = base_offboarding(mapping);
     json_put(mapped->offboarding, "user", user);
+    if (put_ids(mapping, mapped->offboarding) != 0) {
+        return -1;
+    }
     mapped->person = message_person_key(user);
     if (!mapped->person) {
-        return err_set(mapping->err, ERR_PERMANENT, "user: give email or employee_id");
+        mapped->person = person_by_account(json_object_get(mapped->offboarding, "given_ids"));
+    }
+    return mapped->person ? 0
+           : none         ? err_set(mapping->err, ERR_PERMANENT, "user is missing or no object")
+                          : err_set(mapping->err, ERR_PERMANENT,
+                                    "user: give email or employee_id, or the person's account in ids");
+}
+
+static int map_event(const struct mapping *mapping, struct mapped *mapped)
+{
+    if (put_person(mapping, mapped) != 0) {
+        return -1;
     }
     put_actor(mapping, mapped->offboarding);
-    if (put_zone(mapping, mapped->offboarding) != 0 ||
-        put_effective_at(mapping, mapped->offboarding, &mapped->dated) != 0 ||
-        put_choices(mapping, mapped->offboarding) != 0 || put_ids(mapping, mapped->offboarding) != 0) {
+    if (put_times(mapping, mapped->offboarding, &mapped->dated) != 0 ||
+        put_choices(mapping, mapped->offboarding) != 0) {
         return -1;
     }
     bool plans = mapped->intent == INTENT_START || mapped->intent == INTENT_CHANGE;

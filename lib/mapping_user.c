@@ -5,6 +5,7 @@
 #include <strings.h>
 
 #include "lib/buf.h"
+#include "lib/identity.h"
 #include "lib/json.h"
 #include "lib/mapping.h"
 #include "lib/mapping_internal.h"
@@ -86,11 +87,61 @@ static int check_email(const char *field, const json_t *value, struct err *err)
         return 0;
     }
     const char *at = strchr(text, '@');
-    if (!at || at == text || !at[1] || strchr(at + 1, '@') || strpbrk(text, " \t\r\n<>\"")) {
+    if (!at || at == text || !at[1] || strchr(at + 1, '@') || strpbrk(text, " <>\"")) {
         return err_set(err, ERR_PERMANENT, "%s: \"%s\" is no e-mail address", field, text);
     }
     return 0;
 }
+
+/* ---- what nobody sees -------------------------------------------------------------------------------------------- */
+
+static int tidy_member(json_t *owner, const char *name, const char *field, struct err *err)
+{
+    json_t *value = json_object_get(owner, name);
+    json_t *clean = json_is_string(value) ? identity_clean(field, value, err) : NULL;
+    if (clean) {
+        json_object_set_new(owner, name, clean);
+    }
+    return json_is_string(value) && !clean ? -1 : 0;
+}
+
+static int tidy_list(json_t *list, const char *field, struct err *err)
+{
+    size_t i;
+    json_t *value;
+    json_array_foreach(list, i, value)
+    {
+        json_t *clean = json_is_string(value) ? identity_clean(field, value, err) : NULL;
+        if (json_is_string(value) && !clean) {
+            return -1;
+        }
+        json_array_set_new(list, i, clean ? clean : json_incref(value));
+    }
+    return 0;
+}
+
+/* The keys by which people are found, of one person and of whoever stands above. */
+int mapping_tidy_person(json_t *person, const char *field, struct err *err)
+{
+    static const char *const keys[] = {"email", "employee_id"};
+    int result = 0;
+    for (size_t i = 0; i < COUNT_OF(keys) && result == 0; i++) {
+        char *member = mem_printf("%s.%s", field, keys[i]);
+        result = tidy_member(person, keys[i], member, err);
+        free(member);
+    }
+    char *emails = mem_printf("%s.emails", field), *manager = mem_printf("%s.manager", field);
+    result = result == 0 ? tidy_list(json_object_get(person, "emails"), emails, err) : -1;
+    json_t *above = json_object_get(person, "manager");
+    if (result == 0 && json_is_object(above)) {
+        result = mapping_tidy_person(above, manager, err);
+    }
+    free(manager);
+    free(emails);
+    return result;
+}
+
+/* ---- the whole --------------------------------------------------------------------------------------------------- */
 
 static int check_user(const json_t *user, struct err *err)
 {
@@ -130,20 +181,18 @@ static int check_user(const json_t *user, struct err *err)
     return 0;
 }
 
-/* Drops what is null, empty or private. */
-static json_t *clean_user(const json_t *user)
+/* Drops what is null or empty. */
+static void drop_empty(json_t *user)
 {
-    json_t *clean = mapping_without_private(user);
     const char *name;
     json_t *value;
     void *next;
-    json_object_foreach_safe(clean, next, name, value)
+    json_object_foreach_safe(user, next, name, value)
     {
         if (json_is_null(value) || (json_is_string(value) && json_string_length(value) == 0)) {
-            json_object_del(clean, name);
+            json_object_del(user, name);
         }
     }
-    return clean;
 }
 
 /* rules.md 5: a manager equal to the leaver counts as none. */
@@ -158,10 +207,12 @@ static void drop_own_manager(json_t *user)
 
 json_t *mapping_user(const json_t *given, struct err *err)
 {
-    if (check_user(given, err) != 0) {
+    json_t *user = mapping_without_private(given);
+    if (mapping_tidy_person(user, "user", err) != 0 || check_user(user, err) != 0) {
+        json_decref(user);
         return NULL;
     }
-    json_t *user = clean_user(given);
+    drop_empty(user);
     drop_own_manager(user);
     return user;
 }

@@ -7,6 +7,7 @@
 #include <sys/random.h>
 
 #include "lib/buf.h"
+#include "lib/cloudevent.h"
 #include "lib/id.h"
 #include "lib/json.h"
 #include "lib/kafka.h"
@@ -16,6 +17,7 @@
 /* ---- checks ------------------------------------------------------------------------------------------------------ */
 
 enum {
+    DEPTH_MAX = 64,       /* of a CloudEvent's data: our own messages carry it, and lie below 128 levels */
     ATTRIBUTE_MAX = 1000, /* bytes of a CloudEvent's id, source or type: they become parts of ids, keys and rows */
 };
 
@@ -170,6 +172,24 @@ json_t *message_control(const char *key, size_t key_len, const void *value, size
 
 /* ---- CloudEvents ------------------------------------------------------------------------------------------------- */
 
+/* Is `value` nested deeper than `levels`? */
+static bool too_deep(const json_t *value, int levels)
+{
+    const char *name;
+    json_t *member;
+    size_t i;
+    bool deep = levels < 0;
+    json_object_foreach((json_t *)(uintptr_t)value, name, member)
+    {
+        deep = deep || too_deep(member, levels - 1);
+    }
+    json_array_foreach(value, i, member)
+    {
+        deep = deep || too_deep(member, levels - 1);
+    }
+    return deep;
+}
+
 int message_cloudevent_check(const json_t *event, struct err *err)
 {
     static const struct member members[] = {{"id", TEXT}, {"source", TEXT}, {"type", TEXT}, {"specversion", TEXT}};
@@ -192,6 +212,9 @@ int message_cloudevent_check(const json_t *event, struct err *err)
     int64_t at;
     if (time && (!json_is_string(time) || time_parse(json_string_value(time), &at, err) != 0)) {
         return json_is_string(time) ? err_prefix(err, "time") : err_set(err, ERR_PERMANENT, "time must be a text");
+    }
+    if (too_deep(json_object_get(event, "data"), DEPTH_MAX)) {
+        return err_set(err, ERR_PERMANENT, "data is nested deeper than %d levels", DEPTH_MAX);
     }
     return 0;
 }
@@ -250,7 +273,7 @@ json_t *message_cloudevent(const rd_kafka_message_t *record, struct err *err)
     } else {
         event = json_parse(record->payload, record->len, err);
     }
-    if (event && message_cloudevent_check(event, err) != 0) {
+    if (event && (cloudevent_open_data(event, err) != 0 || message_cloudevent_check(event, err) != 0)) {
         json_decref(event);
         return NULL;
     }

@@ -9,88 +9,26 @@
 #include <strings.h>
 
 #include "lib/buf.h"
+#include "lib/decode.h"
 #include "lib/json.h"
 #include "lib/mem.h"
 #include "lib/time.h"
 
 enum {
     CANDIDATES_MAX =
-        16,          /* signatures in one header: each costs a comparison, and the sender chooses how many there are */
-    DIGITS_MAX = 15, /* of a timestamp */
+        16, /* signatures in one header: each costs a comparison, and the sender chooses how many there are */
+    TIMESTAMPS_MAX = 4,    /* and each time in it an HMAC of the body for every key */
+    DIGITS_MAX = 15,       /* of a timestamp */
     MILLISECONDS_FROM = 11 /* digits: seconds have ten until the year 2286 */
 };
 
 const char *signature_verdict_name(enum signature_verdict verdict)
 {
-    static const char *const names[] = {"good", "missing", "wrong", "stale", "closed"};
+    static const char *const names[] = {"good", "missing", "wrong", "stale", "unknown_key", "closed"};
     return names[verdict];
 }
 
-/* ---- decoding ---------------------------------------------------------------------------------------------------- */
-
-static int hex_digit(char c)
-{
-    return c >= '0' && c <= '9'   ? c - '0'
-           : c >= 'a' && c <= 'f' ? c - 'a' + 10
-           : c >= 'A' && c <= 'F' ? c - 'A' + 10
-                                  : -1;
-}
-
-static unsigned char *decode_hex(const char *text, size_t text_len, size_t *len)
-{
-    unsigned char *bytes = mem_alloc(text_len / 2 + 1);
-    for (size_t i = 0; i + 1 < text_len; i += 2) {
-        int high = hex_digit(text[i]), low = hex_digit(text[i + 1]);
-        if (high < 0 || low < 0) {
-            free(bytes);
-            return NULL;
-        }
-        bytes[i / 2] = (unsigned char)(high * 16 + low);
-    }
-    *len = text_len / 2;
-    if (text_len % 2) {
-        free(bytes);
-        return NULL;
-    }
-    return bytes;
-}
-
-static int base64_digit(char c)
-{
-    return c >= 'A' && c <= 'Z'   ? c - 'A'
-           : c >= 'a' && c <= 'z' ? c - 'a' + 26
-           : c >= '0' && c <= '9' ? c - '0' + 52
-           : c == '+' || c == '-' ? 62
-           : c == '/' || c == '_' ? 63
-                                  : -1;
-}
-
-/* RFC 4648, 4 and 5: both alphabets; padding may be left out. */
-static unsigned char *decode_base64(const char *text, size_t text_len, size_t *len)
-{
-    for (int i = 0; i < 2 && text_len && text[text_len - 1] == '='; i++) {
-        text_len--;
-    }
-    unsigned char *bytes = mem_alloc(text_len / 4 * 3 + 3);
-    unsigned int bits = 0;
-    size_t held = 0;
-    *len = 0;
-    for (size_t i = 0; i < text_len; i++) {
-        int digit = base64_digit(text[i]);
-        if (digit < 0 || text_len % 4 == 1) {
-            free(bytes);
-            return NULL;
-        }
-        bits = bits << 6 | (unsigned int)digit;
-        held += 6;
-        if (held >= 8) {
-            held -= 8;
-            bytes[(*len)++] = (unsigned char)(bits >> held);
-            bits &= (1u << held) - 1;
-        }
-    }
-    return bytes;
-}
+/* ---- keys -------------------------------------------------------------------------------------------------------- */
 
 static bool encoded_as(const json_t *words, const char *key, const char *encoding, const char *otherwise)
 {
@@ -161,27 +99,45 @@ static void signed_text(const struct signing *signing, struct buf *out)
     }
 }
 
+/* The next part of a header's value that begins with `prefix` (NULL: any), without it; NULL: there is none. Parts end at blanks,
+ * commas and semicolons: "t=1,v1=2" (Stripe), "v1,2 v1,3" (Standard Webhooks), "ts=1;h1=2" (Paddle). */
+static const char *next_part(const char **at, const char *prefix, size_t *len)
+{
+    static const char separators[] = " \t,;";
+    size_t skip = prefix ? strlen(prefix) : 0;
+    while (*(*at += strspn(*at, separators))) {
+        if (strncmp(*at, prefix ? prefix : "", skip) == 0) {
+            const char *part = *at + skip;
+            *len = strcspn(part, separators);
+            *at = part + *len;
+            return part;
+        }
+        *at += strcspn(*at, separators);
+    }
+    return NULL;
+}
+
 /* Is `expected` among the signatures of the header? All are looked at, whichever fits. */
 static bool listed(const struct signing *signing, const unsigned char *expected, size_t expected_len)
 {
     const char *prefix = json_string_at(signing->words, "prefix");
     bool base64 = encoded_as(signing->words, "encoding", "base64", "hex");
     bool found = false;
-    const char *at = signing->signatures;
-    for (int i = 0; i < CANDIDATES_MAX && *(at += strspn(at, " ")); i++) {
-        size_t text_len = strcspn(at, " "), len = 0;
-        const char *text = at;
-        at += text_len;
-        if (prefix && strncmp(text, prefix, strlen(prefix)) != 0) {
-            continue;
-        }
-        text += prefix ? strlen(prefix) : 0;
-        text_len -= prefix ? strlen(prefix) : 0;
-        unsigned char *bytes = base64 ? decode_base64(text, text_len, &len) : decode_hex(text, text_len, &len);
+    const char *at = signing->signatures, *part;
+    size_t part_len, len = 0;
+    for (int i = 0; i < CANDIDATES_MAX && (part = next_part(&at, prefix, &part_len)); i++) {
+        unsigned char *bytes = base64 ? decode_base64(part, part_len, &len) : decode_hex(part, part_len, &len);
         found = (bytes && len == expected_len && CRYPTO_memcmp(bytes, expected, len) == 0) || found;
         free(bytes);
     }
     return found;
+}
+
+static const EVP_MD *digest_of(const json_t *words)
+{
+    return encoded_as(words, "algorithm", "sha512", "sha256") ? EVP_sha512()
+           : encoded_as(words, "algorithm", "sha1", "sha256") ? EVP_sha1()
+                                                              : EVP_sha256();
 }
 
 static bool key_fits(const struct signing *signing, const char *key_text, const struct buf *text)
@@ -190,14 +146,32 @@ static bool key_fits(const struct signing *signing, const char *key_text, const 
     char *key = signature_key(signing->words, key_text, &key_len, NULL);
     unsigned char mac[EVP_MAX_MD_SIZE];
     unsigned int mac_len = 0;
-    const EVP_MD *digest = encoded_as(signing->words, "algorithm", "sha512", "sha256") ? EVP_sha512() : EVP_sha256();
-    bool made = key && HMAC(digest, key, (int)key_len, (const unsigned char *)buf_text(text), text->len, mac, &mac_len);
+    bool made = key && HMAC(digest_of(signing->words), key, (int)key_len, (const unsigned char *)buf_text(text),
+                            text->len, mac, &mac_len);
     bool fits = made && listed(signing, mac, mac_len);
     if (key) {
         OPENSSL_cleanse(key, key_len);
     }
     OPENSSL_cleanse(mac, sizeof mac);
     free(key);
+    return fits;
+}
+
+/* Does a signature of the header fit what was signed at this `timestamp` (NULL: no time is signed)? */
+static bool fits_at(struct signing *signing, const json_t *keys, const char *timestamp)
+{
+    struct buf text = BUF_INIT;
+    bool fits = false;
+    size_t i;
+    json_t *key;
+    signing->timestamp = timestamp;
+    signed_text(signing, &text);
+    json_array_foreach(keys, i, key)
+    {
+        fits = key_fits(signing, json_string_value(key), &text) || fits;
+    }
+    fits = fits && !text.overflow;
+    buf_release(&text);
     return fits;
 }
 
@@ -237,12 +211,12 @@ static enum signature_verdict check_age(const struct signing *signing, struct er
     return SIGNATURE_GOOD;
 }
 
-static enum signature_verdict check_headers(struct signing *signing, struct err *err)
+static enum signature_verdict check_headers(struct signing *signing, const char **timestamp, struct err *err)
 {
     const struct {
         const char *word;
         const char **value;
-    } headers[] = {{"header", &signing->signatures}, {"timestamp", &signing->timestamp}, {"id", &signing->id}};
+    } headers[] = {{"header", &signing->signatures}, {"timestamp", timestamp}, {"id", &signing->id}};
     for (size_t i = 0; i < COUNT_OF(headers); i++) {
         const char *name = json_string_at(signing->words, headers[i].word);
         *headers[i].value = header_of(signing, headers[i].word);
@@ -254,47 +228,67 @@ static enum signature_verdict check_headers(struct signing *signing, struct err 
     return SIGNATURE_GOOD;
 }
 
+static enum signature_verdict refuse_signature(const struct signing *signing, struct err *err)
+{
+    err_set(err, ERR_PERMANENT, "the signature in %s does not fit", json_string_at(signing->words, "header"));
+    return SIGNATURE_WRONG;
+}
+
+/* Of the times that a header lists (a sender that replaces its key may sign once with each), one that a signature fits must be
+ * young enough. */
+static enum signature_verdict check_listed_times(struct signing *signing, const json_t *keys, const char *times,
+                                                 struct err *err)
+{
+    const char *prefix = json_string_at(signing->words, "timestamp_prefix");
+    enum signature_verdict verdict = SIGNATURE_MISSING;
+    const char *part;
+    size_t len;
+    for (int i = 0; i < TIMESTAMPS_MAX && verdict != SIGNATURE_GOOD && (part = next_part(&times, prefix, &len)); i++) {
+        char *timestamp = mem_strndup(part, len);
+        if (fits_at(signing, keys, timestamp)) {
+            err_release(err);
+            verdict = check_age(signing, err);
+        } else if (verdict == SIGNATURE_MISSING) {
+            verdict = refuse_signature(signing, err);
+        }
+        free(timestamp);
+    }
+    if (verdict == SIGNATURE_MISSING && (!err || err->class == ERR_NONE)) {
+        err_set(err, ERR_PERMANENT, "no part of the header %s begins with \"%s\"",
+                json_string_at(signing->words, "timestamp"), prefix);
+    }
+    return verdict;
+}
+
 /* The signature is looked at before the time: only a sender who knows the key learns what this machine's clock says. */
 static enum signature_verdict check_hmac(const json_t *words, const json_t *keys,
                                          const struct signature_request *request, struct err *err)
 {
     struct signing signing = {.words = words, .request = request};
-    enum signature_verdict verdict = check_headers(&signing, err);
+    const char *timestamp = NULL;
+    enum signature_verdict verdict = check_headers(&signing, &timestamp, err);
     if (verdict != SIGNATURE_GOOD) {
         return verdict;
     }
-    struct buf text = BUF_INIT;
-    signed_text(&signing, &text);
-    bool fits = false;
-    size_t i;
-    json_t *key;
-    json_array_foreach(keys, i, key)
-    {
-        fits = key_fits(&signing, json_string_value(key), &text) || fits;
+    if (json_object_get(words, "timestamp_prefix")) {
+        return check_listed_times(&signing, keys, timestamp, err);
     }
-    fits = fits && !text.overflow;
-    buf_release(&text);
-    if (!fits) {
-        err_set(err, ERR_PERMANENT, "the signature in %s does not fit", json_string_at(words, "header"));
-        return SIGNATURE_WRONG;
-    }
-    return check_age(&signing, err);
+    return fits_at(&signing, keys, timestamp) ? check_age(&signing, err) : refuse_signature(&signing, err);
 }
 
 /* ---- tokens ------------------------------------------------------------------------------------------------------ */
 
-static enum signature_verdict check_token(const json_t *words, const json_t *keys,
-                                          const struct signature_request *request, struct err *err)
+/* The secret as the sender has it: as it stands after the prefix, or in base64 (HTTP's Basic: user:password). NULL: it is none. */
+static char *token_given(const json_t *words, const char *text)
 {
-    const char *name = json_string_at(words, "header");
-    const char *prefix = json_string_at(words, "prefix");
-    const char *given = request->header(name, request->arg);
-    if (!given || (prefix && strncasecmp(given, prefix, strlen(prefix)) != 0)) {
-        err_set(err, ERR_PERMANENT, "the header %s is missing%s", name, given ? ", or begins with something else" : "");
-        return SIGNATURE_MISSING;
-    }
-    given += prefix ? strlen(prefix) : 0;
-    /* Digests are compared, in constant time: nothing can be learned from how long it takes. */
+    size_t len = 0;
+    return encoded_as(words, "encoding", "base64", "plain") ? (char *)decode_base64(text, strlen(text), &len)
+                                                            : mem_strdup(text);
+}
+
+/* Digests are compared, in constant time: nothing can be learned from how long it takes. */
+static bool token_fits(const char *given, const json_t *keys)
+{
     char digest[ID_SHA256_HEX_SIZE], expected[ID_SHA256_HEX_SIZE];
     id_sha256_hex(given, strlen(given), digest);
     bool fits = false;
@@ -305,6 +299,26 @@ static enum signature_verdict check_token(const json_t *words, const json_t *key
         id_sha256_hex(json_string_value(key), json_string_length(key), expected);
         fits = (json_string_length(key) > 0 && CRYPTO_memcmp(digest, expected, sizeof digest) == 0) || fits;
     }
+    return fits;
+}
+
+static enum signature_verdict check_token(const json_t *words, const json_t *keys,
+                                          const struct signature_request *request, struct err *err)
+{
+    const char *name = json_string_at(words, "header");
+    const char *prefix = json_string_at(words, "prefix");
+    const char *header = request->header(name, request->arg);
+    if (!header || (prefix && strncasecmp(header, prefix, strlen(prefix)) != 0)) {
+        err_set(err, ERR_PERMANENT, "the header %s is missing%s", name,
+                header ? ", or begins with something else" : "");
+        return SIGNATURE_MISSING;
+    }
+    char *given = token_given(words, header + (prefix ? strlen(prefix) : 0));
+    bool fits = given && token_fits(given, keys);
+    if (given) {
+        OPENSSL_cleanse(given, strlen(given));
+    }
+    free(given);
     if (!fits) {
         err_set(err, ERR_PERMANENT, "the secret in %s does not fit", name);
     }
@@ -343,9 +357,14 @@ enum signature_verdict signature_check(const json_t *words, signature_keys *keys
     return verdict;
 }
 
+bool signature_declared(const json_t *words)
+{
+    return json_object_get(words, "signature") || json_object_get(words, "token") || json_object_get(words, "jwt");
+}
+
 bool signature_reads(const json_t *words, const char *header)
 {
-    static const char *const paths[] = {"signature.header", "token.header"};
+    static const char *const paths[] = {"signature.header", "token.header", "jwt.header"};
     bool reads = false;
     for (size_t i = 0; i < COUNT_OF(paths); i++) {
         const char *name = json_string_at(words, paths[i]);

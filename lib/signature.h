@@ -1,5 +1,5 @@
 /* How the sender of an HTTP request proves that it is who it says: `signature` (an HMAC over the body) and `token` (a shared
- * secret in a header) of a definition. docs/sources.md has the words. Knows nothing of HTTP servers: whoever received the
+ * secret in a header) of a definition; `jwt` is lib/jwt_check.h's. docs/sources.md has the words. Knows nothing of HTTP servers: whoever received the
  * request hands over its headers and its body, byte by byte as it came. */
 #ifndef OFFBOARD_LIB_SIGNATURE_H
 #define OFFBOARD_LIB_SIGNATURE_H
@@ -23,10 +23,11 @@ struct signature_request {
 
 enum signature_verdict {
     SIGNATURE_GOOD,
-    SIGNATURE_MISSING, /* a header is not there, or can't be read */
-    SIGNATURE_WRONG,   /* no key and no listed signature fit */
-    SIGNATURE_STALE,   /* signed too long ago, or too far ahead */
-    SIGNATURE_CLOSED,  /* there is no key: nobody can be let in */
+    SIGNATURE_MISSING,     /* a header is not there, or can't be read */
+    SIGNATURE_WRONG,       /* no key and no listed signature fit */
+    SIGNATURE_STALE,       /* signed too long ago, or too far ahead */
+    SIGNATURE_UNKNOWN_KEY, /* it names a key that is not among the sender's */
+    SIGNATURE_CLOSED,      /* there is no key: nobody can be let in */
 };
 
 /* The keys that are valid at once (an array of texts) by the name of their setting; NULL or empty: none. Borrowed. */
@@ -40,6 +41,9 @@ enum signature_verdict signature_check(const json_t *words, signature_keys *keys
 
 /* "good", "missing", …: a metric's label. */
 const char *signature_verdict_name(enum signature_verdict verdict);
+
+/* Do `words` say how the sender proves who it is: by `signature`, `token` or `jwt`? */
+bool signature_declared(const json_t *words);
 
 /* Is this header one of those that prove something? Such headers are shown to no expression and kept nowhere. */
 bool signature_reads(const json_t *words, const char *header);

@@ -156,48 +156,106 @@ static bool parse_offset(const char **at, int64_t *offset)
     return hours >= 0 && hours < 24 && minutes >= 0 && minutes < 60 && **at == '\0';
 }
 
-int time_parse(const char *text, int64_t *at, struct err *err)
+/* A date, and a time of day when one follows, as a text has them. */
+struct reading {
+    int64_t seconds; /* since 1970, as if the clock showed UTC */
+    int64_t micros;
+    bool timed, has_offset;
+    int64_t offset; /* seconds east */
+};
+
+/* Seconds of a time of day, with `*micros`; -1 when there is none. They may be left out only when `short_form`. */
+static int parse_clock(const char **at, bool short_form, int64_t *micros)
 {
-    const char *c = text;
-    int64_t day;
-    if (parse_date(&c, text, &day, err) != 0) {
+    int hour = number(at, 2);
+    int minute = skip(at, ':') ? number(at, 2) : -1;
+    bool seconds = skip(at, ':');
+    int second = seconds ? number(at, 2) : short_form ? 0 : -1;
+    *micros = seconds ? parse_fraction(at) : 0;
+    bool fine = hour >= 0 && hour < 24 && minute >= 0 && minute < 60 && second >= 0 && second <= 60 && *micros >= 0;
+    return fine ? hour * 3600 + minute * 60 + second : -1;
+}
+
+static int refuse_date_time(const char *text, bool zone, struct err *err)
+{
+    return zone ? err_set(err, ERR_PERMANENT,
+                          "\"%s\" is no date-time (2026-11-23T17:00:00 where the leaver is, or with an offset: "
+                          "2026-11-23T17:00:00+01:00)",
+                          text)
+                : err_set(err, ERR_PERMANENT,
+                          "\"%s\" is no RFC 3339 date-time with an offset (2026-11-23T17:00:00+01:00)", text);
+}
+
+/* `zone`: the text may leave out the offset, and the seconds. */
+static int parse(const char *text, bool zone, struct reading *reading, struct err *err)
+{
+    const char *at = text;
+    *reading = (struct reading){0};
+    if (parse_date(&at, text, &reading->seconds, err) != 0) {
         return -1;
     }
-    if (*c != 'T' && *c != 't' && *c != ' ') {
+    if (!*at) {
+        return 0;
+    }
+    if (!strchr("Tt ", *at)) {
+        return refuse_date_time(text, zone, err);
+    }
+    at++;
+    int of_day = parse_clock(&at, zone, &reading->micros);
+    if (of_day < 0) {
+        return refuse_date_time(text, zone, err);
+    }
+    reading->timed = true;
+    reading->seconds += of_day;
+    if (zone && !*at) {
+        return 0;
+    }
+    reading->has_offset = true;
+    return parse_offset(&at, &reading->offset) ? 0 : refuse_date_time(text, zone, err);
+}
+
+/* A year at the edge of the range may lie beyond it once it is in UTC: what is stored must be readable again. */
+static int set_instant(const char *text, int64_t seconds, int64_t micros, int64_t *at, struct err *err)
+{
+    struct tm end = {.tm_year = YEAR_LAST + 1 - 1900, .tm_mday = 1};
+    if (seconds < 0 || seconds >= (int64_t)timegm(&end)) {
+        char shown[TIME_TEXT_SIZE];
+        time_format(seconds * TIME_SECOND, shown);
+        return err_set(err, ERR_PERMANENT, "\"%s\" is %.19sZ, which is out of range (%d to %d)", text, shown,
+                       YEAR_FIRST, YEAR_LAST);
+    }
+    *at = seconds * TIME_SECOND + micros;
+    return 0;
+}
+
+int time_parse(const char *text, int64_t *at, struct err *err)
+{
+    struct reading reading;
+    if (parse(text, false, &reading, err) != 0) {
+        return -1;
+    }
+    if (!reading.timed) {
         return err_set(err, ERR_PERMANENT, "\"%s\" has no time of day (2026-11-23T17:00:00Z)", text);
     }
-    c++;
-    int hour = number(&c, 2);
-    int minute = skip(&c, ':') ? number(&c, 2) : -1;
-    int second = skip(&c, ':') ? number(&c, 2) : -1;
-    int64_t micros = parse_fraction(&c);
-    int64_t offset;
-    if (hour < 0 || hour > 23 || minute < 0 || minute > 59 || second < 0 || second > 60 || micros < 0 ||
-        !parse_offset(&c, &offset)) {
-        return err_set(err, ERR_PERMANENT, "\"%s\" is no RFC 3339 date-time with an offset (2026-11-23T17:00:00+01:00)",
-                       text);
-    }
-    *at = (day + hour * 3600 + minute * 60 + second - offset) * TIME_SECOND + micros;
-    return 0;
+    return set_instant(text, reading.seconds - reading.offset, reading.micros, at, err);
 }
 
 int time_parse_effective(const char *text, const char *zone, int64_t *at, struct err *err)
 {
-    const char *c = text;
-    int64_t day;
-    if (parse_date(&c, text, &day, err) != 0) {
+    struct reading reading;
+    if (parse(text, true, &reading, err) != 0) {
         return -1;
     }
-    if (*c != '\0') {
-        return time_parse(text, at, err);
+    if (reading.has_offset) {
+        return set_instant(text, reading.seconds - reading.offset, reading.micros, at, err);
     }
-    int64_t local_end = day + 86400; /* the first second of the next day, in local time */
-    int64_t seconds;
-    if (zone_to_utc(zone ? zone : "UTC", local_end, &seconds) != 0) {
+    int64_t local = reading.seconds + (reading.timed ? 0 : 86400); /* of a date, the first second of the next day */
+    int64_t seconds = 0;
+    if (zone_to_utc(zone ? zone : "UTC", local, &seconds) != 0) {
         return err_set(err, ERR_PERMANENT, "there is no time zone \"%s\" (IANA name, like Europe/Berlin)", zone);
     }
-    *at = seconds * TIME_SECOND - 1;
-    return 0;
+    return reading.timed ? set_instant(text, seconds, reading.micros, at, err)
+                         : set_instant(text, seconds - 1, TIME_SECOND - 1, at, err);
 }
 
 static const struct {

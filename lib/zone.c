@@ -5,14 +5,14 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <strings.h>
 #include <time.h>
 
 #include "lib/buf.h"
 #include "lib/mem.h"
-#include "lib/time.h"
 
-static const char directory[] = "/usr/share/zoneinfo";
+static const char directory[] = ZONE_DIRECTORY;
+
+enum { FILE_MAX = 1024 * 1024 };
 
 /* Names come from HR events: letters, digits, "_+-" and "/" between parts, nothing that climbs out of the directory. */
 static bool name_ok(const char *zone)
@@ -62,40 +62,69 @@ struct tzif {
     int64_t time_count, type_count, name_count;
 };
 
-enum { HEADER = 44 };
+enum { HEADER = 44, TYPE_SIZE = 6, OFFSET_MAX = 26 * 3600 /* seconds; RFC 8536, 3.2 */ };
+
+/* A count of the header: four bytes without a sign. */
+static int64_t count_at(const unsigned char *header, int at)
+{
+    return big_endian(header + at, 4) & INT64_C(0xffffffff);
+}
+
+/* Reads the block at `data`, whose times have `width` bytes. Gives where it ends; NULL when it does not fit before `end`. */
+static const unsigned char *read_block(const unsigned char *data, const unsigned char *end, int64_t width,
+                                       struct tzif *tz)
+{
+    if (end - data < HEADER || memcmp(data, "TZif", 4) != 0 || data[4] < '2') {
+        return NULL;
+    }
+    int64_t ut = count_at(data, 20), standard = count_at(data, 24), leaps = count_at(data, 28);
+    tz->time_count = count_at(data, 32);
+    tz->type_count = count_at(data, 36);
+    tz->name_count = count_at(data, 40);
+    int64_t size = tz->time_count * (width + 1) + tz->type_count * TYPE_SIZE + tz->name_count + leaps * (width + 4) +
+                   standard + ut;
+    if (end - data - HEADER < size) {
+        return NULL;
+    }
+    tz->times = data + HEADER;
+    tz->indices = tz->times + tz->time_count * width;
+    tz->types = tz->indices + tz->time_count;
+    tz->names = (const char *)tz->types + tz->type_count * TYPE_SIZE;
+    return data + HEADER + size;
+}
+
+/* Every index leads to something, and every name ends: nothing that is read later lies outside. */
+static bool tzif_sound(const struct tzif *tz)
+{
+    bool sound = tz->type_count > 0 && tz->name_count > 0 && tz->names[tz->name_count - 1] == '\0';
+    for (int64_t i = 0; i < tz->time_count && sound; i++) {
+        sound = tz->indices[i] < tz->type_count;
+    }
+    for (int64_t i = 0; i < tz->type_count && sound; i++) {
+        const unsigned char *type = tz->types + i * TYPE_SIZE;
+        int64_t offset = big_endian(type, 4);
+        sound = type[5] < tz->name_count && offset > -OFFSET_MAX && offset < OFFSET_MAX;
+    }
+    return sound;
+}
 
 static bool tzif_open(const struct buf *file, struct tzif *tz)
 {
-    const unsigned char *data = (const unsigned char *)file->data;
+    const unsigned char *data = (const unsigned char *)buf_text(file);
     const unsigned char *end = data + file->len;
-    for (int block = 0; block < 2; block++) {
-        if (end - data < HEADER || memcmp(data, "TZif", 4) != 0 || data[4] < '2') {
-            return false;
-        }
-        int64_t ut = big_endian(data + 20, 4), std = big_endian(data + 24, 4), leaps = big_endian(data + 28, 4);
-        tz->time_count = big_endian(data + 32, 4);
-        tz->type_count = big_endian(data + 36, 4);
-        tz->name_count = big_endian(data + 40, 4);
-        int64_t width = block ? 8 : 4;
-        int64_t size =
-            tz->time_count * (width + 1) + tz->type_count * 6 + tz->name_count + leaps * (width + 4) + std + ut;
-        if (size < 0 || end - data - HEADER < size) {
-            return false;
-        }
-        tz->times = data + HEADER;
-        tz->indices = tz->times + tz->time_count * width;
-        tz->types = tz->indices + tz->time_count;
-        tz->names = (const char *)tz->types + tz->type_count * 6;
-        data += HEADER + size;
+    const unsigned char *second = read_block(data, end, 4, tz);
+    const unsigned char *footer = second ? read_block(second, end, 8, tz) : NULL;
+    if (!footer || !tzif_sound(tz)) {
+        return false;
     }
-    tz->footer = (const char *)data + (data < end && *data == '\n');
-    return tz->type_count > 0;
+    tz->footer = (const char *)footer + (footer < end && *footer == '\n'); /* a buf ends in NUL */
+    return true;
 }
 
 /* ---- the footer: a POSIX TZ string, for instants after the last transition ---- */
 
 struct posix_rule {
-    int month, week, day; /* Mm.w.d; the only form in the database besides Jn (none in use after 2037) */
+    int month, week, day; /* Mm.w.d: the only form in the database for what is in use after 2037 */
     int64_t seconds;      /* local time of day of the change */
 };
 
@@ -113,6 +142,16 @@ static const char *posix_name(const char *at, char *name, size_t size)
     return at + len;
 }
 
+/* Up to three digits, which is more than any number of a rule has. */
+static const char *posix_number(const char *at, int *value)
+{
+    *value = 0;
+    for (int i = 0; i < 3 && isdigit((unsigned char)*at); i++, at++) {
+        *value = *value * 10 + (*at - '0');
+    }
+    return at;
+}
+
 static const char *posix_time(const char *at, int64_t *seconds)
 {
     int sign = 1;
@@ -122,9 +161,9 @@ static const char *posix_time(const char *at, int64_t *seconds)
     }
     int64_t value = 0, unit = 3600;
     for (; unit; unit /= 60, at++) {
-        char *end;
-        value += strtol(at, &end, 10) * unit;
-        at = end;
+        int number = 0;
+        at = posix_number(at, &number);
+        value += number * unit;
         if (*at != ':') {
             break;
         }
@@ -135,11 +174,15 @@ static const char *posix_time(const char *at, int64_t *seconds)
 
 static const char *posix_rule(const char *at, struct posix_rule *rule)
 {
-    int used = 0;
-    if (sscanf(at, ",M%d.%d.%d%n", &rule->month, &rule->week, &rule->day, &used) != 3) {
+    if (at[0] != ',' || at[1] != 'M') {
         return NULL;
     }
-    at += used;
+    at = posix_number(at + 2, &rule->month);
+    at = *at == '.' ? posix_number(at + 1, &rule->week) : at;
+    at = *at == '.' ? posix_number(at + 1, &rule->day) : at;
+    if (rule->month < 1 || rule->month > 12 || rule->week < 1 || rule->week > 5 || rule->day > 6) {
+        return NULL;
+    }
     rule->seconds = 7200;
     return *at == '/' ? posix_time(at + 1, &rule->seconds) : at;
 }
@@ -173,14 +216,13 @@ static void posix_offset(const char *footer, int64_t at, int64_t *offset, char *
     if (*c != ',') {
         c = posix_time(c, &summer_west);
     }
-    struct posix_rule begin, end;
+    struct posix_rule begin = {0}, end = {0};
     c = posix_rule(c, &begin);
-    if (!c || !posix_rule(c, &end)) {
-        return;
-    }
     time_t local = (time_t)(at - west);
     struct tm tm;
-    gmtime_r(&local, &tm);
+    if (!c || !posix_rule(c, &end) || !gmtime_r(&local, &tm)) {
+        return;
+    }
     int64_t from = rule_instant(&begin, tm.tm_year + 1900) + west;
     int64_t to = rule_instant(&end, tm.tm_year + 1900) + summer_west;
     bool summer = from < to ? at >= from && at < to : at >= from || at < to;
@@ -205,11 +247,23 @@ static void tzif_offset(const struct tzif *tz, int64_t at, int64_t *offset, char
         posix_offset(tz->footer, at, offset, abbreviation, size);
         return;
     }
-    const unsigned char *type = tz->types + (low ? tz->indices[low - 1] : 0) * 6;
+    const unsigned char *type = tz->types + (low ? tz->indices[low - 1] : 0) * TYPE_SIZE;
     *offset = big_endian(type, 4);
-    if (type[5] < tz->name_count) {
-        snprintf(abbreviation, size, "%s", tz->names + type[5]);
+    snprintf(abbreviation, size, "%s", tz->names + type[5]);
+}
+
+/* ---- zones by name ---- */
+
+int zone_offset_in(const void *tzif, size_t len, int64_t at, int64_t *offset, char *abbreviation, size_t size)
+{
+    struct buf file = {.max = FILE_MAX};
+    struct tzif tz;
+    bool opened = buf_add(&file, tzif, len) == 0 && tzif_open(&file, &tz);
+    if (opened) {
+        tzif_offset(&tz, at, offset, abbreviation, size);
     }
+    buf_release(&file);
+    return opened ? 0 : -1;
 }
 
 int zone_offset(const char *zone, int64_t at, int64_t *offset, char *abbreviation, size_t size)
@@ -223,13 +277,9 @@ int zone_offset(const char *zone, int64_t at, int64_t *offset, char *abbreviatio
         return 0;
     }
     char *path = mem_printf("%s/%s", directory, zone);
-    struct buf file = {.max = 1024 * 1024};
-    struct tzif tz;
-    int result = -1;
-    if (read_file(path, &file) == 0 && tzif_open(&file, &tz)) {
-        tzif_offset(&tz, at, offset, abbreviation, size);
-        result = 0;
-    }
+    struct buf file = {.max = FILE_MAX};
+    int result = read_file(path, &file);
+    result = result == 0 ? zone_offset_in(buf_text(&file), file.len, at, offset, abbreviation, size) : -1;
     buf_release(&file);
     free(path);
     return result;
@@ -250,30 +300,4 @@ int zone_to_utc(const char *zone, int64_t local, int64_t *at)
         *at = local - (check == after ? after : before);
     }
     return 0;
-}
-
-/* ---- countries: zone.tab, a line each: code, coordinates, zone ---- */
-
-const char *time_zone_of_country(const char *country)
-{
-    static _Thread_local char found[80];
-    char *path = mem_printf("%s/zone.tab", directory);
-    FILE *file = country && strlen(country) == 2 ? fopen(path, "r") : NULL;
-    free(path);
-    if (!file) {
-        return NULL;
-    }
-    int zones = 0;
-    char *line = NULL;
-    size_t cap = 0;
-    while (getline(&line, &cap, file) > 0) {
-        char code[3], zone[72];
-        if (sscanf(line, "%2[A-Z] %*s %71s", code, zone) == 2 && strcasecmp(code, country) == 0) {
-            snprintf(found, sizeof found, "%s", zone);
-            zones++;
-        }
-    }
-    free(line);
-    fclose(file);
-    return zones == 1 ? found : NULL;
 }

@@ -141,7 +141,8 @@ static int store(struct logger *logger, struct err *err)
 /* One batch, or what has to be done before one can be had. */
 static int step(struct logger *logger, struct err *err)
 {
-    if (store_connect(logger, err) != 0 || (!logger->placed && position_place(logger, err) != 0)) {
+    if (kafka_consumer_sound(logger->consumer, err) != 0 || store_connect(logger, err) != 0 ||
+        (!logger->placed && position_place(logger, err) != 0)) {
         return -1;
     }
     atomic_store(&logger->ready, true);

@@ -350,6 +350,15 @@ static void note_arrival(const struct record *record)
     }
 }
 
+static void set_aside(struct record *record, bool remember_only, const struct err *err)
+{
+    if (!remember_only) {
+        log_warning("intake record set aside", "reason", err_text(err), NULL);
+        batch_dead(record->planner->batch, record->message, err_text(err));
+        add_intake_event(record, DISPOSITION_DEAD, NULL, err_text(err));
+    }
+}
+
 void decide_record(struct planner *planner, struct intake *intake, const rd_kafka_message_t *message,
                    bool remember_only)
 {
@@ -364,18 +373,16 @@ void decide_record(struct planner *planner, struct intake *intake, const rd_kafk
     free(parent);
     struct err err = ERR_INIT;
     if (understand(&record, &err) != 0) {
-        if (!remember_only) {
-            log_warning("intake record set aside", "reason", err_text(&err), NULL);
-            batch_dead(planner->batch, message, err_text(&err));
-            add_intake_event(&record, DISPOSITION_DEAD, NULL, err_text(&err));
-        }
+        set_aside(&record, remember_only, &err);
     } else if (astray(&record)) {
         if (!remember_only) {
             batch_forward(planner->batch, message, record.mapped.person);
         }
+    } else if (roster_decide(intake->roster, &record.mapped, record.received_at, open_for(&record), &record.decision,
+                             &err) != 0) {
+        set_aside(&record, remember_only, &err);
     } else {
         note_arrival(&record);
-        roster_decide(intake->roster, &record.mapped, record.received_at, open_for(&record), &record.decision);
         if (!remember_only) {
             add_outputs(&record);
         }

@@ -24,6 +24,11 @@ void edge_count(struct edge *edge, int status)
     free(code);
 }
 
+struct request edge_request(const struct http_request *http, const json_t *headers)
+{
+    return (struct request){http->method, headers, http->body, http->body_len};
+}
+
 /* ---- exchanges --------------------------------------------------------------------------------------------------- */
 
 static void unlink_exchange(struct exchange *exchange)
@@ -277,7 +282,7 @@ char *edge_authorize(struct edge *edge, struct http_request *request, const char
 /* Texts of our errors begin with the field: "user.email: …", "runbook is missing", "ids must be …". */
 char *edge_field(const char *text)
 {
-    static const char *const after[] = {": ", " is ", " must ", " holds "};
+    static const char *const after[] = {": ", " is ", " must ", " holds ", " contains "};
     static const char *const no_fields[] = {"the", "a", "there", "it"};
     size_t len = strspn(text, "abcdefghijklmnopqrstuvwxyz_.");
     char *field = mem_strndup(text, len);
@@ -300,7 +305,10 @@ void edge_refuse(struct edge *edge, struct http_request *request, int status, st
     const char *text = err_text(err);
     char *field = edge_field(text);
     edge_count(edge, status);
-    http_problem(request, status, status == 422 ? "Unprocessable Content" : "Bad Request", field, text);
+    const char *title = status == 422   ? "Unprocessable Content"
+                        : status == 415 ? "Unsupported Media Type"
+                                        : "Bad Request";
+    http_problem(request, status, title, status == 415 ? "Content-Type" : field, text);
     free(field);
     err_release(err);
 }
@@ -320,13 +328,17 @@ static void on_request(struct http_request *request, void *arg)
         const char *path;
         void (*handle)(struct edge *, struct http_request *);
         bool any_method; /* the handler looks at it */
-    } routes[] = {{"/v1/offboardings", submit_handle, false}, {"/v1/orders", orders_handle, false},
-                  {"/v1/reveals", reveals_handle, false},     {"/v1/replays", replays_handle, false},
-                  {SIGNALS_PATH, signals_handle, false},      {SOURCES_PATH, webhook_handle, true}};
+        bool hook;       /* other systems send events there, and may ask first whether they may */
+    } routes[] = {{"/v1/offboardings", submit_handle, false, true}, {"/v1/orders", orders_handle, false, false},
+                  {"/v1/reveals", reveals_handle, false, false},    {"/v1/replays", replays_handle, false, false},
+                  {SIGNALS_PATH, signals_handle, false, true},      {SOURCES_PATH, webhook_handle, true, false}};
     struct edge *edge = arg;
     for (size_t i = 0; i < COUNT_OF(routes); i++) {
         if (!is_route(routes[i].path, request->path)) {
             continue;
+        }
+        if (routes[i].hook && webhook_handshake(edge, request)) {
+            return;
         }
         if (!routes[i].any_method && strcmp(request->method, "POST") != 0) {
             edge_count(edge, 405);
@@ -452,6 +464,7 @@ void edge_stop(struct edge *edge)
     }
     uv_poll_stop(&edge->poll);
     replays_stop(edge);
+    keysets_stop(edge);
     kafka_producer_free(edge->producer, 5 * TIME_SECOND); /* reports what is open: its requests are answered */
     for (struct exchange *exchange = edge->open, *next; exchange; exchange = next) {
         next = exchange->next;

@@ -6,6 +6,8 @@
 #include "lib/escrow.h"
 #include "lib/http_server.h"
 #include "lib/metrics.h"
+#include "lib/request.h"
+#include "lib/webhook.h"
 #include "producer/producer.h"
 
 struct edge {
@@ -27,6 +29,7 @@ struct edge {
     int64_t turned_away_said;            /* when a log line last told of one, monotonic */
     unsigned long long turned_away_more; /* since then */
     struct exchange *open;               /* requests whose records are on their way */
+    struct keyset *keysets;              /* of senders that sign tokens */
     struct replay *replay;               /* the one that is under way; NULL: none */
     bool closed;                         /* freed with the last of its requests */
 };
@@ -71,19 +74,31 @@ void edge_refuse(struct edge *edge, struct http_request *request, int status, st
 /* The field that such a text names, NULL when it names none. The caller frees. */
 char *edge_field(const char *text);
 void edge_count(struct edge *edge, int status);
+/* A request as lib/ knows one; `headers` is http_headers(). Borrows both. */
+struct request edge_request(const struct http_request *http, const json_t *headers);
 
 void submit_handle(struct edge *edge, struct http_request *request); /* POST /v1/offboardings */
-/* Is a Content-Type this one, whatever its parameters? */
-bool submit_is_type(const char *header, const char *type);
-/* A CloudEvent in binary mode as a structured one: attributes in ce- headers, `body` is its data. New reference. */
-json_t *submit_wrap_binary(const struct http_request *request, json_t *body);
 /* Puts an event on intake, under the key `person`. */
 void submit_produce(struct exchange *exchange, const json_t *event, const char *person, const char *traceparent);
 
 #define SOURCES_PATH "/v1/sources/"
-void webhook_handle(struct edge *edge, struct http_request *request); /* POST and GET /v1/sources/<source> */
-/* Whether a request proves what `signature` and `token` of the source ask for; else it is answered (401, 404). */
-bool webhook_sender_known(struct edge *edge, struct http_request *request, const struct definition *source);
+void webhook_handle(struct edge *edge, struct http_request *request); /* POST, GET and OPTIONS /v1/sources/<source> */
+/* Answers when it is a sender that asks by OPTIONS whether it may send here, as web hooks do; else false. */
+bool webhook_handshake(struct edge *edge, struct http_request *request);
+
+/* keysets.c: the published keys of senders that sign tokens. */
+typedef void keysets_resume(struct edge *edge, struct http_request *request);
+const json_t *keysets_find(struct edge *edge, const char *url); /* borrowed; NULL: not known, or too old */
+/* True when the keys are being fetched: `resume` is called with the request when they are there or not, or it is answered
+ * (503). False when they were looked for a moment ago; `*away` says why that failed (NULL: it did not; the caller frees). */
+bool keysets_wait(struct edge *edge, const char *url, struct http_request *request, keysets_resume *resume,
+                  char **away);
+void keysets_stop(struct edge *edge); /* before the server: requests that wait are its to answer */
+
+/* Whether a request proves what the source asks for. Else it is answered (401, 404, 503), or waits for the sender's keys and is
+ * handed to `resume` then. */
+bool webhook_sender_known(struct edge *edge, struct http_request *http, struct webhook *webhook,
+                          keysets_resume *resume);
 /* The secrets of all sources, and whether those that are keys can be read (else -1 with an ERR_FATAL that names the option). */
 json_t *webhook_secrets(struct definitions *definitions, const struct conf *conf);
 int webhook_check_keys(struct definitions *definitions, const json_t *secrets, struct err *err);

@@ -118,6 +118,9 @@ static void set_lag(struct planner *planner, rd_kafka_message_t **messages, size
 
 static int run_batch(struct planner *planner, struct err *err)
 {
+    if (kafka_consumer_sound(planner->rk, err) != 0) {
+        return -1;
+    }
     rd_kafka_message_t *messages[BATCH_MAX];
     size_t count = gather(planner, messages);
     follow_control(planner);

@@ -56,9 +56,10 @@ void roster_free(struct roster *roster);
 
 /* Decides, and remembers the decision; "now" is `received_at`. `open_for` is how long after its start an offboarding
  * stays open: its last step's time and a month. Feeding the same records again gives the same decisions. An event
- * whose source and id are known already is a duplicate, whatever it asks for. */
-void roster_decide(struct roster *roster, const struct mapped *mapped, int64_t received_at, int64_t open_for,
-                   struct decision *decision);
+ * whose source and id are known already is a duplicate, whatever it asks for. -1 with an ERR_PERMANENT, and nothing to release,
+ * when the offboarding's date can't be read: it must never count as now. */
+int roster_decide(struct roster *roster, const struct mapped *mapped, int64_t received_at, int64_t open_for,
+                  struct decision *decision, struct err *err);
 void decision_release(struct decision *decision);
 const char *disposition_name(enum disposition disposition);
 

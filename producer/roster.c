@@ -2,10 +2,10 @@
  * the partition again decides alike, on whatever replica. */
 #include <stdlib.h>
 #include <string.h>
-#include <strings.h>
 
 #include "lib/json.h"
 #include "lib/mem.h"
+#include "lib/protected.h"
 #include "lib/time.h"
 #include "producer/producer.h"
 
@@ -25,7 +25,7 @@ struct roster {
     struct entry **entries;
     size_t count;
     json_t *events;    /* the id an event's source and id give, to the first offboarding it concerned, or null */
-    json_t *by_person; /* lower-case e-mail, or "id:" and employee id, to a list of indices */
+    json_t *by_person; /* each_key() to a list of indices */
     int64_t cap;
     int64_t *starts; /* record timestamps of the last hour's live offboardings, oldest first */
     size_t start_count;
@@ -87,9 +87,11 @@ void decision_release(struct decision *decision)
 
 /* ---- persons ----------------------------------------------------------------------------------------------------- */
 
-/* Calls `each` with every key a person is known by: e-mail, aliases, employee id. */
-static void each_key(const json_t *user, void (*each)(const char *key, void *arg), void *arg)
+/* Calls `each` with every key a person is known by: e-mail, aliases, employee id. Accounts make a person only of somebody of whom
+ * the event says nothing else: an account may be shared. */
+static void each_key(const json_t *offboarding, void (*each)(const char *key, void *arg), void *arg)
 {
+    const json_t *user = json_object_get(offboarding, "user");
     char *email = json_lower(json_string_at(user, "email"));
     if (email) {
         each(email, arg);
@@ -110,6 +112,18 @@ static void each_key(const json_t *user, void (*each)(const char *key, void *arg
         char *key = mem_printf("id:%s", employee);
         each(key, arg);
         free(key);
+    }
+    const char *system;
+    json_t *accounts, *account;
+    bool unnamed = !json_string_at(user, "email") && !employee;
+    json_object_foreach(unnamed ? json_object_get(offboarding, "given_ids") : NULL, system, accounts)
+    {
+        json_array_foreach(accounts, i, account)
+        {
+            char *key = mem_printf("%s:%s", system, json_string_value(account));
+            each(key, arg);
+            free(key);
+        }
     }
 }
 
@@ -166,54 +180,15 @@ static void search_key(const char *key, void *arg)
 }
 
 /* The caller frees the array. */
-static struct entry **open_entries(struct roster *roster, const json_t *user, int64_t now, size_t *count)
+static struct entry **open_entries(struct roster *roster, const json_t *offboarding, int64_t now, size_t *count)
 {
     struct search search = {.roster = roster, .now = now};
-    each_key(user, search_key, &search);
+    each_key(offboarding, search_key, &search);
     *count = search.count;
     return search.found;
 }
 
 /* ---- guards ------------------------------------------------------------------------------------------------------ */
-
-struct protection {
-    const struct conf *conf;
-    bool found;
-};
-
-static void protect_name(struct protection *protection, const char *name)
-{
-    for (size_t i = 0; i < conf_list_size(protection->conf, "guards.protected"); i++) {
-        if (strcasecmp(conf_list_item(protection->conf, "guards.protected", i), name) == 0) {
-            protection->found = true;
-        }
-    }
-}
-
-static void protect_key(const char *key, void *arg)
-{
-    protect_name(arg, strncmp(key, "id:", 3) == 0 ? key + 3 : key);
-}
-
-/* Is the person, or an account that the event names, on the list? Accounts found later are the workers' to refuse. */
-static bool is_protected(const struct roster *roster, const json_t *offboarding)
-{
-    struct protection protection = {.conf = roster->conf};
-    each_key(json_object_get(offboarding, "user"), protect_key, &protection);
-    const char *system;
-    json_t *accounts, *account;
-    size_t i;
-    json_object_foreach(json_object_get(offboarding, "given_ids"), system, accounts)
-    {
-        json_array_foreach(accounts, i, account)
-        {
-            char *name = mem_printf("%s:%s", system, json_string_value(account));
-            protect_name(&protection, name);
-            free(name);
-        }
-    }
-    return protection.found;
-}
 
 /* Counts this start, or says that the hour's part is used up. */
 static bool within_cap(struct roster *roster, int64_t now)
@@ -263,7 +238,7 @@ static struct entry *remember(struct roster *roster, const struct mapped *mapped
     roster->entries[index] = entry;
     if (entry->live) {
         struct indexing indexing = {roster, index};
-        each_key(entry->user, index_key, &indexing);
+        each_key(entry->offboarding, index_key, &indexing);
     }
     return entry;
 }
@@ -302,7 +277,7 @@ static void decide_start(struct roster *roster, const struct mapped *mapped, int
     bool live = strcmp(json_string_at(mapped->offboarding, "mode"), "live") == 0;
     const char *runbook = json_string_at(mapped->offboarding, "runbook");
     size_t count = 0;
-    struct entry **open = live ? open_entries(roster, json_object_get(mapped->offboarding, "user"), now, &count) : NULL;
+    struct entry **open = live ? open_entries(roster, mapped->offboarding, now, &count) : NULL;
     struct entry *same = NULL;
     for (size_t i = 0; i < count && !same; i++) {
         same = strcmp(open[i]->runbook, runbook) == 0 ? open[i] : NULL;
@@ -330,7 +305,7 @@ static void decide_start(struct roster *roster, const struct mapped *mapped, int
 static void decide_end(struct roster *roster, const struct mapped *mapped, int64_t now, struct decision *decision)
 {
     size_t count = 0;
-    struct entry **open = open_entries(roster, json_object_get(mapped->offboarding, "user"), now, &count);
+    struct entry **open = open_entries(roster, mapped->offboarding, now, &count);
     for (size_t i = 0; i < count; i++) {
         open[i]->cancelled = true;
         json_array_append_new(decision->offboardings, json_string(open[i]->id));
@@ -349,19 +324,10 @@ static void remember_event(struct roster *roster, const char *id, const struct d
     json_object_set_new(roster->events, id, first ? json_incref(first) : json_null());
 }
 
-void roster_decide(struct roster *roster, const struct mapped *mapped, int64_t received_at, int64_t open_for,
+/* Who is leaving, and when, is known; "now" is `now`. */
+static void decide(struct roster *roster, const struct mapped *mapped, int64_t now, int64_t open_for,
                    struct decision *decision)
 {
-    *decision = (struct decision){.offboardings = json_array(), .effective_at = received_at};
-    if (mapped->ignored_by) {
-        conclude(decision, DISPOSITION_IGNORED, NULL, "a criterion of the source is not met");
-        return;
-    }
-    if (mapped->refused) {
-        conclude(decision, DISPOSITION_REFUSED, NULL, mapped->refused);
-        return;
-    }
-    time_parse(json_string_at(mapped->offboarding, "effective_at"), &decision->effective_at, NULL);
     const char *id = json_string_at(mapped->offboarding, "id");
     const json_t *known = json_object_get(roster->events, id);
     if (known) {
@@ -369,11 +335,32 @@ void roster_decide(struct roster *roster, const struct mapped *mapped, int64_t r
         return;
     }
     if (mapped->intent == INTENT_CANCEL || mapped->intent == INTENT_REHIRE) {
-        decide_end(roster, mapped, received_at, decision);
-    } else if (is_protected(roster, mapped->offboarding)) {
-        conclude(decision, DISPOSITION_REFUSED, NULL, "the person, or an account of theirs, is on guards.protected");
+        decide_end(roster, mapped, now, decision);
+    } else if (protected_person(roster->conf, mapped->offboarding)) {
+        conclude(decision, DISPOSITION_REFUSED, NULL, PROTECTED_WHY);
     } else {
-        decide_start(roster, mapped, received_at, open_for, decision);
+        decide_start(roster, mapped, now, open_for, decision);
     }
     remember_event(roster, id, decision);
+}
+
+int roster_decide(struct roster *roster, const struct mapped *mapped, int64_t received_at, int64_t open_for,
+                  struct decision *decision, struct err *err)
+{
+    *decision = (struct decision){.offboardings = json_array(), .effective_at = received_at};
+    if (mapped->ignored_by) {
+        conclude(decision, DISPOSITION_IGNORED, NULL, "a criterion of the source is not met");
+        return 0;
+    }
+    if (mapped->refused) {
+        conclude(decision, DISPOSITION_REFUSED, NULL, mapped->refused);
+        return 0;
+    }
+    const char *effective_at = json_string_at(mapped->offboarding, "effective_at");
+    if (time_parse(effective_at ? effective_at : "", &decision->effective_at, err) != 0) {
+        decision_release(decision);
+        return err_prefix(err, "effective_at");
+    }
+    decide(roster, mapped, received_at, open_for, decision);
+    return 0;
 }

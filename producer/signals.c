@@ -129,39 +129,56 @@ static void take(struct edge *edge, struct http_request *request, const struct d
     json_decref(signal);
 }
 
-/* The source whose sender signs its requests; NULL when a token has to say who sends. */
+/* The source whose sender proves itself; NULL when a token of ours has to say who sends. */
 static const struct definition *signed_source(struct edge *edge, const char *name)
 {
     const struct definition *source = definition_find(edge->definitions, DEFINITION_SOURCE, name);
-    bool proves = source && json_object_get(source->tree, "signal") &&
-                  (json_object_get(source->tree, "signature") || json_object_get(source->tree, "token"));
-    return proves ? source : NULL;
+    return source && json_object_get(source->tree, "signal") && signature_declared(source->tree) ? source : NULL;
+}
+
+/* The sender is known by now: as `kind` ("source", "token") and `id`. */
+static void take_body(struct edge *edge, struct http_request *request, const struct definition *source, json_t *given,
+                      const char *kind, const char *id)
+{
+    struct err err = ERR_INIT;
+    json_t *body = given ? json_incref(given) : json_parse(request->body, request->body_len, &err);
+    if (!body) {
+        edge_refuse(edge, request, 400, &err);
+        return;
+    }
+    json_t *person = json_object_get(body, "requested_by");
+    json_t *actor =
+        json_pack("{s:s, s:s, s:O?}", "kind", kind, "id", id, "name", json_is_string(person) ? person : NULL);
+    take(edge, request, source, body, actor);
+    json_decref(actor);
+    json_decref(body);
+}
+
+static void handle_signed(struct edge *edge, struct http_request *http, const struct definition *source)
+{
+    json_t *headers = http_headers(http);
+    struct request request = edge_request(http, headers);
+    struct webhook webhook = {
+        .definitions = edge->definitions, .conf = edge->conf, .source = source, .request = &request};
+    if (webhook_sender_known(edge, http, &webhook, signals_handle)) {
+        take_body(edge, http, source, webhook_token_body(&webhook), "source", source->name);
+    }
+    webhook_release(&webhook);
+    json_decref(headers);
 }
 
 void signals_handle(struct edge *edge, struct http_request *request)
 {
     const char *name = request->path + strlen(SIGNALS_PATH);
     const struct definition *source = signed_source(edge, name);
-    if (source && !webhook_sender_known(edge, request, source)) {
+    if (source) {
+        handle_signed(edge, request, source);
         return;
     }
-    char *token = source ? mem_strdup(name) : edge_authorize(edge, request, "signals");
-    if (!token) {
-        return;
+    char *token = edge_authorize(edge, request, "signals");
+    source = token ? find_source(edge, request, name) : NULL;
+    if (source) {
+        take_body(edge, request, source, NULL, "token", token);
     }
-    struct err err = ERR_INIT;
-    const char *kind = source ? "source" : "token";
-    source = source ? source : find_source(edge, request, name);
-    json_t *body = source ? json_parse(request->body, request->body_len, &err) : NULL;
-    if (body) {
-        json_t *person = json_object_get(body, "requested_by");
-        json_t *actor =
-            json_pack("{s:s, s:s, s:O?}", "kind", kind, "id", token, "name", json_is_string(person) ? person : NULL);
-        take(edge, request, source, body, actor);
-        json_decref(actor);
-    } else if (source) {
-        edge_refuse(edge, request, 400, &err);
-    }
-    json_decref(body);
     free(token);
 }

@@ -162,10 +162,10 @@ LANGUAGE sql AS $$
 $$;
 COMMENT ON FUNCTION apply_signals() IS 'Staged signals become rows, and the jobs that wait for them are due.';
 
-CREATE FUNCTION unheard(waits jsonb, heard jsonb) RETURNS boolean
+CREATE FUNCTION unheard(waits jsonb) RETURNS boolean
 LANGUAGE sql STABLE
-RETURN EXISTS (SELECT FROM signals_about(waits ->> 'signal', waits ->> 'key') s WHERE (heard ? s.id::text) IS NOT TRUE);
-COMMENT ON FUNCTION unheard(jsonb, jsonb) IS 'Did a signal come that a job waits for and has not heard, as its state says?';
+RETURN EXISTS (SELECT FROM signals_about(waits ->> 'signal', waits ->> 'key') s WHERE (waits -> 'heard' ? s.id::text) IS NOT TRUE);
+COMMENT ON FUNCTION unheard(jsonb) IS 'Has a signal come that a job waits for and has not heard? `waits` is that of its job.deferred event.';
 
 CREATE FUNCTION apply_waits(w integer) RETURNS void
 LANGUAGE sql AS $$
@@ -341,7 +341,7 @@ BEGIN
     SELECT array_agg(ROW(job_id, target, coalesce(nullif(body #>> '{response,message}', ''), outcome),
                          greatest(attempt, counts) + (target = 'ready')::integer,
                          CASE WHEN target <> 'ready' THEN NULL
-                              WHEN unheard(body #> '{context,waits}', body #> '{context,state,heard}') THEN now()
+                              WHEN unheard(body #> '{context,waits}') THEN now()
                               ELSE coalesce((body #>> '{context,due_at}')::timestamptz, now()) END,
                          target = 'ready', body)::job_change),
            array_agg(offboarding_id) FILTER (WHERE target <> 'ready' OR body #>> '{context,progress}' IS NOT NULL),

@@ -282,6 +282,9 @@ static void on_revoke(struct feed *feed)
 
 void assignment_event(struct feed *feed, rd_kafka_event_t *event)
 {
+    if (rd_kafka_event_type(event) == RD_KAFKA_EVENT_ERROR && rd_kafka_event_error_is_fatal(event)) {
+        feed_end(feed, rd_kafka_event_error_string(event));
+    }
     if (rd_kafka_event_type(event) == RD_KAFKA_EVENT_ERROR) {
         log_warning("kafka", "system", feed->name, "error", rd_kafka_event_error_string(event), NULL);
         return;

@@ -9,6 +9,7 @@
 #include "lib/buf.h"
 #include "lib/json.h"
 #include "lib/mem.h"
+#include "lib/utf8.h"
 
 /* Latin 1 is read as windows-1252, which gives its 32 control characters printable meanings: those who say ISO-8859-1 mean
  * these (WHATWG Encoding, 4.2). */
@@ -137,55 +138,7 @@ static uint32_t character_of(uint8_t byte, enum encoding encoding)
     return byte;
 }
 
-static void add_character(struct buf *out, uint32_t c)
-{
-    char bytes[4];
-    size_t len = c < 0x80 ? 1 : c < 0x800 ? 2 : c < 0x10000 ? 3 : 4;
-    static const uint8_t first[] = {0, 0x00, 0xc0, 0xe0, 0xf0};
-    for (size_t i = len - 1; i > 0; i--) {
-        bytes[i] = (char)(0x80 | (c & 0x3f));
-        c >>= 6;
-    }
-    bytes[0] = (char)(first[len] | c);
-    buf_add(out, bytes, len);
-}
-
 /* ---- charsets ---------------------------------------------------------------------------------------------------- */
-
-/* The length of the character at `text`; 0: that is none (RFC 3629: the shortest form, no surrogates, up to U+10FFFF). */
-static size_t utf_8_length(const uint8_t *text, size_t len)
-{
-    static const struct {
-        uint8_t first, last; /* of the first byte */
-        uint8_t from, to;    /* of the second byte */
-        size_t len;
-    } forms[] = {{0x00, 0x7f, 0, 0, 1},       {0xc2, 0xdf, 0x80, 0xbf, 2}, {0xe0, 0xe0, 0xa0, 0xbf, 3},
-                 {0xe1, 0xec, 0x80, 0xbf, 3}, {0xed, 0xed, 0x80, 0x9f, 3}, {0xee, 0xef, 0x80, 0xbf, 3},
-                 {0xf0, 0xf0, 0x90, 0xbf, 4}, {0xf1, 0xf3, 0x80, 0xbf, 4}, {0xf4, 0xf4, 0x80, 0x8f, 4}};
-    size_t form = 0;
-    while (form < COUNT_OF(forms) && text[0] > forms[form].last) {
-        form++;
-    }
-    if (form == COUNT_OF(forms) || text[0] < forms[form].first || forms[form].len > len) {
-        return 0;
-    }
-    for (size_t i = 1; i < forms[form].len; i++) {
-        if (text[i] < (i == 1 ? forms[form].from : 0x80) || text[i] > (i == 1 ? forms[form].to : 0xbf)) {
-            return 0;
-        }
-    }
-    return forms[form].len;
-}
-
-/* How many bytes from the start are valid UTF-8. */
-static size_t utf_8_valid(const char *data, size_t len)
-{
-    size_t at = 0, step;
-    while (at < len && (step = utf_8_length((const uint8_t *)data + at, len - at))) {
-        at += step;
-    }
-    return at;
-}
 
 static uint32_t utf_16_unit(const char *data, bool big_endian)
 {
@@ -204,7 +157,7 @@ static size_t read_utf_16(const char *data, size_t len, bool big_endian, struct 
         if ((unit >= 0xdc00 && unit < 0xe000) || (high && (low < 0xdc00 || low >= 0xe000))) {
             return at;
         }
-        add_character(out, high ? 0x10000 + ((unit - 0xd800) << 10) + (low - 0xdc00) : unit);
+        utf8_add(out, high ? 0x10000 + ((unit - 0xd800) << 10) + (low - 0xdc00) : unit);
         at += high ? 4 : 2;
     }
     return at;
@@ -213,7 +166,7 @@ static size_t read_utf_16(const char *data, size_t len, bool big_endian, struct 
 static void read_single_bytes(const char *data, size_t len, enum encoding encoding, struct buf *out)
 {
     for (size_t i = 0; i < len; i++) {
-        add_character(out, character_of((uint8_t)data[i], encoding));
+        utf8_add(out, character_of((uint8_t)data[i], encoding));
     }
 }
 
@@ -264,8 +217,7 @@ static char *explain_bytes(const char *data, size_t offset, const struct charset
     unsigned byte = (uint8_t)data[offset];
     if (!charset->known) {
         return mem_printf("the answer is in the charset \"%s\", which is not known here, and it is not valid UTF-8 "
-                          "either (byte 0x%02x "
-                          "at offset %zu)",
+                          "either (byte 0x%02x at offset %zu)",
                           charset->name, byte, offset);
     }
     const char *name = charset->encoding == ENCODING_UTF_8 ? "UTF-8" : "UTF-16";
@@ -284,7 +236,7 @@ static char *decode(const char *data, size_t len, struct charset charset, struct
     *text = from;
     *text_len = rest;
     if (charset.encoding == ENCODING_UTF_8) {
-        valid = utf_8_valid(from, rest);
+        valid = utf8_valid(from, rest);
     } else if (charset.encoding == ENCODING_1252 || charset.encoding == ENCODING_LATIN_9) {
         read_single_bytes(from, rest, charset.encoding, out);
     } else {
@@ -307,7 +259,7 @@ static json_t *text_value(const char *text, size_t len)
     }
     struct buf out = BUF_INIT;
     for (size_t i = 0; i < len; i++) {
-        buf_add(&out, text[i] ? text + i : "\xef\xbf\xbd", text[i] ? 1 : 3); /* U+FFFD */
+        buf_add(&out, text[i] ? text + i : UTF8_REPLACEMENT, text[i] ? 1 : strlen(UTF8_REPLACEMENT));
     }
     json_t *value = json_stringn(buf_text(&out), out.len);
     buf_release(&out);

@@ -98,8 +98,8 @@ void commit_now(struct feed *feed)
         feed->commit_round = feed->round;
         rd_kafka_resp_err_t code = rd_kafka_commit_queue(feed->consumer, list, feed->commit_events, NULL, feed);
         if (code != RD_KAFKA_RESP_ERR_NO_ERROR) {
-            log_error("could not commit offsets", "system", feed->name, "error", rd_kafka_err2str(code), NULL);
-            abort(); /* refused for its arguments: a fault of ours */
+            char *why = mem_printf("could not commit offsets: %s", rd_kafka_err2str(code));
+            feed_end(feed, why);
         }
     }
     rd_kafka_topic_partition_list_destroy(list);

@@ -25,12 +25,12 @@ static void wipe_and_free(char *text)
     free(text);
 }
 
-static void note_setting(const char *path, void *arg)
+static void note_setting(const struct expr_path *path, void *arg)
 {
     char **name = arg;
-    static const char prefix[] = "settings.";
-    if (!*name && strncmp(path, prefix, strlen(prefix)) == 0) {
-        *name = mem_strdup(path + strlen(prefix));
+    const char *setting = expr_path_within(path, "settings") ? expr_path_name(path, 1) : NULL;
+    if (!*name && setting) {
+        *name = mem_strdup(setting);
     }
 }
 

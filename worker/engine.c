@@ -28,13 +28,8 @@ static enum verdict render_with(struct run *run)
         if (!tmpl) {
             tmpl = json_object_get(parameter, "default");
         }
-        json_t *value = tmpl ? expr_render(run->engine->exprs, tmpl, run->context, &err) : json_null();
+        json_t *value = tmpl ? context_value(run, name, tmpl, &err) : json_null();
         bool missing = !value || (json_true_at(parameter, "required") && json_is_null(value));
-        if (missing && run->dry) {
-            json_decref(value);
-            value = context_stand_in(name);
-            missing = false;
-        }
         if (missing) { /* nobody told it, as when there is no manager: somebody has to */
             json_decref(value);
             verdict = value ? run_say(run, VERDICT_BLOCKED, "with.%s is null, and the action needs it", name)
@@ -106,24 +101,43 @@ static enum verdict run_job(struct run *run, json_t *outputs)
         return run_say(run, VERDICT_MISSING, "its condition is not met");
     }
     derive_values(run);
+    run_resume_clocks(run, state);
     enum verdict verdict = render_with(run);
-    json_t *accounts = NULL;
     if (verdict == VERDICT_DONE) {
-        verdict = identify_accounts(run, &accounts);
+        verdict = guard_person(run);
+    }
+    if (verdict == VERDICT_DONE) {
+        verdict = identify_accounts(run, &run->accounts);
     }
     if (verdict == VERDICT_DONE) {
         run_resume(run, state);
-        verdict = accounts_run(run, accounts, json_is_object(state) ? state : NULL, outputs);
+        json_object_update(outputs, json_object_get(state, "outputs"));
+        verdict = accounts_run(run, outputs);
     }
-    json_decref(accounts);
     return verdict;
+}
+
+static const char *const verdict_names[] = {"succeeded", "already_done", "missing",   "deferred", "blocked",
+                                            "denied",    "failed",       "cancelled", "cancelled"};
+
+const char *verdict_name(enum verdict verdict)
+{
+    return verdict_names[verdict];
+}
+
+enum verdict verdict_of_name(const char *name)
+{
+    for (size_t i = 0; i < COUNT_OF(verdict_names); i++) {
+        if (strcmp(verdict_names[i], name) == 0) {
+            return (enum verdict)i;
+        }
+    }
+    return VERDICT_FAILED;
 }
 
 static const char *outcome_of(const struct run *run, enum verdict verdict)
 {
-    static const char *const names[] = {"succeeded", "already_done", "missing",   "deferred", "blocked",
-                                        "denied",    "failed",       "cancelled", "cancelled"};
-    return run->skipped ? "skipped" : names[verdict];
+    return run->skipped ? "skipped" : verdict_name(verdict);
 }
 
 /* "dry run: would PATCH https://…, and 2 more". */
@@ -133,7 +147,7 @@ static void say_dry(struct run *run)
     size_t more = 0;
     size_t i;
     json_t *call;
-    json_array_foreach(run->calls, i, call)
+    json_array_foreach(run->record->calls, i, call)
     {
         if (json_true_at(call, "dry_run") && json_true_at(call, "changes")) {
             more += method != NULL;
@@ -150,7 +164,7 @@ static void say_dry(struct run *run)
     }
 }
 
-static const char *good_message(const struct run *run, enum verdict verdict)
+static const char *good_sentence(const struct run *run, enum verdict verdict)
 {
     if (run->dry) {
         return run->message;
@@ -170,6 +184,17 @@ static const char *good_message(const struct run *run, enum verdict verdict)
     return run->verified                                ? "done, and confirmed by reading back"
            : json_object_get(run->action, "unverified") ? "done, as the answer says: it can't be read back"
                                                         : "done";
+}
+
+/* One sentence about the end, masked. The caller frees. */
+static char *end_message(const struct run *run, enum verdict verdict)
+{
+    bool good = verdict == VERDICT_DONE || verdict == VERDICT_ALREADY;
+    const char *sentence = good ? good_sentence(run, verdict) : run->message ? run->message : verdict_name(verdict);
+    char *text = mem_printf("%s%s", sentence, good && run->note ? run->note : "");
+    char *masked = secret_mask(text);
+    free(text);
+    return masked;
 }
 
 /* What a vendor or a connector repeats of our secrets goes no further. New reference. */
@@ -196,48 +221,6 @@ static json_t *masked(const json_t *value)
     return copy;
 }
 
-/* What a person was asked to put right is looked at anew, unless something was changed on the strength of what was seen. */
-static void look_anew(const struct run *run, json_t *state)
-{
-    bool changed = json_true_at(run->action, "once") || json_object_get(state, "items_left");
-    const json_t *requests = json_object_get(run->action, "requests");
-    for (size_t i = 0; i < (size_t)json_int_at(state, "at", 0); i++) {
-        changed = changed || request_changes(json_array_get(requests, i));
-    }
-    if (!changed) {
-        json_put(state, "saved", json_object());
-        json_put(state, "at", json_integer(0));
-        json_put(state, "verifying", json_false());
-    }
-}
-
-/* Where a later attempt goes on: at the first account that failed, else at the one in hand. */
-static json_t *state_of(const struct run *run, enum verdict verdict)
-{
-    json_t *state = run_state(run);
-    if (run->failed_state) {
-        static const char *const kept[] = {"account", "at",           "saved",        "verifying", "items_left",
-                                           "imaged",  "polled_since", "awaits_since", "heard",     "reminders"};
-        for (size_t i = 0; i < COUNT_OF(kept); i++) {
-            json_object_del(state, kept[i]);
-            json_object_set(state, kept[i], json_object_get(run->failed_state, kept[i]));
-        }
-    }
-    if (verdict == VERDICT_BLOCKED) {
-        look_anew(run, state);
-    }
-    return state;
-}
-
-/* What a dry run could not know is no fact for later jobs. */
-static bool holds_stand_in(const json_t *value)
-{
-    char *text = json_text(value);
-    bool held = strstr(text, STAND_IN) != NULL;
-    free(text);
-    return held;
-}
-
 /* `user.manager` of the outputs as {user: {manager: …}}; NULL when the action provides nothing. A new reference. */
 static json_t *provided(const struct run *run, const json_t *outputs)
 {
@@ -248,7 +231,7 @@ static json_t *provided(const struct run *run, const json_t *outputs)
     json_array_foreach(paths, i, path)
     {
         json_t *value = json_at(outputs, json_string_value(path));
-        if (value && !json_is_null(value) && !holds_stand_in(value)) {
+        if (value && !json_is_null(value) && !context_holds_stand_in(value)) {
             json_object_set(user, json_string_value(path) + strlen("user."), value);
         }
     }
@@ -267,8 +250,8 @@ static void fill_result(struct run *run, enum verdict verdict, json_t *outputs, 
         say_dry(run);
     }
     json_put(context, "outputs", masked(outputs));
-    if (run->calls_left_out) {
-        json_put(context, "calls_left_out", json_integer(run->calls_left_out));
+    if (run->record->left_out) {
+        json_put(context, "calls_left_out", json_integer(run->record->left_out));
     }
     if (good) {
         json_put(context, "provides", provided(run, json_object_get(context, "outputs")));
@@ -283,50 +266,81 @@ static void fill_result(struct run *run, enum verdict verdict, json_t *outputs, 
         json_put_string(context, "progress", progress);
         free(progress);
     }
+    json_put(context, "searched", json_incref(run->searched));
     if (!good && verdict != VERDICT_MISSING) {
-        json_t *state = state_of(run, verdict);
+        json_t *state = run_state(run, verdict);
+        if (json_object_size(outputs)) {
+            json_object_set(state, "outputs", outputs); /* of the accounts that have ended */
+        }
         json_put(context, "state", masked(state));
         json_decref(state);
     }
     result->outcome = outcome_of(run, verdict);
     result->status = run->last_status;
     secrets_remember(run); /* facts for later jobs hold none of it and stay as they are */
-    json_put(context, "calls", masked(run->calls));
-    json_put(context, "verified", run->verified ? masked(run->verified) : json_null());
-    result->message = secret_mask(good || !run->message ? good_message(run, verdict) : run->message);
+    json_put(context, "calls", masked(run->record->calls));
+    const json_t *verified = run->verified ? run->verified : run->place ? run->place->verified : NULL;
+    json_put(context, "verified", verified ? masked(verified) : json_null());
+    result->message = end_message(run, verdict);
     secrets_forget(run);
     result->context = context;
     result->abandoned = verdict == VERDICT_ABANDONED;
 }
 
-static void run_release(struct run *run)
+void run_init(struct run *run, struct system *system, struct job *job, struct record *record)
 {
+    *record = (struct record){.calls = json_array()};
+    *run = (struct run){.engine = system->engine,
+                        .system = system,
+                        .job = job,
+                        .record = record,
+                        .troubles = json_object(),
+                        .secrets = json_object()};
+    context_start(run);
+    run_engage(run);
+}
+
+void run_release(struct run *run)
+{
+    run_disengage(run);
+    for (size_t i = 0; i < run->place_count; i++) {
+        place_release(&run->places[i]);
+    }
+    free(run->places);
+    json_decref(run->accounts);
     json_decref(run->context);
-    json_decref(run->calls);
-    json_decref(run->items_left);
-    json_decref(run->failed_state);
+    json_decref(run->record->calls);
+    json_decref(run->waits);
+    json_decref(run->search);
+    json_decref(run->troubles);
     json_decref(run->secrets);
     json_decref(run->pinned);
+    json_decref(run->searched);
     json_decref(run->verified);
-    json_decref(run->heard);
-    json_decref(run->waits);
     free(run->progress);
+    free(run->where);
     free(run->message);
+    free(run->note);
+}
+
+static bool is_dry(const struct engine *engine, const struct job *job)
+{
+    const char *mode = json_string_at(job->message, "mode");
+    const char *forced = conf_system_setting(engine->conf, job->system, "mode");
+    return (mode && strcmp(mode, "dry_run") == 0) || (forced && strcmp(forced, "live") != 0);
 }
 
 void engine_run(struct engine *engine, struct job *job, struct engine_result *result)
 {
     *result = (struct engine_result){0};
-    struct run run = {.engine = engine, .system = engine_system(engine, job->system), .job = job};
+    struct run run;
+    struct record record;
+    run_init(&run, engine_system(engine, job->system), job, &record);
     run.action_name = json_string_at(job->message, "job.action");
     run.action = json_object_get(json_object_get(run.system->connector->tree, "actions"), run.action_name);
-    const char *mode = json_string_at(job->message, "mode");
-    const char *forced = conf_system_setting(engine->conf, job->system, "mode");
-    run.dry = (mode && strcmp(mode, "dry_run") == 0) || (forced && strcmp(forced, "live") != 0);
+    run.dry = is_dry(engine, job);
     run.only_verify = json_true_at(job->message, "job.only_verify");
-    run.calls = json_array();
     run.begun = job->begun_before;
-    context_start(&run);
     json_t *outputs = json_object();
     enum verdict verdict = run_job(&run, outputs);
     if (verdict == VERDICT_DENIED) {
@@ -351,12 +365,13 @@ void engine_interrupt(struct job *job, enum interruption why)
     if (first || (why != INTERRUPT_TOO_LONG && job->interruption != INTERRUPT_DRAIN)) { /* nothing outweighs the end */
         job->interruption = why;
     }
-    struct sleeper **slot = job->waiting;
-    if (slot) {
-        sleeper_wake(*slot);
-    }
-    struct flight **flight = job->flight;
-    if (flight && why == INTERRUPT_DRAIN) { /* the grace is over: whoever goes on looks whether it had its effect */
-        http_abort(*flight);
+    for (struct engaged *engaged = job->engaged; engaged; engaged = engaged->next) {
+        if (engaged->slot) {
+            sleeper_wake(*engaged->slot);
+        }
+        if (engaged->flight &&
+            why == INTERRUPT_DRAIN) { /* the grace is over: whoever goes on looks whether it had its effect */
+            http_abort(*engaged->flight);
+        }
     }
 }

@@ -1,4 +1,5 @@
-/* The accounts of a leaver, one after another: guarded, acted on, read back. */
+/* The accounts of a leaver, one after another: guarded, acted on, read back. What fails or waits for one leaves no other with
+ * access. */
 #include <stdlib.h>
 #include <string.h>
 
@@ -6,87 +7,64 @@
 #include "lib/mem.h"
 #include "worker/engine_internal.h"
 
-/* ---- guards ------------------------------------------------------------------------------------------------------ */
-
-/* guards.protected also names accounts, as `system:id`. */
-static bool protected_account(const struct run *run, const char *id)
-{
-    char *name = mem_printf("%s:%s", run->job->system, id);
-    bool found = false;
-    for (size_t i = 0; i < conf_list_size(run->engine->conf, "guards.protected"); i++) {
-        found = found || strcmp(conf_list_item(run->engine->conf, "guards.protected", i), name) == 0;
-    }
-    free(name);
-    return found;
-}
-
-/* Nobody acts on a protected account, nor on the manager's (rules.md 13). */
-static enum verdict guard_manager(struct run *run, const char *account)
-{
-    json_t *accounts = NULL;
-    enum verdict verdict = account ? identify_manager(run, &accounts) : VERDICT_DONE;
-    size_t i;
-    json_t *id;
-    json_array_foreach(accounts, i, id)
-    {
-        if (verdict == VERDICT_DONE && strcmp(json_string_value(id), account) == 0) {
-            verdict = run_say(run, VERDICT_BLOCKED, "account %s is the manager's, not the leaver's", account);
-        }
-    }
-    json_decref(accounts);
-    return verdict;
-}
-
-static enum verdict guard_target(struct run *run, const char *account)
-{
-    struct err err = ERR_INIT;
-    const char *tmpl = json_string_at(run->action, "target");
-    char *rendered = tmpl ? expr_text(run->engine->exprs, tmpl, run->context, &err) : NULL;
-    const char *target = tmpl ? rendered : account;
-    enum verdict verdict = VERDICT_DONE;
-    if (tmpl && !rendered) {
-        verdict = run_say(run, VERDICT_FAILED, "target: %s", err_text(&err));
-    } else if (target && protected_account(run, target)) {
-        verdict = run_say(run, VERDICT_BLOCKED, "account %s is protected (guards.protected)", target);
-    } else {
-        verdict = guard_manager(run, target);
-    }
-    free(rendered);
-    err_release(&err);
-    return verdict;
-}
-
 /* ---- one account ------------------------------------------------------------------------------------------------- */
 
-/* Was it a change that some items refused? What could not be read tells nothing, and a look would see nothing amiss. */
-static bool changes_refused(const struct run *run)
+/* Did some items refuse a change, and would the read-back show whether it happened all the same? A read that failed says nothing
+ * about the state. */
+static bool refusal_may_be_excused(const struct run *run, enum verdict verdict)
 {
     const json_t *requests = json_object_get(run->action, "requests");
-    return json_array_size(run->items_left) > 0 && request_changes(json_array_get(requests, (size_t)run->at));
+    const json_t *request = json_array_get(requests, (size_t)run->place->at);
+    return (verdict == VERDICT_FAILED || verdict == VERDICT_DENIED) && json_array_size(run->place->items_left) > 0 &&
+           verify_covers(run, request);
 }
 
-static enum verdict run_account(struct run *run, const char *account, const json_t *state)
+/* The requests; items that were refused are excused when the read-back shows their effect, and then the sequence goes on. */
+static enum verdict run_requests(struct run *run)
 {
-    context_account(run, account);
-    if (state) { /* goes on where an earlier attempt was put off */
-        json_object_update(run->saved, json_object_get(state, "saved"));
-    }
-    enum verdict verdict = guard_target(run, account);
-    bool only_verify = run->verifying || run->only_verify;
-    run->read_back = false;
-    if (verdict == VERDICT_DONE && !only_verify) {
+    enum verdict verdict = sequence_run(run, json_object_get(run->action, "requests"), verify_look);
+    while (refusal_may_be_excused(run, verdict) && verify_look(run)) {
+        run->read_back = true;
+        run->seen = true;
+        sequence_pass(run);
         verdict = sequence_run(run, json_object_get(run->action, "requests"), verify_look);
     }
-    bool refused = verdict == VERDICT_FAILED || verdict == VERDICT_DENIED;
-    if (refused && changes_refused(run) && verify_look(run)) {
-        run->read_back = true;
-        verdict = VERDICT_DONE;
+    return verdict;
+}
+
+/* A name that its owner can change is not there: it may be that the account has another name now. */
+static enum verdict doubt_missing(struct run *run, const char *account)
+{
+    const char *why = json_string_at(run->system->connector->tree, "identify.mutable");
+    if (!account || !why) {
+        return VERDICT_MISSING;
+    }
+    char *said = mem_strdup(run->message ? run->message : "it is not there");
+    run_say(run, VERDICT_BLOCKED,
+            "account %s is not there, and its name may have changed (%s): find the account, then name it in the event "
+            "or skip "
+            "the step; %s",
+            account, why, said);
+    free(said);
+    return VERDICT_BLOCKED;
+}
+
+static enum verdict run_account(struct run *run, const char *account)
+{
+    context_account(run, account);
+    trouble_at(run, "guard");
+    enum verdict verdict = guard_account(run, account);
+    bool only_verify = run->place->verifying || run->only_verify;
+    run->read_back = false;
+    run->seen = false;
+    if (verdict == VERDICT_DONE && !only_verify) {
+        verdict = run_requests(run);
     }
     if (verdict == VERDICT_DONE || verdict == VERDICT_ALREADY) {
-        enum verdict seen = run->read_back ? VERDICT_DONE : verify_run(run);
+        enum verdict seen = run->seen ? VERDICT_DONE : verify_run(run);
         verdict = seen == VERDICT_DONE ? verdict : seen;
     }
-    return verdict;
+    return verdict == VERDICT_MISSING ? doubt_missing(run, account) : verdict;
 }
 
 static void collect_output(struct run *run, json_t *outputs)
@@ -96,80 +74,119 @@ static void collect_output(struct run *run, json_t *outputs)
     json_t *tmpl;
     json_object_foreach((json_t *)(uintptr_t)declared, name, tmpl)
     {
-        json_t *value = context_value(run, name, tmpl, NULL);
+        struct err err = ERR_INIT;
+        json_t *value = context_value(run, name, tmpl, &err);
+        if (!value) { /* the work is done: it would be wrong to do it again for that */
+            free(run->note);
+            run->note = mem_printf("; outputs.%s could not be read: %s", name, err_text(&err));
+        }
         json_object_set_new(outputs, name, value ? value : json_null());
+        err_release(&err);
     }
 }
 
-/* The first failure's state stays: a retry goes on there, and does the accounts behind it again without harm. */
-static void keep_failure(struct run *run, const char *account, size_t count, char **said, json_t **verified)
+/* ---- all of them ------------------------------------------------------------------------------------------------- */
+
+/* What became of the accounts, put together. */
+struct tally {
+    enum verdict good;         /* best of those that went well; MISSING at first */
+    enum verdict bad;          /* worst of those that failed; DONE: none did */
+    bool deferred;             /* one waits */
+    int64_t due_at;            /* the earliest */
+    char *said;                /* what was said of those that failed or wait; owned */
+    const json_t *verified;    /* of the first one that failed, else of the last one that went well; borrowed */
+    const json_t *unconfirmed; /* of the first one that failed; borrowed */
+};
+
+static void tally_say(struct tally *tally, const char *account, size_t count, const char *why)
 {
-    char *text = mem_printf("%s%s%s%s%s", *said ? *said : "", *said ? "; " : "", count > 1 && account ? account : "",
-                            count > 1 && account ? ": " : "", run->message ? run->message : "it did not succeed");
-    free(*said);
-    *said = text;
-    if (!run->failed_state) {
-        run->failed_state = run_state(run);
-        *verified = json_incref(run->verified);
+    bool named = count > 1 && *account;
+    char *text = mem_printf("%s%s%s%s%s", tally->said ? tally->said : "", tally->said ? "; " : "", named ? account : "",
+                            named ? ": " : "", why ? why : "it did not succeed");
+    free(tally->said);
+    tally->said = text;
+}
+
+static void tally_end(struct tally *tally, const struct run *run, size_t index, enum verdict verdict, const char *why)
+{
+    const struct place *place = &run->places[index];
+    if (verdict >= VERDICT_BLOCKED) {
+        tally_say(tally, run_account_name(run, index), run->place_count, why);
+        tally->unconfirmed = tally->bad == VERDICT_DONE ? place->verified : tally->unconfirmed;
+        tally->bad = verdict > tally->bad ? verdict : tally->bad;
+    } else {
+        tally->good = verdict < tally->good ? verdict : tally->good;
+        tally->verified = place->verified ? place->verified : tally->verified;
     }
 }
 
-static void next_account(struct run *run)
+static void tally_defer(struct tally *tally, const struct run *run, size_t index)
 {
-    run->at = 0;
-    run->verifying = false;
-    run->imaged = false;
-    run->sealed = false;
-    run->polled_since = 0;
-    json_decref(run->heard);
-    run->heard = NULL;
-    run->reminders = 0;
-    run->awaits_since = 0;
-    json_decref(run->items_left);
-    run->items_left = NULL;
-    json_decref(run->verified);
-    run->verified = NULL;
+    tally->due_at = !tally->deferred || run->due_at < tally->due_at ? run->due_at : tally->due_at;
+    tally->deferred = true;
+    tally_say(tally, run_account_name(run, index), run->place_count, run->message);
 }
 
-/* Every account from the one in hand on: what fails for one leaves no other with access. A rest stops. */
-enum verdict accounts_run(struct run *run, const json_t *accounts, const json_t *state, json_t *outputs)
+/* The verdict of the whole job, with its message. */
+static enum verdict tally_up(const struct tally *tally, struct run *run)
 {
-    enum verdict good = VERDICT_MISSING, bad = VERDICT_DONE;
-    size_t count = json_array_size(accounts);
-    char *said = NULL;
-    json_t *failed_verified = NULL, *good_verified = NULL;
-    enum verdict rest = VERDICT_DONE;
-    for (; (size_t)run->account < count && rest == VERDICT_DONE; run->account++) {
-        const char *account = json_string_value(json_array_get(accounts, (size_t)run->account));
-        enum verdict verdict = run_account(run, account, state);
-        state = NULL;
-        if (verdict == VERDICT_DEFERRED || verdict == VERDICT_CANCELLED || verdict == VERDICT_ABANDONED) {
-            rest = verdict;
-            break;
-        }
-        if (verdict >= VERDICT_BLOCKED) {
-            keep_failure(run, account, count, &said, &failed_verified);
-            bad = verdict > bad ? verdict : bad;
-        } else {
-            good = verdict < good ? verdict : good;
-        }
-        if (verdict == VERDICT_DONE || verdict == VERDICT_ALREADY) {
-            if (!run->only_verify) {
-                collect_output(run, outputs);
-            }
-            json_decref(good_verified);
-            good_verified = json_incref(run->verified);
-        }
-        next_account(run);
+    if (tally->deferred) {
+        run->due_at = tally->due_at;
+        return run_say(run, VERDICT_DEFERRED, "%s", tally->said);
     }
-    if (rest == VERDICT_DONE) {
-        run->verified = json_incref(run->failed_state ? failed_verified : good_verified);
+    const json_t *verified = tally->bad != VERDICT_DONE ? tally->unconfirmed : tally->verified;
+    run->verified = json_incref((json_t *)(uintptr_t)verified);
+    return tally->bad != VERDICT_DONE ? run_say(run, tally->bad, "%s", tally->said) : tally->good;
+}
+
+/* Does this verdict end the job's attempt, whatever account it came from? */
+static bool stops(const struct run *run, enum verdict verdict)
+{
+    return verdict == VERDICT_CANCELLED || verdict == VERDICT_ABANDONED ||
+           (verdict == VERDICT_DEFERRED && run->job->interruption != INTERRUPT_NONE);
+}
+
+static void end_place(struct run *run, enum verdict verdict)
+{
+    struct place *place = run->place;
+    free(place->ended);
+    free(place->why);
+    place->ended = mem_strdup(verdict_name(verdict));
+    place->why = verdict >= VERDICT_BLOCKED && run->message ? mem_strdup(run->message) : NULL;
+}
+
+static enum verdict run_one_account(struct run *run, size_t index, json_t *outputs, struct tally *tally)
+{
+    run->account = index;
+    run->place = &run->places[index];
+    if (run->place->ended) { /* in an earlier attempt */
+        tally_end(tally, run, index, verdict_of_name(run->place->ended), run->place->why);
+        return VERDICT_DONE;
     }
-    if (rest == VERDICT_DONE && said) {
-        run_say(run, bad, "%s", said);
+    enum verdict verdict = run_account(run, json_string_value(json_array_get(run->accounts, index)));
+    if (stops(run, verdict)) {
+        return verdict;
     }
-    free(said);
-    json_decref(failed_verified);
-    json_decref(good_verified);
-    return rest != VERDICT_DONE ? rest : run->failed_state ? bad : good;
+    if (verdict == VERDICT_DEFERRED) {
+        tally_defer(tally, run, index);
+        return VERDICT_DONE;
+    }
+    if ((verdict == VERDICT_DONE || verdict == VERDICT_ALREADY) && !run->only_verify) {
+        collect_output(run, outputs);
+    }
+    end_place(run, verdict);
+    tally_end(tally, run, index, verdict, run->message);
+    return VERDICT_DONE;
+}
+
+enum verdict accounts_run(struct run *run, json_t *outputs)
+{
+    struct tally tally = {.good = VERDICT_MISSING, .bad = VERDICT_DONE};
+    enum verdict stop = VERDICT_DONE;
+    for (size_t i = 0; stop == VERDICT_DONE && i < run->place_count; i++) {
+        stop = run_one_account(run, i, outputs, &tally);
+    }
+    enum verdict verdict = stop == VERDICT_DONE ? tally_up(&tally, run) : stop;
+    free(tally.said);
+    return verdict;
 }

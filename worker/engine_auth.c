@@ -5,6 +5,7 @@
 #include "lib/json.h"
 #include "lib/mem.h"
 #include "lib/secret.h"
+#include "lib/text.h"
 #include "lib/time.h"
 #include "worker/credentials.h"
 #include "worker/retry.h"
@@ -78,7 +79,9 @@ static char *explanation(const json_t *body)
     }
     char *said = mem_printf("%s%s%s", code ? code : "", code && more ? ": " : "", more ? more : "");
     char *masked = secret_mask(said);
-    char *text = mem_printf("%s%.300s", *masked ? ": " : "", masked);
+    char *cut = text_shortened(masked, 300);
+    char *text = mem_printf("%s%s", *cut ? ": " : "", cut);
+    free(cut);
     free(masked);
     free(said);
     return text;
@@ -117,6 +120,7 @@ static void read_grant(const struct rendered *rendered, const struct http_answer
     const char *text = json_string_at(body, "access_token");
     bool granted = answer->status >= 200 && answer->status < 300 && text && *text && !strpbrk(text, "\r\n");
     grant->status = (int)answer->status;
+    grant->unreached = answer->fault == HTTP_FAULT_ADDRESS;
     grant->aborted = answer->aborted;
     if (granted) {
         grant->text = mem_strdup(text);
@@ -210,6 +214,7 @@ static enum verdict no_token(struct run *run, const struct grant *grant, struct 
     run->last_status = grant->status;
     *response = (struct response){.status = grant->status,
                                   .aborted = grant->aborted,
+                                  .unreached = grant->unreached,
                                   .tokenless = true,
                                   .ill = !grant->refused && (grant->status == 0 || grant->status >= 500),
                                   .error = json_string_at(run->context, "error"),

@@ -1,152 +1,212 @@
 /* What an answer means: the request's own predicates first, then the defaults of the field (vendor API sheet, 0.2). */
 #include <stdlib.h>
+#include <string.h>
 
 #include "lib/json.h"
+#include "lib/mem.h"
 #include "lib/secret.h"
+#include "lib/text.h"
 #include "worker/engine_internal.h"
+
+enum { WHY_MAX = 600 }; /* bytes of a vendor's explanation */
 
 static bool predicate(struct run *run, const json_t *request, const char *name)
 {
     return expr_true(run->engine->exprs, json_object_get(request, name), run->context, false);
 }
 
-/* What the vendor says of an error, short enough for one sentence. */
-static const char *explanation(const struct run *run)
+static enum verdict say_status(struct run *run, const json_t *request, enum verdict verdict, const char *what)
 {
-    static const char *const places[] = {"detail",          "error.details.0.message",
-                                         "error.message",   "error_description",
-                                         "message",         "errorSummary",
-                                         "errorMessages.0", "meta.message",
-                                         "error",           "errors.0.description"};
-    const json_t *body = json_object_get(run->context, "body");
-    for (size_t i = 0; json_is_object(body) && i < sizeof places / sizeof places[0]; i++) {
-        const char *text = json_string_at(body, places[i]);
-        if (text) {
-            return text;
-        }
-    }
-    return json_is_string(body) ? json_string_value(body) : "";
-}
-
-static enum verdict say_status(struct run *run, enum verdict verdict, const char *what)
-{
+    char *said = explain(run, request);
     secrets_remember(run);
-    char *why = secret_mask(explanation(run)); /* before it is cut: half a secret would not be known as one */
+    char *masked = secret_mask(said); /* before it is cut: half a secret would not be known as one */
     secrets_forget(run);
-    run_say(run, verdict, "%s: the vendor answered %d%s%.300s", what, run->last_status, *why ? ": " : "", why);
+    char *why = text_shortened(masked, WHY_MAX);
+    run_say(run, verdict, "%s: the vendor answered %d%s%s", what, run->last_status, *why ? ": " : "", why);
     free(why);
+    free(masked);
+    free(said);
     return verdict;
 }
 
 /* What SMTP means by its codes (RFC 5321, 4.2.1; RFC 4954, 6). */
-static enum verdict by_mail(struct run *run, int status, bool *again)
+static enum verdict by_mail(struct run *run, const json_t *request, int status, bool *again)
 {
     if (status < 400) {
         return VERDICT_DONE;
     }
     if (status < 500) {
         *again = true;
-        return say_status(run, VERDICT_FAILED, "temporary trouble");
+        return say_status(run, request, VERDICT_FAILED, "temporary trouble");
     }
     if (status == 530 || status == 534 || status == 535 || status == 538) {
-        return say_status(run, VERDICT_DENIED, "credentials or rights refused");
+        return say_status(run, request, VERDICT_DENIED, "credentials or rights refused");
     }
-    return say_status(run, VERDICT_FAILED, "refused");
+    return say_status(run, request, VERDICT_FAILED, "refused");
 }
 
-static enum verdict by_ldap(struct run *run, int status, bool *again)
+static enum verdict by_ldap(struct run *run, const json_t *request, int status, bool *again)
 {
     switch (ldap_meaning(status)) {
     case LDAP_MEANS_DONE:
         return VERDICT_DONE;
     case LDAP_MEANS_LATER:
         *again = true;
-        return say_status(run, VERDICT_FAILED, "temporary trouble");
+        return say_status(run, request, VERDICT_FAILED, "temporary trouble");
     case LDAP_MEANS_DENIED:
-        return say_status(run, VERDICT_DENIED, "credentials or rights refused");
+        return say_status(run, request, VERDICT_DENIED, "credentials or rights refused");
     case LDAP_MEANS_REFUSED:
         break;
     }
-    return say_status(run, VERDICT_FAILED, "refused");
+    return say_status(run, request, VERDICT_FAILED, "refused");
+}
+
+/* Errors that pass. 501, 505 and 510 say that the vendor will never do this (RFC 9110, 15.6; RFC 2774, 7). */
+bool status_is_temporary(int status)
+{
+    bool never = status == 501 || status == 505 || status == 510;
+    return status == 408 || status == 425 || status == 429 || (status >= 500 && !never);
+}
+
+static bool is_exhausted(const json_t *headers)
+{
+    static const char *const names[] = {"x-ratelimit-remaining", "x-rate-limit-remaining", "ratelimit-remaining"};
+    for (size_t i = 0; i < COUNT_OF(names); i++) {
+        const char *left = json_string_at(headers, names[i]);
+        if (left && strcmp(left, "0") == 0) {
+            return true;
+        }
+    }
+    return false;
+}
+
+/* A refusal that says "later": a conflict with another change under way, or a limit that some vendors tell by 403. */
+static bool asks_to_try_again(const struct run *run, const json_t *request, int status)
+{
+    const json_t *headers = json_object_get(run->context, "headers");
+    bool waits = json_object_get(headers, "retry-after") != NULL;
+    if (status == 403) {
+        return waits || is_exhausted(headers);
+    }
+    if (status != 409) {
+        return false;
+    }
+    char *said = explain(run, request);
+    bool again = waits || strcasestr(said, "try again") || strcasestr(said, "retry") || strcasestr(said, "try later");
+    free(said);
+    return again;
 }
 
 static enum verdict by_default(struct run *run, const json_t *request, int status, bool *again)
 {
     if (request_is_mail(request)) {
-        return by_mail(run, status, again);
+        return by_mail(run, request, status, again);
     }
     if (request_ldap(request)) {
-        return by_ldap(run, status, again);
+        return by_ldap(run, request, status, again);
     }
     if (status >= 200 && status < 300) {
         return VERDICT_DONE;
     }
-    if (status == 408 || status == 425 || status == 429 || status >= 500) {
+    if (status_is_temporary(status) || asks_to_try_again(run, request, status)) {
         *again = true;
-        return say_status(run, VERDICT_FAILED, "temporary trouble");
+        return say_status(run, request, VERDICT_FAILED, "temporary trouble");
     }
     if (status == 401 || status == 403) {
-        return say_status(run, VERDICT_DENIED, "credentials or rights refused");
+        return say_status(run, request, VERDICT_DENIED, "credentials or rights refused");
     }
-    return say_status(run, VERDICT_FAILED, "refused");
+    return say_status(run, request, VERDICT_FAILED, "refused");
 }
 
-/* The request's own predicates; where several hold, the gravest counts. */
+/* The request's own predicates; where several hold, the gravest counts. What an answer must prove is not believed of every answer
+ * (engine_evidence.c). */
 static enum verdict by_predicates(struct run *run, const json_t *request, const struct response *response, bool *again)
 {
     static const struct {
         const char *name;
         enum verdict verdict;
         const char *what;
+        bool proves;
     } own[] = {
-        {"denied", VERDICT_DENIED, "credentials or rights refused"},
-        {"blocked", VERDICT_BLOCKED, "a person must act"},
-        {"missing", VERDICT_MISSING, "not there"},
-        {"already", VERDICT_ALREADY, NULL},
+        {"denied", VERDICT_DENIED, "credentials or rights refused", false},
+        {"blocked", VERDICT_BLOCKED, "a person must act", false},
+        {"missing", VERDICT_MISSING, "not there", true},
+        {"already", VERDICT_ALREADY, NULL, true},
     };
-    for (size_t i = 0; i < sizeof own / sizeof own[0]; i++) {
-        if (predicate(run, request, own[i].name)) {
-            return own[i].what ? say_status(run, own[i].verdict, own[i].what) : own[i].verdict;
+    for (size_t i = 0; i < COUNT_OF(own); i++) {
+        if (own[i].proves ? evidence_shows(run, request, response, own[i].name)
+                          : predicate(run, request, own[i].name)) {
+            return own[i].what ? say_status(run, request, own[i].verdict, own[i].what) : own[i].verdict;
         }
     }
     if (predicate(run, request, "retry")) {
         *again = true;
-        return say_status(run, VERDICT_FAILED, "temporary trouble");
+        return say_status(run, request, VERDICT_FAILED, "temporary trouble");
     }
-    const json_t *success = json_object_get(request, "success");
-    if (success) {
-        if (expr_true(run->engine->exprs, success, run->context, false)) {
-            return VERDICT_DONE;
-        }
-        bool fine = response->ldap ? response->status == 0 : response->status >= 200 && response->status < 300;
-        return fine ? say_status(run, VERDICT_FAILED, "the answer is not what success looks like")
-                    : by_default(run, request, response->status, again);
+    if (!json_object_get(request, "success")) {
+        return by_default(run, request, response->status, again);
     }
-    return by_default(run, request, response->status, again);
+    if (evidence_shows(run, request, response, "success")) {
+        return VERDICT_DONE;
+    }
+    bool fine = response->ldap ? response->status == 0 : response->status >= 200 && response->status < 300;
+    return fine ? say_status(run, request, VERDICT_FAILED, "the answer is not what success looks like")
+                : by_default(run, request, response->status, again);
 }
 
 /* Only who throttles says how long; a rate-limit header beside any other answer means nothing for it. */
 static void note_throttling(struct response *response, bool again, bool by_request)
 {
+    int status = response->status;
     response->throttled =
-        again && (response->status == 429 || (response->retry_after >= 0 && (response->status == 503 || by_request)));
+        again && (status == 429 || (response->retry_after >= 0 && (status == 503 || status == 403 || by_request)));
     if (!response->throttled) {
         response->retry_after = -1;
     }
 }
 
+/* No answer that could be judged. */
+static enum verdict unanswered(struct run *run, const struct response *response, bool *again)
+{
+    *again = !response->hopeless;
+    if (response->tokenless) { /* nobody answered the request: its own predicates have nothing to say */
+        return run_say(run, VERDICT_FAILED, "temporary trouble: %s", response->error);
+    }
+    if (response->hopeless) {
+        return run_say(run, VERDICT_FAILED, "the request can't succeed: %s", response->error);
+    }
+    return run_say(run, VERDICT_FAILED, "no answer: %s", response->error);
+}
+
+/* The answer came, and says nothing about what was asked. */
+static bool is_odd(struct run *run, const json_t *request, struct response *response)
+{
+    char *why = evidence_odd(run, request, response);
+    if (why) {
+        char *masked = secret_mask(why);
+        char *cut = text_shortened(masked, WHY_MAX);
+        run_say(run, VERDICT_FAILED, "%s (status %d)", cut, response->status);
+        free(cut);
+        free(masked);
+    }
+    response->odd = why != NULL;
+    free(why);
+    return response->odd;
+}
+
 enum verdict classify(struct run *run, const json_t *request, struct response *response, bool *again)
 {
     *again = false;
-    if (response->tokenless) { /* nobody answered the request: its own predicates have nothing to say */
-        *again = true;
-        note_throttling(response, true, false);
-        return run_say(run, VERDICT_FAILED, "temporary trouble: %s", response->error);
+    if (response->tokenless || response->hopeless || !response_came(response)) {
+        enum verdict verdict = unanswered(run, response, again);
+        note_throttling(response, *again, false);
+        return verdict;
     }
-    if (!response_came(response)) {
+    if (is_odd(run, request, response)) {
         *again = true;
-        note_throttling(response, true, false);
-        return run_say(run, VERDICT_FAILED, "no answer: %s", response->error);
+        response->doubtful = true;
+        response->retry_after = -1;
+        return VERDICT_FAILED;
     }
     enum verdict verdict = by_predicates(run, request, response, again);
     note_throttling(response, *again, predicate(run, request, "retry"));

@@ -90,7 +90,6 @@ void context_start(struct run *run)
     char now[TIME_TEXT_SIZE];
     time_format(time_now(), now);
     run->context = json_object();
-    run->saved = json_object();
     context_set(run, "user", member(message, "user", json_object()));
     context_set(run, "actor", member(message, "actor", json_object()));
     context_set(run, "offboarding", bare_offboarding(message));
@@ -102,7 +101,7 @@ void context_start(struct run *run)
     context_set(run, "report", json_string(report));
     free(report);
     context_set(run, "settings", json_incref(run->system->settings));
-    context_set(run, "saved", run->saved);
+    context_set(run, "saved", json_object());
     context_set(run, "now", json_string(now));
     json_t *bare = json_object();
     static const char *const shown[] = {"id", "phase", "step", "system", "action", "attempt"};
@@ -120,7 +119,7 @@ void context_forget_answer(struct run *run)
     context_set(run, "body", json_null());
 }
 
-void context_account(struct run *run, const char *id)
+void context_name_account(struct run *run, const char *id)
 {
     json_t *ids = json_object_get(run->context, "ids");
     if (id) {
@@ -128,9 +127,20 @@ void context_account(struct run *run, const char *id)
     } else {
         json_object_del(ids, run->job->system);
     }
-    json_object_clear(run->saved);
+}
+
+void context_account(struct run *run, const char *id)
+{
+    context_name_account(run, id);
+    context_set(run, "saved", json_incref(run->place->saved));
     const json_t *images = json_at(run->job->message, "job.before");
     context_set(run, "before", member(images, id ? id : "", json_object()));
+}
+
+const char *account_in_hand(const struct run *run)
+{
+    const char *account = json_string_value(json_object_get(json_object_get(run->context, "ids"), run->job->system));
+    return account ? account : "";
 }
 
 /* ---- values ------------------------------------------------------------------------------------------------------ */
@@ -143,14 +153,97 @@ json_t *context_stand_in(const char *name)
     return value;
 }
 
+bool context_is_stand_in(const json_t *value)
+{
+    const char *text = json_string_value(value);
+    return text && strncmp(text, STAND_IN, strlen(STAND_IN)) == 0;
+}
+
+bool context_holds_stand_in(const json_t *value)
+{
+    char *text = json_text(value);
+    bool held = strstr(text, STAND_IN) != NULL;
+    free(text);
+    return held;
+}
+
+struct guess {
+    const struct run *run;
+    bool unanswered; /* it reads the answer to a request that was not sent */
+    bool derived;    /* it reads what came of one */
+};
+
+static void note_guess(const struct expr_path *path, void *arg)
+{
+    static const char *const parts[] = {"body", "status", "headers"};
+    struct guess *guess = arg;
+    const char *first = expr_path_name(path, 0);
+    for (size_t i = 0; first && i < COUNT_OF(parts); i++) {
+        guess->unanswered = guess->unanswered || (guess->run->unsent && strcmp(first, parts[i]) == 0);
+    }
+    const json_t *at = guess->run->context;
+    const json_t *next = at;
+    for (size_t i = 0; next && i < path->count; i++) { /* as far as there is a value */
+        at = next;
+        next = expr_path_name(path, i) ? json_object_get(at, expr_path_name(path, i)) : NULL;
+    }
+    at = next ? next : at;
+    guess->derived = guess->derived || (at != guess->run->context && context_holds_stand_in(at));
+}
+
+static void look_for_guesses(const json_t *tmpl, struct guess *guess)
+{
+    size_t i;
+    const char *name;
+    json_t *member;
+    if (json_is_string(tmpl)) {
+        expr_paths(json_string_value(tmpl), note_guess, guess);
+    }
+    json_array_foreach(tmpl, i, member)
+    {
+        look_for_guesses(member, guess);
+    }
+    json_object_foreach((json_t *)(uintptr_t)tmpl, name, member)
+    {
+        look_for_guesses(member, guess);
+    }
+}
+
 json_t *context_value(struct run *run, const char *name, const json_t *tmpl, struct err *err)
 {
-    json_t *value = expr_render(run->engine->exprs, tmpl, run->context, run->dry ? NULL : err);
-    if (run->dry && (!value || json_is_null(value))) {
+    struct guess guess = {.run = run};
+    if (run->dry) {
+        look_for_guesses(tmpl, &guess);
+    }
+    if (guess.unanswered) {
+        return context_stand_in(name);
+    }
+    json_t *value = expr_render(run->engine->exprs, tmpl, run->context, guess.derived ? NULL : err);
+    if (guess.derived && (!value || json_is_null(value))) {
         json_decref(value);
         value = context_stand_in(name);
     }
     return value;
+}
+
+/* Adds a value to the list of those that pages or items have brought; null adds nothing. Takes over `value`. */
+static void collect_value(json_t *saved, const char *name, json_t *value)
+{
+    json_t *list = json_object_get(saved, name);
+    if (context_is_stand_in(value) || context_is_stand_in(list)) { /* a dry run does not know the whole list */
+        json_object_set_new(saved, name, value);
+        return;
+    }
+    if (!json_is_array(list)) {
+        list = json_array();
+        json_object_set_new(saved, name, list);
+    }
+    if (json_is_array(value)) {
+        json_array_extend(list, value);
+    } else if (!json_is_null(value)) {
+        json_array_append(list, value);
+    }
+    json_decref(value);
 }
 
 int save_values(struct run *run, const json_t *save, bool collect, struct err *err)
@@ -163,20 +256,10 @@ int save_values(struct run *run, const json_t *save, bool collect, struct err *e
         if (!value) {
             return err_prefix(err, "save.%s", name);
         }
-        json_t *list = collect ? json_object_get(run->saved, name) : NULL;
-        if (!collect) {
-            json_object_set_new(run->saved, name, value);
-            continue;
-        }
-        if (!list) {
-            list = json_array();
-            json_object_set_new(run->saved, name, list);
-        }
-        if (json_is_array(value)) {
-            json_array_extend(list, value);
-            json_decref(value);
+        if (collect) {
+            collect_value(run->place->saved, name, value);
         } else {
-            json_array_append_new(list, value);
+            json_object_set_new(run->place->saved, name, value);
         }
     }
     return 0;

@@ -1,4 +1,5 @@
-/* Coming back later: waits within the worker while they are short, else a deferral that carries where to go on. */
+/* Coming back later: waits within the worker while they are short, else a deferral. */
+#include <stdarg.h>
 #include <stdlib.h>
 
 #include "lib/json.h"
@@ -9,86 +10,47 @@
 
 #define GIVE_UP_AFTER (3 * TIME_DAY) /* design, "Failures"; scaled by clock.day */
 
-static json_int_t int_of(const json_t *state, const char *name)
+/* ---- troubles ---------------------------------------------------------------------------------------------------- */
+
+void trouble_at(struct run *run, const char *format, ...)
 {
-    return json_int_at(state, name, 0);
+    va_list args;
+    va_start(args, format);
+    char *what = mem_vprintf(format, args);
+    va_end(args);
+    free(run->where);
+    const char *account = account_in_hand(run);
+    run->where = *account ? mem_printf("%s/%s", account, what) : mem_strdup(what);
+    free(what);
 }
 
-/* Whole objects are the vendor's and may hold what no event may (home addresses, phone numbers): they stay out, and so does
- * what a request calls secret. */
-static json_t *portable(const struct run *run, bool *complete)
+void trouble_over(struct run *run)
 {
-    json_t *kept = json_object();
-    const char *name;
-    json_t *value;
-    *complete = true;
-    json_object_foreach(run->saved, name, value)
-    {
-        if (json_is_object(value) || json_object_get(run->secrets, name)) {
-            *complete = false;
-        } else {
-            json_object_set(kept, name, value);
-        }
-    }
-    return kept;
+    json_object_del(run->troubles, run->where ? run->where : "");
 }
 
-/* Without all that was saved the account in hand is begun again, which every action allows. */
-json_t *run_state(const struct run *run)
+/* The trouble there; it begins now unless it lasts already. Borrowed. */
+static json_t *trouble(struct run *run)
 {
-    bool complete;
-    json_t *saved = portable(run, &complete);
-    json_t *state = json_pack("{s:I, s:I, s:o, s:b, s:I, s:b}", "account", run->account, "at", complete ? run->at : 0,
-                              "saved", saved, "begun", (int)run->begun, "deferrals", run->deferrals, "verifying",
-                              (int)(run->verifying && complete));
-    json_put(state, "items_left", run->items_left && complete ? json_incref(run->items_left) : NULL);
-    if (run->since) {
-        json_put_instant(state, "since", run->since);
+    const char *where = run->where ? run->where : "";
+    json_t *trouble = json_object_get(run->troubles, where);
+    if (!trouble) {
+        trouble = json_pack("{s:i}", "deferrals", 0);
+        json_put_instant(trouble, "since", time_now());
+        json_object_set_new(run->troubles, where, trouble);
     }
-    if (run->polled_since) {
-        json_put_instant(state, "polled_since", run->polled_since);
-    }
-    if (run->awaits_since) {
-        json_put_instant(state, "awaits_since", run->awaits_since);
-    }
-    if (run->heard) {
-        json_put(state, "heard", json_incref(run->heard));
-        json_put(state, "reminders", json_integer(run->reminders));
-    }
-    if (run->imaged) {
-        json_put(state, "imaged", json_true());
-    }
-    return state;
+    return trouble;
 }
 
-static void resume_instant(const json_t *state, const char *name, int64_t *at)
+static bool given_up(struct run *run)
 {
-    const char *text = json_string_at(state, name);
-    if (text) {
-        time_parse(text, at, NULL);
-    }
+    int64_t limit = time_scale(GIVE_UP_AFTER, conf_duration(run->engine->conf, "clock.day"));
+    int64_t since = 0;
+    const char *text = json_string_at(trouble(run), "since");
+    return text && time_parse(text, &since, NULL) == 0 && time_now() - since > limit;
 }
 
-void run_resume(struct run *run, const json_t *state)
-{
-    if (!json_is_object(state)) {
-        return;
-    }
-    run->account = int_of(state, "account");
-    run->at = int_of(state, "at");
-    run->deferrals = int_of(state, "deferrals");
-    run->begun = json_true_at(state, "begun");
-    run->verifying = json_true_at(state, "verifying");
-    const json_t *items = json_object_get(state, "items_left");
-    run->items_left = json_is_array(items) ? json_deep_copy(items) : NULL;
-    run->imaged = json_true_at(state, "imaged");
-    resume_instant(state, "since", &run->since);
-    resume_instant(state, "polled_since", &run->polled_since);
-    resume_instant(state, "awaits_since", &run->awaits_since);
-    const json_t *heard = json_object_get(state, "heard");
-    run->reminders = int_of(state, "reminders");
-    run->heard = json_is_array(heard) ? json_deep_copy(heard) : NULL;
-}
+/* ---- deferrals --------------------------------------------------------------------------------------------------- */
 
 enum verdict run_interrupted(struct run *run)
 {
@@ -117,42 +79,24 @@ enum verdict run_defer(struct run *run, int64_t wait, bool scaled, const char *w
     return run_say(run, VERDICT_DEFERRED, "%s", why);
 }
 
-static bool given_up(struct run *run)
-{
-    int64_t limit = time_scale(GIVE_UP_AFTER, conf_duration(run->engine->conf, "clock.day"));
-    if (!run->since) {
-        run->since = time_now();
-    }
-    return time_now() - run->since > limit;
-}
-
 enum verdict run_put_off(struct run *run, int64_t wait, bool scaled)
 {
     wait = wait < GIVE_UP_AFTER ? wait : GIVE_UP_AFTER; /* a vendor that says "in a year" is given up all the same */
-    char *trouble = mem_strdup(run->message ? run->message : "it did not succeed");
+    char *why = mem_strdup(run->message ? run->message : "it did not succeed");
     enum verdict verdict;
     if (given_up(run)) {
-        verdict = run_say(run, VERDICT_FAILED, "given up after three days: %s", trouble);
+        verdict = run_say(run, VERDICT_FAILED, "given up after three days: %s", why);
     } else {
-        run->deferrals++;
-        verdict = run_defer(run, wait, scaled, trouble);
+        json_t *lasting = trouble(run);
+        json_object_set_new(lasting, "deferrals", json_integer(json_int_at(lasting, "deferrals", 0) + 1));
+        verdict = run_defer(run, wait, scaled, why);
     }
-    free(trouble);
+    free(why);
     return verdict;
 }
 
-enum verdict run_wait_or_defer(struct run *run, int64_t retry_after)
+static enum verdict wait_here(struct run *run, int64_t wait)
 {
-    int64_t budget = conf_duration(run->engine->conf, "worker.retry_wait") - run->waited;
-    int64_t backoff = retry_backoff(++run->tries, engine_random());
-    int64_t wait = retry_after >= 0 ? retry_after + backoff : backoff; /* "in 0 s" is no licence to hammer */
-    if (wait > budget) {
-        return run_put_off(run, retry_after >= 0 ? retry_after : retry_deferral((int)run->deferrals, engine_random()),
-                           true);
-    }
-    if (!run->since) {
-        run->since = time_now();
-    }
     enum verdict stop = run_interrupted(run);
     if (stop == VERDICT_DONE) {
         int64_t begin = time_monotonic();
@@ -162,4 +106,17 @@ enum verdict run_wait_or_defer(struct run *run, int64_t retry_after)
         stop = run_interrupted(run);
     }
     return stop;
+}
+
+enum verdict run_wait_or_defer(struct run *run, int64_t retry_after)
+{
+    int64_t budget = conf_duration(run->engine->conf, "worker.retry_wait") - run->waited;
+    int64_t backoff = retry_backoff(++run->tries, engine_random());
+    int64_t wait = retry_after >= 0 ? retry_after + backoff : backoff; /* "in 0 s" is no licence to hammer */
+    json_t *lasting = trouble(run);
+    if (wait <= budget) {
+        return wait_here(run, wait);
+    }
+    int deferrals = (int)json_int_at(lasting, "deferrals", 0);
+    return run_put_off(run, retry_after >= 0 ? retry_after : retry_deferral(deferrals, engine_random()), true);
 }

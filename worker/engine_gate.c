@@ -102,13 +102,17 @@ static void run_prober(void *arg)
     line_wake_all(&system->circuit_line);
 }
 
-void gate_result(struct system *system, const struct response *response)
+/* An answer to a call that was under way when the circuit opened may close it before the prober looks again. */
+void gate_result(struct system *system, const struct response *response, const char *offboarding)
 {
     if (!response->ill) {
-        circuit_success(&system->circuit);
+        if (circuit_success(&system->circuit)) {
+            sleeper_wake(system->prober); /* nothing is left for it to find out */
+            line_wake_all(&system->circuit_line);
+        }
         return;
     }
-    if (circuit_failure(&system->circuit) && !system->probing) {
+    if (circuit_failure(&system->circuit, offboarding, response->unreached) && !system->probing) {
         log_warning("circuit opened", "system", system->connector->name, "error",
                     response->error ? response->error : "the vendor answers 5xx", NULL);
         system->probing = true;
@@ -130,7 +134,9 @@ static enum verdict await_circuit(struct run *run)
     struct waiting self = {0};
     enum verdict verdict = VERDICT_DONE;
     line_join(&system->circuit_line, &self);
-    run->job->held(run->job, true);
+    if (run->job->held_fibers++ == 0) {
+        run->job->held(run->job, true);
+    }
     while (system->circuit.open && verdict == VERDICT_DONE) {
         if (run->job->interruption != INTERRUPT_NONE) {
             run->looking = false; /* nothing can be seen through while the vendor is down */
@@ -139,33 +145,45 @@ static enum verdict await_circuit(struct run *run)
             wait_in_line(run, &self, -1);
         }
     }
-    run->job->held(run->job, false);
+    if (--run->job->held_fibers == 0) {
+        run->job->held(run->job, false);
+    }
     line_leave(&system->circuit_line, &self);
     return verdict;
 }
 
 /* ---- both -------------------------------------------------------------------------------------------------------- */
 
+static void give_back_turn(struct named_limit *limit)
+{
+    if (limit) {
+        limit_untake(&limit->limit);
+        line_wake_first(&limit->line);
+    }
+}
+
 enum verdict gate_enter(struct run *run, const char *name, struct named_limit **taken)
 {
+    struct named_limit *limit = find_limit(run->system, name);
     *taken = NULL;
     enum verdict verdict = run_interrupted(run);
-    if (verdict == VERDICT_DONE) {
+    while (verdict == VERDICT_DONE) {
         verdict = await_circuit(run);
+        if (verdict == VERDICT_DONE && limit) {
+            verdict = await_limit(run, limit);
+        }
+        if (verdict != VERDICT_DONE || !run->system->circuit.open) {
+            break;
+        }
+        give_back_turn(limit); /* it opened while we stood in line */
     }
-    struct named_limit *limit = find_limit(run->system, name);
     if (verdict == VERDICT_DONE && limit) {
-        verdict = await_limit(run, limit);
-        *taken = verdict == VERDICT_DONE ? limit : NULL;
+        verdict = take_of_day(run, limit);
+        if (verdict != VERDICT_DONE) {
+            give_back_turn(limit);
+        }
     }
-    if (verdict == VERDICT_DONE && run->system->circuit.open) { /* opened while we stood in line */
-        gate_leave(run->system, *taken);
-        return gate_enter(run, name, taken);
-    }
-    if (verdict == VERDICT_DONE && limit && (verdict = take_of_day(run, limit)) != VERDICT_DONE) {
-        gate_leave(run->system, *taken);
-        *taken = NULL;
-    }
+    *taken = verdict == VERDICT_DONE ? limit : NULL;
     return verdict;
 }
 

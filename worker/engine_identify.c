@@ -1,86 +1,14 @@
-/* Whose accounts: looked up once per offboarding and system, by employee id first, then by every known e-mail
- * (rules.md 3). */
+/* Whose accounts: looked up once per offboarding and system, by employee id first, then by every known e-mail address
+ * (rules.md, 3). */
 #include <stdlib.h>
 #include <string.h>
 #include <strings.h>
 
 #include "lib/json.h"
 #include "lib/mem.h"
-#include "worker/engine_internal.h"
+#include "worker/engine_search.h"
 
-/* A look-up under way. */
-struct search {
-    struct run *run;
-    const json_t *identify;
-    json_t *found;    /* account ids */
-    json_t *searched; /* kinds of keys that were tried */
-};
-
-static void add_unique(json_t *list, json_t *value)
-{
-    size_t i;
-    json_t *known;
-    json_array_foreach(list, i, known)
-    {
-        if (json_equal(known, value)) {
-            return;
-        }
-    }
-    json_array_append(list, value);
-}
-
-/* `.saved.id` of the request just made: nothing, a text or a list of texts. */
-static void collect_ids(struct run *run, json_t *hits)
-{
-    json_t *id = json_object_get(run->saved, "id");
-    size_t i;
-    json_t *one;
-    if (json_is_string(id) && json_string_length(id)) {
-        add_unique(hits, id);
-    }
-    json_array_foreach(id, i, one)
-    {
-        if (json_is_string(one)) {
-            add_unique(hits, one);
-        }
-    }
-    json_object_del(run->saved, "id");
-}
-
-/* All requests for one key (NULL: the connector names none). Several hits for one key are ambiguous. */
-static enum verdict search_key(struct search *search, const char *kind, const char *key)
-{
-    struct run *run = search->run;
-    context_set(run, "key", key ? json_string(key) : json_null());
-    context_set(run, "key_kind", kind ? json_string(kind) : json_null());
-    json_t *hits = json_array();
-    enum verdict verdict = VERDICT_DONE;
-    size_t i;
-    json_t *request;
-    json_array_foreach(json_object_get(search->identify, "requests"), i, request)
-    {
-        if (verdict != VERDICT_DONE ||
-            !expr_true(run->engine->exprs, json_object_get(request, "if"), run->context, true)) {
-            continue;
-        }
-        verdict = request_run(run, request, NULL);
-        collect_ids(run, hits);
-        verdict = verdict == VERDICT_MISSING || verdict == VERDICT_ALREADY ? VERDICT_DONE : verdict;
-    }
-    if (verdict == VERDICT_DONE && json_array_size(hits) > 1) {
-        verdict = run_say(run, VERDICT_BLOCKED, "%zu accounts were found for one %s: which is it?",
-                          json_array_size(hits), kind ? kind : "person");
-    }
-    json_array_foreach(hits, i, request)
-    {
-        add_unique(search->found, request);
-    }
-    if (kind) {
-        json_object_set_new(search->searched, kind, json_true());
-    }
-    json_decref(hits);
-    return verdict;
-}
+/* ---- keys -------------------------------------------------------------------------------------------------------- */
 
 static bool kind_listed(const json_t *identify, const char *kind)
 {
@@ -95,100 +23,226 @@ static bool kind_listed(const json_t *identify, const char *kind)
     return false;
 }
 
-static enum verdict search_emails(struct search *search)
+/* Adds {kind, key} unless it is there or `key` is no text. */
+static void add_key(json_t *keys, const char *kind, const char *key)
 {
-    const json_t *user = json_object_get(search->run->context, "user");
-    const char *email = json_string_at(user, "email");
-    enum verdict verdict = email ? search_key(search, "email", email) : VERDICT_DONE;
+    json_t *pair = key && *key ? json_pack("{s:s, s:s}", "kind", kind, "key", key) : NULL;
     size_t i;
-    json_t *alias;
-    json_array_foreach(json_object_get(user, "emails"), i, alias)
+    json_t *known;
+    bool there = pair == NULL;
+    json_array_foreach(keys, i, known)
     {
-        bool same = email && strcasecmp(email, json_string_value(alias)) == 0;
-        if (verdict == VERDICT_DONE && !same) {
-            verdict = search_key(search, "email", json_string_value(alias));
-        }
+        there = there || json_equal(known, pair);
     }
-    return verdict;
+    if (!there) {
+        json_array_append(keys, pair);
+    }
+    json_decref(pair);
 }
 
-static enum verdict search_all(struct search *search)
+/* HR's spelling of an address, and lower case: some systems compare letter by letter. */
+static void add_email(json_t *keys, const char *email)
 {
-    const json_t *user = json_object_get(search->run->context, "user");
-    const char *employee = json_string_at(user, "employee_id");
-    if (!json_object_get(search->identify, "keys")) {
-        return search_key(search, NULL, NULL);
+    char *lower = json_lower(email);
+    add_key(keys, "email", email);
+    add_key(keys, "email", lower);
+    free(lower);
+}
+
+/* What this system is searched by, in order. New reference. */
+static json_t *keys_of(const struct run *run, const json_t *identify)
+{
+    const json_t *user = json_object_get(run->context, "user");
+    json_t *keys = json_array();
+    size_t i;
+    json_t *alias;
+    if (kind_listed(identify, "employee_id")) {
+        add_key(keys, "employee_id", json_string_at(user, "employee_id"));
     }
-    enum verdict verdict = VERDICT_DONE;
-    if (employee && kind_listed(search->identify, "employee_id")) {
-        verdict = search_key(search, "employee_id", employee);
+    if (kind_listed(identify, "email")) {
+        add_email(keys, json_string_at(user, "email"));
+        json_array_foreach(json_object_get(user, "emails"), i, alias)
+        {
+            add_email(keys, json_string_value(alias));
+        }
     }
-    if (verdict == VERDICT_DONE && kind_listed(search->identify, "email")) {
-        verdict = search_emails(search);
+    return keys;
+}
+
+/* ---- whether it fits together ------------------------------------------------------------------------------------ */
+
+static const json_t *found_by(const struct search *search, const char *kind)
+{
+    size_t i;
+    json_t *account;
+    json_array_foreach(search->found, i, account)
+    {
+        const char *by = json_string_at(account, "by");
+        if (by && strcmp(by, kind) == 0) {
+            return account;
+        }
     }
-    return verdict;
+    return NULL;
+}
+
+/* An address is given to new people: an account that carries another employee number is somebody else's. */
+static enum verdict contradiction(struct search *search)
+{
+    struct run *run = search->run;
+    const char *known = json_string_at(run->context, "user.employee_id");
+    const json_t *sure = found_by(search, "employee_id");
+    size_t i;
+    json_t *account;
+    json_array_foreach(search->found, i, account)
+    {
+        const char *shown = json_string_at(account, "employee_id");
+        if (known && shown && !search_same_number(known, shown)) {
+            return run_say(
+                run, VERDICT_BLOCKED,
+                "account %s has the person's e-mail address but employee number %s, and the person's is %s%s%s%s: find "
+                "out whose it is, then name the right account in the event or skip the step",
+                json_string_at(account, "id"), shown, known, sure ? " (account " : "",
+                sure ? json_string_at(sure, "id") : "", sure ? ")" : "");
+        }
+    }
+    return VERDICT_DONE;
+}
+
+/* What the look-up brought to light of the accounts: addresses and numbers that nobody knew before. */
+static enum verdict guard_found(struct search *search)
+{
+    struct run *run = search->run;
+    const char *manager = json_string_at(run->context, "user.manager.email");
+    size_t i, j;
+    json_t *account, *email;
+    json_array_foreach(search->found, i, account)
+    {
+        const char *id = json_string_at(account, "id");
+        const char *name = guard_protected(run, json_object_get(account, "emails"));
+        name = name ? name : guard_protected(run, json_object_get(account, "employee_id"));
+        if (name && guard_takes_away(run)) {
+            return run_say(run, VERDICT_BLOCKED, "account %s belongs to %s, who is protected (guards.protected)", id,
+                           name);
+        }
+        json_array_foreach(json_object_get(account, "emails"), j, email)
+        {
+            if (manager && strcasecmp(json_string_value(email), manager) == 0 && !identify_is_leaver(run, manager)) {
+                return run_say(run, VERDICT_BLOCKED, "account %s is the manager's, not the leaver's", id);
+            }
+        }
+    }
+    return VERDICT_DONE;
 }
 
 /* Nobody found after fewer kinds of keys than are known: a person confirms that there is no account. */
-static enum verdict nobody(struct search *search)
+static enum verdict nobody(struct search *search, bool confirms)
 {
-    const json_t *user = json_object_get(search->run->context, "user");
+    struct run *run = search->run;
+    const json_t *user = json_object_get(run->context, "user");
+    const json_t *identify = search->identify;
     const char *unsearched = NULL;
-    if (json_object_get(search->identify, "keys")) {
-        if (json_string_at(user, "employee_id") && !json_object_get(search->searched, "employee_id")) {
+    if (json_object_get(identify, "keys") && !confirms) {
+        if (json_string_at(user, "employee_id") && !kind_listed(identify, "employee_id")) {
             unsearched = "employee id";
-        } else if (json_string_at(user, "email") && !json_object_get(search->searched, "email")) {
+        } else if (json_string_at(user, "email") && !kind_listed(identify, "email")) {
             unsearched = "e-mail";
         }
     }
     if (unsearched) {
-        return run_say(search->run, VERDICT_BLOCKED,
+        return run_say(run, VERDICT_BLOCKED,
                        "no account was found, but the %s was not searched: confirm that there is none (skip)",
                        unsearched);
     }
-    return run_say(search->run, VERDICT_MISSING, "no account was found");
+    return run_say(run, VERDICT_MISSING, "no account was found");
+}
+
+/* ---- the search -------------------------------------------------------------------------------------------------- */
+
+/* Goes on where an earlier attempt was put off. */
+static void resume(struct search *search)
+{
+    struct run *run = search->run;
+    const json_t *found = json_object_get(run->search, "found");
+    const json_t *searched = json_object_get(run->search, "searched");
+    if (json_is_array(found) && json_is_array(searched)) {
+        search->done = (size_t)json_int_at(run->search, "done", 0);
+        json_array_extend(search->found, (json_t *)(uintptr_t)found);
+        json_array_extend(search->searched, (json_t *)(uintptr_t)searched);
+        place_from_json(&search->place, json_object_get(run->search, "place"));
+        context_set(run, "saved", json_incref(search->place.saved));
+    }
+}
+
+static void keep(const struct search *search)
+{
+    struct run *run = search->run;
+    json_decref(run->search);
+    run->search = json_pack("{s:I, s:O, s:O, s:o}", "done", (json_int_t)search->done, "found", search->found,
+                            "searched", search->searched, "place", place_to_json(&search->place, NULL, true));
+}
+
+static enum verdict search_keys(struct search *search)
+{
+    struct run *run = search->run;
+    if (!json_object_get(search->identify, "keys")) {
+        return search->done ? VERDICT_DONE : search_key(search, NULL, NULL);
+    }
+    json_t *keys = keys_of(run, search->identify);
+    enum verdict verdict = VERDICT_DONE;
+    if (json_array_size(keys) == 0) {
+        verdict =
+            run_say(run, VERDICT_BLOCKED,
+                    "nobody could be searched for: this system finds people by %s, and the event brought none of it",
+                    kind_listed(search->identify, "email") ? "e-mail address" : "employee id");
+    }
+    while (verdict == VERDICT_DONE && search->done < json_array_size(keys)) {
+        const json_t *key = json_array_get(keys, search->done);
+        verdict = search_key(search, json_string_at(key, "kind"), json_string_at(key, "key"));
+    }
+    json_decref(keys);
+    return verdict;
 }
 
 /* The event named the accounts: they only have to be there. */
-static enum verdict confirm_given(struct search *search, json_t *given)
+static enum verdict confirm_given(struct search *search, const json_t *given)
 {
-    struct run *run = search->run;
-    const json_t *confirm = json_object_get(search->identify, "confirm");
     enum verdict verdict = VERDICT_DONE;
-    size_t i, j;
-    json_t *id, *request;
-    json_array_foreach(given, i, id)
-    {
-        context_account(run, json_string_value(id));
-        json_array_foreach(confirm, j, request)
-        {
-            verdict = verdict == VERDICT_DONE ? request_run(run, request, NULL) : verdict;
-        }
-        if (verdict == VERDICT_MISSING) {
-            return run_say(run, VERDICT_BLOCKED, "the event names account %s, which is not there",
-                           json_string_value(id));
-        }
-        add_unique(search->found, id);
+    while (verdict == VERDICT_DONE && search->done < json_array_size(given)) {
+        const char *id = json_string_value(json_array_get(given, search->done));
+        context_name_account(search->run, id);
+        verdict = search_confirm(search, id ? id : "");
     }
+    context_name_account(search->run, NULL);
     return verdict;
 }
 
 static enum verdict look_up(struct run *run, const json_t *identify, json_t **accounts)
 {
-    struct search search = {.run = run, .identify = identify, .found = json_array(), .searched = json_object()};
+    struct search search;
     json_t *given = json_object_get(json_object_get(run->job->message, "given_ids"), run->job->system);
     bool confirms = json_array_size(given) > 0;
-    enum verdict verdict = confirms ? confirm_given(&search, given) : search_all(&search);
+    search_begin(&search, run, identify);
+    resume(&search);
+    enum verdict verdict = confirms ? confirm_given(&search, given) : search_keys(&search);
+    if (verdict == VERDICT_DEFERRED) {
+        keep(&search);
+    }
+    if (verdict == VERDICT_DONE) {
+        verdict = contradiction(&search);
+    }
+    if (verdict == VERDICT_DONE) {
+        verdict = guard_found(&search);
+    }
     if (verdict == VERDICT_DONE && json_array_size(search.found) == 0) {
-        verdict = nobody(&search);
+        verdict = nobody(&search, confirms);
     }
+    run->searched = json_incref(search.searched);
     if (verdict == VERDICT_DONE || verdict == VERDICT_MISSING) { /* not what a person has yet to confirm */
-        run->pinned = json_incref(search.found);
-        *accounts = json_incref(search.found);
-        engine_cache_put(run->engine->cache, json_string_at(run->job->message, "id"), run->job->system, search.found);
+        run->pinned = search_ids(&search);
+        *accounts = json_incref(run->pinned);
+        engine_cache_put(run->engine->cache, json_string_at(run->job->message, "id"), run->job->system, run->pinned);
     }
-    json_decref(search.found);
-    json_decref(search.searched);
+    search_end(&search);
     return verdict;
 }
 
@@ -211,48 +265,63 @@ enum verdict identify_accounts(struct run *run, json_t **accounts)
     return json_array_size(pinned) ? VERDICT_DONE : run_say(run, VERDICT_MISSING, "no account was found before");
 }
 
-/* A manager who is the leaver counts as none (rules.md 5). */
-static bool is_leaver(const struct run *run, const char *manager)
+/* ---- the manager ------------------------------------------------------------------------------------------------- */
+
+/* A manager who is the leaver counts as none (rules.md, 5). */
+bool identify_is_leaver(const struct run *run, const char *address)
 {
     const json_t *user = json_object_get(run->context, "user");
     const char *email = json_string_at(user, "email");
-    bool same = email && strcasecmp(email, manager) == 0;
+    bool same = email && strcasecmp(email, address) == 0;
     size_t i;
     json_t *alias;
     json_array_foreach(json_object_get(user, "emails"), i, alias)
     {
-        same = same || strcasecmp(json_string_value(alias), manager) == 0;
+        const char *text = json_string_value(alias);
+        same = same || (text && strcasecmp(text, address) == 0);
     }
     return same;
+}
+
+static enum verdict search_manager(struct run *run, const json_t *identify, const char *manager, json_t **accounts)
+{
+    struct search search;
+    struct place *place = run->place;
+    search_begin(&search, run, identify);
+    enum verdict verdict = search_key(&search, "email", manager);
+    if (verdict == VERDICT_BLOCKED) { /* several, or nobody knows whose: none of them may be touched */
+        verdict = VERDICT_DONE;
+    }
+    *accounts = verdict == VERDICT_DONE ? search_ids(&search) : NULL;
+    search_end(&search);
+    run->place = place;
+    if (place) {
+        context_set(run, "saved", json_incref(place->saved));
+    }
+    return verdict;
 }
 
 enum verdict identify_manager(struct run *run, json_t **accounts)
 {
     const json_t *identify = json_object_get(run->system->connector->tree, "identify");
     const char *manager = json_string_at(run->context, "user.manager.email");
-    *accounts = NULL;
-    if (!identify || !manager || is_leaver(run, manager) || !kind_listed(identify, "email")) {
+    if (!identify || !manager || identify_is_leaver(run, manager) || !kind_listed(identify, "email")) {
         *accounts = json_array();
         return VERDICT_DONE;
     }
-    char *name = mem_printf("%s/manager", run->job->system);
+    char *name =
+        mem_printf("%s/manager/%s", run->job->system, manager); /* a step may have found out another one since */
     const char *offboarding = json_string_at(run->job->message, "id");
     json_t *known = engine_cache_get(run->engine->cache, offboarding, name);
     enum verdict verdict = VERDICT_DONE;
+    *accounts = NULL;
     if (known) {
         *accounts = json_incref(known);
     } else {
-        struct search search = {.run = run, .identify = identify, .found = json_array(), .searched = json_object()};
-        verdict = search_key(&search, "email", manager);
-        if (verdict == VERDICT_BLOCKED) { /* several of them: none may be touched */
-            verdict = VERDICT_DONE;
-        }
-        if (verdict == VERDICT_DONE) {
-            engine_cache_put(run->engine->cache, offboarding, name, search.found);
-            *accounts = json_incref(search.found);
-        }
-        json_decref(search.found);
-        json_decref(search.searched);
+        verdict = search_manager(run, identify, manager, accounts);
+    }
+    if (verdict == VERDICT_DONE && !known) {
+        engine_cache_put(run->engine->cache, offboarding, name, *accounts);
     }
     free(name);
     return verdict;

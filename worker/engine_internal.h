@@ -6,6 +6,7 @@
 #include "lib/message.h"
 #include "lib/metrics.h"
 #include "worker/circuit.h"
+#include "worker/engine_place.h"
 #include "worker/fiber.h"
 #include "worker/http.h"
 #include "worker/ldap_call.h"
@@ -22,8 +23,19 @@ struct sleeper;
 /* Sleeps `us` microseconds (-1: until woken); `*slot` points to the sleeper meanwhile, so that others can wake it. */
 void engine_sleep(uv_loop_t *loop, int64_t us, struct sleeper **slot);
 
-/* The same for a job, which can be interrupted meanwhile. */
+/* What one fiber of a job sleeps on or sends, so that the job can be interrupted; a job has several fibers while it makes the
+ * requests of a `for_each` in parallel. */
+struct engaged {
+    struct engaged *next;
+    struct sleeper **slot;
+    struct flight **flight;
+};
+
 struct run;
+void run_engage(struct run *run); /* at the run's begin: an interruption reaches it from now on */
+void run_disengage(struct run *run);
+
+/* The same for a job, which can be interrupted meanwhile. */
 void run_sleep(struct run *run, int64_t us, struct sleeper **slot);
 
 void sleeper_wake(struct sleeper *sleeper); /* from anywhere on the loop's thread; NULL is accepted */
@@ -90,6 +102,12 @@ struct engine {
 
 struct system *engine_system(const struct engine *engine, const char *name);
 
+/* engine_settings.c: the system's settings and limits. -1 with an ERR_FATAL that names the setting that is missing, is no number
+ * or no duration. */
+int settings_load(struct system *system, struct err *err);
+/* The settings that a template reads: "systems.okta.url, systems.okta.org"; NULL: none. The caller frees. */
+char *settings_named(const struct system *system, const char *tmpl);
+
 /* engine_cache.c: NULL when unknown; borrowed. `accounts` is copied by reference. */
 struct engine_cache *engine_cache_new(void);
 void engine_cache_free(struct engine_cache *cache);
@@ -111,6 +129,12 @@ enum verdict {
     VERDICT_ABANDONED,
 };
 
+/* The calls that a job made, for its event. */
+struct record {
+    json_t *calls;
+    int left_out; /* calls that were made and found no place in `calls` */
+};
+
 struct run {
     struct engine *engine;
     struct system *system;
@@ -118,43 +142,43 @@ struct run {
     const json_t *action;
     const char *action_name;
     bool dry;
-    json_t *context; /* of expressions */
-    json_t *saved;   /* `.saved`; borrowed from the context */
-    json_t *calls;   /* of the event */
-    int calls_left_out;
+    bool only_verify;     /* the job is a later read-back of what another one did */
+    json_t *context;      /* of expressions */
+    json_t *accounts;     /* ids, in the order of `places`; owned, NULL: not known yet */
+    struct place *places; /* one for each account; owned */
+    size_t place_count;
+    size_t account;      /* index of the account in hand */
+    struct place *place; /* of the account in hand, or of the search for accounts */
+    struct record *record;
     char span_id[SPAN_ID_SIZE]; /* of the request in hand */
     int64_t waited;             /* in retries, microseconds */
     int tries;                  /* of the request in hand */
-    json_int_t account;         /* index in hand */
-    json_int_t at;              /* index of the request in hand */
-    json_t *items_left;         /* of the for_each in hand; owned, NULL: not in one */
-    bool collecting;            /* over pages: what is saved is joined */
+    bool collecting;            /* over pages or items: what is saved is joined into lists */
+    bool unsent;                /* by a dry run: there is no answer to the latest request */
     bool begun;                 /* a `once` call has begun, now or in a life before */
     bool begin_acknowledged;    /* in this life */
     bool found_before;          /* `find` saw the effect of an earlier call */
     bool read_back;             /* an error was answered by looking: the state is there */
-    bool verifying;             /* only the verify of the account in hand remains */
+    bool seen;                  /* it was there at the last look, and nothing was changed since */
+    bool searching;             /* for accounts */
     bool looking;               /* reading back: a cancellation waits until it is known what the calls before did */
-    bool imaged;                /* the before-image of the account in hand is on record */
-    bool sealed; /* so is its escrow, by this attempt: what is sent is what was sealed, whatever the key was before */
-    int64_t polled_since; /* of the poll in hand; 0: none */
-    int64_t awaits_since; /* of the wait in hand; 0: none */
-    json_t *heard;        /* ids of signals that did not end the wait in hand; owned, NULL: none */
-    json_t *waits;        /* {signal, key} that a deferral waits for; owned, NULL: for none */
-    json_int_t reminders; /* how often the request of `meanwhile` was made in the wait in hand */
-    char *progress;       /* what the last of those signals said; owned */
-    bool only_verify;     /* the job is a later read-back of what another one did */
-    bool skipped;         /* the runbook says that it isn't to run: condition, too late */
-    bool changed;         /* a changing call may have had its effect */
-    json_t *failed_state; /* of the first account that failed; owned, NULL: none did */
-    int64_t since;        /* when the trouble began; 0: none */
-    json_int_t deferrals;
-    int64_t due_at; /* of a deferral */
+    bool skipped;               /* the runbook says that it isn't to run: condition, too late */
+    bool changed;               /* a changing call may have had its effect */
+    json_t *waits;              /* {signal, key, heard} that a deferral waits for; owned, NULL: for none */
+    char *progress;             /* what the last of those signals said; owned */
+    int64_t due_at;             /* of a deferral */
+    json_t *search;             /* where the search for accounts stands; owned, NULL: it has ended or has not begun */
+    json_t *troubles;           /* {<where>: {since, deferrals}} of the troubles that last; owned */
+    char *where;                /* what is under way, as `troubles` names it; owned */
     int last_status;
-    json_t *secrets;  /* saved values that are for this job only, by name; owned, NULL: none */
-    json_t *pinned;   /* found by this run; owned, NULL: none looked up */
-    json_t *verified; /* owned */
+    json_t *secrets; /* saved values that are for this job only, by name; owned */
+    json_t *pinned;  /* found by this run; owned, NULL: none looked up */
+    json_t *
+        searched; /* what the search for accounts asked, and how many accounts each answer named; owned, NULL: no search */
+    json_t *verified; /* of the event; owned */
     char *message;    /* why it ended so */
+    char *note;       /* what else is to be said of a good end; owned, NULL: nothing */
+    struct engaged engaged;
 };
 
 /* One answered (or unanswered) request. */
@@ -162,12 +186,18 @@ struct response {
     int status; /* 0: no answer; of a directory see `ldap` */
     bool ldap;  /* `status` is LDAP's result code: 0 is success, LDAP_NO_ANSWER none */
     bool sent;
-    bool aborted;   /* by us, as the worker stops */
-    bool throttled; /* told by classify(): the vendor asks to come back later, and did nothing */
-    bool unsent;    /* by a dry run, which has no answer to go on with */
-    bool tokenless; /* it was not sent, as there is no token for it; `status` is the token endpoint's */
-    bool doubtful;  /* what the request asks for may have happened all the same */
-    bool ill;       /* nobody answered, or the vendor itself is in trouble: what its circuit counts */
+    bool aborted;           /* by us, as the worker stops */
+    bool throttled;         /* told by classify(): the vendor asks to come back later, and did nothing */
+    bool odd;               /* told by classify(): the answer says nothing about what was asked */
+    bool unsent;            /* by a dry run, which has no answer to go on with */
+    bool tokenless;         /* it was not sent, as there is no token for it; `status` is the token endpoint's */
+    bool doubtful;          /* what the request asks for may have happened all the same */
+    bool ill;               /* nobody answered, or the vendor itself is in trouble: what its circuit counts */
+    bool unreached;         /* nobody answered, as there was no connection: nothing could be sent, by any job */
+    bool hopeless;          /* it would go the same way next time: the URL is malformed, the answer passes a limit */
+    bool web_page;          /* the body is a web page */
+    bool plain;             /* the body is text, and not JSON */
+    const char *unreadable; /* why the body can't be read; borrowed from the context, NULL: it can */
     const char *error;
     int64_t retry_after; /* microseconds, -1: the vendor says nothing */
 };
@@ -177,6 +207,9 @@ static inline bool response_came(const struct response *response)
     return response->ldap ? response->status != LDAP_NO_ANSWER : response->status != 0;
 }
 
+/* Asked when an error leaves open whether the wanted state is there: is it? */
+typedef bool look_fn(struct run *run);
+
 /* Sets the run's message, replacing an earlier one; returns `verdict`. */
 enum verdict run_say(struct run *run, enum verdict verdict, const char *format, ...)
     __attribute__((format(printf, 3, 4)));
@@ -185,8 +218,12 @@ enum verdict run_say(struct run *run, enum verdict verdict, const char *format, 
 void context_start(struct run *run);
 void context_set(struct run *run, const char *name, json_t *value); /* takes over */
 void context_forget_answer(struct run *run);
-bool context_condition(struct run *run);               /* are the conditions met? */
-void context_account(struct run *run, const char *id); /* NULL: none */
+bool context_condition(struct run *run); /* are the conditions met? */
+void context_account(struct run *run,
+                     const char *id); /* the account in hand, with what its place has saved; NULL: none */
+void context_name_account(struct run *run, const char *id); /* `.ids.<system>` alone */
+
+const char *account_in_hand(const struct run *run); /* "": none; borrowed */
 
 /* engine_render.c: a request ready to go; everything owned. On an error what was made so far is in `rendered` all
  * the same. */
@@ -257,22 +294,31 @@ static inline bool request_is_mail(const json_t *request)
 /* engine_ldap.c: `ldap` in place of a method. The log-in was rendered before. */
 int ldap_render(struct run *run, const json_t *request, struct rendered *rendered, struct err *err);
 void ldap_exchange(struct run *run, const struct rendered *rendered, int64_t timeout, struct http_answer *answer);
-const char *ldap_method(const json_t *ldap); /* of the request's member `ldap` */
 static inline const json_t *request_ldap(const json_t *request)
 {
     return json_object_get(request, "ldap");
 }
 
+/* engine_definition.c: what the connector says of a request. */
+const char *request_method(const json_t *request,
+                           const json_t **path); /* "GET"; `*path` is what stands under the method */
+bool request_changes(const json_t *request);     /* does it change anything at the vendor? */
+const char *ldap_method(const json_t *ldap);     /* of the request's member `ldap` */
+
 /* engine_request.c: one request with its retries: limits, circuit, sending, classifying, saving. `look` is asked whether
  * the wanted state is there when an error leaves that open (NULL: don't look). */
-enum verdict request_run(struct run *run, const json_t *request, bool (*look)(struct run *run));
+enum verdict request_run(struct run *run, const json_t *request, look_fn *look);
 
 /* Does the request's `save` with the answer just taken; `verdict`, or FAILED when the answer can't be read. */
 enum verdict request_save(struct run *run, const json_t *request, enum verdict verdict);
 
-/* Does this answer leave open whether the wanted state is there? Then `look` is asked; true: it is. */
+/* Does this answer leave open whether the wanted state is there, and would the read-back show it? Then `look` is asked; true: it
+ * is. */
 bool request_look(struct run *run, const json_t *request, const struct response *response, enum verdict verdict,
-                  bool again, bool (*look)(struct run *run));
+                  bool again, look_fn *look);
+
+/* After an answer that may be tried again: waits here, or defers the job. */
+enum verdict request_wait(struct run *run, const struct response *response);
 
 /* The vendor is down and its circuit open: the try is not counted, the next one waits at the gate. */
 bool request_waits_at_gate(const struct run *run, const struct response *response);
@@ -281,12 +327,10 @@ bool request_waits_at_gate(const struct run *run, const struct response *respons
  * kind or a transport error in `response`; else why it could not be sent. */
 enum verdict request_send(struct run *run, const json_t *request, struct response *response);
 enum verdict request_send_ungated(struct run *run, const json_t *request, struct response *response); /* for checks */
-bool request_changes(const json_t *request);
 /* Puts a call that was made on record: among the event's calls, and in the metrics. */
 void request_note(struct run *run, const char *method, const char *url, bool changes, const struct http_answer *answer);
 /* Makes a call that is complete but for `ca_file`, and puts it on record. */
 void request_exchange(struct run *run, struct http_call *call, bool changes, struct http_answer *answer);
-const char *request_method(const json_t *request, const json_t **path);
 
 /* engine_prepare.c: `.derived` of the action, masked until derived_forget(); the before-image, put on record before the first
  * change to the account in hand. */
@@ -298,7 +342,6 @@ enum verdict before_change(struct run *run);
  * {<account>: {<name>: text}}, a new reference; NULL when it says nothing. DONE, else why nothing may be changed. */
 int escrow_load(struct engine *engine, struct err *err);
 enum verdict escrow_seal_values(struct run *run, json_t **sealed);
-const char *account_in_hand(const struct run *run); /* "": none; borrowed */
 
 /* engine_poll.c: DONE: go on. What `require` demands with a read of its own, made right before the request; what it demands of
  * the request's answer; what `poll` waits for. */
@@ -309,8 +352,25 @@ enum verdict request_polls(struct run *run, const json_t *request);
 /* engine_signal.c: waits for a signal. DONE: it came, or its time is over and the action goes on without. */
 enum verdict signal_wait(struct run *run, const json_t *request);
 
-/* engine_classify.c: what an answer means. RETRY is told by `*again`. */
+/* engine_classify.c: what an answer means; `*again`: it may be tried again. */
 enum verdict classify(struct run *run, const json_t *request, struct response *response, bool *again);
+bool status_is_temporary(int status); /* does this HTTP status tell of trouble that passes? */
+
+/* engine_evidence.c: what an answer proves. */
+char *evidence_odd(const struct run *run, const json_t *request,
+                   const struct response *response); /* why an answer with a good
+    status says nothing about what was asked; NULL: it does. The caller frees. */
+/* Does the request's predicate `name` (expect, already, missing, success) hold, and because of what the answer says? */
+bool evidence_shows(const struct run *run, const json_t *request, const struct response *response, const char *name);
+/* The predicate does not hold: is that because of what the answer says? */
+bool evidence_shows_not(const struct run *run, const json_t *request, const char *name);
+json_t *evidence_seen(const struct run *run,
+                      const char *expect); /* the values that it reads, by path; a new reference */
+char *evidence_seen_text(const struct run *run, const char *expect); /* the same as text; the caller frees */
+
+/* engine_explain.c: the vendor's words about an error, "" when there are none; the caller frees. */
+char *explain(const struct run *run, const json_t *request);
+char *explain_body(const json_t *body);
 
 /* engine_secret.c: what a job may know only while it runs, as a home address. `secrets_keep` takes what the request says of
  * that from what it just saved. Between the other two secret_mask() knows it; they are called around the making of a text,
@@ -325,13 +385,30 @@ enum verdict run_defer(struct run *run, int64_t wait, bool scaled, const char *w
 /* After trouble: deferred by `wait`, with the trouble as message; failed when it has lasted three (scaled) days. */
 enum verdict run_put_off(struct run *run, int64_t wait, bool scaled);
 enum verdict run_interrupted(struct run *run); /* DONE: go on */
-json_t *run_state(const struct run *run);      /* new reference */
+/* Says what is under way from now on ("requests/2"), for the account in hand. Trouble is timed for each such name by itself: what
+ * works for one request does not end the trouble of another. */
+void trouble_at(struct run *run, const char *format, ...) __attribute__((format(printf, 2, 3)));
+void trouble_over(struct run *run); /* the vendor gave a good answer there */
+
+/* engine_state.c: what an attempt hands on to the next one (schema/messages.md, `state`). */
+json_t *run_state(const struct run *run, enum verdict verdict); /* new reference */
 void run_resume(struct run *run, const json_t *state);
+void run_resume_clocks(struct run *run, const json_t *state);      /* what is needed before the accounts are known */
+const char *run_account_name(const struct run *run, size_t index); /* "" for an action on no account */
+
+/* engine.c: a run before its first call; `record` is the caller's. Release with run_release(). */
+void run_init(struct run *run, struct system *system, struct job *job, struct record *record);
+void run_release(struct run *run);
+
+/* A verdict as the outcome that it makes. */
+const char *verdict_name(enum verdict verdict);
+enum verdict verdict_of_name(const char *name); /* FAILED for a name that is none */
 
 /* engine_gate.c: limits and circuit. DONE when the call may be made. */
 enum verdict gate_enter(struct run *run, const char *limit, struct named_limit **taken);
 void gate_leave(struct system *system, struct named_limit *taken);
-void gate_result(struct system *system, const struct response *response);
+/* `offboarding`: whose call it was. One offboarding's calls alone open the circuit only when nobody can be reached. */
+void gate_result(struct system *system, const struct response *response, const char *offboarding);
 void gate_stop(struct system *system); /* ends the prober; call, then let the loop run */
 /* The connector's `check` (else a GET of its base), without gate, on a fiber: what its answer means, with an err unless
  * it was a success. `*ill` as of a response. */
@@ -340,16 +417,31 @@ enum verdict gate_check(struct system *system, bool *ill, struct err *err);
 /* engine_identify.c: `*accounts` gets a new reference to a list of ids, or to [null] when the action needs none. */
 enum verdict identify_accounts(struct run *run, json_t **accounts);
 
+bool identify_is_leaver(const struct run *run, const char *address); /* is it one of the leaver's addresses? */
+
+/* engine_guard.c: DONE, else why nobody may act: on the person, as a step may have found out by now, or on the account. */
+enum verdict guard_person(struct run *run);
+enum verdict guard_account(struct run *run, const char *account);
+const char *guard_protected(const struct run *run,
+                            const json_t *names); /* the first protected one of a text or a list; NULL: none */
+bool guard_takes_away(const struct run *run);     /* does the action take something from somebody? */
+
 /* The manager's accounts in this system, so that nobody acts on them by mistake; a new reference to an empty list
  * when no manager is known, or the action changes nobody's account. */
 enum verdict identify_manager(struct run *run, json_t **accounts);
 
-/* engine_accounts.c: all of them from run->account on; `state` (NULL: none) is what an earlier attempt of the first
- * one saved. */
-enum verdict accounts_run(struct run *run, const json_t *accounts, const json_t *state, json_t *outputs);
+/* engine_accounts.c: the work on all of them, each from where its place says. */
+enum verdict accounts_run(struct run *run, json_t *outputs);
 
-/* engine_sequence.c: the requests of the account in hand, from run->at on. */
-enum verdict sequence_run(struct run *run, const json_t *requests, bool (*look)(struct run *run));
+/* engine_sequence.c: the requests of the account in hand, from where its place says. */
+enum verdict sequence_run(struct run *run, const json_t *requests, look_fn *look);
+enum verdict sequence_one(struct run *run, const json_t *request, look_fn *look);
+enum verdict sequence_pages(struct run *run, const json_t *request, look_fn *look); /* from the place's page on */
+void sequence_pass(struct run *run);                                                /* to the next request */
+void sequence_clear_saved(struct run *run, const json_t *request); /* what it saves is an empty list from now on */
+
+/* engine_items.c: a request with `for_each`. */
+enum verdict items_run(struct run *run, const json_t *request);
 
 /* engine_pages.c: the request for the page after the one in the context. `*next` is NULL after the last page; else a
  * new reference. What the vendor said of the next page stands in its member `page` ({link} or {query, json}), as
@@ -358,13 +450,12 @@ enum verdict pages_next(struct run *run, const json_t *request, json_t **next);
 enum { PAGES_MAX = 1000 };
 
 /* engine_once.c: a request marked by `find`. */
-enum verdict once_run(struct run *run, const json_t *request, bool (*look)(struct run *run));
+enum verdict once_run(struct run *run, const json_t *request, look_fn *look);
 
 /* engine_verify.c */
 enum verdict verify_run(struct run *run);
-bool verify_look(struct run *run); /* one look: is the wanted state there? */
-char *answer_seen(const struct run *run,
-                  const char *expect); /* the values of the answer that it reads; the caller frees */
+bool verify_look(struct run *run);                                /* one look: is the wanted state there? */
+bool verify_covers(const struct run *run, const json_t *request); /* would the read-back show what this request does? */
 
 /* engine_context.c: value of a template, a new reference; in a dry run the name stands in for what is missing.
  * NULL with an err. */
@@ -374,6 +465,8 @@ json_t *context_value(struct run *run, const char *name, const json_t *tmpl, str
 #define STAND_IN         "dry-run:"
 #define STAND_IN_ENCODED "dry-run%3A"
 json_t *context_stand_in(const char *name);
+bool context_is_stand_in(const json_t *value);    /* is it one? */
+bool context_holds_stand_in(const json_t *value); /* is one within it? */
 
 /* Renders `save` of a request into `.saved`; lists are joined when `collect`. */
 int save_values(struct run *run, const json_t *save, bool collect, struct err *err);

@@ -6,11 +6,6 @@
 #include "lib/mem.h"
 #include "worker/engine_internal.h"
 
-const char *ldap_method(const json_t *ldap)
-{
-    return json_object_get(ldap, "modify") ? "MODIFY" : json_object_get(ldap, "rename") ? "RENAME" : "SEARCH";
-}
-
 /* ---- names and filters ------------------------------------------------------------------------------------------- */
 
 static bool add_escaped(struct buf *out, const char *value)
@@ -209,8 +204,8 @@ void ldap_exchange(struct run *run, const struct rendered *rendered, int64_t tim
                              .timeout = timeout,
                              .tls = rendered->tls && strncmp(rendered->server, "ldaps", 5) != 0,
                              .operation = &rendered->ldap};
-    run->job->flight = &flight;
+    run->engaged.flight = &flight;
     ldap_perform(run->engine->loop, &call, &flight, answer);
-    run->job->flight = NULL;
+    run->engaged.flight = NULL;
     request_note(run, rendered->method, rendered->url, rendered->ldap.kind != LDAP_OP_SEARCH, answer);
 }

@@ -14,8 +14,8 @@
 static char *default_message_id(const struct run *run)
 {
     const char *job = json_string_at(run->job->message, "job.id");
-    return run->at || run->account
-               ? mem_printf("%s.%lld.%lld@offboard", job, (long long)run->account, (long long)run->at)
+    return run->place->at || run->account
+               ? mem_printf("%s.%lld.%lld@offboard", job, (long long)run->account, (long long)run->place->at)
                : mem_printf("%s@offboard", job);
 }
 
@@ -75,8 +75,8 @@ void mail_exchange(struct run *run, const struct rendered *rendered, int64_t tim
                              .from = rendered->mail.from,
                              .recipients = rendered->mail.recipients,
                              .message = rendered->mail.message};
-    run->job->flight = &flight;
+    run->engaged.flight = &flight;
     smtp_perform(run->engine->loop, &call, &flight, answer);
-    run->job->flight = NULL;
+    run->engaged.flight = NULL;
     request_note(run, "MAIL", rendered->url, call.message != NULL, answer);
 }

@@ -12,6 +12,13 @@ static enum verdict look_at(struct run *run, const json_t *find, bool *found)
     enum verdict verdict = request_run(run, find, NULL);
     *found =
         verdict == VERDICT_DONE && expr_true(run->engine->exprs, json_object_get(find, "expect"), run->context, false);
+    if (verdict == VERDICT_DONE && !*found && !run->unsent && !evidence_shows_not(run, find, "expect")) {
+        char *seen = evidence_seen_text(run, json_string_at(find, "expect"));
+        run_say(run, VERDICT_FAILED,
+                "the answer to the search for an earlier call does not hold what it should; seen: %s", seen);
+        free(seen);
+        return run_put_off(run, engine_settle(run->engine, run->job->system, run->action_name), false);
+    }
     return verdict;
 }
 
@@ -78,6 +85,9 @@ static enum verdict call(struct run *run, const json_t *request, bool (*look)(st
         return verdict == VERDICT_DONE ? request_save(run, request, verdict) : verdict;
     }
     verdict = classify(run, request, response, again);
+    if (!*again) {
+        trouble_over(run);
+    }
     if (verdict == VERDICT_DONE || verdict == VERDICT_ALREADY) {
         return request_save(run, request, verdict);
     }
@@ -116,7 +126,7 @@ enum verdict once_run(struct run *run, const json_t *request, bool (*look)(struc
         if (request_waits_at_gate(run, &response)) {
             continue;
         }
-        verdict = run_wait_or_defer(run, response.retry_after);
+        verdict = request_wait(run, &response);
         if (verdict != VERDICT_DONE) {
             return verdict;
         }

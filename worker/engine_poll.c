@@ -14,7 +14,7 @@ static enum verdict judge(struct run *run, const json_t *require)
     }
     const char *tmpl = json_string_at(require, "why");
     char *why = tmpl ? expr_text(run->engine->exprs, tmpl, run->context, NULL) : NULL;
-    char *seen = answer_seen(run, json_string_value(that));
+    char *seen = evidence_seen_text(run, json_string_value(that));
     run_say(run, VERDICT_BLOCKED, "%s%srequired: %s, seen: %s", why ? why : "", why ? "; " : "",
             json_is_string(that) ? json_string_value(that) : "true", seen);
     free(why);
@@ -64,7 +64,7 @@ static int64_t interval(const struct run *run, const json_t *poll, int64_t day)
 {
     int64_t every = duration_of(poll, "every");
     int64_t most = duration_of(poll, "up_to");
-    double so_far = (double)(time_now() - run->polled_since) * (double)TIME_DAY / (double)day;
+    double so_far = (double)(time_now() - run->place->polled_since) * (double)TIME_DAY / (double)day;
     int64_t wait = so_far / 4 < (double)most ? (int64_t)(so_far / 4) : most;
     return wait > every ? wait : every;
 }
@@ -92,22 +92,22 @@ enum verdict request_polls(struct run *run, const json_t *request)
     const json_t *poll = json_object_get(request, "poll");
     struct expr_set *exprs = run->engine->exprs;
     if (!poll || run->dry || expr_true(exprs, json_object_get(poll, "until"), run->context, false)) {
-        run->polled_since = 0;
+        run->place->polled_since = 0;
         return VERDICT_DONE;
     }
-    char *seen = answer_seen(run, json_string_at(poll, "until"));
+    char *seen = evidence_seen_text(run, json_string_at(poll, "until"));
     enum verdict verdict;
-    if (!run->polled_since) {
-        run->polled_since = time_now();
+    if (!run->place->polled_since) {
+        run->place->polled_since = time_now();
     }
     int64_t day = conf_duration(run->engine->conf, "clock.day");
     int64_t timeout = time_scale(duration_of(poll, "timeout"), day);
     if (expr_true(exprs, json_object_get(poll, "failed"), run->context, false)) {
-        run->polled_since = 0;
-        run->at = 0; /* a retry begins anew */
+        run->place->polled_since = 0;
+        place_restart(run->place); /* a retry begins anew */
         verdict = run_say(run, VERDICT_FAILED, "the vendor says that it failed: %s", seen);
-    } else if (time_now() - run->polled_since > timeout) {
-        run->polled_since = 0;
+    } else if (time_now() - run->place->polled_since > timeout) {
+        run->place->polled_since = 0;
         verdict = run_say(run, VERDICT_FAILED, "not done within %s: wanted %s, saw %s", json_string_at(poll, "timeout"),
                           json_string_at(poll, "until"), seen);
     } else {

@@ -88,17 +88,11 @@ static json_t *picture(struct run *run, const json_t *before, struct err *err)
     return json_pack("{s:o}", account_in_hand(run), values);
 }
 
-const char *account_in_hand(const struct run *run)
-{
-    const char *account = json_string_value(json_object_get(json_object_get(run->context, "ids"), run->job->system));
-    return account ? account : "";
-}
-
 enum verdict before_change(struct run *run)
 {
-    const json_t *before = run->imaged ? NULL : json_object_get(run->action, "before");
+    const json_t *before = run->place->imaged ? NULL : json_object_get(run->action, "before");
     struct err err = ERR_INIT;
-    if (!before && (run->sealed || !json_object_get(run->action, "escrow"))) {
+    if (!before && (run->place->sealed || !json_object_get(run->action, "escrow"))) {
         return VERDICT_DONE;
     }
     json_t *sealed = NULL;
@@ -110,8 +104,8 @@ enum verdict before_change(struct run *run)
     if (verdict == VERDICT_DONE && run->job->before(run->job, image, sealed) != 0) {
         verdict = run_say(run, VERDICT_FAILED, "what is there before the change could not be put on record");
     } else if (verdict == VERDICT_DONE) {
-        run->imaged = true;
-        run->sealed = true;
+        run->place->imaged = true;
+        run->place->sealed = true;
         verdict = run_interrupted(run);
     }
     json_decref(image);

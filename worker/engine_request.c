@@ -1,92 +1,81 @@
 /* One request: sent through the gate, classified, retried, saved. */
 #include <stdlib.h>
 #include <string.h>
+#include <strings.h>
 
 #include "lib/json.h"
 #include "lib/mem.h"
 #include "lib/secret.h"
+#include "lib/text.h"
 #include "lib/time.h"
-#include "worker/engine_internal.h"
+#include "worker/body.h"
+#include "worker/engine_search.h"
 #include "worker/retry.h"
 
-enum { CALLS_MAX = 50 };
-
-static const struct {
-    const char *key;
-    const char *method;
-} methods[] = {{"get", "GET"},       {"post", "POST"}, {"put", "PUT"},  {"patch", "PATCH"},
-               {"delete", "DELETE"}, {"head", "HEAD"}, {"mail", "MAIL"}};
-
-const char *request_method(const json_t *request, const json_t **path)
-{
-    *path = request_ldap(request);
-    if (*path) {
-        return ldap_method(*path);
-    }
-    for (size_t i = 0; i < COUNT_OF(methods); i++) {
-        *path = json_object_get(request, methods[i].key);
-        if (*path) {
-            return methods[i].method;
-        }
-    }
-    return "GET";
-}
-
-bool request_changes(const json_t *request)
-{
-    const json_t *changes = json_object_get(request, "changes");
-    const json_t *path;
-    const char *method = request_method(request, &path);
-    return changes ? json_is_true(changes)
-                   : strcmp(method, "GET") != 0 && strcmp(method, "HEAD") != 0 && strcmp(method, "SEARCH") != 0;
-}
+enum { CALLS_MAX = 50, BODY_SHOWN_MAX = 2000, ODD_TRIES = 3 };
 
 /* ---- the record of a call ---------------------------------------------------------------------------------------- */
 
-/* `answer` NULL: it was not sent. */
-static void record_call(struct run *run, const char *method, const char *to, bool changes,
-                        const struct http_answer *answer)
+/* A new call on record, borrowed; NULL when there is no room for it. */
+static json_t *new_call(struct run *run, const char *method, const char *to, bool changes)
 {
-    if (json_array_size(run->calls) >= CALLS_MAX) {
-        run->calls_left_out++;
-        return;
+    struct record *record = run->record;
+    if (json_array_size(record->calls) >= CALLS_MAX) {
+        record->left_out++;
+        return NULL;
     }
     char *url = secret_mask(to);
     json_t *call =
         json_pack("{s:s, s:s, s:i, s:b}", "method", method, "url", url, "try", run->tries + 1, "changes", (int)changes);
     free(url);
-    if (answer) {
-        json_put(call, "status", json_integer(answer->status));
-        json_put(call, "ms", json_integer(answer->duration / 1000));
-        const char *id = json_string_at(answer->headers, "x-request-id");
-        json_put_string(call, "request_id", id);
-        json_put_string(call, "span_id", *run->span_id ? run->span_id : NULL);
-        *run->span_id = '\0'; /* a request for a token has none */
-        if (answer->error) {
-            char *error = secret_mask(answer->error);
-            json_put_string(call, "error", error);
-            free(error);
-        }
-    } else {
-        json_put(call, "status", json_integer(0));
-        json_put(call, "dry_run", json_true());
+    json_array_append_new(record->calls, call);
+    return call;
+}
+
+static void record_answered(struct run *run, json_t *call, const struct http_answer *answer)
+{
+    json_put(call, "status", json_integer(answer->status));
+    json_put(call, "ms", json_integer(answer->duration / 1000));
+    json_put_string(call, "request_id", json_string_at(answer->headers, "x-request-id"));
+    json_put_string(call, "span_id", *run->span_id ? run->span_id : NULL);
+    if (answer->error) {
+        char *error = secret_mask(answer->error);
+        json_put_string(call, "error", error);
+        free(error);
     }
-    json_array_append_new(run->calls, call);
+}
+
+/* What a dry run would send. */
+static void record_unsent(struct run *run, const struct rendered *rendered, bool changes)
+{
+    json_t *call = new_call(run, rendered->method, rendered->url, changes);
+    if (!call) {
+        return;
+    }
+    json_put(call, "status", json_integer(0));
+    json_put(call, "dry_run", json_true());
+    const char *text = rendered->is_mail ? rendered->mail.message : rendered->body;
+    if (text && *text) {
+        secrets_remember(run);
+        char *masked = secret_mask(text);
+        secrets_forget(run);
+        char *shown = text_shortened(masked, BODY_SHOWN_MAX);
+        json_put_string(call, "body", shown);
+        free(shown);
+        free(masked);
+    }
 }
 
 /* ---- sending ----------------------------------------------------------------------------------------------------- */
 
-/* The body as JSON where it is JSON (scalars too), as text where it is text, null where there is none. */
-static json_t *body_value(const struct http_answer *answer)
+static bool is_web_page(const struct http_answer *answer, const struct body *body)
 {
-    if (!answer->body.len) {
-        return json_null();
-    }
-    json_t *value = json_parse(answer->body.data, answer->body.len, NULL);
-    if (!value) {
-        value = json_stringn(answer->body.data, answer->body.len);
-    }
-    return value ? value : json_null();
+    const char *type = json_string_at(answer->headers, "content-type");
+    const char *text = body->kind == BODY_TEXT ? json_string_value(body->value) : NULL;
+    bool claimed =
+        type && strncasecmp(type, "text/html", 9) == 0 && body->kind != BODY_JSON && body->kind != BODY_EMPTY;
+    text = text ? text + strspn(text, " \t\r\n") : "";
+    return claimed || strncasecmp(text, "<!doctype html", 14) == 0 || strncasecmp(text, "<html", 5) == 0;
 }
 
 static int64_t vendor_wait(struct run *run, const struct http_answer *answer)
@@ -115,33 +104,44 @@ static void judge(const struct rendered *rendered, const struct http_answer *ans
     long status = answer->status;
     if (!response_came(response)) {
         response->doubtful = answer->sent;
-        response->ill = true;
+        response->ill = !response->hopeless; /* what is odd about one request is no trouble of the vendor's */
     } else if (rendered->is_ldap) {
         response->ill = ldap_meaning((int)status) == LDAP_MEANS_LATER;
     } else {
-        response->doubtful = !mail && (status == 408 || status >= 500);
-        response->ill = mail ? status == 421 : status >= 500; /* SMTP says 5yz of this one mail, and 421 of itself */
+        bool trouble = status >= 500 && status_is_temporary((int)status);
+        response->doubtful = !mail && (status == 408 || trouble);
+        response->ill = mail ? status == 421 : trouble; /* SMTP says 5yz of this one mail, and 421 of itself */
     }
 }
 
 static void take_answer(struct run *run, const struct rendered *rendered, struct http_answer *answer,
                         struct response *response)
 {
+    struct body body;
+    body_read(answer->body.data, answer->body.len, json_string_at(answer->headers, "content-type"), &body);
     run->last_status = (int)answer->status;
+    run->unsent = false;
     context_set(run, "status", json_integer(answer->status));
     context_set(run, "headers", json_incref(answer->headers));
-    context_set(run, "body", body_value(answer));
+    context_set(run, "body", json_incref(body.value));
     *response = (struct response){
-        .status = (int)answer->status,
+        .status = answer->fault == HTTP_FAULT_ANSWER ? 0 : (int)answer->status,
         .sent = answer->sent,
         .ldap = rendered->is_ldap,
         .aborted = answer->aborted,
+        .web_page = is_web_page(answer, &body),
+        .plain = body.kind == BODY_TEXT,
+        .unreached = answer->fault == HTTP_FAULT_ADDRESS,
+        .hopeless = answer->fault == HTTP_FAULT_ANSWER || answer->fault == HTTP_FAULT_REQUEST,
     };
     judge(rendered, answer, response);
-    char *error = answer->error ? secret_mask(answer->error) : NULL;
+    const char *why = answer->error ? answer->error : body.why;
+    char *error = why ? secret_mask(why) : NULL;
     context_set(run, "error", error ? json_string(error) : json_null());
     free(error);
     response->error = json_string_at(run->context, "error");
+    response->unreadable = body.kind == BODY_UNREADABLE ? response->error : NULL;
+    body_release(&body);
     response->retry_after = vendor_wait(run, answer);
 }
 
@@ -164,7 +164,11 @@ static int64_t timeout_of(const struct run *run, const json_t *request)
 
 void request_note(struct run *run, const char *method, const char *url, bool changes, const struct http_answer *answer)
 {
-    record_call(run, method, url, changes, answer);
+    json_t *call = new_call(run, method, url, changes);
+    if (call) {
+        record_answered(run, call, answer);
+    }
+    *run->span_id = '\0'; /* a request for a token has none */
     char *code = mem_printf("%ld", answer->status);
     series_add(metric_series(run->engine->requests, run->job->system, method, code, NULL), 1);
     series_observe(metric_series(run->engine->request_seconds, run->job->system, NULL),
@@ -176,9 +180,9 @@ void request_exchange(struct run *run, struct http_call *call, bool changes, str
 {
     struct flight *flight = NULL;
     call->ca_file = json_string_at(run->system->settings, "ca_file");
-    run->job->flight = &flight;
+    run->engaged.flight = &flight;
     http_perform(run->engine->http, call, &flight, answer);
-    run->job->flight = NULL;
+    run->engaged.flight = NULL;
     request_note(run, call->method, call->url, changes, answer);
 }
 
@@ -202,7 +206,10 @@ static void perform_once(struct run *run, const json_t *request, const struct re
         request_exchange(run, &call, request_changes(request), &answer);
     }
     take_answer(run, rendered, &answer, response);
-    run->changed = run->changed || (request_changes(request) && answer.sent);
+    if (request_changes(request) && answer.sent) {
+        run->changed = true;
+        run->seen = false;
+    }
     http_answer_release(&answer);
 }
 
@@ -226,7 +233,7 @@ static enum verdict perform(struct run *run, const json_t *request, struct rende
 }
 
 /* A vendor knows nothing of what only a change would have made: a dry run doesn't ask about it. */
-static bool holds_stand_in(const struct rendered *rendered)
+static bool asks_about_stand_in(const struct rendered *rendered)
 {
     const char *subject = json_string_at(rendered->as, "subject");
     return (subject && strstr(subject, STAND_IN)) || strstr(rendered->url, STAND_IN) ||
@@ -242,7 +249,7 @@ static enum verdict send_gated(struct run *run, const json_t *request, struct re
     if (verdict == VERDICT_DONE) {
         verdict = perform(run, request, rendered, response);
         if (!response->aborted) {
-            gate_result(run->system, response);
+            gate_result(run->system, response, json_string_at(run->job->message, "id"));
         }
         gate_leave(run->system, taken);
     }
@@ -263,9 +270,10 @@ static enum verdict send_request(struct run *run, const json_t *request, struct 
     }
     if (request_render(run, request, &rendered, &err) != 0) {
         verdict = run_say(run, VERDICT_FAILED, "could not build the request: %s", err_text(&err));
-    } else if (run->dry && (request_changes(request) || holds_stand_in(&rendered))) {
-        record_call(run, rendered.method, rendered.url, request_changes(request), NULL);
+    } else if (run->dry && (request_changes(request) || asks_about_stand_in(&rendered))) {
+        record_unsent(run, &rendered, request_changes(request));
         context_forget_answer(run);
+        run->unsent = true;
         response->unsent = true;
     } else if (gated) {
         verdict = send_gated(run, request, &rendered, response);
@@ -290,14 +298,15 @@ enum verdict request_send_ungated(struct run *run, const json_t *request, struct
 /* ---- with retries ------------------------------------------------------------------------------------------------ */
 
 bool request_look(struct run *run, const json_t *request, const struct response *response, enum verdict verdict,
-                  bool again, bool (*look)(struct run *run))
+                  bool again, look_fn *look)
 {
     bool refused = verdict == VERDICT_FAILED || verdict == VERDICT_DENIED;
-    if (!look || !request_changes(request) || response->throttled || !(again ? response->sent : refused)) {
+    if (!look || !verify_covers(run, request) || response->throttled || !(again ? response->sent : refused)) {
         return false;
     }
-    run->read_back = look(run);
-    return run->read_back;
+    run->seen = look(run);
+    run->read_back = run->read_back || run->seen;
+    return run->seen;
 }
 
 bool request_waits_at_gate(const struct run *run, const struct response *response)
@@ -305,11 +314,14 @@ bool request_waits_at_gate(const struct run *run, const struct response *respons
     return run->system->circuit.open && response->ill;
 }
 
+/* What the answer names and what `save` says of it, as far as it is a good one. */
 enum verdict request_save(struct run *run, const json_t *request, enum verdict verdict)
 {
     struct err err = ERR_INIT;
     const json_t *save = json_object_get(request, "save");
-    if (save && save_values(run, save, run->items_left || run->collecting, &err) != 0) {
+    bool found = json_object_get(request, "found") != NULL;
+    if ((found && search_take(run, request, &err) != 0) ||
+        (save && save_values(run, save, run->collecting, &err) != 0)) {
         verdict = run_say(run, VERDICT_FAILED, "could not read the answer: %s", err_text(&err));
     }
     secrets_keep(run, request);
@@ -328,7 +340,15 @@ static enum verdict answered(struct run *run, const json_t *request, enum verdic
     return next == VERDICT_DONE ? request_polls(run, request) : next;
 }
 
-enum verdict request_run(struct run *run, const json_t *request, bool (*look)(struct run *run))
+enum verdict request_wait(struct run *run, const struct response *response)
+{
+    if (response->odd && run->tries + 1 >= ODD_TRIES) { /* it is no outage: the next look is the scheduler's */
+        return run_put_off(run, retry_deferral(0, engine_random()), true);
+    }
+    return run_wait_or_defer(run, response->retry_after);
+}
+
+enum verdict request_run(struct run *run, const json_t *request, look_fn *look)
 {
     run->tries = 0;
     for (;;) {
@@ -351,12 +371,13 @@ enum verdict request_run(struct run *run, const json_t *request, bool (*look)(st
             return VERDICT_DONE;
         }
         if (!again) {
+            trouble_over(run);
             return answered(run, request, verdict);
         }
         if (request_waits_at_gate(run, &response)) {
             continue;
         }
-        verdict = run_wait_or_defer(run, response.retry_after);
+        verdict = request_wait(run, &response);
         if (verdict != VERDICT_DONE) {
             return verdict;
         }

@@ -13,7 +13,7 @@ void secrets_keep(struct run *run, const json_t *request)
         if (!run->secrets) {
             run->secrets = json_object();
         }
-        json_object_set(run->secrets, text, json_object_get(run->saved, text));
+        json_object_set(run->secrets, text, json_object_get(run->place->saved, text));
     }
 }
 

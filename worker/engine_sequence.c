@@ -1,133 +1,70 @@
-/* The requests of an action, one after another: conditions, lists, pages. */
+/* The requests of an action, one after another: conditions, pages. */
 #include <stdlib.h>
 #include <string.h>
 
-#include "lib/buf.h"
 #include "lib/json.h"
 #include "lib/mem.h"
 #include "worker/engine_internal.h"
 
 /* ---- pages ------------------------------------------------------------------------------------------------------- */
 
-/* What an earlier attempt collected would be collected twice. */
-static void forget_saved(struct run *run, const json_t *request)
+void sequence_clear_saved(struct run *run, const json_t *request)
 {
     const char *name;
     json_t *tmpl;
     json_object_foreach(json_object_get(request, "save"), name, tmpl)
     {
-        json_object_del(run->saved, name);
+        json_object_set_new(run->place->saved, name, json_array());
     }
 }
 
-static enum verdict run_pages(struct run *run, const json_t *request, bool (*look)(struct run *run))
+/* The page that an earlier attempt came to, else the first one. New reference. */
+static json_t *page_in_hand(struct run *run, const json_t *request)
 {
-    json_t *page = json_incref((json_t *)(uintptr_t)request);
+    json_t *page = json_copy((json_t *)(uintptr_t)request);
+    if (run->place->page) {
+        json_object_set(page, "page", run->place->page);
+    }
+    return page;
+}
+
+static void turn_page(struct run *run, const json_t *next)
+{
+    json_decref(run->place->page);
+    run->place->page = json_incref(json_object_get(next, "page"));
+}
+
+enum verdict sequence_pages(struct run *run, const json_t *request, look_fn *look)
+{
+    json_t *page = page_in_hand(run, request);
     enum verdict verdict = VERDICT_DONE;
+    bool collecting = run->collecting;
     run->collecting = true;
     for (int count = 0; page && verdict == VERDICT_DONE; count++) {
         if (count == PAGES_MAX) {
             verdict = run_say(run, VERDICT_FAILED, "more than %d pages", PAGES_MAX);
             break;
         }
-        verdict = request_run(run, page, look);
         json_t *next = NULL;
+        verdict = run_interrupted(run); /* an attempt that ran long goes on with this page */
+        if (verdict == VERDICT_DONE) {
+            verdict = request_run(run, page, look);
+        }
         if (verdict == VERDICT_DONE) {
             verdict = pages_next(run, page, &next);
+            turn_page(run, next);
         }
         json_decref(page);
         page = next;
     }
     json_decref(page);
-    run->collecting = false;
-    return verdict;
-}
-
-/* ---- lists ------------------------------------------------------------------------------------------------------- */
-
-/* The items of a for_each: those a deferral or a failure left, else what the expression says now. */
-static enum verdict take_items(struct run *run, const json_t *request)
-{
-    struct err err = ERR_INIT;
-    if (run->items_left) {
-        return VERDICT_DONE;
-    }
-    forget_saved(run, request);
-    json_t *items = expr_render(run->engine->exprs, json_object_get(request, "for_each"), run->context, &err);
-    enum verdict verdict = VERDICT_DONE;
-    if (json_is_array(items)) {
-        run->items_left = json_deep_copy(items);
-    } else if (run->dry) {
-        run->items_left = json_array();
-    } else {
-        verdict =
-            run_say(run, VERDICT_FAILED, "for_each: %s", items ? "the expression yields no list" : err_text(&err));
-    }
-    json_decref(items);
-    err_release(&err);
-    return verdict;
-}
-
-static char *item_name(const json_t *item)
-{
-    return json_is_string(item) ? mem_strdup(json_string_value(item)) : json_text(item);
-}
-
-/* Names the refused items, and keeps only those as left: a retry takes them alone. */
-static enum verdict report_refused(struct run *run, enum verdict worst, json_t *refused, size_t total)
-{
-    struct buf names = {.max = 2000};
-    size_t i;
-    json_t *item;
-    json_array_foreach(refused, i, item)
-    {
-        char *name = item_name(item);
-        buf_addf(&names, "%s%s", i ? ", " : "", name);
-        free(name);
-    }
-    json_decref(run->items_left);
-    run->items_left = json_incref(refused);
-    char *last = mem_strdup(run->message ? run->message : "");
-    run_say(run, worst, "%zu of %zu items failed: %s (%s)", json_array_size(refused), total, buf_text(&names), last);
-    free(last);
-    buf_release(&names);
-    return worst;
-}
-
-static enum verdict run_items(struct run *run, const json_t *request)
-{
-    enum verdict verdict = take_items(run, request);
-    enum verdict worst = VERDICT_DONE;
-    json_t *refused = json_array();
-    size_t total = json_array_size(run->items_left);
-    while (verdict == VERDICT_DONE && json_array_size(run->items_left) > 0) {
-        json_t *item = json_incref(json_array_get(run->items_left, 0));
-        context_set(run, "item", json_incref(item));
-        bool pages = json_object_get(request, "pages") != NULL;
-        enum verdict one = pages ? run_pages(run, request, NULL) : request_run(run, request, NULL);
-        if (one >= VERDICT_BLOCKED && one <= VERDICT_FAILED) {
-            json_array_append(refused, item);
-            worst = one > worst ? one : worst;
-        } else if (one == VERDICT_DEFERRED || one > VERDICT_FAILED) {
-            verdict = one;
-        }
-        if (verdict == VERDICT_DONE) {
-            json_array_remove(run->items_left, 0);
-        }
-        json_decref(item);
-    }
-    if (verdict != VERDICT_DONE) {
-        json_array_extend(run->items_left, refused); /* they get another chance with the rest */
-    } else if (worst != VERDICT_DONE) {
-        verdict = report_refused(run, worst, refused, total);
-    }
-    json_decref(refused);
+    run->collecting = collecting;
     return verdict;
 }
 
 /* ---- the sequence ------------------------------------------------------------------------------------------------ */
 
-static enum verdict run_one(struct run *run, const json_t *request, bool (*look)(struct run *run))
+enum verdict sequence_one(struct run *run, const json_t *request, look_fn *look)
 {
     if (!expr_true(run->engine->exprs, json_object_get(request, "if"), run->context, true)) {
         return VERDICT_DONE;
@@ -139,32 +76,38 @@ static enum verdict run_one(struct run *run, const json_t *request, bool (*look)
         return once_run(run, request, look);
     }
     if (json_object_get(request, "for_each")) {
-        return run_items(run, request);
+        return items_run(run, request);
     }
     if (json_object_get(request, "pages")) {
-        forget_saved(run, request);
-        return run_pages(run, request, look);
+        if (!run->place->page) {
+            sequence_clear_saved(run, request);
+        }
+        return sequence_pages(run, request, look);
     }
     return request_run(run, request, look);
 }
 
-enum verdict sequence_run(struct run *run, const json_t *requests, bool (*look)(struct run *run))
+void sequence_pass(struct run *run)
 {
-    size_t count = json_array_size(requests);
-    while ((size_t)run->at < count) {
-        enum verdict verdict = run_interrupted(run);
+    json_decref(run->place->items_left);
+    json_decref(run->place->page);
+    run->place->items_left = NULL;
+    run->place->page = NULL;
+    run->place->at++;
+}
+
+enum verdict sequence_run(struct run *run, const json_t *requests, look_fn *look)
+{
+    enum verdict verdict = VERDICT_DONE;
+    while (verdict == VERDICT_DONE && (size_t)run->place->at < json_array_size(requests)) {
+        trouble_at(run, "requests/%lld", (long long)run->place->at);
+        verdict = run_interrupted(run);
         if (verdict == VERDICT_DONE) {
-            verdict = run_one(run, json_array_get(requests, (size_t)run->at), look);
+            verdict = sequence_one(run, json_array_get(requests, (size_t)run->place->at), look);
         }
-        if (verdict != VERDICT_DONE) {
-            return verdict;
-        }
-        json_decref(run->items_left);
-        run->items_left = NULL;
-        run->at++;
-        if (run->read_back) {
-            return VERDICT_DONE; /* the state is there: what remains would only repeat it */
+        if (verdict == VERDICT_DONE) {
+            sequence_pass(run);
         }
     }
-    return VERDICT_DONE;
+    return verdict;
 }

@@ -67,7 +67,7 @@ static bool is_heard(const struct run *run, const json_t *signal)
 {
     size_t i;
     json_t *id;
-    json_array_foreach(run->heard, i, id)
+    json_array_foreach(run->place->heard, i, id)
     {
         if (json_equal(id, json_object_get(signal, "id"))) {
             return true;
@@ -85,12 +85,12 @@ static bool is_text(const json_t *signal, const char *name, const char *text)
 /* The wait is over: what comes next begins with no signal heard. */
 static void end_wait(struct run *run)
 {
-    run->awaits_since = 0;
-    json_decref(run->heard);
-    run->heard = NULL;
+    run->place->awaits_since = 0;
+    json_decref(run->place->heard);
+    run->place->heard = NULL;
     json_decref(run->waits);
     run->waits = NULL;
-    run->reminders = 0;
+    run->place->reminders = 0;
 }
 
 static void note_progress(struct run *run, const json_t *wait)
@@ -112,7 +112,7 @@ static enum verdict hear(struct run *run, const json_t *request, json_t *signal)
     context_set(run, "signal", json_incref(signal));
     if (expr_true(exprs, json_object_get(wait, "failed"), run->context, false)) {
         char *seen = json_text(json_object_get(signal, "data"));
-        run->at = 0; /* a retry begins anew */
+        place_restart(run->place); /* a retry begins anew */
         run_say(run, VERDICT_FAILED, "the signal says that it failed: %s", seen);
         free(seen);
         return VERDICT_FAILED;
@@ -121,7 +121,7 @@ static enum verdict hear(struct run *run, const json_t *request, json_t *signal)
         return request_save(run, request, VERDICT_DONE);
     }
     note_progress(run, wait);
-    json_array_append(run->heard, json_object_get(signal, "id"));
+    json_array_append(run->place->heard, json_object_get(signal, "id"));
     return VERDICT_DEFERRED;
 }
 
@@ -129,7 +129,7 @@ static enum verdict hear_all(struct run *run, const json_t *request, const struc
 {
     size_t i;
     json_t *signal;
-    run->heard = run->heard ? run->heard : json_array();
+    run->place->heard = run->place->heard ? run->place->heard : json_array();
     json_array_foreach(json_at(run->job->message, "job.signals"), i, signal)
     {
         if (is_text(signal, "name", awaited->signal) && is_text(signal, "key", awaited->key) &&
@@ -147,8 +147,8 @@ static enum verdict hear_all(struct run *run, const json_t *request, const struc
  * Its answer may show what no signal has told: then the wait is over. */
 static enum verdict remind(struct run *run, const json_t *meanwhile, int64_t every, bool *over)
 {
-    int64_t passed = (time_now() - run->awaits_since) / every;
-    if (passed <= run->reminders) {
+    int64_t passed = (time_now() - run->place->awaits_since) / every;
+    if (passed <= run->place->reminders) {
         return VERDICT_DONE;
     }
     struct expr_set *exprs = run->engine->exprs;
@@ -159,7 +159,7 @@ static enum verdict remind(struct run *run, const json_t *meanwhile, int64_t eve
         *over = verdict == VERDICT_DONE && expr_true(exprs, json_object_get(meanwhile, "until"), run->context, false);
     }
     if (verdict == VERDICT_DONE || verdict == VERDICT_ALREADY) {
-        run->reminders = passed;
+        run->place->reminders = passed;
         return VERDICT_DONE;
     }
     return verdict;
@@ -168,17 +168,17 @@ static enum verdict remind(struct run *run, const json_t *meanwhile, int64_t eve
 /* No signal has ended it so far. */
 static enum verdict go_on_waiting(struct run *run, const json_t *wait, const struct awaited *awaited)
 {
-    if (!run->awaits_since) {
-        run->awaits_since = time_now();
+    if (!run->place->awaits_since) {
+        run->place->awaits_since = time_now();
     }
-    int64_t left = run->awaits_since + awaited->duration - time_now();
+    int64_t left = run->place->awaits_since + awaited->duration - time_now();
     if (left > 0 && awaited->every) {
         bool over = false;
         enum verdict verdict = remind(run, json_object_get(wait, "meanwhile"), awaited->every, &over);
         if (verdict != VERDICT_DONE || over) {
             return verdict;
         }
-        int64_t next = run->awaits_since + (run->reminders + 1) * awaited->every - time_now();
+        int64_t next = run->place->awaits_since + (run->place->reminders + 1) * awaited->every - time_now();
         left = next < left ? next : left;
     }
     const char *otherwise = json_string_at(wait, "otherwise");
@@ -191,7 +191,8 @@ static enum verdict go_on_waiting(struct run *run, const json_t *wait, const str
                        awaited->length);
     }
     json_decref(run->waits);
-    run->waits = json_pack("{s:s, s:s}", "signal", awaited->signal, "key", awaited->key);
+    run->waits =
+        json_pack("{s:s, s:s, s:O}", "signal", awaited->signal, "key", awaited->key, "heard", run->place->heard);
     char *why = mem_printf("waits for signal \"%s\" of %s%s%s", awaited->signal, awaited->key,
                            run->progress ? "; " : "", run->progress ? run->progress : "");
     run_defer(run, left, false, why);

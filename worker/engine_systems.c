@@ -1,4 +1,4 @@
-/* The engine and its systems: settings, limits, checks; made at start, ended at exit. */
+/* The engine and its systems: made at start, ended at exit; and their checks. */
 #include <stdlib.h>
 #include <string.h>
 
@@ -6,90 +6,13 @@
 #include "lib/log.h"
 #include "lib/mem.h"
 #include "lib/secret.h"
-#include "lib/settings_check.h"
 #include "lib/time.h"
 #include "worker/credentials.h"
 #include "worker/token.h"
 
 enum { ENGINE_MAGIC = 0x454e4749 };
 
-/* ---- settings ---------------------------------------------------------------------------------------------------- */
-
-static int load_settings(struct system *system, const struct conf *conf, struct err *err)
-{
-    const char *name = system->connector->name;
-    const char *setting;
-    json_t *declared;
-    system->settings = json_object();
-    json_object_foreach(json_object_get(system->connector->tree, "settings"), setting, declared)
-    {
-        const char *value = conf_system_setting(conf, name, setting);
-        if (json_true_at(declared, "secret")) {
-            conf_system_secret(conf, name, setting);
-        }
-        if (value) {
-            json_object_set_new(system->settings, setting, json_string(value));
-        } else if (json_object_get(declared, "default")) {
-            json_object_set(system->settings, setting, json_object_get(declared, "default"));
-        } else if (json_true_at(declared, "required")) {
-            return err_set(err, ERR_FATAL, "systems.%s.%s is not set, and %s needs it", name, setting,
-                           system->connector->file);
-        } else {
-            json_object_set_new(system->settings, setting, json_null());
-        }
-    }
-    const char *ca_file = conf_system_setting(conf, name, "ca_file");
-    json_put_string(system->settings, "ca_file", ca_file);
-    const char *expires = conf_system_setting(conf, name, "expires"); /* configuration has seen that it is a date */
-    if (expires) {
-        time_parse_effective(expires, NULL, &system->expires, NULL);
-    }
-    return 0;
-}
-
-static double number_of(struct system *system, const json_t *tmpl)
-{
-    if (json_is_number(tmpl)) {
-        return json_number_value(tmpl);
-    }
-    json_t *context = json_pack("{s:O}", "settings", system->settings);
-    const char *template = json_string_value(tmpl);
-    char *text = template ? expr_text(system->engine->exprs, template, context, NULL) : NULL;
-    double number = text ? strtod(text, NULL) : 0;
-    free(text);
-    json_decref(context);
-    return number;
-}
-
-static void load_limits(struct system *system)
-{
-    const char *name;
-    json_t *declared;
-    json_object_foreach(json_object_get(system->connector->tree, "limits"), name, declared)
-    {
-        system->limits = mem_realloc(system->limits, (system->limit_count + 1) * sizeof *system->limits);
-        struct named_limit *limit = &system->limits[system->limit_count++];
-        *limit = (struct named_limit){.name = mem_strdup(name)};
-        double rate = number_of(system, json_object_get(declared, "per_second")) +
-                      number_of(system, json_object_get(declared, "per_minute")) / 60;
-        limit_init(&limit->limit, rate, (int)number_of(system, json_object_get(declared, "in_flight")));
-        limit->limit.per_day = number_of(system, json_object_get(declared, "per_day"));
-    }
-}
-
-/* Does any action say `word`? */
-static bool any_action(const struct system *system, const char *word)
-{
-    const char *name;
-    json_t *action;
-    json_object_foreach(json_object_get(system->connector->tree, "actions"), name, action)
-    {
-        if (json_object_get(action, word)) {
-            return true;
-        }
-    }
-    return false;
-}
+/* ---- life -------------------------------------------------------------------------------------------------------- */
 
 static int system_load(struct engine *engine, struct system *system, const char *name, struct err *err)
 {
@@ -104,19 +27,8 @@ static int system_load(struct engine *engine, struct system *system, const char 
     circuit_init(&system->circuit, (int)conf_int(engine->conf, "worker.circuit_failures"),
                  conf_duration(engine->conf, "worker.circuit_wait"),
                  conf_duration(engine->conf, "worker.circuit_wait_max"));
-    if (settings_check(engine->definitions, engine->conf, DEFINITION_CONNECTOR, name, err) != 0 ||
-        load_settings(system, engine->conf, err) != 0) {
-        return -1;
-    }
-    if (any_action(system, "derive") && !conf_string(engine->conf, "worker.derive_key")) {
-        return err_set(err, ERR_FATAL, "worker.derive_key is missing: actions of system \"%s\" derive values from it",
-                       name);
-    }
-    load_limits(system);
-    return credentials_load(system, err);
+    return settings_load(system, err) == 0 ? credentials_load(system, err) : -1;
 }
-
-/* ---- life -------------------------------------------------------------------------------------------------------- */
 
 struct engine *engine_new(uv_loop_t *loop, const struct conf *conf, struct definitions *definitions,
                           const char *const *systems, struct err *err)
@@ -246,23 +158,6 @@ char *engine_lacks(const struct engine *engine, const char *name)
     return text;
 }
 
-int64_t engine_settle(struct engine *engine, const char *name, const char *action)
-{
-    struct system *system = engine_system(engine, name);
-    const json_t *declared = json_object_get(json_object_get(system->connector->tree, "actions"), action);
-    const char *tmpl = json_string_at(declared, "settle");
-    json_t *context = json_pack("{s:O}", "settings", system->settings);
-    char *text = tmpl ? expr_text(engine->exprs, tmpl, context, NULL) : NULL;
-    int64_t settle = 2 * TIME_MINUTE;
-    int64_t most = conf_duration(engine->conf, "worker.memory");
-    if (text) {
-        time_parse_duration(text, &settle, NULL);
-    }
-    free(text);
-    json_decref(context);
-    return settle < most ? settle : most;
-}
-
 /* ---- check ------------------------------------------------------------------------------------------------------- */
 
 static int never_begin(struct job *job)
@@ -300,8 +195,12 @@ static enum verdict check_as(struct job *job, struct system *system, bool *ill, 
     job->message = message;
     job->system = system->connector->name;
     job_only_reads(job);
-    struct run run = {.engine = system->engine, .system = system, .job = job, .calls = json_array()};
-    context_start(&run);
+    struct run run;
+    struct record record;
+    struct place place;
+    run_init(&run, system, job, &record);
+    place_init(&place);
+    run.place = &place;
     const json_t *check = json_object_get(system->connector->tree, "check");
     json_t *request = check ? json_incref((json_t *)(uintptr_t)check) : json_pack("{s:s}", "get", "");
     struct response response;
@@ -317,9 +216,8 @@ static enum verdict check_as(struct job *job, struct system *system, bool *ill, 
     }
     *ill = response.ill;
     json_decref(request);
-    json_decref(run.context);
-    json_decref(run.calls);
-    free(run.message);
+    place_release(&place);
+    run_release(&run);
     json_decref(message);
     job->message = NULL;
     return verdict;

@@ -1,4 +1,5 @@
-/* Done means read back: the wanted state must be seen, not only a 200. */
+/* Done means read back: the wanted state must be seen, not only a 200. An action's `verify` is one look or a list of looks, and all
+ * of them have to show what they expect. */
 #include <stdint.h>
 #include <stdlib.h>
 #include <string.h>
@@ -8,166 +9,176 @@
 #include "lib/time.h"
 #include "worker/engine_internal.h"
 
-enum { SEEN_MAX = 500 };
-
-/* ---- what was seen ----------------------------------------------------------------------------------------------- */
-
-struct seeing {
-    const json_t *context;
-    json_t *seen;
-};
-
-static void see_path(const char *path, void *arg)
-{
-    struct seeing *seeing = arg;
-    bool answer = strncmp(path, "body", 4) == 0 || strcmp(path, "status") == 0;
-    if (!answer || strcmp(path, "body") == 0) {
-        return;
-    }
-    const json_t *value = json_at(seeing->context, path);
-    char *text = value ? json_text(value) : NULL;
-    if (text && strlen(text) > SEEN_MAX) {
-        json_object_set_new(seeing->seen, path, json_stringn(text, SEEN_MAX));
-    } else {
-        json_object_set_new(seeing->seen, path, value ? json_incref((json_t *)(uintptr_t)value) : json_null());
-    }
-    free(text);
-}
-
-/* The values that the expectation reads. */
-static json_t *seen_values(const struct run *run, const char *expect)
-{
-    struct seeing seeing = {run->context, json_object()};
-    json_object_set(seeing.seen, "status", json_object_get(run->context, "status"));
-    expr_paths(expect, see_path, &seeing);
-    return seeing.seen;
-}
-
-char *answer_seen(const struct run *run, const char *expect)
-{
-    json_t *seen = seen_values(run, expect ? expect : "");
-    char *text = json_text(seen);
-    json_decref(seen);
-    return text;
-}
+/* ---- the record -------------------------------------------------------------------------------------------------- */
 
 static void note(struct run *run, const json_t *verify, bool ok)
 {
     const char *expect = json_string_at(verify, "expect");
     char now[TIME_TEXT_SIZE];
     time_format(time_now(), now);
-    json_decref(run->verified);
-    run->verified = json_pack("{s:s, s:o, s:s, s:b}", "expected", expect ? expect : "", "seen",
-                              seen_values(run, expect ? expect : ""), "at", now, "ok", (int)ok);
+    json_decref(run->place->verified);
+    run->place->verified = json_pack("{s:s, s:o, s:s, s:b}", "expected", expect ? expect : "", "seen",
+                                     evidence_seen(run, expect), "at", now, "ok", (int)ok);
 }
 
 /* ---- looking ----------------------------------------------------------------------------------------------------- */
 
-/* One page of a look. `*answered`: did the vendor say anything about the state? `*stop`: why the run must rest (DONE: it need
- * not). */
-static bool look_at_page(struct run *run, const json_t *verify, bool *answered, int64_t *retry_after,
-                         enum verdict *stop)
+/* How a look ended. */
+struct sight {
+    bool ok;
+    bool answered;       /* the vendor said something about the state */
+    int64_t retry_after; /* microseconds, -1: the vendor says nothing */
+    enum verdict stop;   /* why the run must rest (DONE: it need not) */
+};
+
+/* One page of a look. The message of the trouble that made us look stays as it is. */
+static void look_at_page(struct run *run, const json_t *verify, struct sight *sight)
 {
     struct response response;
-    *stop = request_send(run, verify, &response);
-    if (*stop != VERDICT_DONE) {
-        *answered = false;
-        return false;
+    *sight = (struct sight){.retry_after = -1, .stop = request_send(run, verify, &response)};
+    if (sight->stop != VERDICT_DONE) {
+        return;
     }
     bool again = false;
     char *message = run->message;
     run->message = NULL;
     classify(run, verify, &response, &again);
-    *retry_after = response.retry_after;
-    free(run->message);
-    run->message = message;
-    bool said = response_came(&response) && !response.tokenless; /* of no answer, "… == null" is true */
-    bool ok = said && expr_true(run->engine->exprs, json_object_get(verify, "expect"), run->context, false);
-    *answered = ok || !again;
-    if (*answered) {
-        note(run, verify, ok);
+    bool silent = !response_came(&response) || response.tokenless || response.odd;
+    sight->ok = !silent && evidence_shows(run, verify, &response, "expect");
+    sight->answered = sight->ok || (!again && !silent);
+    sight->retry_after = response.retry_after;
+    if (sight->answered) {
+        note(run, verify, sight->ok);
+        free(run->message);
+        run->message = message;
+        trouble_over(run);
+    } else {
+        free(message);
     }
-    return ok;
 }
 
 /* The same of all pages: what is expected has to hold on each of them. */
-static bool look_once(struct run *run, const json_t *verify, bool *answered, int64_t *retry_after, enum verdict *stop)
+static void look_once(struct run *run, const json_t *verify, struct sight *sight)
 {
     json_t *page = json_incref((json_t *)(uintptr_t)verify);
-    bool ok = true;
-    for (int count = 0; page && ok; count++) {
+    *sight = (struct sight){.ok = true, .answered = true};
+    for (int count = 0; page && sight->ok; count++) {
         json_t *next = NULL;
-        ok = look_at_page(run, page, answered, retry_after, stop);
-        if (ok && (pages_next(run, page, &next) != VERDICT_DONE || count == PAGES_MAX)) {
-            ok = false;
+        look_at_page(run, page, sight);
+        if (sight->ok && (pages_next(run, page, &next) != VERDICT_DONE || count == PAGES_MAX)) {
+            sight->ok = false;
             note(run, verify, false);
         }
         json_decref(page);
         page = next;
     }
     json_decref(page);
-    return ok;
 }
 
 /* One look at every item, up to the first that is not as wanted. No items: there is nothing to be seen otherwise. */
-static bool look_at_all(struct run *run, const json_t *verify, bool *answered, int64_t *retry_after, enum verdict *stop)
+static void look_at_items(struct run *run, const json_t *verify, struct sight *sight)
 {
     const json_t *tmpl = json_object_get(verify, "for_each");
     if (!tmpl) {
-        return look_once(run, verify, answered, retry_after, stop);
+        look_once(run, verify, sight);
+        return;
     }
     json_t *items = expr_render(run->engine->exprs, tmpl, run->context, NULL);
-    bool ok = json_is_array(items);
-    *answered = true;
-    *stop = VERDICT_DONE;
-    if (!ok || json_array_size(items) == 0) {
-        note(run, verify, ok);
+    *sight = (struct sight){.ok = json_is_array(items), .answered = true, .retry_after = -1, .stop = VERDICT_DONE};
+    if (json_array_size(items) == 0) {
+        context_forget_answer(run);
+        note(run, verify, sight->ok);
     }
-    for (size_t i = 0; ok && i < json_array_size(items); i++) {
+    for (size_t i = 0; sight->ok && i < json_array_size(items); i++) {
         context_set(run, "item", json_incref(json_array_get(items, i)));
-        ok = look_once(run, verify, answered, retry_after, stop);
+        look_once(run, verify, sight);
     }
     json_decref(items);
-    return ok;
+}
+
+static const json_t *look_number(const json_t *verify, size_t index)
+{
+    return json_is_array(verify) ? json_array_get(verify, index) : index == 0 ? verify : NULL;
+}
+
+/* All looks, up to the first that does not show what it expects. */
+static void look_all(struct run *run, const json_t *verify, struct sight *sight)
+{
+    *sight = (struct sight){.ok = true};
+    for (size_t i = 0; sight->ok && look_number(verify, i); i++) {
+        trouble_at(run, "verify/%zu", i);
+        look_at_items(run, look_number(verify, i), sight);
+    }
 }
 
 bool verify_look(struct run *run)
 {
     const json_t *verify = json_object_get(run->action, "verify");
-    bool answered;
-    int64_t retry_after;
-    enum verdict stop;
+    struct sight sight;
     if (!verify || run->dry) {
         return false;
     }
     char *message = mem_strdup(run->message); /* of the trouble that made us look */
+    char *where = mem_strdup(run->where);
     int status = run->last_status;
     run->looking = true;
-    bool ok = look_at_all(run, verify, &answered, &retry_after, &stop);
+    look_all(run, verify, &sight);
     run->looking = false;
     free(run->message);
+    free(run->where);
     run->message = message;
+    run->where = where;
     run->last_status = status;
-    return ok;
+    return sight.ok;
 }
 
-static int64_t duration_of(const json_t *verify, const char *name, int64_t otherwise)
+/* ---- what a read-back covers ------------------------------------------------------------------------------------- */
+
+static size_t changing_requests(const struct run *run)
 {
-    const char *text = json_string_at(verify, name);
-    int64_t duration = otherwise;
-    if (text) {
-        time_parse_duration(text, &duration, NULL);
+    size_t count = 0;
+    size_t i;
+    json_t *request;
+    json_array_foreach(json_object_get(run->action, "requests"), i, request)
+    {
+        count += !json_object_get(request, "wait") && request_changes(request);
     }
-    return duration;
+    return count;
+}
+
+bool verify_covers(const struct run *run, const json_t *request)
+{
+    const char *covers = json_string_at(run->action, "covers");
+    if (!json_object_get(run->action, "verify") || !request_changes(request) ||
+        json_object_get(request, "unverified")) {
+        return false;
+    }
+    return (covers && strcmp(covers, "all") == 0) || changing_requests(run) == 1;
+}
+
+/* ---- until it is there ------------------------------------------------------------------------------------------- */
+
+static int64_t duration_at(const json_t *verify, const char *name, int64_t otherwise)
+{
+    int64_t longest = 0;
+    for (size_t i = 0; look_number(verify, i); i++) {
+        const char *text = json_string_at(look_number(verify, i), name);
+        int64_t duration = otherwise;
+        if (text) {
+            time_parse_duration(text, &duration, NULL);
+        }
+        longest = duration > longest ? duration : longest;
+    }
+    return longest;
 }
 
 static enum verdict not_confirmed(struct run *run)
 {
-    char *seen = json_text(json_object_get(run->verified, "seen"));
-    run->verifying = false; /* a retry does it again, and not only looks again */
-    run->at = 0;
+    char *seen = json_text(json_object_get(run->place->verified, "seen"));
+    run->place->verify_since = 0;
+    place_restart(run->place); /* a retry makes the change again, and does not only look again */
     run_say(run, VERDICT_FAILED, "not confirmed by reading back: expected %s, saw %s",
-            json_string_at(run->verified, "expected"), seen);
+            json_string_at(run->place->verified, "expected"), seen);
     free(seen);
     return VERDICT_FAILED;
 }
@@ -179,22 +190,25 @@ static enum verdict pause_between_looks(struct run *run, int64_t every)
     return run_interrupted(run);
 }
 
-/* Looks until the state is there, or the time for it is over. */
+/* Looks until the state is there, or the time for it is over: `within` counts from the first look, over all attempts. */
 static enum verdict look_until(struct run *run, const json_t *verify)
 {
-    int64_t end = time_monotonic() + duration_of(verify, "within", 30 * TIME_SECOND);
-    int64_t every = duration_of(verify, "every", 2 * TIME_SECOND);
+    int64_t within = duration_at(verify, "within", 30 * TIME_SECOND);
+    int64_t every = duration_at(verify, "every", 2 * TIME_SECOND);
+    struct place *place = run->place;
     run->tries = 0;
+    place->verify_since = place->verify_since ? place->verify_since : time_now();
     for (;;) {
-        bool answered = false;
-        int64_t retry_after = -1;
-        enum verdict stop;
-        if (look_at_all(run, verify, &answered, &retry_after, &stop)) {
+        struct sight sight;
+        look_all(run, verify, &sight);
+        if (sight.ok) {
+            place->verify_since = 0;
             return VERDICT_DONE;
         }
-        if (stop == VERDICT_DONE && !answered) {
-            stop = run_wait_or_defer(run, retry_after);
-        } else if (stop == VERDICT_DONE && time_monotonic() + every > end) {
+        enum verdict stop = sight.stop;
+        if (stop == VERDICT_DONE && !sight.answered) {
+            stop = run_wait_or_defer(run, sight.retry_after);
+        } else if (stop == VERDICT_DONE && time_now() + every > place->verify_since + within) {
             stop = not_confirmed(run);
         } else if (stop == VERDICT_DONE) {
             stop = pause_between_looks(run, every);
@@ -211,12 +225,12 @@ enum verdict verify_run(struct run *run)
     if (!verify || run->dry) {
         return VERDICT_DONE;
     }
-    run->verifying = true;
+    run->place->verifying = true;
     run->looking = true;
     enum verdict verdict = look_until(run, verify);
     run->looking = false;
     if (verdict == VERDICT_DONE) {
-        run->verifying = false;
+        run->place->verifying = false;
     }
     return verdict;
 }

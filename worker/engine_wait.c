@@ -36,9 +36,26 @@ void engine_sleep(uv_loop_t *loop, int64_t us, struct sleeper **slot)
 
 void run_sleep(struct run *run, int64_t us, struct sleeper **slot)
 {
-    run->job->waiting = slot;
+    run->engaged.slot = slot;
     engine_sleep(run->engine->loop, us, slot);
-    run->job->waiting = NULL;
+    run->engaged.slot = NULL;
+}
+
+void run_engage(struct run *run)
+{
+    run->engaged = (struct engaged){.next = run->job->engaged};
+    run->job->engaged = &run->engaged;
+}
+
+void run_disengage(struct run *run)
+{
+    struct engaged **at = &run->job->engaged;
+    while (*at && *at != &run->engaged) {
+        at = &(*at)->next;
+    }
+    if (*at) {
+        *at = run->engaged.next;
+    }
 }
 
 /* The fiber goes on from the loop, not from here: whoever wakes is in the middle of something. */

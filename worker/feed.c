@@ -3,6 +3,7 @@
 #include <sys/eventfd.h>
 #include <unistd.h>
 
+#include "lib/log.h"
 #include "lib/mem.h"
 #include "lib/time.h"
 #include "worker/worker_internal.h"
@@ -45,6 +46,16 @@ void feed_look_again(struct feed *feed)
         feed->again_sent = true;
         uv_async_send(&feed->again);
     }
+}
+
+/* Another worker may have our partitions already: nothing that runs here can be committed, so the process ends at once, as it
+ * would in a crash, and its successors do what it leaves. */
+void feed_end(const struct feed *feed, const char *why)
+{
+    struct err fatal = ERR_INIT;
+    bool sound = kafka_consumer_sound(feed->consumer, &fatal) == 0;
+    log_error("could not go on; ending", "system", feed->name, "error", sound ? why : err_text(&fatal), NULL);
+    _exit(1);
 }
 
 bool feed_leads(const struct feed *feed)

@@ -20,7 +20,7 @@
 #include <sanitizer/common_interface_defs.h>
 #endif
 
-enum { FIBER_MAGIC = 0x46494252, STACK_SIZE = 256 * 1024 };
+enum { FIBER_MAGIC = 0x46494252, STACK_SIZE = 1024 * 1024 };
 
 enum fiber_phase { FIBER_KEPT, FIBER_RUNNING, FIBER_WAITING, FIBER_ENDED };
 

@@ -1,8 +1,8 @@
 /* Fibers: straight-line code that waits, on one libuv loop. A fiber runs until it waits; the loop goes on; whatever
  * it waits for resumes it.
  *
- * ucontext with mmapped stacks (256 KiB, a guard page below; kept for reuse); ASan is told of every switch. All calls
- * from the loop's thread. */
+ * ucontext with mmapped stacks (1 MiB, a guard page below; kept for reuse). Of a stack only the pages that were once written to
+ * take memory. ASan is told of every switch. All calls from the loop's thread. */
 #ifndef OFFBOARD_WORKER_FIBER_H
 #define OFFBOARD_WORKER_FIBER_H
 

@@ -22,20 +22,20 @@ static char *joined(const json_t *scopes)
     return buf_take(&out);
 }
 
-static void add_scopes(struct buf *form, const json_t *scopes)
+/* What the connector says in `params` takes the place of what would stand there: no member is sent twice (RFC 6749, 3.2). */
+static void client_form(const struct credentials *credentials, const json_t *scopes, struct buf *form)
 {
-    char *text = joined(scopes);
-    if (*text) {
-        form_add(form, "scope", text);
+    char *scope = joined(scopes);
+    json_t *members = json_pack("{s:s}", "grant_type", "client_credentials");
+    json_put_string(members, "scope", *scope ? scope : NULL);
+    if (!credentials->user) {
+        json_put_string(members, "client_id", credentials->id);
+        json_put_string(members, "client_secret", credentials->secret);
     }
-    free(text);
-}
-
-static void add_params(struct buf *form, const json_t *params)
-{
+    json_object_update(members, credentials->params);
     const char *name;
     json_t *value;
-    json_object_foreach((json_t *)(uintptr_t)params, name, value)
+    json_object_foreach(members, name, value)
     {
         char *text = json_is_string(value) ? mem_strdup(json_string_value(value)) : json_text(value);
         if (!json_is_null(value)) {
@@ -43,17 +43,8 @@ static void add_params(struct buf *form, const json_t *params)
         }
         free(text);
     }
-}
-
-static void client_form(const struct credentials *credentials, const json_t *scopes, struct buf *form)
-{
-    form_add(form, "grant_type", "client_credentials");
-    add_scopes(form, scopes);
-    if (!credentials->user) {
-        form_add(form, "client_id", credentials->id);
-        form_add(form, "client_secret", credentials->secret);
-    }
-    add_params(form, credentials->params);
+    json_decref(members);
+    free(scope);
 }
 
 static char *sign_assertion(const struct credentials *credentials, const char *subject, const json_t *scopes,

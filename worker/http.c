@@ -6,212 +6,182 @@
 #include "lib/json.h"
 #include "lib/mem.h"
 #include "lib/time.h"
-#include "worker/fiber.h"
+#include "lib/utf8.h"
+#include "worker/gzip.h"
 
-enum { ANSWER_MAX = 16 * 1024 * 1024, IDLE_MAX = 256, CONNECT_TIMEOUT_MS = 10000 };
+enum { ANSWER_MAX = 16 * 1024 * 1024, HEADER_LINES_MAX = 1000, HEADER_BYTES_MAX = 128 * 1024 };
 
 struct http {
-    uv_loop_t *loop;
-    CURLM *multi;
-    uv_timer_t timer;
-    CURL *idle[IDLE_MAX]; /* easy handles are used again: they keep nothing but memory */
-    size_t idle_count;
+    struct multi *multi;
 };
 
-/* A socket curl wants to hear about. */
-struct watch {
-    uv_poll_t poll;
-    struct http *http;
-    curl_socket_t fd;
+/* One call. */
+struct exchange {
+    struct transfer transfer; /* first: libcurl's private pointer names it */
+    struct http_answer *answer;
+    const char *unsent;   /* what curl has not taken of the body */
+    size_t lines, bytes;  /* of headers, of interim answers too */
+    char *latest;         /* name of the latest header, for what continues it */
+    bool headers_end;     /* what comes then are trailers */
+    const char *unusable; /* why the answer is, NULL: it is not */
 };
-
-/* One call; what is abstract in it comes first. */
-struct http_flight {
-    struct flight flight;
-    struct http *http;
-    CURL *easy;
-    struct fiber *fiber;
-    const char *unsent; /* what curl has not taken of the body */
-    CURLcode code;
-    bool done;
-    bool aborted;
-};
-
-/* ---- libcurl and libuv: curl says what to watch, libuv says when something happens ------------------------------- */
-
-static void finish_flights(struct http *http)
-{
-    int queued;
-    CURLMsg *message;
-    while ((message = curl_multi_info_read(http->multi, &queued))) {
-        if (message->msg != CURLMSG_DONE) {
-            continue;
-        }
-        struct http_flight *flight = NULL;
-        CURL *easy = message->easy_handle;
-        CURLcode code = message->data.result;
-        curl_easy_getinfo(easy, CURLINFO_PRIVATE, (char **)&flight);
-        curl_multi_remove_handle(http->multi, easy);
-        flight->code = code;
-        flight->done = true;
-        fiber_resume(flight->fiber);
-    }
-}
-
-static void on_timeout(uv_timer_t *timer)
-{
-    struct http *http = timer->data;
-    int running;
-    curl_multi_socket_action(http->multi, CURL_SOCKET_TIMEOUT, 0, &running);
-    finish_flights(http);
-}
-
-static int want_timeout(CURLM *multi, long ms, void *arg)
-{
-    (void)multi;
-    struct http *http = arg;
-    if (ms < 0) {
-        uv_timer_stop(&http->timer);
-    } else {
-        uv_timer_start(&http->timer, on_timeout, (uint64_t)ms, 0);
-    }
-    return 0;
-}
-
-static void on_socket(uv_poll_t *poll, int status, int events)
-{
-    struct watch *watch = poll->data;
-    struct http *http = watch->http;
-    int flags = status < 0 ? CURL_CSELECT_ERR : 0;
-    flags |= events & UV_READABLE ? CURL_CSELECT_IN : 0;
-    flags |= events & UV_WRITABLE ? CURL_CSELECT_OUT : 0;
-    int running;
-    curl_multi_socket_action(http->multi, watch->fd, flags, &running);
-    finish_flights(http);
-}
-
-static void on_watch_closed(uv_handle_t *handle)
-{
-    free(handle->data);
-}
-
-static int want_socket(CURL *easy, curl_socket_t fd, int what, void *arg, void *socket_arg)
-{
-    (void)easy;
-    struct http *http = arg;
-    struct watch *watch = socket_arg;
-    if (what == CURL_POLL_REMOVE) {
-        if (watch) { /* the descriptor may be closed already: libuv tolerates that on stop */
-            uv_poll_stop(&watch->poll);
-            uv_close((uv_handle_t *)&watch->poll, on_watch_closed);
-            curl_multi_assign(http->multi, fd, NULL);
-        }
-        return 0;
-    }
-    if (!watch) {
-        watch = MEM_NEW(struct watch);
-        watch->http = http;
-        watch->fd = fd;
-        watch->poll.data = watch;
-        uv_poll_init_socket(http->loop, &watch->poll, fd);
-        curl_multi_assign(http->multi, fd, watch);
-    }
-    int events = (what & CURL_POLL_IN ? UV_READABLE : 0) | (what & CURL_POLL_OUT ? UV_WRITABLE : 0);
-    uv_poll_start(&watch->poll, events, on_socket);
-    return 0;
-}
-
-/* ---- life -------------------------------------------------------------------------------------------------------- */
 
 struct http *http_new(uv_loop_t *loop)
 {
     struct http *http = MEM_NEW(struct http);
-    http->loop = loop;
-    http->multi = curl_multi_init();
-    uv_timer_init(loop, &http->timer);
-    http->timer.data = http;
-    curl_multi_setopt(http->multi, CURLMOPT_SOCKETFUNCTION, want_socket);
-    curl_multi_setopt(http->multi, CURLMOPT_SOCKETDATA, http);
-    curl_multi_setopt(http->multi, CURLMOPT_TIMERFUNCTION, want_timeout);
-    curl_multi_setopt(http->multi, CURLMOPT_TIMERDATA, http);
-    curl_multi_setopt(http->multi, CURLMOPT_PIPELINING, CURLPIPE_MULTIPLEX);
-    curl_multi_setopt(http->multi, CURLMOPT_MAXCONNECTS, (long)IDLE_MAX);
+    http->multi = multi_new(loop);
     return http;
-}
-
-static void on_timer_closed(uv_handle_t *handle)
-{
-    free(handle->data);
 }
 
 void http_free(struct http *http)
 {
-    if (!http) {
-        return;
+    if (http) {
+        multi_free(http->multi);
+        free(http);
     }
-    while (http->idle_count) {
-        curl_easy_cleanup(http->idle[--http->idle_count]);
-    }
-    curl_multi_cleanup(http->multi); /* closes kept connections: want_socket() removes their watches */
-    uv_close((uv_handle_t *)&http->timer, on_timer_closed);
 }
 
-/* ---- calls ------------------------------------------------------------------------------------------------------- */
-
-static size_t on_body(char *data, size_t size, size_t count, void *arg)
+struct multi *http_multi(struct http *http)
 {
-    struct http_answer *answer = arg;
-    return buf_add(&answer->body, data, size * count) == 0 ? size * count : 0;
+    return http->multi;
+}
+
+/* ---- headers ----------------------------------------------------------------------------------------------------- */
+
+/* The value without white space around it, as UTF-8; the caller frees. */
+static char *header_value(const char *from, const char *to)
+{
+    struct buf out = BUF_INIT;
+    while (from < to && strchr(" \t\r\n", *from)) {
+        from++;
+    }
+    while (to > from && strchr(" \t\r\n", to[-1])) {
+        to--;
+    }
+    bool valid = utf8_valid(from, (size_t)(to - from)) == (size_t)(to - from);
+    for (; from < to; from++) {
+        if (valid) {
+            buf_add(&out, from, 1);
+        } else {
+            utf8_add(&out, (unsigned char)*from); /* ISO-8859-1 is the beginning of Unicode */
+        }
+    }
+    return buf_take(&out);
+}
+
+static void add_header(json_t *headers, const char *name, const char *value, const char *separator)
+{
+    const char *old = json_string_at(headers, name);
+    if (!old) {
+        json_put_string(headers, name, value);
+    } else if (strcmp(old, value) != 0) {
+        char *joined = mem_printf("%s%s%s", old, separator, value);
+        json_put_string(headers, name, joined);
+        free(joined);
+    }
+}
+
+static void take_header(struct exchange *exchange, const char *data, const char *colon, size_t len)
+{
+    char *name = mem_strndup(data, (size_t)(colon - data));
+    char *value = header_value(colon + 1, data + len);
+    free(exchange->latest);
+    exchange->latest = json_lower(name);
+    add_header(exchange->answer->headers, exchange->latest, value,
+               strcmp(exchange->latest, "set-cookie") == 0 ? "\n" : ", ");
+    free(value);
+    free(name);
+}
+
+/* A line that begins with white space continues the one before (RFC 9112, 5.2). */
+static void continue_header(struct exchange *exchange, const char *data, size_t len)
+{
+    char *value = header_value(data, data + len);
+    if (exchange->latest && *value) {
+        add_header(exchange->answer->headers, exchange->latest, value, " ");
+    }
+    free(value);
 }
 
 static size_t on_header(char *data, size_t size, size_t count, void *arg)
 {
-    struct http_answer *answer = arg;
+    struct exchange *exchange = arg;
     size_t len = size * count;
     const char *colon = memchr(data, ':', len);
+    exchange->lines++;
+    exchange->bytes += len;
+    if (exchange->lines > HEADER_LINES_MAX || exchange->bytes > HEADER_BYTES_MAX) {
+        exchange->unusable = "its headers are more than 1,000 lines or 128 KiB";
+        return 0;
+    }
     if (len >= 5 && strncmp(data, "HTTP/", 5) == 0) {
-        json_object_clear(answer->headers); /* of an interim answer (100 Continue) */
+        json_object_clear(exchange->answer->headers); /* of an interim answer (100 Continue) */
+        exchange->headers_end = false;
+    } else if (strspn(data, "\r\n") >= len || exchange->headers_end) {
+        exchange->headers_end = true;
+    } else if (*data == ' ' || *data == '\t') {
+        continue_header(exchange, data, len);
     } else if (colon) {
-        char *name = mem_strndup(data, (size_t)(colon - data));
-        char *lower = json_lower(name);
-        const char *from = colon + 1;
-        const char *to = data + len;
-        while (from < to && (*from == ' ' || *from == '\t')) {
-            from++;
-        }
-        while (to > from && (to[-1] == '\r' || to[-1] == '\n' || to[-1] == ' ')) {
-            to--;
-        }
-        json_t *value = json_stringn(from, (size_t)(to - from));
-        if (value) {
-            json_object_set_new(answer->headers, lower, value);
-        }
-        free(lower);
-        free(name);
+        take_header(exchange, data, colon, len);
     }
     return len;
 }
 
-size_t http_send_text(char *out, size_t size, size_t count, void *unsent)
+/* ---- bodies ------------------------------------------------------------------------------------------------------ */
+
+static size_t on_body(char *data, size_t size, size_t count, void *arg)
 {
-    const char **text = unsent;
-    size_t take = strnlen(*text, size * count);
-    memcpy(out, *text, take);
-    *text += take;
+    struct exchange *exchange = arg;
+    if (buf_add(&exchange->answer->body, data, size * count) != 0) {
+        exchange->unusable = "it is larger than 16 MiB";
+        return 0;
+    }
+    return size * count;
+}
+
+/* "gzip", "x-gzip", "identity, GZIP". */
+static bool says_gzip(const char *codings)
+{
+    return codings && strcasestr(codings, "gzip");
+}
+
+/* Replaces a body in gzip by what it stands for; what is wrong with it becomes a fault. */
+static void decode_body(struct http_answer *answer)
+{
+    struct buf coded = answer->body;
+    struct err err = ERR_INIT;
+    if (!says_gzip(json_string_at(answer->headers, "content-encoding")) || !gzip_begins(coded.data, coded.len)) {
+        return;
+    }
+    answer->body = (struct buf){.max = ANSWER_MAX};
+    if (gzip_decode(coded.data, coded.len, &answer->body, &err) != 0) {
+        answer->fault = HTTP_FAULT_ANSWER;
+        answer->error = mem_printf("the answer cannot be used: %s", err_text(&err));
+    }
+    err_release(&err);
+    buf_release(&coded);
+}
+
+static size_t send_body(char *out, size_t size, size_t count, void *arg)
+{
+    const char **unsent = arg;
+    size_t take = strnlen(*unsent, size * count);
+    memcpy(out, *unsent, take);
+    *unsent += take;
     return take;
 }
 
 /* When a kept connection is cut before an answer, libcurl by itself sends the request again: a ticket opened twice,
  * and one call on record. A body that it can't rewind forbids that (the call then fails and the engine decides); a
  * POST without a body gets a connection of its own. */
-static void set_up_body(CURL *easy, const struct http_call *call, struct http_flight *flight)
+static void set_up_body(CURL *easy, const struct http_call *call, struct exchange *exchange)
 {
     if (call->body && *call->body) {
-        flight->unsent = call->body;
+        exchange->unsent = call->body;
         curl_easy_setopt(easy, CURLOPT_POST, 1L);
         curl_easy_setopt(easy, CURLOPT_POSTFIELDSIZE_LARGE, (curl_off_t)strlen(call->body));
-        curl_easy_setopt(easy, CURLOPT_READFUNCTION, http_send_text);
-        curl_easy_setopt(easy, CURLOPT_READDATA, &flight->unsent);
+        curl_easy_setopt(easy, CURLOPT_READFUNCTION, send_body);
+        curl_easy_setopt(easy, CURLOPT_READDATA, &exchange->unsent);
     } else if (call->body) {
         curl_easy_setopt(easy, CURLOPT_POSTFIELDSIZE, 0L); /* Content-Length: 0, or some servers answer 411 */
         curl_easy_setopt(easy, CURLOPT_POSTFIELDS, "");
@@ -219,32 +189,24 @@ static void set_up_body(CURL *easy, const struct http_call *call, struct http_fl
     }
 }
 
-static CURL *set_up(struct http *http, const struct http_call *call, struct http_answer *answer,
-                    struct http_flight *flight, char *error)
+/* ---- calls ------------------------------------------------------------------------------------------------------- */
+
+/* `accept` goes before the call's headers, unless one of these says which coding it wants. libcurl's own option would make it fail on
+ * every coding that it does not know ("Content-Encoding: UTF-8"), and on plain text that is called gzip. */
+static struct curl_slist *ask_for_gzip(struct curl_slist *headers, struct curl_slist *accept)
 {
-    CURL *easy = http->idle_count ? http->idle[--http->idle_count] : curl_easy_init();
-    curl_easy_reset(easy);
-    curl_easy_setopt(easy, CURLOPT_URL, call->url);
-    curl_easy_setopt(easy, CURLOPT_PATH_AS_IS, 1L); /* libcurl would rewrite ".." */
-    curl_easy_setopt(easy, CURLOPT_PROTOCOLS_STR, "http,https");
-    curl_easy_setopt(easy, CURLOPT_NOSIGNAL, 1L);
-    curl_easy_setopt(easy, CURLOPT_TIMEOUT_MS, (long)(call->timeout / 1000));
-    curl_easy_setopt(easy, CURLOPT_CONNECTTIMEOUT_MS, (long)CONNECT_TIMEOUT_MS);
-    curl_easy_setopt(easy, CURLOPT_HTTPHEADER, call->headers);
-    curl_easy_setopt(easy, CURLOPT_HTTP_VERSION, (long)CURL_HTTP_VERSION_2TLS);
-    curl_easy_setopt(easy, CURLOPT_ACCEPT_ENCODING, "");
-    curl_easy_setopt(easy, CURLOPT_WRITEFUNCTION, on_body);
-    curl_easy_setopt(easy, CURLOPT_WRITEDATA, answer);
-    curl_easy_setopt(easy, CURLOPT_HEADERFUNCTION, on_header);
-    curl_easy_setopt(easy, CURLOPT_HEADERDATA, answer);
-    curl_easy_setopt(easy, CURLOPT_ERRORBUFFER, error);
-    curl_easy_setopt(easy, CURLOPT_PRIVATE, flight);
-    set_up_body(easy, call, flight);
-    if (strcmp(call->method, "HEAD") == 0) {
-        curl_easy_setopt(easy, CURLOPT_NOBODY, 1L);
-    } else {
-        curl_easy_setopt(easy, CURLOPT_CUSTOMREQUEST, call->method);
+    for (struct curl_slist *at = headers; at; at = at->next) {
+        if (strncasecmp(at->data, "accept-encoding:", strlen("accept-encoding:")) == 0) {
+            return headers;
+        }
     }
+    static char line[] = "Accept-Encoding: gzip";
+    *accept = (struct curl_slist){line, headers};
+    return accept;
+}
+
+static void set_up_log_in(CURL *easy, const struct http_call *call)
+{
     if (call->user) {
         curl_easy_setopt(easy, CURLOPT_HTTPAUTH, (long)CURLAUTH_BASIC);
         curl_easy_setopt(easy, CURLOPT_USERNAME, call->user);
@@ -254,52 +216,97 @@ static CURL *set_up(struct http *http, const struct http_call *call, struct http
         curl_easy_setopt(easy, CURLOPT_HTTPAUTH, (long)CURLAUTH_BEARER);
         curl_easy_setopt(easy, CURLOPT_XOAUTH2_BEARER, call->bearer);
     }
+}
+
+static void set_up(CURL *easy, const struct http_call *call, struct curl_slist *headers, struct exchange *exchange)
+{
+    curl_easy_setopt(easy, CURLOPT_URL, call->url);
+    curl_easy_setopt(easy, CURLOPT_PATH_AS_IS, 1L); /* libcurl would rewrite ".." */
+    curl_easy_setopt(easy, CURLOPT_PROTOCOLS_STR, "http,https");
+    curl_easy_setopt(easy, CURLOPT_TIMEOUT_MS, (long)(call->timeout / 1000));
+    curl_easy_setopt(easy, CURLOPT_HTTPHEADER, headers);
+    curl_easy_setopt(easy, CURLOPT_HTTP_VERSION, (long)CURL_HTTP_VERSION_2TLS);
+    curl_easy_setopt(easy, CURLOPT_WRITEFUNCTION, on_body);
+    curl_easy_setopt(easy, CURLOPT_WRITEDATA, exchange);
+    curl_easy_setopt(easy, CURLOPT_HEADERFUNCTION, on_header);
+    curl_easy_setopt(easy, CURLOPT_HEADERDATA, exchange);
+    set_up_body(easy, call, exchange);
+    if (strcmp(call->method, "HEAD") == 0) {
+        curl_easy_setopt(easy, CURLOPT_NOBODY, 1L);
+    } else {
+        curl_easy_setopt(easy, CURLOPT_CUSTOMREQUEST, call->method);
+    }
+    set_up_log_in(easy, call);
     if (call->ca_file) {
         curl_easy_setopt(easy, CURLOPT_CAINFO, call->ca_file);
     }
-    return easy;
 }
 
 /* Failures before a byte of the request went out leave no doubt; all others may have had their effect. */
-static bool may_have_been_sent(CURL *easy, CURLcode code)
+static bool may_have_been_sent(const struct transfer *transfer)
 {
-    if (code == CURLE_COULDNT_CONNECT || code == CURLE_COULDNT_RESOLVE_HOST || code == CURLE_SSL_CONNECT_ERROR ||
-        code == CURLE_PEER_FAILED_VERIFICATION || code == CURLE_URL_MALFORMAT || code == CURLE_UNSUPPORTED_PROTOCOL) {
+    enum http_fault fault = http_fault_of(transfer->code);
+    long request_size = 0;
+    if (!transfer->easy || fault == HTTP_FAULT_ADDRESS) {
         return false;
     }
-    long request_size = 0;
-    curl_easy_getinfo(easy, CURLINFO_REQUEST_SIZE, &request_size);
+    curl_easy_getinfo(transfer->easy, CURLINFO_REQUEST_SIZE, &request_size);
     return request_size > 0;
 }
 
-static void on_aborted(uv_timer_t *timer)
+enum http_fault http_fault_of(CURLcode code)
 {
-    struct fiber *fiber = timer->data;
-    timer->data = timer;
-    uv_close((uv_handle_t *)timer, on_timer_closed);
-    fiber_resume(fiber);
-}
-
-static void abort_call(struct flight *base)
-{
-    struct http_flight *flight = (struct http_flight *)base;
-    if (flight->done) {
-        return;
+    switch (code) {
+    case CURLE_OK:
+        return HTTP_FAULT_NONE;
+    case CURLE_COULDNT_RESOLVE_PROXY:
+    case CURLE_COULDNT_RESOLVE_HOST:
+    case CURLE_COULDNT_CONNECT:
+    case CURLE_SSL_CONNECT_ERROR:
+    case CURLE_SSL_CERTPROBLEM:
+    case CURLE_SSL_CIPHER:
+    case CURLE_PEER_FAILED_VERIFICATION:
+    case CURLE_USE_SSL_FAILED:
+    case CURLE_SSL_CACERT_BADFILE:
+    case CURLE_SSL_ISSUER_ERROR:
+    case CURLE_PROXY:
+        return HTTP_FAULT_ADDRESS;
+    case CURLE_URL_MALFORMAT:
+    case CURLE_UNSUPPORTED_PROTOCOL:
+    case CURLE_BAD_FUNCTION_ARGUMENT:
+        return HTTP_FAULT_REQUEST;
+    case CURLE_WEIRD_SERVER_REPLY:
+    case CURLE_BAD_CONTENT_ENCODING:
+    case CURLE_FILESIZE_EXCEEDED:
+        return HTTP_FAULT_ANSWER;
+    default:
+        return HTTP_FAULT_AWAY;
     }
-    curl_multi_remove_handle(flight->http->multi, flight->easy);
-    flight->code = CURLE_ABORTED_BY_CALLBACK;
-    flight->done = true;
-    flight->aborted = true;
-    uv_timer_t *timer = MEM_NEW(uv_timer_t); /* the fiber goes on from the loop, not from here */
-    uv_timer_init(flight->http->loop, timer);
-    timer->data = flight->fiber;
-    uv_timer_start(timer, on_aborted, 0, 0);
 }
 
-void http_abort(struct flight *flight)
+/* libcurl has codes of several meanings: what came after the request was sent concerns the answer. */
+static enum http_fault fault_of(const struct exchange *exchange, bool sent)
 {
-    if (flight) {
-        flight->abort(flight);
+    const struct transfer *transfer = &exchange->transfer;
+    enum http_fault fault = http_fault_of(transfer->code);
+    bool old_http = transfer->code == CURLE_UNSUPPORTED_PROTOCOL; /* HTTP/0.9, which is none */
+    bool long_header = transfer->code == CURLE_OUT_OF_MEMORY;     /* a line over libcurl's 100 KiB */
+    bool bad_chunk = transfer->code == CURLE_RECV_ERROR && strstr(transfer->error, "chunked-encoding");
+    return exchange->unusable || (sent && (old_http || long_header || bad_chunk)) ? HTTP_FAULT_ANSWER : fault;
+}
+
+static void take_fault(const struct exchange *exchange, struct http_answer *answer)
+{
+    const struct transfer *transfer = &exchange->transfer;
+    answer->sent = may_have_been_sent(transfer);
+    answer->aborted = transfer->aborted;
+    answer->fault = fault_of(exchange, answer->sent);
+    if (answer->fault != HTTP_FAULT_ANSWER) {
+        answer->status = 0;
+        answer->error = mem_strdup(transfer_error(transfer));
+    } else {
+        answer->error = mem_printf("the answer cannot be used: %s",
+                                   exchange->unusable ? exchange->unusable : transfer_error(transfer));
     }
 }
 
@@ -307,33 +314,35 @@ void http_perform(struct http *http, const struct http_call *call, struct flight
                   struct http_answer *answer)
 {
     *answer = (struct http_answer){.headers = json_object(), .body = {.max = ANSWER_MAX}};
-    struct http_flight flight = {.flight = {abort_call}, .http = http, .fiber = fiber_self()};
-    char error[CURL_ERROR_SIZE] = "";
-    CURL *easy = set_up(http, call, answer, &flight, error);
+    struct exchange exchange = {.answer = answer};
+    struct curl_slist accept;
     int64_t begin = time_monotonic();
-    flight.easy = easy;
-    *under_way = &flight.flight;
-    curl_multi_add_handle(http->multi, easy);
-    while (!flight.done) {
-        fiber_wait();
+    transfer_begin(&exchange.transfer, http->multi);
+    if (exchange.transfer.easy) {
+        set_up(exchange.transfer.easy, call, ask_for_gzip(call->headers, &accept), &exchange);
     }
-    *under_way = NULL;
+    transfer_run(&exchange.transfer, under_way);
     answer->duration = time_monotonic() - begin;
-    if (flight.code == CURLE_OK) {
-        curl_easy_getinfo(easy, CURLINFO_RESPONSE_CODE, &answer->status);
-        answer->sent = true;
-    } else {
-        answer->sent = may_have_been_sent(easy, flight.code);
-        answer->aborted = flight.aborted;
-        answer->error = mem_strdup(answer->body.overflow ? "the answer is larger than 16 MiB"
-                                   : flight.aborted      ? "the worker stops before it came"
-                                   : *error              ? error
-                                                         : curl_easy_strerror(flight.code));
+    if (exchange.transfer.easy) {
+        curl_easy_getinfo(exchange.transfer.easy, CURLINFO_RESPONSE_CODE, &answer->status);
     }
-    if (http->idle_count < IDLE_MAX) {
-        http->idle[http->idle_count++] = easy;
+    if (exchange.transfer.code == CURLE_OK) {
+        answer->sent = true;
+        decode_body(answer);
     } else {
-        curl_easy_cleanup(easy);
+        take_fault(&exchange, answer);
+    }
+    if (answer->fault) {
+        buf_release(&answer->body);
+    }
+    transfer_end(&exchange.transfer);
+    free(exchange.latest);
+}
+
+void http_abort(struct flight *flight)
+{
+    if (flight) {
+        flight->abort(flight);
     }
 }
 

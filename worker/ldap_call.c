@@ -29,6 +29,7 @@ struct dialogue {
     char *message;  /* what the server or libldap says of it */
     json_t *found;  /* entries of a search */
     bool partial;   /* the server gave only a part of some attribute's values */
+    bool heard;     /* the server answered something */
     bool sent;      /* a change may have reached the server */
     bool no_tls;    /* the server has no StartTLS */
     bool truncated; /* more entries than are taken */
@@ -71,6 +72,7 @@ static LDAPMessage *await(struct dialogue *dialogue, int id)
         struct timeval look = {0, LOOK_AT_STOP_US};
         int got = ldap_result(dialogue->ld, id, LDAP_MSG_ALL, &look, &message);
         if (got > 0) {
+            dialogue->heard = true;
             return message;
         }
         if (got < 0) {
@@ -359,8 +361,11 @@ static void take_answer(struct dialogue *dialogue, struct http_answer *answer)
     refuse_nonsense(dialogue);
     answer->sent = dialogue->sent;
     answer->aborted = dialogue->code == LDAP_USER_CANCELLED;
+    bool unreached = dialogue->no_tls || dialogue->code == LDAP_CONNECT_ERROR ||
+                     (dialogue->code == LDAP_SERVER_DOWN && !dialogue->heard);
     if (dialogue->code < 0 || dialogue->no_tls) {
         answer->status = LDAP_NO_ANSWER;
+        answer->fault = unreached ? HTTP_FAULT_ADDRESS : HTTP_FAULT_AWAY;
         answer->error = lost_text(dialogue);
         return;
     }

@@ -49,6 +49,12 @@ void limit_give_back(struct limit *limit)
     limit->in_flight--;
 }
 
+void limit_untake(struct limit *limit)
+{
+    limit->in_flight--;
+    limit->tokens += limit->per_second > 0 ? 1 : 0;
+}
+
 int64_t limit_take_of_day(struct limit *limit, double share, int64_t now, int64_t day)
 {
     if (limit->per_day <= 0) {

@@ -24,6 +24,9 @@ void limit_init(struct limit *limit, double per_second, int in_flight_max);
 int64_t limit_take(struct limit *limit, double share, int64_t now);
 void limit_give_back(struct limit *limit);
 
+/* Undoes a take that no call followed: the token, too, is there again. */
+void limit_untake(struct limit *limit);
+
 /* 0 and one of this day's requests taken; else the microseconds until the next day. Days are `day` long and begin at
  * midnight UTC; `now` is the time of day. A share of nothing still gets one a day. */
 int64_t limit_take_of_day(struct limit *limit, double share, int64_t now, int64_t day);

@@ -11,7 +11,7 @@
 #include "lib/log.h"
 #include "lib/mapping.h"
 #include "lib/mem.h"
-#include "lib/message.h"
+#include "lib/polled.h"
 #include "lib/time.h"
 #include "worker/worker_internal.h"
 
@@ -90,52 +90,12 @@ static void publish(struct poll *poll, const json_t *event)
     outbox_send(worker, outgoing);
 }
 
-/* `id` or `type` of an item. NULL with the err. The caller frees. */
-static char *text_of(const struct poll *poll, const char *name, const json_t *context, struct err *err)
-{
-    const char *tmpl = json_string_at(poll->spec, name);
-    char *text = expr_text(definitions_exprs(poll->feed->worker->definitions), tmpl, context, err);
-    if (text && !*text) {
-        free(text);
-        text = NULL;
-        err_set(err, ERR_PERMANENT, "it is empty");
-    }
-    return text ? text : (err_prefix(err, "poll.%s", name), NULL);
-}
-
-/* Without `type` it is the only one that the source takes. */
-static char *type_of(const struct poll *poll, const json_t *context, struct err *err)
-{
-    const char *only = json_object_iter_key(json_object_iter(json_object_get(poll->source->tree, "types")));
-    return json_object_get(poll->spec, "type") ? text_of(poll, "type", context, err) : mem_strdup(only);
-}
-
-/* NULL with the err when the item can't be told. New reference. */
-static json_t *event_of(const struct round *round, const json_t *item, const json_t *context, struct err *err)
-{
-    char *id = text_of(round->poll, "id", context, err);
-    char *type = id ? type_of(round->poll, context, err) : NULL;
-    json_t *event = NULL;
-    if (type) {
-        event = json_pack("{s:s, s:s, s:s, s:s, s:s, s:O}", "specversion", "1.0", "id", id, "source",
-                          round->poll->source->name, "type", type, "time", round->now, "data", item);
-    }
-    if (event && message_cloudevent_check(event, err) != 0) {
-        json_decref(event);
-        event = NULL;
-    }
-    free(id);
-    free(type);
-    return event;
-}
-
 static void take_item(struct round *round, json_t *item)
 {
     char hash[ID_SHA256_HEX_SIZE];
     struct err err = ERR_INIT;
-    json_t *context = json_pack("{s:O, s:s}", "item", item, "now", round->now);
-    json_t *event = event_of(round, item, context, &err);
-    json_decref(context);
+    struct poll *poll = round->poll;
+    json_t *event = polled_event(poll->feed->worker->definitions, poll->source, item, round->now, &err);
     if (!event) {
         if (round->unreadable++ == 0) {
             round->first = err;
@@ -146,9 +106,9 @@ static void take_item(struct round *round, json_t *item)
     }
     const char *id = json_string_at(event, "id");
     hash_of(item, hash);
-    const char *before = json_string_value(json_object_get(round->poll->known, id));
+    const char *before = json_string_value(json_object_get(poll->known, id));
     if (!before || strcmp(before, hash) != 0) {
-        publish(round->poll, event);
+        publish(poll, event);
         round->published++;
     }
     json_object_set_new(round->known, id, json_string(hash));
@@ -189,14 +149,9 @@ static int take_items(struct poll *poll, const json_t *outputs, struct err *err)
 {
     struct round round = {.poll = poll, .first = ERR_INIT};
     time_format(time_now(), round.now);
-    json_t *context = json_pack("{s:O, s:s}", "outputs", outputs, "now", round.now);
-    json_t *items = expr_render(definitions_exprs(poll->feed->worker->definitions),
-                                json_object_get(poll->spec, "items"), context, err);
-    json_decref(context);
-    if (!items || !json_is_array(items)) {
-        bool rendered = items != NULL;
-        json_decref(items);
-        return rendered ? err_set(err, ERR_PERMANENT, "poll.items is no list") : err_prefix(err, "poll.items");
+    json_t *items = polled_items(poll->feed->worker->definitions, poll->source, outputs, round.now, err);
+    if (!items) {
+        return -1;
     }
     round.known = json_object();
     size_t i;

@@ -90,14 +90,23 @@ static void stop(struct flight *flight)
     atomic_store(&((struct smtp *)flight)->stop, true);
 }
 
+static size_t send_message(char *out, size_t size, size_t count, void *arg)
+{
+    struct smtp *smtp = arg;
+    size_t take = strnlen(smtp->unsent, size * count);
+    memcpy(out, smtp->unsent, take);
+    smtp->unsent += take;
+    return take;
+}
+
 static void set_up_mail(CURL *easy, const struct smtp_call *call, struct smtp *smtp)
 {
     curl_easy_setopt(easy, CURLOPT_MAIL_FROM, call->from);
     curl_easy_setopt(easy, CURLOPT_MAIL_RCPT, call->recipients);
     curl_easy_setopt(easy, CURLOPT_UPLOAD, 1L);
     curl_easy_setopt(easy, CURLOPT_INFILESIZE_LARGE, (curl_off_t)strlen(call->message));
-    curl_easy_setopt(easy, CURLOPT_READFUNCTION, http_send_text);
-    curl_easy_setopt(easy, CURLOPT_READDATA, &smtp->unsent);
+    curl_easy_setopt(easy, CURLOPT_READFUNCTION, send_message);
+    curl_easy_setopt(easy, CURLOPT_READDATA, smtp);
 }
 
 static void set_up_check(CURL *easy)
@@ -136,6 +145,14 @@ static void set_up(CURL *easy, const struct smtp_call *call, struct smtp *smtp, 
     }
 }
 
+/* No greeting came, or no TLS could be agreed on: no mail gets further. */
+static bool unreached(const struct smtp *smtp)
+{
+    bool no_tls = smtp->code == CURLE_PEER_FAILED_VERIFICATION || smtp->code == CURLE_SSL_CONNECT_ERROR ||
+                  smtp->code == CURLE_USE_SSL_FAILED;
+    return no_tls || (smtp->code != CURLE_OK && smtp->code != CURLE_ABORTED_BY_CALLBACK && smtp->status == 0);
+}
+
 /* The server's last word, when it is one about the mail. */
 static void take_answer(const struct smtp *smtp, const char *error, struct http_answer *answer)
 {
@@ -146,6 +163,7 @@ static void take_answer(const struct smtp *smtp, const char *error, struct http_
         buf_adds(&answer->body, buf_text(&smtp->reply));
         return;
     }
+    answer->fault = unreached(smtp) ? HTTP_FAULT_ADDRESS : http_fault_of(smtp->code);
     answer->error = mem_strdup(smtp->code == CURLE_USE_SSL_FAILED
                                    ? "the server offers no STARTTLS: set `tls: off` only where mail may go in the clear"
                                : answer->aborted ? "the worker stops before it came"

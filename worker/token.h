@@ -14,6 +14,7 @@ struct grant {
     int64_t life;        /* microseconds from when it was asked for */
     int status;          /* of the token endpoint; 0: no answer */
     bool refused;        /* our credentials, or whom we want to act for */
+    bool unreached;      /* there was no connection to the token endpoint */
     bool aborted;        /* by us, as the worker stops */
     char *error;         /* masked; NULL with a token */
     int64_t retry_after; /* microseconds, -1: the endpoint says nothing */

@@ -52,8 +52,8 @@ struct job {
 
     /* The engine's own. */
     enum interruption interruption;
-    void *waiting; /* what it sleeps on */
-    void *flight;  /* the call under way */
+    struct engaged *engaged; /* what its fibers sleep on or send */
+    int held_fibers;         /* how many of them wait for the circuit */
 };
 
 /* Sets what a job calls to what one needs that changes nothing and is on no partition: a check, a poll. */

@@ -209,6 +209,7 @@ struct feed *feed_new(struct worker *worker, const char *name);
 int feed_start(struct feed *feed, struct err *err); /* joins its group; what there is to do is heard of by the loop */
 void feed_go_on(struct feed *feed);                 /* serves, reads, starts; from the loop */
 void feed_look_again(struct feed *feed);            /* feed_go_on() soon; from anywhere on our thread */
+void feed_end(const struct feed *feed, const char *why) __attribute__((noreturn)); /* Kafka takes no commits of ours */
 void feed_close_handles(struct feed *feed);
 bool feed_leads(
     const struct feed *feed);      /* does this process hold partition 0, and is it here to stay? One of all replicas */

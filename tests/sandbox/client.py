@@ -17,15 +17,23 @@ import urllib.error
 import urllib.parse
 import urllib.request
 
-_MAIN = os.path.join(os.path.dirname(os.path.abspath(__file__)), "main.py")
+_HERE = os.path.dirname(os.path.abspath(__file__))
+_MAIN = os.path.join(_HERE, "main.py")
+_FACTS = os.path.join(os.path.dirname(_HERE), "facts")
 
 
 class Sandbox:
     """A running sandbox. It ends with `stop`, and at the latest with this process (it watches its standard input)."""
 
-    def __init__(self, systems: str = "scim,jira", config: dict | None = None, directory: str | None = None) -> None:
-        """`directory` receives journal.ndjson and the log; without one a temporary directory lives until `stop`."""
+    started: "list[Sandbox]" = []     # those of this process that were not stopped
+
+    def __init__(self, systems: str = "scim,jira", config: dict | None = None, directory: str | None = None,
+                 facts: dict | None = None) -> None:
+        """`directory` receives journal.ndjson and the log; without one a temporary directory lives until `stop`. With `facts`
+        (see load_facts) every request is compared with them: `violations`."""
         self.systems = systems
+        self.facts = facts
+        self._facts_read = 0        # bytes of the journal's file that `violations` has seen
         self.config = config or {}
         self._temporary = directory is None
         self.directory = directory or tempfile.mkdtemp(prefix="sandbox-")
@@ -50,7 +58,7 @@ class Sandbox:
         with open(self.log_path, "ab") as log:
             self._process = subprocess.Popen(
                 [sys.executable, _MAIN, "--systems", self.systems, "--journal", self.journal_path,
-                 "--ports", ports_path, "--config", config_path, "--stdin"],
+                 "--ports", ports_path, "--config", config_path, "--stdin", *self._facts_option()],
                 stdin=subprocess.PIPE, stdout=log, stderr=log)
         deadline = time.monotonic() + timeout
         while not os.path.exists(ports_path):
@@ -60,7 +68,16 @@ class Sandbox:
             time.sleep(0.01)
         with open(ports_path, encoding="utf-8") as file:
             self.urls = json.load(file)
+        self.started.append(self)
         return self
+
+    def _facts_option(self) -> list[str]:
+        if self.facts is None:
+            return []
+        path = os.path.join(self.directory, "facts.json")
+        with open(path, "w", encoding="utf-8") as file:
+            json.dump(self.facts, file)
+        return ["--facts", path]
 
     def stop(self) -> int | None:
         """End the process; its exit status (0 when it ended as it should)."""
@@ -112,6 +129,17 @@ class Sandbox:
             entries = [entry for entry in entries if entry.get("effect")]
         return entries
 
+    def violations(self) -> list[str]:
+        """The requests since the last call that were against the facts, each with what was wrong. Also after `stop`."""
+        if self.facts is None or not os.path.exists(self.journal_path):
+            return []
+        with open(self.journal_path, "rb") as file:
+            file.seek(self._facts_read)
+            lines = file.read().split(b"\n")
+        # Of a line that is being written the rest comes later.
+        self._facts_read += sum(len(line) + 1 for line in lines[:-1])
+        return [_violation(json.loads(line)) for line in lines[:-1] if b'"against_facts"' in line]
+
     def reset(self) -> None:
         """State and settings as at the start, no faults, an empty journal (its file keeps all lines)."""
         self._control("POST", "/reset")
@@ -130,6 +158,8 @@ class Sandbox:
         process, self._process = self._process, None
         if process is None:
             return None
+        if self in self.started:
+            self.started.remove(self)
         process.terminate()
         process.stdin.close()
         try:
@@ -137,3 +167,37 @@ class Sandbox:
         except subprocess.TimeoutExpired:
             process.kill()
             return process.wait()
+
+
+def _violation(entry: dict) -> str:
+    query = f"?{entry['query']}" if entry["query"] else ""
+    return f"{entry['system']}: {entry['method']} {entry['path']}{query}: {'; '.join(entry['against_facts'])}"
+
+
+def load_facts(folder: str = _FACTS) -> dict[str, list[dict]]:
+    """The facts of every vendor: the groups of all files that name it. ValueError on a key that stands twice in one place."""
+    facts: dict[str, list[dict]] = {}
+    for name in sorted(os.listdir(folder)):
+        if name.endswith(".yaml"):
+            given = read_facts(os.path.join(folder, name))
+            for vendor in given["vendors"]:
+                facts.setdefault(vendor, []).extend(given["apis"])
+    return facts
+
+
+def read_facts(path: str) -> dict:
+    """One file of them."""
+    import yaml     # of the tests' environment; the sandbox itself needs the standard library alone
+
+    class Loader(yaml.SafeLoader):
+        """YAML's own would take the last of two equal keys, and a fact would be lost."""
+
+        def construct_mapping(self, node, deep=False):
+            keys = [self.construct_object(key, deep=True) for key, _ in node.value]
+            twice = next((key for key in keys if keys.count(key) > 1), None)
+            if twice is not None:
+                raise ValueError(f"{path}: {twice} stands there twice")
+            return super().construct_mapping(node, deep)
+
+    with open(path, encoding="utf-8") as file:
+        return yaml.load(file, Loader)

@@ -12,6 +12,7 @@ import threading
 sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
 
 from core.control import ControlServer
+from core.facts import Facts
 from core.journal import Journal
 from core.server import LoopbackServer, VendorServer
 from core.vendor import Vendor
@@ -23,14 +24,17 @@ def main() -> int:
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: stop.set())
     try:
-        vendors = make_vendors(options.systems, read_config(options.config))
+        kinds = parse_systems(options.systems)
+        vendors = make_vendors(kinds, read_config(options.config))
+        facts = make_facts(kinds, options.facts)
         journal = Journal(options.journal)
     except (OSError, ValueError, KeyError, TypeError) as error:
         print(f"could not start the sandbox: {error}", file=sys.stderr)
         return 2
     for vendor in vendors.values():
         journal.add_secrets(vendor.secrets())
-    servers: dict[str, LoopbackServer] = {name: VendorServer(vendor, journal) for name, vendor in vendors.items()}
+    servers: dict[str, LoopbackServer] = {name: VendorServer(vendor, journal, facts.get(name))
+                                          for name, vendor in vendors.items()}
     servers["control"] = ControlServer(vendors, journal)
     for server in servers.values():
         threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.1}, daemon=True).start()
@@ -49,6 +53,7 @@ def parse_options() -> argparse.Namespace:
     parser.add_argument("--journal", required=True, metavar="FILE", help="every request, one JSON object a line")
     parser.add_argument("--ports", required=True, metavar="FILE", help="written when ready: {system: URL}")
     parser.add_argument("--config", metavar="FILE", help="JSON: {system: {setting: value, users: [...], ...}}")
+    parser.add_argument("--facts", metavar="FILE", help="JSON: {vendor: [group, ...]}; what is against them stands in the journal")
     parser.add_argument("--stdin", action="store_true", help="also end when standard input closes")
     return parser.parse_args()
 
@@ -60,18 +65,34 @@ def read_config(path: str | None) -> dict:
         return json.load(file)
 
 
-def make_vendors(systems: str, config: dict) -> dict[str, Vendor]:
-    """The vendors by system name. ValueError on a name that is unknown, reserved, or given twice."""
-    vendors: dict[str, Vendor] = {}
+def parse_systems(systems: str) -> dict[str, str]:
+    """The vendor of each system. ValueError on a name that is reserved or given twice."""
+    kinds: dict[str, str] = {}
     for item in systems.split(","):
         name, _, kind = item.strip().partition("=")
-        if name in vendors or name in ("", "control"):
+        if name in kinds or name in ("", "control"):
             raise ValueError(f"system name {name!r} is given twice or reserved")
-        vendors[name] = vendor_class(kind or name)(name, config.get(name, {}))
-    unused = sorted(set(config) - set(vendors))
+        kinds[name] = kind or name
+    return kinds
+
+
+def make_vendors(kinds: dict[str, str], config: dict) -> dict[str, Vendor]:
+    """The vendors by system name. ValueError on a vendor that is unknown."""
+    unused = sorted(set(config) - set(kinds))
     if unused:
         raise ValueError(f"configuration for systems that are not started: {', '.join(unused)}")
-    return vendors
+    return {name: vendor_class(kind)(name, config.get(name, {})) for name, kind in kinds.items()}
+
+
+def make_facts(kinds: dict[str, str], path: str | None) -> dict[str, Facts]:
+    """The facts of each system's vendor; none without a file. ValueError on a vendor that the file lacks."""
+    if path is None:
+        return {}
+    known = read_config(path)
+    missing = sorted(set(kinds.values()) - set(known))
+    if missing:
+        raise ValueError(f"there are no facts of {', '.join(missing)}")
+    return {name: Facts(known[kind]) for name, kind in kinds.items()}
 
 
 def vendor_class(kind: str) -> type[Vendor]:

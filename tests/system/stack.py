@@ -16,9 +16,10 @@ from topics import Topics
 ROOT = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
 sys.path.insert(0, os.path.join(ROOT, "tests", "sandbox"))
 
-from client import Sandbox  # noqa: E402: it lies in the sandbox's own folder
+from client import Sandbox, load_facts  # noqa: E402: they lie in the sandbox's own folder
 
 PROGRAMS = ("logger", "scheduler", "worker", "producer")
+FACTS = load_facts()
 
 
 @dataclass
@@ -74,9 +75,10 @@ class Stack:
 
     def __init__(self, name: str, servers: Servers, *, settings: dict | None = None, vendors: dict | None = None,
                  systems: str = "scim,jira", postgres: PostgresCluster | None = None, brokers: str | None = None,
-                 build: str | None = None, env: dict | None = None) -> None:
+                 build: str | None = None, env: dict | None = None, facts: bool = True) -> None:
         """`settings` go over the configuration, `vendors` over the sandbox's; `systems` are the sandbox's, `env` is added to
-        the environment of all processes."""
+        the environment of all processes. `facts`: every request has to be one that the vendor's specification knows (tests/facts);
+        false for a test whose connector is made up."""
         self.name = name
         self.servers = servers
         self.build = build or servers.build
@@ -91,7 +93,8 @@ class Stack:
         self.env = env or {}
         self._urls: dict[str, str] = {}
         credentials = {system: {"token": self.tokens[system]} for system in systems.split(",") if system in self.tokens}
-        self.sandbox = Sandbox(systems, merged(credentials, vendors or {}), self.directory).start()
+        self.sandbox = Sandbox(systems, merged(credentials, vendors or {}), self.directory,
+                               FACTS if facts else None).start()
         self._closed = False
         self.database: Database | None = None
         try:
@@ -362,6 +365,7 @@ class Stack:
             if any(secret in process.log() for secret in self.secrets()):
                 faults.append(f"{process.name} wrote a secret into its log")
         self.sandbox.stop()
+        faults += dict.fromkeys(self.sandbox.violations())
         self.topics.delete()
         if self.database and self.postgres is self.servers.postgres:
             self.database.drop()

@@ -15,7 +15,7 @@ LOOK = f"GET {TRACKINGS}?tracking_numbers={{number}}&slug=ups"
 WITH = {"tracking_number": "{number}", "carrier": "UPS"}
 
 ROWS = [
-    Row("track", [LOOK, f"POST {TRACKINGS} {{'tracking_number': '{{number}}', 'slug': 'ups', 'title': 'A box', 'order_id': 'o7'}}", LOOK],
+    Row("track", [LOOK, f"POST {TRACKINGS} {{'tracking_number': '{{number}}', 'title': 'A box', 'order_id': 'o7', 'slug': 'ups'}}", LOOK],
         with_={**WITH, "title": "A box", "order": "o7"}, missing=None),
     Row("stop_tracking", [LOOK, f"DELETE {TRACKINGS}/{{tracking}}", LOOK], with_=WITH, seed={"tag": "InTransit"}, missing=None),
     Row("read_tracking", [LOOK], with_=WITH, seed={"tag": "InTransit", "checkpoint": "Departed"}, missing=None, again="succeeded",
@@ -80,6 +80,8 @@ def test_a_lost_answer(stack, try_):
     said = try_("track", tracking_number="1ZLOST")
     assert (said["outcome"], said["outputs"]["carrier"]) == ("succeeded", "ups"), said   # the number told the courier
     assert len([one for one in stack.sandbox.state("aftership")["trackings"] if one["tracking_number"] == "1ZLOST"]) == 1
+    sent = [entry["body"] for entry in stack.sandbox.journal("aftership") if entry["method"] == "POST"][-1]
+    assert set(sent) == {"tracking_number", "title", "order_id"}, "without a courier there is no slug"
 
 
 @pytest.mark.parametrize("known", [False, True])
@@ -94,9 +96,10 @@ def test_following_waits_for_the_parcel(stack, try_, known):
 
 
 @pytest.mark.parametrize("number, carrier, why", [("940550", "Royal Pigeon", "Cannot detect courier"), ("1Z", None, "is invalid")])
-def test_a_person_knows_the_right_number_or_courier(try_, number, carrier, why):
+def test_a_person_knows_the_right_number_or_courier(stack, try_, number, carrier, why):
     said = try_("track", tracking_number=number, carrier=carrier)
     assert said["outcome"] == "blocked" and why in said["message"], said
+    assert len(stack.sandbox.violations()) == (1 if len(number) < 4 else 0)     # it is sent as it was given
 
 
 def test_a_couriers_name_becomes_a_slug(stack, try_):

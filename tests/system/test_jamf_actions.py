@@ -226,14 +226,13 @@ def test_a_token_that_ends_early_is_renewed(stack):
 
 
 def test_an_older_server(stack):
-    mac(stack, "v3@example.com")
+    old = mac(stack, "v3@example.com")
     stack.sandbox.settings("jamf", versions=["v1", "v2", "v3"])
-    stack.settings["systems"]["jamf"]["inventory"] = "v3"
-    stack.write_settings()
-    said = try_(stack, "lock_computers", "v3@example.com")
-    del stack.settings["systems"]["jamf"]["inventory"]
-    stack.write_settings()
-    assert said["outcome"] == "succeeded", said
+    older = {"OFFBOARD_SYSTEMS_JAMF_INVENTORY": "v3"}
+    for action, with_ in (("lock_computers", {}), ("erase_computers", {"computers": [old["id"]]})):
+        done = stack.cli("try", "jamf", action, "--email", "v3@example.com", "--json", "--live", "--with", json.dumps(with_), **older)
+        assert json.loads(done.out)["outcome"] == "succeeded", done
+    assert [len(sent(stack, old, kind=kind)) for kind in ("DEVICE_LOCK", "ERASE_DEVICE")] == [1, 1]
 
 
 def test_check_and_rights_that_are_missing(stack):

@@ -5,6 +5,7 @@ import time
 
 import pytest
 from m365 import BOSS, documented_permissions, method, of, person, settings
+from unconfirmed import impatient
 from vendors.m365 import PASSWORD
 
 pytestmark = pytest.mark.xdist_group("m365-trouble")
@@ -23,13 +24,14 @@ def stack(make_shared_stack):
 
 @pytest.fixture
 def try_(stack):
-    def one(action: str, email: str, *more: str, **with_) -> dict:
-        done = stack.cli("try", "m365", action, "--email", email, "--json", "--live", "--with", json.dumps(with_), *more)
+    def one(action: str, email: str, *more: str, in_vain: bool = False, **with_) -> dict:
+        done = stack.cli("try", "m365", action, "--email", email, "--json", "--live", "--with", json.dumps(with_), *more,
+                         **(impatient(stack, "m365") if in_vain else {}))
         return json.loads(done.out)
 
     yield one
     stack.sandbox.clear_faults()
-    stack.sandbox.settings("m365", page_size=None, read_lag=0.0, app_is_admin=False, root_sharing=True,
+    stack.sandbox.settings("m365", page_size=None, read_lag=0.0, app_is_admin=False, root_sharing=True, casts=True,
                            permissions=documented_permissions())
 
 
@@ -147,6 +149,31 @@ def test_groups_on_many_pages(stack, try_):
     again = try_("leave_groups", "pages@example.com")
     assert again["outcome"] == "already_done", again
     assert again["outputs"]["not_left"] == said["outputs"]["not_left"]
+
+
+@pytest.mark.parametrize("casts", [True, False])
+def test_what_is_no_group_is_left_alone(stack, try_, casts):
+    """An administrative unit is left by nobody: whether the cast keeps it out, or Graph heeds no cast and tells its type."""
+    email = f"unit.{casts}@example.com".lower()
+    leaver = person(stack, email)
+    unit, = seed(stack, "units", {"displayName": "Branch Paris", "members": [leaver["id"]]})
+    seed(stack, "groups", {"displayName": f"beside the unit {casts}", "members": [leaver["id"]]})
+    stack.sandbox.settings("m365", casts=casts)
+    for outcome in ("succeeded", "already_done"):
+        said = try_("leave_groups", email)
+        assert (said["outcome"], said["outputs"]["not_left"]) == (outcome, []), said
+    assert not [url for url in changes(said) if unit["id"] in url]
+    assert try_("leave_role_groups", email)["outcome"] == "already_done"
+
+
+def test_what_is_not_left_is_seen_on_the_last_page_too(stack, try_):
+    """Graph says that it was done, and the group on the second page has the leaver still."""
+    leaver = person(stack, "stays@example.com")
+    seed(stack, "groups", *({"displayName": f"stays {n}", "members": [leaver["id"]], "onPremisesSyncEnabled": n == 0} for n in range(2)))
+    stack.sandbox.settings("m365", page_size=1)
+    stack.sandbox.fault("m365", {"match": {"method": "DELETE"}, "do": "noop"})
+    said = try_("leave_groups", "stays@example.com", in_vain=True)
+    assert said["outcome"] == "failed" and "not confirmed" in said["message"], said
 
 
 def test_a_page_on_another_host(stack, try_):

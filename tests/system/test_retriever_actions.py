@@ -16,13 +16,13 @@ STREET = "12 Elm Street"
 HOME = {"firstName": "Jane", "lastName": "Doe", "homeEmail": "jane.at.home@home.example", "address1": STREET, "address2": None,
         "city": "Springfield", "state": "IL", "zipcode": "62701-1234", "country": "United States"}
 COMPANY = {"display_name": "Example Inc", "return_recipient_name": "IT", "return_address_line_1": "1 Main Street",
-           "return_address_line_2": "", "return_address_city": "Austin", "return_address_state": "TX", "return_address_zip": "78701",
-           "notification_emails": ""}
+           "return_address_city": "Austin", "return_address_state": "TX", "return_address_zip": "78701",
+           "notification_emails": ["it@example.com", "hr@example.com"]}
 
 
 def body(ticket: str, **more) -> dict:
-    return {"device": "laptop", "request_charger": True, "serial_number": None, "ticket_id": ticket, "note_1": None,
-            "employee_info": {"name": "Jane Doe", "email": HOME["homeEmail"], "address_line_1": STREET, "address_line_2": None,
+    return {"device": "laptop", "request_charger": True, "ticket_id": ticket,
+            "employee_info": {"name": "Jane Doe", "email": HOME["homeEmail"], "address_line_1": STREET,
                               "address_city": "Springfield", "address_state": "IL", "address_zip": "62701-1234",
                               "address_country": "United States"},
             "company_info": COMPANY, **more}
@@ -50,7 +50,7 @@ def connected(stack, **settings):
         "url": stack.sandbox.url("retriever") + "/api/v2", "token": "sandbox-retriever-key-s3cret", "per_minute": "60000",
         "hr_url": stack.sandbox.url("bamboohr") + "/api/v1", "hr_key": "sandbox-bamboo-key-s3cret",
         "company": "Example Inc", "return_recipient": "IT", "return_line_1": "1 Main Street", "return_city": "Austin",
-        "return_state": "TX", "return_zip": "78701", **settings}
+        "return_state": "TX", "return_zip": "78701", "notification_emails": "it@example.com, hr@example.com", **settings}
     stack.write_settings()
     return stack
 

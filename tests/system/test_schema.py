@@ -186,7 +186,7 @@ def test_a_signal_and_who_waits_for_it_cannot_miss_each_other(stack):
         one.execute(row, [1, "job.deferred", job["offboarding_id"], job["id"],
                           '{"context": {"waits": {"signal": "parcel", "key": "1Z7"}}}'])
         one.execute("SELECT lock_subjects()")
-        assert one.execute("SELECT unheard('{\"signal\": \"parcel\", \"key\": \"1Z7\"}', '[]') AS heard").fetchone()["heard"] is False
+        assert one.execute("SELECT unheard('{\"signal\": \"parcel\", \"key\": \"1Z7\", \"heard\": []}') AS heard").fetchone()["heard"] is False
         one.execute("SELECT apply_waits(1)")
         other.execute("BEGIN")
         other.execute(row, [None, "signal", None, None, '{"context": {"signal": {"id": "00000000-0000-4000-8000-000000000007", %s,'

@@ -3,10 +3,14 @@
 /* links: worker/engine_defer.c worker/engine_escrow.c worker/engine_gate.c worker/engine_identify.c worker/engine_mail.c */
 /* links: worker/engine_once.c worker/engine_pages.c worker/engine_poll.c worker/engine_prepare.c */
 /* links: worker/engine_render.c worker/engine_request.c worker/engine_secret.c worker/engine_sequence.c */
-/* links: worker/engine_sign.c worker/engine_signal.c worker/engine_systems.c worker/engine_verify.c */
+/* links: worker/engine_settings.c worker/engine_sign.c worker/engine_signal.c worker/engine_systems.c */
+/* links: worker/engine_verify.c */
 /* links: worker/engine_wait.c worker/fiber.c worker/grants.c worker/http.c worker/limits.c worker/mail.c */
 /* links: worker/mail_address.c worker/report.c worker/retry.c worker/smtp.c worker/token.c */
-/* links: worker/engine_ldap.c worker/engine_protect.c worker/ldap_call.c worker/ldap_text.c */
+/* links: worker/engine_ldap.c worker/engine_protect.c worker/ldap_call.c worker/ldap_text.c worker/body.c */
+/* links: worker/engine_evidence.c worker/engine_explain.c worker/engine_guard.c worker/engine_items.c */
+/* links: worker/engine_place.c worker/engine_search.c worker/engine_state.c worker/engine_definition.c */
+/* links: worker/multi.c worker/gzip.c */
 #include "tests/unit/engine_stand.h"
 
 #include <setjmp.h>
@@ -117,7 +121,7 @@ static const char connector[] =
     "    accounts: none\n"
     "    with: {path: {default: x}}\n"
     "    requests:\n"
-    "      - {get: \"/echo/${ .with.path }/end\", save: {body: \"${ .body }\"}}\n"
+    "      - {get: \"/echo/${ .with.path }/end\", text: true, save: {body: \"${ .body }\"}}\n"
     "    outputs: {body: \"${ .saved.body }\"}\n"
     "  wipe:\n"
     "    effect: destroy\n"
@@ -211,7 +215,7 @@ static int load(struct engine_stand *stand, const char *text, const char *settin
     char template[] = "/tmp/offboard-engine-XXXXXX";
     stand->directory = mem_strdup(mkdtemp(template));
     char *conf = mem_printf("definitions: {connectors: [%s]}\n"
-                            "guards: {protected: [\"vendor:u-protected\"]}\n"
+                            "guards: {protected: [\"vendor:u-protected\", ceo@example.com]}\n"
                             "systems: {vendor: {url: \"http://127.0.0.1:%d\", %s}}\n"
                             "worker: {derive_key: 0123456789abcdef0123456789abcdef, %s}\n",
                             stand->directory, vendor_stub_port(stand->vendor), settings,

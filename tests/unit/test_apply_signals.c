@@ -19,7 +19,7 @@
 #define RESTS(step, attempt, heard)                                                                                    \
     "\"job_id\": \"@" step "\", \"attempt\": " attempt                                                                 \
     ", \"outcome\": \"deferred\", \"due_at\": \"2199-01-01T00:00:00Z\","                                               \
-    " \"waits\": {\"signal\": \"parcel\", \"key\": \"P1\"}, \"state\": {\"heard\": [" heard "]}"
+    " \"waits\": {\"signal\": \"parcel\", \"key\": \"P1\", \"heard\": [" heard "]}"
 #define ID(id) "\"00000000-0000-4000-8000-0000000000" id "\""
 
 /* A batch with one signal. */

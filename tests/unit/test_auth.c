@@ -32,6 +32,12 @@ static void test_forms(void **state)
          "grant_type=client_credentials&scope=read%20all%3A%20my%20id&audience=a%26b"},
         {CLIENT ", style: form}", "POST /token -\ngrant_type=client_credentials&client_id=my%20id&"
                                   "client_secret=s3cret%2Fof%20the%2Bclient"},
+        /* No member twice: what `params` says takes the place of ours. */
+        {CLIENT ", scopes: [read], params: {grant_type: refresh_token, scope: all, refresh_token: r1}}",
+         "POST /token Basic bXklMjBpZDpzM2NyZXQlMkZvZiUyMHRoZSUyQmNsaWVudA==\n"
+         "grant_type=refresh_token&scope=all&refresh_token=r1"},
+        {CLIENT ", style: form, params: {client_id: other, client_secret: \"${ .settings.id }\"}}",
+         "POST /token -\ngrant_type=client_credentials&client_id=other&client_secret=my%20id"},
         {"account_credentials: {url: \"${ .settings.url }/token\", account: A=1, id: \"${ .settings.id }\", secret: "
          "\"${ "
          ".settings.secret }\"}",

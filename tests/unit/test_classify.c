@@ -1,6 +1,6 @@
 /* What an answer means: a request's own predicates, then the defaults. */
 /* links: worker/engine_secret.c worker/ldap_text.c worker/report.c */
-/* links: worker/engine_classify.c worker/engine_context.c */
+/* links: worker/engine_classify.c worker/engine_context.c worker/engine_evidence.c worker/engine_explain.c worker/engine_definition.c */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -34,7 +34,7 @@ static const struct row rows[] = {
     {"{}", 401, "null", VERDICT_DENIED, false, "401"},
     {"{}", 403, "{\"error\": {\"message\": \"not an admin\"}}", VERDICT_DENIED, false, "403: not an admin"},
     {"{}", 409, "{\"error\": {\"message\": \"failed\", \"details\": [{\"message\": \"no such list\"}]}}",
-     VERDICT_FAILED, false, "409: no such list"},
+     VERDICT_FAILED, false, "409: failed; no such list"},
     {"{}", 404, "\"gone fishing\"", VERDICT_FAILED, false, "404: gone fishing"},
     {"{}", 408, "null", VERDICT_FAILED, true, "408"},
     {"{}", 409, "null", VERDICT_FAILED, false, "409"},
@@ -75,6 +75,66 @@ static const struct row rows[] = {
     {"{\"ldap\": {}, \"success\": \"${ .body == [] }\"}", 0, "[1]", VERDICT_FAILED, false, "not what success"},
     /* no predicate of the request speaks about an answer that never came */
     {"{\"already\": true}", 0, "null", VERDICT_FAILED, true, "no answer"},
+    /* what the vendor will never do is no trouble that passes */
+    {"{}", 501, "{\"detail\": \"PATCH is not implemented\"}", VERDICT_FAILED, false, "501: PATCH is not implemented"},
+    {"{}", 505, "null", VERDICT_FAILED, false, "505"},
+    {"{}", 510, "null", VERDICT_FAILED, false, "510"},
+    {"{}", 409, "{\"error\": {\"message\": \"Conflicting requests. Please try again\"}}", VERDICT_FAILED, true,
+     "try again"},
+    /* an error answer is about the request: it neither shows that somebody is missing nor that something was so before */
+    {"{\"missing\": \"${ .body.user == null }\"}", 401, "{}", VERDICT_DENIED, false, "401"},
+    {"{\"missing\": \"${ .body.user == null }\"}", 403, "{}", VERDICT_DENIED, false, "403"},
+    {"{\"missing\": \"${ .body.user == null }\"}", 429, "{}", VERDICT_FAILED, true, "429"},
+    {"{\"missing\": \"${ .body.user == null }\"}", 302, "{}", VERDICT_FAILED, false, "302"},
+    {"{\"missing\": \"${ .body.user == null }\"}", 500, "{}", VERDICT_FAILED, true, "500"},
+    {"{\"missing\": \"${ .body.user == null }\"}", 400, "{\"message\": \"trouble\"}", VERDICT_FAILED, false, "trouble"},
+    {"{\"missing\": \"${ .body.code == 7 }\"}", 403, "{\"code\": 7}", VERDICT_DENIED, false, "403"},
+    {"{\"missing\": \"${ .body.code == 7 }\"}", 404, "{\"code\": 7}", VERDICT_MISSING, false, "404"},
+    {"{\"missing\": \"${ .status == 403 and .body.code == 7 }\"}", 403, "{\"code\": 7}", VERDICT_MISSING, false, "403"},
+    {"{\"already\": \"${ [.body.groups[]?] == [] }\"}", 500, "{\"message\": \"trouble\"}", VERDICT_FAILED, true,
+     "trouble"},
+    {"{\"success\": \"${ .body.errors == null }\"}", 500, "{}", VERDICT_FAILED, true, "500"},
+    /* nor does an answer that holds nothing of what it is asked about */
+    {"{\"already\": \"${ [.body.groups[]?] == [] }\"}", 200, "{}", VERDICT_DONE, false, NULL},
+    {"{\"already\": \"${ [.body.groups[]?] == [] }\"}", 200, "{\"groups\": []}", VERDICT_ALREADY, false, NULL},
+    {"{\"already\": \"${ (.body.groups | length) == 0 }\"}", 200, "{\"message\": \"maintenance\"}", VERDICT_DONE, false,
+     NULL},
+    {"{\"already\": \"${ .body == [] }\"}", 200, "[]", VERDICT_ALREADY, false, NULL},
+    {"{\"missing\": \"${ .body.manager == null }\"}", 200, "{\"manager\": null}", VERDICT_MISSING, false, "not there"},
+    {"{\"missing\": \"${ .body.manager == null }\"}", 200, "{\"id\": 1}", VERDICT_DONE, false, NULL},
+    {"{\"already\": \"${ [.body.delegates[]?] == [] }\", \"omits\": [\"delegates\"]}", 200, "{\"kind\": 1}",
+     VERDICT_ALREADY, false, NULL},
+    {"{\"already\": \"${ .status == 204 or .body.gone }\"}", 204, "null", VERDICT_ALREADY, false, NULL},
+    {"{\"get\": \"/\", \"save\": {\"x\": \"${ .body.x }\"}}", 200, "null", VERDICT_FAILED, true, "empty"},
+    {"{\"get\": \"/\", \"save\": {\"x\": \"${ .body.x }\"}}", 200, "{\"error\": {\"message\": \"maintenance\"}}",
+     VERDICT_FAILED, true, "but with an error: maintenance"},
+    {"{\"get\": \"/\", \"save\": {\"x\": \"${ [.body.x[]?] }\"}}", 200, "{\"X\": [1]}", VERDICT_FAILED, true,
+     "lacks the list"},
+    {"{\"get\": \"/\", \"save\": {\"x\": \"${ [.body.x[]?] }\"}}", 200, "{\"x\": []}", VERDICT_DONE, false, NULL},
+    {"{\"get\": \"/\", \"save\": {\"x\": \"${ [.body[]?] }\"}}", 200, "{\"error\": \"maintenance\"}", VERDICT_FAILED,
+     true, "maintenance"},
+    {"{\"get\": \"/\", \"success\": \"${ .body.error == null }\", \"missing\": \"${ .body.error == \\\"unknown\\\" "
+     "}\"}",
+     200, "{\"ok\": true, \"error\": \"unknown\"}", VERDICT_MISSING, false, "unknown"},
+    /* the vendor's own words, whatever their shape */
+    {"{}", 400, "{\"errors\": [{\"message\": \"no such field\"}]}", VERDICT_FAILED, false, "400: no such field"},
+    {"{}", 400, "[{\"message\": \"locked\", \"errorCode\": \"X\"}]", VERDICT_FAILED, false, "400: locked"},
+    {"{}", 400, "{\"errors\": [\"first\", \"second\"]}", VERDICT_FAILED, false, "400: first; second"},
+    {"{}", 400, "{\"errorMessages\": [], \"errors\": {\"summary\": \"no newline\"}}", VERDICT_FAILED, false,
+     "400: summary: no newline"},
+    {"{}", 400, "{\"errors\": {\"summary\": [\"is long\", \"is odd\"]}}", VERDICT_FAILED, false,
+     "summary: is long; summary: is odd"},
+    {"{}", 409, "{\"error_summary\": \"path/not_found\"}", VERDICT_FAILED, false, "409: path/not_found"},
+    {"{}", 400, "{\"fault\": {\"faultstring\": \"bad key\"}}", VERDICT_FAILED, false, "400: bad key"},
+    {"{}", 422, "{\"error\": \"RecordInvalid\", \"description\": \"Record validation errors\"}", VERDICT_FAILED, false,
+     "422: Record validation errors"},
+    {"{}", 400, "{\"error\": {\"message\": \"Invalid Input\", \"errors\": [\"has 1 schedule\"]}}", VERDICT_FAILED,
+     false, "400: Invalid Input; has 1 schedule"},
+    {"{}", 400, "\"<html><head><title>Bad gateway</title></head></html>\"", VERDICT_FAILED, false,
+     "a web page titled \"Bad gateway\""},
+    {"{\"message\": \"${ .body.x.why }\"}", 400, "{\"message\": \"no\", \"x\": {\"why\": \"the owner stays\"}}",
+     VERDICT_FAILED, false, "400: the owner stays"},
+    {"{}", 400, "{\"message\": null, \"error\": \"null\"}", VERDICT_FAILED, false, "400"},
 };
 
 static struct run *run_of(struct engine *engine, struct system *system, struct job *job, const struct row *row)
@@ -97,6 +157,7 @@ static void run_free(struct run *run)
 
 struct fixture {
     struct engine engine;
+    struct definition connector;
     struct system system;
     struct job job;
 };
@@ -105,6 +166,8 @@ static int setup(void **state)
 {
     struct fixture *fixture = MEM_NEW(struct fixture);
     fixture->engine.exprs = expr_set_new();
+    fixture->connector.tree = json_object();
+    fixture->system.connector = &fixture->connector;
     fixture->system.settings = json_object();
     fixture->job.message = json_pack("{s:{}, s:{}, s:{}}", "user", "ids", "job");
     *state = fixture;
@@ -115,6 +178,7 @@ static int teardown(void **state)
 {
     struct fixture *fixture = *state;
     expr_set_free(fixture->engine.exprs);
+    json_decref(fixture->connector.tree);
     json_decref(fixture->system.settings);
     json_decref(fixture->job.message);
     free(fixture);
@@ -165,6 +229,7 @@ static void test_throttling(void **state)
         {"{}", 400, 60, false, -1},
         {"{\"retry\": \"${ .status == 403 }\"}", 403, 60, true, 60},
         {"{\"retry\": \"${ .status == 403 }\"}", 403, -1, false, -1},
+        {"{\"retry\": \"${ .status == 403 }\"}", 403, 60, true, 60},
     };
     for (size_t i = 0; i < COUNT_OF(cases); i++) {
         struct row row = {.status = cases[i].status, .body = "null"};

@@ -322,6 +322,68 @@ static void test_clear_and_restore(void **state)
     free(home);
 }
 
+/* Libraries read these: without them no certificate and no ticket of the site is found. */
+static void test_what_is_kept(void **state)
+{
+    (void)state;
+    static const char *const names[] = {"SSL_CERT_FILE",  "SSL_CERT_DIR",    "OPENSSL_CONF",
+                                        "KRB5_CONFIG",    "KRB5CCNAME",      "KRB5_KTNAME",
+                                        "LDAPTLS_CACERT", "LDAPTLS_REQCERT", "https_proxy"};
+    static const char *const others[] = {"SSL_CERT_FILES", "KRB5", "MY_LDAPTLS_CACERT", "AWS_SECRET_ACCESS_KEY"};
+    char *home = mem_strdup(getenv("HOME"));
+    for (size_t i = 0; i < COUNT_OF(names); i++) {
+        setenv(names[i], "kept=as it is", 1);
+    }
+    for (size_t i = 0; i < COUNT_OF(others); i++) {
+        setenv(others[i], "x", 1);
+    }
+    conf_clear_environment();
+    for (size_t i = 0; i < COUNT_OF(names); i++) {
+        assert_non_null(getenv(names[i]));
+        assert_string_equal(getenv(names[i]), "kept=as it is");
+        unsetenv(names[i]);
+    }
+    for (size_t i = 0; i < COUNT_OF(others); i++) {
+        assert_null(getenv(others[i]));
+    }
+    setenv("HOME", home ? home : "/", 1);
+    free(home);
+}
+
+/* The guide has its reader export it. */
+static void test_the_variable_that_names_the_file(void **state)
+{
+    (void)state;
+    assert_null(conf_path(NULL));
+    setenv("OFFBOARD_CONFIG", "", 1);
+    assert_null(conf_path(NULL));
+    setenv("OFFBOARD_CONFIG", "/etc/offboard.yaml", 1);
+    assert_string_equal(conf_path(NULL), "/etc/offboard.yaml");
+    assert_string_equal(conf_path("mine.yaml"), "mine.yaml");
+    struct conf *conf = loaded("kafka.prefix: x\n"); /* it is no option, and stops nobody */
+    conf_free(conf);
+}
+
+static void test_texts_that_cannot_be_right(void **state)
+{
+    (void)state;
+    static const char *const empty[] = {"\"\"", "\" \"", "\", ,\""};
+    for (size_t i = 0; i < COUNT_OF(empty); i++) {
+        char *yaml = mem_printf("kafka:\n  brokers: %s\n", empty[i]);
+        assert_refused(yaml, 2, "kafka.brokers is empty; it must name the brokers (kafka-1:9092,kafka-2:9092)");
+        free(yaml);
+    }
+    assert_refused("clock.zone: Mars/Base\n", 1, "clock.zone: there is no time zone \"Mars/Base\"");
+    assert_refused("guards: {protected: [a@x, \"c\\u200beo@x\"]}\n", 1,
+                   "guards.protected contains U+200B (zero width space) after \"c\"");
+    setenv("OFFBOARD_KAFKA_BROKERS", "", 1);
+    assert_refused("", 0, "OFFBOARD_KAFKA_BROKERS: kafka.brokers is empty");
+    clean(NULL);
+    struct conf *conf = loaded("guards: {protected: [\"\\u200bceo@x\\u00a0\"]}\n");
+    assert_string_equal(conf_list_item(conf, "guards.protected", 0), "ceo@x");
+    conf_free(conf);
+}
+
 static void add_name(const char *name, void *arg)
 {
     buf_addf(arg, "%s ", name);
@@ -387,6 +449,9 @@ int main(void)
         cmocka_unit_test_setup_teardown(test_values_in_files, clean, clean),
         cmocka_unit_test_setup_teardown(test_secrets, clean, clean),
         cmocka_unit_test_setup_teardown(test_clear_and_restore, clean, clean),
+        cmocka_unit_test_setup_teardown(test_what_is_kept, clean, clean),
+        cmocka_unit_test_setup_teardown(test_the_variable_that_names_the_file, clean, clean),
+        cmocka_unit_test_setup_teardown(test_texts_that_cannot_be_right, clean, clean),
         cmocka_unit_test_setup_teardown(test_each_name, clean, clean),
         cmocka_unit_test_setup_teardown(test_document, clean, clean),
         cmocka_unit_test_setup_teardown(test_programming_errors_abort, clean, clean),

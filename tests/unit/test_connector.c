@@ -40,8 +40,9 @@ static void test_words_of_a_connector(void **state)
     assert_has(fixture, "words.yaml", 16,
                "there is no kind of key \"emial\", only employee_id and email; did you mean \"email\"?");
     assert_has(fixture, "words.yaml", 18, "this request may only read: get, head, or post with `changes: false`");
-    assert_has(fixture, "words.yaml", 15, "no request saves \"id\"");
-    assert_count(fixture, 15);
+    assert_has(fixture, "words.yaml", 15, "no request says which accounts were \"found\"");
+    assert_has(fixture, "words.yaml", 15, "accounts found by employee_id are taken without comparing");
+    assert_count(fixture, 16);
 }
 
 static void test_words_of_auth(void **state)
@@ -241,7 +242,7 @@ static void test_mail(void **state)
     assert_has(fixture, "post.yaml", 19, "no mail is sent by what only reads");
     assert_has(fixture, "unchecked.yaml", 3, "needs `check: {mail: {}}`");
     assert_has(fixture, "unchecked.yaml", 3, "`auth: {basic: …}` only");
-    assert_count(fixture, 12);
+    assert_count(fixture, 13);
 }
 
 /* A directory in place of a method. */
@@ -288,7 +289,8 @@ static void test_ldap(void **state)
     assert_has(fixture, "dir.yaml", 22, "this request may only read: ldap with \"search\"");
     assert_has(fixture, "unchecked.yaml", 3, "needs a `check` with \"ldap\"");
     assert_has(fixture, "unchecked.yaml", 3, "`auth: {basic: …}` only");
-    assert_count(fixture, 12);
+    assert_has(fixture, "dir.yaml", 5, "2 requests change something: does \"verify\" show the effect of each?");
+    assert_count(fixture, 14);
 }
 
 /* A `once` action says how an earlier call is recognised, and how long the vendor's search may lag. */
@@ -331,6 +333,37 @@ static void test_once(void **state)
 }
 
 /* What is secret is saved by that request, and goes nowhere else. */
+/* These are read as they stand; an expression in their place would be no duration when it is needed. */
+static void test_durations_are_plain(void **state)
+{
+    struct fixture *fixture = *state;
+    put(fixture, "connectors/times.yaml",
+        "system: times\n"                                                                     /* 1 */
+        "settings: {url: {required: true}, time: {default: 10s}}\n"                           /* 2 */
+        "actions:\n"                                                                          /* 3 */
+        "  look:\n"                                                                           /* 4 */
+        "    effect: revoke\n"                                                                /* 5 */
+        "    accounts: none\n"                                                                /* 6 */
+        "    requests:\n"                                                                     /* 7 */
+        "      - {post: /x, timeout: \"${ .settings.time }\"}\n"                              /* 8 */
+        "      - get: /x\n"                                                                   /* 9 */
+        "        poll: {every: \"${ .settings.time }\", timeout: 1h, until: \"${ true }\"}\n" /* 10 */
+        "    verify: {get: /x, expect: \"${ true }\", within: \"${ .settings.time }\"}\n"     /* 11 */
+        "  tell:\n"                                                                           /* 12 */
+        "    effect: notify\n"                                                                /* 13 */
+        "    accounts: none\n"                                                                /* 14 */
+        "    once: true\n"                                                                    /* 15 */
+        "    settle: \"${ .with.lag }\"\n"                                                    /* 16 */
+        "    with: {lag: {default: 2m}}\n"                                                    /* 17 */
+        "    requests: [{post: /x, find: {get: /x, expect: \"${ true }\"}}]\n");              /* 18 */
+    load(fixture);
+    assert_has(fixture, "times.yaml", 8, "\"timeout\": \"${ .settings.time }\" is no duration");
+    assert_has(fixture, "times.yaml", 10, "\"every\": \"${ .settings.time }\" is no duration");
+    assert_has(fixture, "times.yaml", 11, "\"within\": \"${ .settings.time }\" is no duration");
+    assert_has(fixture, "times.yaml", 12, "\"settle\" is made of .settings only, not of .with.lag");
+    assert_count(fixture, 4);
+}
+
 static void test_secret(void **state)
 {
     struct fixture *fixture = *state;
@@ -427,6 +460,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(test_secret, definitions_setup, definitions_teardown),
         cmocka_unit_test_setup_teardown(test_mail, definitions_setup, definitions_teardown),
         cmocka_unit_test_setup_teardown(test_once, definitions_setup, definitions_teardown),
+        cmocka_unit_test_setup_teardown(test_durations_are_plain, definitions_setup, definitions_teardown),
         cmocka_unit_test_setup_teardown(test_words_of_a_source, definitions_setup, definitions_teardown),
         cmocka_unit_test_setup_teardown(test_minimal_source, definitions_setup, definitions_teardown),
     };

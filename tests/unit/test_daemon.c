@@ -70,6 +70,12 @@ static void test_options(void **state)
     assert_outcome(outcome, 0, "prefix=leavers system=okta,jira check=yes home=/nonexistent\n");
     assert_outcome(started("--config", path, NULL), 0, "prefix=leavers system=- check=no");
     assert_outcome(started(NULL), 0, "prefix=offboard system=-");
+    setenv("OFFBOARD_CONFIG", path, 1);
+    assert_outcome(started(NULL), 0, "prefix=leavers system=-");
+    char *other = temporary_file("kafka.prefix: others\n");
+    assert_outcome(started("-c", other, NULL), 0, "prefix=others system=-");
+    unsetenv("OFFBOARD_CONFIG");
+    temporary_remove(other);
     temporary_remove(path);
 }
 

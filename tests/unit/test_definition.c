@@ -7,6 +7,7 @@ static const char vpn[] = "system: vpn\n"
                           "auth: {header: {Authorization: \"Bearer ${ .settings.token }\"}}\n"
                           "identify:\n"
                           "  keys: [email]\n"
+                          "  trusts: \"it is asked for one address\"\n"
                           "  requests: [{get: \"/users/${ .key }\", save: {id: \"${ .body.id }\"}}]\n"
                           "actions:\n"
                           "  block:\n"
@@ -233,7 +234,7 @@ static void test_warnings_do_not_fail(void **state)
     err_release(&err);
 }
 
-/* jq refuses "1 +", the allow-list doesn't: who evaluates it hears of it, who doesn't starts. */
+/* jq refuses "$nobody", the allow-list doesn't: who evaluates it hears of it, who doesn't starts. */
 static void test_only_what_is_used_is_compiled(void **state)
 {
     struct fixture *fixture = *state;
@@ -241,7 +242,7 @@ static void test_only_what_is_used_is_compiled(void **state)
     put(fixture, "connectors/vpn.yaml",
         "system: vpn\n"
         "actions:\n"
-        "  block: {effect: revoke, requests: [{get: \"/x\", query: {n: \"${ 1 + }\"}}]}\n");
+        "  block: {effect: revoke, requests: [{get: \"/x\", query: {n: \"${ $nobody }\"}}]}\n");
     const char *const vpn_only[] = {"vpn", NULL};
     const char *const other[] = {"scim", NULL};
     struct definitions *definitions =

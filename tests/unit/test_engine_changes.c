@@ -14,11 +14,11 @@
 #include "tests/unit/helpers.h"
 
 #define PIN      "237398"
-#define AT_POLL  "{\"state\": {\"account\": 0, \"at\": 1, \"saved\": {\"id\": \"t1\"}}}"
+#define AT_POLL  "{\"state\": {\"accounts\": {\"u1\": {\"at\": 1, \"saved\": {\"id\": \"t1\"}}}}}"
 #define LONG_AGO "2020-01-01T00:00:00Z"
 #define TIRED                                                                                                          \
-    "{\"state\": {\"account\": 0, \"at\": 1, \"saved\": {\"id\": \"t1\"}, \"polled_since\": "                          \
-    "\"2026-01-01T00:00:00Z\"}}"
+    "{\"state\": {\"accounts\": {\"u1\": {\"at\": 1, \"saved\": {\"id\": \"t1\"}, \"polled_since\": "                  \
+    "\"2026-01-01T00:00:00Z\"}}}}"
 
 static const struct engine_row rows[] = {
     /* ---- require */
@@ -46,14 +46,14 @@ static const struct engine_row rows[] = {
                    {"GET /devices/d3", 200, "{\"owner\": \"bob@example.com\", \"wiped\": true}", NULL}},
      .outcome = "blocked",
      .said = "1 of 3 items failed: d2 (somebody else's; required: ",
-     .facts = {{"state.items_left", "[\"d2\"]"}}},
+     .facts = {{"state.accounts.u1.items_left", "[\"d2\"]"}}},
 
     {.title = "what a person puts right is looked at anew",
      .action = "wipe_later",
      .exchanges = {{"GET /devices", 200, "{\"id\": \"d1\"}", NULL},
                    {"GET /devices/d1", 200, "{\"free\": false}", NULL}},
      .outcome = "blocked",
-     .facts = {{"state.at", "0"}, {"state.saved", "{}"}}},
+     .facts = {{"state.accounts.u1.at", "0"}, {"state.accounts.u1.saved", "{}"}}},
     {.title = "but not behind a change",
      .action = "wipe_later",
      .exchanges = {{"GET /devices", 200, "{\"id\": \"d1\"}", NULL},
@@ -61,7 +61,7 @@ static const struct engine_row rows[] = {
                    {"POST /locks", 200, NULL, NULL},
                    {"GET /locks", 200, "{\"held\": false}", NULL}},
      .outcome = "blocked",
-     .facts = {{"state.at", "3"}, {"state.saved", "{\"device\":\"d1\"}"}}},
+     .facts = {{"state.accounts.u1.at", "3"}, {"state.accounts.u1.saved", "{\"device\":\"d1\"}"}}},
 
     {.title = "of several things required each is looked at, for each item; what is so already is left out",
      .action = "lock_all",
@@ -81,12 +81,15 @@ static const struct engine_row rows[] = {
                    {"GET /transfers/t1", 200, "{\"state\": \"new\"}", NULL}},
      .outcome = "deferred",
      .said = "under way at the vendor: {\"status\":200,\"body.state\":\"new\"}; looked at again in 10m",
-     .facts = {{"state.at", "1"}, {"state.saved", "{\"id\":\"t1\"}"}, {"state.deferrals", "0"}},
+     .facts = {{"state.accounts.u1.at", "1"},
+               {"state.accounts.u1.saved", "{\"id\":\"t1\"}"},
+               {"state.troubles", "absent"}},
      .due_after = 590,
      .due_before = 600},
     {.title = "the longer it takes, the rarer are the looks",
      .action = "transfer_slowly",
-     .job = "{\"state\": {\"at\": 1, \"saved\": {\"id\": \"t1\"}, \"polled_since\": \"" LONG_AGO "\"}}",
+     .job = "{\"state\": {\"accounts\": {\"u1\": {\"at\": 1, \"saved\": {\"id\": \"t1\"}, \"polled_since\": \"" LONG_AGO
+            "\"}}}}",
      .exchanges = {{"GET /transfers/t1", 200, "{\"state\": \"new\"}", NULL}},
      .outcome = "deferred",
      .said = "looked at again in 2h",
@@ -103,7 +106,7 @@ static const struct engine_row rows[] = {
     {.title = "a dry run doesn't wait",
      .action = "transfer_slowly",
      .offboarding = "{\"mode\": \"dry_run\"}",
-     .job = "{\"state\": {\"at\": 1, \"saved\": {\"id\": \"t1\"}}}",
+     .job = "{\"state\": {\"accounts\": {\"u1\": {\"at\": 1, \"saved\": {\"id\": \"t1\"}}}}}",
      .exchanges = {{"GET /transfers/t1", 200, "{\"state\": \"new\"}", NULL}},
      .outcome = "succeeded"},
     {.title = "done: nothing is begun anew",
@@ -118,20 +121,20 @@ static const struct engine_row rows[] = {
      .exchanges = {{"GET /transfers/t1", 200, "{\"state\": \"failed\"}", NULL}},
      .outcome = "failed",
      .said = "the vendor says that it failed",
-     .facts = {{"state.at", "0"}}},
+     .facts = {{"state.accounts.u1.at", "0"}}},
     {.title = "too long",
      .action = "transfer",
      .job = TIRED,
      .exchanges = {{"GET /transfers/t1", 200, "{\"state\": \"new\"}", NULL}},
      .outcome = "failed",
      .said = "not done within 48h",
-     .facts = {{"state.at", "1"}, {"state.polled_since", "absent"}}},
+     .facts = {{"state.accounts.u1.at", "1"}, {"state.accounts.u1.polled_since", "absent"}}},
     {.title = "trouble while looking is trouble like any other",
      .action = "transfer",
      .job = AT_POLL,
      .exchanges = {{"GET /transfers/t1", 429, NULL, "Retry-After: 3600\r\n"}},
      .outcome = "deferred",
-     .facts = {{"state.at", "1"}, {"state.deferrals", "1"}}},
+     .facts = {{"state.accounts.u1.at", "1"}, {"state.troubles.u1/requests/1.deferrals", "1"}}},
 
     /* ---- before */
     {.title = "nothing is pictured when nothing is left to change",

@@ -80,7 +80,8 @@ static void test_sealed_before_the_first_change(void **state)
 
     /* A later attempt seals anew what it sends; the value is the same, the text isn't. */
     const struct exchange again[] = {device, {"POST /lock", 400, NULL, NULL}, {0}};
-    trial = run_trial(stand, "{\"step\": \"lock\", \"attempt\": 2, \"state\": {\"imaged\": true}}", again);
+    trial = run_trial(
+        stand, "{\"step\": \"lock\", \"attempt\": 2, \"state\": {\"accounts\": {\"u1\": {\"imaged\": true}}}}", again);
     assert_string_equal(trial->result.outcome, "failed");
     assert_int_equal(trial->images, 1);
     char *second = opened(trial, "pin");

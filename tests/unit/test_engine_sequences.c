@@ -64,7 +64,7 @@ static const struct engine_row rows[] = {
      .offboarding = "{\"ids\": {}}",
      .exchanges = {{"GET /find?key=ann%40example.com", 200, "{\"ids\": [\"u1\", \"u2\"]}", NULL}},
      .outcome = "blocked",
-     .said = "2 accounts were found for one email"},
+     .said = "2 accounts were found for this e-mail address (u1 and u2)"},
     {.title = "pinned and empty: nobody looks again",
      .action = "disable",
      .offboarding = "{\"ids\": {\"vendor\": []}}",
@@ -103,7 +103,7 @@ static const struct engine_row rows[] = {
      .exchanges = {{CALL, 200, NULL, NULL}, GONE},
      .outcome = "blocked",
      .said = "u-protected: account u-protected is protected",
-     .facts = {{"state.account", "0"}}},
+     .facts = {{"state.accounts.u1.ended", "\"succeeded\""}, {"state.accounts.u-protected.ended", "absent"}}},
     {.title = "two accounts",
      .action = "disable",
      .offboarding = "{\"ids\": {\"vendor\": [\"u0\", \"u1\"]}}",
@@ -117,7 +117,7 @@ static const struct engine_row rows[] = {
      .offboarding = "{\"ids\": {\"vendor\": [\"u-protected\", \"u1\"]}}",
      .exchanges = {{CALL, 429, NULL, "Retry-After: 3600\r\n"}},
      .outcome = "deferred",
-     .facts = {{"state.account", "0"}, {"state.deferrals", "1"}}},
+     .facts = {{"state.accounts.u-protected.ended", "\"blocked\""}, {"state.accounts.u1.ended", "absent"}}},
 
     /* ---- sequences, pages, lists */
     {.title = "a vendor's object is saved for the job and stays out of its state",
@@ -125,7 +125,7 @@ static const struct engine_row rows[] = {
      .exchanges = {{"GET /users/u1", 200, "{\"name\": \"Ann\", \"home\": \"Elm Street\"}", NULL},
                    {"PUT /users/u1\n{\"name\":\"Ann\",\"home\":\"Elm Street\",\"active\":false}", 400, NULL, NULL}},
      .outcome = "failed",
-     .facts = {{"state.saved", "{\"name\":\"Ann\"}"}, {"state.at", "0"}}},
+     .facts = {{"state.accounts.u1.saved", "{}"}, {"state.accounts.u1.at", "0"}}},
     {.title = "a link is never read as an expression",
      .action = "leave",
      .exchanges = {{"GET /groups", 200, "{\"groups\": [\"a\"], \"next\": \"/groups?x=%2F${.settings.token}\"}", NULL},
@@ -171,11 +171,12 @@ static const struct engine_row rows[] = {
                    {"DELETE /groups/c", 403, NULL, NULL}},
      .outcome = "failed",
      .said = "2 of 3 items failed: a, c",
-     .facts = {{"state.items_left", "[\"a\",\"c\"]"}, {"state.at", "1"}}},
+     .facts = {{"state.accounts.u1.items_left", "[\"a\",\"c\"]"}, {"state.accounts.u1.at", "1"}}},
     {.title = "a retry takes only what is left",
      .action = "leave",
-     .job = "{\"state\": {\"account\": 0, \"at\": 1, \"saved\": {\"groups\": [\"a\", \"b\", \"c\"]}, \"items_left\": "
-            "[\"c\"]}}",
+     .job = "{\"state\": {\"accounts\": {\"u1\": {\"at\": 1, \"saved\": {\"groups\": [\"a\", \"b\", \"c\"]}, "
+            "\"items_left\": "
+            "[\"c\"]}}}}",
      .exchanges = {{"DELETE /groups/c", 204, NULL, NULL}},
      .outcome = "succeeded",
      .facts = {{"outputs.groups", "[\"a\",\"b\",\"c\"]"}}},
@@ -187,7 +188,7 @@ static const struct engine_row rows[] = {
      .outcome = "deferred",
      .due_after = 890,
      .due_before = 930,
-     .facts = {{"state.items_left", "[\"b\",\"c\",\"a\"]"}}},
+     .facts = {{"state.accounts.u1.items_left", "[\"b\",\"c\",\"a\"]"}}},
 
     /* ---- once */
     {.title = "once: looked for, begun, made",

@@ -61,11 +61,11 @@ static const char connector[] =
 #define SIGNAL(id, tag)                                                                                                \
     "{\"id\": \"" id "\", \"name\": \"parcel\", \"key\": \"P1\", \"data\": {\"tag\": \"" tag "\", \"at\": \"dock\"}}"
 #define AT_WAIT(more, signals)                                                                                         \
-    "{\"state\": {\"account\": 0, \"at\": 1, \"saved\": {}, \"awaits_since\": \"2199-01-01T00:00:00Z\"" more           \
-    "}, \"signals\": [" signals "]}"
+    "{\"state\": {\"accounts\": {\"\": {\"at\": 1, \"saved\": {}, \"awaits_since\": \"2199-01-01T00:00:00Z\"" more     \
+    "}}}, \"signals\": [" signals "]}"
 #define TASK(since, reminders, signals)                                                                                \
-    "{\"state\": {\"account\": 0, \"at\": 0, \"saved\": {}, \"awaits_since\": " since ", \"reminders\": " reminders    \
-    "}, \"signals\": [" signals "]}"
+    "{\"state\": {\"accounts\": {\"\": {\"at\": 0, \"saved\": {}, \"awaits_since\": " since                            \
+    ", \"reminders\": " reminders "}}}, \"signals\": [" signals "]}"
 
 static const struct engine_row rows[] = {
     {.title = "nobody has said anything: the job rests",
@@ -73,7 +73,9 @@ static const struct engine_row rows[] = {
      .exchanges = {{"POST /trackings", 200, NULL, NULL}},
      .outcome = "deferred",
      .said = "waits for signal \"parcel\" of P1",
-     .facts = {{"waits", "{\"signal\":\"parcel\",\"key\":\"P1\"}"}, {"state.at", "1"}, {"progress", "absent"}},
+     .facts = {{"waits", "{\"signal\":\"parcel\",\"key\":\"P1\",\"heard\":[]}"},
+               {"state.accounts..at", "1"},
+               {"progress", "absent"}},
      .due_after = 30 * 86400 - 10,
      .due_before = 30 * 86400},
     {.title = "the signal that is waited for",
@@ -92,29 +94,30 @@ static const struct engine_row rows[] = {
      .job = AT_WAIT(", \"heard\": [\"s1\"]", SIGNAL("s1", "Pending") ", " SIGNAL("s2", "InTransit")),
      .outcome = "deferred",
      .said = "waits for signal \"parcel\" of P1; parcel: InTransit",
-     .facts = {{"progress", "\"parcel: InTransit\""}, {"state.heard", "[\"s1\",\"s2\"]"}}},
+     .facts = {{"progress", "\"parcel: InTransit\""}, {"state.accounts..heard", "[\"s1\",\"s2\"]"}}},
     {.title = "what was heard before is no news",
      .action = "follow",
      .job = AT_WAIT(", \"heard\": [\"s1\"]", SIGNAL("s1", "Pending")),
      .outcome = "deferred",
-     .facts = {{"progress", "absent"}, {"state.heard", "[\"s1\"]"}}},
+     .facts = {{"progress", "absent"}, {"state.accounts..heard", "[\"s1\"]"}}},
     {.title = "about something else",
      .action = "follow",
      .job = AT_WAIT("", "{\"id\": \"s1\", \"name\": \"parcel\", \"key\": \"P2\", \"data\": {\"tag\": \"Delivered\"}}"),
      .outcome = "deferred",
-     .facts = {{"state.heard", "[]"}}},
+     .facts = {{"state.accounts..heard", "[]"}}},
     {.title = "it says that it failed",
      .action = "follow",
      .job = AT_WAIT("", SIGNAL("s1", "Lost")),
      .outcome = "failed",
      .said = "the signal says that it failed: {\"tag\":\"Lost\"",
-     .facts = {{"state.at", "0"}}},
+     .facts = {{"state.accounts..at", "0"}}},
     {.title = "its time is over",
      .action = "follow",
-     .job = "{\"state\": {\"account\": 0, \"at\": 1, \"saved\": {}, \"awaits_since\": \"2020-01-01T00:00:00Z\"}}",
+     .job =
+         "{\"state\": {\"accounts\": {\"\": {\"at\": 1, \"saved\": {}, \"awaits_since\": \"2020-01-01T00:00:00Z\"}}}}",
      .outcome = "failed",
      .said = "no signal \"parcel\" for P1 came within 30d",
-     .facts = {{"state.awaits_since", "absent"}}},
+     .facts = {{"state.accounts..awaits_since", "absent"}}},
     {.title = "no time at all",
      .action = "follow",
      .job = "{\"with\": {\"patience\": \"soon\"}}",
@@ -136,7 +139,7 @@ static const struct engine_row rows[] = {
     {.title = "whoever waits comes back to remind",
      .action = "task",
      .outcome = "deferred",
-     .facts = {{"state.reminders", "0"}},
+     .facts = {{"state.accounts..reminders", "0"}},
      .due_after = 86400 - 10,
      .due_before = 86400},
     {.title = "and then goes on without",
@@ -175,7 +178,7 @@ static void test_reminders(void **state)
                              .job = job,
                              .exchanges = {{"POST /reminders\n{\"number\":2}", 200, NULL, NULL}},
                              .outcome = "deferred",
-                             .facts = {{"state.reminders", "2"}},
+                             .facts = {{"state.accounts..reminders", "2"}},
                              .due_after = 23 * 3600 - 60,
                              .due_before = 23 * 3600};
     engine_stand_check(stand, &row);
@@ -184,7 +187,7 @@ static void test_reminders(void **state)
                               .job = job,
                               .exchanges = {{"POST /reminders", 429, NULL, "Retry-After: 3600\r\n"}},
                               .outcome = "deferred",
-                              .facts = {{"state.reminders", "0"}, {"state.at", "0"}}};
+                              .facts = {{"state.accounts..reminders", "0"}, {"state.accounts..at", "0"}}};
     engine_stand_check(stand, &row);
     row = (struct engine_row){.title = "a look shows what no signal has told",
                               .action = "look",
@@ -196,7 +199,7 @@ static void test_reminders(void **state)
     row.title = "and otherwise the wait goes on";
     row.exchanges[0].body = "{\"there\": false}";
     row.outcome = "deferred";
-    row.facts[0].path = "state.reminders";
+    row.facts[0].path = "state.accounts..reminders";
     row.facts[0].value = "2";
     engine_stand_check(stand, &row);
     engine_stand_free(stand);

@@ -10,7 +10,6 @@
 
 #include "lib/buf.h"
 #include "lib/expr.h"
-#include "lib/expr_paths.h"
 #include "lib/json.h"
 #include "lib/mem.h"
 
@@ -303,9 +302,9 @@ static void test_compile_names_the_wrong_one(void **state)
     struct fixture *fixture = *state;
     struct err err = ERR_INIT;
     assert_int_equal(expr_check(fixture->set, "${ .user.age + 1 }", &err), 0);
-    assert_int_equal(expr_check(fixture->set, "${ .user.age + + $nobody }", &err), 0); /* the tokens are fine */
+    assert_int_equal(expr_check(fixture->set, "${ .user.age + $nobody }", &err), 0); /* the tokens are fine */
     assert_int_equal(expr_set_compile(fixture->set, &err), -1);
-    assert_non_null(strstr(err_text(&err), "in ${ .user.age + + $nobody }"));
+    assert_non_null(strstr(err_text(&err), "in ${ .user.age + $nobody }"));
     err_release(&err);
 }
 
@@ -324,81 +323,6 @@ static void test_more_texts_than_room(void **state)
 }
 
 /* ---- what is read ------------------------------------------------------------------------------------------------------- */
-
-static void add_path(const char *path, void *arg)
-{
-    struct buf *paths = arg;
-    buf_addf(paths, "%s%s", paths->len ? " " : "", path);
-}
-
-static void test_paths(void **state)
-{
-    (void)state;
-    static const struct {
-        const char *text;
-        const char *paths;
-    } cases[] = {
-        {"plain .text", ""},
-        {"${ .a.b }, ${ .c } and $${ .d }", "a.b c"},
-        {"${ .steps[\"leave-groups\"].outputs.n }", "steps.leave-groups.outputs.n"},
-        {"${ .\"x\".y + .[\"z\"] }", "x.y z"},
-        {"${ .a.b | .c }", "a.b"},
-        {"${ .a as $x | .b + $x.c }", "a b"},
-        {"${ [.a[] | .b] + [.c] }", "a c"},
-        {"${ if .a | .x then .b elif .c then .d else .e end | .y }", "a b c d e"},
-        {"${ .a | map(.x) | any(.y) }", "a"},
-        {"${ any(.a[]; .x == 1) and (.b | not) }", "a b"},
-        {"${ {user, n: .a, \"m\": .b | .x, o: .c} }", "user a b c"},
-        {"${ \"\\(.a.b) and \\(.c | .x)\" | .y }", "a.b c"},
-        {"${ .a[.b].c // .d }", "a b d"},
-        {"${ (.a | .x), .b }", "a b"},
-        {"${ .a | .x, .y }", "a"},
-        {"${ first(.a[] | select(.x == 1)) | .y }", "a"},
-        {"${ .status == 200 and ((.body.active | tostring) == \"False\") }", "status body.active"},
-    };
-    for (size_t i = 0; i < COUNT_OF(cases); i++) {
-        struct buf paths = BUF_INIT;
-        expr_paths(cases[i].text, add_path, &paths);
-        if (strcmp(buf_text(&paths), cases[i].paths) != 0) {
-            fail_msg("%s reads \"%s\", not \"%s\"", cases[i].text, buf_text(&paths), cases[i].paths);
-        }
-        buf_release(&paths);
-    }
-}
-
-/* Who looks at the whole context gets it whole, though only `user` is named. */
-static void test_reading_the_whole_context(void **state)
-{
-    struct fixture *fixture = *state;
-    static const char *const whole[] = {".",
-                                        ". as $all | $all.user",
-                                        "keys",
-                                        ".[.user]",
-                                        "has(\"x\")",
-                                        "{\"user\"}",
-                                        "to_entries | map(.key)",
-                                        "[..]",
-                                        "(.user, .) | length",
-                                        "with_entries(.)"};
-    static const char *const parts[] = {".user",
-                                        ".user | .",
-                                        ".user | keys",
-                                        "[.user.tags[] | length]",
-                                        "{user}",
-                                        "{\"user\": .user}",
-                                        "true",
-                                        "any(.user[]; . == 1)",
-                                        ".user as $u | $u | .name"};
-    for (size_t i = 0; i < COUNT_OF(whole); i++) {
-        assert_true(expr_reads(whole[i], NULL, NULL));
-    }
-    for (size_t i = 0; i < COUNT_OF(parts); i++) {
-        assert_false(expr_reads(parts[i], NULL, NULL));
-    }
-    assert_value(fixture, "\"${ to_entries | map(.key) - [\\\"user\\\"] | sort }\"",
-                 "[\"body\",\"settings\",\"status\"]");
-    assert_value(fixture, "\"${ . as $all | \\\"sta\\\" + \\\"tus\\\" | $all[.] }\"", "404");
-}
 
 static void test_ends(void **state)
 {
@@ -426,8 +350,6 @@ int main(void)
         cmocka_unit_test_setup_teardown(test_compiled_together, setup, teardown),
         cmocka_unit_test_setup_teardown(test_compile_names_the_wrong_one, setup, teardown),
         cmocka_unit_test_setup_teardown(test_more_texts_than_room, setup, teardown),
-        cmocka_unit_test(test_paths),
-        cmocka_unit_test_setup_teardown(test_reading_the_whole_context, setup, teardown),
         cmocka_unit_test(test_ends),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

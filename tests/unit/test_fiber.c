@@ -9,7 +9,9 @@
 #include <cmocka.h>
 
 #include "lib/buf.h"
+#include "lib/expr.h"
 #include "lib/mem.h"
+#include "tests/unit/helpers.h"
 #include "worker/fiber.h"
 
 struct trace {
@@ -119,6 +121,60 @@ static void test_many_and_reuse(void **state)
     fibers_release();
 }
 
+struct evaluation {
+    char *pattern;
+    char *said; /* what is wrong with it; NULL: nothing */
+};
+
+static void evaluate(void *arg)
+{
+    struct evaluation *evaluation = arg;
+    struct expr_set *set = expr_set_new();
+    struct err err = ERR_INIT;
+    json_t *context = json_pack("{s:s}", "pattern", evaluation->pattern);
+    char *text = expr_text(set, "${ .pattern as $p | \"abc\" | test($p) }", context, &err);
+    evaluation->said = text ? NULL : mem_strdup(err_text(&err));
+    free(text);
+    err_release(&err);
+    json_decref(context);
+    expr_set_free(set);
+}
+
+/* What is wrong with "((…a…))", as an expression on a fiber says it; the caller frees. NULL: nothing. */
+static char *complaint(const char *open, const char *close, int times)
+{
+    struct buf pattern = BUF_INIT;
+    for (int i = 0; i < times; i++) {
+        buf_adds(&pattern, open);
+    }
+    buf_adds(&pattern, "a");
+    for (int i = 0; i < times; i++) {
+        buf_adds(&pattern, close);
+    }
+    struct evaluation evaluation = {buf_take(&pattern), NULL};
+    assert_null(fiber_start(evaluate, &evaluation));
+    free(evaluation.pattern);
+    return evaluation.said;
+}
+
+/* A pattern may come from a vendor: what it nests is read by recursion. */
+static void test_nested_patterns(void **state)
+{
+    (void)state;
+    static const char *const nested[][2] = {{"(", ")"}, {"(?:", ")+"}, {"(?=", ")"}, {"(a|", "b)"}};
+    static const char *const flat[][2] = {{"a|", "|b"}, {"[", "]"}, {"a", "*"}, {"a?", ""}, {"[a]", "b{2}"}};
+    for (size_t i = 0; i < COUNT_OF(nested); i++) {
+        assert_null(complaint(nested[i][0], nested[i][1], 20));
+        char *said = complaint(nested[i][0], nested[i][1], 5000);
+        assert_contains(said, "parse depth limit over");
+        free(said);
+    }
+    for (size_t i = 0; i < COUNT_OF(flat); i++) {
+        free(complaint(flat[i][0], flat[i][1], 5000)); /* it is enough that it comes back */
+    }
+    fibers_release();
+}
+
 struct loop_wait {
     uv_timer_t timer;
     struct fiber *fiber;
@@ -163,7 +219,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_waits_and_goes_on), cmocka_unit_test(test_end_at_once),
         cmocka_unit_test(test_nested_start),      cmocka_unit_test(test_many_and_reuse),
-        cmocka_unit_test(test_with_a_loop),
+        cmocka_unit_test(test_nested_patterns),   cmocka_unit_test(test_with_a_loop),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

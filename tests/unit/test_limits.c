@@ -136,6 +136,25 @@ static void test_per_day(void **state)
     assert_int_equal(limit_take_of_day(&limit, 0, noon + 11 * TIME_DAY, TIME_DAY), TIME_DAY / 2);
 }
 
+/* A turn that nobody used costs nobody a token. */
+static void test_untake(void **state)
+{
+    (void)state;
+    struct limit limit;
+    limit_init(&limit, 0.1, 1);
+    for (int i = 0; i < 5; i++) {
+        assert_int_equal(limit_take(&limit, 1, TIME_SECOND), 0);
+        limit_untake(&limit);
+    }
+    assert_int_equal(limit_take(&limit, 1, TIME_SECOND), 0);
+    limit_give_back(&limit);
+    assert_true(limit_take(&limit, 1, TIME_SECOND) > 9 * TIME_SECOND);
+    limit_init(&limit, 0, 1); /* without a rate there are no tokens */
+    assert_int_equal(limit_take(&limit, 1, TIME_SECOND), 0);
+    limit_untake(&limit);
+    assert_int_equal(limit.in_flight, 0);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -147,6 +166,7 @@ int main(void)
         cmocka_unit_test(test_no_token_without_a_place),
         cmocka_unit_test(test_nothing_limited),
         cmocka_unit_test(test_per_day),
+        cmocka_unit_test(test_untake),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

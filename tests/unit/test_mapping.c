@@ -251,6 +251,18 @@ static void test_bare_dates_and_zones(void **state)
          "Asia/Tokyo", "2026-12-31T14:59:59.999999Z"},
         {"{\"user\": {\"email\": \"a@x.example\"}, \"zone\": \"Europe/Berlin\", \"effective_at\": \"2026-03-29\"}",
          "Europe/Berlin", "2026-03-29T21:59:59.999999Z"}, /* the day the clocks go forward */
+        {"{\"user\": {\"email\": \"a@x.example\", \"country\": \"DE\"}, \"effective_at\": \"2199-12-31\"}",
+         "Europe/Berlin", "2199-12-31T22:59:59.999999Z"}, /* two zones, and all clocks show the same */
+        {"{\"user\": {\"email\": \"a@x.example\", \"country\": \"DE\"}}", "Europe/Berlin",
+         "2026-11-23T09:59:00.000000Z"},
+        {"{\"user\": {\"email\": \"a@x.example\", \"country\": \"DE\"}, \"effective_at\": \"2026-07-18T17:00:00\"}",
+         "Europe/Berlin", "2026-07-18T15:00:00.000000Z"},
+        {"{\"user\": {\"email\": \"a@x.example\"}, \"zone\": \"Asia/Tokyo\", \"effective_at\": \"2026-12-31T17:00\"}",
+         "Asia/Tokyo", "2026-12-31T08:00:00.000000Z"},
+        {"{\"user\": {\"email\": \"a@x.example\"}, \"effective_at\": \"2026-12-31T17:00:00\"}", "America/New_York",
+         "2026-12-31T22:00:00.000000Z"},
+        {"{\"user\": {\"email\": \"a@x.example\"}, \"effective_at\": null, \"zone\": \"\"}", "America/New_York",
+         "2026-11-23T09:59:00.000000Z"},
     };
     for (size_t i = 0; i < COUNT_OF(cases); i++) {
         struct mapped mapped = map(*state, event_of("leaver.created", cases[i].data));
@@ -320,6 +332,29 @@ static void test_what_is_refused_names_the_field(void **state)
         {"leaver.created", "{\"user\": {\"email\": \"a@b.c\"}, \"effective_at\": \"1969-12-31\"}", "effective_at"},
         {"leaver.created", "{\"user\": {\"email\": \"a@b.c\"}, \"effective_at\": \"2027-02-30\"}", "effective_at"},
         {"leaver.created", "{\"user\": {\"email\": \"a@b.c\"}, \"effective_at\": 5}", "effective_at must be a text"},
+        {"leaver.created", "{\"user\": {\"email\": \"a@b.c\"}, \"effective_at\": \"\"}",
+         "effective_at is empty: give a date or a date-time; leave it out, or give null, for now"},
+        {"leaver.created", "{\"user\": {\"email\": \"a@b.c\"}, \"effective_at\": \" \\t\"}", "effective_at is empty"},
+        {"leaver.changed", "{\"user\": {\"email\": \"a@b.c\"}, \"effective_at\": \"\"}", "effective_at is empty"},
+        {"leaver.created", "{\"user\": {\"email\": \"a@b.c\"}, \"effective_at\": \"2199-12-31\"}",
+         "effective_at: \"2199-12-31\" is 2200-01-01T04:59:59Z, which is out of range"},
+        {"leaver.created", "{\"user\": {\"email\": \"jane\\u200b@b.c\"}}",
+         "user.email contains U+200B (zero width space) after \"jane\": nobody sees it"},
+        {"leaver.created", "{\"user\": {\"email\": \"a@b.c\", \"employee_id\": \"E\\u00a07\"}}",
+         "user.employee_id contains U+00A0 (no-break space) after \"E\""},
+        {"leaver.created", "{\"user\": {\"email\": \"a@b.c\", \"emails\": [\"x@b.c\", \"y\\u00ad@b.c\"]}}",
+         "user.emails contains U+00AD (soft hyphen) after \"y\""},
+        {"leaver.created", "{\"user\": {\"email\": \"a@b.c\", \"manager\": {\"email\": \"b\\u202eo@b.c\"}}}",
+         "user.manager.email contains U+202E (mark of text direction) after \"b\""},
+        {"leaver.created",
+         "{\"user\": {\"email\": \"a@b.c\", \"manager\": {\"manager\": {\"employee_id\": \"7\\ufeff8\"}}}}",
+         "user.manager.manager.employee_id contains U+FEFF (byte-order mark) after \"7\""},
+        {"leaver.created", "{\"user\": {\"email\": \"a@b.c\"}, \"ids\": {\"scim\": [\"ok\", \"u\\u20601\"]}}",
+         "ids.scim contains U+2060 (word joiner) after \"u\""},
+        {"leaver.created", "{\"user\": {\"email\": \"a@b.c\"}, \"ids\": {\"scim\": \"\\u200b\"}}",
+         "ids.scim must be a text"},
+        {"leaver.created", "{\"ids\": {\"scim\": []}}", "user is missing"},
+        {"leaver.created", "{\"user\": {}, \"ids\": {\"scim\": []}}", "or the person's account in ids"},
         {"leaver.created", "{\"user\": {\"email\": \"a@b.c\"}, \"zone\": \"Mars/Base\"}",
          "zone: there is no time zone \"Mars/Base\""},
         {"leaver.created", "{\"user\": {\"email\": \"a@b.c\"}, \"mode\": \"try\"}",
@@ -372,6 +407,51 @@ static void test_too_much_is_refused(void **state)
         err_release(&err);
         free(text);
         json_decref(event);
+    }
+}
+
+/* What is pasted brings blanks and invisible characters along; they are nobody's name. */
+static void test_ends_are_trimmed(void **state)
+{
+    struct mapped mapped = map(
+        *state,
+        event_of("leaver.created",
+                 "{\"user\": {\"email\": \"\\ufeff Jane@X.example\\u200b\\r\\n\", \"employee_id\": \"\\u00a0E 7\\t\","
+                 " \"emails\": [\"\\u2002j@x.example\\u3000\"], \"name\": \" Jane\\u00a0Doe \","
+                 " \"manager\": {\"email\": \"boss@x.example\\u200e\"}},"
+                 " \"ids\": {\"scim\": [\" u-1\\u200d\"], \"jira\": \"\\u2068j-1\\u2069\"}}"));
+    assert_text(mapped.offboarding, "user.email", "Jane@X.example");
+    assert_text(mapped.offboarding, "user.employee_id", "E 7");
+    assert_text(mapped.offboarding, "user.emails.0", "j@x.example");
+    assert_text(mapped.offboarding, "user.name", " Jane\u00a0Doe ");
+    assert_text(mapped.offboarding, "user.manager.email", "boss@x.example");
+    assert_text(mapped.offboarding, "given_ids.scim.0", "u-1");
+    assert_text(mapped.offboarding, "given_ids.jira.0", "j-1");
+    assert_string_equal(mapped.person, "jane@x.example");
+    mapped_release(&mapped);
+
+    /* A manager who is the leaver once nothing invisible keeps them apart; an id of nothing is none. */
+    mapped =
+        map(*state, event_of("leaver.created", "{\"user\": {\"email\": \"a@x.example\", \"employee_id\": \"\\u200b \","
+                                               " \"manager\": {\"email\": \"A@x.example\\u200b\"}}}"));
+    assert_null(json_at(mapped.offboarding, "user.manager"));
+    assert_null(json_at(mapped.offboarding, "user.employee_id"));
+    mapped_release(&mapped);
+}
+
+/* Some webhooks say which account it is, and nothing else. */
+static void test_nothing_but_an_account(void **state)
+{
+    static const char *const data[] = {
+        "{\"ids\": {\"zoom\": \"z\", \"gusto\": [\"g-1\", \"g-2\"]}}",
+        "{\"user\": null, \"ids\": {\"gusto\": \"g-1\"}}",
+        "{\"user\": {\"name\": \"Jane\"}, \"ids\": {\"gusto\": \"g-1\", \"none\": null}}"};
+    for (size_t i = 0; i < COUNT_OF(data); i++) {
+        struct mapped mapped = map(*state, event_of("leaver.created", data[i]));
+        assert_string_equal(mapped.person, "gusto:g-1");
+        assert_true(json_is_object(json_at(mapped.offboarding, "user")));
+        assert_text(mapped.offboarding, "given_ids.gusto.0", "g-1");
+        mapped_release(&mapped);
     }
 }
 
@@ -479,6 +559,8 @@ int main(void)
         cmocka_unit_test(test_a_manager_who_is_the_leaver_is_none),
         cmocka_unit_test(test_what_is_refused_names_the_field),
         cmocka_unit_test(test_too_much_is_refused),
+        cmocka_unit_test(test_ends_are_trimmed),
+        cmocka_unit_test(test_nothing_but_an_account),
         cmocka_unit_test(test_a_source_of_the_customers),
         cmocka_unit_test(test_an_unmet_criterion_ignores),
         cmocka_unit_test(test_a_table_of_runbooks),

@@ -84,7 +84,7 @@ static struct decision decide(struct fixture *fixture, struct said said)
 {
     struct mapped mapped = mapped_of(&said);
     struct decision decision;
-    roster_decide(fixture->roster, &mapped, START + said.at, OPEN_FOR, &decision);
+    assert_int_equal(roster_decide(fixture->roster, &mapped, START + said.at, OPEN_FOR, &decision, NULL), 0);
     mapped_release(&mapped);
     return decision;
 }
@@ -107,6 +107,28 @@ static void expect(struct fixture *fixture, struct said said, enum disposition d
         assert_null(got);
     }
     decision_release(&decision);
+}
+
+/* A date that can't be read is an error, and never "now": nothing is started, and nothing remembered. */
+static void test_a_date_that_cannot_be_read(void **state)
+{
+    struct fixture *fixture = *state;
+    static const char *const dates[] = {"2200-01-01T04:59:59.999999Z", "2026-12-31", "", NULL};
+    static const enum intent intents[] = {INTENT_START, INTENT_CHANGE, INTENT_CANCEL};
+    for (size_t i = 0; i < COUNT_OF(dates) * COUNT_OF(intents); i++) {
+        const char *date = dates[i / COUNT_OF(intents)];
+        struct mapped mapped =
+            mapped_of(&(struct said){.id = "1", .email = "a@x", .intent = intents[i % COUNT_OF(intents)]});
+        json_object_set_new(mapped.offboarding, "effective_at", date ? json_string(date) : json_null());
+        struct decision decision;
+        struct err err = ERR_INIT;
+        assert_int_equal(roster_decide(fixture->roster, &mapped, START, OPEN_FOR, &decision, &err), -1);
+        assert_int_equal(err.class, ERR_PERMANENT);
+        assert_ptr_equal(strstr(err_text(&err), "effective_at: "), err_text(&err));
+        err_release(&err);
+        mapped_release(&mapped);
+    }
+    expect(fixture, (struct said){.id = "1", .email = "a@x"}, DISPOSITION_STARTED, "1");
 }
 
 /* ---- once -------------------------------------------------------------------------------------------------------- */
@@ -141,6 +163,21 @@ static void test_one_person_by_whatever_name(void **state)
     expect(*state, (struct said){.id = "6", .email = "E7"}, DISPOSITION_STARTED,
            "6"); /* an address is no employee id */
     expect(*state, (struct said){.id = "7", .email = "jane@x", .runbook = "other"}, DISPOSITION_STARTED, "7");
+}
+
+/* Of whom the event names an account only, the account is the person; beside an e-mail it is none: it may be shared. */
+static void test_a_person_by_account(void **state)
+{
+    expect(*state, (struct said){.id = "1", .account = "u-1", .effective_at = TIME_DAY}, DISPOSITION_WAITING, "1");
+    expect(*state, (struct said){.id = "2", .account = "u-1", .at = 1, .effective_at = TIME_DAY}, DISPOSITION_DUPLICATE,
+           "1");
+    expect(*state, (struct said){.id = "3", .account = "u-2", .at = 2}, DISPOSITION_STARTED, "3");
+    expect(*state, (struct said){.id = "4", .email = "a@x", .account = "u-1", .at = 3}, DISPOSITION_STARTED, "4");
+    expect(*state, (struct said){.id = "5", .email = "b@x", .account = "u-1", .at = 4}, DISPOSITION_STARTED, "5");
+    expect(*state, (struct said){.id = "6", .account = "u-1", .at = 5, .intent = INTENT_CANCEL}, DISPOSITION_CANCELLED,
+           "1");
+    expect(*state, (struct said){.id = "7", .account = "u-9", .at = 6, .intent = INTENT_CANCEL}, DISPOSITION_IGNORED,
+           NULL);
 }
 
 static void test_open_until_its_last_step_is_a_month_past(void **state)
@@ -400,6 +437,8 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup_teardown(test_the_same_event_again_changes_nothing, setup, teardown),
         cmocka_unit_test_setup_teardown(test_one_person_by_whatever_name, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_a_person_by_account, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_a_date_that_cannot_be_read, setup, teardown),
         cmocka_unit_test_setup_teardown(test_open_until_its_last_step_is_a_month_past, setup, teardown),
         cmocka_unit_test_setup_teardown(test_dry_runs_neither_block_nor_are_blocked, setup, teardown),
         cmocka_unit_test_setup_teardown(test_what_has_not_begun_is_moved, setup, teardown),

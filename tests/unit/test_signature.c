@@ -182,6 +182,116 @@ static void test_rules(void **state)
     }
 }
 
+#define BODY "{\"id\":\"evt_1\"}"
+#define STRIPE                                                                                                         \
+    "{\"signature\": {\"header\": \"Stripe-Signature\", \"prefix\": \"v1=\", \"text\": \"{timestamp}.{body}\","        \
+    " \"timestamp\": \"Stripe-Signature\", \"timestamp_prefix\": \"t=\", \"key\": \"key\"}}"
+#define NEW "e135cdbed3dda004bf8a2fb350f2541d299393c770e0b9e6e319dc595e9072aa"
+#define OLD "af048688d93b58e31cfed30ec83cce01db5947e968bc396e07ee3f5064b781cd" /* by the older key */
+#define NIL "0000000000000000000000000000000000000000000000000000000000000000"
+
+/* Time and signatures as parts of one header, in any order; while a sender replaces its key it lists a signature by each. */
+static void test_parts_of_one_header(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *value;
+        int64_t at;
+        enum signature_verdict verdict;
+    } cases[] = {
+        {"t=1614265330,v1=" NEW, 0, SIGNATURE_GOOD},
+        {"v1=" NEW ",t=1614265330", 0, SIGNATURE_GOOD},
+        {"t=1614265330, v1=" NIL ", v1=" NEW ", v0=" NIL, 0, SIGNATURE_GOOD},
+        {"t=1614265330;v1=" OLD, 0, SIGNATURE_GOOD},
+        {"t=1614265330,v1=" OLD " t=1614265330,v1=" NEW, 0, SIGNATURE_GOOD},
+        {"t=1614265331,v1=" NIL " t=1614265330,v1=" NEW, 0, SIGNATURE_GOOD}, /* each has its own time */
+        {"t=1614265330,v1=" NEW, 301, SIGNATURE_STALE},
+        {"t=1614265331,v1=" NEW, 0, SIGNATURE_WRONG},
+        {"t=1614265330,v1=" NIL, 0, SIGNATURE_WRONG},
+        {"t=1614265330,v0=" NEW, 0, SIGNATURE_WRONG},
+        {"t=1614265330", 0, SIGNATURE_WRONG},
+        {"t=,v1=" NEW, 0, SIGNATURE_WRONG},
+        {"v1=" NEW, 0, SIGNATURE_MISSING},
+        {"t=1,t=2,t=3,t=4,t=1614265330,v1=" NEW, 0, SIGNATURE_WRONG}, /* how many are tried is ours to say */
+        {",;, ", 0, SIGNATURE_MISSING},
+        {"t", 0, SIGNATURE_MISSING},
+    };
+    for (size_t i = 0; i < COUNT_OF(cases); i++) {
+        const char *const headers[] = {"Stripe-Signature", cases[i].value, NULL};
+        enum signature_verdict got = verdict(STRIPE, "whsec_test_secret", headers, BODY, 1614265330 + cases[i].at);
+        if (got != cases[i].verdict) {
+            fail_msg("%s: %s", cases[i].value, signature_verdict_name(got));
+        }
+    }
+}
+
+/* Further senders, their rules with made-up keys. */
+static void test_more_senders(void **state)
+{
+    (void)state;
+    static const struct vector senders[] = {
+        /* Paddle */
+        {"{\"signature\": {\"header\": \"Paddle-Signature\", \"prefix\": \"h1=\", \"text\": \"{timestamp}:{body}\","
+         " \"timestamp\": \"Paddle-Signature\", \"timestamp_prefix\": \"ts=\", \"key\": \"key\"}}",
+         "pdl_ntfset_key",
+         {"Paddle-Signature", "ts=1614265330;h1=e49d721cf2e7ff7dc30a8a77a82264ccd947dcef6ddadbc170871c08dfffcd94"},
+         BODY,
+         1614265330},
+        /* GitHub's older header, Intercom: SHA-1 */
+        {"{\"signature\": {\"header\": \"X-Hub-Signature\", \"prefix\": \"sha1=\", \"algorithm\": \"sha1\", \"key\": "
+         "\"key\"}}",
+         "shared secret",
+         {"X-Hub-Signature", "sha1=7eea33b5dddf4b04fd4f9a93d573ac671fd5592f"},
+         "body",
+         0},
+        /* Greenhouse: a word and a blank before it */
+        {"{\"signature\": {\"header\": \"Signature\", \"key\": \"key\"}}",
+         "gh key",
+         {"Signature", "sha256 00d100ccaecb927666422483ee8093902948f6564cc176004d6123b86db247e2"},
+         "body",
+         0},
+        /* Microsoft Teams */
+        {"{\"signature\": {\"header\": \"Authorization\", \"encoding\": \"base64\", \"key\": \"key\"}}",
+         "teams key",
+         {"Authorization", "HMAC EwqxlHPioQmsMkGvwAuTm19HJiaV7AgneaHYpEehn7g="},
+         "body",
+         0},
+        /* Deel: text around the body */
+        {"{\"signature\": {\"header\": \"x-deel-signature\", \"text\": \"POST{body}\", \"key\": \"key\"}}",
+         "deel key",
+         {"x-deel-signature", "58776818932bdbe3abfabac92b9ffe6a605a2ba4491c5a748653f4608844c4cb"},
+         BODY,
+         0},
+    };
+    for (size_t i = 0; i < COUNT_OF(senders); i++) {
+        const struct vector *sender = &senders[i];
+        assert_int_equal(verdict(sender->words, sender->key, sender->headers, sender->body, sender->at),
+                         SIGNATURE_GOOD);
+        assert_int_equal(verdict(sender->words, sender->key, sender->headers, "x" BODY, sender->at), SIGNATURE_WRONG);
+    }
+}
+
+/* A prefix that is longer than what is left of the header, one with a blank in it, one that is a separator: whatever a caller
+ * without a key sends, nothing is read behind it, and nothing fits. */
+static void test_prefixes_and_headers_that_collide(void **state)
+{
+    (void)state;
+    static const char *const prefixes[] = {"HMAC ", "v1,", "=", " ", ",", "sha256=", "HMAC HMAC "};
+    static const char *const values[] = {"HMAC",       "HMAC ",  "HMAC H", "v1",     "v1,",     "v1, ",
+                                         ",",          ";;",     "=",      "sha256", "sha256=", "HMAC HMAC",
+                                         "HMAC HMAC ", "H HMAC", " HMAC ", "\t"};
+    for (size_t i = 0; i < COUNT_OF(prefixes) * COUNT_OF(values); i++) {
+        char *words = mem_printf("{\"signature\": {\"header\": \"X-S\", \"encoding\": \"base64\", \"prefix\": \"%s\","
+                                 " \"key\": \"key\"}}",
+                                 prefixes[i % COUNT_OF(prefixes)]);
+        char *value = mem_strdup(values[i / COUNT_OF(prefixes)]); /* its end is the end of its memory */
+        const char *const headers[] = {"X-S", value, NULL};
+        assert_int_equal(verdict(words, "k", headers, "b", 0), SIGNATURE_WRONG);
+        free(value);
+        free(words);
+    }
+}
+
 static void test_timestamps(void **state)
 {
     (void)state;
@@ -210,6 +320,8 @@ static void test_token(void **state)
     static const char words[] = "{\"token\": {\"header\": \"Authorization\", \"key\": \"key\"}}";
     static const char bearer[] =
         "{\"token\": {\"header\": \"Authorization\", \"key\": \"key\", \"prefix\": \"Bearer \"}}";
+    static const char basic[] = "{\"token\": {\"header\": \"Authorization\", \"key\": \"key\", \"prefix\": \"Basic \","
+                                " \"encoding\": \"base64\"}}";
     static const struct {
         const char *words;
         const char *headers[3];
@@ -222,6 +334,11 @@ static void test_token(void **state)
         {words, {"other", "okta's secret"}, SIGNATURE_MISSING},
         {bearer, {"authorization", "bearer okta's secret"}, SIGNATURE_GOOD},
         {bearer, {"authorization", "okta's secret"}, SIGNATURE_MISSING},
+        {basic, {"authorization", "Basic b2t0YSdzIHNlY3JldA=="}, SIGNATURE_GOOD},
+        {basic, {"authorization", "basic b2t0YSdzIHNlY3JldA"}, SIGNATURE_GOOD},
+        {basic, {"authorization", "Basic okta's secret"}, SIGNATURE_WRONG},
+        {basic, {"authorization", "Basic "}, SIGNATURE_WRONG},
+        {basic, {"authorization", "Basic b2t0YSdzIHNlY3JldCA="}, SIGNATURE_WRONG},
     };
     for (size_t i = 0; i < COUNT_OF(cases); i++) {
         assert_int_equal(verdict(cases[i].words, "okta's secret", cases[i].headers, "", 0), cases[i].verdict);
@@ -276,9 +393,12 @@ static void test_reads(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_published), cmocka_unit_test(test_changed), cmocka_unit_test(test_age),
-        cmocka_unit_test(test_rules),     cmocka_unit_test(test_token),   cmocka_unit_test(test_timestamps),
-        cmocka_unit_test(test_closed),    cmocka_unit_test(test_garbage), cmocka_unit_test(test_reads),
+        cmocka_unit_test(test_published),    cmocka_unit_test(test_changed),
+        cmocka_unit_test(test_age),          cmocka_unit_test(test_rules),
+        cmocka_unit_test(test_token),        cmocka_unit_test(test_timestamps),
+        cmocka_unit_test(test_closed),       cmocka_unit_test(test_garbage),
+        cmocka_unit_test(test_reads),        cmocka_unit_test(test_parts_of_one_header),
+        cmocka_unit_test(test_more_senders), cmocka_unit_test(test_prefixes_and_headers_that_collide),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -25,7 +25,7 @@ static void test_problems(void **state)
         {"settings: {k: {secret: true}}\nsignature: {header: X-S, key: k, key_encoding: utf8}\n", 5,
          "\"key_encoding\" must be plain, base64 or hex"},
         {"settings: {k: {secret: true}}\nsignature: {header: X-S, key: k, algorithm: md5}\n", 5,
-         "\"algorithm\" must be sha256 or sha512"},
+         "\"algorithm\" must be sha256, sha512 or sha1"},
         {"settings: {k: {secret: true}}\nsignature: {header: \"X S\", key: k}\n", 5, "must be the name of a header"},
         {"settings: {k: {secret: true}}\nsignature: {header: X-S, key: k, timestamp: X-T}\n", 5,
          "\"timestamp\" is not signed: \"text\" lacks {timestamp}"},
@@ -38,10 +38,33 @@ static void test_problems(void **state)
         {"settings: {k: {secret: true}}\nsignature: {header: X-S, key: k, text: \"{url}{body}\"}\n", 5,
          "made of {timestamp}, {id}, {body}"},
         {"settings: {k: {secret: true}}\nsignature: {header: X-S, key: k, tolerance: 5m}\n", 5, "needs \"timestamp\""},
+        {"settings: {k: {secret: true}}\nsignature: {header: X-S, key: k, algorithm: sha1}\n", 5,
+         "SHA-1 is out of use elsewhere"},
+        {"settings: {k: {secret: true}}\nsignature: {header: X-S, key: k, prefix: \"HMAC \"}\n", 5,
+         "\"prefix\" must be what a part of the header begins with, without blanks"},
+        {"settings: {k: {secret: true}}\nsignature: {header: X-S, key: k, prefix: \"\"}\n", 5, "without blanks"},
+        {"settings: {k: {secret: true}}\nsignature: {header: X-S, key: k, timestamp_prefix: \"t=\"}\n", 5,
+         "\"timestamp_prefix\" needs \"timestamp\""},
+        {"settings: {k: {secret: true}}\nsignature: {header: X-S, key: k, timestamp: x-s, text: "
+         "\"{timestamp}{body}\"}\n",
+         5, "\"timestamp_prefix\" must say which part is the time"},
+        {"settings: {k: {secret: true}}\ntoken: {header: X-S, key: k, encoding: hex}\n", 5,
+         "\"encoding\" must be plain or base64"},
+        {"jwt: {header: A, keys: \"http://keys.example.com/jwks\", claims: {aud: x}}\n", 4,
+         "must be the https:// address"},
+        {"jwt: {header: A, keys: \"http://127.0.0.1.example.com/jwks\", claims: {aud: x}}\n", 4,
+         "must be the https:// address"},
+        {"jwt: {header: A, keys: \"https://k\", claims: {iss: x}}\n", 4, "\"claims\" needs \"aud\""},
+        {"jwt: {header: A, keys: \"https://k\", claims: {aud: 7}}\n", 4, "\"aud\" must be a text"},
+        {"jwt: {header: A, claims: {aud: x}}\n", 4, "\"keys\" is missing"},
+        {"jwt: {keys: \"https://k\", prefix: \"Bearer \", claims: {aud: x}}\n", 4, "without it the body is the token"},
+        {"jwt: {header: A, keys: \"https://k\", claims: {aud: \"${ .settings.who }\"}}\n", 4,
+         "there is no setting \"who\""},
+        {"jwt: {header: A, keys: \"https://k\", claims: {aud: \"${ .body.aud }\"}}\n", 4, "there is no .body here"},
         {"settings: {k: {secret: true}}\nsignature: {header: X-S, key: k, timestmp: X-T}\n", 5,
          "there is no \"timestmp\" here; did you mean \"timestamp\"?"},
         {"settings: {k: {secret: true}}\ntoken: {key: k}\n", 5, "\"header\" is missing"},
-        {"challenge: {header: X-C, answer: {}}\n", 4, "needs \"signature\" or \"token\": who may send?"},
+        {"challenge: {header: X-C, answer: {}}\n", 4, "needs \"signature\", \"token\" or \"jwt\": who may send?"},
         {"settings: {k: {secret: true}}\ntoken: {header: X-T, key: k}\nchallenge: {answer: {}}\n", 6,
          "has \"header\" (of a GET) or \"if\""},
         {"settings: {k: {secret: true}}\ntoken: {header: X-T, key: k}\nevents: \"${ .body.list }\"\n", 6,
@@ -64,6 +87,55 @@ static void test_problems(void **state)
         put(fixture, "sources/hook.yaml", text);
         load(fixture);
         assert_has(fixture, "hook.yaml", cases[i].line, cases[i].problem);
+        free(text);
+    }
+}
+
+/* These are as they should be: nothing is said of them. */
+static void test_proofs_that_are_fine(void **state)
+{
+    static const char *const cases[] = {
+        "settings: {k: {secret: true}}\nsignature: {header: Stripe-Signature, key: k, prefix: v1=, timestamp: "
+        "Stripe-Signature,"
+        " timestamp_prefix: t=, text: \"{timestamp}.{body}\", algorithm: sha512}\n",
+        "settings: {k: {secret: true}}\ntoken: {header: Authorization, prefix: \"Basic \", encoding: base64, key: k}\n",
+        "settings: {aud: {}, keys: {}}\njwt: {header: Authorization, prefix: \"Bearer \", keys: \"${ .settings.keys "
+        "}\","
+        " claims: {aud: \"${ .settings.aud }\", iss: \"https://x\"}, tolerance: 5m, body_sha256: hash}\nanswer: "
+        "{status: 200}\n",
+        "jwt: {keys: \"http://127.0.0.1:8080/jwks\", claims: {aud: x}}\nevent: {id: \"${ .body.jti }\", type: gone}\n",
+    };
+    struct fixture *fixture = *state;
+    for (size_t i = 0; i < COUNT_OF(cases); i++) {
+        char *text = mem_printf(HEAD "%s", cases[i]);
+        put(fixture, "sources/hook.yaml", text);
+        load(fixture);
+        assert_count(fixture, 0);
+        free(text);
+    }
+}
+
+/* Who leaves may be known by an account alone. */
+static void test_whom_a_source_may_know(void **state)
+{
+    static const struct {
+        const char *map, *problem;
+    } cases[] = {
+        {"{ids: {gusto: \"${ .data.uuid }\"}, runbook: scim-leaver}", NULL},
+        {"{user: {name: \"${ .data.name }\"}, ids: {gusto: \"${ .data.uuid }\"}, runbook: scim-leaver}", NULL},
+        {"{user: {name: \"${ .data.name }\"}, runbook: scim-leaver}",
+         "needs email or employee_id, or \"ids\" an account"},
+        {"{runbook: scim-leaver}", "\"user\" is missing: who leaves?"},
+    };
+    struct fixture *fixture = *state;
+    for (size_t i = 0; i < COUNT_OF(cases); i++) {
+        char *text = mem_printf("source: hook\ntypes: {gone: start}\nmap: %s\n", cases[i].map);
+        put(fixture, "sources/hook.yaml", text);
+        load(fixture);
+        assert_count(fixture, cases[i].problem ? 1 : 0);
+        if (cases[i].problem) {
+            assert_has(fixture, "hook.yaml", 3, cases[i].problem);
+        }
         free(text);
     }
 }
@@ -242,8 +314,13 @@ static void test_whose_event(void **state)
 
 int main(void)
 {
-    const struct CMUnitTest tests[] = {
-        TEST(test_problems),          TEST(test_settings), TEST(test_settings_of_the_environment),
-        TEST(test_mistyped_settings), TEST(test_who_may),  TEST(test_whose_event)};
+    const struct CMUnitTest tests[] = {TEST(test_problems),
+                                       TEST(test_proofs_that_are_fine),
+                                       TEST(test_whom_a_source_may_know),
+                                       TEST(test_settings),
+                                       TEST(test_settings_of_the_environment),
+                                       TEST(test_mistyped_settings),
+                                       TEST(test_who_may),
+                                       TEST(test_whose_event)};
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -11,7 +11,9 @@
 #include <pthread.h>
 #include <time.h>
 
+#include "lib/mem.h"
 #include "lib/time.h"
+#include "lib/yaml.h"
 #include "lib/zone.h"
 #include "tests/unit/helpers.h"
 
@@ -56,6 +58,9 @@ static void test_refused(void **state)
     assert_refused("9999-12-31T00:00:00Z", "year 9999 is out of range (1970 to 2199)");
     assert_refused("1969-12-31T23:59:59Z", "year 1969 is out of range");
     assert_refused("2200-01-01T00:00:00Z", "year 2200 is out of range");
+    assert_refused("2199-12-31T23:59:60Z", "is 2200-01-01T00:00:00Z, which is out of range (1970 to 2199)");
+    assert_refused("2199-12-31T20:00:00-05:00", "is 2200-01-01T01:00:00Z, which is out of range");
+    assert_refused("1970-01-01T00:30:00+01:00", "is 1969-12-31T23:30:00Z, which is out of range");
     assert_refused("2026-02-29T00:00:00Z", "no such day");
     assert_refused("2026-13-01T00:00:00Z", "no such day");
     assert_refused("2026-00-10T00:00:00Z", "no such day");
@@ -145,6 +150,68 @@ static void test_end_of_day(void **state)
     err_release(&err);
 }
 
+/* What HR systems write: the clock where the leaver is. */
+static void test_local_time_of_day(void **state)
+{
+    (void)state;
+    assert_ends("2199-12-31T17:00:00", "Europe/Berlin", "2199-12-31T16:00:00.000000Z");
+    assert_ends("2024-06-05T14:30:42", "Europe/Berlin", "2024-06-05T12:30:42.000000Z");
+    assert_ends("2024-06-05 14:30:42.5", "Asia/Kolkata", "2024-06-05T09:00:42.500000Z");
+    assert_ends("2024-06-05T14:30", "America/New_York", "2024-06-05T18:30:00.000000Z");
+    assert_ends("2024-06-05T14:30", NULL, "2024-06-05T14:30:00.000000Z");
+    assert_ends("2024-06-05T14:30+02:00", "Asia/Tokyo", "2024-06-05T12:30:00.000000Z"); /* its own offset wins */
+    assert_ends("2026-03-29T02:30:00", "Europe/Berlin", "2026-03-29T01:30:00.000000Z"); /* skipped: 03:30 CEST */
+    assert_ends("2026-10-25T02:30:00", "Europe/Berlin", "2026-10-25T00:30:00.000000Z"); /* twice: the first, CEST */
+    assert_ends("2026-03-08T02:30:00", "America/New_York", "2026-03-08T07:30:00.000000Z");
+    assert_ends("2026-11-01T01:30:00", "America/New_York", "2026-11-01T05:30:00.000000Z");
+    assert_ends("2011-12-30T12:00:00", "Pacific/Apia", "2011-12-30T22:00:00.000000Z"); /* a day that was skipped */
+    static const char *const bad[] = {"2024-06-05T",      "2024-06-05T14",        "2024-06-05T24:00",
+                                      "2024-06-05T14:60", "2024-06-05T14:30:",    "2024-06-05T14:30 ",
+                                      "2024-06-05X14:30", "2024-06-05T14:30:00+", "2024-06-05T14:30:00 CET"};
+    for (size_t i = 0; i < COUNT_OF(bad); i++) {
+        struct err err = ERR_INIT;
+        int64_t at = 42;
+        assert_int_equal(time_parse_effective(bad[i], "Europe/Berlin", &at, &err), -1);
+        assert_contains(err_text(&err), "is no date-time (2026-11-23T17:00:00 where the leaver is, or with an offset");
+        assert_int_equal(at, 42);
+        err_release(&err);
+    }
+}
+
+/* An instant of the last hours may lie beyond the range once it is in UTC; whatever is taken can be read again. */
+static void test_range_after_conversion(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *text, *zone;
+        bool good;
+    } cases[] = {
+        {"2199-12-31", "Europe/Berlin", true},
+        {"2199-12-31", "America/New_York", false},
+        {"2199-12-31T18:59:59", "America/New_York", true},
+        {"2199-12-31T19:00:00", "America/New_York", false},
+        {"1970-01-01T01:00:00", "Europe/Berlin", true},
+        {"1970-01-01T00:59:59", "Europe/Berlin", false},
+        {"1970-01-01", "Pacific/Kiritimati", true},
+    };
+    for (size_t i = 0; i < COUNT_OF(cases); i++) {
+        struct err err = ERR_INIT;
+        int64_t at = 42, again;
+        int result = time_parse_effective(cases[i].text, cases[i].zone, &at, &err);
+        assert_int_equal(result, cases[i].good ? 0 : -1);
+        if (result == 0) {
+            char text[TIME_TEXT_SIZE];
+            time_format(at, text);
+            assert_int_equal(time_parse(text, &again, NULL), 0);
+            assert_true(again == at);
+        } else {
+            assert_contains(err_text(&err), "which is out of range (1970 to 2199)");
+            assert_int_equal(at, 42);
+        }
+        err_release(&err);
+    }
+}
+
 static void test_durations(void **state)
 {
     (void)state;
@@ -221,16 +288,105 @@ static void test_zone_names(void **state)
     assert_false(time_zone_known(NULL));
 }
 
+static void assert_country(const char *country, const char *text, int64_t at, const char *expected)
+{
+    char *zone = time_zone_of_country(country, text, at);
+    if (!expected) {
+        assert_null(zone);
+    } else {
+        assert_non_null(zone);
+        assert_string_equal(zone, expected);
+    }
+    free(zone);
+}
+
+/* A country whose clocks all show the same has one zone, whatever the database lists. */
 static void test_countries(void **state)
 {
     (void)state;
-    assert_string_equal(time_zone_of_country("FR"), "Europe/Paris");
-    assert_string_equal(time_zone_of_country("in"), "Asia/Kolkata");
-    assert_null(time_zone_of_country("US")); /* several */
-    assert_null(time_zone_of_country("XX"));
-    assert_null(time_zone_of_country("FRA"));
-    assert_null(time_zone_of_country(""));
-    assert_null(time_zone_of_country(NULL));
+    assert_country("FR", NULL, 0, "Europe/Paris");
+    assert_country("in", "2199-12-31", 0, "Asia/Kolkata");
+    assert_country("DE", "2199-12-31", 0, "Europe/Berlin"); /* Busingen, too */
+    assert_country("DE", "2026-07-18T17:00:00", 0, "Europe/Berlin");
+    assert_country("DE", NULL, instant("2026-11-23T09:15:00Z"), "Europe/Berlin");
+    assert_country("DE", "no date", instant("2026-11-23T09:15:00Z"), "Europe/Berlin");
+    assert_country("CY", "2026-11-23", 0, "Asia/Nicosia");
+    assert_country("CY", "2017-01-15", 0, NULL); /* the north kept summer time that winter */
+    assert_country("ES", "2026-11-23", 0, NULL); /* the Canaries are an hour behind */
+    assert_country("US", "2026-11-23", 0, NULL);
+    assert_country("US", "2026-11-23T12:00:00Z", 0, NULL);
+    static const char *const none[] = {"XX", "FRA", "", "##", NULL};
+    for (size_t i = 0; i < COUNT_OF(none); i++) {
+        assert_country(none[i], NULL, 0, NULL);
+    }
+}
+
+/* ---- what a file of the database may hold ------------------------------------------------------------------------------- */
+
+static void read_all(const void *bytes, size_t len)
+{
+    static const int64_t instants[] = {
+        0, INT64_C(1700000000), INT64_C(-3000000000), INT64_C(7258118400), INT64_MIN / 4, INT64_MAX / 4};
+    for (size_t i = 0; i < COUNT_OF(instants); i++) {
+        int64_t offset;
+        char abbreviation[16];
+        zone_offset_in(bytes, len, instants[i], &offset, abbreviation, sizeof abbreviation);
+    }
+}
+
+/* Every byte of a real file changed in turn, and every shorter one: nothing behind the bytes is read (under a sanitizer). */
+static void test_broken_files(void **state)
+{
+    (void)state;
+    static const char *const zones[] = {ZONE_DIRECTORY "/Europe/Berlin", ZONE_DIRECTORY "/Etc/GMT+5"};
+    for (size_t i = 0; i < COUNT_OF(zones); i++) {
+        size_t len;
+        char *file = yaml_read_file(zones[i], &len, NULL);
+        assert_non_null(file);
+        int64_t offset = 0;
+        char abbreviation[16];
+        assert_int_equal(zone_offset_in(file, len, 0, &offset, abbreviation, sizeof abbreviation), 0);
+        for (size_t at = 0; at < len; at++) {
+            static const char values[] = {0, 1, 0x7f, (char)0x80, (char)0xff, ',', '9'};
+            char kept = file[at];
+            for (size_t v = 0; v < sizeof values; v++) {
+                file[at] = values[v];
+                read_all(file, len);
+            }
+            file[at] = kept;
+            char *shorter = mem_alloc(at + 1); /* its end is the end of its memory */
+            memcpy(shorter, file, at);
+            read_all(shorter, at);
+            free(shorter);
+        }
+        free(file);
+    }
+}
+
+/* One block of each kind, with what a test changes. */
+static void test_indices_out_of_range(void **state)
+{
+    (void)state;
+    unsigned char file[44 + 44 + 8 + 1 + 6 + 4 + 5];
+    for (int fault = 0; fault < 6; fault++) {
+        memset(file, 0, sizeof file);
+        memcpy(file, "TZif2", 5);
+        unsigned char *block = file + 44;
+        memcpy(block, "TZif2", 5);
+        block[35] = 1;                          /* one time */
+        block[39] = fault == 1 ? 0 : 1;         /* one type */
+        block[43] = 4;                          /* four bytes of names */
+        block[44 + 8] = fault == 2 ? 1 : 0;     /* its type */
+        block[44 + 9] = fault == 3 ? 0x7f : 0;  /* seconds east */
+        block[44 + 9 + 5] = fault == 4 ? 4 : 0; /* its name */
+        memcpy(block + 44 + 15, fault == 5 ? "UTCX" : "UTC", 4);
+        memcpy(block + 44 + 19, "\nUTC\n", 5);
+        int64_t offset = 42;
+        char abbreviation[16] = "";
+        int result = zone_offset_in(file, sizeof file, -5, &offset, abbreviation, sizeof abbreviation);
+        assert_int_equal(result, fault ? -1 : 0);
+        assert_string_equal(abbreviation, fault ? "" : "UTC");
+    }
 }
 
 /* ---- against libc ------------------------------------------------------------------------------------------------------ */
@@ -370,6 +526,10 @@ int main(void)
         cmocka_unit_test(test_refused),
         cmocka_unit_test(test_format),
         cmocka_unit_test(test_end_of_day),
+        cmocka_unit_test(test_local_time_of_day),
+        cmocka_unit_test(test_range_after_conversion),
+        cmocka_unit_test(test_broken_files),
+        cmocka_unit_test(test_indices_out_of_range),
         cmocka_unit_test(test_durations),
         cmocka_unit_test(test_scale),
         cmocka_unit_test(test_zone_names),

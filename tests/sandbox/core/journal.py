@@ -3,7 +3,8 @@
 `time` is the request's arrival. A line is written before its answer is sent, and in the order of the effects within a
 system, so whoever has an answer finds its line. Header names are in lower case; path and query are raw. `status` is the
 status the vendor decided on (also when a fault then lost it) and null when it never came to that. `changing` marks a
-request that asked for a change, `effect` one that made a change, `fault` names the injected fault.
+request that asked for a change, `effect` one that made a change, `fault` names the injected fault. `against_facts` lists what in
+the request is against the vendor's published specification, where the sandbox was given facts of it.
 """
 
 import base64
@@ -39,7 +40,7 @@ class Journal:
         self._secrets.sort(key=len, reverse=True)
 
     def write(self, *, time: datetime, system: str, request, status: int | None, changing: bool, effect: bool,
-              fault: str | None) -> None:
+              fault: str | None, against_facts: list[str]) -> None:
         entry = {
             "time": time.astimezone(timezone.utc).strftime("%Y-%m-%dT%H:%M:%S.%fZ"),
             "system": system,
@@ -56,6 +57,8 @@ class Journal:
             entry["effect"] = True
         if fault:
             entry["fault"] = fault
+        if against_facts:
+            entry["against_facts"] = against_facts
         entry = self._mask_values(entry)
         line = json.dumps(entry, ensure_ascii=False).encode("utf-8", "replace") + b"\n"
         with self._lock:

@@ -6,6 +6,7 @@ from datetime import datetime, timezone
 from http import HTTPStatus
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
+from core.facts import Facts
 from core.faults import Rule
 from core.journal import Journal
 from core.vendor import Answer, Request, Vendor
@@ -41,11 +42,12 @@ class LoopbackServer(ThreadingHTTPServer):
 
 
 class VendorServer(LoopbackServer):
-    """Serves one vendor."""
+    """Serves one vendor; with `facts`, every request is compared with them."""
 
-    def __init__(self, vendor: Vendor, journal: Journal) -> None:
+    def __init__(self, vendor: Vendor, journal: Journal, facts: Facts | None) -> None:
         self.vendor = vendor
         self.journal = journal
+        self.facts = facts
         super().__init__(VendorHandler)
 
     def verify_request(self, request, client_address) -> bool:
@@ -193,9 +195,10 @@ class VendorHandler(JsonHandler):
         return answer
 
     def _journal(self, arrived: datetime, request: Request, status: int | None, effect: bool, fault: str | None) -> None:
-        vendor = self.server.vendor
+        vendor, facts = self.server.vendor, self.server.facts
+        wrong = facts.wrong(request, None if fault else status) if facts else []
         self.server.journal.write(time=arrived, system=vendor.name, request=request, status=status,
-                                  changing=vendor.is_changing(request), effect=effect, fault=fault)
+                                  changing=vendor.is_changing(request), effect=effect, fault=fault, against_facts=wrong)
 
 
 def _fault_answer(vendor: Vendor, request: Request, spec: dict) -> Answer:

@@ -62,6 +62,9 @@ class AfterShip(Vendor):
         except ValueError:
             raise Refusal(self._error(400, 4001, "BadRequest", "Invalid JSON data.")) from None
         number, slug = str(asked.get("tracking_number") or "").upper(), asked.get("slug")
+        wrong = next((name for name, value in asked.items() if name != "custom_fields" and not isinstance(value, str)), None)
+        if wrong:
+            raise Refusal(self._error(400, 4008, "BadRequest", f"The value of `{wrong}` is invalid."))
         if len(number) < 4:
             raise Refusal(self._error(400, 4005, "BadRequest", "The value of `tracking_number` is invalid."))
         if slug is None and number.startswith("1Z"):

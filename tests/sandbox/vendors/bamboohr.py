@@ -60,16 +60,16 @@ class BambooHR(Vendor):
 
     @route("POST", API + "/reports/custom", reads=True)
     def report(self, request: Request) -> Answer:
+        if request.headers.get("content-type") != "application/json":
+            raise Refusal(self.fail(400, "Malformed XML"))      # anything else is read as XML, a charset behind it as well
         try:
             asked = request.json()
             fields = [str(name) for name in asked["fields"]]
         except (ValueError, KeyError, TypeError):
             raise Refusal(self.fail(400, "Malformed report")) from None
-        if request.params.get("format") != "JSON":
+        if request.params.get("format", "").lower() != "json":
             raise Refusal(self.fail(400, "Unsupported format"))
-        current = request.params.get("onlyCurrent", "true") == "true"
-        rows = [self._shown(one, fields) for one in self.store.all("employees")
-                if one["action"] != "Deleted" and not (current and one.get("status") == "Inactive")]
+        rows = [self._shown(one, fields) for one in self.store.all("employees") if one["action"] != "Deleted"]
         return Answer(200, {"title": asked.get("title", ""), "fields": [{"id": name, "type": "text", "name": name} for name in fields],
                             "employees": rows})
 

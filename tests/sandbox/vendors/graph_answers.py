@@ -77,6 +77,11 @@ def selected(request: Request, item: dict, known: frozenset[str], usual: frozens
     return {**({"id": item["id"]} if "id" in item else {}), **kept}
 
 
+def is_advanced(request: Request) -> bool:
+    """Does it have what advanced queries of the directory need?"""
+    return request.headers.get("consistencylevel") == "eventual" and request.params.get("$count") == "true"
+
+
 def filter_of(request: Request, known: frozenset[str]):
     """A predicate for $filter: comparisons `name eq 'text'`, joined by `or`."""
     text = request.params.get("$filter")

@@ -3,7 +3,7 @@
 import uuid
 
 from core.vendor import Answer, Request
-from vendors.graph_answers import call, context, filter_of, not_found, read_object, refusal, selected
+from vendors.graph_answers import call, context, filter_of, is_advanced, not_found, read_object, refusal, selected
 from vendors.graph_users import SYNCED
 
 DIRECTORY = ("Directory.Read.All", "Directory.ReadWrite.All")
@@ -26,10 +26,15 @@ class Groups:
         return found
 
     def _groups_of(self, request: Request, key: str, role: str) -> Answer:
-        user = self.user(key)
-        found = [{"@odata.type": "#microsoft.graph.group", **{name: group[name] for name in GROUP}}
-                 for group in self.seen_all("groups") if user["id"] in group[role]]
-        return self.page(request, [selected(request, group, GROUP, USUAL) for group in found], "groups")
+        """A cast is an advanced query: without the header and $count all objects of the directory come, with their types."""
+        user = self.user(key)["id"]
+        cast = self.settings["casts"] and is_advanced(request)
+        found = [{name: group[name] for name in GROUP} for group in self.seen_all("groups") if user in group[role]]
+        if not cast:
+            found = [{"@odata.type": "#microsoft.graph.group", **group} for group in found]
+            found += [{"@odata.type": "#microsoft.graph.administrativeUnit", "id": unit["id"], "displayName": unit["displayName"]}
+                      for unit in self.seen_all("units") if user in unit.get(role, [])]
+        return self.page(request, [selected(request, item, GROUP, USUAL) for item in found], "groups" if cast else "directoryObjects")
 
     @call("GET", "/users/{key}/memberOf/microsoft.graph.group", *DIRECTORY)
     def list_groups(self, request: Request, key: str) -> Answer:

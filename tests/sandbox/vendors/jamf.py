@@ -176,9 +176,16 @@ class Jamf(Vendor):
         return Answer(201, [{"id": command["uuid"], "href": f"/v2/mdm/commands?filter=uuid=={command['uuid']}"}
                             for command in sent])
 
-    @route("POST", INVENTORY + "/{key}/erase")
-    def erase(self, request: Request, version: str, key: str) -> Answer:
-        self._check_version(version)
+    @route("POST", "/api/v4/computers-inventory/{key}/erase")
+    def erase(self, request: Request, key: str) -> Answer:
+        self._check_version("v4")
+        return self._erase(request, key)
+
+    @route("POST", "/api/v1/computer-inventory/{key}/erase")
+    def erase_before_v4(self, request: Request, key: str) -> Answer:
+        return self._erase(request, key)
+
+    def _erase(self, request: Request, key: str) -> Answer:
         self._need(WIPE)
         computer = self._computer(key)
         command = self._queue(computer["general"]["managementId"], "ERASE_DEVICE", request.json().get("pin"))

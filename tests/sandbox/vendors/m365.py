@@ -30,11 +30,12 @@ class M365(Pages, Users, Groups, Devices, Tokens, exchange_admin.ExchangeAdmin, 
         "app_is_admin": False,              # the application holds a directory role, and so reaches administrators
         "mailbox_skus": [MAILBOX_SKU],      # a person's mailbox lives as long as there is one of them
         "sold_out": [],                     # SKUs without licences left
+        "casts": True,                      # false: casts of an advanced query are not heeded either
         "root_sharing": True,               # a OneDrive's root can be shared
         "cmdlet_page": 1000,                # objects on a page of a cmdlet's answer
     }
     SECRETS = ("client_secret",)
-    SEED_KEYS = ("users", "groups", "role_assignments", "grants", "app_roles", "devices", "managed_devices", "drives",
+    SEED_KEYS = ("users", "groups", "units", "role_assignments", "grants", "app_roles", "devices", "managed_devices", "drives",
                  "mailboxes", "lists")
     RESOURCES = (GRAPH, exchange_admin.RESOURCE)
 
@@ -62,7 +63,7 @@ class M365(Pages, Users, Groups, Devices, Tokens, exchange_admin.ExchangeAdmin, 
             self._seed_user(given)
         for given in state.get("groups", []):
             self._seed_group(given)
-        for kind, make in (("role_assignments", self._new_role), ("grants", self.new_grant), ("app_roles", self.new_assignment),
+        for kind, make in (("units", self._new_unit), ("role_assignments", self._new_role), ("grants", self.new_grant), ("app_roles", self.new_assignment),
                            ("devices", self._new_device), ("managed_devices", self._new_managed), ("drives", self._new_drive)):
             for given in state.get(kind, []):
                 make(self._resolved(given))
@@ -112,6 +113,9 @@ class M365(Pages, Users, Groups, Devices, Tokens, exchange_admin.ExchangeAdmin, 
 
     def _put(self, kind: str, made: dict) -> None:
         self.store.put(kind, made["id"], made)
+
+    def _new_unit(self, given: dict) -> None:
+        self._put("units", {"id": str(uuid.uuid4()), "displayName": "Branch", "members": [], **given})
 
     def _new_role(self, given: dict) -> None:
         self._put("role_assignments", {"id": uuid.uuid4().hex, "roleDefinitionId": "62e90394-69f5-4237-9190-012177145e10",

@@ -59,13 +59,13 @@ class Retriever(Vendor):
         return Answer(201, self._shown(order))
 
     def _problems(self, asked: dict) -> dict:
-        wrong: dict = {}
+        wrong = _wrong_types(asked)
         if asked.get("device") not in DEVICES:
             wrong["device"] = [f"\"{asked.get('device')}\" is not a valid choice."]
         employee, company = asked.get("employee_info") or {}, asked.get("company_info") or {}
         for name in ("name", *ADDRESS):
             if not employee.get(name):
-                wrong.setdefault("employee_info", {})[name] = ["This field is required."]
+                wrong.setdefault("employee_info", {}).setdefault(name, ["This field is required."])
         country = employee.get("address_country") or "United States"
         if country not in ("United States", "Canada"):
             wrong.setdefault("employee_info", {})["address_country"] = [f"\"{country}\" is not a valid choice."]
@@ -73,7 +73,7 @@ class Retriever(Vendor):
             wrong["detail"] = "Returns from Canada are available for laptops and cell phones only."
         for name in RETURN_ADDRESS:
             if not company.get(name):
-                wrong.setdefault("company_info", {})[name] = ["This field is required."]
+                wrong.setdefault("company_info", {}).setdefault(name, ["This field is required."])
         return wrong
 
     def _shipment(self, key: str, device: str) -> dict:
@@ -125,3 +125,24 @@ class Retriever(Vendor):
 
     def export(self) -> dict:
         return {"device_returns": [self._shown(order) for order in self.store.all("device_returns")], "reads": self._reads}
+
+
+def _wrong_types(asked: dict) -> dict:
+    """What is null, or of another type than the vendor's documentation shows it; the rest are texts."""
+    wrong: dict = {}
+    for name, value in asked.items():
+        if name in ("employee_info", "company_info") and isinstance(value, dict):
+            inner = _wrong_types(value)
+            wrong |= {name: inner} if inner else {}
+        elif value is None:
+            wrong[name] = ["This field may not be null."]
+        elif name.startswith("request_"):
+            wrong |= {} if isinstance(value, bool) else {name: ["Must be a valid boolean."]}
+        elif name == "legal_hold":
+            wrong |= {} if type(value) is int else {name: ["A valid integer is required."]}
+        elif name == "notification_emails":
+            listed = isinstance(value, list) and all(isinstance(item, str) and "@" in item for item in value)
+            wrong |= {} if listed else {name: ["Expected a list of e-mail addresses."]}
+        elif not isinstance(value, str):
+            wrong[name] = ["Not a valid string."]
+    return wrong

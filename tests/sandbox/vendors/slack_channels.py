@@ -77,7 +77,7 @@ class SlackChannels:
     def _cut(self, given: dict, name: str, items: list, most: int) -> Answer:
         """A page of `limit`, from the cursor on."""
         limit = str(given.get("limit") or 100)
-        if not limit.isdigit() or not 1 <= int(limit) <= 1000:
+        if not limit.isdigit() or not 1 <= int(limit) <= 999:
             raise SlackError("invalid_limit")
         try:
             start = int(base64.b64decode(given.get("cursor") or base64.b64encode(b"0"), validate=True))

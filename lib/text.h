@@ -1,0 +1,13 @@
+/* Text as people read it. */
+#ifndef OFFBOARD_LIB_TEXT_H
+#define OFFBOARD_LIB_TEXT_H
+
+#include <stddef.h>
+
+/* How many bytes of UTF-8 `text` to keep so that at most `max` are kept and no character is cut in two. */
+size_t text_cut(const char *text, size_t max);
+
+/* The beginning of `text`, at most `max` bytes, with "…" where something was left out. The caller frees; NULL gives NULL. */
+char *text_shortened(const char *text, size_t max);
+
+#endif

@@ -1,0 +1,289 @@
+/* Whose accounts: what a search answers is compared with what was asked, and an answer that says nothing is not "nobody". */
+/* links: tests/unit/engine_stand.c */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <cmocka.h>
+
+#include "lib/json.h"
+#include "lib/mem.h"
+#include "tests/unit/engine_stand.h"
+#include "tests/unit/helpers.h"
+
+#define ACTIONS                                                                                                        \
+    "actions:\n"                                                                                                       \
+    "  off: {effect: revoke, requests: [{post: \"/users/${ .ids.vendor }/off\"}]}\n"
+
+/* A directory with pages that says of everybody who they are. */
+static const char directory[] =
+    "system: vendor\n"
+    "settings: {url: {required: true}}\n"
+    "identify:\n"
+    "  keys: [employee_id, email]\n"
+    "  account: {id: \"${ .account.id }\", email: \"${ [.account.mail] + (.account.aliases // []) }\", employee_id: "
+    "\"${ .account.number }\"}\n"
+    "  requests:\n"
+    "    - {get: /people, query: {by: \"${ .key }\"}, pages: {next: \"${ .body.next }\"}, found: \"${ .body.people "
+    "}\"}\n"
+    "  confirm:\n"
+    "    - {get: \"/people/${ .ids.vendor }\", missing: \"${ .status == 404 }\", found: \"${ .body }\"}\n" ACTIONS;
+
+/* One that is asked for one address and answers with one list. */
+static const char exact[] =
+    "system: vendor\n"
+    "settings: {url: {required: true}}\n"
+    "identify:\n"
+    "  keys: [email]\n"
+    "  account: {id: \"${ .account.id }\", email: \"${ .account.mail }\"}\n"
+    "  requests: [{get: /people, query: {by: \"${ .key }\"}, found: \"${ .body.people }\"}]\n" ACTIONS;
+
+/* One whose ids are saved as they come. */
+static const char blind[] =
+    "system: vendor\n"
+    "settings: {url: {required: true}}\n"
+    "identify:\n"
+    "  keys: [email]\n"
+    "  trusts: \"it is a test\"\n"
+    "  mutable: \"people rename themselves\"\n"
+    "  requests:\n"
+    "    - get: /people\n"
+    "      pages: {next: \"${ .body.next }\"}\n"
+    "      save: {id: \"${ .key as $key | [.body.people[]? | select(.mail == $key) | .id] }\"}\n"
+    "actions:\n"
+    "  off: {effect: revoke, requests: [{post: \"/users/${ .ids.vendor }/off\", missing: \"${ .status == 404 }\"}]}\n";
+
+#define NOBODY_PINNED "{\"ids\": {}}"
+#define NUMBERED      "{\"ids\": {}, \"user\": {\"email\": \"ann@example.com\", \"employee_id\": \"0042\"}}"
+#define ANN           "{\"id\": \"u1\", \"mail\": \"Ann@Example.com\", \"number\": \"42\"}"
+#define BOB           "{\"id\": \"u2\", \"mail\": \"bob@example.com\", \"number\": \"7\"}"
+#define BY_MAIL       "GET /people?by=ann%40example.com"
+#define BY_NUMBER     "GET /people?by=0042"
+
+static const struct engine_row rows_of_directory[] = {
+    {.title = "somebody on the second page is found",
+     .action = "off",
+     .offboarding = NOBODY_PINNED,
+     .exchanges = {{BY_MAIL, 200, "{\"people\": [" BOB "], \"next\": \"/people?page=2\"}", NULL},
+                   {"GET /people?page=2", 200, "{\"people\": [" ANN "], \"next\": null}", NULL},
+                   {"POST /users/u1/off", 200, NULL, NULL}},
+     .outcome = "succeeded",
+     .facts = {{"pinned.vendor", "[\"u1\"]"}, {"searched.0.others", "1"}}},
+    {.title = "a whole list that does not name the person: there is no account",
+     .action = "off",
+     .offboarding = NOBODY_PINNED,
+     .exchanges = {{BY_MAIL, 200, "{\"people\": [" BOB "], \"next\": null}", NULL}},
+     .outcome = "missing",
+     .facts = {{"pinned.vendor", "[]"},
+               {"searched.0.found", "0"},
+               {"searched.0.others", "1"},
+               {"searched.0.status", "200"}}},
+    {.title = "found by number and by address: one account",
+     .action = "off",
+     .offboarding = NUMBERED,
+     .exchanges = {{BY_NUMBER, 200, "{\"people\": [" ANN "]}", NULL},
+                   {BY_MAIL, 200, "{\"people\": [" ANN "]}", NULL},
+                   {"POST /users/u1/off", 200, NULL, NULL}},
+     .outcome = "succeeded"},
+    {.title = "an address that was given to somebody else",
+     .action = "off",
+     .offboarding = NUMBERED,
+     .exchanges = {{BY_NUMBER, 200, "{\"people\": [" ANN "]}", NULL},
+                   {BY_MAIL, 200, "{\"people\": [{\"id\": \"u9\", \"mail\": \"ann@example.com\", \"number\": \"99\"}]}",
+                    NULL}},
+     .outcome = "blocked",
+     .said =
+         "account u9 has the person's e-mail address but employee number 99, and the person's is 0042 (account u1)"},
+    {.title = "an account that shows no address",
+     .action = "off",
+     .offboarding = NOBODY_PINNED,
+     .exchanges = {{BY_MAIL, 200, "{\"people\": [{\"id\": \"u3\", \"mail\": null}]}", NULL}},
+     .outcome = "blocked",
+     .said = "names account u3 for this e-mail address, but shows nothing to compare"},
+    {.title = "an id that is a number",
+     .action = "off",
+     .offboarding = NOBODY_PINNED,
+     .exchanges = {{BY_MAIL, 200, "{\"people\": [{\"id\": 17, \"mail\": \"ann@example.com\"}]}", NULL},
+                   {"POST /users/17/off", 200, NULL, NULL}},
+     .outcome = "succeeded",
+     .facts = {{"pinned.vendor", "[\"17\"]"}}},
+    {.title = "an id that is none",
+     .action = "off",
+     .offboarding = NOBODY_PINNED,
+     .exchanges = {{BY_MAIL, 200, "{\"people\": [{\"id\": {\"a\": 1}, \"mail\": \"ann@example.com\"}]}", NULL}},
+     .outcome = "failed",
+     .said = "has to be a text or a whole number, and the vendor's answer gives {\"a\":1}"},
+    {.title = "HR's spelling, then lower case",
+     .action = "off",
+     .offboarding = "{\"ids\": {}, \"user\": {\"email\": \"Ann@Example.com\"}}",
+     .exchanges = {{"GET /people?by=Ann%40Example.com", 200, "{\"people\": []}", NULL},
+                   {BY_MAIL, 200, "{\"people\": [" ANN "]}", NULL},
+                   {"POST /users/u1/off", 200, NULL, NULL}},
+     .outcome = "succeeded"},
+    {.title = "an account of a protected person, known by another address",
+     .action = "off",
+     .offboarding = NOBODY_PINNED,
+     .exchanges =
+         {{BY_MAIL, 200,
+           "{\"people\": [{\"id\": \"u1\", \"mail\": \"ann@example.com\", \"aliases\": [\"ceo@example.com\"]}]}",
+           NULL}},
+     .outcome = "blocked",
+     .said = "belongs to ceo@example.com, who is protected"},
+    {.title = "a person whom a step found out to be protected",
+     .action = "off",
+     .offboarding = "{\"user\": {\"email\": \"CEO@example.com\"}}",
+     .outcome = "blocked",
+     .said = "CEO@example.com is protected"},
+    {.title = "an alias that is no text is passed over",
+     .action = "off",
+     .offboarding =
+         "{\"ids\": {}, \"user\": {\"email\": \"ann@example.com\", \"emails\": [7, null, \"ann@example.com\"]}}",
+     .exchanges = {{BY_MAIL, 200, "{\"people\": [" ANN "]}", NULL}, {"POST /users/u1/off", 200, NULL, NULL}},
+     .outcome = "succeeded"},
+    {.title = "nothing to search by",
+     .action = "off",
+     .offboarding = "{\"ids\": {}, \"user\": {\"email\": null}}",
+     .outcome = "blocked",
+     .said = "the event brought none of it"},
+    {.title = "an account that the event names is pinned by its own id",
+     .action = "off",
+     .offboarding = "{\"ids\": {}, \"given_ids\": {\"vendor\": [\"ann\"]}}",
+     .exchanges = {{"GET /people/ann", 200, ANN, NULL}, {"POST /users/u1/off", 200, NULL, NULL}},
+     .outcome = "succeeded",
+     .facts = {{"pinned.vendor", "[\"u1\"]"}}},
+    {.title = "a search that is throttled goes on where it was",
+     .action = "off",
+     .offboarding = NUMBERED,
+     .exchanges = {{BY_NUMBER, 200, "{\"people\": [" ANN "]}", NULL}, {BY_MAIL, 429, NULL, "Retry-After: 600\r\n"}},
+     .outcome = "deferred",
+     .facts = {{"state.search.done", "1"}, {"state.search.found.0.id", "\"u1\""}}},
+    {.title = "and asks for nothing again",
+     .action = "off",
+     .offboarding = NUMBERED,
+     .job = "{\"state\": {\"search\": {\"done\": 1, \"found\": [{\"id\": \"u1\", \"emails\": [], \"by\": "
+            "\"employee_id\"}], \"searched\": [], "
+            "\"place\": {}}}}",
+     .exchanges = {{BY_MAIL, 200, "{\"people\": []}", NULL}, {"POST /users/u1/off", 200, NULL, NULL}},
+     .outcome = "succeeded"},
+};
+
+static const struct engine_row rows_of_exact[] = {
+    {.title = "a server that answers any search with everybody",
+     .action = "off",
+     .offboarding = NOBODY_PINNED,
+     .exchanges = {{BY_MAIL, 200, "{\"people\": [" BOB "]}", NULL}},
+     .outcome = "blocked",
+     .said = "with 1 accounts of other people, as if it had not understood it"},
+    {.title = "everybody, and the person among them",
+     .action = "off",
+     .offboarding = NOBODY_PINNED,
+     .exchanges = {{BY_MAIL, 200, "{\"people\": [" BOB ", " ANN "]}", NULL}, {"POST /users/u1/off", 200, NULL, NULL}},
+     .outcome = "succeeded"},
+    {.title = "an empty list is the vendor's word",
+     .action = "off",
+     .offboarding = NOBODY_PINNED,
+     .exchanges = {{BY_MAIL, 200, "{\"people\": []}", NULL}},
+     .outcome = "missing"},
+};
+
+static const struct engine_row rows_of_blind[] = {
+    {.title = "somebody on the second page is found, whatever saves the id",
+     .action = "off",
+     .offboarding = NOBODY_PINNED,
+     .exchanges = {{"GET /people", 200, "{\"people\": [], \"next\": \"/people?page=2\"}", NULL},
+                   {"GET /people?page=2", 200, "{\"people\": [{\"id\": 7, \"mail\": \"ann@example.com\"}]}", NULL},
+                   {"POST /users/7/off", 200, NULL, NULL}},
+     .outcome = "succeeded"},
+    {.title = "a name that may have changed is not there",
+     .action = "off",
+     .offboarding = "{\"ids\": {\"vendor\": [\"ann\"]}}",
+     .exchanges = {{"POST /users/ann/off", 404, NULL, NULL}},
+     .outcome = "blocked",
+     .said = "account ann is not there, and its name may have changed (people rename themselves)"},
+};
+
+static void check_all(const char *connector, const struct engine_row *rows, size_t count)
+{
+    struct engine_stand *stand = engine_stand_with(connector, "", "");
+    for (size_t i = 0; i < count; i++) {
+        engine_stand_check(stand, &rows[i]);
+    }
+    engine_stand_free(stand);
+}
+
+static void test_compared(void **state)
+{
+    (void)state;
+    check_all(directory, rows_of_directory, COUNT_OF(rows_of_directory));
+    check_all(exact, rows_of_exact, COUNT_OF(rows_of_exact));
+    check_all(blind, rows_of_blind, COUNT_OF(rows_of_blind));
+}
+
+/* None of these says that there is no account. */
+static void test_answers_that_say_nothing(void **state)
+{
+    (void)state;
+    static const struct {
+        int status;
+        const char *body;
+        const char *headers;
+    } answers[] = {
+        {200, NULL, NULL},
+        {204, NULL, NULL},
+        {200, "null", NULL},
+        {200, "{}", NULL},
+        {200, "[]", NULL},
+        {200, "7", NULL},
+        {200, "\"people\"", NULL},
+        {200, "{\"people\": null}", NULL},
+        {200, "{\"People\": []}", NULL},
+        {200, "{\"error\": \"maintenance\"}", NULL},
+        {200, "{\"people\": [], \"error\": {\"message\": \"shard down\"}}", NULL},
+        {200, "{\"errors\": [{\"message\": \"no rights\"}]}", NULL},
+        {200, "{\"ok\": false}", NULL},
+        {200, "<!DOCTYPE html><title>Sign in</title>", "Content-Type: text/html\r\n"},
+        {200, "{\"people\": [{\"id\": \"u1\", \"mail\": \"ann@example.com\", \"name\": \"M\xfcller\"}]}", NULL},
+        {200, "{\"people\": []} trailing", NULL},
+        {401, "{\"people\": []}", NULL},
+        {403, "{\"people\": []}", NULL},
+        {429, "{\"people\": []}", NULL},
+        {500, "{\"people\": []}", NULL},
+        {302, "{\"people\": []}", NULL},
+    };
+    static const char *const connectors[] = {directory, exact, blind};
+    for (size_t i = 0; i < COUNT_OF(connectors); i++) {
+        struct engine_stand *stand = engine_stand_with(connectors[i], "", "retry_wait: 0s");
+        for (size_t j = 0; j < COUNT_OF(answers); j++) {
+            const char *path = connectors[i] == blind ? "GET /people" : BY_MAIL;
+            const struct exchange always[] = {{path, answers[j].status, answers[j].body, answers[j].headers},
+                                              {path, answers[j].status, answers[j].body, answers[j].headers},
+                                              {path, answers[j].status, answers[j].body, answers[j].headers},
+                                              {0}};
+            vendor_stub_script(stand->vendor, always);
+            struct trial *trial = trial_new(stand, "off", NOBODY_PINNED, NULL);
+            trial_start(trial);
+            trial_finish(trial);
+            const char *outcome = trial->result.outcome;
+            bool told =
+                strcmp(outcome, "deferred") == 0 || strcmp(outcome, "failed") == 0 || strcmp(outcome, "denied") == 0;
+            if (!told || json_object_get(trial->result.context, "pinned")) {
+                fail_msg("connector %zu, %d %s: %s (%s)", i, answers[j].status, answers[j].body ? answers[j].body : "",
+                         outcome, trial->result.message);
+            }
+            trial_free(trial);
+        }
+        engine_stand_free(stand);
+    }
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_compared),
+        cmocka_unit_test(test_answers_that_say_nothing),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}

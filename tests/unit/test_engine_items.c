@@ -1,0 +1,242 @@
+/* `for_each`: several at a time, many in one call; and what a dry run knows. */
+/* links: tests/unit/engine_stand.c */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <cmocka.h>
+
+#include "lib/json.h"
+#include "lib/mem.h"
+#include "tests/unit/engine_stand.h"
+#include "tests/unit/helpers.h"
+
+static const char connector[] = "system: vendor\n"
+                                "settings: {url: {required: true}, token: {required: true, secret: true}}\n"
+                                "actions:\n"
+                                "  each:\n"
+                                "    effect: revoke\n"
+                                "    requests:\n"
+                                "      - get: /items\n"
+                                "        save: {items: \"${ .body.items }\"}\n"
+                                "      - delete: \"/items/${ .item }\"\n"
+                                "        for_each: \"${ .saved.items }\"\n"
+                                "        parallel: 4\n"
+                                "        save: {seen: \"${ .body.was }\"}\n"
+                                "    outputs: {seen: \"${ .saved.seen }\"}\n"
+                                "  bulk:\n"
+                                "    effect: revoke\n"
+                                "    requests:\n"
+                                "      - post: /batch\n"
+                                "        for_each: \"${ [\\\"a\\\", \\\"b\\\", \\\"c\\\"] }\"\n"
+                                "        batch: {size: 2, results: \"${ .body.results }\"}\n"
+                                "        json: {remove: \"${ .items }\"}\n"
+                                "  guess:\n"
+                                "    effect: revoke\n"
+                                "    requests:\n"
+                                "      - {get: /box, save: {size: \"${ .body.size | tonumber }\"}}\n"
+                                "      - {post: /order, json: {size: \"${ .saved.size }\", key: \"${ .settings.token "
+                                "}\"}, save: {number: \"${ .body.number }\", "
+                                "parts: \"${ [.body.parts[] | .id] }\"}}\n"
+                                "      - {get: \"/order/${ .saved.number }\", save: {state: \"${ .body.state }\"}}\n"
+                                "      - {delete: \"/part/${ .item }\", for_each: \"${ .saved.parts }\"}\n"
+                                "    outputs: {number: \"${ .saved.number }\", size: \"${ .saved.size }\"}\n"
+                                "  demand:\n"
+                                "    effect: revoke\n"
+                                "    with: {to: {required: true}}\n"
+                                "    requests: [{post: \"/to/${ .with.to }\"}]\n";
+
+#define LIST   "GET /items", 200, "{\"items\": [\"a\", \"b\", \"c\", \"d\", \"e\"]}", NULL
+#define BATCH1 "POST /batch\n{\"remove\":[\"a\",\"b\"]}"
+#define BATCH2 "POST /batch\n{\"remove\":[\"c\"]}"
+#define DRY    "{\"mode\": \"dry_run\"}"
+
+static const struct engine_row rows[] = {
+    {.title = "many in one call",
+     .action = "bulk",
+     .exchanges = {{BATCH1, 200, "{\"results\": [{\"status\": 204}, {\"status\": \"200\"}]}", NULL},
+                   {BATCH2, 207, "{\"results\": [{\"ok\": true}]}", NULL}},
+     .outcome = "succeeded"},
+    {.title = "what one answer refuses is named, and left",
+     .action = "bulk",
+     .exchanges = {{BATCH1, 200,
+                    "{\"results\": [{\"index\": 1, \"status\": 400, \"why\": \"the last owner stays\"}, {\"index\": 0, "
+                    "\"status\": 204}]}",
+                    NULL},
+                   {BATCH2, 200, "{\"results\": [{\"status\": 404, \"already\": true}]}", NULL}},
+     .outcome = "failed",
+     .said = "1 of 3 items failed: b (refused: 400: the last owner stays)",
+     .facts = {{"state.accounts..items_left", "[\"b\"]"}}},
+    {.title = "a retry sends only what is left",
+     .action = "bulk",
+     .job = "{\"state\": {\"accounts\": {\"\": {\"at\": 0, \"saved\": {}, \"items_left\": [\"b\"]}}}}",
+     .exchanges = {{"POST /batch\n{\"remove\":[\"b\"]}", 200, "{\"results\": [{\"status\": 204}]}", NULL}},
+     .outcome = "succeeded"},
+    {.title = "one that is to come later is sent again, alone",
+     .action = "bulk",
+     .exchanges = {{BATCH1, 200, "{\"results\": [{\"status\": 204}, {\"status\": 429}]}", NULL},
+                   {"POST /batch\n{\"remove\":[\"b\",\"c\"]}", 200,
+                    "{\"results\": [{\"status\": 204}, {\"status\": 204}]}", NULL}},
+     .outcome = "succeeded"},
+    {.title = "an item that the answer does not mention",
+     .action = "bulk",
+     .exchanges = {{BATCH1, 200, "{\"results\": [{\"status\": 204}]}", NULL},
+                   {BATCH2, 200, "{\"results\": [{\"status\": 204}]}", NULL}},
+     .outcome = "failed",
+     .said = "1 of 3 items failed: b (the vendor's answer to the batch says nothing of it)"},
+    {.title = "a call that is refused as a whole",
+     .action = "bulk",
+     .exchanges = {{BATCH1, 400, "{\"message\": \"no\"}", NULL},
+                   {BATCH2, 200, "{\"results\": [{\"status\": 204}]}", NULL}},
+     .outcome = "failed",
+     .said = "2 of 3 items failed: a, b"},
+    /* ---- dry runs */
+    {.title = "a dry run shows what it would send, and guesses only what that would bring",
+     .action = "guess",
+     .offboarding = DRY,
+     .exchanges = {{"GET /box", 200, "{\"size\": \"7\"}", NULL}},
+     .outcome = "succeeded",
+     .said = "dry run: would POST ",
+     .facts = {{"outputs", "{\"number\":\"dry-run:number\",\"size\":7}"},
+               {"calls.1.body", "\"{\\\"size\\\":7,\\\"key\\\":\\\"***\\\"}\""}}},
+    {.title = "it fails where a live run would: what was read can't be used",
+     .action = "guess",
+     .offboarding = DRY,
+     .exchanges = {{"GET /box", 200, "{\"size\": \"big\"}", NULL}},
+     .outcome = "failed",
+     .said = "save.size"},
+    {.title = "what the event lacks, a dry run lacks, too",
+     .action = "demand",
+     .offboarding = DRY,
+     .job = "{\"with\": {\"to\": \"${ .user.manager.email }\"}}",
+     .outcome = "blocked",
+     .said = "with.to is null"},
+    {.title = "what another step would have brought, it guesses",
+     .action = "demand",
+     .offboarding = DRY,
+     .job = "{\"with\": {\"to\": \"${ .steps.order.outputs.number }\"}, \"steps\": {\"order\": {\"outputs\": "
+            "{\"number\": \"dry-run:number\"}}}}",
+     .outcome = "succeeded"},
+};
+
+static void test_rows(void **state)
+{
+    (void)state;
+    struct engine_stand *stand = engine_stand_with(connector, "token: " ENGINE_STAND_TOKEN, "");
+    for (size_t i = 0; i < COUNT_OF(rows); i++) {
+        engine_stand_check(stand, &rows[i]);
+    }
+    engine_stand_free(stand);
+}
+
+/* ---- several at a time ------------------------------------------------------------------------------------------- */
+
+struct several {
+    const char *refused; /* an item that is refused; NULL: none */
+    const char *later;   /* one that is throttled */
+};
+
+static struct exchange answer(const char *line, const char *head, const char *body, void *arg)
+{
+    static char answers[256][64]; /* by the item's letter: several are under way */
+    const struct several *several = arg;
+    const char *item = line + strlen("DELETE /items/");
+    (void)head;
+    (void)body;
+    if (strncmp(line, "GET ", 4) == 0) {
+        return (struct exchange){LIST};
+    }
+    if (several->refused && strcmp(item, several->refused) == 0) {
+        return (struct exchange){line, 400, "{\"message\": \"no\"}", NULL};
+    }
+    if (several->later && strcmp(item, several->later) == 0) {
+        return (struct exchange){line, 429, NULL, "Retry-After: 600\r\n"};
+    }
+    char *was = answers[(unsigned char)*item];
+    snprintf(was, sizeof answers[0], "{\"was\": \"%s\"}", item);
+    return (struct exchange){line, 200, was, NULL};
+}
+
+static struct trial *run_several(struct engine_stand *stand, struct several *several)
+{
+    vendor_stub_choose(stand->vendor, answer, several);
+    struct trial *trial = trial_new(stand, "each", NULL, NULL);
+    trial_start(trial);
+    trial_finish(trial);
+    return trial;
+}
+
+static void assert_fact(const struct trial *trial, const char *path, const char *value)
+{
+    char *text = json_text(json_at(trial->result.context, path));
+    assert_string_equal(text, value);
+    free(text);
+}
+
+static void test_several_at_a_time(void **state)
+{
+    (void)state;
+    struct engine_stand *stand = engine_stand_with(connector, "token: " ENGINE_STAND_TOKEN, "");
+    struct several all_well = {NULL, NULL};
+    struct trial *trial = run_several(stand, &all_well);
+    assert_string_equal(trial->result.outcome, "succeeded");
+    assert_fact(trial, "outputs.seen", "[\"a\",\"b\",\"c\",\"d\",\"e\"]"); /* in the items' order, whoever came first */
+    assert_int_equal(vendor_stub_most_at_once(stand->vendor), 4);
+    trial_free(trial);
+
+    struct several refused = {"b", NULL};
+    trial = run_several(stand, &refused);
+    assert_string_equal(trial->result.outcome, "failed");
+    assert_contains(trial->result.message, "1 of 5 items failed: b (refused: the vendor answered 400: no)");
+    assert_fact(trial, "state.accounts..items_left", "[\"b\"]");
+    trial_free(trial);
+
+    struct several later = {"a", "c"};
+    trial = run_several(stand, &later);
+    assert_string_equal(trial->result.outcome, "deferred");
+    const json_t *left = json_at(trial->result.context, "state.accounts..items_left");
+    assert_string_equal(json_string_value(json_array_get(left, 0)), "c"); /* what waits comes first */
+    assert_string_equal(json_string_value(json_array_get(left, json_array_size(left) - 1)),
+                        "a"); /* who was refused gets another chance */
+    trial_free(trial);
+    engine_stand_free(stand);
+}
+
+static void interrupt_all(size_t count, void *arg)
+{
+    struct trial *trial = arg;
+    if (count == 4) { /* the list and three items */
+        engine_interrupt(&trial->job, INTERRUPT_TOO_LONG);
+    }
+}
+
+/* An interruption reaches every fiber of the job; what is under way is finished. */
+static void test_several_interrupted(void **state)
+{
+    (void)state;
+    struct engine_stand *stand = engine_stand_with(connector, "token: " ENGINE_STAND_TOKEN, "");
+    struct several all_well = {NULL, NULL};
+    vendor_stub_choose(stand->vendor, answer, &all_well);
+    struct trial *trial = trial_new(stand, "each", NULL, NULL);
+    vendor_stub_on_request(stand->vendor, interrupt_all, trial);
+    trial_start(trial);
+    trial_finish(trial);
+    assert_string_equal(trial->result.outcome, "deferred");
+    assert_contains(trial->result.message, "ran long");
+    assert_in_range(json_array_size(json_at(trial->result.context, "state.accounts..items_left")), 1, 2);
+    trial_free(trial);
+    engine_stand_free(stand);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_rows),
+        cmocka_unit_test(test_several_at_a_time),
+        cmocka_unit_test(test_several_interrupted),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}

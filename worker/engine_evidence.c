@@ -1,0 +1,399 @@
+/* What an answer proves. An empty page, an error object or a sign-in page shows nothing about an account, and a predicate that would
+ * be true of such an answer must not be believed (docs/connectors.md, "What an answer proves"). */
+#include <stdint.h>
+#include <stdlib.h>
+#include <string.h>
+#include <strings.h>
+
+#include "lib/json.h"
+#include "lib/mem.h"
+#include "lib/text.h"
+#include "worker/engine_internal.h"
+
+enum { SEEN_MAX = 500 };
+
+/* ---- paths of the answer ----------------------------------------------------------------------------------------- */
+
+static bool is_named(const struct expr_path *path, size_t index, const char *name)
+{
+    const char *own = expr_path_name(path, index);
+    return own && strcmp(own, name) == 0;
+}
+
+/* How far into the context a path leads. */
+enum reach {
+    REACH_VALUE,  /* to a value */
+    REACH_NULL,   /* to a null, at its end or before */
+    REACH_BEYOND, /* beyond the end of a list */
+    REACH_ABSENT, /* to a member that is not there */
+};
+
+/* `*value` is borrowed; NULL unless the path leads to a value. A slice is taken for its list. */
+static enum reach follow(const json_t *context, const struct expr_path *path, const json_t **value)
+{
+    const json_t *at = context;
+    *value = NULL;
+    for (size_t i = 0; i < path->count && path->segments[i].kind != EXPR_SEGMENT_SLICE; i++) {
+        const struct expr_segment *segment = &path->segments[i];
+        bool list = segment->kind == EXPR_SEGMENT_INDEX && json_is_array(at);
+        json_int_t size = (json_int_t)json_array_size(at);
+        json_int_t index = segment->index < 0 ? size + segment->index : segment->index;
+        if (json_is_null(at)) {
+            return REACH_NULL;
+        }
+        at = segment->kind == EXPR_SEGMENT_NAME ? json_object_get(at, segment->name)
+             : index >= 0                       ? json_array_get(at, (size_t)index)
+                                                : NULL;
+        if (!at) {
+            return list ? REACH_BEYOND : REACH_ABSENT;
+        }
+    }
+    *value = at;
+    return json_is_null(at) ? REACH_NULL : REACH_VALUE;
+}
+
+/* Calls `each` for every path that the expressions within `value` read. */
+static void each_path(const json_t *value, void (*each)(const struct expr_path *, void *), void *arg)
+{
+    size_t i;
+    const char *name;
+    json_t *member;
+    if (json_is_string(value)) {
+        expr_paths(json_string_value(value), each, arg);
+    }
+    json_array_foreach(value, i, member)
+    {
+        each_path(member, each, arg);
+    }
+    json_object_foreach((json_t *)(uintptr_t)value, name, member)
+    {
+        each_path(member, each, arg);
+    }
+}
+
+struct reading {
+    const char *first; /* segments that are looked for */
+    const char *second;
+    bool found;
+};
+
+static void note_reading(const struct expr_path *path, void *arg)
+{
+    struct reading *reading = arg;
+    reading->found = reading->found ||
+                     (is_named(path, 0, reading->first) && (!reading->second || is_named(path, 1, reading->second)));
+}
+
+static bool reads(const json_t *value, const char *first, const char *second)
+{
+    struct reading reading = {.first = first, .second = second};
+    each_path(value, note_reading, &reading);
+    return reading.found;
+}
+
+/* Does the request look at this part of its answer? */
+static bool request_reads(const json_t *request, const char *first, const char *second)
+{
+    static const char *const parts[] = {"success", "already", "missing", "save",  "expect", "that",
+                                        "found",   "pages",   "poll",    "until", "batch",  "find"};
+    bool found = reads(json_is_string(json_object_get(request, "require")) ? json_object_get(request, "require") : NULL,
+                       first, second);
+    for (size_t i = 0; !found && i < COUNT_OF(parts); i++) {
+        found = reads(json_object_get(request, parts[i]), first, second);
+    }
+    static const char *const judged[] = {"denied", "blocked", "retry"};
+    for (size_t i = 0; second && !found && i < COUNT_OF(judged); i++) {
+        found = reads(json_object_get(request, judged[i]), first, second);
+    }
+    return found;
+}
+
+/* ---- what was seen ----------------------------------------------------------------------------------------------- */
+
+struct seeing {
+    const json_t *context;
+    json_t *seen;
+};
+
+static void see_path(const struct expr_path *path, void *arg)
+{
+    struct seeing *seeing = arg;
+    if (!(is_named(path, 0, "body") && path->count > 1) && !is_named(path, 0, "status")) {
+        return;
+    }
+    json_t *value = expr_path_value(path, seeing->context);
+    char *name = expr_path_text(path);
+    char *text = json_text(value);
+    if (strlen(text) > SEEN_MAX) {
+        json_object_set_new(seeing->seen, name, json_stringn(text, text_cut(text, SEEN_MAX)));
+    } else {
+        json_object_set(seeing->seen, name, value);
+    }
+    json_decref(value);
+    free(text);
+    free(name);
+}
+
+json_t *evidence_seen(const struct run *run, const char *expect)
+{
+    struct seeing seeing = {run->context, json_object()};
+    json_object_set(seeing.seen, "status", json_object_get(run->context, "status"));
+    expr_paths(expect ? expect : "", see_path, &seeing);
+    return seeing.seen;
+}
+
+char *evidence_seen_text(const struct run *run, const char *expect)
+{
+    json_t *seen = evidence_seen(run, expect);
+    char *text = json_text(seen);
+    json_decref(seen);
+    return text;
+}
+
+/* ---- predicates that absence would satisfy ----------------------------------------------------------------------- */
+
+/* Would the predicate hold if the answer's body were this one? Takes over `body`. */
+static bool holds_with(const struct run *run, const json_t *predicate, json_t *body)
+{
+    json_t *context = json_copy(run->context);
+    json_object_set_new(context, "body", body);
+    bool holds = expr_true(run->engine->exprs, predicate, context, false);
+    json_decref(context);
+    return holds;
+}
+
+/* Adds what the path reads to a made-up body: something that no vendor would send. */
+static void add_sentinel(const struct expr_path *path, void *arg)
+{
+    json_t *body = arg;
+    if (!is_named(path, 0, "body")) {
+        return;
+    }
+    json_t *at = body;
+    for (size_t i = 1; expr_path_name(path, i) && json_is_object(at); i++) {
+        const char *name = expr_path_name(path, i);
+        bool last = !expr_path_name(path, i + 1);
+        if (!json_object_get(at, name)) {
+            json_object_set_new(at, name, last ? json_pack("[s]", "offboard-sentinel") : json_object());
+        }
+        at = json_object_get(at, name);
+    }
+}
+
+/* Does the predicate hold whatever the body says, as one about a status does? */
+static bool is_independent(const struct run *run, const json_t *predicate)
+{
+    json_t *body = json_object();
+    each_path(predicate, add_sentinel, body);
+    bool empty = json_object_size(body) == 0;
+    return holds_with(run, predicate, body) && holds_with(run, predicate, json_pack("[s]", "offboard-sentinel")) &&
+           (empty || !reads(predicate, "body", NULL) || holds_with(run, predicate, json_string("offboard-sentinel")));
+}
+
+struct presence {
+    const struct run *run;
+    const json_t *omits; /* members that the vendor leaves out when they are empty; NULL: none */
+    bool lists;          /* only what is gone through as a list counts */
+    bool all;
+};
+
+static bool is_omitted(const json_t *omits, const struct expr_path *path)
+{
+    size_t i;
+    json_t *name;
+    json_array_foreach(omits, i, name)
+    {
+        if (is_named(path, 1, json_string_value(name))) {
+            return true;
+        }
+    }
+    return false;
+}
+
+/* Is what the path reads in the answer: a list where it goes through one, else the member, be it null? */
+static void look_for_path(const struct expr_path *path, void *arg)
+{
+    struct presence *presence = arg;
+    const json_t *body = json_object_get(presence->run->context, "body");
+    if (!is_named(path, 0, "body") || (presence->lists && !path->iterated)) {
+        return;
+    }
+    const json_t *value;
+    enum reach reach = follow(presence->run->context, path, &value);
+    bool whole = path->count == 1; /* `.body` itself: a list, or an object that says something */
+    bool there = reach == REACH_BEYOND ? true
+                 : path->iterated      ? json_is_array(value)
+                 : whole               ? json_is_array(value) || json_object_size(value) > 0
+                                       : reach != REACH_ABSENT;
+    bool omitted = reach == REACH_ABSENT && json_is_object(body) && is_omitted(presence->omits, path);
+    presence->all = presence->all && (there || omitted);
+}
+
+static bool all_present(const struct run *run, const json_t *request, const json_t *value, bool lists)
+{
+    struct presence presence = {.run = run, .omits = json_object_get(request, "omits"), .lists = lists, .all = true};
+    each_path(value, look_for_path, &presence);
+    return presence.all;
+}
+
+/* The predicate is true of this answer. Is it because of what the answer says, or would it be true of an empty one, too? */
+static bool is_proven(const struct run *run, const json_t *request, const json_t *predicate)
+{
+    if (json_is_boolean(predicate) || !reads(predicate, "body", NULL)) {
+        return true;
+    }
+    bool absence = holds_with(run, predicate, json_null()) || holds_with(run, predicate, json_object());
+    return !absence || is_independent(run, predicate) || all_present(run, request, predicate, false);
+}
+
+static bool is_good_status(const struct response *response)
+{
+    return response->ldap ? response->status == 0 : response->status >= 200 && response->status < 300;
+}
+
+/* An error answer is about the request, not about the account: only a predicate that names the status may read it. A few errors
+ * answer the question as well (404, 409, 410 …), as far as absence proves nothing there. */
+static bool may_read(const struct run *run, const json_t *predicate, const struct response *response, bool expects)
+{
+    int status = response->status;
+    if (is_good_status(response) || json_is_boolean(predicate) || reads(predicate, "status", NULL)) {
+        return true;
+    }
+    bool about_request = status < 400 || status == 401 || status == 403 || status == 429 || status >= 500;
+    if (expects || response->ldap || about_request) {
+        return false;
+    }
+    return !holds_with(run, predicate, json_null()) && !holds_with(run, predicate, json_object());
+}
+
+bool evidence_shows(const struct run *run, const json_t *request, const struct response *response, const char *name)
+{
+    const json_t *predicate = json_object_get(request, name);
+    bool success = strcmp(name, "success") == 0;
+    if (!predicate || !may_read(run, predicate, response, strcmp(name, "expect") == 0) ||
+        !expr_true(run->engine->exprs, predicate, run->context, false)) {
+        return false;
+    }
+    return success || response->ldap || !is_good_status(response) || is_proven(run, request, predicate);
+}
+
+bool evidence_shows_not(const struct run *run, const json_t *request, const char *name)
+{
+    const json_t *predicate = json_object_get(request, name);
+    return all_present(run, request, predicate, true);
+}
+
+/* ---- answers that say nothing ------------------------------------------------------------------------------------ */
+
+/* The member of an answer that tells of an error although the status is good; NULL: none. */
+static const char *error_member(const json_t *body)
+{
+    static const char *const negated[] = {"ok", "success"};
+    for (size_t i = 0; i < COUNT_OF(negated); i++) {
+        if (json_is_false(json_object_get(body, negated[i]))) {
+            return negated[i];
+        }
+    }
+    const json_t *error = json_object_get(body, "error");
+    if (json_is_object(error) || json_is_true(error) || (json_is_string(error) && json_string_length(error))) {
+        return "error";
+    }
+    const json_t *errors = json_object_get(body, "errors");
+    if (json_array_size(errors) || json_object_size(errors)) {
+        return "errors";
+    }
+    const json_t *schemas = json_object_get(body, "schemas"); /* RFC 7644, 3.12 */
+    const char *schema = json_string_value(json_array_get(schemas, 0));
+    return schema && strcmp(schema, "urn:ietf:params:scim:api:messages:2.0:Error") == 0 ? "schemas" : NULL;
+}
+
+/* Does one of the request's predicates hold all the same? Then it is about the status, or the text is what was asked for. */
+static bool any_shows(const struct run *run, const json_t *request, const struct response *response)
+{
+    static const char *const names[] = {"expect", "already", "missing", "success"};
+    bool any = false;
+    for (size_t i = 0; !any && i < COUNT_OF(names); i++) {
+        any = evidence_shows(run, request, response, names[i]);
+    }
+    return any;
+}
+
+static char *why_no_data(const struct run *run, const json_t *request, const struct response *response)
+{
+    const json_t *body = json_object_get(run->context, "body");
+    bool reading = request_reads(request, "body", NULL);
+    if (response->unreadable) {
+        return mem_printf("the vendor's answer can't be read: %s", response->unreadable);
+    }
+    if (response->web_page) {
+        return mem_strdup(
+            "the vendor answered with a web page instead of data: is the address right, and is the token good?");
+    }
+    if (!reading || request_changes(request) || any_shows(run, request, response)) {
+        return NULL;
+    }
+    if (json_is_null(body)) {
+        return mem_strdup("the vendor's answer is empty");
+    }
+    if (!response->plain) {
+        return NULL;
+    }
+    return response->error ? mem_strdup(response->error)
+                           : mem_strdup("the vendor's answer is text, where JSON was asked for");
+}
+
+/* Accounts are looked for: the answer has to hold the list (or the account), else it does not say that there is none. */
+static char *why_nobody_named(const struct run *run, const json_t *request)
+{
+    const json_t *found = json_object_get(request, "found");
+    const json_t *id = json_at(request, "save.id");
+    const json_t *tmpl = found ? found : id;
+    json_t *value = tmpl ? expr_render(run->engine->exprs, tmpl, run->context, NULL) : NULL;
+    bool something = found ? json_is_array(value) || json_is_object(value)
+                           : value && !json_is_null(value) && !(json_is_array(value) && json_array_size(value) == 0);
+    json_decref(value);
+    if (!tmpl || something || (!found && all_present(run, request, id, false))) {
+        return NULL;
+    }
+    return mem_strdup("the vendor's answer does not hold what it should: neither an account nor a list of accounts");
+}
+
+/* An empty list was saved from an answer that holds no such list. */
+static char *why_not_listed(const struct run *run, const json_t *request)
+{
+    const char *name;
+    json_t *tmpl;
+    json_object_foreach(json_object_get(request, "save"), name, tmpl)
+    {
+        json_t *value = expr_render(run->engine->exprs, tmpl, run->context, NULL);
+        bool empty = json_is_array(value) && json_array_size(value) == 0;
+        json_decref(value);
+        if (empty && !all_present(run, request, tmpl, true)) {
+            return mem_printf("the vendor's answer lacks the list that is saved as \"%s\"", name);
+        }
+    }
+    return NULL;
+}
+
+char *evidence_odd(const struct run *run, const json_t *request, const struct response *response)
+{
+    if (response->ldap || request_is_mail(request) || !is_good_status(response) || json_true_at(request, "text")) {
+        return NULL;
+    }
+    const json_t *body = json_object_get(run->context, "body");
+    const char *member = error_member(body);
+    char *why = why_no_data(run, request, response);
+    if (!why && member && !request_reads(request, "body", member)) {
+        char *said = explain(run, request);
+        why = mem_printf("the vendor answered %d, but with an error%s%s", response->status, *said ? ": " : "", said);
+        free(said);
+    }
+    bool over = evidence_shows(run, request, response, "missing") || evidence_shows(run, request, response, "already");
+    if (!why && run->searching && !over) {
+        why = why_nobody_named(run, request);
+    }
+    if (!why && !request_changes(request) && !over) {
+        why = why_not_listed(run, request);
+    }
+    return why;
+}

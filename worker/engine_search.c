@@ -1,0 +1,372 @@
+#include "worker/engine_search.h"
+
+#include <stdlib.h>
+#include <string.h>
+#include <strings.h>
+
+#include "lib/json.h"
+#include "lib/mem.h"
+#include "lib/text.h"
+
+/* ---- life -------------------------------------------------------------------------------------------------------- */
+
+void search_begin(struct search *search, struct run *run, const json_t *identify)
+{
+    *search = (struct search){.run = run, .identify = identify, .found = json_array(), .searched = json_array()};
+    place_init(&search->place);
+    run->place = &search->place;
+    run->searching = true;
+    context_set(run, "saved", json_incref(search->place.saved));
+}
+
+void search_end(struct search *search)
+{
+    search->run->place = NULL;
+    search->run->searching = false;
+    context_set(search->run, "saved", json_object());
+    place_release(&search->place);
+    json_decref(search->found);
+    json_decref(search->searched);
+}
+
+/* ---- accounts ---------------------------------------------------------------------------------------------------- */
+
+json_t *search_id(const json_t *value, struct err *err)
+{
+    if (json_is_string(value) && json_string_length(value)) {
+        return json_incref((json_t *)(uintptr_t)value);
+    }
+    if (json_is_integer(value)) {
+        char *text = mem_printf("%lld", (long long)json_integer_value(value));
+        json_t *id = json_string(text);
+        free(text);
+        return id;
+    }
+    char *whole = value ? json_text(value) : mem_strdup("none");
+    char *text = text_shortened(whole, 100);
+    err_set(err, ERR_PERMANENT, "an account's id has to be a text or a whole number, and the vendor's answer gives %s",
+            value ? text : "none");
+    free(text);
+    return NULL;
+}
+
+/* A text, or the texts of a list; without what is no text or empty. New reference to a list. */
+static json_t *texts_of(const json_t *value)
+{
+    json_t *texts = json_array();
+    size_t i;
+    json_t *one;
+    if (json_is_string(value) && json_string_length(value)) {
+        json_array_append(texts, (json_t *)(uintptr_t)value);
+    }
+    json_array_foreach(value, i, one)
+    {
+        if (json_is_string(one) && json_string_length(one)) {
+            json_array_append(texts, one);
+        }
+    }
+    return texts;
+}
+
+/* ---- comparing --------------------------------------------------------------------------------------------------- */
+
+bool search_same_number(const char *a, const char *b)
+{
+    a += strspn(a, "0"); /* systems drop leading zeros */
+    b += strspn(b, "0");
+    return strcasecmp(a, b) == 0;
+}
+
+enum likeness { LIKE_SAME, LIKE_OTHER, LIKE_UNKNOWN };
+
+static enum likeness compare_emails(const json_t *emails, const char *key)
+{
+    size_t i;
+    json_t *email;
+    json_array_foreach(emails, i, email)
+    {
+        if (strcasecmp(json_string_value(email), key) == 0) {
+            return LIKE_SAME;
+        }
+    }
+    return json_array_size(emails) ? LIKE_OTHER : LIKE_UNKNOWN;
+}
+
+/* Is this the account that was searched for? UNKNOWN: it does not show what was searched by. Without a key, or when the connector
+ * does not say how accounts show it, the vendor's word counts (`offboard validate` warns of that). */
+static enum likeness compare(const struct run *run, const json_t *rules, const json_t *account)
+{
+    const char *kind = json_string_at(run->context, "key_kind");
+    const char *key = json_string_at(run->context, "key");
+    if (!kind || !key) {
+        return LIKE_SAME;
+    }
+    if (strcmp(kind, "employee_id") == 0) {
+        const char *number = json_string_at(account, "employee_id");
+        return !json_object_get(rules, "employee_id") ? LIKE_SAME
+               : !number                              ? LIKE_UNKNOWN
+               : search_same_number(number, key)      ? LIKE_SAME
+                                                      : LIKE_OTHER;
+    }
+    return json_object_get(rules, "email") ? compare_emails(json_object_get(account, "emails"), key) : LIKE_SAME;
+}
+
+static json_t *account_by_id(const json_t *accounts, const char *id)
+{
+    size_t i;
+    json_t *account;
+    json_array_foreach(accounts, i, account)
+    {
+        if (strcmp(json_string_at(account, "id"), id) == 0) {
+            return account;
+        }
+    }
+    return NULL;
+}
+
+/* ---- what answers name ------------------------------------------------------------------------------------------- */
+
+/* In `.saved`, so that a search that is put off keeps it: the accounts found for the current key, how many accounts of other people
+ * the vendor named, and the first account that shows nothing to compare. */
+#define SAVED_ACCOUNTS "accounts"
+#define SAVED_OTHERS   "others"
+#define SAVED_UNKNOWN  "unknown"
+
+/* Takes over `account`. */
+static void add_account(struct run *run, json_t *account)
+{
+    json_t *accounts = json_object_get(run->place->saved, SAVED_ACCOUNTS);
+    if (!accounts) {
+        accounts = json_array();
+        json_object_set_new(run->place->saved, SAVED_ACCOUNTS, accounts);
+    }
+    if (!account_by_id(accounts, json_string_at(account, "id"))) {
+        json_array_append(accounts, account);
+    }
+    json_decref(account);
+}
+
+/* One account of an answer, as it says who it is; NULL with an err. */
+static json_t *describe(struct run *run, const json_t *rules, json_t *account, struct err *err)
+{
+    context_set(run, "account", json_incref(account));
+    json_t *shown = expr_render(run->engine->exprs, rules, run->context, err);
+    json_t *id = shown ? search_id(json_object_get(shown, "id"), err) : NULL;
+    json_t *result = NULL;
+    if (id) {
+        json_t *employee = json_object_get(shown, "employee_id");
+        result = json_pack("{s:o, s:o}", "id", id, "emails", texts_of(json_object_get(shown, "email")));
+        json_put(result, "employee_id", employee && !json_is_null(employee) ? search_id(employee, NULL) : NULL);
+    }
+    context_set(run, "account", json_null());
+    json_decref(shown);
+    return result;
+}
+
+static int take_account(struct run *run, const json_t *rules, json_t *shown, struct err *err)
+{
+    json_t *saved = run->place->saved;
+    json_t *account = describe(run, rules, shown, err);
+    if (!account) {
+        return -1;
+    }
+    enum likeness likeness = compare(run, rules, account);
+    if (likeness == LIKE_SAME) {
+        add_account(run, json_incref(account));
+    } else if (likeness == LIKE_OTHER) {
+        json_object_set_new(saved, SAVED_OTHERS, json_integer(json_int_at(saved, SAVED_OTHERS, 0) + 1));
+    } else if (!json_object_get(saved, SAVED_UNKNOWN)) {
+        json_object_set(saved, SAVED_UNKNOWN, json_object_get(account, "id"));
+    }
+    json_decref(account);
+    return 0;
+}
+
+int search_take(struct run *run, const json_t *request, struct err *err)
+{
+    const json_t *rules = json_at(run->system->connector->tree, "identify.account");
+    json_t *answer = expr_render(run->engine->exprs, json_object_get(request, "found"), run->context, err);
+    json_t *list = json_is_object(answer) ? json_pack("[O]", answer) : json_incref(answer);
+    int result = answer ? 0 : -1;
+    size_t i;
+    json_t *account;
+    json_array_foreach(list, i, account)
+    {
+        result = result == 0 ? take_account(run, rules, account, err) : result;
+    }
+    json_decref(list);
+    json_decref(answer);
+    return result;
+}
+
+/* `.saved.id` of the request just made: nothing, an id or a list of ids. */
+static enum verdict take_ids(struct search *search)
+{
+    struct run *run = search->run;
+    json_t *saved = json_object_get(run->place->saved, "id");
+    json_t *list = !saved || json_is_null(saved) ? json_array()
+                   : json_is_array(saved)        ? json_incref(saved)
+                                                 : json_pack("[O]", saved);
+    struct err err = ERR_INIT;
+    enum verdict verdict = VERDICT_DONE;
+    size_t i;
+    json_t *one;
+    json_array_foreach(list, i, one)
+    {
+        json_t *id = verdict == VERDICT_DONE ? search_id(one, &err) : NULL;
+        if (id) {
+            add_account(run, json_pack("{s:o, s:[]}", "id", id, "emails"));
+        } else if (verdict == VERDICT_DONE) {
+            verdict = run_say(run, VERDICT_FAILED, "%s", err_text(&err));
+        }
+    }
+    json_object_del(run->place->saved, "id");
+    json_decref(list);
+    err_release(&err);
+    return verdict;
+}
+
+/* ---- one key ----------------------------------------------------------------------------------------------------- */
+
+/* All requests, from where the search stands. One that says that the account is missing ends a confirmation, while a search goes on
+ * with the next request. */
+static enum verdict ask_all(struct search *search, const json_t *requests, bool confirms)
+{
+    struct run *run = search->run;
+    struct place *place = &search->place;
+    enum verdict verdict = VERDICT_DONE;
+    while (verdict == VERDICT_DONE && (size_t)place->at < json_array_size(requests)) {
+        trouble_at(run, "%s/%lld", confirms ? "confirm" : "identify", (long long)place->at);
+        verdict = sequence_one(run, json_array_get(requests, (size_t)place->at), NULL);
+        if (verdict == VERDICT_DONE || verdict == VERDICT_ALREADY) {
+            verdict = take_ids(search);
+        }
+        verdict = verdict == VERDICT_MISSING && !confirms ? VERDICT_DONE : verdict;
+        if (verdict == VERDICT_DONE) {
+            sequence_pass(run);
+        }
+    }
+    return verdict;
+}
+
+/* Does some request of the search read the vendor's whole list, page by page? */
+static bool reads_all(const json_t *requests)
+{
+    size_t i;
+    json_t *request;
+    json_array_foreach(requests, i, request)
+    {
+        if (json_object_get(request, "pages")) {
+            return true;
+        }
+    }
+    return false;
+}
+
+static const char *kind_text(const char *kind)
+{
+    return !kind ? "the person" : strcmp(kind, "email") == 0 ? "this e-mail address" : "this employee id";
+}
+
+/* What the answers leave open, a person has to find out. */
+static enum verdict doubt(struct search *search, const char *kind)
+{
+    struct run *run = search->run;
+    const json_t *saved = search->place.saved;
+    const json_t *accounts = json_object_get(saved, SAVED_ACCOUNTS);
+    const char *unknown = json_string_at(saved, SAVED_UNKNOWN);
+    json_int_t others = json_int_at(saved, SAVED_OTHERS, 0);
+    size_t same = json_array_size(accounts);
+    if (same > 1) {
+        return run_say(run, VERDICT_BLOCKED,
+                       "%zu accounts were found for %s (%s and %s): name the right one in the event, then retry", same,
+                       kind_text(kind), json_string_at(json_array_get(accounts, 0), "id"),
+                       json_string_at(json_array_get(accounts, 1), "id"));
+    }
+    if (same == 0 && unknown) {
+        return run_say(
+            run, VERDICT_BLOCKED,
+            "the vendor names account %s for %s, but shows nothing to compare: confirm whose it is and name it in "
+            "the event, or skip the step",
+            unknown, kind_text(kind));
+    }
+    if (same == 0 && others && !reads_all(json_object_get(search->identify, "requests"))) {
+        return run_say(
+            run, VERDICT_BLOCKED,
+            "the vendor answered the search for %s with %lld accounts of other people, as if it had not understood "
+            "it: confirm that the person has no account (skip the step)",
+            kind_text(kind), (long long)others);
+    }
+    return VERDICT_DONE;
+}
+
+static void add_found(struct search *search, const char *kind)
+{
+    const json_t *accounts = json_object_get(search->place.saved, SAVED_ACCOUNTS);
+    size_t i;
+    json_t *account;
+    json_array_foreach(accounts, i, account)
+    {
+        if (!account_by_id(search->found, json_string_at(account, "id"))) {
+            json_put_string(account, "by", kind);
+            json_array_append(search->found, account);
+        }
+    }
+}
+
+static void note_searched(struct search *search, const char *kind)
+{
+    const json_t *saved = search->place.saved;
+    json_array_append_new(search->searched,
+                          json_pack("{s:s, s:i, s:I, s:I}", "by", kind ? kind : "person", "status",
+                                    search->run->last_status, "found",
+                                    (json_int_t)json_array_size(json_object_get(saved, SAVED_ACCOUNTS)), "others",
+                                    json_int_at(saved, SAVED_OTHERS, 0)));
+}
+
+enum verdict search_key(struct search *search, const char *kind, const char *key)
+{
+    struct run *run = search->run;
+    context_set(run, "key", key ? json_string(key) : json_null());
+    context_set(run, "key_kind", kind ? json_string(kind) : json_null());
+    enum verdict verdict = ask_all(search, json_object_get(search->identify, "requests"), false);
+    if (verdict == VERDICT_DONE) {
+        note_searched(search, kind);
+        verdict = doubt(search, kind);
+        add_found(search, kind);
+        place_restart(&search->place);
+        search->done++;
+    }
+    return verdict;
+}
+
+enum verdict search_confirm(struct search *search, const char *account)
+{
+    struct run *run = search->run;
+    context_set(run, "key", json_null());
+    context_set(run, "key_kind", json_null());
+    enum verdict verdict = ask_all(search, json_object_get(search->identify, "confirm"), true);
+    if (verdict == VERDICT_MISSING) {
+        return run_say(run, VERDICT_BLOCKED, "the event names account %s, which is not there", account);
+    }
+    if (verdict == VERDICT_DONE) {
+        const json_t *shown = json_object_get(search->place.saved, SAVED_ACCOUNTS);
+        json_t *only = json_array_size(shown) == 1 ? json_incref(json_array_get(shown, 0)) : NULL;
+        json_array_append_new(search->found, only ? only : json_pack("{s:s, s:[]}", "id", account, "emails"));
+        place_restart(&search->place);
+        search->done++;
+    }
+    return verdict;
+}
+
+json_t *search_ids(const struct search *search)
+{
+    json_t *ids = json_array();
+    size_t i;
+    json_t *account;
+    json_array_foreach(search->found, i, account)
+    {
+        json_array_append(ids, json_object_get(account, "id"));
+    }
+    return ids;
+}
