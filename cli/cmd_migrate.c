@@ -32,7 +32,7 @@ static int migrate_run_command(struct cli *cli, int argc, char **argv)
     }
     char *directory = opt.directory ? mem_strdup(opt.directory) : shipped_directory("schema");
     struct err err = ERR_INIT;
-    struct pg *pg = pg_new(conninfo, "offboard-migrate");
+    struct pg *pg = pg_new_primary(conninfo, "offboard-migrate");
     int result = pg_connect(pg, &err);
     if (result == 0) {
         result = migrate_run(pg, directory, say, NULL, &err);

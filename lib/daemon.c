@@ -11,6 +11,8 @@
 #include "lib/metrics_process.h"
 #include "lib/secret.h"
 
+enum { END_WITHIN_S = 8 };
+
 const char offboard_version[] = "1.0.0";
 
 volatile sig_atomic_t daemon_stopping;
@@ -33,6 +35,22 @@ void daemon_catch_signals(void)
     struct sigaction action = {.sa_handler = on_stop};
     sigaction(SIGTERM, &action, NULL);
     sigaction(SIGINT, &action, NULL);
+}
+
+static volatile sig_atomic_t end_status;
+
+static void on_end_too_late(int sig)
+{
+    (void)sig;
+    _exit(end_status);
+}
+
+void daemon_ending(int status)
+{
+    struct sigaction action = {.sa_handler = on_end_too_late};
+    end_status = status;
+    sigaction(SIGALRM, &action, NULL);
+    alarm(END_WITHIN_S);
 }
 
 static void usage(const char *process, const char *summary, const struct daemon_option *options)
@@ -125,6 +143,7 @@ static int serve(const struct daemon_service *service, const struct conf *conf, 
 {
     void *self = service->start(conf, err);
     if (!self) {
+        log_error("could not start", "error", err_text(err), NULL);
         return -1;
     }
     struct http_options options = {
@@ -137,6 +156,10 @@ static int serve(const struct daemon_service *service, const struct conf *conf, 
         free(port);
         result = service->run(self, err);
     }
+    if (result != 0) {
+        log_error("could not go on", "error", err_text(err), NULL);
+    }
+    daemon_ending(result == 0 ? 0 : 1);
     http_server_stop(server);
     service->free(self);
     return result;
@@ -148,9 +171,7 @@ int daemon_serve(const struct daemon_service *service, int argc, char **argv)
     daemon_catch_signals();
     struct err err = ERR_INIT;
     int result = serve(service, conf, &err);
-    if (result != 0) {
-        log_error("could not go on", "error", err_text(&err), NULL);
-    } else {
+    if (result == 0) {
         log_info("stopped", NULL);
     }
     err_release(&err);

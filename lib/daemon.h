@@ -24,6 +24,10 @@ struct conf *daemon_start(const char *process, const char *summary, const struct
 extern volatile sig_atomic_t daemon_stopping;
 void daemon_catch_signals(void);
 
+/* From here on only memory and connections are given back: the process ends with `status` when that takes longer than some seconds.
+ * librdkafka waits for ever for a partition whose topic was deleted while it was read (tried, 2.0.2). */
+void daemon_ending(int status);
+
 /* A process without a libuv loop: what it serves and how it lives. */
 struct daemon_service {
     const char *process;

@@ -187,11 +187,11 @@ static void check_hmac_words(struct check *check, const json_t *signature)
 
 /* ---- tokens that their sender signs --------------------------------------------------------------------------------- */
 
-static void read_settings(struct check *check, const char *pointer, const char *path, void *arg)
+static void read_settings(struct check *check, const char *pointer, const struct expr_path *path, void *arg)
 {
     (void)arg;
     static const char *const members[] = {"settings"};
-    check_member(check, pointer, path, members, COUNT_OF(members));
+    check_member(check, pointer, path, 0, members, COUNT_OF(members));
 }
 
 static void check_key_address(struct check *check, const json_t *jwt)

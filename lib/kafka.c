@@ -148,6 +148,21 @@ rd_kafka_t *kafka_consumer_new(rd_kafka_conf_t *settings, struct err *err)
     return rk;
 }
 
+void kafka_read_again(rd_kafka_t *rk, const char *topic, const int32_t *numbers, size_t count)
+{
+    rd_kafka_topic_partition_list_t *list = rd_kafka_topic_partition_list_new((int)count);
+    for (size_t i = 0; i < count; i++) {
+        rd_kafka_topic_partition_list_add(list, topic, numbers[i])->offset = RD_KAFKA_OFFSET_BEGINNING;
+    }
+    rd_kafka_error_t *error = count ? rd_kafka_seek_partitions(rk, list, 0) : NULL;
+    if (error) {
+        log_error("could not read a topic from its beginning", "topic", topic, "error", rd_kafka_error_string(error),
+                  NULL);
+        rd_kafka_error_destroy(error);
+    }
+    rd_kafka_topic_partition_list_destroy(list);
+}
+
 int kafka_consumer_sound(rd_kafka_t *rk, struct err *err)
 {
     char why[512];

@@ -99,6 +99,9 @@ rd_kafka_conf_t *kafka_consumer_conf(const struct conf *conf, const char *group,
  * an err. */
 rd_kafka_t *kafka_consumer_new(rd_kafka_conf_t *settings, struct err *err);
 
+/* Reads partitions of `topic` that are assigned from their beginning again: those of `numbers`. */
+void kafka_read_again(rd_kafka_t *rk, const char *topic, const int32_t *numbers, size_t count);
+
 /* 0 while the consumer may go on; -1 with an ERR_FATAL when it has met an error that only a new process recovers from, as when
  * another consumer took its `group.instance.id`. */
 int kafka_consumer_sound(rd_kafka_t *rk, struct err *err);

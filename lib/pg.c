@@ -12,9 +12,12 @@
 
 enum { SQLSTATE_LEN = 5 };
 
+static const char read_only[] = "25006"; /* read_only_sql_transaction: a standby says it, too */
+
 struct pg {
     char *conninfo;
     char *application;
+    bool primary; /* the server that takes changes is needed */
     PGconn *conn;
     char sqlstate[SQLSTATE_LEN + 1];
 };
@@ -24,6 +27,13 @@ struct pg *pg_new(const char *conninfo, const char *application)
     struct pg *pg = MEM_NEW(struct pg);
     pg->conninfo = mem_strdup(conninfo ? conninfo : "");
     pg->application = mem_strdup(application);
+    return pg;
+}
+
+struct pg *pg_new_primary(const char *conninfo, const char *application)
+{
+    struct pg *pg = pg_new(conninfo, application);
+    pg->primary = true;
     return pg;
 }
 
@@ -106,8 +116,10 @@ int pg_connect(struct pg *pg, struct err *err)
         return 0;
     }
     /* What stands before dbname can be overridden by the connection string. */
-    const char *const keywords[] = {"fallback_application_name", "tcp_user_timeout", "dbname", "client_encoding", NULL};
-    const char *const values[] = {pg->application, "30000", pg->conninfo, "UTF8", NULL};
+    const char *const keywords[] = {
+        "fallback_application_name", "tcp_user_timeout", "target_session_attrs", "dbname", "client_encoding", NULL};
+    const char *const values[] = {pg->application, "30000", pg->primary ? "read-write" : "any",
+                                  pg->conninfo,    "UTF8",  NULL};
     pg->conn = PQconnectStartParams(keywords, values, 1);
     if (!pg->conn) {
         abort(); /* libpq returns NULL when memory is exhausted only */
@@ -158,6 +170,12 @@ static int failed(struct pg *pg, const PGresult *result, struct err *err)
     strncpy(pg->sqlstate, sqlstate ? sqlstate : "", SQLSTATE_LEN);
     if (PQstatus(pg->conn) != CONNECTION_OK || !sqlstate) {
         return lost(pg, err);
+    }
+    if (pg->primary && strcmp(pg->sqlstate, read_only) == 0) {
+        err_set(err, ERR_RETRY, "PostgreSQL refused: %s (SQLSTATE %s): connecting anew",
+                message ? message : "read-only", sqlstate);
+        disconnect(pg);
+        return -1;
     }
     const char *position = PQresultErrorField(result, PG_DIAG_STATEMENT_POSITION);
     return err_set(err, class_of(sqlstate), "PostgreSQL refused: %s (SQLSTATE %s%s%s)",

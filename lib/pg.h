@@ -11,15 +11,20 @@ struct pg;
 
 /* `conninfo` is a libpq connection string; `application` shows in pg_stat_activity. Nothing is connected yet. */
 struct pg *pg_new(const char *conninfo, const char *application);
+
+/* As pg_new(), for who needs the server that takes changes. After a fail-over the same name may lead to a standby for a while, and
+ * a session to it lives on: none is taken to a server that is read-only, and one that turns out to be so is closed. */
+struct pg *pg_new_primary(const char *conninfo, const char *application);
 void pg_free(struct pg *pg);
 
-/* Connects when not connected. ERR_RETRY when the server is away; ERR_FATAL when it refuses the credentials. */
+/* Connects when not connected. ERR_RETRY when the server is away, or read-only where the primary is needed; ERR_FATAL when it refuses
+ * the credentials. */
 int pg_connect(struct pg *pg, struct err *err);
 bool pg_connected(const struct pg *pg);
 PGconn *pg_conn(struct pg *pg); /* for PQsocket, notifies, COPY */
 
 /* Runs one statement with text parameters (several, as one transaction, when there are no parameters). NULL with an err:
- * ERR_RETRY for a lost connection (closed; pg_connect() opens it anew), serialization failures, deadlocks, shutdowns, out of
+ * ERR_RETRY for a connection that is lost or no longer leads to the primary (closed; pg_connect() opens it anew), serialization failures, deadlocks, shutdowns, out of
  * resources (classes 08, 40, 53, 57, 58); ERR_PERMANENT for data errors (22, 23) and everything else. The text carries
  * SQLSTATE. The caller clears the result. */
 PGresult *pg_query(struct pg *pg, struct err *err, const char *sql, int params, const char *const *values);

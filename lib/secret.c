@@ -12,18 +12,29 @@
 #include "lib/buf.h"
 #include "lib/mem.h"
 
-enum { SECRET_MIN = 6 };
+enum {
+    SECRET_MIN = 6,       /* a shorter one is masked in its run only, and where it stands as a word */
+    SECRET_DISTINCT = 16, /* from here on nothing else looks like it by chance */
+};
+
+/* Where one is masked in what later jobs work with. */
+enum in_facts { ANYWHERE, AS_WORD, NOWHERE };
 
 struct secret {
     char *text;
     size_t len;
+    enum in_facts in_facts;
     unsigned int uses; /* how often it was remembered */
 };
 
+struct secret_set {
+    struct secret *items; /* longest first: of two that begin alike the longer one is masked */
+    size_t count;
+};
+
 static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
-static struct secret *known; /* longest first: of two that begin alike the longer one is masked */
-static size_t known_count;
-static bool begins[1 << 16]; /* by begin_of(): what some secret may begin with; there can be thousands of them */
+static struct secret_set known; /* of the process; under the lock, as is the next */
+static bool begins[1 << 16];    /* by begin_of(): what some secret may begin with; there can be thousands of them */
 
 /* A number for the first SECRET_MIN bytes (FNV-1a); `text` has them. */
 static uint16_t begin_of(const char *text)
@@ -35,15 +46,16 @@ static uint16_t begin_of(const char *text)
     return (uint16_t)(hash ^ (hash >> 16));
 }
 
-/* Where a secret of that text stands, or would. The lock is held. */
-static size_t place_of(const char *text, bool *there)
+/* Where a secret of that text stands, or would. */
+static size_t place_of(const struct secret_set *set, const char *text, bool *there)
 {
     size_t len = strlen(text);
     size_t at = 0;
-    while (at < known_count && (known[at].len > len || (known[at].len == len && strcmp(known[at].text, text) != 0))) {
+    while (at < set->count &&
+           (set->items[at].len > len || (set->items[at].len == len && strcmp(set->items[at].text, text) != 0))) {
         at++;
     }
-    *there = at < known_count && known[at].len == len;
+    *there = at < set->count && set->items[at].len == len;
     return at;
 }
 
@@ -53,35 +65,63 @@ static void wipe_and_free(char *text)
     free(text);
 }
 
-/* Takes over `value`. The lock is held. */
-static void keep(char *value)
+static bool is_letter(unsigned char c)
+{
+    return (c >= 'A' && c <= 'Z') || (c >= 'a' && c <= 'z') || c >= 0x80;
+}
+
+/* Words of letters with a capital at most in front, such as a town's or a person's name: they mean other things, too. */
+static bool is_plain(const char *text)
+{
+    for (const char *c = text; *c; c++) {
+        bool within = c > text && is_letter((unsigned char)c[-1]);
+        bool fits = is_letter((unsigned char)*c) ? !(within && *c >= 'A' && *c <= 'Z') : strchr(" -'.", *c) != NULL;
+        if (!fits) {
+            return false;
+        }
+    }
+    return true;
+}
+
+static enum in_facts facts_of(const char *value)
+{
+    bool distinct = strlen(value) >= SECRET_DISTINCT;
+    if (is_plain(value)) {
+        return distinct && !strchr(value, ' ') ? AS_WORD : NOWHERE; /* few words are that long */
+    }
+    return distinct ? ANYWHERE : AS_WORD;
+}
+
+/* Takes over `form`, one of those of a secret. */
+static void keep(struct secret_set *set, char *form, enum in_facts in_facts)
 {
     bool there;
-    size_t at = place_of(value, &there);
-    if (strlen(value) < SECRET_MIN) {
-        wipe_and_free(value);
-    } else if (there) {
-        known[at].uses++;
-        wipe_and_free(value);
-    } else {
-        known = mem_realloc(known, (known_count + 1) * sizeof *known);
-        memmove(known + at + 1, known + at, (known_count - at) * sizeof *known);
-        known[at] = (struct secret){value, strlen(value), 1};
-        known_count++;
-        begins[begin_of(value)] = true;
+    size_t at = place_of(set, form, &there);
+    if (there) {
+        set->items[at].uses++;
+        wipe_and_free(form);
+        return;
+    }
+    set->items = mem_realloc(set->items, (set->count + 1) * sizeof *set->items);
+    memmove(set->items + at + 1, set->items + at, (set->count - at) * sizeof *set->items);
+    set->items[at] = (struct secret){form, strlen(form), in_facts, 1};
+    set->count++;
+    if (set == &known) {
+        begins[begin_of(form)] = true;
     }
 }
 
-/* The opposite; takes over `value`, too. `begins` may say more than there is: that costs a look. */
-static void drop(char *value)
+/* The opposite; takes over `form`, too. `begins` may say more than there is: that costs a look. */
+static void drop(struct secret_set *set, char *form, enum in_facts in_facts)
 {
+    (void)in_facts;
     bool there;
-    size_t at = place_of(value, &there);
-    wipe_and_free(value);
-    if (there && --known[at].uses == 0) {
-        wipe_and_free(known[at].text);
-        known_count--;
-        memmove(known + at, known + at + 1, (known_count - at) * sizeof *known);
+    size_t at = place_of(set, form, &there);
+    wipe_and_free(form);
+    if (there && --set->items[at].uses == 0) {
+        wipe_and_free(set->items[at].text);
+        set->count--;
+        memmove(set->items + at, set->items + at + 1, (set->count - at) * sizeof *set->items);
     }
 }
 
@@ -143,77 +183,161 @@ static char *json_escaped(const char *value)
     return text;
 }
 
-/* `each` takes over every form of `value`. */
-static void each_form(const char *value, void (*each)(char *form))
+typedef void each_fn(struct secret_set *set, char *form, enum in_facts in_facts);
+
+static void with_form(struct secret_set *set, char *form, enum in_facts in_facts, size_t least, each_fn *each)
 {
-    if (!value || strlen(value) < SECRET_MIN) {
-        return;
+    if (form && strlen(form) >= least) {
+        each(set, form, in_facts);
+    } else if (form) {
+        wipe_and_free(form);
     }
-    pthread_mutex_lock(&lock);
-    each(mem_strdup(value));
+}
+
+/* `each` takes over every form of `value`. */
+static void each_form(struct secret_set *set, const char *value, each_fn *each)
+{
+    enum in_facts in_facts = facts_of(value);
+    with_form(set, mem_strdup(value), in_facts, 1, each);
     for (size_t before = 0; before < 3; before++) {
         char *base64 = base64_of(value, before);
-        each(base64url_of(base64));
-        each(base64);
+        with_form(set, base64url_of(base64), in_facts, SECRET_MIN, each);
+        with_form(set, base64, in_facts, SECRET_MIN, each);
     }
-    each(percent_encoded(value, "0123456789ABCDEF", "%20"));
-    each(percent_encoded(value, "0123456789abcdef", "%20"));
-    each(percent_encoded(value, "0123456789ABCDEF", "+")); /* a form */
-    char *escaped = json_escaped(value);
-    if (escaped) {
-        each(escaped);
+    with_form(set, percent_encoded(value, "0123456789ABCDEF", "%20"), in_facts, 1, each);
+    with_form(set, percent_encoded(value, "0123456789abcdef", "%20"), in_facts, 1, each);
+    with_form(set, percent_encoded(value, "0123456789ABCDEF", "+"), in_facts, 1, each); /* a form */
+    with_form(set, json_escaped(value), in_facts, 1, each);
+}
+
+static void with_known(const char *value, each_fn *each)
+{
+    if (value && strlen(value) >= SECRET_MIN) {
+        pthread_mutex_lock(&lock);
+        each_form(&known, value, each);
+        pthread_mutex_unlock(&lock);
     }
-    pthread_mutex_unlock(&lock);
 }
 
 void secret_remember(const char *value)
 {
-    each_form(value, keep);
+    with_known(value, keep);
 }
 
 void secret_forget(const char *value)
 {
-    each_form(value, drop);
+    with_known(value, drop);
+}
+
+static void set_clear(struct secret_set *set)
+{
+    for (size_t i = 0; i < set->count; i++) {
+        wipe_and_free(set->items[i].text);
+    }
+    free(set->items);
+    *set = (struct secret_set){NULL, 0};
+}
+
+struct secret_set *secret_set_new(void)
+{
+    return MEM_NEW(struct secret_set);
+}
+
+void secret_set_add(struct secret_set *set, const char *value)
+{
+    if (value && strlen(value) >= SECRET_SET_MIN) {
+        each_form(set, value, keep);
+    }
+}
+
+void secret_set_free(struct secret_set *set)
+{
+    if (set) {
+        set_clear(set);
+        free(set);
+    }
 }
 
 /* ---- masking ----------------------------------------------------------------------------------------------------------- */
 
-/* Length of the longest secret that stands at `text`, 0 when none does. The lock is held. */
-static size_t secret_at(const char *text)
+static bool is_wordy(unsigned char c)
 {
-    if (strnlen(text, SECRET_MIN) < SECRET_MIN || !begins[begin_of(text)]) {
-        return 0;
+    return is_letter(c) || (c >= '0' && c <= '9');
+}
+
+/* Does what stands at `at` in `text` end and begin where words do? */
+static bool is_word(const char *text, const char *at, size_t len)
+{
+    bool begins_word = at == text || !is_wordy((unsigned char)at[-1]) || !is_wordy((unsigned char)at[0]);
+    return begins_word && (!is_wordy((unsigned char)at[len]) || !is_wordy((unsigned char)at[len - 1]));
+}
+
+static bool counts(const struct secret *secret, bool fact, const char *text, const char *at)
+{
+    if (strncmp(at, secret->text, secret->len) != 0 || (fact && secret->in_facts == NOWHERE)) {
+        return false;
     }
-    for (size_t i = 0; i < known_count; i++) {
-        if (strncmp(text, known[i].text, known[i].len) == 0) {
-            return known[i].len;
+    bool anywhere = fact ? secret->in_facts == ANYWHERE : secret->len >= SECRET_MIN;
+    return anywhere || is_word(text, at, secret->len);
+}
+
+static size_t longest_at(const struct secret_set *set, bool fact, const char *text, const char *at)
+{
+    for (size_t i = 0; i < set->count; i++) {
+        if (counts(&set->items[i], fact, text, at)) {
+            return set->items[i].len;
         }
     }
     return 0;
 }
 
-char *secret_mask(const char *text)
+/* Length of the longest secret that stands at `at` in `text`, 0 when none does. The lock is held. */
+static size_t secret_at(const struct secret_set *set, bool fact, const char *text, const char *at)
+{
+    bool maybe = strnlen(at, SECRET_MIN) == SECRET_MIN && begins[begin_of(at)];
+    size_t everybodys = maybe ? longest_at(&known, fact, text, at) : 0;
+    size_t own = set ? longest_at(set, fact, text, at) : 0;
+    return own > everybodys ? own : everybodys;
+}
+
+static char *mask(const struct secret_set *set, bool fact, const char *text)
 {
     if (!text) {
         return NULL;
     }
     struct buf out = {.max = SIZE_MAX / 4};
-    pthread_mutex_lock(&lock);
     const char *from = text; /* not yet copied */
-    while (*text) {
-        size_t len = secret_at(text);
+    const char *at = text;
+    pthread_mutex_lock(&lock);
+    while (*at) {
+        size_t len = secret_at(set, fact, text, at);
         if (!len) {
-            text++;
+            at++;
             continue;
         }
-        buf_add(&out, from, (size_t)(text - from));
+        buf_add(&out, from, (size_t)(at - from));
         buf_adds(&out, "***");
-        text += len;
-        from = text;
+        at += len;
+        from = at;
     }
     pthread_mutex_unlock(&lock);
     buf_adds(&out, from);
     return buf_take(&out);
+}
+
+char *secret_mask(const char *text)
+{
+    return mask(NULL, false, text);
+}
+
+char *secret_set_mask(const struct secret_set *set, const char *text)
+{
+    return mask(set, false, text);
+}
+
+char *secret_set_mask_fact(const struct secret_set *set, const char *fact)
+{
+    return mask(set, true, fact);
 }
 
 void secret_wipe(char *text)
@@ -226,13 +350,7 @@ void secret_wipe(char *text)
 void secret_forget_all(void)
 {
     pthread_mutex_lock(&lock);
-    for (size_t i = 0; i < known_count; i++) {
-        secret_wipe(known[i].text);
-        free(known[i].text);
-    }
-    free(known);
-    known = NULL;
-    known_count = 0;
+    set_clear(&known);
     memset(begins, 0, sizeof begins);
     pthread_mutex_unlock(&lock);
 }

@@ -26,7 +26,7 @@ struct logger *logger_new(const struct conf *conf, struct err *err)
     struct logger *logger = MEM_NEW(struct logger);
     logger->conf = conf;
     logger->producer = producer;
-    logger->pg = pg_new(conf_string(conf, "postgres.logger"), "offboard-logger");
+    logger->pg = pg_new_primary(conf_string(conf, "postgres.logger"), "offboard-logger");
     logger->events_topic = kafka_topic(conf, "events", NULL);
     logger->control_topic = kafka_topic(conf, "control", NULL);
     logger->metrics = logger_metrics_new();
@@ -86,6 +86,8 @@ static void take(struct logger *logger, rd_kafka_message_t *message)
         logger->batch.size += message->len + message->key_len;
         row_read(batch_add(&logger->batch), message, partition->control);
         return;
+    } else if (logger->placed && partition && partition->owned && !message->err) {
+        partition->went_back = true;
     }
     rd_kafka_message_destroy(message);
 }
@@ -147,6 +149,9 @@ static int step(struct logger *logger, struct err *err)
     }
     atomic_store(&logger->ready, true);
     collect(logger);
+    if (position_check(logger, err) != 0) {
+        return -1;
+    }
     return logger->placed ? store(logger, err) : 0; /* not placed: the group has just shared out anew */
 }
 

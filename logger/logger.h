@@ -93,6 +93,7 @@ struct partition {
     bool control;
     int64_t next;     /* as kafka_offset has it; -1: not known */
     int64_t expected; /* next, behind what is in hand */
+    bool went_back;   /* an offset before `expected` came again */
     int64_t end;      /* end of the partition as the consumer last met it; -1: not met */
     int64_t *dead;    /* offsets from `next` on that this process has set aside */
     size_t dead_count;
@@ -123,6 +124,9 @@ int position_subscribe(struct logger *logger, struct err *err);
 /* Reads kafka_offset and lets the consumer start there. ERR_RETRY when PostgreSQL or Kafka is away; ERR_FATAL when a
  * partition ends before what kafka_offset has (the topic was made anew, or this is the wrong cluster). */
 int position_place(struct logger *logger, struct err *err);
+
+/* ERR_FATAL when a partition that is being read went back before what kafka_offset has: its topic was made anew, or lost its end. */
+int position_check(struct logger *logger, struct err *err);
 
 /* Forgets what was set aside before `next`. */
 void position_forget_dead(struct partition *partition);

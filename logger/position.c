@@ -139,6 +139,21 @@ static int read_next(struct logger *logger, struct partition *partition, struct 
     return 0;
 }
 
+int position_check(struct logger *logger, struct err *err)
+{
+    for (size_t i = 0; i < logger->partition_count; i++) {
+        const struct partition *partition = &logger->partitions[i];
+        if (partition->went_back) {
+            return err_set(
+                err, ERR_FATAL,
+                "%s, partition %d is read from its beginning again, but PostgreSQL has recorded it up to offset "
+                "%lld: the topic was made anew, or has lost its end",
+                partition->topic, partition->id, (long long)partition->next);
+        }
+    }
+    return 0;
+}
+
 /* A consumer started beyond the end would begin anew, and record everything twice. */
 static int check_end(struct logger *logger, const struct partition *partition, struct err *err)
 {

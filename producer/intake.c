@@ -11,6 +11,8 @@
 
 enum { ASK_MS = 10000, ASK_AGAIN_MS = 200 };
 
+#define ANEW_EVERY TIME_MINUTE
+
 struct intake *intake_find(struct planner *planner, int32_t number)
 {
     for (size_t i = 0; i < planner->intake_count; i++) {
@@ -100,6 +102,37 @@ static void place(struct planner *planner, rd_kafka_topic_partition_t *partition
     intake->roster = roster_new(share, planner->conf, planner->control);
     int64_t start = memory_start(planner, partition->partition, low, high);
     partition->offset = start < intake->committed ? start : intake->committed;
+    tail_start(&intake->tail, partition->offset, time_now());
+}
+
+/* Another partition may have as many records as before by now, and its offset be in the log: none of its own tells. */
+static void read_others_again(struct planner *planner, const struct intake *intake)
+{
+    if (planner->anew && time_monotonic() - planner->anew < ANEW_EVERY) {
+        return; /* it is the same deletion that they tell of, one after another */
+    }
+    planner->anew = time_monotonic();
+    log_warning("the topic of intake was made anew while it was read: it is planned from its beginning", NULL);
+    int32_t *numbers = mem_alloc(planner->intake_count * sizeof *numbers);
+    size_t count = 0;
+    for (size_t i = 0; i < planner->intake_count; i++) {
+        if (&planner->intakes[i] != intake) {
+            numbers[count++] = planner->intakes[i].number;
+        }
+    }
+    kafka_read_again(planner->rk, planner->topic, numbers, count);
+    free(numbers);
+}
+
+bool intake_plans(struct planner *planner, struct intake *intake, const rd_kafka_message_t *message)
+{
+    rd_kafka_timestamp_type_t type;
+    int64_t at = rd_kafka_message_timestamp(message, &type) * 1000;
+    if (tail_read(&intake->tail, message->offset, at, time_now()) == TAIL_ANEW) {
+        read_others_again(planner, intake);
+        intake->committed = message->offset;
+    }
+    return message->offset >= intake->committed;
 }
 
 /* ---- what was set aside ------------------------------------------------------------------------------------------ */

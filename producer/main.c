@@ -49,6 +49,7 @@ int main(int argc, char **argv)
         edge_stop(edge);
         uv_run(&loop, UV_RUN_DEFAULT);
     }
+    daemon_ending(code);
     planner_stop(planner);
     if (edge) {
         log_info("stopped", NULL);

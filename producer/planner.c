@@ -76,7 +76,7 @@ static void decide_all(struct planner *planner, rd_kafka_message_t **messages, s
 {
     for (size_t i = 0; i < count; i++) {
         struct intake *intake = intake_find(planner, messages[i]->partition);
-        bool remember_only = intake && messages[i]->offset < intake->committed;
+        bool remember_only = intake && !intake_plans(planner, intake, messages[i]);
         if (intake && !(remember_only && intake_was_dead(planner, messages[i]))) {
             decide_record(planner, intake, messages[i], remember_only);
         } /* else: taken away since it was fetched, or it did nothing */

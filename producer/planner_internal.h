@@ -6,6 +6,7 @@
 #include <stdatomic.h>
 
 #include "lib/metrics.h"
+#include "lib/tail.h"
 #include "producer/batch.h"
 #include "producer/producer.h"
 
@@ -13,6 +14,7 @@
 struct intake {
     int32_t number;
     int64_t committed; /* records before it are only remembered */
+    struct tail tail;
     struct roster *roster;
 };
 
@@ -31,6 +33,7 @@ struct planner {
     int32_t partitions; /* of the intake topic */
     struct intake *intakes;
     size_t intake_count;
+    int64_t anew;      /* monotonic; when the topic was last found to be made anew; 0: never */
     json_t *published; /* hashes of definitions this process has published */
     json_t *dead;      /* "partition/offset" of the records before the committed offsets that were set aside */
     struct metric *dispositions;
@@ -46,6 +49,8 @@ struct planner {
 void intake_rebalanced(rd_kafka_t *rk, rd_kafka_resp_err_t code, rd_kafka_topic_partition_list_t *list, void *arg);
 struct intake *intake_find(struct planner *planner, int32_t number);
 void intake_release_all(struct planner *planner);
+/* Is the record to be planned, or only remembered? Notes that it was read. */
+bool intake_plans(struct planner *planner, struct intake *intake, const rd_kafka_message_t *message);
 /* Was a record that is only remembered set aside when it was its turn? Then it did nothing, whatever it would do today. */
 bool intake_was_dead(const struct planner *planner, const rd_kafka_message_t *message);
 

@@ -205,6 +205,9 @@ int commit_begin(struct job *job)
     if (!stream->partition->held) {
         return -1;
     }
+    if (task->generation != stream->generation) {
+        return 0; /* its record is gone: nobody reads it again, and would have to know */
+    }
     progress_begun(stream->progress, task->offset);
     stream->dirty = true;
     task->begin_sent = false;

@@ -192,33 +192,9 @@ static char *end_message(const struct run *run, enum verdict verdict)
     bool good = verdict == VERDICT_DONE || verdict == VERDICT_ALREADY;
     const char *sentence = good ? good_sentence(run, verdict) : run->message ? run->message : verdict_name(verdict);
     char *text = mem_printf("%s%s", sentence, good && run->note ? run->note : "");
-    char *masked = secret_mask(text);
+    char *masked = run_mask(run, text);
     free(text);
     return masked;
-}
-
-/* What a vendor or a connector repeats of our secrets goes no further. New reference. */
-static json_t *masked(const json_t *value)
-{
-    if (json_is_string(value)) {
-        char *text = secret_mask(json_string_value(value));
-        json_t *result = json_string(text);
-        free(text);
-        return result ? result : json_null();
-    }
-    json_t *copy = json_copy((json_t *)(uintptr_t)value);
-    size_t i;
-    const char *name;
-    json_t *member;
-    json_array_foreach(copy, i, member)
-    {
-        json_array_set_new(copy, i, masked(member));
-    }
-    json_object_foreach(copy, name, member)
-    {
-        json_object_set_new(copy, name, masked(member));
-    }
-    return copy;
 }
 
 /* `user.manager` of the outputs as {user: {manager: …}}; NULL when the action provides nothing. A new reference. */
@@ -249,7 +225,7 @@ static void fill_result(struct run *run, enum verdict verdict, json_t *outputs, 
     if (good && run->dry) {
         say_dry(run);
     }
-    json_put(context, "outputs", masked(outputs));
+    json_put(context, "outputs", run_masked_facts(run, outputs));
     if (run->record->left_out) {
         json_put(context, "calls_left_out", json_integer(run->record->left_out));
     }
@@ -262,7 +238,7 @@ static void fill_result(struct run *run, enum verdict verdict, json_t *outputs, 
     if (verdict == VERDICT_DEFERRED) {
         json_put_instant(context, "due_at", run->due_at);
         json_put(context, "waits", json_incref(run->waits));
-        char *progress = run->progress ? secret_mask(run->progress) : NULL;
+        char *progress = run_mask(run, run->progress);
         json_put_string(context, "progress", progress);
         free(progress);
     }
@@ -272,17 +248,15 @@ static void fill_result(struct run *run, enum verdict verdict, json_t *outputs, 
         if (json_object_size(outputs)) {
             json_object_set(state, "outputs", outputs); /* of the accounts that have ended */
         }
-        json_put(context, "state", masked(state));
+        json_put(context, "state", run_masked_facts(run, state));
         json_decref(state);
     }
     result->outcome = outcome_of(run, verdict);
     result->status = run->last_status;
-    secrets_remember(run); /* facts for later jobs hold none of it and stay as they are */
-    json_put(context, "calls", masked(run->record->calls));
+    json_put(context, "calls", run_masked(run, run->record->calls));
     const json_t *verified = run->verified ? run->verified : run->place ? run->place->verified : NULL;
-    json_put(context, "verified", verified ? masked(verified) : json_null());
+    json_put(context, "verified", verified ? run_masked(run, verified) : json_null());
     result->message = end_message(run, verdict);
-    secrets_forget(run);
     result->context = context;
     result->abandoned = verdict == VERDICT_ABANDONED;
 }
@@ -295,7 +269,8 @@ void run_init(struct run *run, struct system *system, struct job *job, struct re
                         .job = job,
                         .record = record,
                         .troubles = json_object(),
-                        .secrets = json_object()};
+                        .secrets = json_object(),
+                        .masks = secret_set_new()};
     context_start(run);
     run_engage(run);
 }
@@ -313,7 +288,7 @@ void run_release(struct run *run)
     json_decref(run->waits);
     json_decref(run->search);
     json_decref(run->troubles);
-    json_decref(run->secrets);
+    secrets_release(run);
     json_decref(run->pinned);
     json_decref(run->searched);
     json_decref(run->verified);
@@ -347,7 +322,6 @@ void engine_run(struct engine *engine, struct job *job, struct engine_result *re
         confirm_denied(&run);
     }
     fill_result(&run, verdict, outputs, result);
-    derived_forget(&run);
     json_decref(outputs);
     run_release(&run);
 }

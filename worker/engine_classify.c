@@ -4,7 +4,6 @@
 
 #include "lib/json.h"
 #include "lib/mem.h"
-#include "lib/secret.h"
 #include "lib/text.h"
 #include "worker/engine_internal.h"
 
@@ -18,9 +17,7 @@ static bool predicate(struct run *run, const json_t *request, const char *name)
 static enum verdict say_status(struct run *run, const json_t *request, enum verdict verdict, const char *what)
 {
     char *said = explain(run, request);
-    secrets_remember(run);
-    char *masked = secret_mask(said); /* before it is cut: half a secret would not be known as one */
-    secrets_forget(run);
+    char *masked = run_mask(run, said); /* before it is cut: half a secret would not be known as one */
     char *why = text_shortened(masked, WHY_MAX);
     run_say(run, verdict, "%s: the vendor answered %d%s%s", what, run->last_status, *why ? ": " : "", why);
     free(why);
@@ -183,7 +180,7 @@ static bool is_odd(struct run *run, const json_t *request, struct response *resp
 {
     char *why = evidence_odd(run, request, response);
     if (why) {
-        char *masked = secret_mask(why);
+        char *masked = run_mask(run, why);
         char *cut = text_shortened(masked, WHY_MAX);
         run_say(run, VERDICT_FAILED, "%s (status %d)", cut, response->status);
         free(cut);

@@ -171,8 +171,9 @@ struct run {
     json_t *troubles;           /* {<where>: {since, deferrals}} of the troubles that last; owned */
     char *where;                /* what is under way, as `troubles` names it; owned */
     int last_status;
-    json_t *secrets; /* saved values that are for this job only, by name; owned */
-    json_t *pinned;  /* found by this run; owned, NULL: none looked up */
+    json_t *secrets;          /* saved values that are for this job only, by name; owned */
+    struct secret_set *masks; /* their texts, and the derived values; owned */
+    json_t *pinned;           /* found by this run; owned, NULL: none looked up */
     json_t *
         searched; /* what the search for accounts asked, and how many accounts each answer named; owned, NULL: no search */
     json_t *verified; /* of the event; owned */
@@ -332,10 +333,9 @@ void request_note(struct run *run, const char *method, const char *url, bool cha
 /* Makes a call that is complete but for `ca_file`, and puts it on record. */
 void request_exchange(struct run *run, struct http_call *call, bool changes, struct http_answer *answer);
 
-/* engine_prepare.c: `.derived` of the action, masked until derived_forget(); the before-image, put on record before the first
- * change to the account in hand. */
+/* engine_prepare.c: `.derived` of the action, which the run masks; the before-image, put on record before the first change to the
+ * account in hand. */
 void derive_values(struct run *run);
-void derived_forget(struct run *run);
 enum verdict before_change(struct run *run);
 
 /* engine_escrow.c: reads worker.escrow_key. `*sealed` gets what the action says of `escrow`, sealed, by the account in hand:
@@ -372,12 +372,18 @@ char *evidence_seen_text(const struct run *run, const char *expect); /* the same
 char *explain(const struct run *run, const json_t *request);
 char *explain_body(const json_t *body);
 
-/* engine_secret.c: what a job may know only while it runs, as a home address. `secrets_keep` takes what the request says of
- * that from what it just saved. Between the other two secret_mask() knows it; they are called around the making of a text,
- * as everybody's texts are masked meanwhile, and a town may be somebody's name. */
+/* engine_secret.c: what a job may know only while it runs: what is derived, and what the request calls `secret` of what it just saved
+ * (`secrets_keep`). It is masked in this run's texts and in no other's. */
+void secrets_add(struct run *run, const char *text);
 void secrets_keep(struct run *run, const json_t *request);
-void secrets_remember(const struct run *run);
-void secrets_forget(const struct run *run);
+void secrets_release(struct run *run);
+
+/* `text` as it may be said: this run's secrets and the process's are masked. NULL gives NULL; the caller frees. */
+char *run_mask(const struct run *run, const char *text);
+/* The same for all texts within a value; a new reference. Facts are what later jobs work with (outputs, state): there nothing is
+ * masked that may only look like a secret (lib/secret.h). */
+json_t *run_masked(const struct run *run, const json_t *value);
+json_t *run_masked_facts(const struct run *run, const json_t *value);
 
 /* engine_defer.c */
 enum verdict run_wait_or_defer(struct run *run, int64_t retry_after); /* DONE: try again now */

@@ -205,7 +205,7 @@ void ldap_exchange(struct run *run, const struct rendered *rendered, int64_t tim
                              .tls = rendered->tls && strncmp(rendered->server, "ldaps", 5) != 0,
                              .operation = &rendered->ldap};
     run->engaged.flight = &flight;
-    ldap_perform(run->engine->loop, &call, &flight, answer);
+    ldap_perform(run->engine->http, &call, &flight, answer);
     run->engaged.flight = NULL;
     request_note(run, rendered->method, rendered->url, rendered->ldap.kind != LDAP_OP_SEARCH, answer);
 }

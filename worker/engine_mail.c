@@ -76,7 +76,7 @@ void mail_exchange(struct run *run, const struct rendered *rendered, int64_t tim
                              .recipients = rendered->mail.recipients,
                              .message = rendered->mail.message};
     run->engaged.flight = &flight;
-    smtp_perform(run->engine->loop, &call, &flight, answer);
+    smtp_perform(run->engine->http, &call, &flight, answer);
     run->engaged.flight = NULL;
     request_note(run, "MAIL", rendered->url, call.message != NULL, answer);
 }

@@ -49,22 +49,12 @@ void derive_values(struct run *run)
         size_t length = (size_t)json_int_at(rule, numeric ? "digits" : "letters", 0);
         char *value = mem_alloc(length + 1);
         derive(key, job, name, numeric ? digits : letters, length, value);
-        secret_remember(value);
+        secrets_add(run, value);
         json_object_set_new(derived, name, json_string(value));
         secret_wipe(value);
         free(value);
     }
     context_set(run, "derived", derived);
-}
-
-void derived_forget(struct run *run)
-{
-    const char *name;
-    json_t *value;
-    json_object_foreach(json_object_get(run->context, "derived"), name, value)
-    {
-        secret_forget(json_string_value(value));
-    }
 }
 
 /* ---- the before-image -------------------------------------------------------------------------------------------- */

@@ -5,7 +5,6 @@
 
 #include "lib/json.h"
 #include "lib/mem.h"
-#include "lib/secret.h"
 #include "lib/text.h"
 #include "lib/time.h"
 #include "worker/body.h"
@@ -24,7 +23,7 @@ static json_t *new_call(struct run *run, const char *method, const char *to, boo
         record->left_out++;
         return NULL;
     }
-    char *url = secret_mask(to);
+    char *url = run_mask(run, to);
     json_t *call =
         json_pack("{s:s, s:s, s:i, s:b}", "method", method, "url", url, "try", run->tries + 1, "changes", (int)changes);
     free(url);
@@ -39,7 +38,7 @@ static void record_answered(struct run *run, json_t *call, const struct http_ans
     json_put_string(call, "request_id", json_string_at(answer->headers, "x-request-id"));
     json_put_string(call, "span_id", *run->span_id ? run->span_id : NULL);
     if (answer->error) {
-        char *error = secret_mask(answer->error);
+        char *error = run_mask(run, answer->error);
         json_put_string(call, "error", error);
         free(error);
     }
@@ -56,9 +55,7 @@ static void record_unsent(struct run *run, const struct rendered *rendered, bool
     json_put(call, "dry_run", json_true());
     const char *text = rendered->is_mail ? rendered->mail.message : rendered->body;
     if (text && *text) {
-        secrets_remember(run);
-        char *masked = secret_mask(text);
-        secrets_forget(run);
+        char *masked = run_mask(run, text);
         char *shown = text_shortened(masked, BODY_SHOWN_MAX);
         json_put_string(call, "body", shown);
         free(shown);
@@ -136,7 +133,7 @@ static void take_answer(struct run *run, const struct rendered *rendered, struct
     };
     judge(rendered, answer, response);
     const char *why = answer->error ? answer->error : body.why;
-    char *error = why ? secret_mask(why) : NULL;
+    char *error = why ? run_mask(run, why) : NULL;
     context_set(run, "error", error ? json_string(error) : json_null());
     free(error);
     response->error = json_string_at(run->context, "error");

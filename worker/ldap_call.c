@@ -1,6 +1,6 @@
 #include "worker/ldap_call.h"
 
-#include <stdatomic.h>
+#include <errno.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/time.h>
@@ -8,31 +8,24 @@
 #include "lib/json.h"
 #include "lib/mem.h"
 #include "lib/time.h"
-#include "worker/fiber.h"
+#include "worker/ldap_connect.h"
 #include "worker/ldap_text.h"
 
-#define SYSTEM_CA_FILE "/etc/ssl/certs/ca-certificates.crt" /* libldap knows none by itself */
+/* libldap does not say whether a part of a request has still to be written: it is asked again after this time. */
+enum { LOOK_AGAIN_US = 250000, PAGE_SIZE = 500, ENTRIES_MAX = 20000, FOUND_BYTES_MAX = 16 * 1024 * 1024 };
 
-enum { CONNECT_SECONDS = 10, LOOK_AT_STOP_US = 250000, PAGE_SIZE = 500, ENTRIES_MAX = 20000 };
-
-/* One call. Until `done` it belongs to the thread, but for `stop`. */
+/* One call. */
 struct dialogue {
-    struct flight flight; /* first: http_abort() knows no more */
-    atomic_bool stop;
-    uv_work_t work;
-    struct fiber *fiber;
-    bool done;
+    struct await await;
     const struct ldap_call *call;
     LDAP *ld;
-    int64_t deadline;
-    int code;       /* LDAP's; negative: libldap's own, nobody answered */
-    char *message;  /* what the server or libldap says of it */
+    struct ldap_outcome outcome;
     json_t *found;  /* entries of a search */
+    size_t bytes;   /* of their values */
     bool partial;   /* the server gave only a part of some attribute's values */
-    bool heard;     /* the server answered something */
     bool sent;      /* a change may have reached the server */
     bool no_tls;    /* the server has no StartTLS */
-    bool truncated; /* more entries than are taken */
+    bool truncated; /* more entries, or bytes, than are taken */
 };
 
 void ldap_operation_release(struct ldap_operation *operation)
@@ -51,43 +44,32 @@ void ldap_operation_release(struct ldap_operation *operation)
     json_decref(operation->hex);
 }
 
-/* ---- on the thread ----------------------------------------------------------------------------------------------- */
+/* ---- answers ----------------------------------------------------------------------------------------------------- */
 
-static void take_diagnosis(struct dialogue *dialogue, int code)
+/* The answer to message `id`; NULL with the outcome. The caller frees it with ldap_msgfree(). */
+static LDAPMessage *await_answer(struct dialogue *dialogue, int id)
 {
-    char *text = NULL;
-    ldap_get_option(dialogue->ld, LDAP_OPT_DIAGNOSTIC_MESSAGE, &text);
-    free(dialogue->message);
-    dialogue->code = code;
-    dialogue->message =
-        text && *text ? mem_printf("%s: %s", ldap_err2string(code), text) : mem_strdup(ldap_err2string(code));
-    ldap_memfree(text);
-}
-
-/* The answer to message `id`; NULL: none came, and the code says why. The caller frees it with ldap_msgfree(). */
-static LDAPMessage *await(struct dialogue *dialogue, int id)
-{
+    struct timeval at_once = {0, 0};
     LDAPMessage *message = NULL;
-    while (!atomic_load(&dialogue->stop)) {
-        struct timeval look = {0, LOOK_AT_STOP_US};
-        int got = ldap_result(dialogue->ld, id, LDAP_MSG_ALL, &look, &message);
-        if (got > 0) {
-            dialogue->heard = true;
-            return message;
-        }
-        if (got < 0) {
-            int code = LDAP_SERVER_DOWN;
-            ldap_get_option(dialogue->ld, LDAP_OPT_RESULT_CODE, &code);
-            take_diagnosis(dialogue, code < 0 ? code : LDAP_SERVER_DOWN);
-            return NULL;
-        }
-        if (time_monotonic() > dialogue->deadline) {
-            take_diagnosis(dialogue, LDAP_TIMEOUT);
+    int fd = -1, got;
+    ldap_get_option(dialogue->ld, LDAP_OPT_DESC, &fd);
+    errno = 0;
+    while ((got = ldap_result(dialogue->ld, id, LDAP_MSG_ALL, &at_once, &message)) == 0) {
+        enum await_outcome waited = await_socket(&dialogue->await, fd, UV_READABLE, LOOK_AGAIN_US);
+        if (waited != AWAIT_READY) {
+            ldap_outcome_give_up(&dialogue->outcome, waited);
             return NULL;
         }
     }
-    dialogue->code = LDAP_USER_CANCELLED;
-    return NULL;
+    if (got < 0 && errno == ERANGE) {
+        ldap_outcome_lose(&dialogue->outcome, LDAP_DECODING_ERROR, HTTP_FAULT_ANSWER,
+                          mem_strdup("the answer is larger than 16 MiB"));
+    } else if (got < 0) {
+        int code = LDAP_SERVER_DOWN;
+        ldap_get_option(dialogue->ld, LDAP_OPT_RESULT_CODE, &code);
+        ldap_outcome_take(&dialogue->outcome, dialogue->ld, code < 0 ? code : LDAP_SERVER_DOWN);
+    }
+    return message;
 }
 
 /* The code of a result, with what the server says beside it; `controls` (NULL: not wanted) as ldap_parse_result() gives them. */
@@ -96,58 +78,45 @@ static bool take_result(struct dialogue *dialogue, LDAPMessage *message, LDAPCon
     int code = LDAP_DECODING_ERROR;
     char *text = NULL;
     int parsed = ldap_parse_result(dialogue->ld, message, &code, NULL, &text, NULL, controls, 0);
-    free(dialogue->message);
-    dialogue->code = parsed == LDAP_SUCCESS ? code : parsed;
-    dialogue->message = text && *text ? mem_printf("%s: %s", ldap_err2string(dialogue->code), text)
-                                      : mem_strdup(ldap_err2string(dialogue->code));
+    code = parsed == LDAP_SUCCESS ? code : parsed;
+    const char *name = ldap_err2string(code);
+    ldap_outcome_lose(&dialogue->outcome, code, code < 0 ? HTTP_FAULT_ANSWER : HTTP_FAULT_NONE,
+                      text && *text ? mem_printf("%s: %s", name, text) : mem_strdup(name));
     ldap_memfree(text);
-    return dialogue->code == LDAP_SUCCESS;
+    return code == LDAP_SUCCESS;
 }
 
 /* `queued` is what libldap said when the request was given to it. */
 static bool finish(struct dialogue *dialogue, int queued, int id)
 {
     if (queued != LDAP_SUCCESS) {
-        take_diagnosis(dialogue, queued);
+        ldap_outcome_take(&dialogue->outcome, dialogue->ld, queued);
         return false;
     }
-    LDAPMessage *message = await(dialogue, id);
+    LDAPMessage *message = await_answer(dialogue, id);
     bool good = message && take_result(dialogue, message, NULL);
     ldap_msgfree(message);
     return good;
-}
-
-static void set_time_to_connect(LDAP *ld, int64_t timeout)
-{
-    int64_t limit = timeout < CONNECT_SECONDS * TIME_SECOND ? timeout : CONNECT_SECONDS * TIME_SECOND;
-    struct timeval time = {limit / TIME_SECOND, limit % TIME_SECOND};
-    ldap_set_option(ld, LDAP_OPT_NETWORK_TIMEOUT, &time);
-}
-
-static void set_up(LDAP *ld, const struct ldap_call *call)
-{
-    int version = LDAP_VERSION3, demand = LDAP_OPT_X_TLS_DEMAND, client = 0;
-    ldap_set_option(ld, LDAP_OPT_PROTOCOL_VERSION, &version);
-    ldap_set_option(ld, LDAP_OPT_REFERRALS, LDAP_OPT_OFF);
-    ldap_set_option(ld, LDAP_OPT_X_TLS_REQUIRE_CERT, &demand); /* whatever the host's ldap.conf says */
-    ldap_set_option(ld, LDAP_OPT_X_TLS_CACERTFILE, call->ca_file ? call->ca_file : SYSTEM_CA_FILE);
-    ldap_set_option(ld, LDAP_OPT_X_TLS_NEWCTX, &client);
-    set_time_to_connect(ld, call->timeout);
 }
 
 static bool start_tls(struct dialogue *dialogue)
 {
     int id = 0;
     int queued = ldap_start_tls(dialogue->ld, NULL, NULL, &id);
-    if (!finish(dialogue, queued, id)) {
-        dialogue->no_tls = dialogue->code > 0;
-        return false;
+    bool agreed = finish(dialogue, queued, id);
+    dialogue->no_tls = !agreed && dialogue->outcome.code > 0;
+    return agreed;
+}
+
+/* TLS, if it has to be. */
+static bool protect(struct dialogue *dialogue)
+{
+    const struct ldap_call *call = dialogue->call;
+    bool from_the_start = strncasecmp(call->url, "ldaps:", strlen("ldaps:")) == 0;
+    if (from_the_start || (call->tls && start_tls(dialogue))) {
+        return ldap_secure(&dialogue->await, &dialogue->ld, call->ca_file, &dialogue->outcome);
     }
-    int code = ldap_install_tls(dialogue->ld);
-    if (code != LDAP_SUCCESS) {
-        take_diagnosis(dialogue, code);
-    }
-    return code == LDAP_SUCCESS;
+    return !call->tls;
 }
 
 static bool log_in(struct dialogue *dialogue)
@@ -185,6 +154,7 @@ static json_t *read_attributes(struct dialogue *dialogue, LDAPMessage *entry)
         json_t *list = json_array();
         for (size_t i = 0; values && values[i]; i++) {
             json_array_append_new(list, ldap_value_read(values[i], is_listed(operation->hex, name)));
+            dialogue->bytes += values[i]->bv_len;
         }
         dialogue->partial = dialogue->partial || ldap_name_partial(name);
         json_object_set_new(attributes, ldap_name_wanted(name, operation->attributes), list);
@@ -238,10 +208,10 @@ static bool search_page(struct dialogue *dialogue, char **names, struct berval *
     ber_bvfree(*cookie);
     *cookie = NULL;
     if (queued != LDAP_SUCCESS) {
-        take_diagnosis(dialogue, queued);
+        ldap_outcome_take(&dialogue->outcome, dialogue->ld, queued);
         return false;
     }
-    LDAPMessage *message = await(dialogue, id);
+    LDAPMessage *message = await_answer(dialogue, id);
     bool good = message && take_result(dialogue, message, &answered);
     if (good) {
         read_entries(dialogue, message);
@@ -266,7 +236,7 @@ static void search(struct dialogue *dialogue)
     dialogue->found = json_array();
     do {
         good = search_page(dialogue, names, &cookie);
-        dialogue->truncated = json_array_size(dialogue->found) > ENTRIES_MAX;
+        dialogue->truncated = json_array_size(dialogue->found) > ENTRIES_MAX || dialogue->bytes > FOUND_BYTES_MAX;
     } while (good && cookie && !dialogue->truncated);
     ber_bvfree(cookie);
     free(names);
@@ -290,88 +260,58 @@ static void operate(struct dialogue *dialogue)
     finish(dialogue, queued, id);
 }
 
-static void run(uv_work_t *work)
-{
-    struct dialogue *dialogue = work->data;
-    const struct ldap_call *call = dialogue->call;
-    int code = atomic_load(&dialogue->stop) ? LDAP_USER_CANCELLED : ldap_initialize(&dialogue->ld, call->url);
-    if (code != LDAP_SUCCESS) {
-        dialogue->code = code;
-        return;
-    }
-    set_up(dialogue->ld, call);
-    if ((!call->tls || start_tls(dialogue)) && (!call->user || log_in(dialogue))) {
-        operate(dialogue);
-    }
-    ldap_unbind_ext(dialogue->ld, NULL, NULL); /* here: it may wait */
-}
-
-/* ---- on the loop ------------------------------------------------------------------------------------------------- */
-
-static void after(uv_work_t *work, int status)
-{
-    (void)status; /* nobody cancels it */
-    struct dialogue *dialogue = work->data;
-    dialogue->done = true;
-    fiber_resume(dialogue->fiber);
-}
-
-static void stop(struct flight *flight)
-{
-    atomic_store(&((struct dialogue *)flight)->stop, true);
-}
-
 /* Part of a list is worse than none: what it lacks would be taken for not there. */
 static void refuse_parts(struct dialogue *dialogue)
 {
-    if (dialogue->code == LDAP_SUCCESS && (dialogue->partial || dialogue->truncated)) {
-        free(dialogue->message);
-        dialogue->code = LDAP_ADMINLIMIT_EXCEEDED;
-        dialogue->message = dialogue->partial ? mem_strdup("the server gave only a part of an attribute's values")
-                                              : mem_printf("more than %d entries", ENTRIES_MAX);
+    if (dialogue->outcome.code == LDAP_SUCCESS && (dialogue->partial || dialogue->truncated)) {
+        ldap_outcome_lose(&dialogue->outcome, LDAP_ADMINLIMIT_EXCEEDED, HTTP_FAULT_NONE,
+                          dialogue->partial ? mem_strdup("the server gave only a part of an attribute's values")
+                                            : mem_printf("more than %d entries, or %d MiB", ENTRIES_MAX,
+                                                         FOUND_BYTES_MAX / 1024 / 1024));
     }
 }
 
 /* What libldap itself refuses to send, it will refuse again. */
 static void refuse_nonsense(struct dialogue *dialogue)
 {
-    if (dialogue->code == LDAP_FILTER_ERROR || dialogue->code == LDAP_PARAM_ERROR ||
-        dialogue->code == LDAP_ENCODING_ERROR) {
-        dialogue->code = LDAP_PROTOCOL_ERROR;
+    int code = dialogue->outcome.code;
+    if (dialogue->ld && (code == LDAP_FILTER_ERROR || code == LDAP_PARAM_ERROR || code == LDAP_ENCODING_ERROR)) {
+        dialogue->outcome.code = LDAP_PROTOCOL_ERROR;
+        dialogue->outcome.fault = HTTP_FAULT_NONE;
         dialogue->sent = false;
     }
 }
 
-/* Why nobody answered; the caller frees. */
-static char *lost_text(const struct dialogue *dialogue)
+/* A server without StartTLS has answered, but not what was asked: the setting is to blame. */
+static void refuse_the_clear(struct dialogue *dialogue)
 {
     if (dialogue->no_tls) {
-        return mem_printf("the server does no StartTLS (%s): use ldaps:, or set `tls: off` only where all may be read",
-                          dialogue->message);
+        char *said = mem_strdup(dialogue->outcome.message);
+        ldap_outcome_lose(
+            &dialogue->outcome, LDAP_NO_ANSWER, HTTP_FAULT_ADDRESS,
+            mem_printf("the server does no StartTLS (%s): use ldaps:, or set `tls: off` only where all may be read",
+                       said));
+        free(said);
     }
-    if (dialogue->code == LDAP_USER_CANCELLED) {
-        return mem_strdup("the worker stops before it came");
-    }
-    return mem_strdup(dialogue->message ? dialogue->message : ldap_err2string(dialogue->code));
 }
 
 static void take_answer(struct dialogue *dialogue, struct http_answer *answer)
 {
+    const struct ldap_outcome *outcome = &dialogue->outcome;
     refuse_parts(dialogue);
     refuse_nonsense(dialogue);
+    refuse_the_clear(dialogue);
     answer->sent = dialogue->sent;
-    answer->aborted = dialogue->code == LDAP_USER_CANCELLED;
-    bool unreached = dialogue->no_tls || dialogue->code == LDAP_CONNECT_ERROR ||
-                     (dialogue->code == LDAP_SERVER_DOWN && !dialogue->heard);
-    if (dialogue->code < 0 || dialogue->no_tls) {
+    answer->aborted = outcome->aborted;
+    answer->fault = outcome->fault;
+    if (outcome->fault) {
         answer->status = LDAP_NO_ANSWER;
-        answer->fault = unreached ? HTTP_FAULT_ADDRESS : HTTP_FAULT_AWAY;
-        answer->error = lost_text(dialogue);
+        answer->error = mem_strdup(outcome->message);
         return;
     }
-    answer->status = dialogue->code;
-    json_t *body = dialogue->code == LDAP_SUCCESS ? json_incref(dialogue->found)
-                                                  : json_pack("{s:s*}", "message", dialogue->message);
+    answer->status = outcome->code;
+    json_t *body =
+        outcome->code == LDAP_SUCCESS ? json_incref(dialogue->found) : json_pack("{s:s*}", "message", outcome->message);
     if (body) {
         char *text = json_text(body);
         buf_adds(&answer->body, text);
@@ -380,30 +320,31 @@ static void take_answer(struct dialogue *dialogue, struct http_answer *answer)
     }
 }
 
-/* libldap reads its configuration on first use, and threads would race for that. */
-static void warm_up(void)
+static void talk(struct dialogue *dialogue, uv_loop_t *loop, int64_t deadline, struct flight **flight)
 {
-    int version = LDAP_VERSION3;
-    ldap_set_option(NULL, LDAP_OPT_PROTOCOL_VERSION, &version);
-}
-
-void ldap_perform(uv_loop_t *loop, const struct ldap_call *call, struct flight **flight, struct http_answer *answer)
-{
-    static uv_once_t once = UV_ONCE_INIT;
-    uv_once(&once, warm_up);
-    *answer = (struct http_answer){.headers = json_object()};
-    int64_t begin = time_monotonic();
-    struct dialogue dialogue = {
-        .flight = {stop}, .fiber = fiber_self(), .call = call, .deadline = begin + call->timeout};
-    dialogue.work.data = &dialogue;
-    *flight = &dialogue.flight;
-    uv_queue_work(loop, &dialogue.work, run, after);
-    while (!dialogue.done) {
-        fiber_wait();
+    await_begin(&dialogue->await, loop, deadline);
+    *flight = &dialogue->await.flight;
+    if (protect(dialogue) && (!dialogue->call->user || log_in(dialogue))) {
+        operate(dialogue);
     }
     *flight = NULL;
+    await_end(&dialogue->await); /* before the descriptor is closed */
+}
+
+void ldap_perform(struct http *http, const struct ldap_call *call, struct flight **flight, struct http_answer *answer)
+{
+    *answer = (struct http_answer){.headers = json_object()};
+    int64_t begin = time_monotonic();
+    struct dialogue dialogue = {.call = call};
+    dialogue.ld = ldap_reach(http, call->url, call->timeout, flight, &dialogue.outcome);
+    if (dialogue.ld) {
+        talk(&dialogue, multi_loop(http_multi(http)), begin + call->timeout, flight);
+    }
     answer->duration = time_monotonic() - begin;
     take_answer(&dialogue, answer);
-    free(dialogue.message);
+    if (dialogue.ld) {
+        ldap_unbind_ext(dialogue.ld, NULL, NULL);
+    }
+    free(dialogue.outcome.message);
     json_decref(dialogue.found);
 }

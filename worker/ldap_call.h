@@ -1,4 +1,4 @@
-/* LDAP (RFC 4511): libldap on libuv's thread pool; a call blocks its fiber, not the loop. */
+/* LDAP (RFC 4511) by libldap's asynchronous calls; a call blocks its fiber, not the loop. */
 #ifndef OFFBOARD_WORKER_LDAP_CALL_H
 #define OFFBOARD_WORKER_LDAP_CALL_H
 
@@ -36,9 +36,9 @@ struct ldap_call {
 };
 
 /* Makes the call; on a fiber, as http_perform(). The status is LDAP's result code, that of the log-in when this fails, and
- * LDAP_NO_ANSWER with an error when nobody answered. The body of a search is a list of {dn, rdn, parent, attributes: {name: [value]}};
- * of what was refused, {message}. Referrals are not followed. `sent`: a change was sent. http_abort() takes up to a quarter of a
- * second, while it connects up to ten. */
-void ldap_perform(uv_loop_t *loop, const struct ldap_call *call, struct flight **flight, struct http_answer *answer);
+ * LDAP_NO_ANSWER with a fault and an error when nobody answered. The body of a search is a list of {dn, rdn, parent, attributes:
+ * {name: [value]}}; of what was refused, {message}. Referrals are not followed. `sent`: a change was sent. http_abort() takes effect
+ * at once, but a TLS handshake goes on by itself for up to ten seconds and keeps the loop from ending. */
+void ldap_perform(struct http *http, const struct ldap_call *call, struct flight **flight, struct http_answer *answer);
 
 #endif

@@ -70,6 +70,7 @@ static int serve(struct process *process, const struct conf *conf, struct defini
     catch_signal(process, &process->terminate, SIGTERM);
     catch_signal(process, &process->interrupt, SIGINT);
     uv_run(&process->loop, UV_RUN_DEFAULT);
+    daemon_ending(0);
     worker_free(process->worker);
     log_info("stopped", NULL);
     return 0;
@@ -91,7 +92,7 @@ static int run(const struct conf *conf, const char *const *systems, enum task ta
     int result = task == CHECK ? check_systems(&process.loop, conf, definitions, systems, err)
                  : task == TRY ? try_job(&process.loop, conf, definitions, err)
                                : serve(&process, conf, definitions, systems, err);
-    uv_run(&process.loop, UV_RUN_NOWAIT); /* the last close callbacks */
+    uv_run(&process.loop, UV_RUN_DEFAULT); /* the last close callbacks, and threads that nobody waits for any more */
     if (uv_loop_close(&process.loop) == 0) {
         fibers_release();
         definitions_free(definitions);

@@ -217,6 +217,8 @@ void transfer_begin(struct transfer *transfer, struct multi *multi)
     *transfer = (struct transfer){.flight = {abort_transfer}, .multi = multi, .easy = easy, .fiber = fiber_self()};
     if (easy) {
         curl_easy_setopt(easy, CURLOPT_NOSIGNAL, 1L);
+        curl_easy_setopt(easy, CURLOPT_QUICK_EXIT,
+                         1L); /* or the end of a call waits for a name server, and the loop with it */
         curl_easy_setopt(easy, CURLOPT_CONNECTTIMEOUT_MS, (long)CONNECT_TIMEOUT_MS);
         curl_easy_setopt(easy, CURLOPT_ERRORBUFFER, transfer->error);
         curl_easy_setopt(easy, CURLOPT_PRIVATE, transfer);

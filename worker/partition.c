@@ -9,6 +9,8 @@
 #include "lib/time.h"
 #include "worker/worker_internal.h"
 
+#define ANEW_EVERY TIME_MINUTE
+
 struct partition *partition_new(struct feed *feed, int32_t number)
 {
     struct partition *partition = MEM_NEW(struct partition);
@@ -34,6 +36,7 @@ void stream_open(struct stream *stream, const struct stream_start *start)
         log_warning("offset metadata is unreadable: jobs that had finished or begun are looked at again", "topic",
                     topic, "metadata", start->metadata, NULL);
     }
+    tail_start(&stream->tail, start->from, time_now());
     stream->committed = start->committed;
     stream->restored = start->from >= start->committed;
     stream->queue = rd_kafka_queue_get_partition(feed->consumer, topic, stream->partition->number);
@@ -112,6 +115,7 @@ static void add_twin(struct task *task, struct stream *stream, int64_t offset)
 {
     struct twin *twin = MEM_NEW(struct twin);
     twin->stream = stream;
+    twin->generation = stream->generation;
     twin->offset = offset;
     twin->next = task->twins;
     task->twins = twin;
@@ -187,6 +191,47 @@ static void restore(struct stream *stream, rd_kafka_message_t *record)
     rd_kafka_message_destroy(record);
 }
 
+/* Another partition may have as many records as before by now, and its offset be in the log: none of its own tells. */
+static void read_others_again(struct feed *feed, const struct stream *stream)
+{
+    int64_t *last = &feed->anew[stream->urgent];
+    bool lately = *last && time_monotonic() - *last < ANEW_EVERY;
+    if (lately) {
+        return; /* it is the same deletion that they tell of, one after another */
+    }
+    *last = time_monotonic();
+    log_warning("the topic was made anew while it was read: it is read from its beginning", "topic",
+                feed->topics[stream->urgent], NULL);
+    int32_t *numbers = mem_alloc((feed->held + 1) * sizeof *numbers);
+    size_t count = 0;
+    for (size_t i = 0; i < feed->held; i++) {
+        if (feed->partitions[i] != stream->partition) {
+            numbers[count++] = feed->partitions[i]->number;
+        }
+    }
+    kafka_read_again(feed->consumer, feed->topics[stream->urgent], numbers, count);
+    free(numbers);
+}
+
+/* The records that this stream's progress speaks of are gone. What of them is in hand runs on: nobody can read it again. */
+static void begin_anew(struct stream *stream, int64_t offset)
+{
+    read_others_again(stream->partition->feed, stream);
+    progress_free(stream->progress);
+    stream->progress = progress_new(offset);
+    stream->generation++;
+    stream->committed = offset;
+    stream->restored = true;
+    stream->dirty = true; /* the offset that is committed is of the topic before */
+}
+
+void stream_finished(struct stream *stream, unsigned int generation, int64_t offset)
+{
+    if (generation == stream->generation) {
+        progress_finished(stream->progress, offset);
+    }
+}
+
 static void note_error(struct stream *stream, const rd_kafka_message_t *record)
 {
     if (record->err == RD_KAFKA_RESP_ERR__PARTITION_EOF) {
@@ -199,18 +244,21 @@ static void note_error(struct stream *stream, const rd_kafka_message_t *record)
 
 bool stream_read(struct stream *stream)
 {
-    rd_kafka_message_t *record = stream->first;
+    rd_kafka_message_t *first = stream->first; /* it was looked at before */
+    rd_kafka_message_t *record = first ? first : rd_kafka_consume_queue(stream->queue, 0);
     stream->first = NULL;
-    if (!record) {
-        record = rd_kafka_consume_queue(stream->queue, 0);
-    }
     if (!record) {
         return false;
     }
     if (record->err) {
         note_error(stream, record);
         rd_kafka_message_destroy(record);
-    } else if (stream->restored) {
+        return true;
+    }
+    if (record != first && tail_read(&stream->tail, record->offset, record_time(record), time_now()) == TAIL_ANEW) {
+        begin_anew(stream, record->offset);
+    }
+    if (stream->restored) {
         take(stream, record);
     } else {
         restore(stream, record);

@@ -1,136 +1,236 @@
 #include "worker/smtp.h"
 
 #include <ctype.h>
-#include <stdatomic.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "lib/json.h"
 #include "lib/mem.h"
 #include "lib/time.h"
-#include "worker/fiber.h"
+#include "worker/await.h"
 
 /* A server that hangs at QUIT makes the mail no less delivered. */
-enum { REPLY_MAX = 2000, CONNECT_TIMEOUT_MS = 10000, QUIT_TIMEOUT_S = 2, CHECK_TIMEOUT_S = 10 };
+enum { REPLY_MAX = 2000, LINE_MAX_BYTES = 8192, PIECE = 16 * 1024 };
+static const int64_t quit_time = 2 * TIME_SECOND, check_time = 10 * TIME_SECOND;
 
-/* One dialogue with a server. Until `done` it belongs to the thread, but for `stop`. */
+/* One dialogue with a server. */
 struct smtp {
-    struct flight flight; /* first: http_abort() knows no more */
-    atomic_bool stop;
-    uv_work_t work;
-    struct fiber *fiber;
-    bool done;
-    CURL *easy;
-    CURLcode code;
-    const char *unsent; /* what curl has not taken of the message */
-    struct buf reply;   /* text of the latest reply */
-    int status;         /* its code */
-    bool continued;     /* it has more lines */
-    bool asked;         /* the server has asked for the message: from here on it may be delivered */
+    struct transfer transfer; /* libcurl's part: the connection */
+    struct await await;       /* ours */
+    const struct smtp_call *call;
+    const char *lost;    /* why the dialogue ended without an answer; NULL: it did not */
+    struct buf received; /* what was received and not yet read */
+    struct buf reply;    /* text of the latest reply */
+    int status;          /* its code; 0: none came */
+    bool continued;      /* it has more lines */
+    bool asked;          /* the server has asked for the message: from here on it may be delivered */
 };
 
-/* ---- on the thread ----------------------------------------------------------------------------------------------- */
+/* ---- replies ----------------------------------------------------------------------------------------------------- */
 
-/* A line of a reply: "250-first", "250 last". */
-static size_t on_reply(char *data, size_t size, size_t count, void *arg)
+/* A line of a reply: "250-first", "250 last". True: it was the last one. */
+static bool take_line(struct smtp *smtp, const char *line, size_t len)
 {
-    struct smtp *smtp = arg;
-    size_t len = size * count;
-    bool reply = len >= 4 && isdigit((unsigned char)data[0]) && isdigit((unsigned char)data[1]) &&
-                 isdigit((unsigned char)data[2]);
-    int status = reply ? (data[0] - '0') * 100 + (data[1] - '0') * 10 + (data[2] - '0') : 0;
-    if (!reply || status == 221) { /* the answer to QUIT says nothing about the mail */
-        return len;
+    if (len < 3 || !isdigit((unsigned char)line[0]) || !isdigit((unsigned char)line[1]) ||
+        !isdigit((unsigned char)line[2])) {
+        return false;
     }
     if (!smtp->continued) {
         buf_clear(&smtp->reply);
     }
-    size_t text = len;
-    while (text > 4 && (data[text - 1] == '\r' || data[text - 1] == '\n')) {
-        text--;
+    while (len > 3 && isspace((unsigned char)line[len - 1])) {
+        len--;
     }
     buf_adds(&smtp->reply, smtp->reply.len ? " " : "");
-    buf_add(&smtp->reply, data + 4, text - 4);
-    smtp->status = status;
-    smtp->continued = data[3] == '-';
-    if (status >= 400 || (smtp->asked && status != 354)) { /* what follows is QUIT */
-        curl_easy_setopt(smtp->easy, CURLOPT_SERVER_RESPONSE_TIMEOUT, (long)QUIT_TIMEOUT_S);
+    buf_add(&smtp->reply, line + (len > 3 ? 4 : 3), len > 3 ? len - 4 : 0);
+    smtp->status = (line[0] - '0') * 100 + (line[1] - '0') * 10 + (line[2] - '0');
+    smtp->continued = len > 3 && line[3] == '-';
+    return !smtp->continued;
+}
+
+/* What the server says while libcurl connects. */
+static size_t on_line(char *data, size_t size, size_t count, void *arg)
+{
+    take_line(arg, data, size * count);
+    return size * count;
+}
+
+/* ---- the dialogue ------------------------------------------------------------------------------------------------ */
+
+static bool lose(struct smtp *smtp, const char *why)
+{
+    smtp->lost = why;
+    return false;
+}
+
+static bool lose_by(struct smtp *smtp, CURLcode code)
+{
+    return lose(smtp, *smtp->transfer.error ? smtp->transfer.error : curl_easy_strerror(code));
+}
+
+static bool wait_for(struct smtp *smtp, int events)
+{
+    curl_socket_t fd = CURL_SOCKET_BAD;
+    curl_easy_getinfo(smtp->transfer.easy, CURLINFO_ACTIVESOCKET, &fd);
+    switch (await_socket(&smtp->await, fd, events, 0)) {
+    case AWAIT_READY:
+        return true;
+    case AWAIT_TIMEOUT:
+        return lose(smtp, "timed out while the server had to answer");
+    case AWAIT_ABORTED:
+        return lose(smtp, "the worker stops before it came");
+    default:
+        return lose(smtp, "could not watch the connection");
     }
-    smtp->asked = smtp->asked || status == 354;
-    return len;
 }
 
-/* libcurl asks about once a second, also while it waits. */
-static int on_progress(void *arg, curl_off_t a, curl_off_t b, curl_off_t c, curl_off_t d)
+static bool say(struct smtp *smtp, const char *data, size_t len)
 {
-    (void)a, (void)b, (void)c, (void)d;
-    struct smtp *smtp = arg;
-    return atomic_load(&smtp->stop);
+    while (len) {
+        size_t sent = 0;
+        CURLcode code = curl_easy_send(smtp->transfer.easy, data, len, &sent);
+        if (code == CURLE_AGAIN) {
+            if (!wait_for(smtp, UV_WRITABLE)) {
+                return false;
+            }
+        } else if (code != CURLE_OK) {
+            return lose_by(smtp, code);
+        }
+        data += sent;
+        len -= sent;
+    }
+    return true;
 }
 
-static void run(uv_work_t *work)
+/* Adds to what was received. */
+static bool receive(struct smtp *smtp)
 {
-    struct smtp *smtp = work->data;
-    smtp->code = atomic_load(&smtp->stop) ? CURLE_ABORTED_BY_CALLBACK : curl_easy_perform(smtp->easy);
-    curl_easy_cleanup(smtp->easy); /* here: it may wait */
+    char piece[PIECE];
+    size_t len = 0;
+    CURLcode code;
+    while ((code = curl_easy_recv(smtp->transfer.easy, piece, sizeof piece, &len)) == CURLE_AGAIN) {
+        if (!wait_for(smtp, UV_READABLE)) {
+            return false;
+        }
+    }
+    if (code != CURLE_OK) {
+        return lose_by(smtp, code);
+    }
+    if (!len) {
+        return lose(smtp, "the server closed the connection");
+    }
+    return buf_add(&smtp->received, piece, len) == 0 || lose(smtp, "the server's reply has no end");
 }
 
-/* ---- on the loop ------------------------------------------------------------------------------------------------- */
-
-static void after(uv_work_t *work, int status)
+/* Takes lines from what was received, until the reply is complete. */
+static bool take_reply(struct smtp *smtp)
 {
-    (void)status; /* nobody cancels it */
-    struct smtp *smtp = work->data;
-    smtp->done = true;
-    fiber_resume(smtp->fiber);
+    bool complete = false;
+    const char *text = buf_text(&smtp->received), *from = text, *end;
+    while (!complete && (end = memchr(from, '\n', smtp->received.len - (size_t)(from - text)))) {
+        complete = take_line(smtp, from, (size_t)(end - from));
+        from = end + 1;
+    }
+    struct buf rest = {.max = smtp->received.max};
+    buf_add(&rest, from, smtp->received.len - (size_t)(from - text));
+    buf_release(&smtp->received);
+    smtp->received = rest;
+    return complete;
 }
 
-static void stop(struct flight *flight)
+/* Sends a command and reads the reply. True: the server agrees. */
+static bool command(struct smtp *smtp, const char *verb, const char *argument, const char *end)
 {
-    atomic_store(&((struct smtp *)flight)->stop, true);
+    char *line = mem_printf("%s%s%s\r\n", verb, argument, end);
+    bool said = say(smtp, line, strlen(line));
+    free(line);
+    smtp->status = said ? 0 : smtp->status;
+    while (said && !take_reply(smtp)) {
+        said = receive(smtp);
+    }
+    return said && smtp->status < 400;
 }
 
-static size_t send_message(char *out, size_t size, size_t count, void *arg)
+/* The message with its end; a dot that begins a line is doubled (RFC 5321, 4.5.2). */
+static char *stuffed(const char *message)
 {
-    struct smtp *smtp = arg;
-    size_t take = strnlen(smtp->unsent, size * count);
-    memcpy(out, smtp->unsent, take);
-    smtp->unsent += take;
-    return take;
+    struct buf out = {.max = strlen(message) * 2 + 64};
+    bool line_begins = true;
+    for (const char *at = message; *at; at++) {
+        if (line_begins && *at == '.') {
+            buf_add(&out, ".", 1);
+        }
+        buf_add(&out, at, 1);
+        line_begins = *at == '\n';
+    }
+    buf_adds(&out, line_begins ? "." : "\r\n."); /* command() ends the line */
+    return buf_take(&out);
 }
 
-static void set_up_mail(CURL *easy, const struct smtp_call *call, struct smtp *smtp)
+static bool address_all(struct smtp *smtp)
 {
-    curl_easy_setopt(easy, CURLOPT_MAIL_FROM, call->from);
-    curl_easy_setopt(easy, CURLOPT_MAIL_RCPT, call->recipients);
-    curl_easy_setopt(easy, CURLOPT_UPLOAD, 1L);
-    curl_easy_setopt(easy, CURLOPT_INFILESIZE_LARGE, (curl_off_t)strlen(call->message));
-    curl_easy_setopt(easy, CURLOPT_READFUNCTION, send_message);
-    curl_easy_setopt(easy, CURLOPT_READDATA, smtp);
+    bool good = command(smtp, "MAIL FROM:<", smtp->call->from, ">");
+    for (const struct curl_slist *to = smtp->call->recipients; good && to; to = to->next) {
+        good = command(smtp, "RCPT TO:<", to->data, ">");
+    }
+    return good;
 }
 
-static void set_up_check(CURL *easy)
+static void send_mail(struct smtp *smtp)
 {
-    curl_easy_setopt(easy, CURLOPT_NOBODY, 1L);
-    curl_easy_setopt(easy, CURLOPT_CUSTOMREQUEST, "NOOP");
-    curl_easy_setopt(easy, CURLOPT_SERVER_RESPONSE_TIMEOUT, (long)CHECK_TIMEOUT_S);
+    if (!address_all(smtp) || !command(smtp, "DATA", "", "")) {
+        return;
+    }
+    smtp->asked = true;
+    char *text = stuffed(smtp->call->message);
+    command(smtp, text, "", "");
+    free(text);
 }
 
-static void set_up(CURL *easy, const struct smtp_call *call, struct smtp *smtp, char *error)
+/* Politely, but the answer is known, and stays. */
+static void quit(struct smtp *smtp)
+{
+    int status = smtp->status;
+    char *reply = mem_strdup(buf_text(&smtp->reply));
+    int64_t latest = time_monotonic() + quit_time;
+    smtp->await.deadline = latest < smtp->await.deadline ? latest : smtp->await.deadline;
+    command(smtp, "QUIT", "", "");
+    smtp->lost = NULL;
+    smtp->status = status;
+    smtp->continued = false;
+    buf_clear(&smtp->reply);
+    buf_adds(&smtp->reply, reply);
+    free(reply);
+}
+
+static void talk(struct smtp *smtp, uv_loop_t *loop, int64_t deadline, struct flight **flight)
+{
+    await_begin(&smtp->await, loop, deadline);
+    *flight = &smtp->await.flight;
+    *smtp->transfer.error = '\0';
+    if (smtp->call->message) {
+        send_mail(smtp);
+    } else {
+        command(smtp, "NOOP", "", "");
+    }
+    if (!smtp->lost) {
+        quit(smtp);
+    }
+    *flight = NULL;
+    await_end(&smtp->await);
+}
+
+/* ---- the call ---------------------------------------------------------------------------------------------------- */
+
+static void set_up(CURL *easy, const struct smtp_call *call, struct smtp *smtp, int64_t timeout)
 {
     curl_easy_setopt(easy, CURLOPT_URL, call->url);
     curl_easy_setopt(easy, CURLOPT_PROTOCOLS_STR, "smtp,smtps");
+    curl_easy_setopt(easy, CURLOPT_CONNECT_ONLY, 1L);
     curl_easy_setopt(easy, CURLOPT_USE_SSL, (long)(call->tls ? CURLUSESSL_ALL : CURLUSESSL_NONE));
-    curl_easy_setopt(easy, CURLOPT_NOSIGNAL, 1L);
-    curl_easy_setopt(easy, CURLOPT_TIMEOUT_MS, (long)(call->timeout / 1000));
-    curl_easy_setopt(easy, CURLOPT_CONNECTTIMEOUT_MS, (long)CONNECT_TIMEOUT_MS);
-    curl_easy_setopt(easy, CURLOPT_FORBID_REUSE, 1L);
-    curl_easy_setopt(easy, CURLOPT_NOPROGRESS, 0L);
-    curl_easy_setopt(easy, CURLOPT_XFERINFOFUNCTION, on_progress);
-    curl_easy_setopt(easy, CURLOPT_XFERINFODATA, smtp);
-    curl_easy_setopt(easy, CURLOPT_HEADERFUNCTION, on_reply);
+    curl_easy_setopt(easy, CURLOPT_TIMEOUT_MS, (long)(timeout / 1000));
+    curl_easy_setopt(easy, CURLOPT_HEADERFUNCTION, on_line);
     curl_easy_setopt(easy, CURLOPT_HEADERDATA, smtp);
-    curl_easy_setopt(easy, CURLOPT_ERRORBUFFER, error);
     if (call->user) {
         curl_easy_setopt(easy, CURLOPT_USERNAME, call->user);
         curl_easy_setopt(easy, CURLOPT_PASSWORD, call->password);
@@ -138,58 +238,52 @@ static void set_up(CURL *easy, const struct smtp_call *call, struct smtp *smtp, 
     if (call->ca_file) {
         curl_easy_setopt(easy, CURLOPT_CAINFO, call->ca_file);
     }
-    if (call->message) {
-        set_up_mail(easy, call, smtp);
-    } else {
-        set_up_check(easy);
-    }
 }
 
-/* No greeting came, or no TLS could be agreed on: no mail gets further. */
-static bool unreached(const struct smtp *smtp)
+/* Why there is no answer, and whether it may come another time. */
+static void take_fault(const struct smtp *smtp, struct http_answer *answer)
 {
-    bool no_tls = smtp->code == CURLE_PEER_FAILED_VERIFICATION || smtp->code == CURLE_SSL_CONNECT_ERROR ||
-                  smtp->code == CURLE_USE_SSL_FAILED;
-    return no_tls || (smtp->code != CURLE_OK && smtp->code != CURLE_ABORTED_BY_CALLBACK && smtp->status == 0);
+    CURLcode code = smtp->transfer.code;
+    answer->fault = smtp->lost ? HTTP_FAULT_AWAY : http_fault_of(code);
+    answer->error = mem_strdup(code == CURLE_USE_SSL_FAILED
+                                   ? "the server offers no STARTTLS: set `tls: off` only where mail may go in the clear"
+                               : smtp->lost ? smtp->lost
+                                            : transfer_error(&smtp->transfer));
 }
 
 /* The server's last word, when it is one about the mail. */
-static void take_answer(const struct smtp *smtp, const char *error, struct http_answer *answer)
+static void take_answer(const struct smtp *smtp, struct http_answer *answer)
 {
+    bool connected = smtp->transfer.code == CURLE_OK;
     answer->sent = smtp->asked;
-    answer->aborted = smtp->code == CURLE_ABORTED_BY_CALLBACK;
-    if (smtp->code == CURLE_OK || smtp->status >= 400) {
+    answer->aborted = connected ? smtp->await.aborted : smtp->transfer.aborted;
+    if (connected ? !smtp->lost : smtp->status >= 400) {
+        answer->aborted = false;
         answer->status = smtp->status;
         buf_adds(&answer->body, buf_text(&smtp->reply));
-        return;
+    } else {
+        take_fault(smtp, answer);
     }
-    answer->fault = unreached(smtp) ? HTTP_FAULT_ADDRESS : http_fault_of(smtp->code);
-    answer->error = mem_strdup(smtp->code == CURLE_USE_SSL_FAILED
-                                   ? "the server offers no STARTTLS: set `tls: off` only where mail may go in the clear"
-                               : answer->aborted ? "the worker stops before it came"
-                               : *error          ? error
-                                                 : curl_easy_strerror(smtp->code));
 }
 
-void smtp_perform(uv_loop_t *loop, const struct smtp_call *call, struct flight **flight, struct http_answer *answer)
+void smtp_perform(struct http *http, const struct smtp_call *call, struct flight **flight, struct http_answer *answer)
 {
-    *answer = (struct http_answer){.headers = json_object()};
-    struct smtp smtp = {.flight = {stop},
-                        .fiber = fiber_self(),
-                        .easy = curl_easy_init(),
-                        .unsent = call->message,
-                        .reply = {.max = REPLY_MAX}};
-    char error[CURL_ERROR_SIZE] = "";
-    set_up(smtp.easy, call, &smtp, error);
+    struct multi *multi = http_multi(http);
+    struct smtp smtp = {.call = call, .reply = {.max = REPLY_MAX}, .received = {.max = LINE_MAX_BYTES + PIECE}};
     int64_t begin = time_monotonic();
-    smtp.work.data = &smtp;
-    *flight = &smtp.flight;
-    uv_queue_work(loop, &smtp.work, run, after);
-    while (!smtp.done) {
-        fiber_wait();
+    int64_t timeout = !call->message && call->timeout > check_time ? check_time : call->timeout;
+    *answer = (struct http_answer){.headers = json_object()};
+    transfer_begin(&smtp.transfer, multi);
+    if (smtp.transfer.easy) {
+        set_up(smtp.transfer.easy, call, &smtp, timeout);
     }
-    *flight = NULL;
+    transfer_run(&smtp.transfer, flight);
+    if (smtp.transfer.code == CURLE_OK) {
+        talk(&smtp, multi_loop(multi), begin + timeout, flight);
+    }
     answer->duration = time_monotonic() - begin;
-    take_answer(&smtp, error, answer);
+    take_answer(&smtp, answer);
+    transfer_end(&smtp.transfer);
     buf_release(&smtp.reply);
+    buf_release(&smtp.received);
 }

@@ -1,5 +1,6 @@
-/* Mail by SMTP (RFC 5321): libcurl on libuv's thread pool; a call blocks its fiber, not the loop. libcurl's multi interface
- * would: it waits for the answer to a mail, and to QUIT, within one call (7.88, smtp_done()). */
+/* Mail by SMTP (RFC 5321). A call blocks its fiber, not the loop: libcurl connects, encrypts and logs in by its multi interface; the
+ * mail itself is handed over here, because libcurl would wait for the last answer, and for that to QUIT, within one call
+ * (smtp_done() and smtp_disconnect(), up to 8.14 at least). */
 #ifndef OFFBOARD_WORKER_SMTP_H
 #define OFFBOARD_WORKER_SMTP_H
 
@@ -15,11 +16,11 @@ struct smtp_call {
     bool tls;                      /* smtp: insist on STARTTLS */
     const char *from;              /* bare addresses */
     struct curl_slist *recipients; /* one that is refused refuses the mail */
-    const char *message;           /* NULL: no mail, only log in */
+    const char *message;           /* lines end in CRLF; NULL: no mail, only log in */
 };
 
 /* Makes the call; on a fiber, as http_perform(). The status is SMTP's code, the body the text of that reply; `sent`: the
- * server had asked for the message. Nothing is sent twice, no connection kept. http_abort() takes up to a second. */
-void smtp_perform(uv_loop_t *loop, const struct smtp_call *call, struct flight **flight, struct http_answer *answer);
+ * server had asked for the message. Nothing is sent twice, no connection kept. */
+void smtp_perform(struct http *http, const struct smtp_call *call, struct flight **flight, struct http_answer *answer);
 
 #endif

@@ -52,6 +52,7 @@ struct task *task_new(struct stream *stream, const rd_kafka_message_t *record, j
     char *parent = kafka_message_header_text(record, "traceparent");
     task->magic = TASK_MAGIC;
     task->stream = stream;
+    task->generation = stream->generation;
     task->offset = record->offset;
     task->timestamp = record_time(record);
     task->traceparent = message_traceparent(parent);
@@ -105,9 +106,9 @@ void task_settled(struct task *task)
     struct partition *partition = task->stream->partition;
     struct feed *feed = partition->feed;
     if (partition->held) {
-        progress_finished(task->stream->progress, task->offset);
+        stream_finished(task->stream, task->generation, task->offset);
         for (const struct twin *twin = task->twins; twin; twin = twin->next) {
-            progress_finished(twin->stream->progress, twin->offset);
+            stream_finished(twin->stream, twin->generation, twin->offset);
         }
         if (task->job.message) {
             memory_finished(partition->memory, task->job_id, task->attempt, task->timestamp);

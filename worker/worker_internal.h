@@ -17,6 +17,7 @@
 
 #include "lib/message.h"
 #include "lib/metrics.h"
+#include "lib/tail.h"
 #include "worker/fiber.h"
 #include "worker/lane.h"
 #include "worker/memory.h"
@@ -45,6 +46,8 @@ struct stream {
     bool urgent;
     rd_kafka_queue_t *queue; /* NULL: not read (any more) */
     struct progress *progress;
+    struct tail tail;
+    unsigned int generation;   /* counts how often the topic was made anew: offsets of another one mean other records */
     int64_t committed;         /* offset when the partition was taken: what lies before it is only remembered */
     bool restored;             /* everything before `committed` was looked at */
     rd_kafka_message_t *first; /* read a record too far while restoring */
@@ -77,6 +80,7 @@ enum task_state {
 struct twin {
     struct twin *next;
     struct stream *stream;
+    unsigned int generation;
     int64_t offset;
 };
 
@@ -88,6 +92,7 @@ struct task {
     struct task *previous;
     struct task *next_ready;
     struct stream *stream;
+    unsigned int generation; /* of the stream when it was read */
     int64_t offset;
     int64_t timestamp;  /* of the record, microseconds */
     struct job job;     /* job.message is owned; NULL: a dead letter */
@@ -141,7 +146,8 @@ struct feed {
     int32_t partition_count; /* of each topic */
     struct partition **partitions;
     size_t held;
-    size_t cursor; /* where reading goes on: partitions take turns */
+    size_t cursor;         /* where reading goes on: partitions take turns */
+    int64_t anew[STREAMS]; /* monotonic; when the topic was last found to be made anew; 0: never */
 
     /* dispatch.c and task.c */
     struct lanes *lanes;
@@ -238,6 +244,8 @@ void partition_release(struct partition *partition); /* one task less; frees it 
 bool partition_restored(const struct partition *partition);
 int64_t record_time(const rd_kafka_message_t *record); /* its timestamp in microseconds, 0: none */
 bool stream_read(struct stream *stream);               /* takes one record; false when there is none */
+/* Its offset means the record that was read; not so when the topic was made anew since. */
+void stream_finished(struct stream *stream, unsigned int generation, int64_t offset);
 
 /* ---- dispatch.c -------------------------------------------------------------------------------------------------- */
 

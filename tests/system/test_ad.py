@@ -385,7 +385,7 @@ CHECKS = {
     "an empty password": ("ldaps://{address}", {"password": ""}, "password"),
     "an unknown certificate": ("ldaps://{address}", {"ca_file": "/etc/ssl/certs/ca-certificates.crt"}, "no answer"),
     "another name than the certificate's": ("ldaps://127.0.0.9:{port}", {}, "no answer"),
-    "nobody listens": ("ldaps://127.0.0.1:1", {}, "Can't contact LDAP server"),
+    "nobody listens": ("ldaps://127.0.0.1:1", {}, "Failed to connect to 127.0.0.1 port 1"),
     "a wrong protocol": ("https://{address}", {}, "a directory is at ldap://HOST or ldaps://HOST"),
     "a wrong base": ("ldaps://{address}", {"base_dn": "DC=nowhere"}, "32: No such object"),
 }

@@ -121,3 +121,29 @@ def test_a_late_scheduler_catches_up_and_says_how_late_it_was(make_stack):
     samples = stack.metrics("scheduler")
     lateness = next((value for name, value in samples.items() if name.startswith("offboard_scheduler_lateness_seconds_sum")), 0)
     assert lateness >= 1, samples
+
+
+def test_sessions_to_a_read_only_server_are_given_up(make_stack, own_postgres):
+    """After a fail-over the name of the database may lead to a standby for a while. Sessions that were opened to it would live on."""
+    stack = make_stack(postgres=own_postgres, settings={"clock": {"day": "20ms"}}).start()
+    database = stack.database.name
+
+    def read_only(on: str) -> None:
+        with own_postgres.connect("postgres") as connection:
+            connection.execute(f'ALTER DATABASE "{database}" SET default_transaction_read_only = {on}')
+
+    def said(name: str) -> int:
+        return stack.process(name).log().count("read-only")
+
+    read_only("on")
+    with own_postgres.connect("postgres") as connection:
+        connection.execute("SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = %s AND application_name LIKE"
+                           " 'offboard-%%'", [database])
+    stack.person(PEOPLE[0])
+    offboarding = stack.offboard(PEOPLE[0])
+    wait_until(lambda: said("logger") and said("scheduler"), 30, "both have met the read-only server")
+    wait_until(lambda: http("GET", stack.url("logger") + "/readyz").status == 503, 10, "the logger isn't ready")
+    read_only("off")  # and nobody cuts what lives
+    stack.database.close()
+    stack.wait_status(offboarding, "completed", 60)
+    assert_audit_is_the_topic(stack)

@@ -133,7 +133,7 @@ static void assert_answer(struct pg *pg, const char *sql, const char *expected)
 }
 
 /* A new database with the shipped schema; migrated once, then copied. */
-static struct pg *postgres_database(const char *name)
+static __attribute__((unused)) struct pg *postgres_database(const char *name)
 {
     if (!postgres.migrated) {
         free(ask(postgres.pg, "CREATE DATABASE migrated STRATEGY file_copy"));

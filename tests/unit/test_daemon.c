@@ -149,6 +149,25 @@ static void test_stopped_before_it_began(void **state)
     free(outcome.out);
 }
 
+static void end_and_hang(void *arg)
+{
+    (void)arg;
+    daemon_ending(3);
+    raise(SIGALRM); /* as after some seconds */
+    for (;;) {
+        pause();
+    }
+}
+
+/* What a library waits for at the end must not keep a process for ever. */
+static void test_an_end_that_takes_too_long(void **state)
+{
+    (void)state;
+    struct outcome outcome = in_child(end_and_hang, NULL);
+    assert_int_equal(outcome.code, 3);
+    free(outcome.out);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -158,6 +177,7 @@ int main(void)
         cmocka_unit_test(test_wrong_configuration),
         cmocka_unit_test(test_stop_signals),
         cmocka_unit_test(test_stopped_before_it_began),
+        cmocka_unit_test(test_an_end_that_takes_too_long),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -313,6 +313,90 @@ static void test_secret(void **state)
     engine_stand_free(stand);
 }
 
+/* ---- whose secrets ------------------------------------------------------------------------------------------------ */
+
+static struct exchange lock_or_look(const char *line, const char *head, const char *body, void *arg)
+{
+    (void)head;
+    (void)body;
+    struct exchange answer = {line, STUB_SILENCE, NULL, NULL};
+    if (strncmp(line, "POST /lock", strlen("POST /lock")) != 0) {
+        answer.status = 200;
+        answer.body = arg;
+    }
+    return answer;
+}
+
+/* While one job knows a passcode of six digits, ids of others may hold these digits. */
+static void test_a_passcode_is_not_masked_in_other_jobs(void **state)
+{
+    (void)state;
+    struct engine_stand *stand = engine_stand_new("");
+    vendor_stub_choose(stand->vendor, lock_or_look, "{\"id\": \"77" PIN "7\", \"pin\": \"" PIN "\"}");
+    struct trial *locks = trial_new(stand, "lock", NULL, NULL);
+    trial_start(locks);
+    while (vendor_stub_count(stand->vendor) == 0) {
+        uv_run(&stand->loop, UV_RUN_ONCE);
+    }
+    struct trial *other = trial_new(stand, "echo", NULL, NULL);
+    trial_start(other);
+    trial_finish(other);
+    assert_string_equal(other->result.outcome, "succeeded");
+    assert_string_equal(json_string_at(other->result.context, "outputs.body.id"), "77" PIN "7");
+    assert_string_equal(json_string_at(other->result.context, "outputs.body.pin"), PIN);
+    engine_interrupt(&locks->job, INTERRUPT_DRAIN);
+    trial_finish(locks);
+    char *text = json_text(locks->result.context);
+    assert_null(strstr(text, PIN));
+    free(text);
+    trial_free(locks);
+    trial_free(other);
+    engine_stand_free(stand);
+}
+
+#define SESSION "sess-t0ken-123456"
+static const char signs_in[] =
+    "system: vendor\n"
+    "settings: {url: {required: true}}\n"
+    "actions:\n"
+    "  ask:\n"
+    "    effect: notify\n"
+    "    accounts: none\n"
+    "    requests:\n"
+    "      - {post: /login, changes: false, save: {tok: \"${ .body.tok }\", zip: \"${ .body.zip }\"}, secret: [tok, "
+    "zip]}\n"
+    "      - {get: \"/me/${ .saved.tok }\", save: {seen: \"${ .body }\", keys: \"${ [.body.auth] }\"}}\n"
+    "      - {get: \"/next/${ .saved.keys[0] }\"}\n"
+    "    outputs: {v: \"${ .saved.seen }\"}\n";
+
+/* What a request calls secret is masked wherever the vendor repeats it, in outputs and state, too. */
+static void test_a_secret_that_the_vendor_repeats(void **state)
+{
+    (void)state;
+    static const struct exchange start[] = {
+        {"POST /login", 200, "{\"tok\": \"" SESSION "\", \"zip\": 10115}", NULL},
+        {"GET /me/" SESSION, 200,
+         "{\"auth\": \"Bearer " SESSION "\", \"list\": [\"" SESSION "\"], \"id\": \"9101157\"}", NULL}};
+    const struct exchange done[] = {start[0], start[1], {"GET /next/Bearer%20" SESSION, 200, "{}", NULL}, {0}};
+    const struct exchange later[] = {
+        start[0], start[1], {"GET /next/Bearer%20" SESSION, 429, NULL, "Retry-After: 3600\r\n"}, {0}};
+    struct engine_stand *stand = engine_stand_with(signs_in, "", "");
+    struct trial *trial = run_trial(stand, "ask", NULL, done);
+    assert_null(vendor_stub_complaint(stand->vendor));
+    assert_string_equal(trial->result.outcome, "succeeded");
+    assert_string_equal(json_string_at(trial->result.context, "outputs.v.auth"), "Bearer ***");
+    assert_string_equal(json_string_at(trial->result.context, "outputs.v.list.0"), "***");
+    assert_string_equal(json_string_at(trial->result.context, "outputs.v.id"), "9101157");
+    trial_free(trial);
+    trial = run_trial(stand, "ask", NULL, later);
+    assert_string_equal(trial->result.outcome, "deferred");
+    char *text = json_text(trial->result.context);
+    assert_null(strstr(text, SESSION));
+    free(text);
+    trial_free(trial);
+    engine_stand_free(stand);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -321,6 +405,8 @@ int main(void)
         cmocka_unit_test(test_nothing_changes_without_the_picture),
         cmocka_unit_test(test_derived),
         cmocka_unit_test(test_secret),
+        cmocka_unit_test(test_a_passcode_is_not_masked_in_other_jobs),
+        cmocka_unit_test(test_a_secret_that_the_vendor_repeats),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -4,10 +4,14 @@
 #include <stdarg.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <dlfcn.h>
+#include <netdb.h>
 #include <netinet/in.h>
+#include <stdatomic.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
+#include <unistd.h>
 #include <zlib.h>
 
 #include <cmocka.h>
@@ -350,6 +354,36 @@ static void test_addresses(void **state)
     assert_int_equal(http_fault_of(CURLE_COULDNT_RESOLVE_PROXY), HTTP_FAULT_ADDRESS);
 }
 
+/* In place of the C library's, also for libcurl: a name server that takes its time with one name. */
+enum { SLOW_US = 2000 * 1000 };
+static atomic_bool looked_up;
+
+int getaddrinfo(const char *node, const char *service, const struct addrinfo *hints, struct addrinfo **found)
+{
+    int (*real)(const char *, const char *, const struct addrinfo *, struct addrinfo **);
+    *(void **)&real = dlsym(RTLD_NEXT, "getaddrinfo");
+    if (node && strcmp(node, "slow.test") == 0) {
+        usleep(SLOW_US);
+        atomic_store(&looked_up, true);
+        return EAI_NONAME;
+    }
+    return real(node, service, hints, found);
+}
+
+/* A name server that does not answer must not hold up the loop, not even when the call is over. */
+static void test_slow_names(void **state)
+{
+    struct stage *stage = *state;
+    int64_t begin = time_monotonic();
+    stage->call.timeout = 200 * 1000;
+    assert_fault(call_url(stage, "GET", "http://slow.test/"), HTTP_FAULT_AWAY, 0, "timed out");
+    assert_true(time_monotonic() - begin < SLOW_US / 2);
+    assert_false(stage->answer.sent);
+    while (!atomic_load(&looked_up)) {
+        usleep(1000);
+    }
+}
+
 static void test_requests(void **state)
 {
     struct stage *stage = *state;
@@ -404,6 +438,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(test_away, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_aborted, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_addresses, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(test_slow_names, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_requests, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_unwatchable_socket, set_up, tear_down),
     };

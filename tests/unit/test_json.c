@@ -124,6 +124,19 @@ static void test_depth(void **state)
     free(deep);
 }
 
+static void test_memory(void **state)
+{
+    (void)state;
+    size_t len = 15 * 1024 * 1024;
+    char *much = mem_alloc(len + 1);
+    for (size_t i = 0; i < len; i += 3) {
+        memcpy(much + i, "[],", 3);
+    }
+    much[0] = '[';
+    assert_refused(much, len, "more than 64 MiB of memory");
+    free(much);
+}
+
 static void test_look_ups(void **state)
 {
     (void)state;
@@ -183,6 +196,7 @@ int main(void)
         cmocka_unit_test(test_big_integers_become_strings),
         cmocka_unit_test(test_refused),
         cmocka_unit_test(test_depth),
+        cmocka_unit_test(test_memory),
         cmocka_unit_test(test_look_ups),
         cmocka_unit_test(test_put_and_text),
         cmocka_unit_test(test_lower),

@@ -131,6 +131,75 @@ static void test_wipe(void **state)
     secret_wipe(NULL);
 }
 
+/* ---- of one run -------------------------------------------------------------------------------------------------- */
+
+static void assert_own(const struct secret_set *set, const char *text, const char *expected)
+{
+    char *masked = secret_set_mask(set, text);
+    assert_string_equal(masked, expected);
+    free(masked);
+}
+
+static void assert_fact(const struct secret_set *set, const char *fact, const char *expected)
+{
+    char *masked = secret_set_mask_fact(set, fact);
+    assert_string_equal(masked, expected);
+    free(masked);
+}
+
+/* A passcode is its job's: in the texts of others the digits are a part of something else. */
+static void test_own_secrets_are_nobody_elses(void **state)
+{
+    (void)state;
+    struct secret_set *set = secret_set_new();
+    secret_set_add(set, NULL);
+    secret_set_add(set, "482913");
+    secret_set_add(set, "4829");
+    secret_set_add(set, "no");
+    secret_remember("t0ken-of-the-process");
+    assert_own(set, "id 1482913, pin 482913, code 4829; no t0ken-of-the-process", "id 1***, pin ***, code ***; no ***");
+    assert_own(set, "code 48291 or 14829", "code 48291 or 14829"); /* so short: as a word only */
+    assert_own(NULL, "pin 482913, t0ken-of-the-process", "pin 482913, ***");
+    assert_masked("id 1482913, pin 482913", "id 1482913, pin 482913");
+    assert_null(secret_set_mask(set, NULL));
+    secret_set_free(set);
+    secret_set_free(NULL);
+}
+
+/* What later jobs work with stays as it is where it only looks like a secret. */
+static void test_facts(void **state)
+{
+    (void)state;
+    struct secret_set *set = secret_set_new();
+    secret_set_add(set, "482913");
+    secret_set_add(set, "Madison");
+    secret_set_add(set, "San Jos\xc3\xa9");
+    secret_set_add(set, "12 Elm Street");
+    secret_set_add(set, "sess-t0ken-123456");
+    secret_remember("offboard");          /* a password that somebody found good enough */
+    secret_remember("k3y-of-the-vendor"); /* and one that is */
+    static const char *const rows[][2] = {
+        {"1482913", "1482913"},
+        {"dev-4829137", "dev-4829137"},
+        {"locked with 482913", "locked with ***"},
+        {"482913", "***"},
+        {"pin=482913&x", "pin=***&x"},
+        {"Madison", "Madison"},
+        {"office San Jos\xc3\xa9", "office San Jos\xc3\xa9"},
+        {"to 12 Elm Street, Madison", "to ***, Madison"},
+        {"112 Elm Streets", "112 Elm Streets"},
+        {"Bearer sess-t0ken-123456", "Bearer ***"},
+        {"xsess-t0ken-123456x", "x***x"},
+        {"label offboard", "label offboard"},
+        {"ak3y-of-the-vendorb", "a***b"},
+    };
+    for (size_t i = 0; i < COUNT_OF(rows); i++) {
+        assert_fact(set, rows[i][0], rows[i][1]);
+    }
+    assert_fact(NULL, "pin 482913, k3y-of-the-vendor", "pin 482913, ***");
+    secret_set_free(set);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -142,6 +211,8 @@ int main(void)
         cmocka_unit_test_teardown(test_in_json, forget),
         cmocka_unit_test_teardown(test_many, forget),
         cmocka_unit_test_teardown(test_wipe, forget),
+        cmocka_unit_test_teardown(test_own_secrets_are_nobody_elses, forget),
+        cmocka_unit_test_teardown(test_facts, forget),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

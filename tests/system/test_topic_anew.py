@@ -1,0 +1,72 @@
+"""A topic that is deleted and made anew while it is read begins with offsets that mean other records: none of them is passed over."""
+import pytest
+from confluent_kafka import KafkaException
+from confluent_kafka.admin import AdminClient, NewTopic
+from process import wait_until
+
+EARLIER = [f"earlier{number}@example.com" for number in range(12)]
+LATER = [f"later{number}@example.com" for number in range(4)]
+
+
+def make_anew(stack, *kinds: str, noticed=lambda: True) -> None:
+    admin = AdminClient({"bootstrap.servers": stack.brokers, "log_level": 0})
+    names = [stack.topics.name(kind) for kind in kinds]
+    for future in admin.delete_topics(names).values():
+        future.result(20)
+    wait_until(noticed, 30, "it is noticed that the topic is gone")
+
+    def made(name: str) -> bool:
+        try:
+            admin.create_topics([NewTopic(name, 3, 1)])[name].result(20)
+        except KafkaException:  # it is still being deleted
+            return False
+        return True
+
+    for name in names:
+        wait_until(lambda name=name: made(name), 30, f"{name} is made anew")
+
+
+def leave(stack, emails: list[str]) -> list[str]:
+    for email in emails:
+        stack.person(email)
+    offboardings = [stack.offboard(email) for email in emails]
+    for offboarding in offboardings:
+        stack.wait_job(offboarding, "leave-groups", "succeeded", 60)
+        stack.wait_job(offboarding, "ticket", "succeeded", 60)
+    return offboardings
+
+
+@pytest.mark.parametrize("noticed", [False, True])
+def test_jobs_of_the_new_topic_run(make_stack, noticed):
+    stack = make_stack().start()
+    leave(stack, EARLIER)
+    stack.wait_quiet()
+    worker = stack.process("worker")
+    make_anew(stack, "jobs.scim", "urgent.scim", "jobs.jira", "urgent.jira",
+              noticed=lambda: not noticed or "not available" in worker.log())
+    leave(stack, LATER)
+    assert not any(stack.account(email)["active"] for email in EARLIER + LATER)
+
+
+def test_leavers_of_the_new_intake_start(make_stack):
+    stack = make_stack().start()
+    leave(stack, EARLIER)
+    stack.wait_quiet()
+    make_anew(stack, "intake")
+    leave(stack, LATER)
+
+
+@pytest.mark.parametrize("noticed", [False, True])
+def test_the_logger_stops_rather_than_to_mix_two_topics(make_stack, noticed):
+    stack = make_stack().start("producer", "logger")
+    for email in EARLIER:
+        stack.offboard(email)
+    stack.wait_intake(len(EARLIER))
+    wait_until(stack.logged, 30, "all is recorded")
+    logger = stack.process("logger")
+    make_anew(stack, "events", noticed=lambda: not noticed or "not available" in logger.log())
+    for email in LATER:
+        stack.offboard(email)
+    wait_until(lambda: not logger.running, 60, "the logger ends")
+    stack.processes.remove(logger)  # it was to end so
+    assert logger.status == 1 and "the topic was made anew" in logger.log().splitlines()[-1]
