@@ -106,7 +106,7 @@ static void print_part(const json_t *said, const char *name)
 static void print_result(const json_t *said)
 {
     static const char *const parts[] = {"pinned", "outputs",  "provides", "before",
-                                        "escrow", "verified", "due_at",   "state"};
+                                        "escrow", "open", "verified", "due_at",   "state"};
     print_calls(json_object_get(said, "calls"));
     printf("%-9s %s\n", "outcome", json_string_at(said, "outcome"));
     printf("%-9s %s\n", "message", json_string_at(said, "message"));

@@ -112,6 +112,9 @@ static enum verdict run_job(struct run *run, json_t *outputs)
     if (verdict == VERDICT_DONE) {
         run_resume(run, state);
         json_object_update(outputs, json_object_get(state, "outputs"));
+        json_t *open = json_deep_copy(json_object_get(state, "open"));
+        json_object_update(run->open, open);
+        json_decref(open);
         verdict = accounts_run(run, outputs);
     }
     return verdict;
@@ -229,6 +232,9 @@ static void fill_result(struct run *run, enum verdict verdict, json_t *outputs, 
     if (run->record->left_out) {
         json_put(context, "calls_left_out", json_integer(run->record->left_out));
     }
+    if (good && json_object_size(run->open)) {
+        json_put(context, "open", run_masked_facts(run, run->open));
+    }
     if (good) {
         json_put(context, "provides", provided(run, json_object_get(context, "outputs")));
     }
@@ -247,6 +253,9 @@ static void fill_result(struct run *run, enum verdict verdict, json_t *outputs, 
         json_t *state = run_state(run, verdict);
         if (json_object_size(outputs)) {
             json_object_set(state, "outputs", outputs); /* of the accounts that have ended */
+        }
+        if (json_object_size(run->open)) {
+            json_object_set(state, "open", run->open);
         }
         json_put(context, "state", run_masked_facts(run, state));
         json_decref(state);
@@ -269,6 +278,7 @@ void run_init(struct run *run, struct system *system, struct job *job, struct re
                         .job = job,
                         .record = record,
                         .troubles = json_object(),
+                        .open = json_object(),
                         .secrets = json_object(),
                         .masks = secret_set_new()};
     context_start(run);
@@ -288,6 +298,7 @@ void run_release(struct run *run)
     json_decref(run->waits);
     json_decref(run->search);
     json_decref(run->troubles);
+    json_decref(run->open);
     secrets_release(run);
     free(run->url);
     json_decref(run->pinned);

@@ -178,6 +178,7 @@ struct run {
     json_t *
         searched; /* what the search for accounts asked, and how many accounts each answer named; owned, NULL: no search */
     json_t *verified; /* of the event; owned */
+    json_t *open;     /* what the action leaves in place on purpose, by kind: {items, why}; owned */
     char *message;    /* why it ended so */
     char *note;       /* what else is to be said of a good end; owned, NULL: nothing */
     struct engaged engaged;

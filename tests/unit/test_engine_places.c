@@ -62,6 +62,12 @@ static const char connector[] =
     "  twice:\n"
     "    effect: revoke\n"
     "    requests: [{post: /one}, {post: /two}]\n"
+    "  leave_some:\n"
+    "    effect: revoke\n"
+    "    requests:\n"
+    "      - {get: \"/users/${ .ids.vendor }\", save: {kept: \"${ .body.kept }\"}}\n"
+    "      - {post: \"/users/${ .ids.vendor }/leave\"}\n"
+    "    leaves: {groups: {items: \"${ .saved.kept }\", why: \"they bring the licence\"}}\n"
     "  export:\n"
     "    effect: handover\n"
     "    requests:\n"
@@ -170,6 +176,20 @@ static const struct engine_row rows[] = {
      .outcome = "deferred",
      .said = "u1: under way at the vendor",
      .facts = {{"state.accounts.u1.at", "1"}, {"state.accounts.u2.ended", "\"succeeded\""}}},
+    {.title = "what is left on purpose is told, for all accounts",
+     .action = "leave_some",
+     .offboarding = TWO,
+     .exchanges = {{SHOW("u1"), 200, "{\"kept\": [\"E3\"]}", NULL},
+                   {"POST /users/u1/leave", 200, NULL, NULL},
+                   {SHOW("u2"), 200, "{\"kept\": [\"E5\"]}", NULL},
+                   {"POST /users/u2/leave", 200, NULL, NULL}},
+     .outcome = "succeeded",
+     .facts = {{"open", "{\"groups\":{\"items\":[\"E3\",\"E5\"],\"why\":\"they bring the licence\"}}"}}},
+    {.title = "that nothing is left is told, too",
+     .action = "leave_some",
+     .exchanges = {{SHOW("u1"), 200, "{\"kept\": []}", NULL}, {"POST /users/u1/leave", 200, NULL, NULL}},
+     .outcome = "succeeded",
+     .facts = {{"open.groups.items", "[]"}}},
     /* ---- what a read-back covers */
     {.title = "a refusal is not excused by a look that does not show its effect",
      .action = "strip",
