@@ -40,7 +40,7 @@ static char *message_id(struct run *run, const json_t *request, json_int_t at, j
 {
     struct rendered rendered = {0};
     struct err err = ERR_INIT;
-    run->at = at;
+    run->place->at = at;
     context_set(run, "reminder", reminder ? json_integer(reminder) : json_null());
     if (mail_render(run, request, &rendered, &err) != 0) {
         fail_msg("%s", err_text(&err));
@@ -59,6 +59,9 @@ static void test_ids(void **state)
     struct trial *trial = trial_new(stand, "ask", NULL, NULL);
     struct run run = {.engine = stand->engine, .system = engine_system(stand->engine, "vendor"), .job = &trial->job};
     run.action = json_at(run.system->connector->tree, "actions.ask");
+    struct place place;
+    place_init(&place);
+    run.place = &place;
     context_start(&run);
     const json_t *first = json_at(run.action, "requests.0");
     const json_t *reminder = json_at(run.action, "requests.1.wait.meanwhile");
@@ -79,6 +82,7 @@ static void test_ids(void **state)
         free(id);
     }
     json_decref(run.context);
+    place_release(&place);
     trial_free(trial);
     engine_stand_free(stand);
 }
