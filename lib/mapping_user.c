@@ -190,9 +190,20 @@ static int check_user(const json_t *user, struct err *err)
     return 0;
 }
 
+/* An address that is none would be everybody's. */
+static void drop_empty_emails(json_t *emails)
+{
+    for (size_t i = json_array_size(emails); i-- > 0;) {
+        if (json_string_length(json_array_get(emails, i)) == 0) {
+            json_array_remove(emails, i);
+        }
+    }
+}
+
 /* Drops what is null or empty. */
 static void drop_empty(json_t *user)
 {
+    drop_empty_emails(json_object_get(user, "emails"));
     const char *name;
     json_t *value;
     void *next;

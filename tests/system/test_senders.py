@@ -164,6 +164,20 @@ def test_a_token_that_is_the_body(stack, signer):
     assert send(stack, "events", old.encode(), {}, "application/secevent+jwt").status == 401
 
 
+def test_a_signal_that_is_a_token(make_stack, tmp_path, keys, signer):
+    (tmp_path / "parcels.yaml").write_text("source: parcels\nsettings: {keys: {}}\n"
+                                           "jwt: {keys: \"${ .settings.keys }\", claims: {aud: us}}\n"
+                                           "signal: {name: parcel, key: \"${ .data.number }\", id: \"${ .data.jti }\"}\n", encoding="utf-8")
+    stack = make(make_stack, tmp_path, tokens={"keys": keys.url, "audience": "us"}, events={"keys": keys.url, "audience": "us"},
+                 parcels={"keys": keys.url})
+    for other, status in ((TokenSigner("k-1"), 401), (signer, 202)):
+        token = other.token({"aud": "us", "iat": int(time.time()), "jti": "s-1", "number": "1Z7"})
+        reply = stack.post("/v1/signals/parcels", token.encode(), token=None, headers={"Content-Type": "application/secevent+jwt"})
+        assert reply.status == status, reply
+    assert reply.json["key"] == "1Z7"
+    assert wait_until(lambda: stack.database.query("SELECT actor FROM signal"), 30, "it is on record")[0]["actor"]["id"] == "parcels"
+
+
 def test_an_unknown_key_is_looked_for_once_a_minute(make_stack, tmp_path, body):
     old, new = TokenSigner("k-1"), TokenSigner("k-2")
     server = KeyServer(old)

@@ -421,12 +421,14 @@ static void test_ends_are_trimmed(void **state)
         *state,
         event_of("leaver.created",
                  "{\"user\": {\"email\": \"\\ufeff Jane@X.example\\u200b\\r\\n\", \"employee_id\": \"\\u00a0E 7\\t\","
-                 " \"emails\": [\"\\u2002j@x.example\\u3000\"], \"name\": \" Jane\\u00a0Doe \","
+                 " \"emails\": [\"\", \"\\u2002j@x.example\\u3000\", \"\\u200b\"], \"name\": \" Jane\\u00a0Doe \","
                  " \"manager\": {\"email\": \"boss@x.example\\u200e\"}},"
                  " \"ids\": {\"scim\": [\" u-1\\u200d\"], \"jira\": \"\\u2068j-1\\u2069\"}}"));
     assert_text(mapped.offboarding, "user.email", "Jane@X.example");
     assert_text(mapped.offboarding, "user.employee_id", "E 7");
     assert_text(mapped.offboarding, "user.emails.0", "j@x.example");
+    assert_int_equal(json_array_size(json_at(mapped.offboarding, "user.emails")),
+                     1); /* what is empty would be everybody's */
     assert_text(mapped.offboarding, "user.name", " Jane\u00a0Doe ");
     assert_text(mapped.offboarding, "user.manager.email", "boss@x.example");
     assert_text(mapped.offboarding, "given_ids.scim.0", "u-1");
