@@ -268,6 +268,7 @@ static void fill_result(struct run *run, enum verdict verdict, json_t *outputs, 
     json_put(context, "calls", run_masked(run, run->calls));
     json_put(context, "verified", run->verified ? run_masked(run, run->verified) : json_null());
     result->message = run_mask(run, good || !run->message ? good_message(run, verdict) : run->message);
+    result->trace = run->trace ? run_masked(run, run->trace) : NULL;
     result->context = context;
     result->abandoned = verdict == VERDICT_ABANDONED;
 }
@@ -280,6 +281,7 @@ static void run_release(struct run *run)
     json_decref(run->failed_state);
     secrets_release(run);
     free(run->url);
+    json_decref(run->trace);
     json_decref(run->pinned);
     json_decref(run->verified);
     json_decref(run->heard);
@@ -315,6 +317,7 @@ void engine_result_release(struct engine_result *result)
 {
     free(result->message);
     json_decref(result->context);
+    json_decref(result->trace);
     *result = (struct engine_result){0};
 }
 

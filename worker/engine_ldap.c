@@ -212,5 +212,6 @@ void ldap_exchange(struct run *run, const struct rendered *rendered, int64_t tim
     run->job->flight = &flight;
     ldap_perform(run->engine->loop, &call, &flight, answer);
     run->job->flight = NULL;
+    trace_rendered(run, rendered, rendered->ldap.kind != LDAP_OP_SEARCH, answer);
     request_note(run, rendered->method, rendered->url, rendered->ldap.kind != LDAP_OP_SEARCH, answer);
 }

@@ -123,8 +123,8 @@ static void judge(const struct rendered *rendered, const struct http_answer *ans
     }
 }
 
-static void take_answer(struct run *run, const struct rendered *rendered, struct http_answer *answer,
-                        struct response *response)
+static void take_answer(struct run *run, const json_t *request, const struct rendered *rendered,
+                        struct http_answer *answer, struct response *response)
 {
     run->last_status = (int)answer->status;
     context_set(run, "status", json_integer(answer->status));
@@ -138,7 +138,7 @@ static void take_answer(struct run *run, const struct rendered *rendered, struct
         .unreached = answer->unreached,
     };
     judge(rendered, answer, response);
-    char *error = run_mask(run, answer->error);
+    char *error = answer->unreached ? address_error(run, request, answer->error) : run_mask(run, answer->error);
     context_set(run, "error", error ? json_string(error) : json_null());
     free(error);
     response->error = json_string_at(run->context, "error");
@@ -179,6 +179,7 @@ void request_exchange(struct run *run, struct http_call *call, bool changes, str
     run->job->flight = &flight;
     http_perform(run->engine->http, call, &flight, answer);
     run->job->flight = NULL;
+    trace_call(run, call, changes, answer);
     request_note(run, call->method, call->url, changes, answer);
 }
 
@@ -201,7 +202,7 @@ static void perform_once(struct run *run, const json_t *request, const struct re
     } else {
         request_exchange(run, &call, request_changes(request), &answer);
     }
-    take_answer(run, rendered, &answer, response);
+    take_answer(run, request, rendered, &answer, response);
     run->changed = run->changed || (request_changes(request) && answer.sent);
     http_answer_release(&answer);
 }
@@ -265,12 +266,16 @@ static enum verdict send_request(struct run *run, const json_t *request, struct 
         verdict = run_say(run, VERDICT_FAILED, "could not build the request: %s", err_text(&err));
     } else if (run->dry && (request_changes(request) || holds_stand_in(&rendered))) {
         record_call(run, rendered.method, rendered.url, request_changes(request), NULL);
+        trace_rendered(run, &rendered, request_changes(request), NULL);
         context_forget_answer(run);
         response->unsent = true;
     } else if (gated) {
         verdict = send_gated(run, request, &rendered, response);
     } else {
         verdict = perform(run, request, &rendered, response);
+    }
+    if (verdict == VERDICT_DONE && response->unreached && run->engine->impatient) {
+        verdict = run_say(run, VERDICT_FAILED, "no answer: %s", response->error);
     }
     rendered_release(&rendered);
     err_release(&err);
