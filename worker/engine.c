@@ -266,6 +266,7 @@ static void fill_result(struct run *run, enum verdict verdict, json_t *outputs, 
     const json_t *verified = run->verified ? run->verified : run->place ? run->place->verified : NULL;
     json_put(context, "verified", verified ? run_masked(run, verified) : json_null());
     result->message = end_message(run, verdict);
+    result->trace = run->trace ? run_masked(run, run->trace) : NULL;
     result->context = context;
     result->abandoned = verdict == VERDICT_ABANDONED;
 }
@@ -301,6 +302,7 @@ void run_release(struct run *run)
     json_decref(run->open);
     secrets_release(run);
     free(run->url);
+    json_decref(run->trace);
     json_decref(run->pinned);
     json_decref(run->searched);
     json_decref(run->verified);
@@ -342,6 +344,7 @@ void engine_result_release(struct engine_result *result)
 {
     free(result->message);
     json_decref(result->context);
+    json_decref(result->trace);
     *result = (struct engine_result){0};
 }
 

@@ -90,5 +90,6 @@ void mail_exchange(struct run *run, const struct rendered *rendered, int64_t tim
     run->engaged.flight = &flight;
     smtp_perform(run->engine->http, &call, &flight, answer);
     run->engaged.flight = NULL;
+    trace_rendered(run, rendered, call.message != NULL, answer);
     request_note(run, "MAIL", rendered->url, call.message != NULL, answer);
 }
