@@ -28,8 +28,8 @@ static int put_zone(const struct mapping *mapping, json_t *offboarding, const ch
     return 0;
 }
 
-/* When access ends, as the event says it; NULL: now. An empty text (a cell of a table that nobody filled in) says nothing of when,
- * and now is what can't be taken back. */
+/* When access ends, as the event says it; NULL: now. An empty text is refused: it usually is
+ * a cell that nobody filled in, and an offboarding that has started can't be taken back. */
 static int map_effective_at(const struct mapping *mapping, char **text)
 {
     json_t *value = mapping_value(mapping, "effective_at");
@@ -37,7 +37,7 @@ static int map_effective_at(const struct mapping *mapping, char **text)
     const char *given = json_string_value(value);
     if (result == 0 && given && !given[strspn(given, " \t\r\n")]) {
         result = err_set(mapping->err, ERR_PERMANENT,
-                         "effective_at is empty: give a date or a date-time; leave it out, or give null, for now");
+                         "effective_at is empty: give a date or a date-time; leave it out or send null to start now");
     }
     *text = result == 0 ? mem_strdup(given) : NULL;
     json_decref(value);

@@ -144,7 +144,7 @@ def test_where_no_web_hook_may_send(stack, path):
 # Dates, addresses, ids.
 
 @pytest.mark.parametrize("said, detail", [
-    ("", "effective_at is empty: give a date or a date-time; leave it out, or give null, for now"),
+    ("", "effective_at is empty: give a date or a date-time; leave it out or send null to start now"),
     ("2199-12-31", 'effective_at: "2199-12-31" is 2200-01-01T04:59:59Z, which is out of range (1970 to 2199)'),
     ("2199-12-31T23:59:60Z", "out of range"),
     ("31.12.2199", "is no RFC 3339 date or date-time"),

@@ -123,7 +123,7 @@ def test_an_old_request_says_so(plan, newline, tail):
     """An editor's newline at the end is no part of what was signed."""
     said = plan("--request", "kept.http", **{"kept.http": bamboo(time.time() - 86400, newline, tail)})
     assert said.returncode == 0, said
-    assert said.stdout.startswith("sender  right, but old: it was signed 8640") and "it would be turned away (401)" in said.stdout
+    assert said.stdout.startswith("sender  genuine, but old: it was signed 8640") and "the request would be turned away (401)" in said.stdout
     assert "runbook standard-leaver for kim@example.com, live" in said.stdout
 
 
@@ -168,7 +168,7 @@ def test_a_signed_token(plan):
     token = signer.token({"aud": "us", "iat": int(time.time()), "jti": "t-1", "email": "kim@example.com"})
     files = {"token.jwt": token, "keys.json": {"keys": [signer.jwk]}, "others.json": {"keys": [other.jwk]}}
     for keys, code, sender in (("keys.json", 0, "proven"), ("others.json", 1, "turned away (401): the token's signature does not fit"),
-                               (None, 0, "not checked: --keys FILE must have the sender's keys")):
+                               (None, 0, "not checked: give the sender's keys (its JWK set) with --keys FILE")):
         said = plan("--file", "token.jwt", "--source", "tokens", "--header", "Content-Type: application/jwt",
                     *(["--keys", keys] if keys else []), **files)
         assert said.returncode == code and said.stdout.startswith(f"sender  {sender}"), said

@@ -333,7 +333,7 @@ static void test_what_is_refused_names_the_field(void **state)
         {"leaver.created", "{\"user\": {\"email\": \"a@b.c\"}, \"effective_at\": \"2027-02-30\"}", "effective_at"},
         {"leaver.created", "{\"user\": {\"email\": \"a@b.c\"}, \"effective_at\": 5}", "effective_at must be a text"},
         {"leaver.created", "{\"user\": {\"email\": \"a@b.c\"}, \"effective_at\": \"\"}",
-         "effective_at is empty: give a date or a date-time; leave it out, or give null, for now"},
+         "effective_at is empty: give a date or a date-time; leave it out or send null to start now"},
         {"leaver.created", "{\"user\": {\"email\": \"a@b.c\"}, \"effective_at\": \" \\t\"}", "effective_at is empty"},
         {"leaver.changed", "{\"user\": {\"email\": \"a@b.c\"}, \"effective_at\": \"\"}", "effective_at is empty"},
         {"leaver.created", "{\"user\": {\"email\": \"a@b.c\"}, \"effective_at\": \"2199-12-31\"}",
