@@ -184,6 +184,7 @@ struct run {
         searched; /* what the search for accounts asked, and how many accounts each answer named; owned, NULL: no search */
     json_t *verified; /* of the event; owned */
     json_t *open;     /* what the action leaves in place on purpose, by kind: {items, why}; owned */
+    json_t *provides; /* {user: {…}}, what it found out for later jobs; owned, NULL: nothing */
     json_t *trace;    /* every call, when the engine traces; owned, NULL: none */
     char *message;    /* why it ended so */
     char *note;       /* what else is to be said of a good end; owned, NULL: nothing */

@@ -68,6 +68,12 @@ static const char connector[] =
     "      - {get: \"/users/${ .ids.vendor }\", save: {kept: \"${ .body.kept }\"}}\n"
     "      - {post: \"/users/${ .ids.vendor }/leave\"}\n"
     "    leaves: {groups: {items: \"${ .saved.kept }\", why: \"they bring the licence\"}}\n"
+    "  who:\n"
+    "    effect: identify\n"
+    "    requests: [{get: /who, save: {who: \"${ .body }\"}}]\n"
+    "    outputs: {user: {email: \"${ .saved.who.mail }\", emails: \"${ .saved.who.mails }\", manager: {email: \"${ "
+    ".saved.who.boss }\"}}}\n"
+    "    provides: [user.email, user.emails, user.manager.email]\n"
     "  export:\n"
     "    effect: handover\n"
     "    requests:\n"
@@ -190,6 +196,27 @@ static const struct engine_row rows[] = {
      .exchanges = {{SHOW("u1"), 200, "{\"kept\": []}", NULL}, {"POST /users/u1/leave", 200, NULL, NULL}},
      .outcome = "succeeded",
      .facts = {{"open.groups.items", "[]"}}},
+    /* ---- what is found out about the person */
+    {.title = "what is found out is as clean as what HR sends",
+     .action = "who",
+     .exchanges =
+         {{"GET /who", 200,
+           "{\"mail\": \" ann@example.com\\u200b\", \"mails\": [\"a@example.com\"], \"boss\": \"boss@example.com\"}",
+           NULL}},
+     .outcome = "succeeded",
+     .facts = {{"provides.user.email", "\"ann@example.com\""},
+               {"provides.user.manager.email", "\"boss@example.com\""}}},
+    {.title = "an address with something invisible in it",
+     .action = "who",
+     .exchanges = {{"GET /who", 200, "{\"mail\": \"an\\u200bn@example.com\"}", NULL}},
+     .outcome = "failed",
+     .said = "U+200B",
+     .facts = {{"provides", "absent"}}},
+    {.title = "an alias that is no text would stop every later job",
+     .action = "who",
+     .exchanges = {{"GET /who", 200, "{\"mail\": \"ann@example.com\", \"mails\": [7]}", NULL}},
+     .outcome = "failed",
+     .said = "user.emails has something that is not a text"},
     /* ---- what a read-back covers */
     {.title = "a refusal is not excused by a look that does not show its effect",
      .action = "strip",
