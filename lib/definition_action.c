@@ -67,6 +67,19 @@ void check_derive(struct check *check, const char *pointer, const json_t *action
     }
 }
 
+void check_leaves(struct check *check, const char *pointer, const json_t *action)
+{
+    static const struct check_key leaves_keys[] = {{"items", CHECK_TEMPLATE, true}, {"why", CHECK_TEMPLATE, true}};
+    const char *kind;
+    json_t *rule;
+    json_object_foreach(json_object_get(action, "leaves"), kind, rule)
+    {
+        char *at = mem_printf("%s/leaves/%s", pointer, kind);
+        check_map(check, at, rule, leaves_keys, COUNT_OF(leaves_keys));
+        free(at);
+    }
+}
+
 void check_provides(struct check *check, const char *pointer, const json_t *action)
 {
     const json_t *outputs = json_object_get(action, "outputs");

@@ -112,6 +112,9 @@ static enum verdict run_job(struct run *run, json_t *outputs)
     if (verdict == VERDICT_DONE) {
         run_resume(run, state);
         json_object_update(outputs, json_object_get(state, "outputs"));
+        json_t *open = json_deep_copy(json_object_get(state, "open"));
+        json_object_update(run->open, open);
+        json_decref(open);
         verdict = accounts_run(run, outputs);
     }
     return verdict;
@@ -229,6 +232,9 @@ static void fill_result(struct run *run, enum verdict verdict, json_t *outputs, 
     if (run->record->left_out) {
         json_put(context, "calls_left_out", json_integer(run->record->left_out));
     }
+    if (good && json_object_size(run->open)) {
+        json_put(context, "open", run_masked_facts(run, run->open));
+    }
     if (good) {
         json_put(context, "provides", provided(run, json_object_get(context, "outputs")));
     }
@@ -248,6 +254,9 @@ static void fill_result(struct run *run, enum verdict verdict, json_t *outputs, 
         if (json_object_size(outputs)) {
             json_object_set(state, "outputs", outputs); /* of the accounts that have ended */
         }
+        if (json_object_size(run->open)) {
+            json_object_set(state, "open", run->open);
+        }
         json_put(context, "state", run_masked_facts(run, state));
         json_decref(state);
     }
@@ -257,6 +266,7 @@ static void fill_result(struct run *run, enum verdict verdict, json_t *outputs, 
     const json_t *verified = run->verified ? run->verified : run->place ? run->place->verified : NULL;
     json_put(context, "verified", verified ? run_masked(run, verified) : json_null());
     result->message = end_message(run, verdict);
+    result->trace = run->trace ? run_masked(run, run->trace) : NULL;
     result->context = context;
     result->abandoned = verdict == VERDICT_ABANDONED;
 }
@@ -269,6 +279,7 @@ void run_init(struct run *run, struct system *system, struct job *job, struct re
                         .job = job,
                         .record = record,
                         .troubles = json_object(),
+                        .open = json_object(),
                         .secrets = json_object(),
                         .masks = secret_set_new()};
     context_start(run);
@@ -288,7 +299,10 @@ void run_release(struct run *run)
     json_decref(run->waits);
     json_decref(run->search);
     json_decref(run->troubles);
+    json_decref(run->open);
     secrets_release(run);
+    free(run->url);
+    json_decref(run->trace);
     json_decref(run->pinned);
     json_decref(run->searched);
     json_decref(run->verified);
@@ -330,6 +344,7 @@ void engine_result_release(struct engine_result *result)
 {
     free(result->message);
     json_decref(result->context);
+    json_decref(result->trace);
     *result = (struct engine_result){0};
 }
 

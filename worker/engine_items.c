@@ -154,6 +154,7 @@ static void lane_open(struct lane *lane, struct items *items, struct run *parent
     lane->run.context = json_copy(parent->context);
     lane->run.message = NULL;
     lane->run.where = NULL;
+    lane->run.url = NULL;
     context_set(&lane->run, "saved", json_incref(lane->place.saved));
     run_engage(&lane->run);
 }
@@ -167,6 +168,7 @@ static void lane_close(struct lane *lane)
     json_decref(lane->run.context);
     free(lane->run.message);
     free(lane->run.where);
+    free(lane->run.url);
     place_release(&lane->place);
 }
 

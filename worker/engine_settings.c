@@ -8,6 +8,7 @@
 #include "lib/secret.h"
 #include "lib/settings_check.h"
 #include "lib/time.h"
+#include "worker/credentials.h"
 #include "worker/engine_internal.h"
 
 enum { DERIVE_KEY_MIN = 32 };
@@ -272,6 +273,48 @@ static int check_actions(const struct system *system, struct err *err)
         }
     }
     return 0;
+}
+
+/* ---- addresses --------------------------------------------------------------------------------------------------- */
+
+/* "…; is systems.okta.url right?" A certificate may be one that the system's own authority has signed. */
+static char *asking(const struct system *system, const char *error, const char *settings)
+{
+    bool certificate = strstr(error, "certificate") != NULL;
+    if (!settings) {
+        return mem_printf("%s; is the address in %s right?", error, system->connector->file);
+    }
+    if (certificate) {
+        return mem_printf("%s; are %s and systems.%s.ca_file right?", error, settings, system->connector->name);
+    }
+    return mem_printf("%s; %s %s right?", error, strchr(settings, ',') ? "are" : "is", settings);
+}
+
+/* `tmpl` is what the address is made of; NULL: nothing that is configured. */
+static char *asking_of(const struct run *run, const char *tmpl, const char *error)
+{
+    char *settings = tmpl ? settings_named(run->system, tmpl) : NULL;
+    char *masked = run_mask(run, error);
+    char *asked = asking(run->system, masked, settings);
+    free(masked);
+    free(settings);
+    return asked;
+}
+
+char *address_error(const struct run *run, const json_t *request, const char *error)
+{
+    const json_t *path;
+    request_method(request, &path);
+    const char *text = json_string_value(path) ? json_string_value(path) : "";
+    const char *own = json_string_at(request, "base");
+    const char *base = own ? own : json_string_at(run->system->connector->tree, "base");
+    bool whole = strncmp(text, "http://", 7) == 0 || strncmp(text, "https://", 8) == 0;
+    return asking_of(run, whole ? text : base ? base : "${ .settings.url }", error);
+}
+
+char *token_address_error(const struct run *run, const char *error)
+{
+    return asking_of(run, json_string_at(run->system->credentials->declared, "url"), error);
 }
 
 /* ---- all of it --------------------------------------------------------------------------------------------------- */

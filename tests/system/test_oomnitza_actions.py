@@ -21,14 +21,14 @@ def patch(**fields) -> str:
 class TestOomnitza(ConnectorTable):
     system = "oomnitza"
     rows = [
-        Row("set_fields", [READ, patch(OFFBOARDING_SEQUENCE="1", OFFBOARDING_TICKET="IT-7"), READ], with_=WITH,
-            before={"fields": {"OFFBOARDING_SEQUENCE": None, "OFFBOARDING_TICKET": None}}),
-        Row("set_fields", [READ, patch(OFFBOARDING_TICKET="IT-7"), READ], with_={"ticket": "IT-7"}, name="set_ticket",
-            before={"fields": {"OFFBOARDING_TICKET": None}}),
-        Row("advance_sequence", [READ, patch(OFFBOARDING_SEQUENCE="2"), READ], with_={"from": 1}, seed={"OFFBOARDING_SEQUENCE": "1"},
-            before={"fields": {"OFFBOARDING_SEQUENCE": "1"}}),
-        Row("advance_sequence", [READ, patch(OFFBOARDING_SEQUENCE="7"), READ], with_={"from": "1", "to": "7"}, name="jump_in_sequence",
-            seed={"OFFBOARDING_SEQUENCE": 1}, before={"fields": {"OFFBOARDING_SEQUENCE": 1}}),
+        Row("set_fields", [READ, patch(offboarding_sequence="1", offboarding_ticket="IT-7"), READ], with_=WITH,
+            before={"fields": {"offboarding_sequence": None, "offboarding_ticket": None}}),
+        Row("set_fields", [READ, patch(offboarding_ticket="IT-7"), READ], with_={"ticket": "IT-7"}, name="set_ticket",
+            before={"fields": {"offboarding_ticket": None}}),
+        Row("advance_sequence", [READ, patch(offboarding_sequence="2"), READ], with_={"from": 1}, seed={"offboarding_sequence": "1"},
+            before={"fields": {"offboarding_sequence": "1"}}),
+        Row("advance_sequence", [READ, patch(offboarding_sequence="7"), READ], with_={"from": "1", "to": "7"}, name="jump_in_sequence",
+            seed={"offboarding_sequence": 1}, before={"fields": {"offboarding_sequence": 1}}),
         Row("deactivate_seats", [f"{SEATS} {{'saas_user_ids': ['{{seat}}']}}", f"{SEATS} {{'saas_user_ids': ['{{other}}']}}"],
             with_={"seats": "{seats}"}, outputs={"seats": "{seats}"}, again="succeeded", missing=None, verified=False),
         Row("list_assets", [f"GET {API}/users/{{id}}/assets"], again="succeeded", verified=False,
@@ -61,16 +61,16 @@ class TestOomnitza(ConnectorTable):
         assert (done["outcome"], done["pinned"]) == ("missing", {"oomnitza": []}), done
 
     def test_two_users_with_one_address(self, stack):
-        stack.sandbox.seed("oomnitza", {"users": [{"id": "d1", "EMAIL": "twice@example.com"}, {"id": "d2", "EMAIL": "twice@example.com"}]})
+        stack.sandbox.seed("oomnitza", {"users": [{"id": "d1", "email": "twice@example.com"}, {"id": "d2", "email": "twice@example.com"}]})
         done = stack.cli("try", "oomnitza", "list_assets", "--email", "twice@example.com", "--json").json
         assert done["outcome"] == "blocked" and "2 accounts" in done["message"], done
 
     def test_locked_fields_are_changed(self, stack):
-        stack.sandbox.settings("oomnitza", locked_fields=["OFFBOARDING_TICKET"])
+        stack.sandbox.settings("oomnitza", locked_fields=["offboarding_ticket"])
         assert case(self, stack, "set_fields", "locked").try_()["outcome"] == "succeeded"
 
     def test_a_field_that_does_not_stick(self, stack):
-        stack.sandbox.settings("oomnitza", ignores_fields=["OFFBOARDING_TICKET"])
+        stack.sandbox.settings("oomnitza", ignores_fields=["offboarding_ticket"])
         said = case(self, stack, "set_fields", "ignored").try_in_vain()
         assert said["outcome"] == "failed" and "not confirmed by reading back" in said["message"], said
 
@@ -80,17 +80,17 @@ class TestOomnitza(ConnectorTable):
 
     @pytest.mark.parametrize("at", ["3", None, "abc"])
     def test_nobody_jumps_over_a_sequence(self, stack, at):
-        one = case(self, stack, "advance_sequence", f"moved-{at}", seed={"OFFBOARDING_SEQUENCE": at})
+        one = case(self, stack, "advance_sequence", f"moved-{at}", seed={"offboarding_sequence": at})
         said = one.try_()
         assert said["outcome"] == "blocked" and "at another number" in said["message"], said
         assert one.changed() == []
 
     @pytest.mark.parametrize("action", ["set_fields", "advance_sequence"])
     def test_undo_puts_back_what_was_there(self, stack, action):
-        seed = {"OFFBOARDING_SEQUENCE": 1, "OFFBOARDING_TICKET": None}
+        seed = {"offboarding_sequence": 1, "offboarding_ticket": None}
         one = case(self, stack, action, "undo", seed=seed, with_={"from": 1} if action == "advance_sequence" else {"sequence": 5, "ticket": "IT-9"})
         before = one.try_()["before"]
-        assert user(stack, one.names["id"])["OFFBOARDING_SEQUENCE"] in ("2", "5")
+        assert user(stack, one.names["id"])["offboarding_sequence"] in ("2", "5")
         undone = case(self, stack, action, "undone", seed=seed)
         undone.row = dataclasses.replace(undone.row, action="restore_fields", with_={})
         said = undone.try_("--before", json.dumps(before), id=one.names["id"])
@@ -119,9 +119,9 @@ class TestOomnitza(ConnectorTable):
 
     def test_leavers_of_all_pages(self, stack):
         for number in range(5):
-            hire(stack, f"leaves-{number}@example.com", STATUS="Offboarding", CHANGE_DATE="2199-01-01T10:00:00", OFFBOARDING_SEQUENCE=number)
-        hire(stack, "long-gone@example.com", STATUS="Offboarding", CHANGE_DATE="2001-01-01T10:00:00")
-        hire(stack, "stays@example.com", CHANGE_DATE="2199-01-01T10:00:00")
+            hire(stack, f"leaves-{number}@example.com", status="Offboarding", change_date="2199-01-01T10:00:00", offboarding_sequence=number)
+        hire(stack, "long-gone@example.com", status="Offboarding", change_date="2001-01-01T10:00:00")
+        hire(stack, "stays@example.com", change_date="2199-01-01T10:00:00")
         stack.settings["systems"]["oomnitza"]["page"] = "2"
         stack.write_settings()
         since = len(stack.sandbox.journal("oomnitza"))
@@ -137,8 +137,8 @@ class TestOomnitza(ConnectorTable):
 
 def hire(stack, email: str, **fields) -> str:
     """A user; the id."""
-    state = stack.sandbox.seed("oomnitza", {"users": [{"EMAIL": email, "FIRST_NAME": "Kim", "LAST_NAME": "Doe", **fields}]})
-    return next(one["id"] for one in state["users"] if one["EMAIL"] == email)
+    state = stack.sandbox.seed("oomnitza", {"users": [{"email": email, "first_name": "Kim", "last_name": "Doe", **fields}]})
+    return next(one["id"] for one in state["users"] if one["email"] == email)
 
 
 def user(stack, key: str) -> dict:
