@@ -96,17 +96,61 @@ def test_who_has_no_mailbox(stack, try_):
     assert try_("m365", "remove_licences", "mailless@example.com", keep="nothing")["outcome"] == "succeeded"
 
 
-def test_licences_of_groups_stay_with_the_groups(stack, try_):
+def licence_group(stack, name: str, account: dict, **more) -> dict:
+    state = stack.sandbox.seed("m365", {"groups": [{"displayName": name, "members": [account["id"]],
+                                                    "assignedLicenses": [{"skuId": MAILBOX_SKU}], **more}]})
+    return next(one for one in state["groups"] if one["displayName"] == name)
+
+
+def members(stack, group: dict) -> list[str]:
+    return next(one for one in stack.sandbox.state("m365")["groups"] if one["id"] == group["id"])["members"]
+
+
+def test_a_group_that_brings_licences_is_left_with_the_licences(stack, try_):
+    """Not before the mailbox is a shared one, and then for good."""
     leaver = person(stack, "grouped@example.com", licenses=[])
-    state = stack.sandbox.seed("m365", {"groups": [{"displayName": "mail for all", "members": [leaver["id"]],
-                                                    "assignedLicenses": [{"skuId": MAILBOX_SKU}]}]})
-    group = next(one for one in state["groups"] if one["displayName"] == "mail for all")
-    said = try_("m365", "remove_licences", "grouped@example.com")
-    assert said["outcome"] == "already_done", said
-    assert said["outputs"]["of_groups"] == [{"skuId": MAILBOX_SKU, "group": group["id"]}]
+    group = licence_group(stack, "mail for all", leaver)
     left = try_("m365", "leave_groups", "grouped@example.com")
-    assert left["outcome"] == "already_done" and "licences" in left["outputs"]["not_left"][0]["reason"], left
-    assert not mailbox(stack, leaver).get("deleted")
+    assert left["outcome"] == "already_done" and left["outputs"]["left"] == ["mail for all"], left
+    said = try_("m365", "remove_licences", "grouped@example.com")
+    assert said["outcome"] == "blocked" and "convert_to_shared" in said["message"], said
+    assert members(stack, group) == [leaver["id"]] and not mailbox(stack, leaver).get("deleted")
+    assert try_("exchange", "convert_to_shared", "grouped@example.com")["outcome"] == "succeeded"
+    said = try_("m365", "remove_licences", "grouped@example.com")
+    assert (said["outcome"], said["outputs"]["groups"]) == ("succeeded", ["mail for all"]), said
+    assert members(stack, group) == [] and not mailbox(stack, leaver).get("deleted")
+    assert try_("m365", "remove_licences", "grouped@example.com")["outcome"] == "already_done"
+    undone = try_("m365", "restore_licences", "grouped@example.com", "--before", json.dumps(said["before"]))
+    assert undone["outcome"] == "succeeded" and members(stack, group) == [leaver["id"]], undone
+
+
+@pytest.mark.parametrize("name, more, who", [
+    ("dynamic", {"groupTypes": ["DynamicMembership"]}, "its rule decides"),
+    ("synced", {"onPremisesSyncEnabled": True}, "AD has to do it"),
+    ("mail", {"mailEnabled": True}, "exchange's leave_distribution_groups has to do it")])
+def test_a_group_with_licences_that_cannot_be_left_is_for_a_person(stack, try_, name, more, who):
+    """All that can be taken goes, and the rest is named, until somebody has done it."""
+    leaver = person(stack, f"{name}.bound@example.com", mailbox={"RecipientTypeDetails": "SharedMailbox"})
+    licence_group(stack, f"bound by {name}", leaver, **more)
+    said = try_("m365", "remove_licences", f"{name}.bound@example.com")
+    assert said["outcome"] == "blocked" and f"bound by {name} ({who})" in said["message"], said
+    assert not next(one for one in stack.sandbox.state("m365")["users"] if one["id"] == leaver["id"])["licenses"]
+    stack.sandbox.seed("m365", {"groups": [{"displayName": f"bound by {name}", "members": []}]})
+    again = try_("m365", "remove_licences", f"{name}.bound@example.com", "--state", json.dumps(said["state"]))
+    assert again["outcome"] == "succeeded", again
+
+
+def test_a_group_with_roles_and_licences(stack, try_):
+    """Leaving it could delete the mailbox, and staying in it leaves an administrator: somebody decides at once."""
+    leaver = person(stack, "powerful@example.com", mailbox={"RecipientTypeDetails": "UserMailbox"})
+    both = licence_group(stack, "powerful and paid", leaver, isAssignableToRole=True)
+    roles = stack.sandbox.seed("m365", {"groups": [{"displayName": "powerful", "members": [leaver["id"]],
+                                                    "isAssignableToRole": True}]})["groups"][-1]
+    said = try_("m365", "leave_role_groups", "powerful@example.com")
+    assert said["outcome"] == "blocked" and "powerful and paid" in said["message"], said
+    assert members(stack, both) == [leaver["id"]] and members(stack, roles) == []
+    assert try_("m365", "leave_role_groups", "powerful@example.com", keep="nothing")["outcome"] == "succeeded"
+    assert members(stack, both) == []
 
 
 def test_no_licence_is_left_to_restore(stack, try_):
