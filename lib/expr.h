@@ -75,7 +75,7 @@ struct expr_segment {
 /* A place of the context that an expression reads. */
 struct expr_path {
     const struct expr_segment *segments;
-    size_t count;  /* at least 1 */
+    size_t count;  /* 0: the context as a whole (`.`, `keys`; not complete: `.[$name]`) */
     bool iterated; /* each of its items is taken right there: .body.users[], `[]?` */
     bool complete; /* false: only data say what is read below it (.a[.b], `..`) */
 };
