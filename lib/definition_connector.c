@@ -3,6 +3,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "lib/buf.h"
 #include "lib/definition_auth.h"
 #include "lib/definition_request.h"
 #include "lib/json.h"
@@ -142,18 +143,23 @@ static void check_account(struct check *check, const json_t *identify, bool find
     if (json_is_object(account)) {
         check_map(check, "/identify/account", account, account_keys, COUNT_OF(account_keys));
     }
+    struct buf kinds = BUF_INIT;
     json_array_foreach(json_object_get(identify, "keys"), i, key)
     {
         const char *kind = json_string_value(key);
-        if (kind && !json_object_get(account, kind) && !json_object_get(identify, "trusts")) {
-            check_warning(
-                check, "/identify",
-                "accounts found by %s are taken without comparing: a server that does not understand the search would "
-                "name somebody else. Say under \"account\" where an account shows its %s, or why the vendor can be "
-                "trusted (\"trusts\": why)",
-                kind, kind);
+        if (listed(key_kinds, COUNT_OF(key_kinds), kind) && !json_object_get(account, kind)) {
+            buf_addf(&kinds, "%s%s", kinds.len ? " and " : "", kind);
         }
     }
+    if (kinds.len && !json_object_get(identify, "trusts")) {
+        check_warning(
+            check, "/identify",
+            "accounts found by %s are taken without comparing: a server that does not understand the search would name "
+            "somebody else. Say under \"account\" where an account shows it, or why the vendor can be trusted "
+            "(\"trusts\": why)",
+            buf_text(&kinds));
+    }
+    buf_release(&kinds);
 }
 
 static void check_identify(struct check *check, const json_t *identify)

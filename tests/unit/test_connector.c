@@ -40,8 +40,9 @@ static void test_words_of_a_connector(void **state)
     assert_has(fixture, "words.yaml", 16,
                "there is no kind of key \"emial\", only employee_id and email; did you mean \"email\"?");
     assert_has(fixture, "words.yaml", 18, "this request may only read: get, head, or post with `changes: false`");
-    assert_has(fixture, "words.yaml", 15, "no request saves \"id\"");
-    assert_count(fixture, 15);
+    assert_has(fixture, "words.yaml", 15, "no request says which accounts were \"found\"");
+    assert_has(fixture, "words.yaml", 15, "accounts found by employee_id are taken without comparing");
+    assert_count(fixture, 16);
 }
 
 static void test_words_of_auth(void **state)
@@ -241,7 +242,7 @@ static void test_mail(void **state)
     assert_has(fixture, "post.yaml", 19, "no mail is sent by what only reads");
     assert_has(fixture, "unchecked.yaml", 3, "needs `check: {mail: {}}`");
     assert_has(fixture, "unchecked.yaml", 3, "`auth: {basic: …}` only");
-    assert_count(fixture, 12);
+    assert_count(fixture, 13);
 }
 
 /* A directory in place of a method. */
@@ -288,7 +289,8 @@ static void test_ldap(void **state)
     assert_has(fixture, "dir.yaml", 22, "this request may only read: ldap with \"search\"");
     assert_has(fixture, "unchecked.yaml", 3, "needs a `check` with \"ldap\"");
     assert_has(fixture, "unchecked.yaml", 3, "`auth: {basic: …}` only");
-    assert_count(fixture, 12);
+    assert_has(fixture, "dir.yaml", 5, "2 requests change something: does \"verify\" show the effect of each?");
+    assert_count(fixture, 14);
 }
 
 /* A `once` action says how an earlier call is recognised, and how long the vendor's search may lag. */
