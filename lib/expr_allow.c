@@ -159,7 +159,7 @@ static int check_call(const struct expr_node *call, struct err *err)
 /* What stands behind a format in quotes has the format put on each of its expressions: no digest is meant so. */
 static int check_format(const struct expr_node *node, struct err *err)
 {
-    if (node->kind == EXPR_TEXT && expr_format_digests(node->name)) {
+    if (node->kind == EXPR_TEXT && expr_format_call(node->name)) {
         return err_set(err, ERR_PERMANENT, "%s makes a digest of a whole text: write \"…\" | %s", node->name,
                        node->name);
     }

@@ -40,13 +40,6 @@ static bool literal(const struct expr_node *node)
     return node->kind == EXPR_LITERAL || (node->kind == EXPR_NEGATIVE && literal(node->children[0]));
 }
 
-static const char *digest_call(const char *format)
-{
-    return strcmp(format, "@md5") == 0    ? "__digest(\"md5\")"
-           : strcmp(format, "@sha1") == 0 ? "__digest(\"sha1\")"
-                                          : "__digest(\"sha256\")";
-}
-
 static void guard_node(struct guard *guard, const struct expr_node *node)
 {
     bool made = guard->measured && node->end && (node->kind == EXPR_LIST || node->kind == EXPR_OBJECT);
@@ -63,8 +56,8 @@ static void guard_node(struct guard *guard, const struct expr_node *node)
         insert(guard, node->end, " | __fits)", 0);
     } else if (node->kind == EXPR_INDEX && node->end && !literal(node->children[0])) {
         insert(guard, node->end - 1, " | __key", 0);
-    } else if (node->kind == EXPR_FORMAT && expr_format_digests(node->name)) {
-        insert(guard, node->at, digest_call(node->name), node->end - node->at);
+    } else if (node->kind == EXPR_FORMAT && expr_format_call(node->name)) {
+        insert(guard, node->at, expr_format_call(node->name), node->end - node->at);
     }
 }
 

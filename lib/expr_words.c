@@ -1,5 +1,6 @@
 #include "lib/expr_words.h"
 
+#include <stdbool.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -100,9 +101,19 @@ static const struct expr_word words[] = {
     {"with_entries", 1, 1, 2},
 };
 
-static const char *const formats[] = {"@base64", "@base64d", "@csv",    "@html", "@json", "@md5",
-                                      "@sh",     "@sha1",    "@sha256", "@text", "@tsv",  "@uri"};
-static const char *const digests[] = {"@md5", "@sha1", "@sha256"};
+static const char *const formats[] = {"@base32", "@base64", "@base64d", "@csv",    "@html", "@json", "@md5",
+                                      "@sh",     "@sha1",   "@sha256",  "@sha512", "@text", "@tsv",  "@uri"};
+
+/* Those that jq 1.6 doesn't know. */
+static const struct {
+    const char *name;
+    const char *call;
+} digests[] = {
+    {"@md5", "__digest(\"md5\")"},
+    {"@sha1", "__digest(\"sha1\")"},
+    {"@sha256", "__digest(\"sha256\")"},
+    {"@sha512", "__digest(\"sha512\")"},
+};
 
 /* Words that jq knows, or that people look for, and that are refused on purpose. */
 static const struct {
@@ -223,6 +234,7 @@ static const struct {
     {"setpath", "write . * {a: {b: 1}}"},
     {"sha1", "write @sha1"},
     {"sha256", "write @sha256"},
+    {"sha512", "write @sha512"},
     {"significand", NULL},
     {"sin", NULL},
     {"sinh", NULL},
@@ -327,16 +339,19 @@ int expr_format_check(const char *name, struct err *err)
             return 0;
         }
     }
-    const char *near = nearest_name(name, formats, COUNT_OF(formats));
+    size_t len = strlen(name);
+    bool decodes = name[len - 1] == 'd'; /* nobody who decodes (@urid) wants the opposite */
+    const char *near = decodes ? NULL : nearest_name(name, formats, COUNT_OF(formats));
     return err_set(err, ERR_PERMANENT, "there is no format \"%s\"%s%s%s", name, near ? "; did you mean \"" : "",
                    near ? near : "", near ? "\"?" : "");
 }
 
-bool expr_format_digests(const char *name)
+const char *expr_format_call(const char *name)
 {
-    bool found = false;
     for (size_t i = 0; i < COUNT_OF(digests); i++) {
-        found = found || strcmp(digests[i], name) == 0;
+        if (strcmp(digests[i].name, name) == 0) {
+            return digests[i].call;
+        }
     }
-    return found;
+    return NULL;
 }

@@ -2,7 +2,6 @@
 #ifndef OFFBOARD_LIB_EXPR_WORDS_H
 #define OFFBOARD_LIB_EXPR_WORDS_H
 
-#include <stdbool.h>
 #include <stddef.h>
 
 #include "lib/err.h"
@@ -24,7 +23,7 @@ int expr_word_refuse(const char *name, struct err *err);
 
 int expr_format_check(const char *name, struct err *err);
 
-/* Is it one of those that jq doesn't know: @md5, @sha1, @sha256? */
-bool expr_format_digests(const char *name);
+/* What is called for a format that jq doesn't know (@md5, @sha1 …); NULL for one that it knows. */
+const char *expr_format_call(const char *name);
 
 #endif
