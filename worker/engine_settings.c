@@ -239,21 +239,29 @@ static int check_settle(const struct system *system, const char *action, const j
     return result;
 }
 
-/* More than one at a time only where that is asked for: what is no number would be one, unnoticed. */
-static int check_parallel(const struct system *system, const char *action, const json_t *declared, struct err *err)
+static int check_number(const struct system *system, const char *owner, const json_t *declared, const char *key,
+                        struct err *err)
+{
+    const char *tmpl = json_string_at(declared, key);
+    double ignored;
+    return tmpl && reads_settings_only(system, tmpl) ? read_number(system, owner, declared, key, true, &ignored, err)
+                                                     : 0;
+}
+
+/* What is no number would mean one at a time, and one in a call, unnoticed. */
+static int check_items(const struct system *system, const char *action, const json_t *declared, struct err *err)
 {
     size_t i;
     json_t *request;
     int result = 0;
     json_array_foreach(json_object_get(declared, "requests"), i, request)
     {
-        const char *tmpl = json_string_at(request, "parallel");
-        if (result == 0 && tmpl && reads_settings_only(system, tmpl)) {
-            char *place = mem_printf("actions.%s.requests.%zu", action, i);
-            double ignored;
-            result = read_number(system, place, request, "parallel", true, &ignored, err);
-            free(place);
-        }
+        char *owner = mem_printf("actions.%s.requests.%zu", action, i);
+        char *batch = mem_printf("%s.batch", owner);
+        result = result == 0 ? check_number(system, owner, request, "parallel", err) : -1;
+        result = result == 0 ? check_number(system, batch, json_object_get(request, "batch"), "size", err) : -1;
+        free(batch);
+        free(owner);
     }
     return result;
 }
@@ -298,7 +306,7 @@ static int check_actions(const struct system *system, struct err *err)
     {
         if ((json_object_get(action, "derive") && check_derive_key(system, err) != 0) ||
             check_settle(system, name, action, err) != 0 || check_waits(system, name, action, err) != 0 ||
-            check_parallel(system, name, action, err) != 0) {
+            check_items(system, name, action, err) != 0) {
             return -1;
         }
     }
