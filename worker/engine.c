@@ -326,7 +326,7 @@ static void fill_result(struct run *run, enum verdict verdict, json_t *outputs, 
     const json_t *verified = run->verified ? run->verified : run->place ? run->place->verified : NULL;
     json_put(context, "verified", verified ? run_masked(run, verified) : json_null());
     result->message = end_message(run, verdict);
-    result->trace = run->trace ? run_masked(run, run->trace) : NULL;
+    result->trace = run->record->trace ? run_masked(run, run->record->trace) : NULL;
     result->context = context;
     result->abandoned = verdict == VERDICT_ABANDONED;
 }
@@ -363,7 +363,7 @@ void run_release(struct run *run)
     json_decref(run->provides);
     secrets_release(run);
     free(run->url);
-    json_decref(run->trace);
+    json_decref(run->record->trace);
     json_decref(run->pinned);
     json_decref(run->searched);
     json_decref(run->verified);

@@ -137,7 +137,8 @@ enum verdict {
 /* The calls that a job made, for its event. */
 struct record {
     json_t *calls;
-    int left_out; /* calls that were made and found no place in `calls` */
+    int left_out;  /* calls that were made and found no place in `calls` */
+    json_t *trace; /* every call, when the engine traces; NULL: none */
 };
 
 struct run {
@@ -185,7 +186,6 @@ struct run {
     json_t *verified; /* of the event; owned */
     json_t *open;     /* what the action leaves in place on purpose, by kind: {items, why}; owned */
     json_t *provides; /* {user: {…}}, what it found out for later jobs; owned, NULL: nothing */
-    json_t *trace;    /* every call, when the engine traces; owned, NULL: none */
     char *message;    /* why it ended so */
     char *note;       /* what else is to be said of a good end; owned, NULL: nothing */
     struct engaged engaged;

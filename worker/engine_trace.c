@@ -71,7 +71,7 @@ static json_t *received_part(const struct run *run, const struct http_answer *an
 
 void trace_call(struct run *run, const struct http_call *call, bool changes, const struct http_answer *answer)
 {
-    if (!run->engine->tracing || json_array_size(run->trace) >= CALLS_MAX) {
+    if (!run->engine->tracing || json_array_size(run->record->trace) >= CALLS_MAX) {
         return;
     }
     json_t *traced =
@@ -85,10 +85,10 @@ void trace_call(struct run *run, const struct http_call *call, bool changes, con
         json_put(traced, "error", answer->error ? shown(run, answer->error, strlen(answer->error)) : NULL);
         json_put(traced, "received", answer->error ? NULL : received_part(run, answer));
     }
-    if (!run->trace) {
-        run->trace = json_array();
+    if (!run->record->trace) {
+        run->record->trace = json_array();
     }
-    json_array_append_new(run->trace, traced);
+    json_array_append_new(run->record->trace, traced);
 }
 
 void trace_rendered(struct run *run, const struct rendered *rendered, bool changes, const struct http_answer *answer)
