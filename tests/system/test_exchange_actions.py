@@ -4,7 +4,7 @@ answer that is not true; then what is special."""
 import json
 
 import pytest
-from connector_table import Case, ConnectorTable, Row, filled
+from connector_table import Case, ConnectorTable, Row, filled, left
 from unconfirmed import hasty_connector
 from vendors.exchange_admin import error_body
 from vendors.entra_tokens import Tokens
@@ -46,17 +46,17 @@ ROWS = [
         before={"groups": [{"id": "{sales}", "name": "sales.{short}"}, {"id": "{staff}", "name": "staff.{short}"}]},
         outputs={"groups": ["sales.{short}", "staff.{short}"],
                  "not_left": [{"name": "synced.{short}", "reason": "synced from on-premises: AD has to do it"},
-                              {"name": "secure.{short}", "reason": LATER}],
-                 "left": ["secure.{short}"]}),
+                              {"name": "secure.{short}", "reason": LATER}]},
+        leaves={"security_groups": ["secure.{short}"]}),
     Row("leave_distribution_groups", [GET, LISTS, member("Remove-DistributionGroupMember", "{secure}", Confirm=False), LISTS],
         name="leave_shared",
         seed={"RecipientTypeDetails": "SharedMailbox", "lists": [{"PrimarySmtpAddress": "secure.{short}@example.com", **SECURITY}]},
         before={"groups": [{"id": "{secure}", "name": "secure.{short}"}]},
-        outputs={"groups": ["secure.{short}"], "not_left": [], "left": []}),
+        outputs={"groups": ["secure.{short}"], "not_left": []}, leaves={"security_groups": []}),
     Row("leave_distribution_groups", [GET, LISTS, member("Remove-DistributionGroupMember", "{secure}", Confirm=False), LISTS],
         name="leave_for_good", with_={"keep": "nothing"},
         seed={"lists": [{"PrimarySmtpAddress": "secure.{short}@example.com", **SECURITY}]},
-        outputs={"groups": ["secure.{short}"], "not_left": [], "left": []}),
+        outputs={"groups": ["secure.{short}"], "not_left": []}, leaves={"security_groups": []}),
     Row("rejoin_distribution_groups", [GET, member("Add-DistributionGroupMember", "{sales}"), LISTS],
         seed={"lists": [{"PrimarySmtpAddress": "sales.{short}@example.com", "members": []}],
               "before": {"groups": [{"id": "{sales}", "name": "sales"}]}}, again="succeeded"),
@@ -225,10 +225,10 @@ def test_a_security_group_is_left_after_the_conversion(stack, try_):
     stack.sandbox.seed("exchange", {"lists": [{"PrimarySmtpAddress": "secured.list@example.com", "members": ["secured@example.com"],
                                                **SECURITY}]})
     said = try_("leave_distribution_groups", "secured@example.com")
-    assert said["outcome"] == "already_done" and said["outputs"]["left"] == ["secured.list"], said
+    assert said["outcome"] == "already_done" and left(said) == {"security_groups": ["secured.list"]}, said
     assert try_("convert_to_shared", "secured@example.com")["outcome"] == "succeeded"
     said = try_("leave_distribution_groups", "secured@example.com")
-    assert (said["outcome"], said["outputs"]["groups"], said["outputs"]["left"]) == ("succeeded", ["secured.list"], []), said
+    assert (said["outcome"], said["outputs"]["groups"], left(said)) == ("succeeded", ["secured.list"], {"security_groups": []}), said
 
 
 def test_somebody_was_quicker(stack, try_):

@@ -68,7 +68,8 @@ ROWS = [
         outputs={"roles": ["helpdesk"]}),
     Row("leave_role_groups", [GROUPS, f"DELETE {API}/groups/{{admins}}/members/{{id}}/$ref", GROUPS, GROUPS],
         seed={"groups": [group("admins", isAssignableToRole=True), group("sales")]},
-        before={"groups": [{"id": "{admins}", "name": "admins.{short}"}]}, outputs={"groups": ["admins.{short}"]}),
+        before={"groups": [{"id": "{admins}", "name": "admins.{short}"}]}, outputs={"groups": ["admins.{short}"]},
+        leaves={"role_groups": []}),
     Row("leave_groups", [GROUPS, f"DELETE {API}/groups/{{sales}}/members/{{id}}/$ref",
                          f"DELETE {API}/groups/{{team}}/members/{{id}}/$ref",
                          GROUPS],
@@ -81,7 +82,8 @@ ROWS = [
             {"name": "synced.{short}", "reason": "synced from on-premises: AD has to do it"},
             {"name": "roles.{short}", "reason": "it can hold roles: leave_role_groups"},
             {"name": "licence.{short}", "reason": "it brings licences: remove_licences"},
-            {"name": "list.{short}", "reason": "mail-enabled: exchange's leave_distribution_groups"}], "left": ["licence.{short}"]}),
+            {"name": "list.{short}", "reason": "mail-enabled: exchange's leave_distribution_groups"}]},
+        leaves={"licence_groups": ["licence.{short}"], "role_groups": ["roles.{short}"]}),
     Row("rejoin_groups", [ME, f"POST {API}/groups/{{sales}}/members/$ref {{'@odata.id': '{{url}}/v1.0/directoryObjects/{{id}}'}}",
                           GROUPS],
         seed={"groups": [group("sales", members=[])], "before": {"groups": [{"id": "{sales}", "name": "sales"}]}},
@@ -151,7 +153,7 @@ ROWS = [
         before={"licences": [{"skuId": MAILBOX_SKU, "disabledPlans": PLANS}, {"skuId": OTHER_SKU, "disabledPlans": []}],
                 "groups": [{"id": "{licence}", "name": "licence.{short}"}]},
         outputs={"licences": [MAILBOX_SKU, OTHER_SKU], "of_groups": [{"skuId": "visio", "group": "{licence}"}],
-                 "groups": ["licence.{short}"]}),
+                 "groups": ["licence.{short}"]}, leaves={"licence_groups": []}),
     Row("restore_licences", [
         LICENCES, f"POST {USER}/assignLicense "
                   f"{{'addLicenses': [{{'skuId': '{OTHER_SKU}', 'disabledPlans': {PLANS}}}], 'removeLicenses': []}}",

@@ -3,6 +3,7 @@
 import json
 
 import pytest
+from connector_table import left
 from m365 import BOSS, exchange_settings, of, person, settings
 from process import wait_until
 from vendors.m365 import MAILBOX_SKU, OTHER_SKU
@@ -18,6 +19,24 @@ phases:
       - {id: licences, system: m365, action: remove_licences}
       - {id: share, system: exchange, action: convert_to_shared, needs: [licences], when: always}
       - {id: disable, system: m365, action: disable_user}
+"""
+
+# The group that brings the licence is left alone until the mailbox is a shared one.
+GROUPS_FIRST = """\
+runbook: groups-first
+phases:
+  - name: initial
+    steps:
+      - {id: groups, system: m365, action: leave_groups}
+      - {id: share, system: exchange, action: convert_to_shared, needs: [groups]}
+      - {id: licences, system: m365, action: remove_licences, needs: [share]}
+"""
+GROUPS_ONLY = """\
+runbook: groups-only
+phases:
+  - name: initial
+    steps:
+      - {id: groups, system: m365, action: leave_groups}
 """
 
 
@@ -110,14 +129,14 @@ def test_a_group_that_brings_licences_is_left_with_the_licences(stack, try_):
     """Not before the mailbox is a shared one, and then for good."""
     leaver = person(stack, "grouped@example.com", licenses=[])
     group = licence_group(stack, "mail for all", leaver)
-    left = try_("m365", "leave_groups", "grouped@example.com")
-    assert left["outcome"] == "already_done" and left["outputs"]["left"] == ["mail for all"], left
+    kept = try_("m365", "leave_groups", "grouped@example.com")
+    assert kept["outcome"] == "already_done" and left(kept)["licence_groups"] == ["mail for all"], kept
     said = try_("m365", "remove_licences", "grouped@example.com")
     assert said["outcome"] == "blocked" and "convert_to_shared" in said["message"], said
     assert members(stack, group) == [leaver["id"]] and not mailbox(stack, leaver).get("deleted")
     assert try_("exchange", "convert_to_shared", "grouped@example.com")["outcome"] == "succeeded"
     said = try_("m365", "remove_licences", "grouped@example.com")
-    assert (said["outcome"], said["outputs"]["groups"]) == ("succeeded", ["mail for all"]), said
+    assert (said["outcome"], said["outputs"]["groups"], left(said)) == ("succeeded", ["mail for all"], {"licence_groups": []}), said
     assert members(stack, group) == [] and not mailbox(stack, leaver).get("deleted")
     assert try_("m365", "remove_licences", "grouped@example.com")["outcome"] == "already_done"
     undone = try_("m365", "restore_licences", "grouped@example.com", "--before", json.dumps(said["before"]))
@@ -171,14 +190,43 @@ def test_who_takes_over_a_shared_mailbox_is_not_the_one_to_lose_a_licence(stack,
     assert said["outcome"] == "blocked" and changes(stack, since) == [], said
 
 
-def test_a_runbook_in_the_wrong_order(make_stack, tmp_path):
-    """The licence waits for a person, all else goes on; ordered again it goes; undone it comes back."""
-    (tmp_path / "wrong-order.yaml").write_text(WRONG_ORDER, encoding="utf-8")
+def running(make_stack, tmp_path, *runbooks: str):
+    """A whole stack with these runbooks."""
+    for text in runbooks:
+        name = text.split()[1]
+        (tmp_path / f"{name}.yaml").write_text(text, encoding="utf-8")
     stack = make_stack(systems="m365", settings={"definitions": {"runbooks": [str(tmp_path)]}, "worker": {
         "systems": ["m365", "exchange"], "derive_key": "0123456789abcdef0123456789abcdef"}})
     url = stack.sandbox.url("m365")
     stack.settings["systems"] = {"m365": settings(url), "exchange": exchange_settings(url)}
     stack.write_settings()
+    return stack
+
+
+def test_a_licence_group_keeps_the_offboarding_open(make_stack, tmp_path):
+    """Until a later step has left it, or a person says so."""
+    stack = running(make_stack, tmp_path, GROUPS_FIRST, GROUPS_ONLY)
+    people = {name: person(stack, f"{name}@example.com", licenses=[]) for name in ("jane", "joe")}
+    groups = {name: licence_group(stack, f"mail for {name}", account) for name, account in people.items()}
+    stack.start()
+    first = stack.cli("start", "jane@example.com", "--runbook", "groups-first").ok().out.split()[-1]
+    only = stack.cli("start", "joe@example.com", "--runbook", "groups-only").ok().out.split()[-1]
+    stack.wait_status(first, "completed", 60)
+    assert members(stack, groups["jane"]) == [] and not mailbox(stack, people["jane"]).get("deleted")
+    items = "SELECT item, closed_by FROM open_item WHERE offboarding_id = %s AND kind = 'licence_groups'"
+    assert stack.database.query(items, first) == [{"item": "mail for jane", "closed_by": "step licences"}]
+    stack.wait_job(only, "groups", "succeeded", outcome="already_done")
+    stack.wait_quiet()
+    assert stack.offboarding(only)["status"] != "completed"
+    assert "mail for joe" in stack.cli("status", only).ok().out
+    stack.cli("skip", only, "--step", "groups", "--reason", "joe keeps the licence").ok()
+    stack.wait_status(only, "completed", 30)
+    assert members(stack, groups["joe"]) == [people["joe"]["id"]]
+
+
+def test_a_runbook_in_the_wrong_order(make_stack, tmp_path):
+    """The licence waits for a person, all else goes on; ordered again it goes; undone it comes back."""
+    stack = running(make_stack, tmp_path, WRONG_ORDER)
     leaver = person(stack, "jane@example.com")
     stack.start()
     offboarding = stack.cli("start", "jane@example.com", "--runbook", "wrong-order").ok().out.split()[-1]
