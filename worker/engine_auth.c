@@ -94,11 +94,11 @@ static void note_failure(const struct run *run, const struct rendered *rendered,
     const char *subject = json_string_at(rendered->as, "subject");
     char *why = explanation(body);
     char *said = answer->fault == HTTP_FAULT_ADDRESS ? token_address_error(run, answer->error)
-                 : answer->error   ? mem_strdup(answer->error)
-                                   : mem_printf("the token endpoint answered %ld%s", answer->status,
+                 : answer->error                     ? mem_strdup(answer->error)
+                                                     : mem_printf("the token endpoint answered %ld%s", answer->status,
                                               *why                        ? why
-                                                : answer->status / 100 == 2 ? " without one"
-                                                                            : "");
+                                                                  : answer->status / 100 == 2 ? " without one"
+                                                                                              : "");
     char *text = mem_printf("no access token%s%s: %s", subject ? " for " : "", subject ? subject : "", said);
     grant->refused = answer->status == 400 || answer->status == 401 || answer->status == 403;
     grant->error = secret_mask(text);
