@@ -398,6 +398,9 @@ json_t *run_masked_facts(const struct run *run, const json_t *value);
 void trace_call(struct run *run, const struct http_call *call, bool changes, const struct http_answer *answer);
 void trace_rendered(struct run *run, const struct rendered *rendered, bool changes, const struct http_answer *answer);
 
+/* engine_provide.c: run->provides from what the action provides among its outputs; FAILED when it can't be used. */
+enum verdict run_provide(struct run *run, const json_t *outputs);
+
 /* engine_defer.c */
 enum verdict run_wait_or_defer(struct run *run, int64_t retry_after); /* DONE: try again now */
 enum verdict run_defer(struct run *run, int64_t wait, bool scaled, const char *why);
