@@ -1,5 +1,6 @@
 #include "worker/engine_search.h"
 
+#include <stdint.h>
 #include <stdlib.h>
 #include <string.h>
 #include <strings.h>
@@ -127,7 +128,7 @@ static json_t *account_by_id(const json_t *accounts, const char *id)
 /* ---- what answers name ------------------------------------------------------------------------------------------- */
 
 /* In `.saved`, so that a search that is put off keeps it: the accounts found for the current key, how many accounts of other people
- * the vendor named, the first of them that a request without pages named, and the first account that shows nothing to compare. */
+ * the vendor named, the ids of those that a request without pages named, and the ids of those that show nothing to compare. */
 #define SAVED_ACCOUNTS "accounts"
 #define SAVED_OTHERS   "others"
 #define SAVED_STRANGE  "strange"
@@ -164,10 +165,24 @@ static json_t *describe(struct run *run, const json_t *rules, json_t *account, s
     return result;
 }
 
-static void set_first(json_t *saved, const char *name, const json_t *account)
+/* Adds the account's id to the list of that name: each account counts once, however many requests name it. */
+static void add_id(json_t *saved, const char *name, const json_t *account)
 {
-    if (!json_object_get(saved, name)) {
-        json_object_set(saved, name, json_object_get(account, "id"));
+    const json_t *id = json_object_get(account, "id");
+    json_t *list = json_object_get(saved, name);
+    size_t i;
+    json_t *known;
+    bool there = false;
+    if (!list) {
+        list = json_array();
+        json_object_set_new(saved, name, list);
+    }
+    json_array_foreach(list, i, known)
+    {
+        there = there || json_equal(known, id);
+    }
+    if (!there) {
+        json_array_append(list, (json_t *)(uintptr_t)id);
     }
 }
 
@@ -184,11 +199,11 @@ static int take_account(struct run *run, const json_t *identify, json_t *shown, 
     if (likeness == LIKE_SAME || (likeness == LIKE_UNKNOWN && json_object_get(identify, "trusts"))) {
         add_account(run, json_incref(account));
     } else if (likeness == LIKE_UNKNOWN) {
-        set_first(saved, SAVED_UNKNOWN, account);
+        add_id(saved, SAVED_UNKNOWN, account);
     } else {
         json_object_set_new(saved, SAVED_OTHERS, json_integer(json_int_at(saved, SAVED_OTHERS, 0) + 1));
         if (!lists) {
-            set_first(saved, SAVED_STRANGE, account);
+            add_id(saved, SAVED_STRANGE, account);
         }
     }
     json_decref(account);
@@ -274,9 +289,9 @@ static enum verdict doubt(struct search *search, const char *kind)
     struct run *run = search->run;
     const json_t *saved = search->place.saved;
     const json_t *accounts = json_object_get(saved, SAVED_ACCOUNTS);
-    const char *unknown = json_string_at(saved, SAVED_UNKNOWN);
-    const char *strange = json_string_at(saved, SAVED_STRANGE);
-    json_int_t others = json_int_at(saved, SAVED_OTHERS, 0);
+    const char *unknown = json_string_value(json_array_get(json_object_get(saved, SAVED_UNKNOWN), 0));
+    const json_t *strange = json_object_get(saved, SAVED_STRANGE);
+    size_t others = json_array_size(strange);
     size_t same = json_array_size(accounts);
     if (same > 1) {
         return run_say(run, VERDICT_BLOCKED,
@@ -291,18 +306,18 @@ static enum verdict doubt(struct search *search, const char *kind)
             "the event, or skip the step",
             unknown, kind_text(kind));
     }
-    if (same == 0 && strange && others == 1) {
+    if (same == 0 && others == 1) {
         return run_say(run, VERDICT_BLOCKED,
                        "the vendor names account %s for %s, but the account shows another one: if it is the person's, "
                        "name it in the event; else skip the step",
-                       strange, kind_text(kind));
+                       json_string_value(json_array_get(strange, 0)), kind_text(kind));
     }
-    if (same == 0 && strange) {
+    if (same == 0 && others) {
         return run_say(
             run, VERDICT_BLOCKED,
-            "the vendor answered the search for %s with %lld accounts of other people, as if it had not understood "
+            "the vendor answered the search for %s with %zu accounts of other people, as if it had not understood "
             "it: confirm that the person has no account (skip the step)",
-            kind_text(kind), (long long)others);
+            kind_text(kind), others);
     }
     return VERDICT_DONE;
 }

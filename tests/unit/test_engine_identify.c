@@ -63,6 +63,21 @@ static const char twofold[] =
     "  confirm:\n"
     "    - {get: \"/people/${ .ids.vendor }\", missing: \"${ .status == 404 }\", found: \"${ .body }\"}\n" ACTIONS;
 
+/* One that asks each account of its list for more. */
+static const char further[] =
+    "system: vendor\n"
+    "settings: {url: {required: true}}\n"
+    "identify:\n"
+    "  keys: [email]\n"
+    "  account: {id: \"${ .account.id }\", email: \"${ .account.mail }\"}\n"
+    "  requests:\n"
+    "    - get: /people\n"
+    "      query: {by: \"${ .key }\"}\n"
+    "      pages: {next: \"${ .body.next }\"}\n"
+    "      found: \"${ .body.people }\"\n"
+    "      save: {all: \"${ [.body.people[].id] }\"}\n"
+    "    - {get: \"/people/${ .item }\", for_each: \"${ .saved.all }\", found: \"${ .body }\"}\n" ACTIONS;
+
 /* One whose expression for a list that is not there gives an empty one. */
 static const char lenient[] =
     "system: vendor\n"
@@ -261,6 +276,15 @@ static const struct engine_row rows_of_twofold[] = {
      .said = "account u2 has employee number 7, and the person's is 42"},
 };
 
+static const struct engine_row rows_of_further[] = {
+    {.title = "an account that a list names and then its own answer is one account",
+     .action = "off",
+     .offboarding = NOBODY_PINNED,
+     .exchanges = {{BY_MAIL, 200, "{\"people\": [" BOB "]}", NULL}, {"GET /people/u2", 200, BOB, NULL}},
+     .outcome = "blocked",
+     .said = "names account u2 for this e-mail address, but the account shows another one"},
+};
+
 static const struct engine_row rows_of_lenient[] = {
     {.title = "an answer without the list is not an empty list, whatever the expression makes of it",
      .action = "off",
@@ -306,6 +330,7 @@ static void test_compared(void **state)
     check_all(directory, rows_of_directory, COUNT_OF(rows_of_directory));
     check_all(exact, rows_of_exact, COUNT_OF(rows_of_exact));
     check_all(twofold, rows_of_twofold, COUNT_OF(rows_of_twofold));
+    check_all(further, rows_of_further, COUNT_OF(rows_of_further));
     check_all(lenient, rows_of_lenient, COUNT_OF(rows_of_lenient));
     check_all(blind, rows_of_blind, COUNT_OF(rows_of_blind));
 }
