@@ -209,6 +209,19 @@ def test_a_deferral_forgets_the_address_and_reads_it_again(stack, box):
     assert place["saved"] == {}
 
 
+@pytest.mark.parametrize("name, more, outcome", [
+    ("none", [], "blocked"), ("name", ["--user", '{"name": "Jane Doe"}'], "succeeded"),
+    ("pinned", ["--ids", '{"bamboohr": ["{employee}"]}'], "succeeded")])
+def test_an_employee_id_that_may_be_of_another_kind(stack, box, name, more, outcome):
+    """HR has no work e-mail for it: then something else has to show whose it is."""
+    employee = hire(stack, f"{name}.id@example.com", workEmail=None)
+    more = [word.replace("{employee}", employee) for word in more]
+    done = stack.cli("try", "retriever", "order_box", "--email", f"{name}.id@example.com", "--employee-id", employee, "--json", "--live",
+                     "--with", json.dumps({"ticket": f"{name}.id@example.com"}), *more)
+    assert json.loads(done.out)["outcome"] == outcome, done.out
+    assert len(boxes(stack, f"{name}.id@example.com")) == (outcome == "succeeded")
+
+
 # Waiting.
 
 def test_the_label_for_the_way_back_is_waited_for(stack, box):
