@@ -58,6 +58,7 @@ static const struct check_key action_keys[] = {
     {"target", CHECK_TEMPLATE, false}, {"limit", CHECK_TEXT, false},       {"accounts", CHECK_TEXT, false},
     {"unverified", CHECK_TEXT, false}, {"before", CHECK_MAP, false},       {"derive", CHECK_MAP, false},
     {"provides", CHECK_TEXTS, false},  {"escrow", CHECK_MAP, false},       {"covers", CHECK_TEXT, false},
+    {"leaves", CHECK_MAP, false},
 };
 
 static const struct check_key parameter_keys[] = {
@@ -423,6 +424,7 @@ static void check_action(struct check *check, const char *pointer, const char *n
     check_provides(check, pointer, action);
     check_secrets_stay(check, pointer, action);
     check_covers(check, pointer, action);
+    check_leaves(check, pointer, action);
     check_limit(check, pointer, action);
 }
 

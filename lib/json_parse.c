@@ -239,6 +239,15 @@ static bool has_stray_nul(const char *text, size_t len)
 
 /* ---- parsing ----------------------------------------------------------------------------------------------------- */
 
+/* How much of jansson's sentence can be repeated: it quotes the text near the fault, and may cut a character in two. */
+static int repeatable(const char *sentence)
+{
+    json_t *text = json_string(sentence); /* NULL: it is not UTF-8 */
+    const char *quotation = text ? NULL : strstr(sentence, " near ");
+    json_decref(text);
+    return (int)(quotation ? (size_t)(quotation - sentence) : strlen(sentence));
+}
+
 /* Where jansson stopped, as a phrase; `used` bytes of the text were read by then. */
 static char *describe(const char *text, size_t used, const json_error_t *error)
 {
@@ -252,7 +261,8 @@ static char *describe(const char *text, size_t used, const json_error_t *error)
         }
     }
     bool encoding = json_error_code(error) == json_error_invalid_utf8;
-    return mem_printf("line %d, column %d: %s%s", line, column, error->text, encoding ? " (it must be UTF-8)" : "");
+    return mem_printf("line %d, column %d: %.*s%s", line, column, repeatable(error->text), error->text,
+                      encoding ? " (it must be UTF-8)" : "");
 }
 
 static json_t *parse(const char *text, size_t len, bool foreign, bool *limit, char **why)

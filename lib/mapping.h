@@ -39,7 +39,7 @@ void mapped_release(struct mapped *mapped);
  * (rules.md 6). New reference; NULL gives NULL. */
 json_t *mapping_without_private(const json_t *value);
 
-/* Cleans the keys by which a person is found (email, emails, employee_id), in place, and those of the manager, as
+/* Cleans the keys by which a person is found (email, emails, employee_id), in place, and those of the managers, as
  * identity_clean() says; `field` is the person's name in messages ("user"). -1 with the err. What a job provides of a
  * person must pass here, too. */
 int mapping_tidy_person(json_t *person, const char *field, struct err *err);

@@ -4,7 +4,11 @@
 /* links: worker/engine_poll.c worker/engine_prepare.c worker/engine_protect.c worker/engine_render.c worker/engine_request.c */
 /* links: worker/engine_secret.c worker/engine_sequence.c worker/engine_sign.c worker/engine_signal.c worker/engine_systems.c */
 /* links: worker/engine_verify.c worker/engine_wait.c worker/fiber.c worker/grants.c worker/ldap_text.c worker/limits.c */
-/* links: worker/mail.c worker/mail_address.c worker/report.c worker/retry.c worker/token.c */
+/* links: worker/mail.c worker/mail_address.c worker/report.c worker/retry.c worker/token.c worker/body.c worker/engine_definition.c */
+/* links: worker/engine_batch.c worker/engine_lanes.c worker/engine_provide.c */
+/* links: worker/engine_evidence.c worker/engine_explain.c worker/engine_guard.c worker/engine_items.c worker/engine_place.c */
+/* links: worker/engine_search.c worker/engine_settings.c worker/engine_state.c worker/engine_check.c worker/engine_trace.c */
+/* links: worker/link.c */
 #include "tests/fuzz/vendors.h"
 
 #include <openssl/pem.h>
@@ -259,12 +263,13 @@ static struct fuzz_input next_piece(void)
     return last;
 }
 
-static void give_answer(struct http_answer *answer)
+/* `least` is the lowest status that the protocol has. */
+static void give_answer(struct http_answer *answer, long least)
 {
     struct fuzz_input piece = next_piece();
     char *status = fuzz_line(&piece), *line;
     *answer = (struct http_answer){.headers = json_object(), .body = BUF_INIT, .sent = true};
-    answer->status = strtol(status, NULL, 10) % 1000;
+    answer->status = strtol(status, NULL, 10) % 1000; /* -1 and -2: none came */
     for (line = fuzz_line(&piece); *line; free(line), line = fuzz_line(&piece)) {
         char *colon = strstr(line, ": "), *name = mem_strndup(line, strcspn(line, ":")), *lower = json_lower(name);
         json_put_string(answer->headers, lower, colon ? colon + 2 : "");
@@ -272,11 +277,12 @@ static void give_answer(struct http_answer *answer)
         free(name);
     }
     buf_add(&answer->body, piece.left ? (const char *)piece.at : "", piece.left);
-    if (++calls > CALLS_MAX) {
+    answer->aborted = ++calls > CALLS_MAX;
+    if (answer->aborted || answer->status < least) {
+        answer->fault = answer->status % 2 && !answer->aborted ? HTTP_FAULT_ANSWER : HTTP_FAULT_AWAY;
         answer->status = 0;
-        answer->aborted = true;
+        answer->error = mem_strdup("nobody answered");
     }
-    answer->error = answer->status ? NULL : mem_strdup("nobody answered");
     free(line);
     free(status);
 }
@@ -299,7 +305,7 @@ void http_perform(struct http *http, const struct http_call *call, struct flight
     check_url(call->url);
     check_headers(call->headers);
     FUZZ_CHECK(*call->method && strspn(call->method, "ABCDEFGHIJKLMNOPQRSTUVWXYZ") == strlen(call->method));
-    give_answer(answer);
+    give_answer(answer, 100);
 }
 
 void http_abort(struct flight *flight)
@@ -315,22 +321,22 @@ void http_answer_release(struct http_answer *answer)
     *answer = (struct http_answer){0};
 }
 
-void smtp_perform(uv_loop_t *loop, const struct smtp_call *call, struct flight **flight, struct http_answer *answer)
+void smtp_perform(struct http *http, const struct smtp_call *call, struct flight **flight, struct http_answer *answer)
 {
-    (void)loop;
+    (void)http;
     (void)flight;
     check_url(call->url);
     FUZZ_CHECK(!call->message || (call->recipients && *call->from));
-    give_answer(answer);
+    give_answer(answer, 100);
 }
 
-void ldap_perform(uv_loop_t *loop, const struct ldap_call *call, struct flight **flight, struct http_answer *answer)
+void ldap_perform(struct http *http, const struct ldap_call *call, struct flight **flight, struct http_answer *answer)
 {
-    (void)loop;
+    (void)http;
     (void)flight;
     check_url(call->url);
-    give_answer(answer);
-    answer->status = answer->error ? LDAP_NO_ANSWER : answer->status % 100;
+    give_answer(answer, 0);
+    answer->status = answer->error ? LDAP_NO_ANSWER : answer->status;
 }
 
 void ldap_operation_release(struct ldap_operation *operation)

@@ -15,7 +15,7 @@ struct definitions *vendors_definitions(void);
 json_t *vendors_job(const char *system, const char *action);
 
 /* Runs the job to its end; `message` must be what message_job() takes, of a system with a connector. Each call takes the next answer of
- * the input: a line with the status (0: none came), lines "name: value", an empty line, the body up to a line "---". When there are no
+ * the input: a line with the status (-1, -2: none came), lines "name: value", an empty line, the body up to a line "---". When there are no
  * more the last one comes again. A job that would wait is deferred. For the result see worker.h; the caller releases it. */
 void vendors_run(json_t *message, struct fuzz_input *answers, struct engine_result *result);
 

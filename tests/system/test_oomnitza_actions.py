@@ -29,7 +29,7 @@ class TestOomnitza(ConnectorTable):
             before={"fields": {"offboarding_sequence": "1"}}),
         Row("advance_sequence", [READ, patch(offboarding_sequence="7"), READ], with_={"from": "1", "to": "7"}, name="jump_in_sequence",
             seed={"offboarding_sequence": 1}, before={"fields": {"offboarding_sequence": 1}}),
-        Row("deactivate_seats", [f"{SEATS} {{'saas_user_ids': ['{{seat}}']}}", f"{SEATS} {{'saas_user_ids': ['{{other}}']}}"],
+        Row("deactivate_seats", [f"{SEATS} {{'saas_user_ids': ['{{seat}}', '{{other}}']}}"],
             with_={"seats": "{seats}"}, outputs={"seats": "{seats}"}, again="succeeded", missing=None, verified=False),
         Row("list_assets", [f"GET {API}/users/{{id}}/assets"], again="succeeded", verified=False,
             outputs={"assets": [{"id": "{asset}", "serial_number": "S-{asset}", "model": "M1"}]}),
@@ -50,7 +50,8 @@ class TestOomnitza(ConnectorTable):
     @pytest.fixture(autouse=True)
     def plain(self, stack):
         yield
-        stack.sandbox.settings("oomnitza", locked_fields=[], ignores_fields=[], max_page=100)
+        stack.sandbox.clear_faults("oomnitza")
+        stack.sandbox.settings("oomnitza", locked_fields=[], ignores_fields=[], max_page=100, filters=True, unnamed_seats=[])
 
     def test_is_found_by_e_mail_alone(self, stack):
         mine = hire(stack, "o'neil@example.com")
@@ -64,6 +65,44 @@ class TestOomnitza(ConnectorTable):
         stack.sandbox.seed("oomnitza", {"users": [{"id": "d1", "email": "twice@example.com"}, {"id": "d2", "email": "twice@example.com"}]})
         done = stack.cli("try", "oomnitza", "list_assets", "--email", "twice@example.com", "--json").json
         assert done["outcome"] == "blocked" and "2 accounts" in done["message"], done
+
+    def test_a_leaver_on_page_two_of_a_server_that_does_not_filter(self, stack):
+        """Its pages are smaller than was asked for, too."""
+        for number in range(5):
+            hire(stack, f"crowd-{number}@example.com")
+        mine = hire(stack, "Second.Page@Example.com")
+        stack.sandbox.settings("oomnitza", max_page=2, filters=False)
+        done = stack.cli("try", "oomnitza", "list_assets", "--email", "second.page@example.com", "--json").json
+        assert (done["outcome"], done["pinned"]) == ("succeeded", {"oomnitza": [mine]}), done
+        done = stack.cli("try", "oomnitza", "list_assets", "--email", "second.stranger@example.com", "--json").json
+        assert (done["outcome"], done["pinned"]) == ("missing", {"oomnitza": []}), done
+
+    @pytest.mark.parametrize("body", ["", {}, {"users": []}, None, {"error": "maintenance"}, [{"user_id": "7"}],
+                                      "<!DOCTYPE html><html><title>Sign in</title></html>"],
+                             ids=["empty", "object", "wrapped", "null", "error", "unnamed", "page"])
+    def test_an_answer_that_does_not_name_anybody_says_nothing(self, stack, body):
+        one = case(self, stack, "set_fields", "unread")
+        one.names.pop("id")
+        stack.sandbox.fault("oomnitza", {"match": {"path": "/users$"}, "do": "status", "status": 200, "body": body, "times": 3})
+        said = one.try_(OFFBOARD_WORKER_RETRY_WAIT="0s")
+        assert said["outcome"] == ("blocked" if body == [{"user_id": "7"}] else "deferred") and one.changed() == [], said
+
+    def test_an_address_that_was_given_to_somebody_else(self, stack):
+        hire(stack, "inherited@example.com", employee_id="4712")
+        done = stack.cli("try", "oomnitza", "list_assets", "--email", "inherited@example.com", "--employee-id", "4711", "--json").json
+        assert done["outcome"] == "blocked" and "4712" in done["message"], done
+
+    @pytest.mark.parametrize("body", [{}, {"message": "try later"}, []], ids=["empty", "other", "list"])
+    def test_what_was_there_before_is_not_made_up(self, stack, body):
+        """A user that is not shown has fields all the same: null would be put back by the undo."""
+        one = case(self, stack, "set_fields", "before")
+        stack.sandbox.fault("oomnitza", {"match": {"method": "GET", "path": f"/users/{one.names['id']}$"}, "do": "status", "status": 200,
+                                         "body": body})
+        said = one.try_(OFFBOARD_WORKER_RETRY_WAIT="0s")
+        assert said["outcome"] in ("failed", "deferred") and one.changed() == [], said
+        one.row = dataclasses.replace(one.row, action="restore_fields", with_={})
+        said = one.try_("--before", json.dumps({one.names["id"]: {"fields": {"offboarding_ticket": None}}}), OFFBOARD_WORKER_RETRY_WAIT="0s")
+        assert said["outcome"] in ("failed", "deferred"), said
 
     def test_locked_fields_are_changed(self, stack):
         stack.sandbox.settings("oomnitza", locked_fields=["offboarding_ticket"])
@@ -108,9 +147,15 @@ class TestOomnitza(ConnectorTable):
         stack.sandbox.seed("oomnitza", {"seats": [{"id": one.names["seat"], "error": "the application refused"}]})
         said = one.try_()
         assert said["outcome"] == "failed" and f"1 of 2 items failed: {one.names['seat']}" in said["message"], said
-        assert said["state"]["items_left"] == [one.names["seat"]]
+        assert said["state"]["accounts"][one.names["id"]]["items_left"] == [one.names["seat"]]
         seats = {seat["id"]: seat["active"] for seat in stack.sandbox.state("oomnitza")["seats"]}
         assert seats[one.names["seat"]] and not seats[one.names["other"]]
+
+    def test_a_seat_that_the_answer_does_not_name(self, stack):
+        one = case(self, stack, "deactivate_seats", "unnamed")
+        stack.sandbox.settings("oomnitza", unnamed_seats=[one.names["other"]])
+        said = one.try_()
+        assert said["outcome"] != "succeeded" and one.names["other"] in said["message"], said
 
     def test_no_seats_are_no_success_for_all(self, stack):
         one = case(self, stack, "deactivate_seats", "none", with_={"seats": []})
@@ -132,7 +177,7 @@ class TestOomnitza(ConnectorTable):
         assert sorted(one["email"] for one in users) == [f"leaves-{number}@example.com" for number in range(5)], done
         assert sorted(one["sequence"] for one in users) == ["0", "1", "2", "3", "4"]
         assert set(users[0]) == {"id", "email", "employee_id", "name", "type", "status", "sequence", "changed"}
-        assert len(stack.sandbox.journal("oomnitza")) - since == 3
+        assert len(stack.sandbox.journal("oomnitza")) - since == 4      # the last page is empty
 
 
 def hire(stack, email: str, **fields) -> str:

@@ -8,8 +8,9 @@ from stack import ROOT
 
 def _hasty_looks(verify: re.Match) -> str:
     """A list of looks, each of which gets its moment."""
-    looks = re.sub(rf"(?m)^{verify[1]}- (?!{{)", f"{verify[1]}- within: 300ms\n{verify[1]}  ", verify[0])
-    return looks.replace("- {", "- {within: 300ms, ")
+    item = f"{verify[1]}- "
+    looks = re.sub(rf"(?m)^{item}{{", f"{item}{{within: 300ms, ", verify[0])
+    return re.sub(rf"(?m)^{item}(?!{{)", f"{item}within: 300ms\n{verify[1]}  ", looks)
 
 
 def hasty(system: str, folder: str) -> str:

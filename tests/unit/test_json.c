@@ -88,6 +88,22 @@ static void test_no_number_is_let_in_by_quotes(void **state)
     json_decref(value);
 }
 
+/* jansson quotes what stands near a fault, byte by byte; what it says goes into events. */
+static void test_reasons_are_text(void **state)
+{
+    (void)state;
+    static const char *const texts[] = {"{\"a\": \"\\u000\xc3\xa4\"}", "\"\xc3\xa4\xc3\"", "[\xc3\xa4]"};
+    for (size_t i = 0; i < COUNT_OF(texts); i++) {
+        struct err err = ERR_INIT;
+        assert_null(json_parse(texts[i], strlen(texts[i]), &err));
+        json_t *text = json_string(err_text(&err));
+        assert_non_null(text);
+        assert_contains(err_text(&err), "line 1, column");
+        json_decref(text);
+        err_release(&err);
+    }
+}
+
 static void test_depth(void **state)
 {
     (void)state;
@@ -176,11 +192,16 @@ static void test_lower(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_any_value),    cmocka_unit_test(test_big_integers_become_strings),
-        cmocka_unit_test(test_refused),      cmocka_unit_test(test_depth),
-        cmocka_unit_test(test_memory),       cmocka_unit_test(test_look_ups),
-        cmocka_unit_test(test_put_and_text), cmocka_unit_test(test_lower),
+        cmocka_unit_test(test_any_value),
+        cmocka_unit_test(test_big_integers_become_strings),
+        cmocka_unit_test(test_refused),
+        cmocka_unit_test(test_depth),
+        cmocka_unit_test(test_memory),
+        cmocka_unit_test(test_look_ups),
+        cmocka_unit_test(test_put_and_text),
+        cmocka_unit_test(test_lower),
         cmocka_unit_test(test_no_number_is_let_in_by_quotes),
+        cmocka_unit_test(test_reasons_are_text),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

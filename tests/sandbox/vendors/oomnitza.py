@@ -31,8 +31,10 @@ class Oomnitza(Vendor):
     DEFAULTS = {
         "token": "sandbox-oomnitza-token-s3cret",
         "max_page": 100,
+        "filters": True,            # whether `filter` is heeded
         "locked_fields": [],        # only changed with Oomnitza-Ignore-Meta-Restriction: 1
         "ignores_fields": [],       # taken without a word, and not stored
+        "unnamed_seats": [],        # deactivated, but not told of in the answer
         "today": "2026-01-01T00:00:00",     # the change date of what a request changes
     }
     SEED_KEYS = ("users", "assets", "seats")
@@ -49,7 +51,7 @@ class Oomnitza(Vendor):
     @route("GET", API + "/users")
     def list_users(self, request: Request) -> Answer:
         given = request.params
-        users = [user for user in map(self._shown, self.store.all("users")) if self._matches(user, given.get("filter", ""))]
+        users = [user for user in map(self._shown, self.store.all("users")) if self._matches(user, given.get("filter", "") if self.settings["filters"] else "")]
         by = given.get("sortby")
         if by:
             name, _, order = by.partition(" ")
@@ -115,7 +117,7 @@ class Oomnitza(Vendor):
             error = "SaaS user not found" if seat is None else seat["error"]
             if error is None:
                 self.store.put("seats", key, {**seat, "active": False})
-            told.append({"saas_user_id": key, "error": error})
+            told += [{"saas_user_id": key, "error": error}] if key not in self.settings["unnamed_seats"] else []
         return Answer(200, told)
 
     # State for tests.
