@@ -41,6 +41,7 @@ static void check_search(struct check *check, const char *pointer, const json_t 
     if (check_map(check, pointer, search, search_keys, COUNT_OF(search_keys)) && !known) {
         check_problem(check, pointer, "\"scope\" must be sub, one or base");
     }
+    check_expressions(check, pointer, json_object_get(search, "attributes"));
 }
 
 static void check_modify(struct check *check, const char *pointer, const json_t *modify)

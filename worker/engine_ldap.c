@@ -49,6 +49,25 @@ static int render_name(struct run *run, const json_t *map, const char *member, c
 
 /* ---- the operations ---------------------------------------------------------------------------------------------- */
 
+/* Which attribute holds an employee id may be a setting. */
+static int render_attributes(struct run *run, const json_t *search, struct ldap_operation *operation, struct err *err)
+{
+    const json_t *wanted = json_object_get(search, "attributes");
+    size_t i;
+    json_t *name;
+    operation->attributes = wanted ? expr_render(run->engine->exprs, wanted, run->context, err) : NULL;
+    if (wanted && !operation->attributes) {
+        return err_prefix(err, "ldap.attributes");
+    }
+    json_array_foreach(operation->attributes, i, name)
+    {
+        if (!json_is_string(name) || !json_string_length(name)) {
+            return err_set(err, ERR_PERMANENT, "ldap.attributes: the name of an attribute is a text that is not empty");
+        }
+    }
+    return 0;
+}
+
 static int render_search(struct run *run, const json_t *search, struct ldap_operation *operation, struct err *err)
 {
     static const struct {
@@ -63,9 +82,9 @@ static int render_search(struct run *run, const json_t *search, struct ldap_oper
     for (size_t i = 0; scope && i < COUNT_OF(scopes); i++) {
         operation->scope = strcmp(scope, scopes[i].name) == 0 ? scopes[i].scope : operation->scope;
     }
-    operation->attributes = json_incref(json_object_get(search, "attributes"));
     operation->hex = json_incref(json_object_get(search, "hex"));
-    int result = render_name(run, search, "base", &operation->dn, err);
+    int result = render_attributes(run, search, operation, err);
+    result = result == 0 ? render_name(run, search, "base", &operation->dn, err) : result;
     if (result == 0 &&
         render_escaped(run, filter ? filter : "(objectClass=*)", add_to_filter, "a filter", &text, err) != 0) {
         result = err_prefix(err, "ldap.filter");

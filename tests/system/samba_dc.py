@@ -127,6 +127,10 @@ class SambaDc:
                     + "".join(f"member: {member}\n" for member in members))
         return dn
 
+    def join(self, group: str, *members: str) -> None:
+        for member in members:
+            self.modify(f"dn: {group}\nchangetype: modify\nadd: member\nmember: {member}\n")
+
     def set(self, dn: str, **attributes: str) -> None:
         for name, value in attributes.items():
             self.modify(f"dn: {dn}\nchangetype: modify\nreplace: {name}\n{name}: {value}\n")

@@ -6,6 +6,7 @@ import json
 from dataclasses import dataclass, field
 
 import pytest
+from connector_table import left
 from ldap_proxy import LdapProxy
 from process import wait_until
 from samba_dc import ADMIN, BASE, PASSWORD, SambaDc
@@ -14,6 +15,7 @@ pytestmark = pytest.mark.xdist_group("ad")
 
 STAFF, FORMER = f"OU=Staff,{BASE}", f"OU=Former,{BASE}"
 WEAK = f"CN=weak,{STAFF}"
+LICENCE_GROUP = f"CN=Licences-E3,{STAFF}"
 NOBODY = "00000000000000000000000000000001"
 READ = "SEARCH {account}"
 CHANGE = "MODIFY {account}"
@@ -51,6 +53,8 @@ ROWS = [
         was={"expires": NEVER}),
     Row("leave_groups", [READ, "MODIFY {a}", "MODIFY {b}", READ], {"memberOf": None, "primaryGroupID": ["513"]},
         groups=["a", "b"], before={"groups": ["{a}", "{b}"]}),
+    Row("leave_licence_groups", [READ, "MODIFY {licence}", READ], {"memberOf": ["{a}"]}, groups=["a", "licence"],
+        before={"groups": ["{licence}"]}),
     Row("rejoin_groups", [READ, "MODIFY {a}", "MODIFY {b}", READ], {"memberOf": ["{a}", "{b}"]}, was={"groups": ["{a}", "{b}"]}),
     Row("move_to_ou", [READ, "RENAME {dn}", READ], {"dn": ["CN={name},OU=Former,DC=corp,DC=example,DC=com"]},
         before={"ou": STAFF}),
@@ -68,6 +72,7 @@ def dc(servers):
     dc.add_ou("Staff")
     dc.add_ou("Former")
     dc.add_user("weak", STAFF)
+    dc.add_group("Licences-E3", STAFF)
     yield dc
     dc.stop()
 
@@ -81,7 +86,8 @@ def proxy(dc):
 
 def settings(dc, url: str, **more: str) -> dict:
     return {"systems": {"ad": {"url": url, "user": ADMIN, "password": PASSWORD, "base_dn": BASE, "former_ou": FORMER,
-                               "ca_file": dc.authority.ca_file, "per_minute": "60000", **more}},
+                               "ca_file": dc.authority.ca_file, "per_minute": "60000",
+                               "licence_groups": f"CN=Another one,{STAFF}; {LICENCE_GROUP.upper()}", **more}},
             "worker": {"derive_key": "0123456789abcdef0123456789abcdef"}}
 
 
@@ -120,6 +126,9 @@ class Case:
         if row.user:
             dc.set(self.dn, **row.user)
         self.id = dc.id(self.email)
+        dc_groups["licence"] = LICENCE_GROUP
+        if "licence" in row.groups:
+            dc.join(LICENCE_GROUP, self.dn)
         self.names = {"name": name, "dn": self.dn, "id": self.id, **dc_groups}
 
     def try_(self, *more: str, live: bool = True, id: str | None = None, stack=None) -> dict:
@@ -269,7 +278,37 @@ def test_an_earlier_end_stays(dc, stack):
     assert said["outcome"] == "succeeded" and dc.find("expired@example.com")["accountExpires"] < [AT_FILETIME]
 
 
+def test_a_group_that_brings_licences_is_kept_until_the_mailbox_is_shared(dc, stack):
+    dn = dc.add_user("licensed", STAFF)
+    group = dc.add_group("licensed-a", STAFF, dn)
+    dc.join(LICENCE_GROUP, dn)
+    said = try_(stack, "leave_groups", "licensed@example.com")
+    assert said["outcome"] == "succeeded" and left(said) == {"licence_groups": [LICENCE_GROUP]}, said
+    assert dc.find("licensed@example.com")["memberOf"] == [LICENCE_GROUP]
+    assert try_(stack, "leave_groups", "licensed@example.com")["outcome"] == "already_done"
+    said = try_(stack, "leave_licence_groups", "licensed@example.com")
+    assert said["outcome"] == "succeeded" and left(said) == {"licence_groups": []}, said
+    assert "memberOf" not in dc.find("licensed@example.com"), group
+
+
 # Who it is.
+
+def test_an_address_that_is_an_alias(dc, stack):
+    """An heir's, or of the leaver's own account under a new name: somebody has to say, unless HR knows the new name."""
+    dc.add_user("heir", STAFF, proxyAddresses="smtp:gone@example.com")
+    said = try_(stack, "disable_user", "gone@example.com")
+    assert said["outcome"] == "blocked" and dc.id("heir@example.com") in said["message"], said
+    assert not any(call["changes"] for call in said["calls"])
+    said = json.loads(stack.cli("try", "ad", "disable_user", "--email", "gone@example.com", "--json", "--user",
+                                '{"emails": ["heir@example.com"]}').out)
+    assert said["outcome"] == "succeeded" and said["pinned"] == {"ad": [dc.id("heir@example.com")]}, said
+
+
+def test_an_address_that_was_given_to_another_employee(dc, stack):
+    dc.add_user("reused", STAFF, employeeID="E-9")
+    said = try_(stack, "disable_user", "reused@example.com", "--employee-id", "E-8")
+    assert said["outcome"] == "blocked" and "employee number E-9" in said["message"], said
+
 
 def test_found_by_employee_id_name_and_mail(dc, stack):
     dn = dc.add_user("found", STAFF, employeeID="E-77", mail="found.elsewhere@example.org")
