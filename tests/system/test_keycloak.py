@@ -15,6 +15,7 @@ from unconfirmed import impatient
 pytestmark = pytest.mark.xdist_group("keycloak")
 NOBODY = "00000000-0000-0000-0000-000000000001"
 USER = "/users/{id}"
+DIRECTORY = f"{USER}/configured-user-storage-credential-types"
 STATE = "/users?search=id%3A{id}&briefRepresentation=false"
 WIKI = "https://wiki.example.com/saml"
 _numbers = itertools.count(1)
@@ -44,8 +45,8 @@ ROWS = [
                             f"GET {USER}/consents"],
         {"clientConsents": [{"clientId": name, "grantedClientScopes": ["email"]} for name in (WIKI, "calendar")]},
         path=f"{USER}/consents"),
-    Row("remove_credentials", [f"GET {USER}/credentials", f"DELETE {USER}/credentials/{{credential}}",
-                               f"GET {USER}/credentials"], path=f"{USER}/credentials"),
+    Row("remove_credentials", [f"GET {DIRECTORY}", f"GET {USER}/credentials", f"DELETE {USER}/credentials/{{credential}}",
+                               f"GET {USER}/credentials", f"GET {DIRECTORY}"], path=f"{USER}/credentials"),
     Row("leave_groups", [f"GET {USER}/groups?first=0&max=100", f"DELETE {USER}/groups/{{sales}}",
                          f"DELETE {USER}/groups/{{staff}}", f"GET {USER}/groups?first=0&max=100"], {"groups": ["/staff", "/sales"]},
         before={"groups": ["{sales}", "{staff}"]}, outputs={"groups": ["/sales", "/staff"]}, path=f"{USER}/groups"),
@@ -354,6 +355,16 @@ def test_a_log_out_that_is_refused_leaves_the_offline_tokens(keycloak, fronted, 
     front.answer("GET /admin.*/sessions", [])
     said = json.loads(fronted.cli("try", "keycloak", "end_sessions", "--email", email, "--json", "--live", **impatient(fronted, "keycloak")).out)
     assert said["outcome"] == "denied" and "access_token" in keycloak.refresh(token), said
+
+
+def test_a_password_that_a_directory_holds_is_not_removed(keycloak, fronted, front):
+    """What Keycloak holds itself goes; for the rest a person is asked, each time."""
+    key = keycloak.add_user("federated@example.com")
+    front.answer("GET .*/configured-user-storage-credential-types", ["password"])
+    for _ in range(2):
+        said = try_(fronted, "remove_credentials", "federated@example.com")
+        assert said["outcome"] == "blocked" and "still holds password" in said["message"], said
+        assert keycloak.of("GET", f"/users/{key}/credentials") == []
 
 
 @pytest.fixture
