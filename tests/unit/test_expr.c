@@ -203,6 +203,7 @@ static void test_refused(void **state)
         {"${ }", "empty"},
         {"${ (.a }", "not closed"},
         {"${ .a) }", "closes nothing"},
+        {"${ .a + }", "ends too early"},
         {"${ .a", "put the whole value in quotes"},
         {"a ${ \"}", "put the whole value in quotes"},
     };
