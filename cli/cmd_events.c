@@ -151,7 +151,10 @@ static void print_heading(const json_t *offboarding)
     char *reason = cli_text(json_object_get(offboarding, "reason"));
     const char *email = json_string_at(offboarding, "email");
     const char *employee_id = json_string_at(offboarding, "employee_id");
-    printf("%s, %s: %s%s%s\n", json_string_at(offboarding, "offboarding_id"), email ? email : employee_id,
+    printf("%s, %s: %s%s%s\n", json_string_at(offboarding, "offboarding_id"),
+           email         ? email
+           : employee_id ? employee_id
+                         : "known by an account only",
            json_string_at(offboarding, "status"), strcmp(reason, "-") == 0 ? "" : ": ",
            strcmp(reason, "-") == 0 ? "" : reason);
     free(reason);

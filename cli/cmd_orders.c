@@ -245,7 +245,8 @@ const struct command command_skip = {
     .name = "skip",
     .arguments = "OFFBOARDING --step STEP --reason TEXT",
     .summary = "Gives a failed or waiting job up, on record.",
-    .details = "Steps that need it are skipped too, unless they run `when: always`.\n\n"
+    .details = "Steps that need it are skipped too, unless they run `when: always`. Skipping a step that is done\n"
+               "resolves what it left in place on purpose (`offboard status` lists it).\n\n"
                "  offboard skip jane@example.com --step delete --reason \"legal hold, case 4711\"",
     .options =
         (const struct cli_option[]){

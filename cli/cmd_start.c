@@ -176,7 +176,7 @@ const struct command command_start = {
             {"runbook", "NAME", "runbook (default: the source's)", &opt.runbook, NULL},
             {"at", "DATE", "when access ends: a date (the end of that day) or a date-time; default: now", &opt.at,
              NULL},
-            {"zone", "ZONE", "IANA zone of a bare date", &opt.zone, NULL},
+            {"zone", "ZONE", "IANA zone of a date, and of a time without an offset", &opt.zone, NULL},
             {"manager", "EMAIL", "the leaver's manager", &opt.manager, NULL},
             {"employee-id", "ID", "the leaver's employee id", &opt.employee_id, NULL},
             {"country", "CODE", "the leaver's country (ISO 3166, DE)", &opt.country, NULL},

@@ -166,6 +166,34 @@ static void print_jobs(const json_t *progress)
     }
 }
 
+/* What steps left in place on purpose. */
+static json_t *open_items(struct cli *cli, const char *id, struct err *err)
+{
+    return cli_rows(
+        cli, err,
+        "SELECT to_jsonb(i) FROM (SELECT step, system, kind, item, why, opened_at, closed_at, closed_by"
+        " FROM analyst.open_items WHERE offboarding_id = $1::uuid ORDER BY opened_at, system, kind, item) i",
+        1, &id);
+}
+
+static void print_open_items(const json_t *items)
+{
+    json_t *open = json_array();
+    size_t i;
+    json_t *item;
+    json_array_foreach(items, i, item)
+    {
+        if (json_is_null(json_object_get(item, "closed_at"))) {
+            json_array_append(open, item);
+        }
+    }
+    if (json_array_size(open)) {
+        printf("\nleft in place on purpose, to be resolved by a later step or by `offboard skip`:\n");
+        cli_print_table(open, "step system kind item why");
+    }
+    json_decref(open);
+}
+
 static void print_one(const json_t *progress)
 {
     const json_t *offboarding = json_object_get(progress, "offboarding");
@@ -195,6 +223,7 @@ static void print_one(const json_t *progress)
     cli_print_table(json_object_get(progress, "phases"), "phase status ended jobs failed due_at started_at ended_at");
     printf("\n");
     print_jobs(progress);
+    print_open_items(json_object_get(progress, "open_items"));
 }
 
 static int show_one(struct cli *cli, const char *named)
@@ -203,12 +232,15 @@ static int show_one(struct cli *cli, const char *named)
     char *id = cli_find_offboarding(cli, named, &err);
     json_t *progress = id ? cli_progress(cli, id, &err) : NULL;
     json_t *revoked = progress ? time_to_revoke(cli, id, &err) : NULL;
+    json_t *open = revoked ? open_items(cli, id, &err) : NULL;
     free(id);
-    if (!revoked) {
+    if (!open) {
+        json_decref(revoked);
         json_decref(progress);
         return cli_fail_err(CLI_NOT_FOUND, &err);
     }
     json_object_set(progress, "time_to_revoke", json_array_size(revoked) ? json_array_get(revoked, 0) : json_null());
+    json_object_set_new(progress, "open_items", open);
     if (opt.json) {
         cli_print_json(progress);
     } else {

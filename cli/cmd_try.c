@@ -13,7 +13,7 @@
 
 static struct {
     const char *email, *employee_id, *user, *with, *ids, *steps, *state, *before;
-    bool json, live;
+    bool json, live, show;
 } opt;
 
 /* An option whose value is a JSON object, `{}` when it is not given. NULL with an err. */
@@ -74,21 +74,66 @@ static json_t *job_message(const char *system, const char *action, struct err *e
 
 /* ---- what it said ------------------------------------------------------------------------------------------------ */
 
-static void print_calls(const json_t *calls)
+/* Every line of `text`, indented; what could move the terminal's cursor is a blank. */
+static void print_lines(const char *mark, const char *text)
 {
+    while (*text) {
+        size_t len = strcspn(text, "\n");
+        printf("         %s", mark);
+        for (size_t i = 0; i < len; i++) {
+            unsigned char c = (unsigned char)text[i];
+            putchar(c < ' ' || c == 0x7f ? ' ' : c);
+        }
+        printf("\n");
+        text += len + (text[len] != '\0');
+    }
+}
+
+static void print_message(const char *mark, const json_t *part)
+{
+    size_t i;
+    json_t *line;
+    json_array_foreach(json_object_get(part, "headers"), i, line)
+    {
+        print_lines(mark, json_string_value(line));
+    }
+    if (json_string_at(part, "body")) {
+        printf("         %s\n", mark);
+        print_lines(mark, json_string_at(part, "body"));
+    }
+}
+
+static void print_call(const json_t *call)
+{
+    bool unsent = json_true_at(call, "dry_run");
+    printf("  %-6s %s", json_string_at(call, "method"), json_string_at(call, "url"));
+    if (unsent) {
+        printf("  (not sent: dry run)\n");
+    } else if (json_string_at(call, "error")) {
+        printf("  no answer: %s\n", json_string_at(call, "error"));
+    } else {
+        printf("  %lld, %lld ms\n", (long long)json_int_at(call, "status", 0), (long long)json_int_at(call, "ms", 0));
+    }
+    if (opt.show) {
+        print_message("> ", json_object_get(call, "sent"));
+        print_message("< ", json_object_get(call, "received"));
+    } else if (unsent && json_string_at(call, "sent.body")) {
+        print_lines("", json_string_at(call, "sent.body"));
+    }
+}
+
+static void print_calls(const json_t *said)
+{
+    const json_t *calls = json_object_get(said, "trace");
+    size_t all = json_array_size(json_object_get(said, "calls")) + (size_t)json_int_at(said, "calls_left_out", 0);
     size_t i;
     json_t *call;
     json_array_foreach(calls, i, call)
     {
-        printf("  %-6s %s", json_string_at(call, "method"), json_string_at(call, "url"));
-        if (json_true_at(call, "dry_run")) {
-            printf("  (not sent: dry run)\n");
-        } else if (json_string_at(call, "error")) {
-            printf("  no answer: %s\n", json_string_at(call, "error"));
-        } else {
-            printf("  %lld, %lld ms\n", (long long)json_int_at(call, "status", 0),
-                   (long long)json_int_at(call, "ms", 0));
-        }
+        print_call(call);
+    }
+    if (json_array_size(calls) < all) {
+        printf("  and %zu more calls\n", all - json_array_size(calls));
     }
 }
 
@@ -103,16 +148,39 @@ static void print_part(const json_t *said, const char *name)
     }
 }
 
+/* Where the job would go on; it may hold thousands of ids. */
+static void print_state(const json_t *state)
+{
+    const char *account;
+    json_t *place;
+    json_object_foreach(json_object_get(state, "accounts"), account, place)
+    {
+        const char *ended = json_string_at(place, "ended");
+        const json_t *items = json_object_get(place, "items_left");
+        printf("%-9s %s%s", "state", *account ? account : "no account", ended ? " has ended: " : "");
+        if (ended) {
+            printf("%s", ended);
+        } else {
+            printf(" is at request %lld", (long long)json_int_at(place, "at", 0) + 1);
+        }
+        if (items) {
+            printf(", %zu items left", json_array_size(items));
+        }
+        printf("; --json prints it, for --state\n");
+    }
+}
+
 static void print_result(const json_t *said)
 {
-    static const char *const parts[] = {"pinned", "outputs",  "provides", "before",
-                                        "escrow", "verified", "due_at",   "state"};
-    print_calls(json_object_get(said, "calls"));
+    static const char *const parts[] = {"pinned", "outputs", "provides", "before",
+                                        "escrow", "open",    "verified", "due_at"};
+    print_calls(said);
     printf("%-9s %s\n", "outcome", json_string_at(said, "outcome"));
     printf("%-9s %s\n", "message", json_string_at(said, "message"));
     for (size_t i = 0; i < COUNT_OF(parts); i++) {
         print_part(said, parts[i]);
     }
+    print_state(json_object_get(said, "state"));
 }
 
 static bool went_well(const json_t *said)
@@ -141,6 +209,9 @@ static int run_message(struct cli *cli, const json_t *message)
         return code == CLI_OK ? cli_fail(CLI_AWAY, "the worker said nothing that can be read") : code;
     }
     if (opt.json) {
+        if (!opt.show) {
+            json_object_del(said, "trace");
+        }
         cli_print_json(said);
     } else {
         print_result(said);
@@ -171,7 +242,7 @@ const struct command command_try = {
     .summary = "Runs one action of a connector at once, as a dry run unless --live: for who writes one.",
     .details =
         "Neither Kafka nor the database is needed, and nothing is put on record. Exit code 1 when it failed, was\n"
-        "blocked or denied. A deferred action goes on with --state and the state that was printed.\n\n"
+        "blocked or denied. A deferred action goes on with --state and the state that --json prints.\n\n"
         "  offboard try scim deactivate_user --email jane@example.com\n"
         "  offboard try jira comment --email jane@example.com --live \\\n"
         "      --with '{\"issue\": \"IT-7\", \"text\": \"hello\"}'",
@@ -186,6 +257,7 @@ const struct command command_try = {
             {"state", "JSON", "where a deferred action goes on", &opt.state, NULL},
             {"before", "JSON", "of an undo: the before-images, as an earlier try has printed them", &opt.before, NULL},
             {"live", NULL, "really make the changes", NULL, &opt.live},
+            {"show", NULL, "headers and bodies of every call, secrets masked", NULL, &opt.show},
             {"json", NULL, "all that would be on record", NULL, &opt.json},
             {NULL, NULL, NULL, NULL, NULL}},
     .run = try_run,

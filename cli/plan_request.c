@@ -58,22 +58,22 @@ static enum signature_verdict verify(struct webhook *webhook, struct request *re
 /* What is said of the sender, by the verdict. The caller frees. */
 static char *sender_text(enum signature_verdict verdict, bool carries, bool keys, const char *why)
 {
-    static const char anyway[] = "what follows is shown as if it were let in";
+    static const char anyway[] = "The rest assumes that it was let in.";
     if (!carries) {
-        return mem_printf("not checked: the request has no header that proves who sent it; %s", anyway);
+        return mem_printf("not checked: no header of the request proves who sent it. %s", anyway);
     }
     switch (verdict) {
     case SIGNATURE_GOOD:
         return mem_strdup("proven");
     case SIGNATURE_STALE:
-        return mem_printf("right, but old: %s. Sent now, it would be turned away (401); %s", why, anyway);
+        return mem_printf("genuine, but old: %s. Sent now, the request would be turned away (401). %s", why, anyway);
     case SIGNATURE_UNKNOWN_KEY:
-        return keys ? mem_printf("turned away (401): %s; %s", why, anyway)
-                    : mem_printf("not checked: --keys FILE must have the sender's keys (its JWK set); %s", anyway);
+        return keys ? mem_printf("turned away (401): %s. %s", why, anyway)
+                    : mem_printf("not checked: give the sender's keys (its JWK set) with --keys FILE. %s", anyway);
     case SIGNATURE_CLOSED:
-        return mem_printf("turned away (404): %s; %s", why, anyway);
+        return mem_printf("turned away (404): %s. %s", why, anyway);
     default:
-        return mem_printf("turned away (401): %s; %s", why, anyway);
+        return mem_printf("turned away (401): %s. %s", why, anyway);
     }
 }
 

@@ -100,14 +100,14 @@ static int64_t effective(const json_t *offboarding)
     return at > now ? at : now;
 }
 
-static void print_plan(struct definitions *definitions, const json_t *offboarding, const json_t *plan)
+static void print_plan(struct definitions *definitions, const struct mapped *mapped, const json_t *plan)
 {
+    const json_t *offboarding = mapped->offboarding;
+    const char *email = json_string_at(offboarding, "user.email");
     const char *zone = json_string_at(offboarding, "zone");
     int64_t start = effective(offboarding);
     char *at = time_format_zone(start, zone);
-    printf("runbook %s for %s, %s\nstarts  %s\n", json_string_at(plan, "runbook.name"),
-           json_string_at(offboarding, "user.email") ? json_string_at(offboarding, "user.email")
-                                                     : json_string_at(offboarding, "user.employee_id"),
+    printf("runbook %s for %s, %s\nstarts  %s\n", json_string_at(plan, "runbook.name"), email ? email : mapped->person,
            json_string_at(offboarding, "mode"), at);
     free(at);
     size_t i, j;
@@ -176,15 +176,15 @@ static void tell(struct planning *planning, const char *event, const char *outco
     }
 }
 
-static void show_plan(struct planning *planning, const json_t *event, const json_t *offboarding, const json_t *plan)
+static void show_plan(struct planning *planning, const json_t *event, const struct mapped *mapped, const json_t *plan)
 {
     tell(planning, json_string_at(event, "id"), "accepted", NULL);
     json_t *told = json_array_get(planning->told, json_array_size(planning->told) - 1);
-    json_object_set(told, "offboarding", (json_t *)(uintptr_t)offboarding);
+    json_object_set(told, "offboarding", mapped->offboarding);
     json_object_set(told, "plan", (json_t *)(uintptr_t)plan);
     if (!planning->json) {
-        print_plan(planning->definitions, offboarding, plan);
-        print_followers(planning->definitions, offboarding, plan);
+        print_plan(planning->definitions, mapped, plan);
+        print_followers(planning->definitions, mapped->offboarding, plan);
     }
 }
 
@@ -214,7 +214,7 @@ void plan_show(struct planning *planning, const json_t *event, const struct mapp
         json_t *plan = plan_build(planning->definitions, mapped->offboarding,
                                   conf_duration(planning->cli->conf, "clock.day"), &err);
         if (plan) {
-            show_plan(planning, event, mapped->offboarding, plan);
+            show_plan(planning, event, mapped, plan);
         } else {
             plan_refused(planning, event, "refused", err_text(&err));
         }

@@ -67,6 +67,19 @@ void check_derive(struct check *check, const char *pointer, const json_t *action
     }
 }
 
+void check_leaves(struct check *check, const char *pointer, const json_t *action)
+{
+    static const struct check_key leaves_keys[] = {{"items", CHECK_TEMPLATE, true}, {"why", CHECK_TEMPLATE, true}};
+    const char *kind;
+    json_t *rule;
+    json_object_foreach(json_object_get(action, "leaves"), kind, rule)
+    {
+        char *at = mem_printf("%s/leaves/%s", pointer, kind);
+        check_map(check, at, rule, leaves_keys, COUNT_OF(leaves_keys));
+        free(at);
+    }
+}
+
 void check_provides(struct check *check, const char *pointer, const json_t *action)
 {
     const json_t *outputs = json_object_get(action, "outputs");
@@ -85,13 +98,15 @@ void check_provides(struct check *check, const char *pointer, const json_t *acti
     }
 }
 
+/* All of `.saved`, or of the context, holds what is secret, too. */
 static void read_secret(struct check *check, const char *pointer, const struct expr_path *path, void *arg)
 {
     const json_t *secrets = arg;
     const char *name = check_path_member(path, "saved");
-    if (name && json_object_get(secrets, name)) {
+    bool all = !path->count || (expr_path_within(path, "saved") && !name);
+    if (name ? json_object_get(secrets, name) != NULL : all && json_object_size(secrets)) {
         check_problem(check, pointer, "\"%s\" is secret: it is for the requests of this job, and put on record nowhere",
-                      name);
+                      name ? name : json_object_iter_key(json_object_iter((json_t *)(uintptr_t)secrets)));
     }
 }
 

@@ -58,6 +58,7 @@ static const struct check_key action_keys[] = {
     {"target", CHECK_TEMPLATE, false}, {"limit", CHECK_TEXT, false},       {"accounts", CHECK_TEXT, false},
     {"unverified", CHECK_TEXT, false}, {"before", CHECK_MAP, false},       {"derive", CHECK_MAP, false},
     {"provides", CHECK_TEXTS, false},  {"escrow", CHECK_MAP, false},       {"covers", CHECK_TEXT, false},
+    {"leaves", CHECK_MAP, false},
 };
 
 static const struct check_key parameter_keys[] = {
@@ -251,6 +252,14 @@ static void note_saved(json_t *saved, const json_t *requests)
     }
 }
 
+/* Looks of a read-back may save, too. */
+static void note_saved_by_looks(json_t *saved, const json_t *verify)
+{
+    json_t *list = json_is_array(verify) ? json_incref((json_t *)(uintptr_t)verify) : json_pack("[O]", verify);
+    note_saved(saved, list);
+    json_decref(list);
+}
+
 static const json_t *settings_of(const struct check *check)
 {
     return json_object_get(check->definition->tree, "settings");
@@ -390,6 +399,7 @@ static void check_action_requests(struct check *check, const char *pointer, cons
     free(at);
     json_t *saved = json_object();
     note_saved(saved, json_object_get(action, "requests"));
+    note_saved_by_looks(saved, verify);
     struct scope scope = {settings_of(check), json_object_get(action, "with"), saved,
                           json_object_get(action, "derive")};
     check_paths(check, pointer, action, read_path, &scope);
@@ -414,6 +424,7 @@ static void check_action(struct check *check, const char *pointer, const char *n
     check_provides(check, pointer, action);
     check_secrets_stay(check, pointer, action);
     check_covers(check, pointer, action);
+    check_leaves(check, pointer, action);
     check_limit(check, pointer, action);
 }
 

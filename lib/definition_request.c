@@ -56,7 +56,8 @@ static const struct check_key find_keys[] = {
 
 static const struct check_key verify_keys[] = {
     {"expect", CHECK_PREDICATE, true},   {"within", CHECK_DURATION, false}, {"every", CHECK_DURATION, false},
-    {"for_each", CHECK_TEMPLATE, false}, {"pages", CHECK_MAP, false},
+    {"for_each", CHECK_TEMPLATE, false}, {"pages", CHECK_MAP, false},       {"if", CHECK_PREDICATE, false},
+    {"save", CHECK_MAP, false},
 };
 
 static const struct check_key pages_keys[] = {

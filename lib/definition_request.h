@@ -32,6 +32,8 @@ void check_before(struct check *check, const char *pointer, const json_t *action
 void check_escrow(struct check *check, const char *pointer, const json_t *action);
 void check_derive(struct check *check, const char *pointer, const json_t *action);
 void check_provides(struct check *check, const char *pointer, const json_t *action);
+/* What an action leaves in place on purpose (`leaves`). */
+void check_leaves(struct check *check, const char *pointer, const json_t *action);
 /* What a request calls secret goes nowhere that outlives the job. */
 void check_secrets_stay(struct check *check, const char *pointer, const json_t *action);
 

@@ -11,10 +11,24 @@
 
 /* ---- read-backs ----------------------------------------------------------------------------------------------------------- */
 
+/* Does a look of the read-back itself save what the path reads? */
+static bool saved_by_looks(const json_t *verify, const struct expr_path *path)
+{
+    const char *name = expr_path_name(path, 1);
+    bool found = name && json_object_get(json_object_get(verify, "save"), name);
+    size_t i;
+    json_t *look;
+    json_array_foreach(verify, i, look)
+    {
+        found = found || saved_by_looks(look, path);
+    }
+    return found;
+}
+
 static void read_saved(struct check *check, const char *pointer, const struct expr_path *path, void *arg)
 {
     const struct step *step = arg;
-    if (expr_path_within(path, "saved")) {
+    if (expr_path_within(path, "saved") && !saved_by_looks(json_object_get(step->action, "verify"), path)) {
         char *text = expr_path_text(path);
         check_problem(check, pointer, "action \"%s\" can't be read back later: its `verify` reads .%s, gone by then",
                       json_string_at(step->tree, "action"), text);

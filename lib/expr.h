@@ -4,10 +4,10 @@
  *   "SSWS ${ .settings.token }"   text
  *   "plain"                       itself
  *
- * Refused when compiled: whatever could loop, import, read the environment or eat memory (a token allow-list: unknown
- * functions, def, import, include, range, repeat, while, until, recurse, input, env, $ENV, limit, gsub, "*", "%", flags of patterns …
- * are errors that name the token), an unclosed `${` (the error names the remedy: quote the string; write "$${" for a literal). Plain paths
- * (.a.b, .a["b-c"]) are evaluated without jq. Integers above 2^53 travel as strings. Evaluation never changes its input.
+ * An expression is checked before it is used: its grammar, its words (docs/connectors.md lists them), its literal patterns, its
+ * growth. The error says what is wrong, and what to write instead; "$${" is a literal "${". What it may cost when it is evaluated is
+ * limited (expr_limit.h). Plain paths (.a.b, .a["b-c"]) are evaluated without jq. Integers above 2^53 travel as strings. Evaluation
+ * never changes its input.
  *
  * A set belongs to one thread. */
 #ifndef OFFBOARD_LIB_EXPR_H
@@ -23,13 +23,13 @@ struct expr_set;
 struct expr_set *expr_set_new(void);
 void expr_set_free(struct expr_set *set);
 
-/* Checks one string (which may hold none, one or several expressions) and remembers it for expr_set_compile(). The err's
- * text says what is wrong and where in the string. */
+/* Checks one string (which may hold none, one or several expressions) and keeps it for as long as the set lives. The err's text
+ * says what is wrong and where in the string. */
 int expr_check(struct expr_set *set, const char *text, struct err *err);
 
-/* Compiles everything remembered in a few jq programs (one of 256 expressions: some 70 ms; one by one 15 ms each; one of 1,500:
- * seconds, as compiling takes the square of their number: tried). Optional: what
- * was not compiled before is compiled on first use and kept, at most 4,096 of them. */
+/* Compiles everything that was checked in a few jq programs (one of 256 expressions: some 70 ms; one by one 15 ms each; one of
+ * 1,500: seconds, as compiling takes the square of their number: tried). Optional: the rest is compiled on first use. Of texts
+ * that were never checked, the 2,048 that were used last are kept. */
 int expr_set_compile(struct expr_set *set, struct err *err);
 
 /* Value of a template: every string within `tmpl` (any JSON) that holds expressions is replaced by its value in `context`
@@ -75,7 +75,7 @@ struct expr_segment {
 /* A place of the context that an expression reads. */
 struct expr_path {
     const struct expr_segment *segments;
-    size_t count;  /* at least 1 */
+    size_t count;  /* 0: the context as a whole (`.`, `keys`; not complete: `.[$name]`) */
     bool iterated; /* each of its items is taken right there: .body.users[], `[]?` */
     bool complete; /* false: only data say what is read below it (.a[.b], `..`) */
 };

@@ -1,378 +1,188 @@
 #include "lib/expr_allow.h"
 
-#include <ctype.h>
 #include <stdbool.h>
 #include <stdlib.h>
 #include <string.h>
 
+#include "lib/expr_pattern.h"
+#include "lib/expr_words.h"
 #include "lib/mem.h"
-#include "lib/nearest.h"
 
-enum { LENGTH_MAX = 4000, NESTING_MAX = 64, GROWTH_MAX = 1024 };
-
-/* Functions and words of jq 1.6 that end, and whose output is bounded by their input (some of them made so by the prelude
- * in expr_jq.c). gsub is missing on purpose: it never ends on an empty match. */
-static const char *const allowed[] = {
-    "IN",
-    "INDEX",
-    "add",
-    "all",
-    "and",
-    "any",
-    "arrays",
-    "as",
-    "ascii_downcase",
-    "ascii_upcase",
-    "booleans",
-    "capture",
-    "catch",
-    "contains",
-    "elif",
-    "else",
-    "empty",
-    "end",
-    "endswith",
-    "error",
-    "explode",
-    "false",
-    "first",
-    "flatten",
-    "floor",
-    "from_entries",
-    "fromdate",
-    "fromdateiso8601",
-    "fromjson",
-    "gmtime",
-    "group_by",
-    "has",
-    "if",
-    "implode",
-    "in",
-    "index",
-    "indices",
-    "inside",
-    "isempty",
-    "join",
-    "keys",
-    "keys_unsorted",
-    "last",
-    "length",
-    "ltrimstr",
-    "map",
-    "map_values",
-    "match",
-    "max",
-    "max_by",
-    "min",
-    "min_by",
-    "mktime",
-    "not",
-    "null",
-    "nulls",
-    "numbers",
-    "objects",
-    "or",
-    "reverse",
-    "rindex",
-    "round",
-    "rtrimstr",
-    "scalars",
-    "select",
-    "sort",
-    "sort_by",
-    "split",
-    "startswith",
-    "strftime",
-    "strings",
-    "strptime",
-    "sub",
-    "test",
-    "then",
-    "to_entries",
-    "todate",
-    "todateiso8601",
-    "tojson",
-    "tonumber",
-    "tostring",
-    "true",
-    "try",
-    "type",
-    "unique",
-    "unique_by",
-    "utf8bytelength",
-    "values",
-    "with_entries",
+enum {
+    GROWTH_MAX = 1024,
+    GROWTH_LIMIT = 1000000, /* no need to count on */
+    DEPTH_MAX = 128,        /* of JSON that comes from outside: `..` gives a value as often as it is nested */
+    BUILT_MAX = 64,         /* levels that an expression may put around it */
 };
 
-/* Of these, the ones that make much of little when repeated: the text of a text's text doubles each time. */
-static const char *const growing[] = {"capture", "join", "match", "to_entries", "tojson"};
+/* ---- growth -------------------------------------------------------------------------------------------------------------- */
 
-static const char *const formats[] = {"@base64", "@base64d", "@csv", "@html", "@json", "@sh", "@text", "@tsv", "@uri"};
-
-/* The scanner's place: brackets around it, and whether an object's key may come next. */
-struct scan {
-    const char *at;
-    char brackets[NESTING_MAX];       /* '(', '[', '{'; '"' for an interpolation */
-    const char *callers[NESTING_MAX]; /* the function whose arguments a '(' opens, else NULL */
-    const char *word;                 /* the function's name right before, NULL when something else is */
-    int depth;
-    long growth; /* by how much the stages before this one may multiply their input, at most */
-    long stage;  /* growing operators since the last "|" */
-    bool key_next;
-    struct err *err;
-};
-
-static const char *find(const char *const *list, size_t count, const char *word, size_t len)
+static long limited(long growth)
 {
-    for (size_t i = 0; i < count; i++) {
-        if (strlen(list[i]) == len && strncmp(list[i], word, len) == 0) {
-            return list[i];
-        }
+    return growth > GROWTH_LIMIT ? GROWTH_LIMIT : growth;
+}
+
+/* Of parts that stand side by side in the value. */
+static long sum(const struct expr_node *node, size_t from, size_t to)
+{
+    long growth = 0;
+    for (size_t i = from; i < to; i++) {
+        growth = limited(growth + (node->children[i]->kind == EXPR_LITERAL ? 0 : expr_growth(node->children[i])));
     }
-    return NULL;
+    return growth ? growth : 1;
 }
 
-static size_t word_length(const char *at)
+/* Of steps that follow each other. */
+static long product(const struct expr_node *node, size_t from, size_t to)
 {
-    size_t len = 0;
-    while (isalnum((unsigned char)at[len]) || at[len] == '_') {
-        len++;
+    long growth = 1;
+    for (size_t i = from; i < to; i++) {
+        growth = limited(growth * expr_growth(node->children[i]));
     }
-    return len;
+    return growth;
 }
 
-static int open_bracket(struct scan *scan, char bracket)
+static bool adds(const struct expr_node *operation)
 {
-    if (scan->depth == NESTING_MAX) {
-        return err_set(scan->err, ERR_PERMANENT, "nested more than %d deep", NESTING_MAX);
+    return strpbrk(operation->name, "+*-/%") != NULL;
+}
+
+static long largest(const struct expr_node *node)
+{
+    long growth = 1;
+    for (size_t i = 0; i < node->count; i++) {
+        long one = expr_growth(node->children[i]);
+        growth = one > growth ? one : growth;
     }
-    scan->callers[scan->depth] = bracket == '(' ? scan->word : NULL;
-    scan->brackets[scan->depth++] = bracket;
-    scan->word = NULL;
-    scan->key_next = bracket == '{';
-    return 0;
+    return growth;
 }
 
-static bool in_object(const struct scan *scan)
+long expr_growth(const struct expr_node *node)
 {
-    return scan->depth > 0 && scan->brackets[scan->depth - 1] == '{';
-}
-
-/* .+.|.+.|… doubles its input with every stage: the product over the stages is what is bounded. */
-static int count_growth(struct scan *scan)
-{
-    scan->stage++;
-    if (scan->growth * (1 + scan->stage) > GROWTH_MAX) {
-        return err_set(
-            scan->err, ERR_PERMANENT,
-            "too many growing operators in stages one after another (\"+\", \",\", \"[]\", texts within texts): it "
-            "could eat memory");
-    }
-    return 0;
-}
-
-static void next_stage(struct scan *scan)
-{
-    scan->growth *= 1 + scan->stage;
-    scan->stage = 0;
-}
-
-/* Goes over a string's text up to its end or to an interpolation, whose expression is then scanned as usual. */
-static int scan_string(struct scan *scan)
-{
-    for (;;) {
-        if (*scan->at == '\0') {
-            return err_set(scan->err, ERR_PERMANENT, "a string is not closed");
-        }
-        if (*scan->at == '"') {
-            scan->at++;
-            return 0;
-        }
-        if (*scan->at == '\\' && scan->at[1] == '(') {
-            scan->at += 2;
-            return count_growth(scan) != 0 ? -1 : open_bracket(scan, '"');
-        }
-        scan->at += *scan->at == '\\' && scan->at[1] ? 2 : 1;
+    const struct expr_word *word;
+    switch (node->kind) {
+    case EXPR_PIPE:
+    case EXPR_TERM:
+        return product(node, 0, node->count);
+    case EXPR_AS:
+        return limited(expr_growth(node->children[0]) * expr_growth(node->children[node->count - 1]));
+    case EXPR_ALTERNATIVE:
+    case EXPR_TRY:
+    case EXPR_IF:
+        return largest(node);
+    case EXPR_OPERATION: /* a comparison is true or false */
+        return adds(node) ? sum(node, 0, node->count) : largest(node);
+    case EXPR_EACH:
+        return 2;
+    case EXPR_INDEX:
+    case EXPR_SLICE:
+        return 1;
+    case EXPR_RECURSE:
+        return DEPTH_MAX;
+    case EXPR_TEXT:
+        return limited(1 + sum(node, 0, node->count));
+    case EXPR_FORMAT:
+        return 2;
+    case EXPR_CALL:
+        word = expr_word_find(node->name, node->count, NULL);
+        return limited((word ? (long)word->growth : 1) * sum(node, 0, node->count));
+    default:
+        return sum(node, 0, node->count);
     }
 }
 
-static int scan_word(struct scan *scan, bool is_field)
+static int check_growth(const struct expr_node *expression, struct err *err)
 {
-    const char *word = scan->at;
-    size_t len = word_length(word);
-    scan->at += len;
-    bool is_key = in_object(scan) && scan->key_next;
-    if (is_field || is_key) {
+    if (expr_growth(expression) <= GROWTH_MAX) {
         return 0;
     }
-    const char *known = find(allowed, COUNT_OF(allowed), word, len);
-    if (known) {
-        scan->word = known;
-        return find(growing, COUNT_OF(growing), word, len) ? count_growth(scan) : 0;
-    }
-    char *name = mem_strndup(word, len);
-    const char *near = nearest_name(name, allowed, COUNT_OF(allowed));
-    if (near) {
-        err_set(scan->err, ERR_PERMANENT, "\"%s\" is not allowed in an expression; did you mean \"%s\"?", name, near);
-    } else {
-        err_set(scan->err, ERR_PERMANENT, "\"%s\" is not allowed in an expression", name);
-    }
-    free(name);
-    return -1;
+    return err_set(
+        err, ERR_PERMANENT,
+        "what it gives may be more than %d times as large as what it reads, which could eat memory: too many "
+        "growing steps one after another (\"+\", \",\", \"[]\", \"..\", texts within texts)",
+        GROWTH_MAX);
 }
 
-static int scan_variable(struct scan *scan)
+/* ---- depth --------------------------------------------------------------------------------------------------------------- */
+
+/* Levels that the expression puts around what it reads, at most. */
+static int levels(const struct expr_node *node)
 {
-    scan->at++;
-    size_t len = word_length(scan->at);
-    if (len == 0 || strncmp(scan->at, "__", 2) == 0 || (len == 3 && strncmp(scan->at, "ENV", 3) == 0)) {
-        return err_set(scan->err, ERR_PERMANENT, "\"$%.*s\" is not allowed in an expression", (int)len, scan->at);
+    static const char *const nesting[] = {"INDEX", "group_by", "to_entries"};
+    bool one_of = node->kind == EXPR_COMMA || node->kind == EXPR_ALTERNATIVE || node->kind == EXPR_OPERATION ||
+                  node->kind == EXPR_IF || node->kind == EXPR_LIST || node->kind == EXPR_OBJECT;
+    int built = node->kind == EXPR_LIST || node->kind == EXPR_OBJECT;
+    int inner = 0;
+    for (size_t i = 0; i < COUNT_OF(nesting) && node->kind == EXPR_CALL; i++) {
+        built += strcmp(nesting[i], node->name) == 0 ? 2 : 0;
     }
-    scan->at += len;
-    return 0;
+    for (size_t i = 0; i < node->count; i++) {
+        int one = levels(node->children[i]);
+        inner = !one_of ? inner + one : one > inner ? one : inner;
+    }
+    return built + inner;
 }
 
-static int scan_format(struct scan *scan)
+static int check_levels(const struct expr_node *expression, struct err *err)
 {
-    size_t len = 1 + word_length(scan->at + 1);
-    if (!find(formats, COUNT_OF(formats), scan->at, len)) {
-        return err_set(scan->err, ERR_PERMANENT, "there is no format \"%.*s\"", (int)len, scan->at);
-    }
-    scan->at += len;
-    return count_growth(scan);
-}
-
-static int close_bracket(struct scan *scan)
-{
-    char open = scan->depth ? scan->brackets[--scan->depth] : '\0';
-    char expected = *scan->at == ')' ? '(' : *scan->at == ']' ? '[' : '{';
-    if (open == ';') { /* sub's second argument */
-        open = '(';
-    }
-    bool interpolation = open == '"' && *scan->at == ')';
-    if (open != expected && !interpolation) {
-        return err_set(scan->err, ERR_PERMANENT, "\"%c\" closes nothing", *scan->at);
-    }
-    scan->at++;
-    scan->key_next = false;
-    return interpolation ? scan_string(scan) : 0;
-}
-
-/* Refuses what a function can't be given: jq 1.6 never ends, or crashes, when a pattern that matches nothing is sought
- * everywhere ("g"), which split/2 always does. */
-static int scan_semicolon(struct scan *scan)
-{
-    static const char *const with_flags[] = {"capture", "match", "test"};
-    const char *function = scan->depth ? scan->callers[scan->depth - 1] : NULL;
-    scan->at++;
-    if (!function) {
+    if (levels(expression) <= BUILT_MAX) {
         return 0;
     }
-    if (strcmp(function, "split") == 0) {
-        return err_set(scan->err, ERR_PERMANENT, "split takes one argument, a plain text");
-    }
-    bool flags = find(with_flags, COUNT_OF(with_flags), function, strlen(function)) != NULL;
-    bool second = strcmp(function, "sub") == 0 && scan->brackets[scan->depth - 1] == ';';
-    if (flags || second) {
-        return err_set(scan->err, ERR_PERMANENT, "%s takes no flags; begin the pattern with (?i), (?x) or (?s) instead",
-                       function);
-    }
-    if (strcmp(function, "sub") == 0) {
-        scan->brackets[scan->depth - 1] = ';';
-    }
-    return 0;
+    return err_set(err, ERR_PERMANENT, "it builds lists or objects within each other more than %d deep", BUILT_MAX);
 }
 
-static int refuse_operator(struct scan *scan)
+/* ---- words --------------------------------------------------------------------------------------------------------------- */
+
+static int check_variable(const struct expr_node *variable, struct err *err)
 {
-    const char *at = scan->at;
-    if (at[0] == '*') {
-        return err_set(scan->err, ERR_PERMANENT, "\"*\" is not allowed: a text times a number can eat memory");
+    if (strcmp(variable->name, "ENV") != 0 && strncmp(variable->name, "__", 2) != 0) {
+        return 0;
     }
-    if (at[0] == '%') {
-        return err_set(scan->err, ERR_PERMANENT, "\"%%\" is not allowed: it can crash with large numbers");
-    }
-    if (at[0] == '#') {
-        return err_set(scan->err, ERR_PERMANENT,
-                       "\"#\" starts a comment; quote the whole YAML value and leave comments out");
-    }
-    if ((strchr("|+-/=", at[0]) && at[1] == '=' && !(at[0] == '=' && at[1] == '=')) || strncmp(at, "//=", 3) == 0 ||
-        (at[0] == '=' && at[1] != '=')) {
-        return err_set(scan->err, ERR_PERMANENT, "assignments are not allowed; build a new object instead");
-    }
-    return 0;
+    return err_set(err, ERR_PERMANENT, "\"$%s\" is not allowed in an expression", variable->name);
 }
 
-/* "=" alone and its kin assign; "==", "!=", "<=", ">=" compare. */
-static int scan_operator(struct scan *scan)
+static int check_call(const struct expr_node *call, struct err *err)
 {
-    const char *at = scan->at;
-    if (at[0] == ';') {
-        return scan_semicolon(scan);
-    }
-    if (refuse_operator(scan) != 0) {
+    static const char *const with_pattern[] = {"capture", "gsub", "match", "scan", "splits", "sub", "test"};
+    if (!expr_word_find(call->name, call->count, err)) {
         return -1;
     }
-    scan->at += strchr("=!<>", at[0]) && at[1] == '=' ? 2 : 1;
-    if (at[0] == '|') {
-        next_stage(scan);
+    const json_t *first = call->count && call->children[0]->kind == EXPR_LITERAL ? call->children[0]->value : NULL;
+    for (size_t i = 0; i < COUNT_OF(with_pattern) && first; i++) {
+        if (strcmp(with_pattern[i], call->name) == 0 && expr_pattern_check(first, err) != 0) {
+            return err_prefix(err, "%s", call->name);
+        }
     }
-    return at[0] == '+' || at[0] == ',' ? count_growth(scan) : 0;
+    return 0;
 }
 
-static int scan_token(struct scan *scan)
+/* What stands behind a format in quotes has the format put on each of its expressions: no digest is meant so. */
+static int check_format(const struct expr_node *node, struct err *err)
 {
-    const char *at = scan->at;
-    if (isspace((unsigned char)*at)) {
-        scan->at++;
-        return 0;
+    if (node->kind == EXPR_TEXT && expr_format_call(node->name)) {
+        return err_set(err, ERR_PERMANENT, "%s makes a digest of a whole text: write \"…\" | %s", node->name,
+                       node->name);
     }
-    if (*at == '(' || *at == '[' || *at == '{') {
-        scan->at++;
-        bool each = *at == '[' && at[1 + strspn(at + 1, " ")] == ']';
-        return each && count_growth(scan) != 0 ? -1 : open_bracket(scan, *at);
+    return expr_format_check(node->name, err);
+}
+
+static int check_node(const struct expr_node *node, struct err *err)
+{
+    int result = 0;
+    if (node->kind == EXPR_CALL) {
+        result = check_call(node, err);
+    } else if (node->kind == EXPR_VARIABLE) {
+        result = check_variable(node, err);
+    } else if (node->name && (node->kind == EXPR_FORMAT || node->kind == EXPR_TEXT)) {
+        result = check_format(node, err);
     }
-    scan->word = NULL;
-    if (*at == ')' || *at == ']' || *at == '}') {
-        return close_bracket(scan);
-    }
-    int result;
-    if (*at == '"') {
-        scan->at++;
-        result = scan_string(scan);
-    } else if (isdigit((unsigned char)*at)) {
-        char *end;
-        strtod(at, &end);
-        scan->at = end;
-        result = 0;
-    } else if (isalpha((unsigned char)*at) || *at == '_') {
-        result = scan_word(scan, false);
-    } else if (*at == '.' && (isalpha((unsigned char)at[1]) || at[1] == '_')) {
-        scan->at++;
-        result = scan_word(scan, true);
-    } else if (*at == '$') {
-        result = scan_variable(scan);
-    } else if (*at == '@') {
-        result = scan_format(scan);
-    } else {
-        result = scan_operator(scan);
-    }
-    if (!(scan->depth && scan->brackets[scan->depth - 1] == '"' && *at == '"')) {
-        scan->key_next = in_object(scan) && *at == ',';
+    for (size_t i = 0; result == 0 && i < node->count; i++) {
+        result = check_node(node->children[i], err);
     }
     return result;
 }
 
-int expr_allowed(const char *expression, struct err *err)
+int expr_allowed(const struct expr_node *expression, struct err *err)
 {
-    if (strlen(expression) > LENGTH_MAX) {
-        return err_set(err, ERR_PERMANENT, "the expression is longer than %d characters", LENGTH_MAX);
-    }
-    struct scan scan = {.at = expression, .growth = 1, .err = err};
-    while (*scan.at) {
-        if (scan_token(&scan) != 0) {
-            return -1;
-        }
-    }
-    return scan.depth ? err_set(err, ERR_PERMANENT, "a bracket is not closed") : 0;
+    return check_node(expression, err) == 0 && check_levels(expression, err) == 0 ? check_growth(expression, err) : -1;
 }

@@ -2,138 +2,41 @@
 
 #include <jq.h>
 #include <jv.h>
-#include <math.h>
-#include <oniguruma.h>
-#include <stdbool.h>
 #include <stdint.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "lib/buf.h"
+#include "lib/expr_hook.h"
+#include "lib/expr_limit.h"
+#include "lib/expr_pattern.h"
+#include "lib/expr_prelude.h"
+#include "lib/expr_value.h"
 #include "lib/mem.h"
-
-/* Integers up to here survive a double. */
-#define EXACT_MAX 9007199254740992.0
-
-/* jq's regular expressions are Oniguruma's, which reads a pattern by recursion: 4,096 levels by default, half of them too many
- * for a small stack. Patterns may come from data. */
-enum { PATTERN_DEPTH_MAX = 250 };
 
 struct jq_program {
     jq_state *jq;
-    size_t count;
+    struct expr_hook hook;
 };
 
-/* ---- values ----------------------------------------------------------------------------------------------------------- */
-
-static jv to_jv(const json_t *value)
+/* Bodies can be large, and most expressions don't look at them. Invalid when they are too large. */
+static jv reachable(const json_t *reads, const json_t *context)
 {
-    switch (json_typeof(value)) {
-    case JSON_OBJECT: {
-        jv object = jv_object();
-        const char *key;
-        json_t *member;
-        json_object_foreach((json_t *)(uintptr_t)value, key, member)
-        {
-            object = jv_object_set(object, jv_string(key), to_jv(member));
-        }
-        return object;
-    }
-    case JSON_ARRAY: {
-        jv array = jv_array();
-        size_t i;
-        json_t *item;
-        json_array_foreach(value, i, item)
-        {
-            array = jv_array_append(array, to_jv(item));
-        }
-        return array;
-    }
-    case JSON_STRING:
-        return jv_string_sized(json_string_value(value), (int)json_string_length(value));
-    case JSON_INTEGER: {
-        json_int_t number = json_integer_value(value);
-        if (llabs(number) > (json_int_t)EXACT_MAX) {
-            char *text = mem_printf("%lld", (long long)number);
-            jv result = jv_string(text);
-            free(text);
-            return result;
-        }
-        return jv_number((double)number);
-    }
-    case JSON_REAL:
-        return jv_number(json_real_value(value));
-    case JSON_TRUE:
-        return jv_true();
-    case JSON_FALSE:
-        return jv_false();
-    default:
-        return jv_null();
-    }
-}
-
-static json_t *number_from(double number)
-{
-    if (isfinite(number) && floor(number) == number && fabs(number) <= EXACT_MAX) {
-        return json_integer((json_int_t)number);
-    }
-    json_t *real = json_real(number);
-    return real ? real : json_null(); /* infinities and NaN are null in JSON, as jq prints them */
-}
-
-/* Consumes `value`. */
-static json_t *from_jv(jv value)
-{
-    json_t *result;
-    switch (jv_get_kind(value)) {
-    case JV_KIND_OBJECT:
-        result = json_object();
-        jv_object_foreach(value, key, member)
-        {
-            json_object_set_new(result, jv_string_value(key), from_jv(member));
-            jv_free(key);
-        }
-        break;
-    case JV_KIND_ARRAY:
-        result = json_array();
-        jv_array_foreach(value, i, item)
-        {
-            json_array_append_new(result, from_jv(item));
-        }
-        break;
-    case JV_KIND_STRING:
-        result = json_stringn(jv_string_value(value), (size_t)jv_string_length_bytes(jv_copy(value)));
-        break;
-    case JV_KIND_NUMBER:
-        result = number_from(jv_number_value(value));
-        break;
-    case JV_KIND_TRUE:
-        result = json_true();
-        break;
-    case JV_KIND_FALSE:
-        result = json_false();
-        break;
-    default:
-        result = json_null();
-    }
-    jv_free(value);
-    return result;
-}
-
-/* Bodies can be large, and most expressions don't look at them. */
-static jv reachable(const char *expression, const json_t *context)
-{
-    if (!expression) {
-        return to_jv(context);
-    }
+    size_t budget = EXPR_VALUE_MAX;
     jv object = jv_object();
     const char *key;
     json_t *member;
     json_object_foreach((json_t *)(uintptr_t)context, key, member)
     {
-        if (strstr(expression, key)) {
-            object = jv_object_set(object, jv_string(key), to_jv(member));
+        if (reads && !json_object_get(reads, key)) {
+            continue;
         }
+        jv converted = expr_value_to_jq(member, &budget);
+        if (!jv_is_valid(converted)) {
+            jv_free(object);
+            return converted;
+        }
+        object = jv_object_set(object, jv_string(key), converted);
     }
     return object;
 }
@@ -171,38 +74,14 @@ static void add_choice(struct buf *text, const char *const *expressions, size_t 
     buf_adds(text, " end");
 }
 
-/* What stands before every program: functions of jq 1.6 that never end or abort the process on some inputs, made safe. Empty
- * texts sought by index and its kin loop; numbers no calendar knows, and formats that are no text, trip an assertion in
- * strftime; a list given as pattern brings flags, and "g" loops or crashes where nothing is matched; positions in lists and
- * trimming by what is no text leak memory (all tried). */
-static const char prelude[] =
-    "def __strftime($f): strftime($f); def __index($i): index($i); def __rindex($i): rindex($i); "
-    "def __indices($i): indices($i); def __test($re): test($re); def __match($re): match($re); "
-    "def __capture($re): capture($re); def __sub($re; f): sub($re; f); "
-    "def __ltrimstr($t): ltrimstr($t); def __rtrimstr($t): rtrimstr($t); "
-    "def __text: if type == \"string\" then . else error(\"a pattern or format must be a text\") end; "
-    "def __places($i): . as $in | if ($i | type) != \"array\" then [range(0; length) | select($in[.] == $i)] "
-    "elif $i == [] then null else [range(0; length) | select($in[.:(. + ($i | length))] == $i)] end; "
-    "def index($i): if $i == \"\" then null elif type == \"array\" then __places($i) | .[0] else __index($i) end; "
-    "def rindex($i): if $i == \"\" then null elif type == \"array\" then __places($i) | .[-1:] | .[0] else "
-    "__rindex($i) end; "
-    "def indices($i): if $i == \"\" then null elif type == \"array\" then __places($i) else __indices($i) end; "
-    "def ltrimstr($t): if type == \"string\" and ($t | type) == \"string\" then __ltrimstr($t) else . end; "
-    "def rtrimstr($t): if type == \"string\" and ($t | type) == \"string\" then __rtrimstr($t) else . end; "
-    "def strftime($f): if type == \"number\" and (. < -1e12 or . > 1e12) then error(\"no such time\") "
-    "else __strftime($f | __text) end; "
-    "def todate: strftime(\"%Y-%m-%dT%H:%M:%SZ\"); def todateiso8601: todate; "
-    "def test($re): __test($re | __text); def match($re): __match($re | __text); "
-    "def capture($re): __capture($re | __text); def sub($re; f): __sub($re | __text; f); ";
-
 struct jq_program *jq_program_new(const char *const *expressions, size_t count, struct err *err)
 {
     struct buf text = BUF_INIT;
-    buf_adds(&text, prelude);
+    buf_adds(&text, expr_prelude);
     buf_adds(&text, ".[0] as $__i | .[1] | ");
     add_choice(&text, expressions, 0, count);
     struct buf said = BUF_INIT;
-    onig_set_parse_depth_limit(PATTERN_DEPTH_MAX); /* of the whole process */
+    expr_pattern_limit();
     jq_state *jq = jq_init();
     jq_set_error_cb(jq, on_error, &said);
     struct jq_program *program = NULL;
@@ -210,7 +89,7 @@ struct jq_program *jq_program_new(const char *const *expressions, size_t count, 
         jq_set_error_cb(jq, swallow, NULL);
         program = MEM_NEW(struct jq_program);
         program->jq = jq;
-        program->count = count;
+        expr_hook_set(&program->hook, jq);
     } else {
         const char *why = buf_text(&said);
         size_t skip = strncmp(why, "jq: error: ", 11) == 0 ? 11 : 0;
@@ -226,6 +105,7 @@ void jq_program_free(struct jq_program *program)
 {
     if (program) {
         jq_teardown(&program->jq);
+        expr_hook_release(&program->hook);
         free(program);
     }
 }
@@ -243,26 +123,52 @@ static int failed(jv value, struct err *err)
     return -1;
 }
 
-json_t *jq_program_run(struct jq_program *program, size_t index, const char *expression, const json_t *context,
+/* The value of a program that was started: none is null, several are an error. */
+static json_t *only_value(jq_state *jq, struct err *err)
+{
+    jv value = jq_next(jq);
+    json_t *result = NULL;
+    if (!jv_is_valid(value)) {
+        result = failed(value, err) == 0 ? json_null() : NULL;
+        jv_free(value);
+        return result;
+    }
+    jv second = jq_next(jq);
+    if (jv_is_valid(second)) {
+        err_set(err, ERR_PERMANENT, "it yields several values; put it in [ ]");
+    } else if (failed(second, err) == 0 && !jq_halted(jq)) {
+        if (expr_value_fits(value)) {
+            result = expr_value_from_jq(jv_copy(value));
+        } else {
+            err_set(err, ERR_PERMANENT, "what it gives is larger than %zu MiB, or nests deeper than %d levels",
+                    EXPR_VALUE_MAX / 1024 / 1024, EXPR_DEPTH_MAX);
+        }
+    }
+    jv_free(second);
+    jv_free(value);
+    return result;
+}
+
+json_t *jq_program_run(struct jq_program *program, size_t index, const json_t *reads, const json_t *context,
                        struct err *err)
 {
-    jv input = jv_array();
-    input = jv_array_append(input, jv_number((double)index));
-    input = jv_array_append(input, reachable(expression, context));
-    jq_start(program->jq, input, 0);
-    jv value = jq_next(program->jq);
-    json_t *result = NULL;
-    if (jv_is_valid(value)) {
-        jv second = jq_next(program->jq);
-        if (jv_is_valid(second)) {
-            err_set(err, ERR_PERMANENT, "it yields several values; put it in [ ]");
-        } else if (failed(second, err) == 0) {
-            result = from_jv(jv_copy(value));
-        }
-        jv_free(second);
-    } else if (failed(value, err) == 0) {
-        result = json_null();
+    jv read = reachable(reads, context);
+    if (!jv_is_valid(read)) {
+        jv_free(read);
+        err_set(err, ERR_PERMANENT, "what it reads is larger than %zu MiB", EXPR_VALUE_MAX / 1024 / 1024);
+        return NULL;
     }
-    jv_free(value);
+    if (expr_limit_begin(program->jq, err) != 0) {
+        jv_free(read);
+        return NULL;
+    }
+    jv input = jv_array_append(jv_array(), jv_number((double)index));
+    jq_start(program->jq, jv_array_append(input, read), 0);
+    json_t *result = only_value(program->jq, err);
+    if (expr_limit_end(err) != 0) {
+        json_decref(result);
+        result = NULL;
+    }
+    jq_start(program->jq, jv_null(), 0); /* lets go of what it held */
     return result;
 }

@@ -12,9 +12,9 @@ struct jq_program;
 struct jq_program *jq_program_new(const char *const *expressions, size_t count, struct err *err);
 void jq_program_free(struct jq_program *program);
 
-/* Value of expression `index` in `context`; only members whose name occurs in `expression`, its text, are handed over, all of
- * them when it is NULL (see expr_reads()). No value is null, several are an error. New reference. */
-json_t *jq_program_run(struct jq_program *program, size_t index, const char *expression, const json_t *context,
+/* Value of expression `index` in `context`; only members that are in `reads` are handed over, all of them when it is NULL. No
+ * value is null, several are an error; one that passes a limit (expr_limit.h) is one, too. New reference. */
+json_t *jq_program_run(struct jq_program *program, size_t index, const json_t *reads, const json_t *context,
                        struct err *err);
 
 #endif

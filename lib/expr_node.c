@@ -11,6 +11,20 @@ struct expr_node *expr_node_new(enum expr_kind kind)
     return node;
 }
 
+struct expr_node *expr_node_named(enum expr_kind kind, const char *name, size_t len)
+{
+    struct expr_node *node = expr_node_new(kind);
+    node->name = mem_strndup(name, len);
+    return node;
+}
+
+struct expr_node *expr_node_text(const char *text, size_t len)
+{
+    struct expr_node *node = expr_node_new(EXPR_LITERAL);
+    node->value = json_stringn(text, len);
+    return node;
+}
+
 void expr_node_add(struct expr_node *node, struct expr_node *child)
 {
     node->children = mem_realloc(node->children, (node->count + 1) * sizeof *node->children);
@@ -29,4 +43,22 @@ void expr_node_free(struct expr_node *node)
     free(node->name);
     json_decref(node->value);
     free(node);
+}
+
+int expr_node_take(struct expr_node *node, struct expr_node *child)
+{
+    if (!child) {
+        return -1;
+    }
+    expr_node_add(node, child);
+    return 0;
+}
+
+struct expr_node *expr_node_kept(struct expr_node *node, int result)
+{
+    if (result == 0) {
+        return node;
+    }
+    expr_node_free(node);
+    return NULL;
 }

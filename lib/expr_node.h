@@ -39,7 +39,7 @@ struct expr_node {
     size_t count;
     char *name;
     json_t *value;
-    size_t end; /* just past it in the text */
+    size_t at, end; /* where it stands in the text, of LIST, OBJECT, FORMAT and INDEX with brackets; of the rest 0 */
 };
 
 /* Reads the grammar of jq 1.6, and a little more (what jq refuses of it, jq says). NULL with an err that says what is not
@@ -50,6 +50,11 @@ void expr_node_free(struct expr_node *node);
 
 /* For the parser. */
 struct expr_node *expr_node_new(enum expr_kind kind);
+struct expr_node *expr_node_named(enum expr_kind kind, const char *name, size_t len);
+struct expr_node *expr_node_text(const char *text, size_t len); /* a LITERAL */
 void expr_node_add(struct expr_node *node, struct expr_node *child);
+int expr_node_take(struct expr_node *node,
+                   struct expr_node *child); /* adds it; -1 when it is NULL, as reading it failed */
+struct expr_node *expr_node_kept(struct expr_node *node, int result); /* freed, and NULL, unless the result is 0 */
 
 #endif

@@ -35,7 +35,6 @@ struct walk {
     struct place *first_made;
     struct place **last_made;
     struct binding *bindings;
-    bool whole;
 };
 
 static const struct value nowhere = {.count = 0};
@@ -51,19 +50,13 @@ static void say(struct walk *walk, struct place *place, bool iterated, bool comp
     for (const struct place *at = place; at->outer; at = at->outer) {
         count++;
     }
-    if (!count) {
-        walk->whole = true;
-        return;
-    }
-    struct expr_segment *segments = mem_alloc(count * sizeof *segments);
+    struct expr_segment *segments = mem_alloc((count + 1) * sizeof *segments);
     size_t i = count;
     for (const struct place *at = place; at->outer; at = at->outer) {
         segments[--i] = at->segment;
     }
-    if (walk->each) {
-        struct expr_path path = {segments, count, iterated, complete};
-        walk->each(&path, walk->arg);
-    }
+    struct expr_path path = {segments, count, iterated, complete};
+    walk->each(&path, walk->arg);
     free(segments);
 }
 
@@ -193,8 +186,7 @@ static void bind(struct walk *walk, const char *name, struct value value)
 }
 
 /* `. as [$a, {name: $b}]` binds places within the value. */
-static void bind_pattern(struct walk *walk, const struct expr_node *pattern, struct value value,
-                         const struct value *input)
+static void bind_pattern(struct walk *walk, const struct expr_node *pattern, struct value value)
 {
     if (pattern->kind == EXPR_VARIABLE) {
         bind(walk, pattern->name, value);
@@ -202,20 +194,11 @@ static void bind_pattern(struct walk *walk, const struct expr_node *pattern, str
     }
     bool object = pattern->kind == EXPR_OBJECT;
     for (size_t i = 0; i < pattern->count; i += object ? 2 : 1) {
-        const struct expr_node *key = pattern->children[i];
-        struct expr_segment step = {.kind = EXPR_SEGMENT_INDEX, .index = (json_int_t)i};
-        struct value member = nowhere;
-        if (object) {
-            step = (struct expr_segment){.kind = EXPR_SEGMENT_NAME};
-            step.name = key->kind == EXPR_LITERAL ? json_string_value(key->value) : NULL;
-        }
-        if (step.kind == EXPR_SEGMENT_INDEX || step.name) {
-            member = value_within(walk, &value, step);
-        } else {
-            say_all(walk, &value, false, false);
-            use_node(walk, key, input);
-        }
-        bind_pattern(walk, pattern->children[object ? i + 1 : i], member, input);
+        const json_t *key = object ? pattern->children[i]->value : NULL;
+        struct expr_segment step = {.kind = object ? EXPR_SEGMENT_NAME : EXPR_SEGMENT_INDEX,
+                                    .name = json_string_value(key),
+                                    .index = (json_int_t)i};
+        bind_pattern(walk, pattern->children[object ? i + 1 : i], value_within(walk, &value, step));
     }
 }
 
@@ -228,7 +211,7 @@ static struct value walk_as(struct walk *walk, const struct expr_node *as, const
         use(walk, source);
     }
     for (size_t i = 1; i + 1 < as->count; i++) {
-        bind_pattern(walk, as->children[i], several ? nowhere : source, input);
+        bind_pattern(walk, as->children[i], several ? nowhere : source);
     }
     struct value result = value_of(walk, as->children[as->count - 1], input);
     while (walk->bindings != outer) {
@@ -414,14 +397,13 @@ static void say_dropped(struct walk *walk)
     }
 }
 
-bool expr_paths_of(const struct expr_node *expression, expr_path_fn *each, void *arg)
+void expr_paths_of(const struct expr_node *expression, expr_path_fn *each, void *arg)
 {
     struct walk walk = {.each = each, .arg = arg};
     walk.last_made = &walk.first_made;
     struct value context = {.places = {&walk.context}, .count = 1};
     use_node(&walk, expression, &context);
     say_dropped(&walk);
-    return walk.whole;
 }
 
 bool expr_paths_plain(const struct expr_node *expression, struct expr_path *path)

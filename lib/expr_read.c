@@ -7,7 +7,23 @@
 #include "lib/buf.h"
 #include "lib/mem.h"
 
+enum { NESTING_MAX = 64 };
+
 static const char blanks[] = " \t\r\n";
+
+size_t expr_read_place(const struct expr_reader *reader)
+{
+    return (size_t)(reader->at - reader->text);
+}
+
+int expr_read_deeper(struct expr_reader *reader)
+{
+    if (reader->depth == NESTING_MAX) {
+        return err_set(reader->err, ERR_PERMANENT, "nested more than %d deep", NESTING_MAX);
+    }
+    reader->depth++;
+    return 0;
+}
 
 const char *expr_read_next(struct expr_reader *reader)
 {

@@ -14,6 +14,12 @@ struct expr_reader {
     struct err *err;
 };
 
+/* Where it stands, from the text's beginning. */
+size_t expr_read_place(const struct expr_reader *reader);
+
+/* Counts one level of nesting; -1 with an err when there are too many. Who comes back lessens `depth`. */
+int expr_read_deeper(struct expr_reader *reader);
+
 /* Moves to the next token and returns where it begins. */
 const char *expr_read_next(struct expr_reader *reader);
 

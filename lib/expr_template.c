@@ -8,6 +8,8 @@
 
 #include "lib/expr.h"
 #include "lib/expr_allow.h"
+#include "lib/expr_guard.h"
+#include "lib/expr_jq.h"
 #include "lib/expr_paths.h"
 #include "lib/mem.h"
 
@@ -16,25 +18,54 @@ bool expr_has(const char *text)
     return text && strstr(text, "${") != NULL;
 }
 
+/* The brackets and quotes that are open at a place of an expression. */
+struct brackets {
+    char open[256];
+    size_t count;
+};
+
+/* Goes past one character within a text; an expression may begin in it. */
+static const char *skip_quoted(struct brackets *brackets, const char *at)
+{
+    if (*at == '"') {
+        brackets->count--;
+    } else if (at[0] == '\\' && at[1]) {
+        if (at[1] == '(') {
+            brackets->open[brackets->count++] = '(';
+        }
+        return at + 2;
+    }
+    return at + 1;
+}
+
+/* Closes what `bracket` opened; false when nothing did. What was left open within it (which is said later) is closed, too. */
+static bool close_bracket(struct brackets *brackets, char bracket)
+{
+    size_t count = brackets->count;
+    while (count && brackets->open[count - 1] != bracket) {
+        count--;
+    }
+    brackets->count = count ? count - 1 : brackets->count;
+    return count > 0;
+}
+
 /* The "}" that closes the "${" before `at`; NULL when there is none. */
 static const char *closing(const char *at)
 {
-    int depth = 0;
-    bool quoted = false;
-    for (; *at; at++) {
-        if (quoted) {
-            if (*at == '\\' && at[1]) {
-                at++;
-            } else if (*at == '"') {
-                quoted = false;
-            }
-        } else if (*at == '"') {
-            quoted = true;
-        } else if (*at == '{') {
-            depth++;
-        } else if (*at == '}' && depth-- == 0) {
+    struct brackets brackets = {.count = 0};
+    while (*at && brackets.count < sizeof brackets.open) {
+        if (brackets.count && brackets.open[brackets.count - 1] == '"') {
+            at = skip_quoted(&brackets, at);
+            continue;
+        }
+        if (strchr("\"({", *at)) {
+            brackets.open[brackets.count++] = *at;
+        } else if (*at == ')') {
+            close_bracket(&brackets, '(');
+        } else if (*at == '}' && !close_bracket(&brackets, '{')) {
             return at;
         }
+        at++;
     }
     return NULL;
 }
@@ -68,6 +99,16 @@ static void add_literal(struct expr_template *template, const char *from, size_t
     }
 }
 
+static void note_member(const struct expr_path *path, void *arg)
+{
+    struct expr_part *part = arg;
+    const char *name = expr_path_name(path, 0);
+    part->whole = part->whole || !path->count;
+    if (name) {
+        json_object_set_new(part->reads, name, json_true());
+    }
+}
+
 static int add_expression(struct expr_template *template, const char *from, const char *to, struct err *err)
 {
     while (from < to && isspace((unsigned char)*from)) {
@@ -78,20 +119,27 @@ static int add_expression(struct expr_template *template, const char *from, cons
     }
     struct expr_part *part = add_part(template);
     part->expression = mem_strndup(from, (size_t)(to - from));
-    part->tree = expr_allowed(part->expression, err) == 0 ? expr_parse(part->expression, err) : NULL;
-    if (!part->tree) {
+    part->tree = expr_parse(part->expression, err);
+    if (!part->tree || expr_allowed(part->tree, err) != 0) {
         return err_prefix(err, "in ${ %s }", part->expression);
     }
+    part->guarded = expr_guarded(part->expression, part->tree);
+    part->reads = json_object();
     expr_paths_plain(part->tree, &part->path);
-    part->whole = expr_paths_of(part->tree, NULL, NULL);
+    expr_paths_of(part->tree, note_member, part);
     return 0;
 }
 
 void expr_template_free(struct expr_template *template)
 {
     for (size_t i = 0; i < template->count; i++) {
+        if (template->parts[i].own) {
+            jq_program_free(template->parts[i].program);
+        }
         free(template->parts[i].literal);
         free(template->parts[i].expression);
+        free(template->parts[i].guarded);
+        json_decref(template->parts[i].reads);
         expr_node_free(template->parts[i].tree);
         free((void *)(uintptr_t) template->parts[i].path.segments);
     }

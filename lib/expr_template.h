@@ -15,15 +15,20 @@ struct jq_program;
 struct expr_part {
     char *literal; /* NULL for an expression */
     char *expression;
+    char *guarded; /* the expression as jq compiles it */
     struct expr_node *tree;
     struct expr_path path; /* a plain path (.a.b), evaluated without jq; of no segments when it is more than that */
-    bool whole;            /* it may read any member of the context */
+    json_t *reads;         /* members of the context that it reads … */
+    bool whole;            /* … unless it may read any */
     struct jq_program *program;
     size_t index; /* of the expression in the program */
+    bool own;     /* the program is of this expression alone */
 };
 
 struct expr_template {
-    struct expr_template *next;
+    struct expr_template *next;          /* in its bucket (expr_set.c) */
+    struct expr_template *newer, *older; /* unless it is kept for good */
+    bool kept;
     char *text;
     struct expr_part *parts;
     size_t count;

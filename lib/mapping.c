@@ -6,7 +6,6 @@
 
 #include "lib/buf.h"
 #include "lib/id.h"
-#include "lib/identity.h"
 #include "lib/json.h"
 #include "lib/mapping_internal.h"
 #include "lib/mem.h"
@@ -119,17 +118,7 @@ static bool authorized(struct definitions *definitions, const struct definition 
 
 /* ---- the rest of the map ----------------------------------------------------------------------------------------- */
 
-struct mapping {
-    struct definitions *definitions;
-    const struct conf *conf;
-    const struct definition *source;
-    const json_t *event;
-    int64_t received_at;
-    struct err *err;
-};
-
-/* Value of one key of `map`: a new reference, null when absent. NULL with the err. */
-static json_t *map_value(const struct mapping *mapping, const char *key)
+json_t *mapping_value(const struct mapping *mapping, const char *key)
 {
     const json_t *tmpl = json_object_get(json_object_get(mapping->source->tree, "map"), key);
     json_t *value = expr_render(definitions_exprs(mapping->definitions), tmpl, mapping->event, mapping->err);
@@ -139,10 +128,9 @@ static json_t *map_value(const struct mapping *mapping, const char *key)
     return value;
 }
 
-/* A text of `map`, one of `words` when given. NULL with `*text` NULL is "not given". */
-static int map_text(const struct mapping *mapping, const char *key, const char *const *words, size_t count, char **text)
+int mapping_text(const struct mapping *mapping, const char *key, const char *const *words, size_t count, char **text)
 {
-    json_t *value = map_value(mapping, key);
+    json_t *value = mapping_value(mapping, key);
     if (!value || mapping_check_text(key, value, mapping->err) != 0) {
         json_decref(value);
         return -1;
@@ -159,142 +147,6 @@ static int map_text(const struct mapping *mapping, const char *key, const char *
     }
     json_decref(value);
     return known ? 0 : -1;
-}
-
-/* rules.md 7: the event's zone, else the country's, else clock.zone. `text` is when access ends, NULL: now. */
-static int put_zone(const struct mapping *mapping, json_t *offboarding, const char *text)
-{
-    char *zone = NULL;
-    if (map_text(mapping, "zone", NULL, 0, &zone) != 0) {
-        return -1;
-    }
-    if (zone && !time_zone_known(zone)) {
-        err_set(mapping->err, ERR_PERMANENT, "zone: there is no time zone \"%s\" (IANA name, like Europe/Berlin)",
-                zone);
-        free(zone);
-        return -1;
-    }
-    if (!zone) {
-        zone = time_zone_of_country(json_string_at(offboarding, "user.country"), text, mapping->received_at);
-    }
-    json_put_string(offboarding, "zone", zone ? zone : conf_string(mapping->conf, "clock.zone"));
-    free(zone);
-    return 0;
-}
-
-/* When access ends, as the event says it; NULL: now. An empty text (a cell of a table that nobody filled in) says nothing of when,
- * and now is what can't be taken back. */
-static int map_effective_at(const struct mapping *mapping, char **text)
-{
-    json_t *value = map_value(mapping, "effective_at");
-    int result = value ? mapping_check_text("effective_at", value, mapping->err) : -1;
-    const char *given = json_string_value(value);
-    if (result == 0 && given && !given[strspn(given, " \t\r\n")]) {
-        result = err_set(mapping->err, ERR_PERMANENT,
-                         "effective_at is empty: give a date or a date-time; leave it out, or give null, for now");
-    }
-    *text = result == 0 ? mem_strdup(given) : NULL;
-    json_decref(value);
-    return result;
-}
-
-static int put_effective_at(const struct mapping *mapping, json_t *offboarding, const char *text)
-{
-    int64_t at = mapping->received_at;
-    const char *time = json_string_at(mapping->event, "time");
-    if (text) {
-        if (time_parse_effective(text, json_string_at(offboarding, "zone"), &at, mapping->err) != 0) {
-            return err_prefix(mapping->err, "effective_at");
-        }
-    } else if (time && time_parse(time, &at, NULL) == 0 && at > mapping->received_at) {
-        at = mapping->received_at; /* a sender's clock that runs ahead delays nobody's offboarding */
-    }
-    json_put_instant(offboarding, "effective_at", at);
-    return 0;
-}
-
-static int put_times(const struct mapping *mapping, json_t *offboarding, bool *dated)
-{
-    char *text = NULL;
-    bool fine = map_effective_at(mapping, &text) == 0 && put_zone(mapping, offboarding, text) == 0 &&
-                put_effective_at(mapping, offboarding, text) == 0;
-    *dated = text != NULL;
-    free(text);
-    return fine ? 0 : -1;
-}
-
-/* Adds one account to `accounts`. */
-static int add_account(const struct mapping *mapping, const char *system, const json_t *id, json_t *accounts)
-{
-    char *field = mem_printf("ids.%s", system);
-    json_t *clean = json_is_string(id) ? identity_clean(field, id, mapping->err) : NULL;
-    size_t len = json_string_length(clean);
-    int result = -1;
-    if (json_is_string(id) && !clean) {
-        /* the err says why */
-    } else if (len == 0 || len > MAPPING_TEXT_MAX) {
-        err_set(mapping->err, ERR_PERMANENT, "%s must be a text, or a list of texts, of at most %d characters", field,
-                MAPPING_TEXT_MAX);
-    } else {
-        result = json_array_append(accounts, clean);
-    }
-    json_decref(clean);
-    free(field);
-    return result;
-}
-
-/* Accounts of one system, as the event names them: a text or a list of texts. NULL with the err. */
-static json_t *account_ids(const struct mapping *mapping, const char *system, json_t *value)
-{
-    json_t *accounts = json_array();
-    json_t *given = json_is_array(value)  ? json_incref(value)
-                    : json_is_null(value) ? json_array() /* HR does not know it */
-                                          : json_pack("[O]", value);
-    size_t i;
-    json_t *id;
-    json_array_foreach(given, i, id)
-    {
-        if (add_account(mapping, system, id, accounts) != 0) {
-            json_decref(accounts);
-            accounts = NULL;
-            break;
-        }
-    }
-    json_decref(given);
-    return accounts;
-}
-
-/* An empty list would tell workers "looked up, there is no account", which only a look-up may say: it is left out. */
-static int put_ids(const struct mapping *mapping, json_t *offboarding)
-{
-    json_t *ids = map_value(mapping, "ids");
-    if (!ids) {
-        return -1;
-    }
-    json_t *all = json_object();
-    json_object_set_new(offboarding, "ids", json_object()); /* what was found; nothing yet */
-    json_object_set_new(offboarding, "given_ids", all);
-    int result = json_is_null(ids) || json_is_object(ids)
-                     ? 0
-                     : err_set(mapping->err, ERR_PERMANENT, "ids must be an object: {<system>: [<account id>, …]}");
-    const char *system;
-    json_t *value;
-    json_object_foreach(ids, system, value)
-    {
-        json_t *accounts = result == 0 ? account_ids(mapping, system, value) : NULL;
-        if (!accounts) {
-            result = -1;
-        } else if (json_array_size(accounts) > 0) {
-            json_object_set(all, system, accounts);
-        }
-        json_decref(accounts);
-    }
-    json_decref(ids);
-    result = result == 0 ? mapping_check_size("ids", all, mapping->err) : -1;
-    if (json_object_size(all) == 0) {
-        json_object_del(offboarding, "given_ids");
-    }
-    return result;
 }
 
 /* ---- which runbook ------------------------------------------------------------------------------------------------ */
@@ -321,7 +173,7 @@ static int map_runbook(const struct mapping *mapping, char **runbook)
 {
     const json_t *table = runbook_table(mapping);
     if (!table) {
-        return map_text(mapping, "runbook", NULL, 0, runbook);
+        return mapping_text(mapping, "runbook", NULL, 0, runbook);
     }
     char *key = table_key(mapping, table);
     const char *found = key ? json_string_value(json_object_get(json_object_get(table, "of"), key)) : NULL;
@@ -355,9 +207,9 @@ static int put_choices(const struct mapping *mapping, json_t *offboarding)
     static const char *const modes[] = {"live", "dry_run"};
     char *priority = NULL, *mode = NULL, *runbook = NULL, *reason = NULL;
     int result = -1;
-    if (map_text(mapping, "priority", priorities, COUNT_OF(priorities), &priority) == 0 &&
-        map_text(mapping, "mode", modes, COUNT_OF(modes), &mode) == 0 && map_runbook(mapping, &runbook) == 0 &&
-        map_text(mapping, "reason", NULL, 0, &reason) == 0) {
+    if (mapping_text(mapping, "priority", priorities, COUNT_OF(priorities), &priority) == 0 &&
+        mapping_text(mapping, "mode", modes, COUNT_OF(modes), &mode) == 0 && map_runbook(mapping, &runbook) == 0 &&
+        mapping_text(mapping, "reason", NULL, 0, &reason) == 0) {
         json_put_string(offboarding, "priority", priority ? priority : "normal");
         json_put_string(offboarding, "mode", mode ? mode : "live");
         json_put_string(offboarding, "runbook", runbook);
@@ -417,7 +269,7 @@ static void put_actor(const struct mapping *mapping, json_t *offboarding)
         return;
     }
     const char *token = json_string_at(mapping->event, "offboardactor");
-    json_t *name = map_value(mapping, "requested_by");
+    json_t *name = mapping_value(mapping, "requested_by");
     json_t *actor = json_pack("{s:s, s:s}", "kind", token ? "token" : "source", "id",
                               token ? token : json_string_at(mapping->event, "source"));
     json_put(actor, "name",
@@ -453,51 +305,14 @@ static json_t *base_offboarding(const struct mapping *mapping)
     return offboarding;
 }
 
-/* The key of somebody of whom the event names accounts only: the first one, by the systems' names. The caller frees. */
-static char *person_by_account(const json_t *given_ids)
-{
-    const char *first = NULL, *system;
-    json_t *accounts;
-    json_object_foreach((json_t *)(uintptr_t)given_ids, system, accounts)
-    {
-        first = !first || strcmp(system, first) < 0 ? system : first;
-    }
-    accounts = first ? json_object_get(given_ids, first) : NULL;
-    return first ? mem_printf("%s:%s", first, json_string_value(json_array_get(accounts, 0))) : NULL;
-}
-
-/* Who leaves: `user` and `ids`. A source may know no more than an account; a step then provides the rest. */
-static int put_person(const struct mapping *mapping, struct mapped *mapped)
-{
-    json_t *given = map_value(mapping, "user");
-    bool none = json_is_null(given);
-    json_t *user = none ? json_object() : given ? mapping_user(given, mapping->err) : NULL;
-    json_decref(given);
-    if (!user) {
-        return -1;
-    }
-    mapped->offboarding = base_offboarding(mapping);
-    json_put(mapped->offboarding, "user", user);
-    if (put_ids(mapping, mapped->offboarding) != 0) {
-        return -1;
-    }
-    mapped->person = message_person_key(user);
-    if (!mapped->person) {
-        mapped->person = person_by_account(json_object_get(mapped->offboarding, "given_ids"));
-    }
-    return mapped->person ? 0
-           : none         ? err_set(mapping->err, ERR_PERMANENT, "user is missing or no object")
-                          : err_set(mapping->err, ERR_PERMANENT,
-                                    "user: give email or employee_id, or the person's account in ids");
-}
-
 static int map_event(const struct mapping *mapping, struct mapped *mapped)
 {
-    if (put_person(mapping, mapped) != 0) {
+    mapped->offboarding = base_offboarding(mapping);
+    if (mapping_put_person(mapping, mapped) != 0) {
         return -1;
     }
     put_actor(mapping, mapped->offboarding);
-    if (put_times(mapping, mapped->offboarding, &mapped->dated) != 0 ||
+    if (mapping_put_times(mapping, mapped->offboarding, &mapped->dated) != 0 ||
         put_choices(mapping, mapped->offboarding) != 0) {
         return -1;
     }

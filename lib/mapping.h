@@ -43,7 +43,7 @@ json_t *mapping_event_summary(const json_t *event);
  * (rules.md 6). New reference; NULL gives NULL. */
 json_t *mapping_without_private(const json_t *value);
 
-/* Cleans the keys by which a person is found (email, emails, employee_id), in place, and those of the manager, as
+/* Cleans the keys by which a person is found (email, emails, employee_id), in place, and those of the managers, as
  * identity_clean() says; `field` is the person's name in messages ("user"). -1 with the err. What a job provides of a
  * person must pass here, too. */
 int mapping_tidy_person(json_t *person, const char *field, struct err *err);

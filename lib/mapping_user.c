@@ -120,7 +120,21 @@ static int tidy_list(json_t *list, const char *field, struct err *err)
     return 0;
 }
 
-/* The keys by which people are found, of one person and of whoever stands above. */
+static int tidy_managers(const json_t *person, const char *field, struct err *err)
+{
+    char *manager = mem_printf("%s.manager", field), *chain = mem_printf("%s.manager_chain", field);
+    json_t *above = json_object_get(person, "manager");
+    int result = json_is_object(above) ? mapping_tidy_person(above, manager, err) : 0;
+    size_t i;
+    json_array_foreach(json_object_get(person, "manager_chain"), i, above)
+    {
+        result = result == 0 && json_is_object(above) ? mapping_tidy_person(above, chain, err) : result;
+    }
+    free(chain);
+    free(manager);
+    return result;
+}
+
 int mapping_tidy_person(json_t *person, const char *field, struct err *err)
 {
     static const char *const keys[] = {"email", "employee_id"};
@@ -130,15 +144,10 @@ int mapping_tidy_person(json_t *person, const char *field, struct err *err)
         result = tidy_member(person, keys[i], member, err);
         free(member);
     }
-    char *emails = mem_printf("%s.emails", field), *manager = mem_printf("%s.manager", field);
+    char *emails = mem_printf("%s.emails", field);
     result = result == 0 ? tidy_list(json_object_get(person, "emails"), emails, err) : -1;
-    json_t *above = json_object_get(person, "manager");
-    if (result == 0 && json_is_object(above)) {
-        result = mapping_tidy_person(above, manager, err);
-    }
-    free(manager);
     free(emails);
-    return result;
+    return result == 0 ? tidy_managers(person, field, err) : -1;
 }
 
 /* ---- the whole --------------------------------------------------------------------------------------------------- */
@@ -181,9 +190,20 @@ static int check_user(const json_t *user, struct err *err)
     return 0;
 }
 
+/* An address that is none would be everybody's. */
+static void drop_empty_emails(json_t *emails)
+{
+    for (size_t i = json_array_size(emails); i-- > 0;) {
+        if (json_string_length(json_array_get(emails, i)) == 0) {
+            json_array_remove(emails, i);
+        }
+    }
+}
+
 /* Drops what is null or empty. */
 static void drop_empty(json_t *user)
 {
+    drop_empty_emails(json_object_get(user, "emails"));
     const char *name;
     json_t *value;
     void *next;

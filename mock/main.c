@@ -13,6 +13,8 @@
 #include <string.h>
 #include <unistd.h>
 
+enum { PARTITIONS_MAX = 10000 };
+
 static volatile sig_atomic_t stopping;
 
 static void on_stop(int sig)
@@ -37,13 +39,14 @@ static void wait_for_end(void)
 static int make_topic(rd_kafka_mock_cluster_t *cluster, const char *argument)
 {
     const char *equals = strchr(argument, '=');
-    int partitions = equals ? atoi(equals + 1) : 0;
-    if (partitions < 1) {
+    char *end = NULL;
+    long partitions = equals ? strtol(equals + 1, &end, 10) : 0;
+    if (partitions < 1 || partitions > PARTITIONS_MAX || *end) {
         fprintf(stderr, "mock-kafka: \"%s\" is no TOPIC=PARTITIONS\n", argument);
         return -1;
     }
     char *topic = strndup(argument, (size_t)(equals - argument));
-    rd_kafka_resp_err_t code = rd_kafka_mock_topic_create(cluster, topic, partitions, 1);
+    rd_kafka_resp_err_t code = rd_kafka_mock_topic_create(cluster, topic, (int)partitions, 1);
     free(topic);
     if (code != RD_KAFKA_RESP_ERR_NO_ERROR) {
         fprintf(stderr, "mock-kafka: could not make %s: %s\n", argument, rd_kafka_err2str(code));

@@ -284,7 +284,7 @@ char *edge_field(const char *text)
 {
     static const char *const after[] = {": ", " is ", " must ", " holds ", " contains "};
     static const char *const no_fields[] = {"the", "a", "there", "it"};
-    size_t len = strspn(text, "abcdefghijklmnopqrstuvwxyz_.");
+    size_t len = strspn(text, "abcdefghijklmnopqrstuvwxyz0123456789_.");
     char *field = mem_strndup(text, len);
     bool names = false;
     for (size_t i = 0; len && i < COUNT_OF(after); i++) {

@@ -268,6 +268,32 @@ COMMENT ON COLUMN awaited.job_id IS 'The job.';
 COMMENT ON COLUMN awaited.signal IS 'Name of the signal.';
 COMMENT ON COLUMN awaited.key IS 'About what.';
 
+CREATE TABLE open_item (
+    offboarding_id uuid NOT NULL REFERENCES offboarding,
+    system text NOT NULL,
+    kind text NOT NULL,
+    item text NOT NULL,
+    why text NOT NULL,
+    job_id uuid NOT NULL REFERENCES job,
+    opened_at timestamptz NOT NULL DEFAULT now(),
+    closed_at timestamptz,
+    closed_by text,
+    PRIMARY KEY (offboarding_id, system, kind, item)
+);
+CREATE INDEX open_item_open ON open_item (offboarding_id) WHERE closed_at IS NULL;
+CREATE INDEX open_item_job ON open_item (job_id);
+COMMENT ON TABLE open_item IS
+    'What a step left in place on purpose, such as a group that brings a licence. An offboarding is not completed while one is open.';
+COMMENT ON COLUMN open_item.offboarding_id IS 'The offboarding.';
+COMMENT ON COLUMN open_item.system IS 'The system that it is in.';
+COMMENT ON COLUMN open_item.kind IS 'What kind of thing it is: the connector''s `leaves`. The latest word of a system about a kind counts.';
+COMMENT ON COLUMN open_item.item IS 'What it is, by its name at the vendor.';
+COMMENT ON COLUMN open_item.why IS 'Why it was left.';
+COMMENT ON COLUMN open_item.job_id IS 'The job that left it.';
+COMMENT ON COLUMN open_item.opened_at IS 'When that was recorded.';
+COMMENT ON COLUMN open_item.closed_at IS 'When it was resolved; null while it is open.';
+COMMENT ON COLUMN open_item.closed_by IS 'The step, or the person, that resolved it.';
+
 -- ---- what is due ----------------------------------------------------------------------------------------------------
 
 CREATE TABLE due (

@@ -324,7 +324,8 @@ BEGIN
     WHERE o.id = ANY (affected) AND o.status = 'initiated'
       AND NOT EXISTS (SELECT FROM phase p WHERE p.offboarding_id = o.id AND p.status NOT IN ('completed', 'cancelled'))
       AND NOT EXISTS (SELECT FROM job j WHERE j.offboarding_id = o.id AND j.follower IS NOT NULL
-                                          AND j.state IN ('waiting', 'ready', 'failed'));
+                                          AND j.state IN ('waiting', 'ready', 'failed'))
+      AND NOT EXISTS (SELECT FROM open_item i WHERE i.offboarding_id = o.id AND i.closed_at IS NULL);
 END
 $$;
 COMMENT ON FUNCTION settle(uuid[]) IS

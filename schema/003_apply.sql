@@ -312,6 +312,30 @@ END
 $$;
 COMMENT ON FUNCTION apply_before_images(integer) IS 'Staged `job.before` events of a wave: what undoing the job would put back.';
 
+CREATE FUNCTION apply_open_items(w integer) RETURNS void
+LANGUAGE sql AS $$
+    WITH told AS (
+        SELECT DISTINCT ON (j.offboarding_id, j.system, k.kind) j.offboarding_id, j.id AS job_id, j.step, j.system, k.kind, k.body
+        FROM stage s
+             JOIN job j ON j.id = s.job_id AND j.offboarding_id = s.offboarding_id
+             CROSS JOIN LATERAL jsonb_each(s.body #> '{context,open}') k (kind, body)
+        WHERE s.wave = w AND s.name IN ('job.succeeded', 'job.already_done') AND s.note IS NULL
+          AND jsonb_typeof(s.body #> '{context,open}') = 'object'
+        ORDER BY j.offboarding_id, j.system, k.kind, s.seq DESC),
+    closed AS (
+        UPDATE open_item i SET closed_at = now(), closed_by = 'step ' || t.step
+        FROM told t
+        WHERE i.offboarding_id = t.offboarding_id AND i.system = t.system AND i.kind = t.kind AND i.closed_at IS NULL
+          AND NOT t.body -> 'items' ? i.item)
+    INSERT INTO open_item (offboarding_id, system, kind, item, why, job_id)
+    SELECT DISTINCT t.offboarding_id, t.system, t.kind, n.item, coalesce(t.body ->> 'why', ''), t.job_id
+    FROM told t CROSS JOIN LATERAL jsonb_array_elements_text(t.body -> 'items') n (item)
+    ON CONFLICT (offboarding_id, system, kind, item) DO UPDATE
+    SET why = excluded.why, job_id = excluded.job_id, closed_at = NULL, closed_by = NULL
+$$;
+COMMENT ON FUNCTION apply_open_items(integer) IS
+    'What the steps of a wave left in place on purpose. What an earlier step of the system left of the same kind, and this one does not name, is resolved.';
+
 CREATE FUNCTION apply_answers(w integer) RETURNS void
 LANGUAGE plpgsql AS $$
 DECLARE
@@ -350,6 +374,7 @@ BEGIN
     INTO changes, affected, missing
     FROM judged WHERE note IS NULL;
     PERFORM change_job_state(changes) WHERE changes IS NOT NULL;
+    PERFORM apply_open_items(w);
     PERFORM cancel_phases(missing) WHERE missing IS NOT NULL;
     PERFORM settle(affected) WHERE affected IS NOT NULL;
 END
@@ -477,7 +502,15 @@ DECLARE
     changes job_change[];
     served integer[];
     affected uuid[];
+    resolved integer[];
+    relieved uuid[];
 BEGIN
+    WITH closed AS (
+        UPDATE open_item i SET closed_at = now(), closed_by = coalesce(s.body #>> '{context,actor,id}', 'a person')
+        FROM stage s JOIN job j ON j.offboarding_id = s.offboarding_id AND (j.id = s.job_id OR j.step = s.body #>> '{context,step}')
+        WHERE s.wave = w AND s.name = 'order.skip' AND i.job_id = j.id AND i.closed_at IS NULL
+        RETURNING s.seq, s.offboarding_id)
+    SELECT coalesce(array_agg(DISTINCT seq), '{}'), array_agg(DISTINCT offboarding_id) INTO resolved, relieved FROM closed;
     SELECT array_agg(CASE WHEN s.name = 'order.retry' AND s.job_id IS NULL AND s.body #>> '{context,step}' IS NULL
                                AND EXISTS (SELECT FROM job n WHERE n.id = ANY (j.needs) AND n.state IN ('waiting', 'ready', 'failed'))
                           THEN ROW(j.id, 'waiting', 'retried behind what it needs', NULL, NULL, false, NULL)::job_change
@@ -508,13 +541,13 @@ BEGIN
     FROM stage t
          LEFT JOIN offboarding o ON o.id = t.offboarding_id
          LEFT JOIN job j ON j.offboarding_id = o.id AND (j.id = t.job_id OR j.step = t.body #>> '{context,step}')
-    WHERE t.wave = w AND t.name IN ('order.retry', 'order.skip') AND t.seq <> ALL (served) AND s.seq = t.seq;
+    WHERE t.wave = w AND t.name IN ('order.retry', 'order.skip') AND t.seq <> ALL (served || resolved) AND s.seq = t.seq;
     PERFORM change_job_state(changes) WHERE changes IS NOT NULL;
-    PERFORM settle(affected) WHERE affected IS NOT NULL;
+    PERFORM settle(affected || relieved) WHERE affected IS NOT NULL OR relieved IS NOT NULL;
 END
 $$;
 COMMENT ON FUNCTION apply_job_orders(integer) IS
-    'Staged `order.retry` (failed jobs: one, or all of the offboarding) and `order.skip` events of a wave. What can''t be done is noted as refused.';
+    'Staged `order.retry` (failed jobs: one, or all of the offboarding) and `order.skip` events of a wave. Skipping a step also resolves what it left in place on purpose. What can''t be done is noted as refused.';
 
 -- The jobs that undo are rows like others, but of an offboarding that is over, and due at once: what was done last comes first,
 -- as far as a millisecond goes.

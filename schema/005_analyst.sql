@@ -150,6 +150,23 @@ COMMENT ON COLUMN analyst.held_offboardings.received_at IS 'When the HR event re
 COMMENT ON COLUMN analyst.held_offboardings.effective_at IS 'When access should end.';
 COMMENT ON COLUMN analyst.held_offboardings.held_for IS 'How long it is held.';
 
+CREATE VIEW analyst.open_items AS
+SELECT i.offboarding_id, o.leaver ->> 'email' AS email, o.runbook, j.step, i.system, i.kind, i.item, i.why, i.opened_at, i.closed_at, i.closed_by
+FROM open_item i JOIN offboarding o ON o.id = i.offboarding_id JOIN job j ON j.id = i.job_id;
+COMMENT ON VIEW analyst.open_items IS
+    'What steps left in place on purpose: an offboarding is completed when a later step, or a person (`offboard skip`), has resolved each.';
+COMMENT ON COLUMN analyst.open_items.offboarding_id IS 'The offboarding.';
+COMMENT ON COLUMN analyst.open_items.email IS 'The leaver''s e-mail.';
+COMMENT ON COLUMN analyst.open_items.runbook IS 'Its runbook.';
+COMMENT ON COLUMN analyst.open_items.step IS 'The step that left it.';
+COMMENT ON COLUMN analyst.open_items.system IS 'The system.';
+COMMENT ON COLUMN analyst.open_items.kind IS 'What kind of thing it is.';
+COMMENT ON COLUMN analyst.open_items.item IS 'What it is.';
+COMMENT ON COLUMN analyst.open_items.why IS 'Why it was left.';
+COMMENT ON COLUMN analyst.open_items.opened_at IS 'When that was recorded.';
+COMMENT ON COLUMN analyst.open_items.closed_at IS 'When it was resolved; null while it is open.';
+COMMENT ON COLUMN analyst.open_items.closed_by IS 'The step, or the person, that resolved it.';
+
 CREATE VIEW analyst.open_failures AS
 SELECT j.offboarding_id, j.id AS job_id, o.leaver ->> 'email' AS email, o.runbook, o.mode, j.phase, j.step, j.system, j.action,
        j.effect, j.outcome, j.status_code, j.reason, j.attempt, j.answered_at AS failed_at,

@@ -32,7 +32,7 @@ GRANT USAGE ON SCHEMA public, analyst TO offboard_analyst;
 
 -- Logger: job is changed by change_job_state() alone, event only grows.
 GRANT SELECT, INSERT ON intake, job, due, event, definition, signal TO offboard_logger;
-GRANT SELECT, INSERT, UPDATE ON offboarding, phase, kafka_offset, awaited TO offboard_logger;
+GRANT SELECT, INSERT, UPDATE ON offboarding, phase, kafka_offset, awaited, open_item TO offboard_logger;
 GRANT SELECT, INSERT ON follower TO offboard_logger;
 GRANT SELECT ON result TO offboard_logger;
 GRANT SELECT, INSERT, UPDATE, DELETE ON system_pause, cancellation TO offboard_logger;

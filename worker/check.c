@@ -9,6 +9,8 @@
 #include "worker/worker.h"
 
 struct check {
+    uv_loop_t *loop;
+    bool *waits; /* does the loop run for the checks to end? */
     struct engine *engine;
     const char *system;
     size_t *open;
@@ -39,6 +41,9 @@ static void run(void *arg)
     }
     err_release(&err);
     --*check->open;
+    if (*check->waits) {
+        uv_stop(check->loop); /* it may have ended in a timer: the loop would wait for what never comes */
+    }
 }
 
 int check_systems(uv_loop_t *loop, const struct conf *conf, struct definitions *definitions, const char *const *systems,
@@ -55,10 +60,12 @@ int check_systems(uv_loop_t *loop, const struct conf *conf, struct definitions *
     struct check *checks = mem_alloc((count + 1) * sizeof *checks);
     size_t open = count;
     int failed = 0;
+    bool waits = false;
     for (size_t i = 0; i < count; i++) {
-        checks[i] = (struct check){engine, systems[i], &open, &failed};
+        checks[i] = (struct check){loop, &waits, engine, systems[i], &open, &failed};
         fiber_start(run, &checks[i]);
     }
+    waits = true;
     while (open) {
         uv_run(loop, UV_RUN_ONCE);
     }

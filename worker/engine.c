@@ -112,7 +112,14 @@ static enum verdict run_job(struct run *run, json_t *outputs)
     if (verdict == VERDICT_DONE) {
         run_resume(run, state);
         json_object_update(outputs, json_object_get(state, "outputs"));
+        json_t *open = json_deep_copy(json_object_get(state, "open"));
+        json_object_update(run->open, open);
+        json_decref(open);
         verdict = accounts_run(run, outputs);
+    }
+    if (verdict == VERDICT_DONE || verdict == VERDICT_ALREADY) {
+        enum verdict usable = run_provide(run, outputs);
+        verdict = usable == VERDICT_DONE ? verdict : usable;
     }
     return verdict;
 }
@@ -197,27 +204,6 @@ static char *end_message(const struct run *run, enum verdict verdict)
     return masked;
 }
 
-/* `user.manager` of the outputs as {user: {manager: …}}; NULL when the action provides nothing. A new reference. */
-static json_t *provided(const struct run *run, const json_t *outputs)
-{
-    const json_t *paths = json_object_get(run->action, "provides");
-    json_t *user = json_object();
-    size_t i;
-    json_t *path;
-    json_array_foreach(paths, i, path)
-    {
-        json_t *value = json_at(outputs, json_string_value(path));
-        if (value && !json_is_null(value) && !context_holds_stand_in(value)) {
-            json_object_set(user, json_string_value(path) + strlen("user."), value);
-        }
-    }
-    if (json_object_size(user) == 0) {
-        json_decref(user);
-        return NULL;
-    }
-    return json_pack("{s:o}", "user", user);
-}
-
 static void fill_result(struct run *run, enum verdict verdict, json_t *outputs, struct engine_result *result)
 {
     bool good = verdict == VERDICT_DONE || verdict == VERDICT_ALREADY;
@@ -229,8 +215,11 @@ static void fill_result(struct run *run, enum verdict verdict, json_t *outputs, 
     if (run->record->left_out) {
         json_put(context, "calls_left_out", json_integer(run->record->left_out));
     }
-    if (good) {
-        json_put(context, "provides", provided(run, json_object_get(context, "outputs")));
+    if (good && json_object_size(run->open)) {
+        json_put(context, "open", run_masked_facts(run, run->open));
+    }
+    if (good && run->provides) {
+        json_put(context, "provides", run_masked_facts(run, run->provides));
     }
     if (run->pinned) {
         json_put(context, "pinned", json_pack("{s:O}", run->job->system, run->pinned));
@@ -248,6 +237,9 @@ static void fill_result(struct run *run, enum verdict verdict, json_t *outputs, 
         if (json_object_size(outputs)) {
             json_object_set(state, "outputs", outputs); /* of the accounts that have ended */
         }
+        if (json_object_size(run->open)) {
+            json_object_set(state, "open", run->open);
+        }
         json_put(context, "state", run_masked_facts(run, state));
         json_decref(state);
     }
@@ -257,6 +249,7 @@ static void fill_result(struct run *run, enum verdict verdict, json_t *outputs, 
     const json_t *verified = run->verified ? run->verified : run->place ? run->place->verified : NULL;
     json_put(context, "verified", verified ? run_masked(run, verified) : json_null());
     result->message = end_message(run, verdict);
+    result->trace = run->record->trace ? run_masked(run, run->record->trace) : NULL;
     result->context = context;
     result->abandoned = verdict == VERDICT_ABANDONED;
 }
@@ -269,6 +262,7 @@ void run_init(struct run *run, struct system *system, struct job *job, struct re
                         .job = job,
                         .record = record,
                         .troubles = json_object(),
+                        .open = json_object(),
                         .secrets = json_object(),
                         .masks = secret_set_new()};
     context_start(run);
@@ -288,7 +282,11 @@ void run_release(struct run *run)
     json_decref(run->waits);
     json_decref(run->search);
     json_decref(run->troubles);
+    json_decref(run->open);
+    json_decref(run->provides);
     secrets_release(run);
+    free(run->url);
+    json_decref(run->record->trace);
     json_decref(run->pinned);
     json_decref(run->searched);
     json_decref(run->verified);
@@ -330,6 +328,7 @@ void engine_result_release(struct engine_result *result)
 {
     free(result->message);
     json_decref(result->context);
+    json_decref(result->trace);
     *result = (struct engine_result){0};
 }
 

@@ -85,6 +85,38 @@ static void collect_output(struct run *run, json_t *outputs)
     }
 }
 
+/* The entry of a kind of things that are left. Borrowed. */
+static json_t *open_kind(struct run *run, const char *kind, const json_t *rule)
+{
+    json_t *open = json_object_get(run->open, kind);
+    if (!open) {
+        char *why = expr_text(run->engine->exprs, json_string_at(rule, "why"), run->context, NULL);
+        open = json_pack("{s:[], s:s}", "items", "why", why ? why : "");
+        json_object_set_new(run->open, kind, open);
+        free(why);
+    }
+    return open;
+}
+
+/* What the action leaves in place on purpose, by kind: {items, why}. A later step, or a person, has to resolve it. Null says nothing
+ * about the kind. */
+static void collect_left(struct run *run)
+{
+    const char *kind;
+    json_t *rule;
+    json_object_foreach(json_object_get(run->action, "leaves"), kind, rule)
+    {
+        json_t *items = expr_render(run->engine->exprs, json_object_get(rule, "items"), run->context, NULL);
+        if (json_is_array(items)) {
+            json_array_extend(json_object_get(open_kind(run, kind, rule), "items"), items);
+        } else if (!json_is_null(items)) { /* nobody may think that nothing is left */
+            json_array_append_new(json_object_get(open_kind(run, kind, rule), "items"),
+                                  json_string("what is left could not be read"));
+        }
+        json_decref(items);
+    }
+}
+
 /* ---- all of them ------------------------------------------------------------------------------------------------- */
 
 /* What became of the accounts, put together. */
@@ -173,6 +205,9 @@ static enum verdict run_one_account(struct run *run, size_t index, json_t *outpu
     }
     if ((verdict == VERDICT_DONE || verdict == VERDICT_ALREADY) && !run->only_verify) {
         collect_output(run, outputs);
+        if (!run->dry) {
+            collect_left(run);
+        }
     }
     end_place(run, verdict);
     tally_end(tally, run, index, verdict, run->message);

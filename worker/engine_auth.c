@@ -7,6 +7,7 @@
 #include "lib/secret.h"
 #include "lib/text.h"
 #include "lib/time.h"
+#include "worker/body.h"
 #include "worker/credentials.h"
 #include "worker/retry.h"
 #include "worker/token.h"
@@ -87,16 +88,17 @@ static char *explanation(const json_t *body)
     return text;
 }
 
-static void note_failure(const struct rendered *rendered, const struct http_answer *answer, const json_t *body,
-                         struct grant *grant)
+static void note_failure(const struct run *run, const struct rendered *rendered, const struct http_answer *answer,
+                         const json_t *body, struct grant *grant)
 {
     const char *subject = json_string_at(rendered->as, "subject");
     char *why = explanation(body);
-    char *said = answer->error ? mem_strdup(answer->error)
-                               : mem_printf("the token endpoint answered %ld%s", answer->status,
-                                            *why                        ? why
-                                            : answer->status / 100 == 2 ? " without one"
-                                                                        : "");
+    char *said = answer->fault == HTTP_FAULT_ADDRESS ? token_address_error(run, answer->error)
+                 : answer->error                     ? mem_strdup(answer->error)
+                                                     : mem_printf("the token endpoint answered %ld%s", answer->status,
+                                              *why                        ? why
+                                                                  : answer->status / 100 == 2 ? " without one"
+                                                                                              : "");
     char *text = mem_printf("no access token%s%s: %s", subject ? " for " : "", subject ? subject : "", said);
     grant->refused = answer->status == 400 || answer->status == 401 || answer->status == 403;
     grant->error = secret_mask(text);
@@ -114,9 +116,12 @@ static int64_t life_of(const json_t *body)
     return seconds > 0 && seconds < 1e9 ? (int64_t)(seconds * (double)TIME_SECOND) : LIFE_UNSAID;
 }
 
-static void read_grant(const struct rendered *rendered, const struct http_answer *answer, struct grant *grant)
+static void read_grant(const struct run *run, const struct rendered *rendered, const struct http_answer *answer,
+                       struct grant *grant)
 {
-    json_t *body = json_parse(buf_text(&answer->body), answer->body.len, NULL);
+    struct body read;
+    body_read(answer->body.data, answer->body.len, json_string_at(answer->headers, "content-type"), &read);
+    const json_t *body = read.value;
     const char *text = json_string_at(body, "access_token");
     bool granted = answer->status >= 200 && answer->status < 300 && text && *text && !strpbrk(text, "\r\n");
     grant->status = (int)answer->status;
@@ -126,9 +131,9 @@ static void read_grant(const struct rendered *rendered, const struct http_answer
         grant->text = mem_strdup(text);
         grant->life = life_of(body);
     } else {
-        note_failure(rendered, answer, body, grant);
+        note_failure(run, rendered, answer, body, grant);
     }
-    json_decref(body);
+    body_release(&read);
     secret_wipe(answer->body.data);
 }
 
@@ -168,7 +173,7 @@ static void fetch(struct run *run, void *arg, struct grant *grant)
                              .timeout = conf_duration(run->engine->conf, "worker.request_timeout")};
     secret_remember(assertion);
     request_exchange(run, &call, false, &answer);
-    read_grant(rendered, &answer, grant);
+    read_grant(run, rendered, &answer, grant);
     secret_forget(assertion);
     http_answer_release(&answer);
     curl_slist_free_all(call.headers);

@@ -252,10 +252,15 @@ static bool is_good_status(const struct response *response)
 }
 
 /* An error answer is about the request, not about the account: only a predicate that names the status may read it. A few errors
- * answer the question as well (404, 409, 410 …), as far as absence proves nothing there. */
-static bool may_read(const struct run *run, const json_t *predicate, const struct response *response, bool expects)
+ * answer the question as well (404, 409, 410 …), as far as absence proves nothing there. An error that comes as a web page is no
+ * word of the vendor's interface: a gateway, or a wrong address, says 404 as well. */
+static bool may_read(const struct run *run, const json_t *request, const json_t *predicate,
+                     const struct response *response, bool expects)
 {
     int status = response->status;
+    if (response->web_page && !is_good_status(response) && !json_true_at(request, "text")) {
+        return false;
+    }
     if (is_good_status(response) || json_is_boolean(predicate) || reads(predicate, "status", NULL)) {
         return true;
     }
@@ -270,7 +275,7 @@ bool evidence_shows(const struct run *run, const json_t *request, const struct r
 {
     const json_t *predicate = json_object_get(request, name);
     bool success = strcmp(name, "success") == 0;
-    if (!predicate || !may_read(run, predicate, response, strcmp(name, "expect") == 0) ||
+    if (!predicate || !may_read(run, request, predicate, response, strcmp(name, "expect") == 0) ||
         !expr_true(run->engine->exprs, predicate, run->context, false)) {
         return false;
     }
@@ -349,10 +354,13 @@ static char *why_nobody_named(const struct run *run, const json_t *request)
     const json_t *id = json_at(request, "save.id");
     const json_t *tmpl = found ? found : id;
     json_t *value = tmpl ? expr_render(run->engine->exprs, tmpl, run->context, NULL) : NULL;
-    bool something = found ? json_is_array(value) || json_is_object(value)
-                           : value && !json_is_null(value) && !(json_is_array(value) && json_array_size(value) == 0);
+    bool nobody = json_is_array(value) && json_array_size(value) == 0;
+    bool readable = found ? json_is_array(value) || json_is_object(value) : value && !json_is_null(value);
     json_decref(value);
-    if (!tmpl || something || (!found && all_present(run, request, id, false))) {
+    if (!tmpl || (readable && !nobody)) {
+        return NULL;
+    }
+    if ((readable || !found) && all_present(run, request, tmpl, false)) { /* the list is there, and it is empty */
         return NULL;
     }
     return mem_strdup("the vendor's answer does not hold what it should: neither an account nor a list of accounts");

@@ -33,7 +33,7 @@ static const char *const sentences[] = {
 /* Members that hold further explanations, as objects, lists or texts. */
 static const char *const holders[] = {"error",       "errors",     "errorMessages", "error_messages", "details",
                                       "errorCauses", "fault",      "meta",          "invalid_params", "invalid-params",
-                                      "Errors",      "innererror", "violations",    "messages"};
+                                      "Errors",      "innererror", "violations",    "messages",       "message"};
 
 static void explain_value(struct parts *parts, const char *field, const json_t *value, int depth);
 

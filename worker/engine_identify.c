@@ -96,13 +96,14 @@ static enum verdict contradiction(struct search *search)
     json_array_foreach(search->found, i, account)
     {
         const char *shown = json_string_at(account, "employee_id");
+        const char *by = json_string_at(account, "by"); /* NULL: the event names the account */
         if (known && shown && !search_same_number(known, shown)) {
             return run_say(
                 run, VERDICT_BLOCKED,
-                "account %s has the person's e-mail address but employee number %s, and the person's is %s%s%s%s: find "
-                "out whose it is, then name the right account in the event or skip the step",
-                json_string_at(account, "id"), shown, known, sure ? " (account " : "",
-                sure ? json_string_at(sure, "id") : "", sure ? ")" : "");
+                "account %s has %semployee number %s, and the person's is %s%s%s%s: find out whose it is, then name "
+                "the right account in the event or skip the step",
+                json_string_at(account, "id"), by ? "the person's e-mail address but " : "", shown, known,
+                sure ? " (account " : "", sure ? json_string_at(sure, "id") : "", sure ? ")" : "");
         }
     }
     return VERDICT_DONE;

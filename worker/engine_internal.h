@@ -96,6 +96,8 @@ struct engine {
     struct token_cache *tokens;
     struct escrow_key *escrow; /* worker.escrow_key; NULL: not set */
     bool stopping;
+    bool tracing;   /* engine_trace() */
+    bool impatient; /* engine_impatient() */
     struct metric *requests;
     struct metric *request_seconds;
 };
@@ -105,6 +107,9 @@ struct system *engine_system(const struct engine *engine, const char *name);
 /* engine_settings.c: the system's settings and limits. -1 with an ERR_FATAL that names the setting that is missing, is no number
  * or no duration. */
 int settings_load(struct system *system, struct err *err);
+/* Why nobody could be reached, with the settings that the request's address is made of; `error` is masked. The caller frees. */
+char *address_error(const struct run *run, const json_t *request, const char *error);
+char *token_address_error(const struct run *run, const char *error);
 /* The settings that a template reads: "systems.okta.url, systems.okta.org"; NULL: none. The caller frees. */
 char *settings_named(const struct system *system, const char *tmpl);
 
@@ -132,7 +137,8 @@ enum verdict {
 /* The calls that a job made, for its event. */
 struct record {
     json_t *calls;
-    int left_out; /* calls that were made and found no place in `calls` */
+    int left_out;  /* calls that were made and found no place in `calls` */
+    json_t *trace; /* every call, when the engine traces; NULL: none */
 };
 
 struct run {
@@ -151,6 +157,7 @@ struct run {
     struct place *place; /* of the account in hand, or of the search for accounts */
     struct record *record;
     char span_id[SPAN_ID_SIZE]; /* of the request in hand */
+    char *url;                  /* of the request rendered last; owned, NULL: none */
     int64_t waited;             /* in retries, microseconds */
     int tries;                  /* of the request in hand */
     bool collecting;            /* over pages or items: what is saved is joined into lists */
@@ -177,6 +184,8 @@ struct run {
     json_t *
         searched; /* what the search for accounts asked, and how many accounts each answer named; owned, NULL: no search */
     json_t *verified; /* of the event; owned */
+    json_t *open;     /* what the action leaves in place on purpose, by kind: {items, why}; owned */
+    json_t *provides; /* {user: {…}}, what it found out for later jobs; owned, NULL: nothing */
     char *message;    /* why it ended so */
     char *note;       /* what else is to be said of a good end; owned, NULL: nothing */
     struct engaged engaged;
@@ -385,6 +394,13 @@ char *run_mask(const struct run *run, const char *text);
 json_t *run_masked(const struct run *run, const json_t *value);
 json_t *run_masked_facts(const struct run *run, const json_t *value);
 
+/* engine_trace.c: keeps the call for the result's `trace`, when the engine traces; `answer` NULL: a dry run didn't send it. */
+void trace_call(struct run *run, const struct http_call *call, bool changes, const struct http_answer *answer);
+void trace_rendered(struct run *run, const struct rendered *rendered, bool changes, const struct http_answer *answer);
+
+/* engine_provide.c: run->provides from what the action provides among its outputs; FAILED when it can't be used. */
+enum verdict run_provide(struct run *run, const json_t *outputs);
+
 /* engine_defer.c */
 enum verdict run_wait_or_defer(struct run *run, int64_t retry_after); /* DONE: try again now */
 enum verdict run_defer(struct run *run, int64_t wait, bool scaled, const char *why);
@@ -410,15 +426,16 @@ void run_release(struct run *run);
 const char *verdict_name(enum verdict verdict);
 enum verdict verdict_of_name(const char *name); /* FAILED for a name that is none */
 
+/* engine_check.c: the connector's `check` (else a GET of its base), without gate, on a fiber: what its answer means, with an err
+ * unless it was a success. `*ill` as of a response. */
+enum verdict gate_check(struct system *system, bool *ill, struct err *err);
+
 /* engine_gate.c: limits and circuit. DONE when the call may be made. */
 enum verdict gate_enter(struct run *run, const char *limit, struct named_limit **taken);
 void gate_leave(struct system *system, struct named_limit *taken);
 /* `offboarding`: whose call it was. One offboarding's calls alone open the circuit only when nobody can be reached. */
 void gate_result(struct system *system, const struct response *response, const char *offboarding);
 void gate_stop(struct system *system); /* ends the prober; call, then let the loop run */
-/* The connector's `check` (else a GET of its base), without gate, on a fiber: what its answer means, with an err unless
- * it was a success. `*ill` as of a response. */
-enum verdict gate_check(struct system *system, bool *ill, struct err *err);
 
 /* engine_identify.c: `*accounts` gets a new reference to a list of ids, or to [null] when the action needs none. */
 enum verdict identify_accounts(struct run *run, json_t **accounts);

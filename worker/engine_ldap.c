@@ -207,5 +207,6 @@ void ldap_exchange(struct run *run, const struct rendered *rendered, int64_t tim
     run->engaged.flight = &flight;
     ldap_perform(run->engine->http, &call, &flight, answer);
     run->engaged.flight = NULL;
+    trace_rendered(run, rendered, rendered->ldap.kind != LDAP_OP_SEARCH, answer);
     request_note(run, rendered->method, rendered->url, rendered->ldap.kind != LDAP_OP_SEARCH, answer);
 }

@@ -10,10 +10,22 @@
 
 /* ---- the message ------------------------------------------------------------------------------------------------- */
 
-/* The same on every try, so that who gets one twice can tell; another one for a job's second mail. */
-static char *default_message_id(const struct run *run)
+/* Is it what the wait in hand sends again and again? */
+static bool is_reminder(const struct run *run, const json_t *request)
+{
+    const json_t *in_hand = json_array_get(json_object_get(run->action, "requests"), (size_t)run->place->at);
+    return request == json_at(in_hand, "wait.meanwhile");
+}
+
+/* The same on every try, so that who gets one twice can tell; another one for a job's second mail, and for every reminder: mail
+ * stores drop what has the id of a mail they have. */
+static char *default_message_id(const struct run *run, const json_t *request)
 {
     const char *job = json_string_at(run->job->message, "job.id");
+    if (is_reminder(run, request)) {
+        return mem_printf("%s.%lld.%lld.%lld@offboard", job, (long long)run->account, (long long)run->place->at,
+                          (long long)json_int_at(run->context, "reminder", 0));
+    }
     return run->place->at || run->account
                ? mem_printf("%s.%lld.%lld@offboard", job, (long long)run->account, (long long)run->place->at)
                : mem_printf("%s@offboard", job);
@@ -28,9 +40,9 @@ static bool is_known(const struct run *run, const json_t *fields)
     return known;
 }
 
-static int render_message(struct run *run, const json_t *mail, struct rendered *rendered, struct err *err)
+static int render_message(struct run *run, const json_t *request, struct rendered *rendered, struct err *err)
 {
-    json_t *fields = expr_render(run->engine->exprs, mail, run->context, err);
+    json_t *fields = expr_render(run->engine->exprs, json_object_get(request, "mail"), run->context, err);
     if (!fields) {
         return err_prefix(err, "mail");
     }
@@ -39,7 +51,7 @@ static int render_message(struct run *run, const json_t *mail, struct rendered *
     }
     int result = 0;
     if (is_known(run, fields)) {
-        char *id = default_message_id(run);
+        char *id = default_message_id(run, request);
         result = mail_build(fields, id, time_now(), &rendered->mail, err);
         free(id);
     }
@@ -60,7 +72,7 @@ int mail_render(struct run *run, const json_t *request, struct rendered *rendere
         rendered->user = NULL;
     }
     int result = protect(run, "mail goes to smtp://HOST:587 or smtps://HOST:465", "smtp", rendered, err);
-    return result == 0 && json_object_size(mail) ? render_message(run, mail, rendered, err) : result;
+    return result == 0 && json_object_size(mail) ? render_message(run, request, rendered, err) : result;
 }
 
 void mail_exchange(struct run *run, const struct rendered *rendered, int64_t timeout, struct http_answer *answer)
@@ -78,5 +90,6 @@ void mail_exchange(struct run *run, const struct rendered *rendered, int64_t tim
     run->engaged.flight = &flight;
     smtp_perform(run->engine->http, &call, &flight, answer);
     run->engaged.flight = NULL;
+    trace_rendered(run, rendered, call.message != NULL, answer);
     request_note(run, "MAIL", rendered->url, call.message != NULL, answer);
 }

@@ -1,29 +1,18 @@
 /* From one page of a listing to the next. */
 #include <stdlib.h>
 #include <string.h>
-#include <strings.h>
 
 #include "lib/json.h"
 #include "lib/mem.h"
 #include "worker/engine_internal.h"
-
-/* Length of "scheme://host:port". */
-static size_t origin_length(const char *url)
-{
-    const char *host = strstr(url, "://");
-    return host ? (size_t)(host - url) + 3 + strcspn(host + 3, "/?#") : 0;
-}
+#include "worker/link.h"
 
 /* A next-page link may not lead to another host: our credentials would go with it. */
 static bool same_origin(struct run *run, const json_t *request, const char *link)
 {
-    if (*link == '/' && link[1] != '/') {
-        return true;
-    }
-    char *url = request_base(run, request, NULL);
-    size_t len = url ? origin_length(url) : 0;
-    bool same = len && origin_length(link) == len && strncasecmp(url, link, len) == 0;
-    free(url);
+    char *base = request_base(run, request, NULL);
+    bool same = base && link_same_origin(base, link);
+    free(base);
     return same;
 }
 
@@ -41,6 +30,24 @@ static enum verdict next_page(struct run *run, const json_t *request, json_t *pa
     return verdict;
 }
 
+/* What the vendor writes on a page is relative to that page. */
+static enum verdict follow_link(struct run *run, const json_t *request, const char *link, json_t **next)
+{
+    char *url = run->url ? link_resolve(run->url, link) : NULL;
+    enum verdict verdict;
+    if (!url) {
+        verdict = run_say(run, VERDICT_FAILED, "the link to the next page is no link: %s", link);
+    } else if (!same_origin(run, request, url)) {
+        verdict = run_say(run, VERDICT_FAILED, "the link to the next page leads to another host: %s", url);
+    } else if (strcmp(url, run->url) == 0) {
+        verdict = run_say(run, VERDICT_FAILED, "the next page is the same page again");
+    } else {
+        verdict = next_page(run, request, json_pack("{s:s}", "link", url), next);
+    }
+    free(url);
+    return verdict;
+}
+
 static enum verdict by_link(struct run *run, const json_t *request, const json_t *tmpl, json_t **next)
 {
     struct err err = ERR_INIT;
@@ -49,9 +56,7 @@ static enum verdict by_link(struct run *run, const json_t *request, const json_t
     if (!link) {
         verdict = run_say(run, VERDICT_FAILED, "could not read the link to the next page: %s", err_text(&err));
     } else if (json_is_string(link) && json_string_length(link)) {
-        verdict = same_origin(run, request, json_string_value(link))
-                      ? next_page(run, request, json_pack("{s:O}", "link", link), next)
-                      : run_say(run, VERDICT_FAILED, "the link to the next page leads to another host");
+        verdict = follow_link(run, request, json_string_value(link), next);
     }
     json_decref(link);
     err_release(&err);

@@ -209,42 +209,51 @@ char *request_base(struct run *run, const json_t *request, struct err *err)
     return expr_text(run->engine->exprs, base ? base : "${ .settings.url }", run->context, err);
 }
 
-/* The base and the path; a link to a next page may bring its own base. */
-static int render_place(struct run *run, const json_t *request, const char *path, const char *link, struct buf *url,
-                        struct err *err)
+/* The base and the path; a path that is a whole URL has its own. */
+static int render_place(struct run *run, const json_t *request, const char *path, struct buf *url, struct err *err)
 {
-    const char *text = link ? link : path;
-    bool whole = strncmp(text, "http://", 7) == 0 || strncmp(text, "https://", 8) == 0;
+    bool whole = strncmp(path, "http://", 7) == 0 || strncmp(path, "https://", 8) == 0;
     char *prefix = whole ? mem_strdup("") : request_base(run, request, err);
     if (!prefix) {
         return err_prefix(err, "base");
     }
     size_t len = strlen(prefix);
-    buf_add(url, prefix, len && prefix[len - 1] == '/' && *text == '/' ? len - 1 : len);
+    buf_add(url, prefix, len && prefix[len - 1] == '/' && *path == '/' ? len - 1 : len);
     free(prefix);
-    return link ? buf_adds(url, link) : render_escaped(run, path, add_to_path, "a path", url, err);
+    return render_escaped(run, path, add_to_path, "a path", url, err);
 }
 
-static int render_url(struct run *run, const json_t *request, const json_t *path, struct rendered *rendered,
-                      struct err *err)
+/* A link to a next page is whole, and holds its own query. */
+static int render_url(struct run *run, const json_t *request, const json_t *path, struct buf *url, struct err *err)
 {
-    struct buf url = BUF_INIT;
-    struct buf query = BUF_INIT;
     const json_t *page = json_object_get(request, "page");
     const char *link = json_string_at(page, "link");
-    const json_t *pairs = link ? NULL : json_object_get(request, "query"); /* a link holds its own */
-    int result = render_place(run, request, json_string_value(path) ? json_string_value(path) : "", link, &url, err);
-    if (result == 0) {
-        result = render_pairs(run, pairs, json_object_get(page, "query"), &query, err);
+    if (link) {
+        return buf_adds(url, link);
     }
+    struct buf query = BUF_INIT;
+    int result = render_place(run, request, json_string_value(path) ? json_string_value(path) : "", url, err);
     if (result == 0) {
-        if (query.len) {
-            buf_addf(&url, "%s%s", strchr(buf_text(&url), '?') ? "&" : "?", buf_text(&query));
-        }
+        result = render_pairs(run, json_object_get(request, "query"), json_object_get(page, "query"), &query, err);
+    }
+    if (result == 0 && query.len) {
+        buf_addf(url, "%s%s", strchr(buf_text(url), '?') ? "&" : "?", buf_text(&query));
+    }
+    buf_release(&query);
+    return result;
+}
+
+static int render_target(struct run *run, const json_t *request, const json_t *path, struct rendered *rendered,
+                         struct err *err)
+{
+    struct buf url = BUF_INIT;
+    int result = render_url(run, request, path, &url, err);
+    if (result == 0) {
         rendered->url = buf_take(&url);
+        free(run->url);
+        run->url = mem_strdup(rendered->url);
     }
     buf_release(&url);
-    buf_release(&query);
     return result;
 }
 
@@ -260,7 +269,7 @@ int request_render(struct run *run, const json_t *request, struct rendered *rend
     if (request_ldap(request)) {
         return auth_render(run, request, rendered, err) == 0 ? ldap_render(run, request, rendered, err) : -1;
     }
-    if (render_url(run, request, path, rendered, err) != 0 ||
+    if (render_target(run, request, path, rendered, err) != 0 ||
         render_headers_but(run, json_object_get(run->system->connector->tree, "headers"), own, rendered, &content_type,
                            err) != 0 ||
         render_headers(run, own, rendered, &content_type, err) != 0 || auth_render(run, request, rendered, err) != 0 ||

@@ -111,8 +111,8 @@ static void judge(const struct rendered *rendered, const struct http_answer *ans
     }
 }
 
-static void take_answer(struct run *run, const struct rendered *rendered, struct http_answer *answer,
-                        struct response *response)
+static void take_answer(struct run *run, const json_t *request, const struct rendered *rendered,
+                        struct http_answer *answer, struct response *response)
 {
     struct body body;
     body_read(answer->body.data, answer->body.len, json_string_at(answer->headers, "content-type"), &body);
@@ -132,8 +132,9 @@ static void take_answer(struct run *run, const struct rendered *rendered, struct
         .hopeless = answer->fault == HTTP_FAULT_ANSWER || answer->fault == HTTP_FAULT_REQUEST,
     };
     judge(rendered, answer, response);
+    bool unreached = response->unreached;
     const char *why = answer->error ? answer->error : body.why;
-    char *error = why ? run_mask(run, why) : NULL;
+    char *error = unreached ? address_error(run, request, answer->error) : run_mask(run, why);
     context_set(run, "error", error ? json_string(error) : json_null());
     free(error);
     response->error = json_string_at(run->context, "error");
@@ -180,6 +181,7 @@ void request_exchange(struct run *run, struct http_call *call, bool changes, str
     run->engaged.flight = &flight;
     http_perform(run->engine->http, call, &flight, answer);
     run->engaged.flight = NULL;
+    trace_call(run, call, changes, answer);
     request_note(run, call->method, call->url, changes, answer);
 }
 
@@ -202,7 +204,7 @@ static void perform_once(struct run *run, const json_t *request, const struct re
     } else {
         request_exchange(run, &call, request_changes(request), &answer);
     }
-    take_answer(run, rendered, &answer, response);
+    take_answer(run, request, rendered, &answer, response);
     if (request_changes(request) && answer.sent) {
         run->changed = true;
         run->seen = false;
@@ -269,6 +271,7 @@ static enum verdict send_request(struct run *run, const json_t *request, struct 
         verdict = run_say(run, VERDICT_FAILED, "could not build the request: %s", err_text(&err));
     } else if (run->dry && (request_changes(request) || asks_about_stand_in(&rendered))) {
         record_unsent(run, &rendered, request_changes(request));
+        trace_rendered(run, &rendered, request_changes(request), NULL);
         context_forget_answer(run);
         run->unsent = true;
         response->unsent = true;
@@ -276,6 +279,9 @@ static enum verdict send_request(struct run *run, const json_t *request, struct 
         verdict = send_gated(run, request, &rendered, response);
     } else {
         verdict = perform(run, request, &rendered, response);
+    }
+    if (verdict == VERDICT_DONE && response->unreached && run->engine->impatient) {
+        verdict = run_say(run, VERDICT_FAILED, "no answer: %s", response->error);
     }
     rendered_release(&rendered);
     err_release(&err);

@@ -1,5 +1,6 @@
 #include "worker/engine_search.h"
 
+#include <stdint.h>
 #include <stdlib.h>
 #include <string.h>
 #include <strings.h>
@@ -127,9 +128,10 @@ static json_t *account_by_id(const json_t *accounts, const char *id)
 /* ---- what answers name ------------------------------------------------------------------------------------------- */
 
 /* In `.saved`, so that a search that is put off keeps it: the accounts found for the current key, how many accounts of other people
- * the vendor named, and the first account that shows nothing to compare. */
+ * the vendor named, the ids of those that a request without pages named, and the ids of those that show nothing to compare. */
 #define SAVED_ACCOUNTS "accounts"
 #define SAVED_OTHERS   "others"
+#define SAVED_STRANGE  "strange"
 #define SAVED_UNKNOWN  "unknown"
 
 /* Takes over `account`. */
@@ -163,20 +165,46 @@ static json_t *describe(struct run *run, const json_t *rules, json_t *account, s
     return result;
 }
 
-static int take_account(struct run *run, const json_t *rules, json_t *shown, struct err *err)
+/* Adds the account's id to the list of that name: each account counts once, however many requests name it. */
+static void add_id(json_t *saved, const char *name, const json_t *account)
 {
+    const json_t *id = json_object_get(account, "id");
+    json_t *list = json_object_get(saved, name);
+    size_t i;
+    json_t *known;
+    bool there = false;
+    if (!list) {
+        list = json_array();
+        json_object_set_new(saved, name, list);
+    }
+    json_array_foreach(list, i, known)
+    {
+        there = there || json_equal(known, id);
+    }
+    if (!there) {
+        json_array_append(list, (json_t *)(uintptr_t)id);
+    }
+}
+
+/* `lists`: the request reads all pages of a list, so that it names other people as a matter of course. */
+static int take_account(struct run *run, const json_t *identify, json_t *shown, bool lists, struct err *err)
+{
+    const json_t *rules = json_object_get(identify, "account");
     json_t *saved = run->place->saved;
     json_t *account = describe(run, rules, shown, err);
     if (!account) {
         return -1;
     }
     enum likeness likeness = compare(run, rules, account);
-    if (likeness == LIKE_SAME) {
+    if (likeness == LIKE_SAME || (likeness == LIKE_UNKNOWN && json_object_get(identify, "trusts"))) {
         add_account(run, json_incref(account));
-    } else if (likeness == LIKE_OTHER) {
+    } else if (likeness == LIKE_UNKNOWN) {
+        add_id(saved, SAVED_UNKNOWN, account);
+    } else {
         json_object_set_new(saved, SAVED_OTHERS, json_integer(json_int_at(saved, SAVED_OTHERS, 0) + 1));
-    } else if (!json_object_get(saved, SAVED_UNKNOWN)) {
-        json_object_set(saved, SAVED_UNKNOWN, json_object_get(account, "id"));
+        if (!lists) {
+            add_id(saved, SAVED_STRANGE, account);
+        }
     }
     json_decref(account);
     return 0;
@@ -184,7 +212,8 @@ static int take_account(struct run *run, const json_t *rules, json_t *shown, str
 
 int search_take(struct run *run, const json_t *request, struct err *err)
 {
-    const json_t *rules = json_at(run->system->connector->tree, "identify.account");
+    const json_t *identify = json_object_get(run->system->connector->tree, "identify");
+    bool lists = json_object_get(request, "pages") != NULL;
     json_t *answer = expr_render(run->engine->exprs, json_object_get(request, "found"), run->context, err);
     json_t *list = json_is_object(answer) ? json_pack("[O]", answer) : json_incref(answer);
     int result = answer ? 0 : -1;
@@ -192,7 +221,7 @@ int search_take(struct run *run, const json_t *request, struct err *err)
     json_t *account;
     json_array_foreach(list, i, account)
     {
-        result = result == 0 ? take_account(run, rules, account, err) : result;
+        result = result == 0 ? take_account(run, identify, account, lists, err) : result;
     }
     json_decref(list);
     json_decref(answer);
@@ -249,20 +278,6 @@ static enum verdict ask_all(struct search *search, const json_t *requests, bool 
     return verdict;
 }
 
-/* Does some request of the search read the vendor's whole list, page by page? */
-static bool reads_all(const json_t *requests)
-{
-    size_t i;
-    json_t *request;
-    json_array_foreach(requests, i, request)
-    {
-        if (json_object_get(request, "pages")) {
-            return true;
-        }
-    }
-    return false;
-}
-
 static const char *kind_text(const char *kind)
 {
     return !kind ? "the person" : strcmp(kind, "email") == 0 ? "this e-mail address" : "this employee id";
@@ -274,8 +289,9 @@ static enum verdict doubt(struct search *search, const char *kind)
     struct run *run = search->run;
     const json_t *saved = search->place.saved;
     const json_t *accounts = json_object_get(saved, SAVED_ACCOUNTS);
-    const char *unknown = json_string_at(saved, SAVED_UNKNOWN);
-    json_int_t others = json_int_at(saved, SAVED_OTHERS, 0);
+    const char *unknown = json_string_value(json_array_get(json_object_get(saved, SAVED_UNKNOWN), 0));
+    const json_t *strange = json_object_get(saved, SAVED_STRANGE);
+    size_t others = json_array_size(strange);
     size_t same = json_array_size(accounts);
     if (same > 1) {
         return run_say(run, VERDICT_BLOCKED,
@@ -290,12 +306,18 @@ static enum verdict doubt(struct search *search, const char *kind)
             "the event, or skip the step",
             unknown, kind_text(kind));
     }
-    if (same == 0 && others && !reads_all(json_object_get(search->identify, "requests"))) {
+    if (same == 0 && others == 1) {
+        return run_say(run, VERDICT_BLOCKED,
+                       "the vendor names account %s for %s, but the account shows another one: if it is the person's, "
+                       "name it in the event; else skip the step",
+                       json_string_value(json_array_get(strange, 0)), kind_text(kind));
+    }
+    if (same == 0 && others) {
         return run_say(
             run, VERDICT_BLOCKED,
-            "the vendor answered the search for %s with %lld accounts of other people, as if it had not understood "
+            "the vendor answered the search for %s with %zu accounts of other people, as if it had not understood "
             "it: confirm that the person has no account (skip the step)",
-            kind_text(kind), (long long)others);
+            kind_text(kind), others);
     }
     return VERDICT_DONE;
 }

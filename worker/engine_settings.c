@@ -8,6 +8,7 @@
 #include "lib/secret.h"
 #include "lib/settings_check.h"
 #include "lib/time.h"
+#include "worker/credentials.h"
 #include "worker/engine_internal.h"
 
 enum { DERIVE_KEY_MIN = 32 };
@@ -139,14 +140,12 @@ static double number_of(const json_t *value, bool whole)
     return fits ? number : -1;
 }
 
-/* ---- limits ------------------------------------------------------------------------------------------------------ */
-
-/* `*number` is 0 when the connector names no such limit, or one whose setting is not set. */
-static int read_number(struct system *system, const char *limit, const json_t *declared, const char *key, bool whole,
-                       double *number, struct err *err)
+/* The number under `key` of `declared`, which stands at `owner`. `*number` is 0 when there is none, or its setting is not set. */
+static int read_number(const struct system *system, const char *owner, const json_t *declared, const char *key,
+                       bool whole, double *number, struct err *err)
 {
     const json_t *tmpl = json_object_get(declared, key);
-    char *place = mem_printf("limits.%s.%s", limit, key);
+    char *place = mem_printf("%s.%s", owner, key);
     json_t *value = tmpl ? render(system, tmpl, place, err) : json_null();
     int result = value ? 0 : -1;
     *number = 0;
@@ -164,26 +163,38 @@ static int read_number(struct system *system, const char *limit, const json_t *d
     return result;
 }
 
+/* ---- limits ------------------------------------------------------------------------------------------------------ */
+
+static int load_limit(const struct system *system, const char *owner, const json_t *declared, struct limit *limit,
+                      struct err *err)
+{
+    double per_second, per_minute, per_day, in_flight;
+    if (read_number(system, owner, declared, "per_second", false, &per_second, err) != 0 ||
+        read_number(system, owner, declared, "per_minute", false, &per_minute, err) != 0 ||
+        read_number(system, owner, declared, "per_day", true, &per_day, err) != 0 ||
+        read_number(system, owner, declared, "in_flight", true, &in_flight, err) != 0) {
+        return -1;
+    }
+    limit_init(limit, per_second + per_minute / 60, (int)in_flight);
+    limit->per_day = per_day;
+    return 0;
+}
+
 static int load_limits(struct system *system, struct err *err)
 {
     const char *name;
     json_t *declared;
+    int result = 0;
     json_object_foreach(json_object_get(system->connector->tree, "limits"), name, declared)
     {
         system->limits = mem_realloc(system->limits, (system->limit_count + 1) * sizeof *system->limits);
         struct named_limit *limit = &system->limits[system->limit_count++];
         *limit = (struct named_limit){.name = mem_strdup(name)};
-        double per_second, per_minute, per_day, in_flight;
-        if (read_number(system, name, declared, "per_second", false, &per_second, err) != 0 ||
-            read_number(system, name, declared, "per_minute", false, &per_minute, err) != 0 ||
-            read_number(system, name, declared, "per_day", true, &per_day, err) != 0 ||
-            read_number(system, name, declared, "in_flight", true, &in_flight, err) != 0) {
-            return -1;
-        }
-        limit_init(&limit->limit, per_second + per_minute / 60, (int)in_flight);
-        limit->limit.per_day = per_day;
+        char *owner = mem_printf("limits.%s", name);
+        result = result == 0 ? load_limit(system, owner, declared, &limit->limit, err) : -1;
+        free(owner);
     }
-    return 0;
+    return result;
 }
 
 /* ---- durations --------------------------------------------------------------------------------------------------- */
@@ -228,6 +239,33 @@ static int check_settle(const struct system *system, const char *action, const j
     return result;
 }
 
+static int check_number(const struct system *system, const char *owner, const json_t *declared, const char *key,
+                        struct err *err)
+{
+    const char *tmpl = json_string_at(declared, key);
+    double ignored;
+    return tmpl && reads_settings_only(system, tmpl) ? read_number(system, owner, declared, key, true, &ignored, err)
+                                                     : 0;
+}
+
+/* What is no number would mean one at a time, and one in a call, unnoticed. */
+static int check_items(const struct system *system, const char *action, const json_t *declared, struct err *err)
+{
+    size_t i;
+    json_t *request;
+    int result = 0;
+    json_array_foreach(json_object_get(declared, "requests"), i, request)
+    {
+        char *owner = mem_printf("actions.%s.requests.%zu", action, i);
+        char *batch = mem_printf("%s.batch", owner);
+        result = result == 0 ? check_number(system, owner, request, "parallel", err) : -1;
+        result = result == 0 ? check_number(system, batch, json_object_get(request, "batch"), "size", err) : -1;
+        free(batch);
+        free(owner);
+    }
+    return result;
+}
+
 static int check_waits(const struct system *system, const char *action, const json_t *declared, struct err *err)
 {
     static const char *const paths[] = {"wait.for", "wait.meanwhile.every"};
@@ -267,11 +305,54 @@ static int check_actions(const struct system *system, struct err *err)
     json_object_foreach(json_object_get(system->connector->tree, "actions"), name, action)
     {
         if ((json_object_get(action, "derive") && check_derive_key(system, err) != 0) ||
-            check_settle(system, name, action, err) != 0 || check_waits(system, name, action, err) != 0) {
+            check_settle(system, name, action, err) != 0 || check_waits(system, name, action, err) != 0 ||
+            check_items(system, name, action, err) != 0) {
             return -1;
         }
     }
     return 0;
+}
+
+/* ---- addresses --------------------------------------------------------------------------------------------------- */
+
+/* "…; is systems.okta.url right?" A certificate may be one that the system's own authority has signed. */
+static char *asking(const struct system *system, const char *error, const char *settings)
+{
+    bool certificate = strstr(error, "certificate") != NULL;
+    if (!settings) {
+        return mem_printf("%s; is the address in %s right?", error, system->connector->file);
+    }
+    if (certificate) {
+        return mem_printf("%s; are %s and systems.%s.ca_file right?", error, settings, system->connector->name);
+    }
+    return mem_printf("%s; %s %s right?", error, strchr(settings, ',') ? "are" : "is", settings);
+}
+
+/* `tmpl` is what the address is made of; NULL: nothing that is configured. */
+static char *asking_of(const struct run *run, const char *tmpl, const char *error)
+{
+    char *settings = tmpl ? settings_named(run->system, tmpl) : NULL;
+    char *masked = run_mask(run, error);
+    char *asked = asking(run->system, masked, settings);
+    free(masked);
+    free(settings);
+    return asked;
+}
+
+char *address_error(const struct run *run, const json_t *request, const char *error)
+{
+    const json_t *path;
+    request_method(request, &path);
+    const char *text = json_string_value(path) ? json_string_value(path) : "";
+    const char *own = json_string_at(request, "base");
+    const char *base = own ? own : json_string_at(run->system->connector->tree, "base");
+    bool whole = strncmp(text, "http://", 7) == 0 || strncmp(text, "https://", 8) == 0;
+    return asking_of(run, whole ? text : base ? base : "${ .settings.url }", error);
+}
+
+char *token_address_error(const struct run *run, const char *error)
+{
+    return asking_of(run, json_string_at(run->system->credentials->declared, "url"), error);
 }
 
 /* ---- all of it --------------------------------------------------------------------------------------------------- */

@@ -1,4 +1,4 @@
-/* The engine and its systems: made at start, ended at exit; and their checks. */
+/* The engine and its systems: made at start, ended at exit. */
 #include <stdlib.h>
 #include <string.h>
 
@@ -119,6 +119,11 @@ struct system *engine_system(const struct engine *engine, const char *name)
     return NULL;
 }
 
+void engine_impatient(struct engine *engine)
+{
+    engine->impatient = true;
+}
+
 /* ---- questions --------------------------------------------------------------------------------------------------- */
 
 void engine_set_share(struct engine *engine, const char *name, double share)
@@ -158,115 +163,7 @@ char *engine_lacks(const struct engine *engine, const char *name)
     return text;
 }
 
-/* ---- check ------------------------------------------------------------------------------------------------------- */
-
-static int never_begin(struct job *job)
-{
-    (void)job;
-    return -1;
-}
-
-static int never_before(struct job *job, const json_t *image, const json_t *sealed)
-{
-    (void)job;
-    (void)image;
-    (void)sealed;
-    return -1;
-}
-
-static void never_held(struct job *job, bool held)
-{
-    (void)job;
-    (void)held;
-}
-
-void job_only_reads(struct job *job)
-{
-    job->begin = never_begin;
-    job->before = never_before;
-    job->held = never_held;
-}
-
-/* Without gate: it is what opens the gate. */
-static enum verdict check_as(struct job *job, struct system *system, bool *ill, struct err *err)
-{
-    json_t *message = json_pack("{s:s, s:{}, s:{}, s:{s:s, s:s}}", "id", "check", "user", "ids", "job", "id", "check",
-                                "action", "check");
-    job->message = message;
-    job->system = system->connector->name;
-    job_only_reads(job);
-    struct run run;
-    struct record record;
-    struct place place;
-    run_init(&run, system, job, &record);
-    place_init(&place);
-    run.place = &place;
-    const json_t *check = json_object_get(system->connector->tree, "check");
-    json_t *request = check ? json_incref((json_t *)(uintptr_t)check) : json_pack("{s:s}", "get", "");
-    struct response response;
-    bool again = false;
-    enum verdict verdict = request_send_ungated(&run, request, &response);
-    if (verdict == VERDICT_DONE) {
-        verdict = classify(&run, request, &response, &again);
-    }
-    if (verdict != VERDICT_DONE && verdict != VERDICT_ALREADY) {
-        char *text = secret_mask(run.message ? run.message : "no success");
-        err_set(err, again ? ERR_RETRY : ERR_PERMANENT, "%s", text);
-        free(text);
-    }
-    *ill = response.ill;
-    json_decref(request);
-    place_release(&place);
-    run_release(&run);
-    json_decref(message);
-    job->message = NULL;
-    return verdict;
-}
-
-enum verdict gate_check(struct system *system, bool *ill, struct err *err)
-{
-    struct job job = {.message = NULL};
-    return check_as(&job, system, ill, err);
-}
-
-enum credential engine_credential(struct engine *engine, const char *name, struct job *job, struct err *err)
-{
-    bool ill;
-    struct err why = ERR_INIT;
-    enum verdict verdict = check_as(job, engine_system(engine, name), &ill, &why);
-    enum credential credential = why.class == ERR_NONE       ? CREDENTIAL_TAKEN
-                                 : verdict == VERDICT_DENIED ? CREDENTIAL_REFUSED
-                                                             : CREDENTIAL_UNKNOWN;
-    if (why.class != ERR_NONE) {
-        err_set(err, why.class, "%s", err_text(&why));
-    }
-    err_release(&why);
-    return credential;
-}
-
-bool engine_has_check(const struct engine *engine, const char *name)
-{
-    return json_object_get(engine_system(engine, name)->connector->tree, "check") != NULL;
-}
-
 int64_t engine_expires(const struct engine *engine, const char *name)
 {
     return engine_system(engine, name)->expires;
-}
-
-int engine_check(struct engine *engine, const char *name, struct err *err)
-{
-    struct system *system = engine_system(engine, name);
-    if (!json_object_get(system->connector->tree, "check")) {
-        return err_set(err, ERR_PERMANENT, "the connector has no `check`");
-    }
-    struct err why = ERR_INIT;
-    bool ill;
-    gate_check(system, &ill, &why);
-    if (why.class == ERR_NONE) {
-        return 0;
-    }
-    err_set(err, why.class, "%s", err_text(&why));
-    err_release(&why);
-    return -1;
 }

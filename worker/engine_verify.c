@@ -1,5 +1,5 @@
 /* Done means read back: the wanted state must be seen, not only a 200. An action's `verify` is one look or a list of looks, and all
- * of them have to show what they expect. */
+ * of them have to show what they expect. A look may save what later looks ask about, and be left out (`if`) by what was saved. */
 #include <stdint.h>
 #include <stdlib.h>
 #include <string.h>
@@ -31,7 +31,18 @@ struct sight {
     enum verdict stop;   /* why the run must rest (DONE: it need not) */
 };
 
-/* One page of a look. The message of the trouble that made us look stays as it is. */
+/* What later looks ask about. The message of the trouble that made us look stays as it is. */
+static bool save_sight(struct run *run, const json_t *verify)
+{
+    char *message = run->message;
+    run->message = NULL;
+    bool saved = request_save(run, verify, VERDICT_DONE) == VERDICT_DONE;
+    free(run->message);
+    run->message = message;
+    return saved;
+}
+
+/* One page of a look. */
 static void look_at_page(struct run *run, const json_t *verify, struct sight *sight)
 {
     struct response response;
@@ -44,7 +55,7 @@ static void look_at_page(struct run *run, const json_t *verify, struct sight *si
     run->message = NULL;
     classify(run, verify, &response, &again);
     bool silent = !response_came(&response) || response.tokenless || response.odd;
-    sight->ok = !silent && evidence_shows(run, verify, &response, "expect");
+    sight->ok = !silent && evidence_shows(run, verify, &response, "expect") && save_sight(run, verify);
     sight->answered = sight->ok || (!again && !silent);
     sight->retry_after = response.retry_after;
     if (sight->answered) {
@@ -78,14 +89,10 @@ static void look_once(struct run *run, const json_t *verify, struct sight *sight
 /* One look at every item, up to the first that is not as wanted. No items: there is nothing to be seen otherwise. */
 static void look_at_items(struct run *run, const json_t *verify, struct sight *sight)
 {
-    const json_t *tmpl = json_object_get(verify, "for_each");
-    if (!tmpl) {
-        look_once(run, verify, sight);
-        return;
-    }
-    json_t *items = expr_render(run->engine->exprs, tmpl, run->context, NULL);
+    json_t *items = expr_render(run->engine->exprs, json_object_get(verify, "for_each"), run->context, NULL);
     *sight = (struct sight){.ok = json_is_array(items), .answered = true, .retry_after = -1, .stop = VERDICT_DONE};
-    if (json_array_size(items) == 0) {
+    if (!sight->ok ||
+        (json_array_size(items) == 0 && !run->place->verified)) { /* else the look before it is the record */
         context_forget_answer(run);
         note(run, verify, sight->ok);
     }
@@ -96,18 +103,46 @@ static void look_at_items(struct run *run, const json_t *verify, struct sight *s
     json_decref(items);
 }
 
+static void look_at(struct run *run, const json_t *verify, struct sight *sight)
+{
+    bool items = json_object_get(verify, "for_each") != NULL;
+    bool collecting = run->collecting;
+    run->collecting = items || json_object_get(verify, "pages");
+    if (run->collecting) {
+        sequence_clear_saved(run, verify);
+    }
+    if (items) {
+        look_at_items(run, verify, sight);
+    } else {
+        look_once(run, verify, sight);
+    }
+    run->collecting = collecting;
+}
+
 static const json_t *look_number(const json_t *verify, size_t index)
 {
     return json_is_array(verify) ? json_array_get(verify, index) : index == 0 ? verify : NULL;
 }
 
-/* All looks, up to the first that does not show what it expects. */
+/* All looks, up to the first that does not show what it expects. When `if` leaves all of them out, nothing was seen. */
 static void look_all(struct run *run, const json_t *verify, struct sight *sight)
 {
-    *sight = (struct sight){.ok = true};
-    for (size_t i = 0; sight->ok && look_number(verify, i); i++) {
-        trouble_at(run, "verify/%zu", i);
-        look_at_items(run, look_number(verify, i), sight);
+    const json_t *look;
+    bool any = false;
+    *sight = (struct sight){.ok = true, .answered = true, .retry_after = -1};
+    json_decref(run->place->verified);
+    run->place->verified = NULL;
+    for (size_t i = 0; sight->ok && (look = look_number(verify, i)); i++) {
+        if (expr_true(run->engine->exprs, json_object_get(look, "if"), run->context, true)) {
+            any = true;
+            trouble_at(run, "verify/%zu", i);
+            look_at(run, look, sight);
+        }
+    }
+    if (!any) {
+        context_forget_answer(run);
+        note(run, verify, false);
+        sight->ok = false;
     }
 }
 
@@ -158,18 +193,19 @@ bool verify_covers(const struct run *run, const json_t *request)
 
 /* ---- until it is there ------------------------------------------------------------------------------------------- */
 
+/* The longest that a look says; `otherwise` when none says it. */
 static int64_t duration_at(const json_t *verify, const char *name, int64_t otherwise)
 {
-    int64_t longest = 0;
+    int64_t longest = -1;
     for (size_t i = 0; look_number(verify, i); i++) {
         const char *text = json_string_at(look_number(verify, i), name);
-        int64_t duration = otherwise;
+        int64_t duration = -1;
         if (text) {
             time_parse_duration(text, &duration, NULL);
         }
         longest = duration > longest ? duration : longest;
     }
-    return longest;
+    return longest >= 0 ? longest : otherwise;
 }
 
 static enum verdict not_confirmed(struct run *run)

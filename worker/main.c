@@ -1,5 +1,7 @@
 /* offboard-worker: runs the jobs of one or more systems. The order of start-up is the story; worker.h says the rest. */
+#include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 
 #include "lib/daemon.h"
 #include "lib/http_server.h"
@@ -78,20 +80,39 @@ static int serve(struct process *process, const struct conf *conf, struct defini
 
 enum task { SERVE, CHECK, TRY };
 
-static int run(const struct conf *conf, const char *const *systems, enum task task, struct err *err)
+/* People read what the last two tasks say, and they have begun with `offboard`. Problems of definitions are lines by themselves
+ * ("file:line: problem"), as `offboard validate` prints them. */
+static int refuse(enum task task, bool problems, struct err *err)
 {
+    if (task == SERVE) {
+        log_error("could not start", "error", err_text(err), NULL);
+    } else {
+        char *text = secret_mask(err_text(err));
+        fprintf(stderr, "%s%s\n", problems ? "" : "offboard: ", text);
+        free(text);
+    }
+    err_release(err);
+    return -1;
+}
+
+static int run(const struct conf *conf, const char *const *systems, enum task task)
+{
+    struct err err = ERR_INIT;
     struct process process = {.worker = NULL};
     struct definition_use use = {
         .sources = conf_list_size(conf, "worker.polls") > 0, .runbooks = true, .connectors = systems};
-    struct definitions *definitions = task == TRY && *systems ? definitions_load_connector(conf, *systems, err)
-                                                              : definitions_load_or_fail(conf, &use, err);
+    struct definitions *definitions = task == TRY && *systems ? definitions_load_connector(conf, *systems, &err)
+                                                              : definitions_load_or_fail(conf, &use, &err);
     if (!definitions) {
-        return -1;
+        return refuse(task, true, &err);
     }
     uv_loop_init(&process.loop);
-    int result = task == CHECK ? check_systems(&process.loop, conf, definitions, systems, err)
-                 : task == TRY ? try_job(&process.loop, conf, definitions, err)
-                               : serve(&process, conf, definitions, systems, err);
+    int result = task == CHECK ? check_systems(&process.loop, conf, definitions, systems, &err)
+                 : task == TRY ? try_job(&process.loop, conf, definitions, &err)
+                               : serve(&process, conf, definitions, systems, &err);
+    if (result < 0) {
+        refuse(task, false, &err);
+    }
     uv_run(&process.loop, UV_RUN_DEFAULT); /* the last close callbacks, and threads that nobody waits for any more */
     if (uv_loop_close(&process.loop) == 0) {
         fibers_release();
@@ -113,17 +134,18 @@ int main(int argc, char **argv)
     };
     struct conf *conf = daemon_start("offboard-worker", "Runs the jobs of one or more systems.", options, argc, argv);
     char **systems = systems_read(conf, names);
-    struct err err = ERR_INIT;
+    enum task task = check ? CHECK : try ? TRY : SERVE;
     int result = -1;
     if (!*systems && !try) {
+        struct err err = ERR_INIT;
         err_set(&err, ERR_FATAL, "no system to serve: give --system NAME or worker.systems");
+        refuse(task, false, &err);
     } else {
-        result = run(conf, (const char *const *)systems, check ? CHECK : try ? TRY : SERVE, &err);
+        if (task != SERVE && strcmp(conf_string(conf, "log.level"), "debug") != 0) {
+            log_init("offboard-worker", LOG_ERROR); /* the result says it all */
+        }
+        result = run(conf, (const char *const *)systems, task);
     }
-    if (result < 0) {
-        log_error("could not start", "error", err_text(&err), NULL);
-    }
-    err_release(&err);
     systems_free(systems);
     conf_free(conf);
     metrics_release();

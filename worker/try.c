@@ -8,10 +8,13 @@
 #include "lib/buf.h"
 #include "lib/json.h"
 #include "lib/mem.h"
+#include "lib/nearest.h"
 #include "worker/fiber.h"
 #include "worker/worker.h"
 
 struct attempt {
+    uv_loop_t *loop;
+    bool waits; /* the loop runs for this attempt to end */
     struct engine *engine;
     struct job job;
     struct engine_result result;
@@ -45,6 +48,9 @@ static void run(void *arg)
     struct attempt *attempt = arg;
     engine_run(attempt->engine, &attempt->job, &attempt->result);
     attempt->ended = true;
+    if (attempt->waits) {
+        uv_stop(attempt->loop); /* it may have ended in a timer: the loop would wait for what never comes */
+    }
 }
 
 /* A vendor that is down would be waited for. */
@@ -78,6 +84,7 @@ static void print(struct attempt *attempt)
     json_t *said = json_pack("{s:s, s:i, s:s}", "outcome", attempt->result.outcome, "status", attempt->result.status,
                              "message", attempt->result.message ? attempt->result.message : "");
     json_object_update(said, attempt->result.context);
+    json_put(said, "trace", json_incref(attempt->result.trace));
     if (json_object_size(attempt->image)) {
         json_put(said, "before", json_incref(attempt->image));
     }
@@ -98,11 +105,38 @@ static void run_to_end(uv_loop_t *loop, const struct conf *conf, struct attempt 
     timer.data = attempt;
     uv_timer_start(&timer, on_too_long, (uint64_t)(conf_duration(conf, "worker.job_time") / 1000), 0);
     fiber_start(run, attempt);
+    attempt->waits = true;
     while (!attempt->ended) {
         uv_run(loop, UV_RUN_ONCE);
     }
     uv_close((uv_handle_t *)&timer, NULL);
     uv_run(loop, UV_RUN_NOWAIT);
+}
+
+/* ERR_FATAL when the connector has no such action; a connector that is not there is the engine's to say. */
+static int check_action(const struct definitions *definitions, const char *system, const char *action, struct err *err)
+{
+    const struct definition *connector = definition_find(definitions, DEFINITION_CONNECTOR, system);
+    json_t *actions = connector ? json_object_get(connector->tree, "actions") : NULL;
+    if (!connector || json_object_get(actions, action)) {
+        return 0;
+    }
+    const char **names = mem_alloc((json_object_size(actions) + 1) * sizeof *names);
+    size_t count = 0;
+    struct buf all = BUF_INIT;
+    const char *name;
+    json_t *ignored;
+    json_object_foreach(actions, name, ignored)
+    {
+        names[count++] = name;
+        buf_addf(&all, "%s%s", all.len ? ", " : "", name);
+    }
+    const char *near = nearest_name(action, names, count);
+    err_set(err, ERR_FATAL, "system \"%s\" has no action \"%s\"%s%s%s It has: %s", system, action,
+            near ? "; did you mean \"" : ".", near ? near : "", near ? "\"?" : "", buf_text(&all));
+    buf_release(&all);
+    free(names);
+    return -1;
 }
 
 int try_job(uv_loop_t *loop, const struct conf *conf, struct definitions *definitions, struct err *err)
@@ -112,9 +146,14 @@ int try_job(uv_loop_t *loop, const struct conf *conf, struct definitions *defini
         return -1;
     }
     const char *systems[] = {json_string_at(message, "job.system"), NULL};
-    struct attempt attempt = {
-        .engine = engine_new(loop, conf, definitions, systems, err), .image = json_object(), .sealed = json_object()};
+    bool known = check_action(definitions, systems[0], json_string_at(message, "job.action"), err) == 0;
+    struct attempt attempt = {.loop = loop,
+                              .engine = known ? engine_new(loop, conf, definitions, systems, err) : NULL,
+                              .image = json_object(),
+                              .sealed = json_object()};
     if (attempt.engine) {
+        engine_trace(attempt.engine);
+        engine_impatient(attempt.engine);
         attempt.job = (struct job){.message = message,
                                    .system = systems[0],
                                    .begin = on_begin,

@@ -67,6 +67,7 @@ struct engine_result {
     char *message; /* one sentence, masked */
     json_t *
         context; /* outputs, due_at, state, pinned, verified, calls, provides: the event's part that the engine knows */
+    json_t *trace;  /* after engine_trace(): every call, with `sent` and `received` {headers, body}; NULL: none */
     bool abandoned; /* begin() said the partition is lost: emit nothing */
 };
 
@@ -78,6 +79,11 @@ void engine_free(struct engine *engine);
 /* Runs a job to a result, on the calling fiber. Never fails: trouble is an outcome. */
 void engine_run(struct engine *engine, struct job *job, struct engine_result *result);
 void engine_result_release(struct engine_result *result);
+
+/* For who tries a connector. Results hold every call as it went out and came back. A job whose vendor can't be reached fails at once
+ * instead of trying again. */
+void engine_trace(struct engine *engine);
+void engine_impatient(struct engine *engine);
 
 /* Brings a waiting job to rest; called from the loop. Harmless when it doesn't wait: it is seen at the next wait. */
 void engine_interrupt(struct job *job, enum interruption why);

@@ -5,8 +5,10 @@
 /* links: worker/engine_secret.c worker/engine_sequence.c worker/engine_sign.c worker/engine_signal.c worker/engine_systems.c */
 /* links: worker/engine_verify.c worker/engine_wait.c worker/fiber.c worker/grants.c worker/ldap_text.c worker/limits.c */
 /* links: worker/mail.c worker/mail_address.c worker/report.c worker/retry.c worker/token.c worker/body.c worker/engine_definition.c */
+/* links: worker/engine_batch.c worker/engine_lanes.c worker/engine_provide.c */
 /* links: worker/engine_evidence.c worker/engine_explain.c worker/engine_guard.c worker/engine_items.c worker/engine_place.c */
-/* links: worker/engine_search.c worker/engine_settings.c worker/engine_state.c */
+/* links: worker/engine_search.c worker/engine_settings.c worker/engine_state.c worker/engine_check.c worker/engine_trace.c */
+/* links: worker/link.c */
 #include "tests/fuzz/vendors.h"
 
 #include <openssl/pem.h>

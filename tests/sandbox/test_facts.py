@@ -116,7 +116,7 @@ def test_a_status_of_success_that_the_vendor_does_not_give():
 @pytest.mark.parametrize("entry, told", [
     ({"query": {"page": "int"}, "answers": 200}, "'int' is no type"), ({"body": {"a": ["string", "integer"]}, "answers": 200}, "is no type"),
     ({"body": {"a": "boolean 1..2"}, "answers": 200}, "is no type"), ({"querry": {}, "answers": 200}, "unknown: querry"),
-    ({"query": {}}, "the status of success is missing")])
+    ({"query": {}}, "the status of success is missing"), ({"query": {"a": "/[/"}, "answers": 200}, "query.a: /\\[/ is no regular expression")])
 def test_a_fact_that_is_none(entry, told):
     with pytest.raises(ValueError, match=told):
         Facts([{"requests": {"GET /boxes": entry}}])

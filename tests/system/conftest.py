@@ -16,7 +16,7 @@ sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
 from broker import Broker
 from postgres import PostgresCluster
 from process import Ports
-from stack import ROOT, Sandbox, Servers, Stack
+from stack import ROOT, Servers, Stack, check_requests
 
 _stash = pytest.StashKey()
 _FOLDER = "offboard-tests-"
@@ -95,8 +95,7 @@ def pytest_unconfigure(config) -> None:
 def requests_as_specified(request):
     """Fails a test whose requests are against the facts of the vendor's specification, in a stack of its own or a shared one."""
     yield
-    wrong = [violation for sandbox in Sandbox.started for violation in sandbox.violations()]
-    assert not wrong, "against the vendor's specification (tests/facts):\n" + "\n".join(dict.fromkeys(wrong))
+    check_requests()
 
 
 @pytest.fixture(scope="session")

@@ -14,7 +14,7 @@ class Row:
     """An action. `requests` come after the look-up, as `METHOD path?query`, changing ones with ` BODY`; {placeholders} in them, in
     `with_`, `steps`, `undoes` and `outputs` are those that `leaver` gave. `again` and `missing` are the outcomes of another try and
     for an account that is gone; None: no such test. `seed` and `user` are for `leaver`. `undoes` is what the action that is undone
-    kept as `before`. `verified`: the action has a read-back."""
+    kept as `before`. `leaves`: the names of what stays in place on purpose, by kind. `verified`: the action has a read-back."""
     action: str
     requests: list[str]
     with_: dict = field(default_factory=dict)
@@ -24,10 +24,16 @@ class Row:
     outputs: dict | None = None
     before: dict | None = None
     undoes: dict | None = None
+    leaves: dict | None = None
     again: str | None = "already_done"
     missing: str | None = "missing"
     verified: bool = True
     name: str = ""      # tells two rows of one action apart
+
+
+def left(said: dict) -> dict[str, list]:
+    """What a try says to have left in place on purpose: the names by kind."""
+    return {kind: entry["items"] for kind, entry in said.get("open", {}).items()}
 
 
 def filled(value, names: dict):
@@ -154,6 +160,7 @@ class ConnectorTable:
         assert case.requests() == case.expected()
         assert row.outputs is None or said["outputs"] == filled(row.outputs, case.names)
         assert row.before is None or said["before"] == {case.names["id"]: filled(row.before, case.names)}
+        assert row.leaves is None or left(said) == filled(row.leaves, case.names)
         assert (said["verified"] or {"ok": False})["ok"] == row.verified, said
 
     def test_done_before(self, case, row):

@@ -2,7 +2,10 @@
 
 import json
 import os
+import re
+import threading
 import uuid
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from urllib.parse import urlencode
 
 from process import Process, http, tail, wait_until
@@ -106,3 +109,48 @@ class Keycloak:
 
     def refresh(self, token: str) -> dict:
         return self.grant(grant_type="refresh_token", client_id="app", refresh_token=token)
+
+
+class Front:
+    """Stands before a Keycloak, and answers some requests in its place: `rules` are (what matches METHOD PATH?QUERY, status, body)."""
+
+    def __init__(self, keycloak: Keycloak) -> None:
+        self.rules: list[tuple[str, int, str]] = []
+        front = self
+
+        class Handler(BaseHTTPRequestHandler):
+            protocol_version = "HTTP/1.1"
+
+            def do_GET(self) -> None:  # noqa: N802: the name is the library's
+                body = self.rfile.read(int(self.headers.get("Content-Length") or 0))
+                line = f"{self.command} {self.path}"
+                rule = next((rule for rule in front.rules if re.search(rule[0], line)), None)
+                if rule:
+                    status, answer, kind = rule[1], rule[2].encode(), "application/json"
+                else:
+                    kept = {name: self.headers[name] for name in ("Authorization", "Content-Type", "Accept") if name in self.headers}
+                    reply = http(self.command, keycloak.url + self.path, body or None, kept)
+                    status, answer, kind = reply.status, reply.body, reply.headers.get("Content-Type", "")
+                self.send_response(status)
+                if status != 204:
+                    self.send_header("Content-Type", kind)
+                    self.send_header("Content-Length", str(len(answer)))
+                self.end_headers()
+                if status != 204:
+                    self.wfile.write(answer)
+
+            do_POST = do_PUT = do_DELETE = do_GET
+
+            def log_message(self, format: str, *args) -> None:  # noqa: A002: the name is the library's
+                pass
+
+        self._server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+        self.url = f"http://127.0.0.1:{self._server.server_address[1]}"
+        threading.Thread(target=self._server.serve_forever, daemon=True).start()
+
+    def answer(self, pattern: str, body, status: int = 200) -> None:
+        self.rules.insert(0, (pattern, status, body if isinstance(body, str) else json.dumps(body)))
+
+    def close(self) -> None:
+        self._server.shutdown()
+        self._server.server_close()

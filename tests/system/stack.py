@@ -70,6 +70,12 @@ def merged(base: dict, changes: dict) -> dict:
     return both
 
 
+def check_requests() -> None:
+    """AssertionError if a running sandbox has got a request that is against the vendor's specification; each is told once."""
+    wrong = [violation for sandbox in Sandbox.started for violation in sandbox.violations()]
+    assert not wrong, "against the vendor's specification (tests/facts):\n" + "\n".join(dict.fromkeys(wrong))
+
+
 class Stack:
     """Made with its topics and its migrated database; `start` starts processes. `close` ends all and checks how they ended."""
 

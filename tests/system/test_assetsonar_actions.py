@@ -5,6 +5,7 @@ import json
 
 import pytest
 from connector_table import ConnectorTable, Row
+from unconfirmed import impatient
 
 pytestmark = pytest.mark.xdist_group("assetsonar")
 MEMBER = "GET /members/{id}.api?include_custom_fields=true"
@@ -19,7 +20,8 @@ ROWS = [
     Row("check_in_assets", [MEMBER, HELD, HELD, ASSET,
                             f"PUT /assets/{{asset}}/checkin.api checkin_values%5Blocation_id%5D=42&{COMMENT}", HELD],
         before={"assets": ["{asset}"]}),
-    Row("check_out_assets", [HELD], again="succeeded", missing=None, name="nothing_to_check_out"),
+    Row("check_out_assets", [ASSET, "PUT /assets/{asset}/checkout.api?user_id={id}", ASSET], undoes={"assets": ["{asset}"]},
+        again="succeeded", missing=None),
     Row("flag_assets_returning", [MEMBER, HELD, HELD, ASSET,
                                   "PUT /assets/{asset}.api cust_attrs%5BReturn%20status%5D=To%20be%20returned", HELD]),
     Row("set_member_fields", [
@@ -30,7 +32,7 @@ ROWS = [
     Row("list_licences", [MEMBER, LICENCES], again="succeeded", verified=False,
         outputs={"licences": [{"id": "{licence}", "name": "Editor"}], "manual": []}),
     Row("revoke_licences", [MEMBER, LICENCES, "PUT /software_licenses/{licence}/checkin.api user_id={id}", LICENCES],
-        again="succeeded", verified=False, outputs={"revoked": [{"id": "{licence}", "name": "Editor"}], "manual": []}),
+        again="succeeded", outputs={"revoked": [{"id": "{licence}", "name": "Editor"}], "manual": []}),
     Row("deactivate_member", [MEMBER, HELD, "PUT /members/{id}.api user%5Bemail%5D={at}&user%5Bstatus%5D=0", MEMBER],
         seed={"assets": False}),
     Row("reactivate_member", [MEMBER, "PUT /members/{id}.api user%5Bemail%5D={at}&user%5Bstatus%5D=1", MEMBER],
@@ -69,7 +71,7 @@ class TestAssetsonar(ConnectorTable):
 
     def leaver(self, stack, row, email):
         made = member(stack, email, **row.user)
-        held = asset(stack, email) if row.seed.get("assets", True) and row.action != "check_out_assets" else {}
+        held = asset(stack, None if row.action == "check_out_assets" else email) if row.seed.get("assets", True) else {}
         return {"id": str(made["id"]), "asset": str(held.get("sequence_num", "")), "serial": held.get("bios_serial_number", ""),
                 "licence": str(licence(stack, email)["id"])}
 
@@ -89,12 +91,13 @@ def as_configured(stack):
     yield
     stack.sandbox.clear_faults("assetsonar")
     stack.sandbox.settings("assetsonar", possessions_filter=True, licence_filter=True, licence_holders="users", date_format="iso",
-                           member_actions=True)
+                           member_actions=True, member_filter=True, licence_list="licenses")
 
 
-def try_(stack, action: str, email: str, *more: str, live: bool = True, **with_) -> dict:
-    result = stack.cli("try", "assetsonar", action, "--email", email, "--json", "--with", json.dumps(with_), *more,
-                       *(["--live"] if live else []))
+def try_(stack, action: str, email: str, *more: str, **with_) -> dict:
+    """What is in capitals is for the environment."""
+    env = {name: with_.pop(name) for name in list(with_) if name.isupper()}
+    result = stack.cli("try", "assetsonar", action, "--email", email, "--json", "--with", json.dumps(with_), *more, "--live", **env)
     assert result.out, result
     return json.loads(result.out)
 
@@ -124,11 +127,53 @@ def test_found_by_address_whatever_its_case(stack):
 
 
 def test_a_filter_of_members_that_is_not_heeded(stack):
-    others = {"members": [{"id": 1, "email": "somebody@example.com", "status": 1}], "total_pages": 1}
-    stack.sandbox.fault("assetsonar", {"match": {"path": "^/members.api$"}, "do": "status", "status": 200, "body": others,
-                                       "times": None})
-    said = try_(stack, "deactivate_member", "filter@example.com")
-    assert said["outcome"] == "blocked", said
+    """Everybody who is active comes back: the leaver may be on the last page, and an inactive one on none."""
+    for number in range(30):
+        member(stack, f"crowd{number}@example.com")
+    active, gone = member(stack, "filter@example.com"), member(stack, "filtered@example.com", status=0)
+    stack.sandbox.settings("assetsonar", member_filter=False)
+    said = try_(stack, "list_assets", active["email"])
+    assert said["outcome"] == "succeeded" and said["pinned"] == {"assetsonar": [str(active["id"])]}, said
+    assert any("page=2" in call["url"] for call in said["calls"]), said
+    said = try_(stack, "list_assets", gone["email"])
+    assert said["outcome"] == "blocked" and "did not understand the search" in said["message"], said
+
+
+def answers(stack, path: str, body, status: int = 200) -> None:
+    stack.sandbox.fault("assetsonar", {"match": {"method": "GET", "path": path}, "do": "status", "status": status, "body": body})
+
+
+@pytest.mark.parametrize("body", ["", [], {}, {"members": []}, {"members": None, "total_pages": 1}, {"error": "maintenance"},
+                                  "<!DOCTYPE html><html><title>Sign in</title></html>"],
+                         ids=["empty", "list", "object", "no-total", "null", "error", "page"])
+@pytest.mark.parametrize("path", ["^/members.api$", "^/assets/filter.api$"], ids=["members", "assets"])
+def test_an_answer_that_cannot_be_read_says_nothing(stack, path, body):
+    made = member(stack, "unread@example.com")
+    asset(stack, "unread@example.com")
+    answers(stack, path, body)
+    known = ["--ids", json.dumps({"assetsonar": [str(made["id"])]})] if "assets" in path else []
+    said = try_(stack, "check_in_assets", "unread@example.com", *known, OFFBOARD_WORKER_RETRY_WAIT="0s")
+    assert said["outcome"] in ("deferred", "failed"), said
+    assert not [call for call in said["calls"] if call["method"] == "PUT"], said
+
+
+def test_an_address_that_was_given_to_somebody_else(stack):
+    member(stack, "inherited@example.com", custom={"employee_identification_number": "4712"})
+    said = try_(stack, "list_assets", "inherited@example.com", "--user", '{"employee_id": "4711"}')
+    assert said["outcome"] == "blocked" and "4712" in said["message"], said
+    said = try_(stack, "list_assets", "inherited@example.com", "--user", '{"employee_id": "04712"}')
+    assert said["outcome"] == "succeeded", said
+
+
+def test_licences_under_their_other_name_and_under_none(stack):
+    """What has no list of licences says nothing about them."""
+    member(stack, "named@example.com")
+    path = {"match": {"path": "/software_licenses/filter"}, "do": "status", "status": 200, "times": 1}
+    stack.sandbox.fault("assetsonar", {**path, "body": {"software_licenses": [], "total_pages": 1}})
+    said = try_(stack, "list_licences", "named@example.com")
+    assert (said["outcome"], said["outputs"]) == ("succeeded", {"licences": [], "manual": []}), said
+    stack.sandbox.fault("assetsonar", {**path, "body": {"total_pages": 1}})
+    assert try_(stack, "list_licences", "named@example.com")["outcome"] == "failed"
 
 
 def test_thirty_assets_on_two_pages(stack):
@@ -173,6 +218,48 @@ def test_checking_in_is_undone(stack):
     again = try_(stack, "check_out_assets", "undo@example.com", "--before", json.dumps(said["before"]))
     assert again["outcome"] == "succeeded" and again["verified"]["ok"], again
     assert state_of(stack, "assets", "sequence_num", held["sequence_num"])["assigned_to_user_email"] == "undo@example.com"
+
+
+def test_what_somebody_else_has_by_now_is_not_checked_out(stack):
+    made = member(stack, "returns@example.com")
+    member(stack, "successor@example.com")
+    given = asset(stack, "successor@example.com")
+    before = json.dumps({str(made["id"]): {"assets": [str(given["sequence_num"])]}})
+    said = try_(stack, "check_out_assets", "returns@example.com", "--before", before)
+    assert said["outcome"] == "blocked" and "not in the inventory any more" in said["message"], said
+    assert state_of(stack, "assets", "sequence_num", given["sequence_num"])["assigned_to_user_email"] == "successor@example.com"
+
+
+def test_thirty_assets_are_flagged_on_two_pages(stack):
+    member(stack, "flags@example.com")
+    for number in range(30):
+        asset(stack, "flags@example.com", name=f"Thing {number}")
+    assert try_(stack, "flag_assets_returning", "flags@example.com")["outcome"] == "succeeded"
+    shown = [one for one in stack.sandbox.state("assetsonar")["assets"] if one["assigned_to_user_email"] == "flags@example.com"]
+    assert len(shown) == 30 and all(one["custom"] == {"Return status": "To be returned"} for one in shown)
+
+
+def test_named_assets_of_page_two_are_seen_to_be_in(stack):
+    """Of thirty that the leaver holds one is checked in; that it is in has to be seen on both pages."""
+    member(stack, "page2@example.com")
+    for number in range(30):
+        asset(stack, "page2@example.com", name=f"Thing {number}")
+    last = asset(stack, "page2@example.com", name="Last")
+    assert try_(stack, "check_in_assets", "page2@example.com", assets=[str(last["sequence_num"])])["outcome"] == "succeeded"
+    last = asset(stack, "page2@example.com", name="Last but stays")
+    stack.sandbox.fault("assetsonar", {"match": {"method": "PUT"}, "do": "noop"})
+    said = try_(stack, "check_in_assets", "page2@example.com", **impatient(stack, "assetsonar"), assets=[str(last["sequence_num"])])
+    assert said["outcome"] == "failed" and "not confirmed by reading back" in said["message"], said
+
+
+@pytest.mark.parametrize("action", ["set_member_fields", "deactivate_member"])
+def test_a_member_that_shows_no_address_keeps_it(stack, action):
+    """What is sent would empty it."""
+    made = member(stack, f"{action}@example.com")
+    answers(stack, f"^/members/{made['id']}.api$", {"id": made["id"], "status": 1})
+    said = try_(stack, action, made["email"], "--ids", json.dumps({"assetsonar": [str(made["id"])]}))
+    assert said["outcome"] == "failed" and "shows no e-mail address" in said["message"], said
+    assert state_of(stack, "members", "id", made["id"])["email"] == made["email"]
 
 
 def test_a_member_who_holds_something_stays(stack):
@@ -253,8 +340,31 @@ def test_a_filter_of_licences_that_is_not_heeded(stack):
 def test_a_licence_that_stays(stack):
     member(stack, "noop@example.com"), licence(stack, "noop@example.com")
     stack.sandbox.fault("assetsonar", {"match": {"method": "PUT", "path": "checkin.api"}, "do": "noop", "times": None})
-    said = try_(stack, "revoke_licences", "noop@example.com")
-    assert said["outcome"] == "blocked" and "licences are still held: Editor" in said["message"], said
+    said = try_(stack, "revoke_licences", "noop@example.com", **impatient(stack, "assetsonar"))
+    assert said["outcome"] == "failed" and "not confirmed by reading back" in said["message"], said
+
+
+@pytest.mark.parametrize("called", ["licenses", "software_licenses"])
+def test_a_leaver_without_licences(stack, called):
+    """Whatever the vendor calls the list; where it is called otherwise nobody knows that there are none."""
+    member(stack, f"{called}@example.com")
+    stack.sandbox.settings("assetsonar", licence_list=called)
+    said = try_(stack, "revoke_licences", f"{called}@example.com")
+    assert said["outcome"] == "succeeded" and said["outputs"] == {"revoked": [], "manual": []}, said
+    stack.sandbox.settings("assetsonar", licence_list="entitlements")
+    said = try_(stack, "revoke_licences", f"{called}@example.com")
+    assert said["outcome"] == "failed" and "could not read the answer" in said["message"], said
+
+
+def test_licences_of_page_two_are_read_back(stack):
+    member(stack, "pages@example.com")
+    for number in range(30):
+        licence(stack, "pages@example.com", name=f"Editor {number}")
+    last = licence(stack, "pages@example.com", name="Last")
+    stack.sandbox.fault("assetsonar", {"match": {"method": "PUT", "path": f"/{last['id']}/checkin.api"}, "do": "noop"})
+    stack.sandbox.settings("assetsonar", licence_filter=False)     # those of all others are listed before it
+    said = try_(stack, "revoke_licences", "pages@example.com", **impatient(stack, "assetsonar"))
+    assert said["outcome"] == "failed" and "not confirmed by reading back" in said["message"], said
 
 
 def test_check(stack):

@@ -10,6 +10,11 @@ ORGANIZATION = "0f9e8d7c-0000-4000-8000-0123456789ab"
 TOKEN = "ATCTT3key-of-this-test-0123456789"
 
 
+# Neither an answer of Atlassian's nor a word about the person.
+ODD = {"empty": "", "list": [], "object": {}, "page": "<!DOCTYPE html><html><title>Sign in</title></html>", "error": {"error": "maintenance"},
+       "null": {"data": None, "account": None, "lifecycle.enablement": None}, "bare": {"account": {}, "lifecycle.enablement": {}}}
+
+
 class TestAtlassian(ConnectorTable):
     system = "atlassian"
     nobody = "5b10ac8d82e05b22cc7dffff"
@@ -33,7 +38,8 @@ class TestAtlassian(ConnectorTable):
     @pytest.fixture(autouse=True)
     def as_it_was(self, stack):
         yield
-        stack.sandbox.settings("atlassian", lag=0.0)
+        stack.sandbox.clear_faults("atlassian")
+        stack.sandbox.settings("atlassian", lag=0.0, page_limit=10000, ignores_filters=False)
 
     def user(self, case) -> dict:
         return next(user for user in case.stack.sandbox.state("atlassian")["users"] if user["email"] == case.email)
@@ -47,13 +53,67 @@ class TestAtlassian(ConnectorTable):
         asked = case.journal()[0]
         assert said["outcome"] == "succeeded" and said["pinned"] == {"atlassian": [known]}, said
         assert asked["path"] == f"/admin/v1/orgs/{ORGANIZATION}/users/search" and asked["body"] == {
-            "accountTypes": ["atlassian"], "emailUsernames": {"eq": [name]}, "emailDomains": {"eq": ["example.com"]}, "limit": 10}
+            "accountTypes": ["atlassian"], "emailUsernames": {"eq": [name]}, "emailDomains": {"eq": ["example.com"]},
+            "expand": ["EMAIL"], "limit": 100}
 
     def test_nobody_has_the_address(self, stack):
         case = tries.case(self, stack, "disable_account", "no-address")
         case.names.pop("id")
         case.email = "nobody@example.com"
         assert case.try_()["outcome"] == "missing" and not case.changed()
+
+    @pytest.fixture
+    def searched(self, stack, request):
+        """A leaver who is searched for: nobody knows the account yet."""
+        case = tries.case(self, stack, "disable_account", request.node.name.split("[")[0].removeprefix("test_").replace("_", "-")[:50])
+        case.id = case.names.pop("id")
+        return case
+
+    def test_a_leaver_on_page_two_is_found_and_nobody_else(self, stack, searched):
+        stack.sandbox.settings("atlassian", page_limit=1, ignores_filters=True)
+        said = searched.try_()
+        assert said["outcome"] == "succeeded" and said["pinned"] == {"atlassian": [searched.id]}, said
+        assert searched.journal()[1]["body"]["cursor"] == "1" and len(searched.changed()) == 1
+
+    def test_an_address_in_another_spelling_is_the_same(self, stack, searched):
+        stack.sandbox.fault("atlassian", {"match": {"path": "/users/search$"}, "do": "status", "status": 200, "body": {
+            "data": [{"accountId": searched.id, "email": searched.email.title()}], "links": {}}})
+        said = searched.try_()
+        assert said["outcome"] == "succeeded" and said["pinned"] == {"atlassian": [searched.id]}, said
+
+    def test_an_account_that_shows_no_address_is_for_a_person(self, stack, searched):
+        stack.sandbox.fault("atlassian", {"match": {"path": "/users/search$"}, "do": "status", "status": 200, "body": {
+            "data": [{"accountId": searched.id, "accountType": "atlassian", "status": "active"}], "links": {}}})
+        said = searched.try_()
+        assert said["outcome"] == "blocked" and "shows nothing to compare" in said["message"] and not searched.changed(), said
+
+    @pytest.mark.parametrize("body", ODD.values(), ids=ODD.keys())
+    def test_a_look_up_that_cannot_be_read_says_nothing(self, stack, searched, body):
+        stack.sandbox.fault("atlassian", {"match": {"path": "/users/search$"}, "do": "status", "status": 200, "body": body})
+        said = searched.try_(OFFBOARD_WORKER_RETRY_WAIT="0s")
+        assert said["outcome"] in ("deferred", "failed") and not searched.changed(), said
+
+    @pytest.mark.parametrize("body", ODD.values(), ids=ODD.keys())
+    @pytest.mark.parametrize("path", ["profile", "manage"])
+    @pytest.mark.parametrize("action", ["disable_account", "enable_account"])
+    def test_a_read_that_cannot_be_read_proves_nothing(self, stack, action, path, body):
+        case = tries.case(self, stack, action, f"odd-{path}-{list(ODD.values()).index(body)}")
+        stack.sandbox.fault("atlassian", {"match": {"method": "GET", "path": f"{path}$"}, "do": "status", "status": 200, "body": body})
+        said = case.try_(OFFBOARD_WORKER_RETRY_WAIT="0s")
+        assert said["outcome"] in ("deferred", "failed") and not case.changed(), said
+
+    def test_a_key_that_lacks_a_scope_is_no_word_about_the_account(self, stack):
+        case = tries.case(self, stack, "disable_account", "scope")
+        detail = {"message": "Insufficient scope for this action", "acceptableScopes": ["manage:org"]}
+        stack.sandbox.fault("atlassian", {"match": {"path": "/manage"}, "do": "status", "status": 403, "body": {
+            "key": "forbidden.insufficientScope", "context": detail, "errorKey": "forbidden.insufficient-scope", "errorDetail": detail}})
+        said = case.try_()
+        assert said["outcome"] == "denied" and "Insufficient scope" in said["message"], said
+
+    def test_a_403_that_says_later_is_tried_again(self, stack):
+        case = tries.case(self, stack, "disable_account", "later")
+        case.fault({"do": "status", "status": 403, "headers": {"Retry-After": "0"}, "body": {"code": 403, "message": "slow down"}, "times": 1})
+        assert case.try_()["outcome"] == "succeeded"
 
     def test_an_account_that_is_not_managed_needs_a_person(self, stack):
         case = tries.case(self, stack, "disable_account", "not-managed", user={"managed": False})

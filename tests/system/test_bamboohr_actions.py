@@ -101,6 +101,45 @@ def test_what_is_provided(fresh, fields, leaving, provided):
     assert (said["outputs"]["leaving"], said["provides"]) == (leaving, {"user": provided}), said
 
 
+@pytest.mark.parametrize("hidden", ["status", "terminationDate"])
+def test_what_the_key_does_not_show_is_not_said(fresh, hidden):
+    """That nothing is seen of an end is no sign that somebody stays."""
+    employee(fresh, "jane@example.com", terminationDate="2026-12-31")
+    fresh.sandbox.settings("bamboohr", hidden_fields=[hidden])
+    said = try_(fresh, "read_employee", "--email", "jane@example.com")
+    assert said["outcome"] == "blocked" and "does not show status and termination date" in said["message"], said
+    said = try_(fresh, "list_terminated", "--email", "a@example.com", with_={"since": "2000-01-01T00:00:00Z"})
+    assert said["outcome"] == "failed" and "does not show status and termination date" in said["message"], said
+
+
+def test_an_employee_number_with_zeros(fresh):
+    key = employee(fresh, "ann@example.com", employeeNumber="0042")
+    said = try_(fresh, "read_employee", "--employee-id", "42", OFFBOARD_SYSTEMS_BAMBOOHR_EMPLOYEE_KEY="employeeNumber")
+    assert said["pinned"] == {"bamboohr": [key]}, said
+
+
+def test_an_address_that_was_given_to_another_employee(fresh):
+    heir = employee(fresh, "reused@example.com", employeeNumber="9")
+    said = try_(fresh, "read_employee", "--employee-id", "8", "--email", "reused@example.com",
+                OFFBOARD_SYSTEMS_BAMBOOHR_EMPLOYEE_KEY="employeeNumber")
+    assert said["outcome"] == "blocked" and f"account {heir} has" in said["message"], said
+
+
+@pytest.mark.parametrize("body", [{}, [], {"title": "Offboard"}, {"employees": None}], ids=str)
+def test_a_report_that_says_nothing(fresh, body):
+    fresh.sandbox.fault("bamboohr", {"match": {"path": "/reports/custom"}, "do": "status", "status": 200, "body": body})
+    said = try_(fresh, "read_employee", "--email", "somebody@example.com")
+    assert said["outcome"] in ("deferred", "failed") and "pinned" not in said, said
+
+
+def test_what_the_vendor_says_stands_in_a_header(fresh):
+    key = employee(fresh, "jane@example.com")
+    fresh.sandbox.fault("bamboohr", {"match": {"path": f"/employees/{key}"}, "do": "status", "status": 400,
+                                     "headers": {"X-BambooHR-Error-Message": "Unknown field: country"}})
+    said = try_(fresh, "read_employee", "--email", "jane@example.com")
+    assert said["outcome"] == "failed" and said["message"].endswith("Unknown field: country"), said
+
+
 def test_no_home_address_is_read(fresh):
     employee(fresh, "home@example.com", address1="12 Elm Street", city="Springfield", homeEmail="jane@home.example")
     told = json.dumps(try_(fresh, "read_employee", "--email", "home@example.com"))

@@ -108,7 +108,7 @@ def acme(directory, make_stack):
     directory.write("connectors", "badges.yaml", CONNECTOR)
     directory.write("runbooks", "head-office.yaml", RUNBOOK)
     directory.write("sources", "acme.yaml", SOURCE)
-    stack = make_stack(systems="scim,jira,badges=scim", vendors={"badges": {"token": "badge-token-0123456789"}},
+    stack = make_stack(systems="scim,jira,badges=scim", vendors={"badges": {"token": "badge-token-0123456789"}}, facts=False,
                        settings=directory.settings)
     stack.configure({**directory.settings, "worker": {"systems": ["scim", "jira", "badges"]},
                      "systems": {"badges": {"url": stack.sandbox.url("badges"), "token": "badge-token-0123456789"}}})

@@ -4,7 +4,7 @@ answer that is not true; then what is special."""
 import json
 
 import pytest
-from connector_table import Case, ConnectorTable, Row, filled
+from connector_table import Case, ConnectorTable, Row, filled, left
 from unconfirmed import hasty_connector
 from vendors.exchange_admin import error_body
 from vendors.entra_tokens import Tokens
@@ -14,6 +14,10 @@ TOKEN = Tokens.TOKEN_SETTINGS
 ME = "{'Identity': '{id}'}"
 GET, STATISTICS = f"Get-Mailbox {ME}", f"Get-MailboxStatistics {ME}"
 LISTS = "Get-DistributionGroup {'Filter': \"Members -eq '{dn}'\", 'ResultSize': 'Unlimited'}"
+
+
+SECURITY = {"RecipientTypeDetails": "MailUniversalSecurityGroup", "GroupType": "Universal, SecurityEnabled"}
+LATER = "it can bring a licence: it is left once the mailbox is shared"
 
 
 def change(**parameters) -> str:
@@ -37,10 +41,22 @@ ROWS = [
         GET, LISTS, member("Remove-DistributionGroupMember", "{sales}", Confirm=False),
         member("Remove-DistributionGroupMember", "{staff}", Confirm=False), LISTS],
         seed={"lists": [{"PrimarySmtpAddress": "sales.{short}@example.com"}, {"PrimarySmtpAddress": "staff.{short}@example.com"},
-                        {"PrimarySmtpAddress": "synced.{short}@example.com", "IsDirSynced": True}]},
+                        {"PrimarySmtpAddress": "synced.{short}@example.com", "IsDirSynced": True},
+                        {"PrimarySmtpAddress": "secure.{short}@example.com", **SECURITY}]},
         before={"groups": [{"id": "{sales}", "name": "sales.{short}"}, {"id": "{staff}", "name": "staff.{short}"}]},
         outputs={"groups": ["sales.{short}", "staff.{short}"],
-                 "not_left": [{"name": "synced.{short}", "reason": "synced from on-premises: AD has to do it"}]}),
+                 "not_left": [{"name": "synced.{short}", "reason": "synced from on-premises: AD has to do it"},
+                              {"name": "secure.{short}", "reason": LATER}]},
+        leaves={"security_groups": ["secure.{short}"]}),
+    Row("leave_distribution_groups", [GET, LISTS, member("Remove-DistributionGroupMember", "{secure}", Confirm=False), LISTS],
+        name="leave_shared",
+        seed={"RecipientTypeDetails": "SharedMailbox", "lists": [{"PrimarySmtpAddress": "secure.{short}@example.com", **SECURITY}]},
+        before={"groups": [{"id": "{secure}", "name": "secure.{short}"}]},
+        outputs={"groups": ["secure.{short}"], "not_left": []}, leaves={"security_groups": []}),
+    Row("leave_distribution_groups", [GET, LISTS, member("Remove-DistributionGroupMember", "{secure}", Confirm=False), LISTS],
+        name="leave_for_good", with_={"keep": "nothing"},
+        seed={"lists": [{"PrimarySmtpAddress": "secure.{short}@example.com", **SECURITY}]},
+        outputs={"groups": ["secure.{short}"], "not_left": []}, leaves={"security_groups": []}),
     Row("rejoin_distribution_groups", [GET, member("Add-DistributionGroupMember", "{sales}"), LISTS],
         seed={"lists": [{"PrimarySmtpAddress": "sales.{short}@example.com", "members": []}],
               "before": {"groups": [{"id": "{sales}", "name": "sales"}]}}, again="succeeded"),
@@ -152,8 +168,15 @@ def test_an_alias_of_somebody_else(stack, try_):
     """The address was given to a new person: nobody's mailbox is touched."""
     mailbox(stack, "heir@example.com", EmailAddresses=["SMTP:heir@example.com", "smtp:old.hand@example.com"])
     said = try_("convert_to_shared", "old.hand@example.com")
-    assert said["outcome"] == "blocked", said
+    assert said["outcome"] == "blocked" and "the account shows another one" in said["message"], said
     assert mailbox(stack, "heir@example.com")["RecipientTypeDetails"] == "UserMailbox"
+
+
+def test_an_alias_of_the_leaver(stack, try_):
+    """HR knows the main address as well."""
+    mailbox(stack, "new.name@example.com", EmailAddresses=["SMTP:new.name@example.com", "smtp:old.name@example.com"])
+    said = try_("convert_to_shared", "old.name@example.com", "--user", json.dumps({"emails": ["new.name@example.com"]}))
+    assert said["outcome"] == "succeeded", said
 
 
 def test_nobody_of_this_name(try_):
@@ -163,7 +186,7 @@ def test_nobody_of_this_name(try_):
 @pytest.mark.parametrize("name, more, reasons", [
     ("big", {"size": 60 * 2 ** 30}, ["more than 50 GB"]), ("archive", {"ArchiveStatus": "Active"}, ["archive"]),
     ("held", {"LitigationHoldEnabled": True, "InPlaceHolds": ["mbx7"]}, ["litigation hold", "retention hold"]),
-    ("new", {"opened": False}, [])])
+    ("new", {"opened": False}, []), ("unread", {"size": None}, ["its size is not known"])])
 def test_what_needs_a_licence_all_the_same(stack, try_, name, more, reasons):
     mailbox(stack, f"{name}@example.com", **more)
     said = try_("convert_to_shared", f"{name}@example.com")
@@ -196,6 +219,18 @@ def test_lists_on_many_pages(stack, try_):
     assert again["outcome"] == "already_done" and [one["name"] for one in again["outputs"]["not_left"]] == ["list0"], again
 
 
+def test_a_security_group_is_left_after_the_conversion(stack, try_):
+    """It may bring the licence: a person's mailbox would be deleted."""
+    mailbox(stack, "secured@example.com")
+    stack.sandbox.seed("exchange", {"lists": [{"PrimarySmtpAddress": "secured.list@example.com", "members": ["secured@example.com"],
+                                               **SECURITY}]})
+    said = try_("leave_distribution_groups", "secured@example.com")
+    assert said["outcome"] == "already_done" and left(said) == {"security_groups": ["secured.list"]}, said
+    assert try_("convert_to_shared", "secured@example.com")["outcome"] == "succeeded"
+    said = try_("leave_distribution_groups", "secured@example.com")
+    assert (said["outcome"], said["outputs"]["groups"], left(said)) == ("succeeded", ["secured.list"], {"security_groups": []}), said
+
+
 def test_somebody_was_quicker(stack, try_):
     mailbox(stack, "quick@example.com")
     stack.sandbox.seed("exchange", {"lists": [{"PrimarySmtpAddress": "quick.list@example.com",
@@ -210,7 +245,7 @@ def test_the_reason_of_a_refusal_is_told(stack, try_):
     body = error_body("BadRequest", "The mailbox plan does not allow it.", "RecipientTaskException")
     stack.sandbox.fault("exchange", {"match": {"body": "Set-Mailbox"}, "do": "status", "status": 400, "body": body})
     said = try_("set_litigation_hold", "refused@example.com")
-    assert said["outcome"] == "failed" and "The mailbox plan does not allow it" in said["message"], said
+    assert said["outcome"] == "failed" and said["message"].endswith("400: The mailbox plan does not allow it."), said
 
 
 def test_a_moment_of_weakness(stack, try_):

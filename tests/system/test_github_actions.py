@@ -8,11 +8,11 @@ import tries
 from connector_table import ConnectorTable, Row
 
 pytestmark = pytest.mark.xdist_group("github")
-ORG, USER = "/orgs/acme", "GET /users/{id}"
-MEMBERSHIP, SEAT = f"GET {ORG}/memberships/{{id}}", f"GET {ORG}/members/{{id}}/copilot"
+ORG, USER = "/orgs/acme", "GET /user/{id}"
+MEMBERSHIP, SEAT = f"GET {ORG}/memberships/{{login}}", f"GET {ORG}/members/{{login}}/copilot"
 CREDENTIALS = f"{ORG}/credential-authorizations"
 OUTSIDE = f"GET {ORG}/outside_collaborators?per_page=100"
-SEATS = f"{ORG}/copilot/billing/selected_users {{'selected_usernames': ['{{id}}']}}"
+SEATS = f"{ORG}/copilot/billing/selected_users {{'selected_usernames': ['{{login}}']}}"
 TOKEN = "ghp_0123456789abcdefOfThisTest"
 MEMBER = {"membership": {"state": "active", "role": "member"}}
 OUTSIDER = {"collaborator": True}
@@ -20,23 +20,23 @@ OUTSIDER = {"collaborator": True}
 
 class TestGitHub(ConnectorTable):
     system = "github"
-    nobody = "nobody-at-all"
+    nobody = "999999999"
     refusal = {"do": "status", "status": 422, "body": {"message": "Validation Failed", "status": "422"}}
     throttle = {"do": "status", "status": 403, "headers": {"Retry-After": "1"},
                 "body": {"message": "You have exceeded a secondary rate limit."}}
     rows = [
         Row("revoke_sso_credentials", [
-            USER, f"GET {CREDENTIALS}?login={{id}}&per_page=100", f"DELETE {CREDENTIALS}/{{first}}", f"DELETE {CREDENTIALS}/{{second}}",
-            f"GET {CREDENTIALS}?login={{id}}&per_page=100"], user={**MEMBER, "credentials": 2},
+            USER, f"GET {CREDENTIALS}?login={{login}}&per_page=100", f"DELETE {CREDENTIALS}/{{first}}", f"DELETE {CREDENTIALS}/{{second}}",
+            USER, f"GET {CREDENTIALS}?login={{login}}&per_page=100"], user={**MEMBER, "credentials": 2},
             outputs={"credentials": ["{first}", "{second}"]}, again="succeeded"),
-        Row("remove_member", [USER, MEMBERSHIP, f"DELETE {ORG}/memberships/{{id}}", MEMBERSHIP],
+        Row("remove_member", [USER, MEMBERSHIP, f"DELETE {ORG}/memberships/{{login}}", USER, MEMBERSHIP],
             user={"membership": {"state": "active", "role": "admin"}}, before={"role": "admin"}),
-        Row("add_member", [USER, MEMBERSHIP, f"PUT {ORG}/memberships/{{id}} {{'role': 'member'}}", MEMBERSHIP]),
-        Row("remove_outside_collaborator", [USER, OUTSIDE, MEMBERSHIP, f"DELETE {ORG}/outside_collaborators/{{id}}", OUTSIDE],
+        Row("add_member", [USER, MEMBERSHIP, f"PUT {ORG}/memberships/{{login}} {{'role': 'member'}}", USER, MEMBERSHIP]),
+        Row("remove_outside_collaborator", [USER, OUTSIDE, MEMBERSHIP, f"DELETE {ORG}/outside_collaborators/{{login}}", USER, OUTSIDE],
             user=OUTSIDER),
-        Row("remove_copilot_seat", [USER, SEAT, f"DELETE {SEATS}", SEAT],
+        Row("remove_copilot_seat", [USER, SEAT, f"DELETE {SEATS}", USER, SEAT],
             user={**MEMBER, "copilot": {"pending_cancellation_date": None}}),
-        Row("add_copilot_seat", [USER, SEAT, f"POST {SEATS}", SEAT], user=MEMBER),
+        Row("add_copilot_seat", [USER, SEAT, f"POST {SEATS}", USER, SEAT], user=MEMBER),
     ]
 
     def vendors(self):
@@ -48,16 +48,18 @@ class TestGitHub(ConnectorTable):
     def leaver(self, stack, row, email):
         login = email.partition("@")[0].replace(".", "-").title()
         users = stack.sandbox.seed("github", {"users": [{"login": login, "name_id": email, **row.user}]})["users"]
-        keys = next(user["credentials"] for user in users if user["login"] == login) + [0, 0]
-        return {"id": login, "first": str(keys[0]), "second": str(keys[1])}
+        user = next(user for user in users if user["login"] == login)
+        keys = user["credentials"] + [0, 0]
+        return {"id": str(user["id"]), "login": login, "first": str(keys[0]), "second": str(keys[1])}
 
     @pytest.fixture(autouse=True)
     def as_it_was(self, stack):
         yield
-        stack.sandbox.settings("github", role="admin", saml=True, enterprise="", page=100, copilot=True)
+        stack.sandbox.settings("github", role="admin", saml=True, enterprise="", page=100, copilot=True, filters=True)
+        stack.sandbox.clear_faults("github")
 
     def user(self, case) -> dict:
-        return next(user for user in case.stack.sandbox.state("github")["users"] if user["login"] == case.names["id"])
+        return next(user for user in case.stack.sandbox.state("github")["users"] if str(user["id"]) == case.names["id"])
 
     def test_refused_for_good(self, case, row):
         """A 422 here is something that a person has to untangle."""
@@ -65,28 +67,82 @@ class TestGitHub(ConnectorTable):
         blocked = row.action in ("remove_outside_collaborator", "remove_copilot_seat", "add_copilot_seat")
         assert case.try_()["outcome"] == ("blocked" if blocked else "failed")
 
+    def test_done_before_is_an_owners_word(self, stack):
+        """Who has no rights gets 404 of members and of strangers alike."""
+        for action in ("remove_member", "remove_copilot_seat"):
+            case = tries.case(self, stack, action, "no-owner", user={})
+            stack.sandbox.settings("github", role="member")
+            stack.sandbox.fault("github", {"match": {"method": "GET", "path": "/orgs/"}, "do": "status", "status": 404})
+            said = case.try_()
+            stack.sandbox.clear_faults("github")
+            stack.sandbox.settings("github", role="admin")
+            assert said["outcome"] == "denied", said
+
     # Who it is.
 
     @pytest.mark.parametrize("enterprise", ["", "acme-group"])
-    def test_the_login_behind_an_address(self, stack, enterprise):
+    def test_the_account_behind_an_address(self, stack, enterprise):
         stack.sandbox.settings("github", enterprise=enterprise)
-        stack.settings["systems"]["github"]["enterprise"] = enterprise
-        stack.write_settings()
-        case = tries.case(self, stack, "remove_member", f"found{enterprise[-5:]}")
-        login = case.names.pop("id")
-        said = case.try_()
-        stack.settings["systems"]["github"].pop("enterprise")
-        stack.write_settings()
-        asked = case.journal()[0]
-        assert said["outcome"] == "succeeded" and said["pinned"] == {"github": [login]}, said
+        case, said = self.searched(stack, f"found{enterprise[-5:]}", OFFBOARD_SYSTEMS_GITHUB_ENTERPRISE=enterprise)
+        asked = case.journal()[1]
+        assert said["outcome"] == "succeeded" and said["pinned"] == {"github": [case.names["id"]]}, said
         assert (asked["method"], asked["path"], asked["body"]["variables"]["name"]) == ("POST", "/graphql", case.email)
 
-    @pytest.mark.parametrize("state", [{"saml": False}, {}], ids=["no-saml", "unlinked"])
-    def test_nobody_behind_an_address(self, stack, state):
-        stack.sandbox.settings("github", **state)
-        case = tries.case(self, stack, "remove_member", f"not-found-{len(state)}", user={**MEMBER, "linked": bool(state)})
-        case.names.pop("id")
-        assert case.try_()["outcome"] == "missing" and not case.changed()
+    def searched(self, stack, test: str, *more: str, user: dict | None = None, **env: str):
+        """A leaver whom nobody has looked up yet, and what a try says."""
+        case = tries.case(self, stack, "remove_member", test, user=user or MEMBER)
+        number = case.names.pop("id")
+        said = case.try_(*more, **env)
+        case.names["id"] = number
+        return case, said
+
+    def test_an_identity_that_no_account_has_claimed(self, stack):
+        case, said = self.searched(stack, "unlinked", user={**MEMBER, "linked": False})
+        assert said["outcome"] == "missing" and not case.changed()
+
+    def test_without_saml_nobody_is_found_and_nobody_is_missing(self, stack):
+        stack.sandbox.settings("github", saml=False)
+        case, said = self.searched(stack, "no-saml")
+        assert said["outcome"] == "blocked" and "name the account in the event" in said["message"] and not case.changed(), said
+
+    def test_a_leaver_on_page_two_of_everybody(self, stack):
+        stack.sandbox.seed("github", {"users": [{"login": f"stranger-{number}", "name_id": f"stranger-{number}@example.com", **MEMBER}
+                                                for number in range(3)]})
+        stack.sandbox.settings("github", page=2, filters=False)
+        case, said = self.searched(stack, "everybody")
+        assert said["outcome"] == "succeeded" and said["pinned"] == {"github": [case.names["id"]]}, said
+        assert len(case.changed()) == 1
+
+    @pytest.mark.parametrize("body", [{}, {"data": None}, {"data": {"organization": None}}, [], ""])
+    def test_an_answer_that_cannot_be_read_says_nothing(self, stack, body):
+        stack.sandbox.fault("github", {"match": {"path": "/graphql", "body": "externalIdentities"}, "do": "status", "status": 200, "body": body})
+        case, said = self.searched(stack, "unreadable", OFFBOARD_WORKER_RETRY_WAIT="0s")
+        assert said["outcome"] in ("deferred", "failed") and not case.changed(), said
+
+    # A login is a name that its owner changes.
+
+    def test_a_login_that_changed_is_no_matter(self, stack):
+        case = tries.case(self, stack, "remove_member", "renamed")
+        stack.sandbox.seed("github", {"users": [{"id": int(case.names["id"]), "login": "Renamed-Since"}]})
+        assert case.try_()["outcome"] == "succeeded" and not self.user(case)["membership"]
+        assert f"DELETE {ORG}/memberships/Renamed-Since" in case.requests()
+
+    def test_renamed_while_the_member_is_removed(self, stack):
+        """The old login is "not found", before and after; the account is a member under another one."""
+        case = tries.case(self, stack, "remove_member", "just-renamed")
+        stack.sandbox.fault("github", {"match": {"method": "GET", "path": f"^/user/{case.names['id']}"}, "times": 1, "do": "status", "status": 200,
+                                       "body": {"login": "its-old-login", "id": int(case.names["id"])}})
+        said = case.try_in_vain()
+        assert said["outcome"] in ("failed", "denied") and self.user(case)["membership"], said
+
+    def test_a_login_that_is_nobodys_any_more_is_for_a_person(self, stack):
+        case = tries.case(self, stack, "remove_member", "gone-name")
+        said = case.try_(id="its-old-login")
+        assert said["outcome"] == "blocked" and "no account its-old-login" in said["message"] and not case.changed(), said
+
+    def test_a_login_that_was_pinned_still_works(self, stack):
+        case = tries.case(self, stack, "remove_outside_collaborator", "by-login")
+        assert case.try_(id=case.names["login"])["outcome"] == "succeeded" and not self.user(case)["collaborator"]
 
     # What is special.
 

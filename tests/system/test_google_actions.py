@@ -30,7 +30,8 @@ ROWS = [
     Row("remove_admin_roles", [
         f"GET {USER}", f"GET {DIRECTORY}/customer/my_customer/roleassignments?userKey={{id}}&maxResults=200",
         f"POST {USER}/makeAdmin {{'status': False}}", f"DELETE {DIRECTORY}/customer/my_customer/roleassignments/{{role}}",
-        f"GET {USER}"], user={"isAdmin": True, "roles": ["77"]}, again="succeeded"),
+        f"GET {USER}", f"GET {DIRECTORY}/customer/my_customer/roleassignments?userKey={{id}}&maxResults=200"],
+        user={"isAdmin": True, "roles": ["77"]}, again="succeeded"),
     Row("delete_tokens", [f"GET {USER}/tokens", f"DELETE {USER}/tokens/1.apps", f"DELETE {USER}/tokens/2.apps", f"GET {USER}/tokens"],
         outputs={"clients": ["1.apps", "2.apps"]}),
     Row("delete_app_passwords", [f"GET {USER}/asps", f"DELETE {USER}/asps/7", f"GET {USER}/asps"]),

@@ -54,7 +54,8 @@ def test_found_by_employee_id_though_the_address_is_another(stack, email):
     said = try_(stack, "suspend_user", "nobody@example.com", "--employee-id", "E-4711")
     assert said["pinned"] == {"google": [key]} and user(stack, email)["suspended"]
     assert requests(stack, start)[:2] == [
-        f"GET {DIRECTORY}/users?customer=my_customer&query=externalId%3D%27E-4711%27&fields=users%28id%29",
+        f"GET {DIRECTORY}/users?customer=my_customer&query=externalId%3D%27E-4711%27"
+        "&fields=kind%2CnextPageToken%2Cusers%28id%2CprimaryEmail%2Caliases%2CnonEditableAliases%2CexternalIds%29",
         f"GET {DIRECTORY}/users/nobody%40example.com?projection=full"]
 
 
@@ -69,10 +70,46 @@ def test_two_with_one_employee_id_stop_everything(stack, email):
 def test_an_alias_may_be_somebody_elses_by_now(stack, email):
     person(stack, email, aliases=["of-old@example.com"])
     start = since(stack)
-    assert try_(stack, "suspend_user", "of-old@example.com")["outcome"] == "blocked"
+    said = try_(stack, "suspend_user", "of-old@example.com")
+    assert said["outcome"] == "blocked" and "the account shows another one" in said["message"], said
     assert changes(stack, start) == []
     said = try_(stack, "suspend_user", "of-old@example.com", user={"emails": [email]})
     assert said["outcome"] == "succeeded" and said["pinned"] == {"google": [user(stack, email)["id"]]}, "HR knows both"
+
+
+def test_an_address_that_was_given_to_another_employee(stack, email):
+    """HR's number finds nobody, and the address somebody with another number."""
+    heir = person(stack, email, externalIds=[{"type": "organization", "value": "E-9"}])["id"]
+    start = since(stack)
+    said = try_(stack, "suspend_user", email, "--employee-id", "E-8")
+    assert said["outcome"] == "blocked" and f"account {heir} has" in said["message"] and "employee number E-9" in said["message"], said
+    assert changes(stack, start) == []
+
+
+def test_a_number_that_is_not_the_organisations(stack, email):
+    """Of several numbers the one that HR knows counts."""
+    key = person(stack, email, externalIds=[{"type": "organization", "value": "O-1"}, {"type": "custom", "value": "E-77"}])["id"]
+    assert try_(stack, "suspend_user", email, "--employee-id", "E-77")["pinned"] == {"google": [key]}
+
+
+def test_a_leaver_on_the_second_page(stack, email):
+    """Google may send a page with nobody on it, and a token for the next one."""
+    key = person(stack, email, externalIds=[{"type": "organization", "value": "E-12"}])["id"]
+    stack.sandbox.fault("google", {"match": {"path": "/users$"}, "do": "status", "status": 200, "times": 1,
+                                   "body": {"kind": "admin#directory#users", "nextPageToken": "users~0"}})
+    said = try_(stack, "suspend_user", None, "--employee-id", "E-12")
+    assert said["outcome"] == "succeeded" and said["pinned"] == {"google": [key]}, said
+
+
+@pytest.mark.parametrize("by, told, outcome", [("email", {}, "blocked"), ("number", {"kind": "admin#directory#users"}, "missing")])
+def test_a_search_that_names_a_stranger(stack, email, by, told, outcome):
+    """As if it had not been understood. A whole list without the leaver says that there is no account."""
+    stranger = {"id": "1234567890", "primaryEmail": "stranger@example.com", "externalIds": [{"type": "organization", "value": "S"}]}
+    body = stranger if by == "email" else {**told, "users": [stranger]}
+    stack.sandbox.fault("google", {"match": {"path": "/users(/.*)?$"}, "do": "status", "status": 200, "times": 1, "body": body})
+    known = (email,) if by == "email" else (None, "--employee-id", "E-13")
+    said = try_(stack, "suspend_user", *known)
+    assert said["outcome"] == outcome and not any(call["changes"] for call in said["calls"]), said
 
 
 # Who takes over.
@@ -123,7 +160,7 @@ def test_nobody_takes_over(stack, email):
     for chain in ([], [{"email": BOSS, "leaving": True}]):
         said = try_(stack, "choose_manager", email, user={"manager_chain": chain}, ids={"google": [leaver["id"]]})
         assert said["outcome"] == "blocked" and said["message"].startswith("nobody of the line of managers is active"), said
-        assert said["state"]["at"] == 0, "a retry looks at all of them again"
+        assert said["state"]["accounts"][""]["at"] == 0, "a retry looks at all of them again"
 
 
 # Two people at once.
@@ -271,3 +308,57 @@ def test_throttled_by_a_gateway(stack, email):
                                    "body": "Request rate higher than configured.", "times": 1})
     said = try_(stack, "suspend_user", email)
     assert said["outcome"] == "succeeded" and [call["status"] for call in said["calls"] if call["changes"]] == [403, 200]
+
+
+# Other changes under way, and answers that say nothing.
+
+def test_a_change_that_meets_another_one_is_made_again(stack, email):
+    person(stack, email)
+    stack.sandbox.fault("google", {"match": {"method": "PUT", "path": "/users/"}, "do": "status", "status": 409, "times": 2,
+                                   "body": error_body("conflict", "Conflicting requests. Please try again")})
+    said = try_(stack, "suspend_user", email)
+    assert said["outcome"] == "succeeded", said
+    assert [call["status"] for call in said["calls"] if call["changes"]] == [409, 409, 200]
+
+
+def test_a_group_is_asked_again_after_a_conflict(stack, email):
+    """Whatever Google says of it, the reason tells."""
+    person(stack, email)
+    stack.sandbox.seed("google", {"groups": [{"email": "busy@example.com", "members": [email]}]})
+    stack.sandbox.fault("google", {"match": {"method": "DELETE"}, "do": "status", "status": 409, "times": 1,
+                                   "body": error_body("conflict")})
+    assert try_(stack, "leave_groups", email)["outcome"] == "succeeded"
+
+
+@pytest.mark.parametrize("name, match", [("role", {"method": "DELETE", "path": "/roleassignments/"}),
+                                         ("super", {"method": "POST", "path": "/makeAdmin$"})])
+def test_a_role_that_stays(stack, name, match):
+    """One call is refused and the other made: neither stands for the other."""
+    email = f"{name}.admin@example.com"
+    key = person(stack, email, isAdmin=True, roles=["77"])["id"]
+    stack.sandbox.fault("google", {"match": match, "do": "status", "status": 400, "times": None, "body": error_body("invalid")})
+    said = try_(stack, "remove_admin_roles", email, ids={"google": [key]}, env=impatient(stack, "google"))
+    assert said["outcome"] == "failed" and not (said["verified"] or {"ok": False})["ok"], said
+
+
+@pytest.mark.parametrize("action, path", [
+    ("delete_tokens", "/tokens$"), ("delete_app_passwords", "/asps$"), ("leave_groups", "/groups$"), ("delete_aliases", "/aliases$"),
+    ("remove_admin_roles", "/roleassignments$"), ("wipe_mobile_devices", "/mobile$"), ("remove_licences", "/users$")])
+def test_an_answer_without_a_list_is_no_empty_list(stack, action, path):
+    """Google's own says at least what kind of list it is."""
+    email = f"{action.replace('_', '-')}.unreadable@example.com"
+    key = person(stack, email, tokens=[], asps=[], aliases=[])["id"]
+    stack.sandbox.fault("google", {"match": {"method": "GET", "path": path}, "do": "status", "status": 200, "times": None, "body": {}})
+    said = try_(stack, action, email, ids={"google": [key]}, env=impatient(stack, "google"))
+    assert said["outcome"] in ("deferred", "failed"), said
+
+
+def test_devices_on_the_second_page_of_the_read_back(stack, email):
+    """A phone that is not being wiped is seen wherever it stands in the list."""
+    key = person(stack, email)["id"]
+    stack.sandbox.seed("google", {"mobile_devices": [
+        {"resourceId": f"P-{number:03}", "deviceId": f"PD-{number}", "email": [email], "status": "ACCOUNT_WIPED"} for number in range(100)]
+        + [{"resourceId": "P-last", "deviceId": "PD-last", "email": [email], "status": "APPROVED"}]})
+    stack.sandbox.fault("google", {"match": {"method": "POST", "path": "/mobile/P-last/action"}, "do": "noop", "times": None})
+    said = try_(stack, "wipe_mobile_devices", email, ids={"google": [key]}, env=impatient(stack, "google"))
+    assert said["outcome"] == "failed" and "not confirmed by reading back" in said["message"], said

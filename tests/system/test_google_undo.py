@@ -14,7 +14,7 @@ ROWS = [
         user={"orgUnitPath": "/Former Team Members"}, again="succeeded"),
     Row("join_groups", [
         f"POST {DIRECTORY}/groups/back%40example.com/members {{'id': '{{id}}', 'role': 'MEMBER'}}",
-        f"GET {DIRECTORY}/groups?userKey={{id}}&maxResults=200"],
+        f"GET {DIRECTORY}/groups/back%40example.com/members/{{id}}"],
         undoes={"groups": ["back@example.com"]}, seed={"groups": [{"email": "back@example.com", "members": []}]}, again="succeeded",
         missing="failed"),
     Row("restore_aliases", [f"POST {USER}/aliases {{'alias': 'old.{{email}}'}}", f"GET {USER}/aliases"],

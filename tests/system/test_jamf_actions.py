@@ -171,6 +171,22 @@ def test_a_filter_that_is_not_heeded_locks_nobody(stack):
     assert sent(stack, *others) == []
 
 
+def test_a_mac_on_the_second_page(stack):
+    """Beside a hundred that others have, whatever log-in name the inventory has for them."""
+    stack.sandbox.seed("jamf", {"computers": [{"email": "pool@example.com", "username": "paged@example.com"} for _ in range(100)]})
+    own = mac(stack, "paged@example.com")
+    said = try_(stack, "lock_computers", "paged@example.com")
+    assert said["outcome"] == "succeeded" and [one["id"] for one in said["outputs"]["computers"]] == [own["id"]], said
+    assert len(sent(stack, own)) == 1
+
+
+@pytest.mark.parametrize("body", [{}, [], {"totalCount": 1}, {"results": None, "totalCount": 0}], ids=str)
+def test_an_inventory_that_says_nothing(stack, body):
+    stack.sandbox.fault("jamf", {"match": {"path": "/computers-inventory$"}, "do": "status", "status": 200, "body": body})
+    said = try_(stack, "list_computers", "somebody@example.com")
+    assert said["outcome"] in ("deferred", "failed"), said
+
+
 def test_what_one_person_does_not_have(stack):
     many = [mac(stack, "lab@example.com") for _ in range(6)]
     said = try_(stack, "lock_computers", "lab@example.com")

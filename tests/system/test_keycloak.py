@@ -8,12 +8,14 @@ import time
 from dataclasses import dataclass, field
 
 import pytest
-from keycloak import REALM, Keycloak
+from keycloak import PASSWORD, REALM, Front, Keycloak
 from process import wait_until
+from unconfirmed import impatient
 
 pytestmark = pytest.mark.xdist_group("keycloak")
 NOBODY = "00000000-0000-0000-0000-000000000001"
 USER = "/users/{id}"
+STATE = "/users?search=id%3A{id}&briefRepresentation=false"
 WIKI = "https://wiki.example.com/saml"
 _numbers = itertools.count(1)
 
@@ -35,9 +37,9 @@ class Row:
 
 
 ROWS = [
-    Row("disable_user", [f"GET {USER}", f"PUT {USER}", f"GET {USER}"], member="enabled", wanted=False),
-    Row("enable_user", [f"GET {USER}", f"PUT {USER}", f"GET {USER}"], {"enabled": False}, member="enabled", wanted=True),
-    Row("end_sessions", [f"POST {USER}/logout", f"GET {USER}/sessions"], again="succeeded", path=f"{USER}/sessions"),
+    Row("disable_user", [f"GET {USER}", f"GET {STATE}", f"PUT {USER}", f"GET {STATE}"], member="enabled", wanted=False),
+    Row("enable_user", [f"GET {USER}", f"GET {STATE}", f"PUT {USER}", f"GET {STATE}"], {"enabled": False}, member="enabled", wanted=True),
+    Row("end_sessions", [f"GET {USER}", f"POST {USER}/logout", f"GET {USER}/sessions", f"GET {USER}"], again="succeeded", path=f"{USER}/sessions"),
     Row("revoke_consents", [f"GET {USER}/consents", f"DELETE {USER}/consents/{{wiki}}", f"DELETE {USER}/consents/calendar",
                             f"GET {USER}/consents"],
         {"clientConsents": [{"clientId": name, "grantedClientScopes": ["email"]} for name in (WIKI, "calendar")]},
@@ -100,11 +102,11 @@ class Case:
             text = text.replace("{" + name + "}", value)
         return text
 
-    def try_(self, *more: str, live: bool = True, id: str | None = None, stack=None) -> dict:
+    def try_(self, *more: str, live: bool = True, id: str | None = None, stack=None, **env: str) -> dict:
         account = id or self.id
         before = ["--before", json.dumps({account: self.filled(self.row.was)})] if self.row.was else []
         result = (stack or self.stack).cli("try", "keycloak", self.row.action, "--email", self.email, "--json", "--ids",
-                                           json.dumps({"keycloak": [account]}), *before, *(["--live"] if live else []), *more)
+                                           json.dumps({"keycloak": [account]}), *before, *(["--live"] if live else []), *more, **env)
         assert result.out and self.keycloak.secret not in result.out + result.err, result
         return json.loads(result.out)
 
@@ -227,6 +229,18 @@ def test_found_by_employee_id_email_and_username(keycloak, stack):
         assert said["outcome"] == "succeeded" and said["pinned"]["keycloak"] == [key], (known, said)
 
 
+def test_an_attribute_of_several_values(keycloak, stack):
+    key = keycloak.add_user("several@example.com", attributes={"employeeId": ["X 1", "E 88"]})
+    said = try_(stack, "disable_user", "several@example.com", "--user", '{"employee_id": "E 88"}')
+    assert said["outcome"] == "succeeded" and said["pinned"]["keycloak"] == [key], said
+
+
+def test_an_address_that_was_given_to_somebody_else(keycloak, stack):
+    key = keycloak.add_user("inherited@example.com", attributes={"employeeId": ["E-4712"]})
+    said = try_(stack, "disable_user", "inherited@example.com", "--user", '{"employee_id": "E-4711"}')
+    assert said["outcome"] == "blocked" and "E-4712" in said["message"] and keycloak.user(key)["enabled"], said
+
+
 def test_two_of_one_address_are_for_a_person_to_tell(keycloak, stack):
     keycloak.add_user("twins@example.com", username="twin1")
     keycloak.add_user("another@example.com", username="twins@example.com")
@@ -247,3 +261,122 @@ def test_check(keycloak, stack, make_stack):
     assert "keycloak: ok" in stack.cli("check", "keycloak").ok().out
     wrong = make_stack(settings=settings(keycloak, client_secret="another-one")).cli("check", "keycloak")
     assert wrong.status != 0 and "refused" in wrong.out + wrong.err, wrong
+
+
+# What must not be believed.
+
+# Neither an answer of Keycloak's nor a word about the person.
+ODD = {"empty": "", "list": [], "object": {}, "page": "<!DOCTYPE html><html><title>Sign in</title></html>", "error": {"error": "maintenance"},
+       "other": [{"id": NOBODY, "enabled": False}], "null": {"id": None, "enabled": None}}
+
+
+@pytest.fixture(scope="module")
+def fronted(make_shared_stack, keycloak):
+    front = Front(keycloak)
+    stack = make_shared_stack(settings=settings(keycloak, url=front.url))
+    stack.front = front
+    yield stack
+    front.close()
+
+
+@pytest.fixture
+def front(fronted):
+    yield fronted.front
+    fronted.front.rules.clear()
+
+
+def stranger(number: int) -> dict:
+    return {"id": f"{number:032x}", "username": f"stranger{number}", "email": f"stranger{number}@example.com", "enabled": True}
+
+
+def test_a_leaver_on_page_two_is_found_and_nobody_else(keycloak, fronted, front):
+    key = keycloak.add_user("paged@example.com")
+    front.answer("GET .*/users[?].*email=.*first=0", [stranger(number) for number in range(100)])
+    front.answer("GET .*/users[?].*email=.*first=100", [stranger(100), {"id": key, "email": "Paged@Example.com"}])
+    front.answer("GET .*/users[?].*username=", [])
+    said = try_(fronted, "disable_user", "paged@example.com")
+    assert said["outcome"] == "succeeded" and said["pinned"] == {"keycloak": [key]}, said
+
+
+def test_nobody_among_all_that_a_server_shows_that_does_not_filter(fronted, front):
+    front.answer("GET .*/users[?]", [stranger(1), stranger(2)])
+    said = try_(fronted, "disable_user", "nobody.of.that.name@example.com")
+    assert said["outcome"] == "missing" and changes(said) == [], said
+
+
+def test_an_account_that_shows_no_address_is_for_a_person(fronted, front):
+    front.answer("GET .*/users[?]", [{"id": NOBODY, "username": "jdoe"}])
+    said = try_(fronted, "disable_user", "hidden@example.com")
+    assert said["outcome"] == "blocked" and "shows nothing to compare" in said["message"], said
+
+
+@pytest.mark.parametrize("name", [name for name in ODD if name not in ("list", "other")])
+def test_a_look_up_that_cannot_be_read_says_nothing(fronted, front, name):
+    front.answer("GET .*/users[?]", ODD[name])
+    said = json.loads(fronted.cli("try", "keycloak", "disable_user", "--email", "odd@example.com", "--json", "--live",
+                                  OFFBOARD_WORKER_RETRY_WAIT="0s").out)
+    assert said["outcome"] in ("deferred", "failed") and changes(said) == [], said
+
+
+def test_a_404_of_the_realm_is_no_word_about_the_person(keycloak, fronted, front):
+    key = keycloak.add_user("realm@example.com")
+    front.answer("GET .*/users/", {"error": "Realm not found."}, 404)
+    said = try_(fronted, "disable_user", "realm@example.com", "--ids", json.dumps({"keycloak": [key]}))
+    assert said["outcome"] == "failed" and "Realm not found" in said["message"], said
+
+
+@rows
+def test_a_change_that_nobody_made_is_seen(keycloak, fronted, front, row):
+    case = Case(keycloak, fronted, row)
+    was = case.state()
+    front.answer("(PUT|POST|DELETE) /admin", "", 204)
+    said = case.try_(stack=fronted, **impatient(fronted, "keycloak"))
+    assert said["outcome"] == "failed" and "not confirmed" in said["message"] and case.state() == was, said
+
+
+@rows
+@pytest.mark.parametrize("name", [name for name in ODD if name != "list"])
+def test_a_read_that_cannot_be_read_proves_nothing(keycloak, fronted, front, row, name):
+    case = Case(keycloak, fronted, row)
+    was = case.state()
+    front.answer("GET /admin", ODD[name])
+    front.answer("(PUT|POST|DELETE) /admin", {"error": "refused"}, 400)
+    said = case.try_(stack=fronted, OFFBOARD_WORKER_RETRY_WAIT="0s", **impatient(fronted, "keycloak"))
+    assert said["outcome"] in ("deferred", "failed") and case.state() == was, said
+
+
+def test_a_log_out_that_is_refused_leaves_the_offline_tokens(keycloak, fronted, front):
+    """There are no sessions to be seen, and the tokens are good all the same."""
+    email = "only.offline@example.com"
+    keycloak.add_user(email)
+    token = keycloak.log_in(email, True)["refresh_token"]
+    front.answer("POST /admin.*/logout", {"error": "HTTP 403 Forbidden"}, 403)
+    front.answer("GET /admin.*/sessions", [])
+    said = json.loads(fronted.cli("try", "keycloak", "end_sessions", "--email", email, "--json", "--live", **impatient(fronted, "keycloak")).out)
+    assert said["outcome"] == "denied" and "access_token" in keycloak.refresh(token), said
+
+
+@pytest.fixture
+def locking(keycloak):
+    """Two wrong passwords lock an account for some minutes."""
+    realm = keycloak.of("GET", "")
+    keycloak.of("PUT", "", {"bruteForceProtected": True, "failureFactor": 2, "waitIncrementSeconds": 600, "quickLoginCheckMilliSeconds": 1})
+    yield
+    keycloak.of("PUT", "", {name: realm[name] for name in ("bruteForceProtected", "failureFactor", "waitIncrementSeconds",
+                                                           "quickLoginCheckMilliSeconds")})
+
+
+def test_an_account_that_is_locked_for_minutes_is_not_disabled(keycloak, stack, locking):
+    """Keycloak shows it as `enabled: false`; in some minutes the leaver could log in again."""
+    key = keycloak.add_user("locked@example.com")
+
+    def locked() -> bool:
+        keycloak.grant(client_id="app", username="locked", password=f"not {PASSWORD}")
+        return keycloak.of("GET", f"/attack-detection/brute-force/users/{key}")["disabled"]
+
+    wait_until(locked, 20, "the account is locked")
+    assert keycloak.user(key)["enabled"] is False, "the test would prove nothing"
+    assert try_(stack, "disable_user", "locked@example.com")["outcome"] == "succeeded"
+    keycloak.of("DELETE", f"/attack-detection/brute-force/users/{key}")
+    assert keycloak.user(key)["enabled"] is False
+    assert try_(stack, "disable_user", "locked@example.com")["outcome"] == "already_done"

@@ -73,9 +73,44 @@ def test_two_of_one_address(stack, try_):
     assert said["outcome"] == "blocked" and "2 accounts" in said["message"] and changes(said) == [], said
 
 
-def test_an_address_that_a_heir_has_as_alias(stack, try_):
-    person(stack, "heir@example.com", proxyAddresses=["SMTP:heir@example.com", "smtp:gone@example.com"])
-    assert try_("disable_user", "gone@example.com")["outcome"] == "missing"
+def test_an_address_that_is_an_alias(stack, try_):
+    """An heir's, or of the leaver's own account under a new name: somebody has to say, unless HR knows the new name."""
+    heir = person(stack, "heir@example.com", proxyAddresses=["SMTP:heir@example.com", "smtp:gone@example.com"])
+    said = try_("disable_user", "gone@example.com")
+    assert said["outcome"] == "blocked" and f"account {heir['id']}" in said["message"] and changes(said) == [], said
+    said = try_("disable_user", "gone@example.com", "--user", json.dumps({"emails": ["heir@example.com"]}))
+    assert said["outcome"] == "succeeded" and said["pinned"] == {"m365": [heir["id"]]}, said
+
+
+def test_an_address_that_was_given_to_another_employee(stack, try_):
+    heir = person(stack, "reused@example.com", employeeId="E-9")
+    said = try_("disable_user", "reused@example.com", "--employee-id", "E-8")
+    assert said["outcome"] == "blocked" and f"account {heir['id']} has" in said["message"] and "E-9" in said["message"], said
+    assert changes(said) == []
+
+
+def test_a_leaver_on_the_second_page(stack, try_):
+    leaver = person(stack, "page.two@example.com")
+    url = stack.sandbox.url("m365")
+    stack.sandbox.fault("m365", {"match": {"path": "/users$"}, "do": "status", "status": 200, "times": 1, "body": {
+        "value": [], "@odata.nextLink": f"{url}/v1.0/users?$filter=mail%20eq%20'page.two%40example.com'&$select=id,mail"}})
+    said = try_("disable_user", "page.two@example.com")
+    assert said["outcome"] == "succeeded" and said["pinned"] == {"m365": [leaver["id"]]}, said
+
+
+def test_a_search_that_names_a_stranger(stack, try_):
+    """As if the filter had not been understood: whoever shows another address is somebody else."""
+    stranger = {"id": "s1", "userPrincipalName": "stranger@example.com", "mail": "stranger@example.com", "employeeId": None}
+    stack.sandbox.fault("m365", {"match": {"path": "/users$"}, "do": "status", "status": 200, "body": {"value": [stranger]}})
+    said = try_("disable_user", "nobody.of.ours@example.com")
+    assert said["outcome"] == "blocked" and changes(said) == [], said
+
+
+@pytest.mark.parametrize("body", [{}, [], {"value": None}, {"error": {"code": "x", "message": "maintenance"}}], ids=str)
+def test_a_search_that_says_nothing(stack, try_, body):
+    stack.sandbox.fault("m365", {"match": {"path": "/users$"}, "do": "status", "status": 200, "body": body})
+    said = try_("disable_user", "somebody.or.nobody@example.com")
+    assert said["outcome"] == "deferred" and "pinned" not in said, said
 
 
 # Who is out of reach.

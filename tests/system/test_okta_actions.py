@@ -32,24 +32,25 @@ ROWS = [
     Row("reset_factors", [READ, f"GET {USER}/factors", f"POST {USER}/lifecycle/reset_factors", f"GET {USER}/factors"],
         user={"factors": FACTORS}),
     Row("revoke_grants", [READ, f"DELETE {USER}/grants", f"GET {USER}/clients", f"DELETE {USER}/clients/c1/tokens",
-                          f"DELETE {USER}/clients/c2/tokens", f"GET {USER}/clients"],
+                          f"DELETE {USER}/clients/c2/tokens", READ, f"GET {USER}/clients"],
         user={"grants": [{"id": "oag1", "clientId": "c3"}], "clients": ["c1", "c2"]},
         outputs={"clients": ["c1", "c2"]}, again="succeeded"),
-    Row("remove_admin_roles", [READ, f"GET {USER}/roles", f"DELETE {USER}/roles/JBC1", f"GET {USER}/roles"],
+    Row("remove_admin_roles", [READ, f"GET {USER}/roles", f"DELETE {USER}/roles/JBC1", READ, f"GET {USER}/roles"],
         user={"roles": ROLES}, outputs={"roles": ["HELP_DESK_ADMIN"]}, before={"roles": ["HELP_DESK_ADMIN"]}),
     Row("remove_devices", [READ, f"GET {USER}/devices", "GET /api/v1/devices/d1.{at}/users",
                            "GET /api/v1/devices/d2.{at}/users", "POST /api/v1/devices/d1.{at}/lifecycle/deactivate",
-                           "DELETE /api/v1/devices/d1.{at}", f"GET {USER}/devices"],
+                           "DELETE /api/v1/devices/d1.{at}", f"GET {USER}/devices", "GET /api/v1/devices/d2.{at}/users"],
         seed={"devices": DEVICES}, outputs={"devices": ["d1.{email}"], "shared": ["d2.{email}"]}, again="succeeded"),
     Row("leave_groups", [READ, f"GET {USER}/groups", "DELETE /api/v1/groups/g1.{at}/users/{id}",
-                         "DELETE /api/v1/groups/g2.{at}/users/{id}",
+                         "DELETE /api/v1/groups/g2.{at}/users/{id}", READ,
                          f"GET {USER}/groups"],
         seed={"groups": GROUPS}, outputs={"groups": ["g1.{email}", "g2.{email}"]},
         before={"groups": ["g1.{email}", "g2.{email}"]},
         again="succeeded"),
     Row("remove_app_assignments", [READ, f"GET {USER}/appLinks", "GET /api/v1/apps/a1/users/{id}",
                                    "GET /api/v1/apps/a2/users/{id}",
-                                   "DELETE /api/v1/apps/a1/users/{id}?sendEmail=false", f"GET {USER}/appLinks"],
+                                   "DELETE /api/v1/apps/a1/users/{id}?sendEmail=false", READ, f"GET {USER}/appLinks",
+                                   "GET /api/v1/apps/a2/users/{id}"],
         user={"apps": [{"id": "a1", "scope": "USER"}, {"id": "a2", "scope": "GROUP"}]}, outputs={"apps": ["a1"]},
         again="succeeded"),
 ]
@@ -131,7 +132,89 @@ def test_found_by_employee_id_as_the_search_spells_it(okta):
     said = json.loads(okta.cli("try", "okta", "suspend_user", "--employee-id", 'a"b\\c', "--live", "--json").out)
     assert said["outcome"] == "succeeded", said
     assert okta.sandbox.journal("okta")[since]["query"] == \
-        "search=profile.employeeNumber%20eq%20%22a%5C%22b%5C%5Cc%22&limit=3"
+        "search=profile.employeeNumber%20eq%20%22a%5C%22b%5C%5Cc%22&limit=25"
+
+
+def searched(okta, try_, *more: str, email: str = "", profile: dict | None = None, **env: str):
+    """A leaver whom nobody has looked up yet: what a try says, and the id."""
+    case, _ = try_("read_user", user={"profile": profile or {}})
+    known = case.names.pop("id")
+    case.email = email or case.email
+    case.row = next(row for row in ROWS if row.action == "suspend_user")
+    return case, known, case.try_(*more, **env)
+
+
+def test_found_by_an_address_that_is_not_the_login(okta, try_):
+    case, known, said = searched(okta, try_, email="kim.maiden-name@example.com", profile={"email": "Kim.Maiden-Name@example.com"})
+    assert said["outcome"] == "succeeded" and said["pinned"] == {"okta": [known]}, said
+
+
+def test_two_with_one_address_are_for_a_person_to_tell(okta, try_):
+    okta.sandbox.seed("okta", {"users": [{"login": "double@example.com"}]})
+    case, known, said = searched(okta, try_, email="double@example.com", profile={"email": "double@example.com"})
+    assert said["outcome"] == "blocked" and "2 accounts were found" in said["message"], said
+
+
+def test_an_address_that_was_given_to_somebody_else(okta, try_):
+    case, known, said = searched(okta, try_, "--user", '{"employee_id": "4711"}', profile={"employeeNumber": "4712"})
+    assert said["outcome"] == "blocked" and "4712" in said["message"] and not case.changed(), said
+
+
+def test_a_number_with_zeros_in_front(okta, try_):
+    case, known, said = searched(okta, try_, "--user", '{"employee_id": "004711"}', profile={"employeeNumber": "4711"})
+    assert said["outcome"] == "succeeded" and said["pinned"] == {"okta": [known]}, said
+
+
+def test_who_is_found_shows_what_was_searched_by(okta, try_):
+    stranger = {"id": "00uSTRANGER", "status": "ACTIVE", "profile": {"login": "stranger@example.com", "email": "stranger@example.com"}}
+    okta.sandbox.fault("okta", {"match": {"method": "GET", "path": "/users/[^/]*%40"}, "do": "status", "status": 200, "body": stranger})
+    case, known, said = searched(okta, try_)
+    assert said["outcome"] == "succeeded" and said["pinned"] == {"okta": [known]}, "the search by address finds the leaver"
+    okta.sandbox.fault("okta", {"match": {"method": "GET", "path": "/users$"}, "do": "status", "status": 200, "body": [stranger]})
+    said = case.try_()
+    assert said["outcome"] == "blocked" and "of other people" in said["message"] and not case.changed(), said
+
+
+def test_a_leaver_on_page_two(okta, try_):
+    stranger = {"id": "00uSTRANGER", "status": "ACTIVE", "profile": {"login": "stranger@example.com", "email": "stranger@example.com"}}
+    link = f'<{okta.sandbox.url("okta")}/api/v1/users?after=x&limit=25&search=profile.email%20eq%20%22kim.paged%40example.com%22>; rel="next"'
+    okta.sandbox.fault("okta", {"match": {"method": "GET", "path": "/users$", "query": "^search"}, "do": "status", "status": 200,
+                                "body": [stranger], "headers": {"Link": link}})
+    case, known, said = searched(okta, try_, email="kim.paged@example.com", profile={"email": "kim.paged@example.com"})
+    assert said["outcome"] == "succeeded" and said["pinned"] == {"okta": [known]}, said
+
+
+@pytest.mark.parametrize("body, outcome", [([], "blocked"), ([{"user": {"id": "00uOTHER"}}], "blocked"), ({}, "deferred"), ("", "deferred")],
+                         ids=["nobody", "another", "object", "empty"])
+def test_a_device_whose_users_are_not_known_stays(okta, try_, body, outcome):
+    okta.sandbox.fault("okta", {"match": {"method": "GET", "path": "/devices/[^/]*/users$"}, "do": "status", "status": 200, "body": body})
+    case, said = try_("remove_devices", env={"OFFBOARD_WORKER_RETRY_WAIT": "0s"})
+    assert said["outcome"] == outcome and not case.changed(), said
+
+
+@pytest.mark.parametrize("body", [{}, {"scope": None}])
+def test_an_app_of_which_nobody_knows_whose_it_is(okta, try_, body):
+    okta.sandbox.fault("okta", {"match": {"method": "GET", "path": "/apps/a1/"}, "do": "status", "status": 200, "body": body})
+    case, said = try_("remove_app_assignments")
+    assert said["outcome"] == "blocked" and not case.changed(), said
+
+
+def test_a_404_of_what_belongs_to_a_user_proves_nothing(okta, try_):
+    """While the user is there, "not found" says nothing of clients, roles, groups or apps."""
+    for action, path in (("revoke_grants", "clients"), ("remove_admin_roles", "roles"), ("leave_groups", "groups"),
+                         ("remove_app_assignments", "appLinks")):
+        okta.sandbox.fault("okta", {"match": {"method": "GET", "path": f"/{path}$"}, "skip": 1, "do": "status", "status": 404})
+        case, said = try_(action, name=f"{action}-404", env=impatient(okta, "okta"))
+        okta.sandbox.clear_faults("okta")
+        assert said["outcome"] == "failed" and "not confirmed" in said["message"], said
+
+
+def test_an_app_that_stays_is_a_groups(okta, try_):
+    """Of what was assigned to the user one assignment comes back: the later read-back knows nothing of the requests, and sees it."""
+    okta.sandbox.fault("okta", {"match": {"method": "DELETE", "path": "/apps/a3/"}, "do": "noop"})
+    apps = [{"id": "a2", "scope": "GROUP"}, {"id": "a3", "scope": "USER"}]
+    case, said = try_("remove_app_assignments", user={"apps": apps}, env=impatient(okta, "okta"))
+    assert said["outcome"] == "failed" and said["verified"]["seen"] == {"status": 200, "body.scope": "USER"}, said
 
 
 def test_of_a_deactivated_user_404_says_nothing(okta, try_):

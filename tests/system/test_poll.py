@@ -50,9 +50,9 @@ def leaves(stack, email: str, sequence="1", **fields) -> str:
     if sequence == "1" and stack.account(email) is None:
         stack.person(email)
     state = stack.sandbox.seed("oomnitza", {"users": [
-        {"EMAIL": email, "FIRST_NAME": "Kim", "LAST_NAME": "Doe", "STATUS": "Offboarding", "OFFBOARDING_SEQUENCE": sequence,
-         "CHANGE_DATE": today(), **fields}]})
-    return next(user["id"] for user in state["users"] if user["EMAIL"] == email)
+        {"email": email, "first_name": "Kim", "last_name": "Doe", "status": "Offboarding", "offboarding_sequence": sequence,
+         "change_date": today(), **fields}]})
+    return next(user["id"] for user in state["users"] if user["email"] == email)
 
 
 def rounds(stack, *workers: str, outcome: str = "succeeded") -> int:
@@ -84,7 +84,7 @@ def age(stack, worker: str = "worker") -> float:
 
 
 def test_who_is_listed_leaves_once(stack):
-    key = leaves(stack, "jane@example.com", EMPLOYEE_ID="4711")
+    key = leaves(stack, "jane@example.com", employee_id="4711")
     found = row(stack, "jane@example.com")
     assert found["disposition"] == "started", found
     offboarding = str(found["offboarding_id"])
@@ -115,8 +115,8 @@ def test_a_sequence_without_a_runbook_is_told(stack):
 
 
 @pytest.mark.parametrize("criterion, fields", [
-    ("employee", {"EMPLOYEE_TYPE": "Contractor"}), ("numbered", {"OFFBOARDING_SEQUENCE": "soon"}),
-    ("numbered", {"OFFBOARDING_SEQUENCE": None}),
+    ("employee", {"employee_type": "Contractor"}), ("numbered", {"offboarding_sequence": "soon"}),
+    ("numbered", {"offboarding_sequence": None}),
 ], ids=lambda value: str(value))
 def test_who_meets_no_criteria_is_ignored_once_and_looked_at_anew_when_changed(stack, criterion, fields):
     stack.person("later@example.com")
@@ -126,7 +126,7 @@ def test_who_meets_no_criteria_is_ignored_once_and_looked_at_anew_when_changed(s
     wait_rounds(stack, 3)
     stack.wait_quiet()
     assert len(rows(stack, "later@example.com")) == 1
-    stack.sandbox.seed("oomnitza", {"users": [{"id": key, "EMPLOYEE_TYPE": "Employee", "OFFBOARDING_SEQUENCE": "1"}]})
+    stack.sandbox.seed("oomnitza", {"users": [{"id": key, "employee_type": "Employee", "offboarding_sequence": "1"}]})
     both = wait_until(lambda: len(found := rows(stack, "later@example.com")) == 2 and found, 30, "the change is seen")
     assert both[1]["disposition"] == "started", both
 
@@ -135,7 +135,7 @@ def test_the_next_sequence_is_another_event(stack):
     key = leaves(stack, "both@example.com", "7")
     assert row(stack, "both@example.com")["disposition"] == "refused"
     stack.person("both@example.com")
-    stack.sandbox.seed("oomnitza", {"users": [{"id": key, "OFFBOARDING_SEQUENCE": "1"}]})
+    stack.sandbox.seed("oomnitza", {"users": [{"id": key, "offboarding_sequence": "1"}]})
     wait_until(lambda: [one["disposition"] for one in rows(stack, "both@example.com")] == ["refused", "started"], 30, "it started")
 
 
@@ -217,7 +217,7 @@ def test_an_item_without_an_id_stops_no_other(make_stack, tmp_path):
                               for line in path.read_text().splitlines()), encoding="utf-8")
     stack.start()
     leaves(stack, "nameless@example.com")
-    leaves(stack, "named@example.com", EMPLOYEE_ID="E-1")
+    leaves(stack, "named@example.com", employee_id="E-1")
     assert row(stack, "named@example.com")["disposition"] == "started"
     assert rows(stack, "nameless@example.com") == []
     assert "polled items skipped" in stack.process("worker").log()

@@ -204,8 +204,22 @@ def test_a_deferral_forgets_the_address_and_reads_it_again(stack, box):
     stack.sandbox.fault("retriever", {"match": {"method": "POST"}, "do": "status", "status": 429, "times": 1,
                                       "headers": {"Retry-After": "3600"}})
     said = box("deferred@example.com")
-    assert said["outcome"] == "deferred" and said["state"]["at"] == 0 and said["state"]["begun"], said
-    assert set(said["state"]["saved"]) == {"country", "leaver", "complete"}
+    place = said["state"]["accounts"][""]
+    assert said["outcome"] == "deferred" and place["at"] == 0 and said["state"]["begun"], said
+    assert place["saved"] == {}
+
+
+@pytest.mark.parametrize("name, more, outcome", [
+    ("none", [], "blocked"), ("name", ["--user", '{"name": "Jane Doe"}'], "succeeded"),
+    ("pinned", ["--ids", '{"bamboohr": ["{employee}"]}'], "succeeded")])
+def test_an_employee_id_that_may_be_of_another_kind(stack, box, name, more, outcome):
+    """HR has no work e-mail for it: then something else has to show whose it is."""
+    employee = hire(stack, f"{name}.id@example.com", workEmail=None)
+    more = [word.replace("{employee}", employee) for word in more]
+    done = stack.cli("try", "retriever", "order_box", "--email", f"{name}.id@example.com", "--employee-id", employee, "--json", "--live",
+                     "--with", json.dumps({"ticket": f"{name}.id@example.com"}), *more)
+    assert json.loads(done.out)["outcome"] == outcome, done.out
+    assert len(boxes(stack, f"{name}.id@example.com")) == (outcome == "succeeded")
 
 
 # Waiting.

@@ -185,11 +185,11 @@ def test_member_deactivated(company):
 
 def test_zoom_package(company):
     stack, email = company.stack, "zoe@example.com"
-    stack.sandbox.seed("oomnitza", {"users": [{"EMAIL": email, "id": "770", "OFFBOARDING_SEQUENCE": "2"}]})
+    stack.sandbox.seed("oomnitza", {"users": [{"email": email, "id": "770", "offboarding_sequence": "2"}]})
     offboarding = company.leave("zoom-package", email, "Zoe Oom", "77")
     stack.wait_status(offboarding, "completed", 60)
     people = {one["email"]: one for one in stack.sandbox.state("zoom")["users"]}
     assert email not in people and people[BOSS]["meetings"] >= 3
     assert company.unsaid(offboarding, company.told("Zoe Oom")) == []
-    fields = json.dumps(next(one for one in stack.sandbox.state("oomnitza")["users"] if one.get("EMAIL") == email))
+    fields = json.dumps(next(one for one in stack.sandbox.state("oomnitza")["users"] if one.get("email") == email))
     assert company.ticket("Zoe Oom")["key"] in fields and '"3"' in fields

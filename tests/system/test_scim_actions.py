@@ -1,6 +1,7 @@
 """Every action of the SCIM connector by itself, in the dialect that the standard means."""
 
 import pytest
+import tries
 from connector_table import ConnectorTable, Row
 
 pytestmark = pytest.mark.xdist_group("scim")
@@ -8,6 +9,9 @@ TOKEN = "scim-token-of-this-test-0123456789"
 USER = "/Users/{id}"
 READ = f"GET {USER}"
 MINE = "GET /Groups?filter=members.value%20eq%20%22{id}%22"
+DIALECT = {"max_count": 100, "unknown_filters": "refused", "filters": None, "ids": "text", "patch": True}
+ENTERPRISE = "urn:ietf:params:scim:schemas:extension:enterprise:2.0:User"
+ERROR = {"schemas": ["urn:ietf:params:scim:api:messages:2.0:Error"], "status": "503", "detail": "the directory is being maintained"}
 
 
 def patched(value: bool) -> str:
@@ -49,3 +53,126 @@ class TestScim(ConnectorTable):
         assert case.try_()["outcome"] == "succeeded"
         assert case.try_()["outcome"] == "already_done"
         assert not [entry for entry in case.changed() if entry.get("effect")]
+
+    # Whose account it is.
+
+    @pytest.fixture
+    def dialect(self, stack):
+        """Sets what the server is like, and puts it back."""
+        yield lambda **changes: stack.sandbox.settings("scim", dialect={**DIALECT, **changes})
+        stack.sandbox.settings("scim", dialect=DIALECT)
+        stack.sandbox.clear_faults("scim")
+
+    @pytest.fixture
+    def searched(self, stack, request):
+        """A leaver who is searched for: nobody knows the account yet."""
+        case = tries.case(self, stack, "deactivate_user", request.node.name.split("[")[0].removeprefix("test_").replace("_", "-"))
+        case.id = case.names.pop("id")
+        return case
+
+    def active(self, case) -> bool:
+        return next(user for user in case.stack.sandbox.state("scim")["users"] if user["id"] == case.id)["active"]
+
+    def strangers(self, stack, count: int = 5) -> None:
+        stack.sandbox.seed("scim", {"users": [{"userName": f"stranger{number}@example.com"} for number in range(count)]})
+
+    def answers(self, case, body, status: int = 200) -> None:
+        case.stack.sandbox.fault("scim", {"match": {"method": "GET", "path": "^/Users$"}, "do": "status", "status": status, "body": body})
+
+    def test_a_leaver_on_page_two_of_a_server_that_does_not_filter(self, stack, dialect, searched):
+        self.strangers(stack)
+        dialect(max_count=2, filters=["nickName"], unknown_filters="ignored")
+        said = searched.try_()
+        assert said["outcome"] == "succeeded" and said["pinned"] == {"scim": [searched.id]}, said
+        assert not self.active(searched) and len(searched.changed()) == 1
+        assert "startIndex=3" in " ".join(searched.requests())
+
+    def test_nobody_among_all_that_a_server_shows_that_does_not_filter(self, stack, dialect, searched):
+        dialect(max_count=2, filters=["nickName"], unknown_filters="ignored")
+        searched.email = "nobody-of-that-name@example.com"
+        assert searched.try_()["outcome"] == "missing" and not searched.changed()
+
+    def test_an_id_that_is_a_number(self, stack, dialect, searched):
+        dialect(ids="number")
+        self.leaver(stack, searched.row, "numbered@example.com")
+        searched.email = "numbered@example.com"
+        said = searched.try_()
+        number, = said["pinned"]["scim"]
+        assert said["outcome"] == "succeeded" and number.isdigit(), said
+
+    @pytest.mark.parametrize("body", [
+        "", [], {}, {"totalResults": 1}, {"totalResults": 1, "resources": [{"id": "1"}]}, {"totalresults": 0, "resources": []}, ERROR,
+        {"error": "maintenance"}, {"Resources": None}, {"Resources": []}, "<!DOCTYPE html><html><title>Sign in</title></html>"],
+        ids=["empty", "list", "object", "no-list", "lower-case", "lower-case-nobody", "error", "error-word", "null", "no-total", "page"])
+    def test_an_answer_that_cannot_be_read_says_nothing(self, searched, dialect, body):
+        self.answers(searched, body)
+        said = searched.try_(OFFBOARD_WORKER_RETRY_WAIT="0s")
+        assert said["outcome"] == "deferred" and not searched.changed() and self.active(searched), said
+
+    def test_a_list_that_ends_before_its_total_is_for_a_person(self, searched, dialect):
+        self.answers(searched, {"totalResults": 5, "Resources": []})
+        said = searched.try_()
+        assert said["outcome"] == "blocked" and "nobody knows who is missing" in said["message"], said
+
+    def test_a_total_of_nobody_needs_no_list(self, searched, dialect):
+        self.answers(searched, {"totalResults": 0})
+        assert searched.try_()["outcome"] == "missing"
+
+    def test_an_account_that_shows_no_address_is_for_a_person(self, searched, dialect):
+        self.answers(searched, {"totalResults": 1, "Resources": [{"id": searched.id, "userName": "jdoe"}]})
+        said = searched.try_()
+        assert said["outcome"] == "blocked" and "shows nothing to compare" in said["message"] and self.active(searched), said
+
+    def test_an_address_that_was_given_to_somebody_else(self, stack, searched):
+        stack.sandbox.seed("scim", {"users": [{"id": searched.id, "userName": searched.email, ENTERPRISE: {"employeeNumber": "4712"}}]})
+        said = searched.try_("--user", '{"employee_id": "4711"}')
+        assert said["outcome"] == "blocked" and "4712" in said["message"] and self.active(searched), said
+
+    def test_an_external_id_of_another_system_contradicts_nobody(self, stack, searched):
+        stack.sandbox.seed("scim", {"users": [{"id": searched.id, "userName": searched.email, "externalId": "00u1abc"}]})
+        said = searched.try_("--user", '{"employee_id": "4711"}')
+        assert said["outcome"] == "succeeded" and said["pinned"] == {"scim": [searched.id]}, said
+
+    def test_found_by_the_number_of_the_enterprise_user(self, stack, searched):
+        stack.sandbox.seed("scim", {"users": [{"id": searched.id, "userName": searched.email, ENTERPRISE: {"employeeNumber": "815"}}]})
+        searched.email = "called.otherwise@example.com"
+        said = searched.try_("--user", '{"employee_id": "00815"}', OFFBOARD_SYSTEMS_SCIM_EMPLOYEE_ID_ATTRIBUTE=f"{ENTERPRISE}:employeeNumber")
+        assert said["outcome"] == "missing", said     # the server compares letter by letter, and HR has zeros in front
+        said = searched.try_("--user", '{"employee_id": "815"}', OFFBOARD_SYSTEMS_SCIM_EMPLOYEE_ID_ATTRIBUTE=f"{ENTERPRISE}:employeeNumber")
+        assert said["outcome"] == "succeeded" and said["pinned"] == {"scim": [searched.id]}, said
+
+    # What is special.
+
+    def test_a_server_without_patch_says_so_at_once(self, searched, dialect):
+        dialect(patch=False)
+        said = searched.try_()
+        assert said["outcome"] == "failed" and "PATCH is not supported" in said["message"], said
+        assert len(searched.changed()) == 1
+
+    def test_by_put_the_others_stay_members(self, stack):
+        case = tries.case(self, stack, "leave_groups", "put")
+        self.strangers(stack)
+        state = stack.sandbox.state("scim")
+        other = next(user["id"] for user in state["users"] if user["userName"] == "stranger0@example.com")
+        stack.sandbox.seed("scim", {"groups": [{"displayName": f"staff {case.email}", "members": [{"value": case.names["id"]}, {"value": other}]}]})
+        assert case.try_(OFFBOARD_SYSTEMS_SCIM_PATCH="put")["outcome"] == "succeeded"
+        group = next(group for group in stack.sandbox.state("scim")["groups"] if group["id"] == case.names["staff"])
+        assert [member["value"] for member in group["members"]] == [other]
+
+    def test_by_put_a_group_that_hides_its_members_is_left_alone(self, stack, dialect):
+        case = tries.case(self, stack, "leave_groups", "hidden")
+        for group in ("staff", "sales"):
+            stack.sandbox.fault("scim", {"match": {"method": "GET", "path": f"^/Groups/{case.names[group]}"}, "do": "status", "status": 200,
+                                         "body": {"id": case.names[group], "displayName": "x"}})
+        said = case.try_(OFFBOARD_SYSTEMS_SCIM_PATCH="put")
+        assert said["outcome"] == "blocked" and "would remove everybody" in said["message"] and not case.changed(), said
+
+    def test_a_leaver_in_groups_of_page_two(self, stack, dialect):
+        case = tries.case(self, stack, "leave_groups", "paged")
+        dialect(max_count=1)
+        assert case.try_()["outcome"] == "succeeded" and len(case.changed()) == 2
+
+    def test_groups_that_the_user_shows(self, stack):
+        case = tries.case(self, stack, "leave_groups", "shown")
+        assert case.try_(OFFBOARD_SYSTEMS_SCIM_GROUPS="user")["outcome"] == "succeeded" and len(case.changed()) == 2
+        assert case.requests()[-1] == f"GET /Users/{case.names['id']}"

@@ -50,7 +50,8 @@ class TestSlack(ConnectorTable):
             outputs={"channel": "{channel}", "name": "{name}"}, again="succeeded", missing=None),
         Row("reset_sessions", [
             f"GET {API}users.info?user={{id}}",
-            f"POST {API}admin.users.session.reset {{'user_id': '{{id}}', 'mobile_only': False, 'web_only': False}}", SESSIONS],
+            f"POST {API}admin.users.session.reset {{'user_id': '{{id}}', 'mobile_only': False, 'web_only': False}}",
+            f"GET {API}users.info?user={{id}}", SESSIONS],
             again="succeeded"),
     ]
 
@@ -162,3 +163,23 @@ class TestSlack(ConnectorTable):
         assert case.try_()["outcome"] == "missing"
         case.names["id"] = known
         assert case.try_()["outcome"] == "succeeded"
+
+    @pytest.mark.parametrize("user, outcome, why", [
+        ({"id": "U0STRANGER", "profile": {"email": "stranger@example.com"}}, "blocked", "shows another one"),
+        ({"id": "U0STRANGER", "profile": {}}, "blocked", "shows nothing to compare"),
+        (None, "deferred", "does not hold what it should")], ids=["stranger", "hidden", "nobody"])
+    def test_who_is_found_shows_the_address(self, stack, user, outcome, why):
+        case = tries.case(self, stack, "reset_sessions", "found")
+        case.names.pop("id")
+        stack.sandbox.fault("slack", {"match": {"path": "lookupByEmail"}, "do": "status", "status": 200, "body": {"ok": True, "user": user}})
+        said = case.try_()
+        stack.sandbox.clear_faults("slack")
+        assert said["outcome"] == outcome and why in said["message"] and not case.changed(), said
+
+    def test_slack_says_which_scope_is_missing(self, stack):
+        scopes = stack.sandbox.settings("slack")["scopes"]
+        stack.sandbox.settings("slack", scopes=[scope for scope in scopes if scope != "users:read.email"])
+        case = tries.case(self, stack, "direct_message", "scope")
+        said = case.try_()
+        stack.sandbox.settings("slack", scopes=scopes)
+        assert said["outcome"] == "denied" and "missing_scope; needed: users:read.email" in said["message"], said

@@ -52,7 +52,30 @@ class TestSlackScim(ConnectorTable):
         known = case.names.pop("id")
         said = case.try_()
         assert said["outcome"] == ("already_done" if deleted else "succeeded") and said["pinned"] == {"slack-scim": [known]}, said
-        assert case.requests()[0] == f"GET /scim/v2/Users?filter=email%20eq%20%22{case.names['at']}%22&count=2"
+        assert case.requests()[0] == f"GET /scim/v2/Users?filter=email%20eq%20%22{case.names['at']}%22&startIndex=1&count=100"
+
+    def test_a_leaver_on_page_two_is_found_and_nobody_else(self, stack):
+        case = tries.case(self, stack, "deactivate_user", "paged")
+        known = case.names.pop("id")
+        pages = {1: {"id": "U0STRANGER", "emails": [{"value": "stranger@example.com"}]},
+                 2: {"id": known, "emails": [{"value": case.email.title()}]}}
+        for number, user in pages.items():
+            case.stack.sandbox.fault("slack", {"match": {"path": "/Users$", "query": f"startIndex={number}&"}, "do": "status", "status": 200,
+                                               "body": {"totalResults": 2, "startIndex": number, "Resources": [user]}})
+        said = case.try_()
+        stack.sandbox.clear_faults("slack")
+        assert said["outcome"] == "succeeded" and said["pinned"] == {"slack-scim": [known]}, said
+
+    @pytest.mark.parametrize("body, outcome", [
+        ({"totalResults": 5, "Resources": []}, "blocked"), ({"totalResults": 1, "Resources": [{"id": "U0STRANGER"}]}, "blocked"),
+        ({"totalResults": 0}, "missing"), ({"resources": []}, "deferred"), ({}, "deferred")], ids=["total", "bare", "nobody", "lower", "object"])
+    def test_what_a_list_says(self, stack, body, outcome):
+        case = tries.case(self, stack, "deactivate_user", "listed")
+        case.names.pop("id")
+        case.stack.sandbox.fault("slack", {"match": {"path": "/Users$"}, "do": "status", "status": 200, "body": body})
+        said = case.try_()
+        stack.sandbox.clear_faults("slack")
+        assert said["outcome"] == outcome and not case.changed(), said
 
     def test_a_200_that_changes_nothing_is_not_done(self, stack):
         stack.sandbox.settings("slack", scim_active="ignored")

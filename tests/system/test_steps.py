@@ -245,7 +245,7 @@ def test_a_step_runs_another_runbook(steps_stack):
 def badge_stack(make_stack, tmp_path):
     settings = make_directories(tmp_path)
     token = "badge-token-0123456789"
-    stack = make_stack(systems="scim,jira,badges=scim", vendors={"badges": {"token": token}}, settings=settings)
+    stack = make_stack(systems="scim,jira,badges=scim", vendors={"badges": {"token": token}}, settings=settings, facts=False)
     stack.configure({**settings, "worker": {"systems": ["scim", "jira", "badges"]},
                      "systems": {"badges": {"url": stack.sandbox.url("badges"), "token": token}}})
     stack.cli("topics").ok()

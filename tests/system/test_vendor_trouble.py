@@ -2,8 +2,8 @@
 
 from datetime import timedelta
 
-from connectors import hasty
 from process import wait_until
+from unconfirmed import hasty
 
 EMAIL = "jane.doe@example.com"
 
@@ -104,7 +104,7 @@ def test_server_errors_are_retried(stack):
 
 
 def test_a_vendor_that_answers_200_and_does_nothing_ends_as_failed(make_stack, tmp_path):
-    stack = make_stack(settings=hasty(tmp_path)).start()
+    stack = make_stack(settings={"definitions": {"connectors": [hasty("scim", str(tmp_path))]}}).start()
     stack.person(EMAIL)
     stack.sandbox.fault("scim", {"match": {"method": "PATCH", "path": "^/Users/"}, "do": "noop"})
     offboarding = stack.offboard(EMAIL)

@@ -30,7 +30,7 @@ ROWS = [
         with_={"transfer_to": BOSS}, outputs={"transferred_to": BOSS}, again="missing"),
     Row("delete_user", [READ, "GET /v2/users/boss%40example.com", f"DELETE {USER}?action=disassociate&{TO_BOSS}", READ],
         with_={"transfer_to": BOSS, "how": "disassociate"}, again="missing", name="disassociate_user"),
-    Row("delete_user", [f"GET {ADDRESS}", f"DELETE {ADDRESS}", f"GET {ADDRESS}"], user={"status": "pending"}, again="missing",
+    Row("delete_user", [f"GET {ADDRESS}", f"DELETE {ADDRESS}", f"GET {ADDRESS}"], user={"status": "pending"}, again="blocked",
         outputs={"transferred_to": None}, name="delete_pending"),
 ]
 
@@ -137,6 +137,56 @@ def test_only_zooms_own_404_means_nobody(zoom, make):
     assert case.try_()["outcome"] == "failed"
 
 
+@pytest.fixture
+def searched(make):
+    """A leaver who is searched for: nobody knows the account yet."""
+    case = make("deactivate_user")
+    case.id = case.names.pop("id")
+    return case
+
+
+def test_an_address_in_another_spelling_is_the_same(zoom, searched):
+    zoom.sandbox.fault("zoom", {"match": {"method": "GET"}, "do": "status", "status": 200, "times": 1,
+                                "body": {"id": searched.id, "email": searched.email.title(), "status": "active", "type": 2}})
+    said = searched.try_()
+    assert said["outcome"] == "succeeded" and said["pinned"] == {"zoom": [searched.id]}, said
+
+
+@pytest.mark.parametrize("shown, why", [({"email": "stranger@example.com"}, "shows another one"), ({}, "shows nothing to compare")],
+                         ids=["stranger", "hidden"])
+def test_who_is_found_shows_the_address(zoom, searched, shown, why):
+    zoom.sandbox.fault("zoom", {"match": {"method": "GET"}, "do": "status", "status": 200,
+                                "body": {"id": "zUstranger", "status": "active", "type": 2, **shown}})
+    assert is_blocked(searched.try_(), why) and searched.changed() == []
+
+
+# Neither an answer of Zoom's nor a word about the person.
+ODD = {"empty": "", "list": [], "object": {}, "page": "<!DOCTYPE html><html><title>Sign in</title></html>", "error": {"error": "maintenance"},
+       "code": {"code": 1001, "message": "User does not exist"}, "null": {"id": None, "email": None, "status": None}}
+
+
+@pytest.mark.parametrize("body", ODD.values(), ids=ODD.keys())
+def test_a_look_up_that_cannot_be_read_says_nothing(zoom, searched, body):
+    zoom.sandbox.fault("zoom", {"match": {"method": "GET"}, "do": "status", "status": 200, "body": body})
+    said = searched.try_(OFFBOARD_WORKER_RETRY_WAIT="0s")
+    assert said["outcome"] in ("deferred", "failed") and searched.changed() == [], said
+
+
+@pytest.mark.parametrize("body", ODD.values(), ids=ODD.keys())
+@pytest.mark.parametrize("row", TABLE.rows_of("test_an_answer_that_is_not_true"), ids=lambda row: row.name or row.action)
+def test_a_read_that_cannot_be_read_proves_nothing(zoom, request, row, body):
+    case = Case(TABLE, zoom, row, f"odd-{list(ODD.values()).index(body)}")
+    zoom.sandbox.fault("zoom", {"match": {"method": "GET"}, "do": "status", "status": 200, "body": body})
+    said = case.try_(OFFBOARD_WORKER_RETRY_WAIT="0s")
+    zoom.sandbox.clear_faults("zoom")
+    assert said["outcome"] in ("deferred", "failed") and case.changed() == [], said
+
+
+def test_an_invitation_that_is_gone_is_for_a_person(zoom, make):
+    """Its address may have been given to somebody else, or the account may have another one by now."""
+    assert is_blocked(make("deactivate_user").try_(id="withdrawn@example.com"), "User does not exist: withdrawn@example.com")
+
+
 # Who takes over.
 
 def test_the_manager_takes_over_unless_somebody_is_named(zoom, make):
@@ -169,6 +219,13 @@ def test_who_takes_over_is_active_and_licensed(zoom, make, taker, request):
 def test_nobody_takes_over_from_themselves(zoom, make):
     case = make("delete_user", with_={"transfer_to": "{email}"})
     assert is_blocked(case.try_(), "somebody else")
+    assert case.changed() == []
+
+
+def test_nobody_takes_over_from_themselves_when_an_address_is_pinned(zoom, make):
+    """The invitation was accepted in the meantime."""
+    case = make("delete_user", with_={"transfer_to": "{email}"})
+    assert is_blocked(case.try_(id=case.email), "somebody else")
     assert case.changed() == []
 
 
@@ -229,6 +286,22 @@ def test_undo_gives_the_licence_back(zoom, make, action, undo):
     assert said["outcome"] == "succeeded" and said["verified"]["ok"], said
     assert (user(zoom, case.email)["status"], user(zoom, case.email)["type"]) == ("active", 2)
     assert case.try_("--before", json.dumps(before))["outcome"] == "already_done"
+
+
+def test_a_licence_that_is_refused_is_not_given_back(zoom, make):
+    """Two changes, of which one is made: the read-back covers both."""
+    case = make("activate_user", user={"status": "inactive", "type": 1}, undoes={"type": 2})
+    zoom.sandbox.fault("zoom", {"match": {"method": "PATCH"}, "do": "status", "status": 400, "body": {"code": 5999, "message": "no seat"}})
+    said = case.try_in_vain()
+    assert said["outcome"] == "failed" and "no seat" in said["message"], said
+    assert (user(zoom, case.email)["status"], user(zoom, case.email)["type"]) == ("active", 1)
+
+
+def test_an_activation_that_is_refused_and_there_goes_on_with_the_licence(zoom, make):
+    case = make("activate_user", user={"status": "inactive", "type": 1}, undoes={"type": 2})
+    zoom.sandbox.fault("zoom", {"match": {"method": "PUT"}, "do": "lose_answer", "times": 1})
+    said = case.try_()
+    assert said["outcome"] == "succeeded" and user(zoom, case.email)["type"] == 2, said
 
 
 def test_undo_of_what_is_not_known(zoom, make):

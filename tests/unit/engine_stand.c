@@ -1,14 +1,15 @@
 /* links: tests/unit/vendor_stub.c worker/circuit.c worker/credentials.c worker/engine.c worker/engine_accounts.c */
-/* links: worker/engine_auth.c worker/engine_cache.c worker/engine_classify.c worker/engine_context.c */
+/* links: worker/engine_auth.c worker/engine_cache.c worker/engine_check.c worker/engine_classify.c worker/engine_context.c */
 /* links: worker/engine_defer.c worker/engine_escrow.c worker/engine_gate.c worker/engine_identify.c worker/engine_mail.c */
 /* links: worker/engine_once.c worker/engine_pages.c worker/engine_poll.c worker/engine_prepare.c */
 /* links: worker/engine_render.c worker/engine_request.c worker/engine_secret.c worker/engine_sequence.c */
 /* links: worker/engine_settings.c worker/engine_sign.c worker/engine_signal.c worker/engine_systems.c */
-/* links: worker/engine_verify.c */
-/* links: worker/engine_wait.c worker/fiber.c worker/grants.c worker/http.c worker/limits.c worker/mail.c */
+/* links: worker/engine_trace.c worker/engine_verify.c */
+/* links: worker/engine_wait.c worker/fiber.c worker/grants.c worker/http.c worker/limits.c worker/link.c worker/mail.c */
 /* links: worker/mail_address.c worker/report.c worker/retry.c worker/smtp.c worker/token.c */
 /* links: worker/engine_ldap.c worker/engine_protect.c worker/ldap_call.c worker/ldap_text.c worker/body.c */
 /* links: worker/engine_evidence.c worker/engine_explain.c worker/engine_guard.c worker/engine_items.c */
+/* links: worker/engine_batch.c worker/engine_lanes.c worker/engine_provide.c */
 /* links: worker/engine_place.c worker/engine_search.c worker/engine_state.c worker/engine_definition.c */
 /* links: worker/await.c worker/gzip.c worker/ldap_connect.c worker/multi.c */
 #include "tests/unit/engine_stand.h"
@@ -64,6 +65,11 @@ static const char connector[] =
     "        already: \"${ .body.already }\"\n"
     "    verify: {get: \"/users/${ .ids.vendor }\", expect: \"${ .body.active == false }\", within: 500ms, every: "
     "200ms}\n"
+    "  disable_dotted:\n"
+    "    effect: revoke\n"
+    "    requests: [{post: \"/users/${ .ids.vendor }/disable\"}]\n"
+    "    verify: {get: \"/users/${ .ids.vendor }\", expect: \"${ .body[\\\".tag\\\"] == \\\"complete\\\" and "
+    ".body[\\\"a.b\\\"] == 7 }\"}\n"
     "  check_first:\n"
     "    effect: revoke\n"
     "    requests:\n"
@@ -84,6 +90,23 @@ static const char connector[] =
     "      pages: {next: \"${ .body.next }\"}\n"
     "      expect: \"${ .ids.vendor as $me | .body.members | all(.[]; . != $me) }\"\n"
     "      within: 100ms\n"
+    "  unassign:\n"
+    "    effect: revoke\n"
+    "    requests: [{delete: \"/assignments/${ .ids.vendor }\"}]\n"
+    "    verify:\n"
+    "      - get: \"/users/${ .ids.vendor }\"\n"
+    "        save: {state: \"${ .body.state }\"}\n"
+    "        expect: \"${ .status == 200 or .status == 404 }\"\n"
+    "        within: 100ms\n"
+    "      - get: /apps\n"
+    "        if: \"${ .saved.state != null }\"\n"
+    "        pages: {next: \"${ .body.next }\"}\n"
+    "        save: {apps: \"${ .body.apps }\"}\n"
+    "        expect: \"${ .status == 200 }\"\n"
+    "      - get: \"/apps/${ .item }\"\n"
+    "        if: \"${ .saved.state != null }\"\n"
+    "        for_each: \"${ .saved.apps }\"\n"
+    "        expect: \"${ .body.scope == \\\"GROUP\\\" }\"\n"
     "  list:\n"
     "    effect: notify\n"
     "    accounts: none\n"
@@ -355,6 +378,9 @@ static void run(void *arg)
     struct trial *trial = arg;
     engine_run(trial->stand->engine, &trial->job, &trial->result);
     trial->ended = true;
+    if (trial->waits) {
+        uv_stop(&trial->stand->loop); /* it may have ended in a timer: the loop would wait for what never comes */
+    }
 }
 
 void trial_start(struct trial *trial)
@@ -364,6 +390,7 @@ void trial_start(struct trial *trial)
 
 void trial_finish(struct trial *trial)
 {
+    trial->waits = true;
     while (!trial->ended) {
         uv_run(&trial->stand->loop, UV_RUN_ONCE);
     }

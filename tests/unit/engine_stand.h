@@ -32,6 +32,7 @@ struct trial {
     struct job job;
     struct engine_stand *stand;
     struct engine_result result;
+    bool waits; /* the loop runs for it to end */
     bool ended;
     bool lost; /* begin() answers that the partition is lost */
     int begins;

@@ -192,6 +192,30 @@ static void test_check(void **state)
     clear_stage(&stage);
 }
 
+/* Nobody is at the token endpoint: what it is made of is named. */
+static void test_wrong_address(void **state)
+{
+    (void)state;
+    static const char connector[] =
+        "system: vendor\n"
+        "settings: {url: {required: true}, tenant: {default: \"1\"}}\n"
+        "auth: {client_credentials: {url: \"http://127.0.0.1:${ .settings.tenant }/t\", id: i, "
+        "secret: s3cret-of-the-test}}\n"
+        "check: {get: /x}\n"
+        "actions: {}\n";
+    struct engine_stand *stand = engine_stand_with(connector, "ca_file: \"\"", "");
+    struct checking checking = {.engine = stand->engine};
+    fiber_start(check, &checking);
+    while (!checking.ended) {
+        uv_run(&stand->loop, UV_RUN_ONCE);
+    }
+    assert_int_equal(checking.result, -1);
+    assert_contains(err_text(&checking.err), "no access token: Failed to connect to 127.0.0.1 port 1");
+    assert_contains(err_text(&checking.err), "is systems.vendor.tenant right?");
+    err_release(&checking.err);
+    engine_stand_free(stand);
+}
+
 /* It reads, and so needs a token; it changes nothing. */
 static void test_dry_run(void **state)
 {
@@ -339,6 +363,7 @@ int main(void)
         cmocka_unit_test(test_put_off),
         cmocka_unit_test(test_circuit),
         cmocka_unit_test(test_check),
+        cmocka_unit_test(test_wrong_address),
         cmocka_unit_test(test_dry_run),
         cmocka_unit_test(test_settings_missing),
         cmocka_unit_test(test_wrong_key),

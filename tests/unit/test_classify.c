@@ -120,6 +120,8 @@ static const struct row rows[] = {
     {"{}", 400, "{\"errors\": [{\"message\": \"no such field\"}]}", VERDICT_FAILED, false, "400: no such field"},
     {"{}", 400, "[{\"message\": \"locked\", \"errorCode\": \"X\"}]", VERDICT_FAILED, false, "400: locked"},
     {"{}", 400, "{\"errors\": [\"first\", \"second\"]}", VERDICT_FAILED, false, "400: first; second"},
+    {"{}", 400, "{\"message\": {\"title\": [\"is too long\"], \"base\": [\"no more issues\"]}}", VERDICT_FAILED, false,
+     "400: title: is too long; base: no more issues"},
     {"{}", 400, "{\"errorMessages\": [], \"errors\": {\"summary\": \"no newline\"}}", VERDICT_FAILED, false,
      "400: summary: no newline"},
     {"{}", 400, "{\"errors\": {\"summary\": [\"is long\", \"is odd\"]}}", VERDICT_FAILED, false,

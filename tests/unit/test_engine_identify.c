@@ -41,6 +41,52 @@ static const char exact[] =
     "  account: {id: \"${ .account.id }\", email: \"${ .account.mail }\"}\n"
     "  requests: [{get: /people, query: {by: \"${ .key }\"}, found: \"${ .body.people }\"}]\n" ACTIONS;
 
+/* One that lists everybody, and can be asked for one address as well. Its vendor leaves an empty list out of the answer, and is
+ * trusted where an account shows no address. */
+static const char twofold[] =
+    "system: vendor\n"
+    "settings: {url: {required: true}}\n"
+    "identify:\n"
+    "  keys: [employee_id, email]\n"
+    "  trusts: \"it is a test\"\n"
+    "  account: {id: \"${ .account.id }\", email: \"${ .account.mail }\", employee_id: \"${ .account.number }\"}\n"
+    "  requests:\n"
+    "    - get: /people\n"
+    "      if: \"${ .key_kind == \\\"employee_id\\\" }\"\n"
+    "      query: {by: \"${ .key }\"}\n"
+    "      pages: {next: \"${ .body.next }\"}\n"
+    "      omits: [people]\n"
+    "      found: \"${ .body.people // [] }\"\n"
+    "    - {get: \"/person/${ .key }\", if: \"${ .key_kind == \\\"email\\\" }\", missing: \"${ .status == 404 }\", "
+    "found: "
+    "\"${ .body }\"}\n"
+    "  confirm:\n"
+    "    - {get: \"/people/${ .ids.vendor }\", missing: \"${ .status == 404 }\", found: \"${ .body }\"}\n" ACTIONS;
+
+/* One that asks each account of its list for more. */
+static const char further[] =
+    "system: vendor\n"
+    "settings: {url: {required: true}}\n"
+    "identify:\n"
+    "  keys: [email]\n"
+    "  account: {id: \"${ .account.id }\", email: \"${ .account.mail }\"}\n"
+    "  requests:\n"
+    "    - get: /people\n"
+    "      query: {by: \"${ .key }\"}\n"
+    "      pages: {next: \"${ .body.next }\"}\n"
+    "      found: \"${ .body.people }\"\n"
+    "      save: {all: \"${ [.body.people[].id] }\"}\n"
+    "    - {get: \"/people/${ .item }\", for_each: \"${ .saved.all }\", found: \"${ .body }\"}\n" ACTIONS;
+
+/* One whose expression for a list that is not there gives an empty one. */
+static const char lenient[] =
+    "system: vendor\n"
+    "settings: {url: {required: true}}\n"
+    "identify:\n"
+    "  keys: [email]\n"
+    "  account: {id: \"${ .account.id }\", email: \"${ .account.mail }\"}\n"
+    "  requests: [{get: /people, query: {by: \"${ .key }\"}, found: \"${ .body.people // [] }\"}]\n" ACTIONS;
+
 /* One whose ids are saved as they come. */
 static const char blind[] =
     "system: vendor\n"
@@ -60,6 +106,7 @@ static const char blind[] =
 #define NUMBERED      "{\"ids\": {}, \"user\": {\"email\": \"ann@example.com\", \"employee_id\": \"0042\"}}"
 #define ANN           "{\"id\": \"u1\", \"mail\": \"Ann@Example.com\", \"number\": \"42\"}"
 #define BOB           "{\"id\": \"u2\", \"mail\": \"bob@example.com\", \"number\": \"7\"}"
+#define EVE           "{\"id\": \"u3\", \"mail\": \"eve@example.com\"}"
 #define BY_MAIL       "GET /people?by=ann%40example.com"
 #define BY_NUMBER     "GET /people?by=0042"
 
@@ -176,7 +223,13 @@ static const struct engine_row rows_of_exact[] = {
      .offboarding = NOBODY_PINNED,
      .exchanges = {{BY_MAIL, 200, "{\"people\": [" BOB "]}", NULL}},
      .outcome = "blocked",
-     .said = "with 1 accounts of other people, as if it had not understood it"},
+     .said = "names account u2 for this e-mail address, but the account shows another one"},
+    {.title = "a server that answers any search with several people",
+     .action = "off",
+     .offboarding = NOBODY_PINNED,
+     .exchanges = {{BY_MAIL, 200, "{\"people\": [" BOB ", " EVE "]}", NULL}},
+     .outcome = "blocked",
+     .said = "with 2 accounts of other people, as if it had not understood it"},
     {.title = "everybody, and the person among them",
      .action = "off",
      .offboarding = NOBODY_PINNED,
@@ -186,6 +239,63 @@ static const struct engine_row rows_of_exact[] = {
      .action = "off",
      .offboarding = NOBODY_PINNED,
      .exchanges = {{BY_MAIL, 200, "{\"people\": []}", NULL}},
+     .outcome = "missing"},
+};
+
+#define BY_NAME "GET /person/ann%40example.com"
+
+static const struct engine_row rows_of_twofold[] = {
+    {.title = "a list that the vendor leaves out when it is empty, and nobody of that address",
+     .action = "off",
+     .offboarding = NUMBERED,
+     .exchanges = {{BY_NUMBER, 200, "{\"kind\": \"people\"}", NULL}, {BY_NAME, 404, "{\"message\": \"no\"}", NULL}},
+     .outcome = "missing"},
+    {.title = "an address that is another person's alias, beside a search that lists everybody",
+     .action = "off",
+     .offboarding = NUMBERED,
+     .exchanges = {{BY_NUMBER, 200, "{\"people\": []}", NULL}, {BY_NAME, 200, BOB, NULL}},
+     .outcome = "blocked",
+     .said = "names account u2 for this e-mail address, but the account shows another one"},
+    {.title = "an account that shows no address, of a vendor that is trusted",
+     .action = "off",
+     .offboarding = NOBODY_PINNED,
+     .exchanges = {{BY_NAME, 200, "{\"id\": \"u1\"}", NULL}, {"POST /users/u1/off", 200, NULL, NULL}},
+     .outcome = "succeeded"},
+    {.title = "a 404 that is a web page comes from a gateway, not from the vendor",
+     .action = "off",
+     .offboarding = NOBODY_PINNED,
+     .exchanges = {{BY_NAME, 404, "<!DOCTYPE html><title>Not found</title>", "Content-Type: text/html\r\n"}},
+     .outcome = "failed",
+     .said = "the vendor answered 404: a web page titled \"Not found\""},
+    {.title = "an account that the event names, of another employee",
+     .action = "off",
+     .offboarding = "{\"ids\": {}, \"given_ids\": {\"vendor\": [\"bob\"]}, \"user\": {\"email\": \"ann@example.com\", "
+                    "\"employee_id\": \"42\"}}",
+     .exchanges = {{"GET /people/bob", 200, BOB, NULL}},
+     .outcome = "blocked",
+     .said = "account u2 has employee number 7, and the person's is 42"},
+};
+
+static const struct engine_row rows_of_further[] = {
+    {.title = "an account that a list names and then its own answer is one account",
+     .action = "off",
+     .offboarding = NOBODY_PINNED,
+     .exchanges = {{BY_MAIL, 200, "{\"people\": [" BOB "]}", NULL}, {"GET /people/u2", 200, BOB, NULL}},
+     .outcome = "blocked",
+     .said = "names account u2 for this e-mail address, but the account shows another one"},
+};
+
+static const struct engine_row rows_of_lenient[] = {
+    {.title = "an answer without the list is not an empty list, whatever the expression makes of it",
+     .action = "off",
+     .offboarding = NOBODY_PINNED,
+     .exchanges = {{BY_MAIL, 200, "{\"status\": \"maintenance\"}", NULL}},
+     .outcome = "deferred",
+     .said = "neither an account nor a list of accounts"},
+    {.title = "some servers write an empty list as null",
+     .action = "off",
+     .offboarding = NOBODY_PINNED,
+     .exchanges = {{BY_MAIL, 200, "{\"people\": null}", NULL}},
      .outcome = "missing"},
 };
 
@@ -207,7 +317,7 @@ static const struct engine_row rows_of_blind[] = {
 
 static void check_all(const char *connector, const struct engine_row *rows, size_t count)
 {
-    struct engine_stand *stand = engine_stand_with(connector, "", "");
+    struct engine_stand *stand = engine_stand_with(connector, "", "retry_wait: 0s");
     for (size_t i = 0; i < count; i++) {
         engine_stand_check(stand, &rows[i]);
     }
@@ -219,6 +329,9 @@ static void test_compared(void **state)
     (void)state;
     check_all(directory, rows_of_directory, COUNT_OF(rows_of_directory));
     check_all(exact, rows_of_exact, COUNT_OF(rows_of_exact));
+    check_all(twofold, rows_of_twofold, COUNT_OF(rows_of_twofold));
+    check_all(further, rows_of_further, COUNT_OF(rows_of_further));
+    check_all(lenient, rows_of_lenient, COUNT_OF(rows_of_lenient));
     check_all(blind, rows_of_blind, COUNT_OF(rows_of_blind));
 }
 

@@ -62,6 +62,18 @@ static const char connector[] =
     "  twice:\n"
     "    effect: revoke\n"
     "    requests: [{post: /one}, {post: /two}]\n"
+    "  leave_some:\n"
+    "    effect: revoke\n"
+    "    requests:\n"
+    "      - {get: \"/users/${ .ids.vendor }\", save: {kept: \"${ .body.kept }\"}}\n"
+    "      - {post: \"/users/${ .ids.vendor }/leave\"}\n"
+    "    leaves: {groups: {items: \"${ .saved.kept }\", why: \"they bring the licence\"}}\n"
+    "  who:\n"
+    "    effect: identify\n"
+    "    requests: [{get: /who, save: {who: \"${ .body }\"}}]\n"
+    "    outputs: {user: {email: \"${ .saved.who.mail }\", emails: \"${ .saved.who.mails }\", manager: {email: \"${ "
+    ".saved.who.boss }\"}}}\n"
+    "    provides: [user.email, user.emails, user.manager.email]\n"
     "  export:\n"
     "    effect: handover\n"
     "    requests:\n"
@@ -170,6 +182,41 @@ static const struct engine_row rows[] = {
      .outcome = "deferred",
      .said = "u1: under way at the vendor",
      .facts = {{"state.accounts.u1.at", "1"}, {"state.accounts.u2.ended", "\"succeeded\""}}},
+    {.title = "what is left on purpose is told, for all accounts",
+     .action = "leave_some",
+     .offboarding = TWO,
+     .exchanges = {{SHOW("u1"), 200, "{\"kept\": [\"E3\"]}", NULL},
+                   {"POST /users/u1/leave", 200, NULL, NULL},
+                   {SHOW("u2"), 200, "{\"kept\": [\"E5\"]}", NULL},
+                   {"POST /users/u2/leave", 200, NULL, NULL}},
+     .outcome = "succeeded",
+     .facts = {{"open", "{\"groups\":{\"items\":[\"E3\",\"E5\"],\"why\":\"they bring the licence\"}}"}}},
+    {.title = "that nothing is left is told, too",
+     .action = "leave_some",
+     .exchanges = {{SHOW("u1"), 200, "{\"kept\": []}", NULL}, {"POST /users/u1/leave", 200, NULL, NULL}},
+     .outcome = "succeeded",
+     .facts = {{"open.groups.items", "[]"}}},
+    /* ---- what is found out about the person */
+    {.title = "what is found out is as clean as what HR sends",
+     .action = "who",
+     .exchanges =
+         {{"GET /who", 200,
+           "{\"mail\": \" ann@example.com\\u200b\", \"mails\": [\"a@example.com\"], \"boss\": \"boss@example.com\"}",
+           NULL}},
+     .outcome = "succeeded",
+     .facts = {{"provides.user.email", "\"ann@example.com\""},
+               {"provides.user.manager.email", "\"boss@example.com\""}}},
+    {.title = "an address with something invisible in it",
+     .action = "who",
+     .exchanges = {{"GET /who", 200, "{\"mail\": \"an\\u200bn@example.com\"}", NULL}},
+     .outcome = "failed",
+     .said = "U+200B",
+     .facts = {{"provides", "absent"}}},
+    {.title = "an alias that is no text would stop every later job",
+     .action = "who",
+     .exchanges = {{"GET /who", 200, "{\"mail\": \"ann@example.com\", \"mails\": [7]}", NULL}},
+     .outcome = "failed",
+     .said = "user.emails has something that is not a text"},
     /* ---- what a read-back covers */
     {.title = "a refusal is not excused by a look that does not show its effect",
      .action = "strip",
@@ -201,19 +248,6 @@ static const struct engine_row rows[] = {
      .exchanges = {{"DELETE /ssh", 204, NULL, NULL}, {"DELETE /gpg", 400, NULL, NULL}},
      .outcome = "failed"},
     /* ---- lists */
-    {.title = "a listing goes on with the page that it came to",
-     .action = "list",
-     .job = AT("u1", "\"at\": 0, \"saved\": {\"all\": [1]}, \"page\": {\"link\": \"/list?p=2\"}"),
-     .exchanges = {{"GET /list?p=2", 200, "{\"items\": [2], \"next\": \"/list?p=3\"}", NULL},
-                   {"GET /list?p=3", 200, "{\"items\": [3], \"next\": null}", NULL}},
-     .outcome = "succeeded",
-     .facts = {{"outputs.all", "[1,2,3]"}}},
-    {.title = "a page that is throttled is the one that the next attempt begins with",
-     .action = "list",
-     .exchanges = {{"GET /list", 200, "{\"items\": [1], \"next\": \"/list?p=2\"}", NULL},
-                   {"GET /list?p=2", 429, NULL, "Retry-After: 600\r\n"}},
-     .outcome = "deferred",
-     .facts = {{"state.accounts.u1.page", "{\"link\":\"/list?p=2\"}"}, {"state.accounts.u1.saved", "{\"all\":[1]}"}}},
     {.title = "what a request saves for the items of an empty list is an empty list",
      .action = "leave",
      .exchanges = {{SHOW("u1"), 200, "{\"team\": \"t1\", \"groups\": []}", NULL}},
@@ -237,6 +271,39 @@ static void test_rows(void **state)
     for (size_t i = 0; i < COUNT_OF(rows); i++) {
         engine_stand_check(stand, &rows[i]);
     }
+    engine_stand_free(stand);
+}
+
+/* A page that is throttled is the one that the next attempt begins with: nothing is read twice. */
+static void test_listing_goes_on(void **state)
+{
+    (void)state;
+    static const struct exchange first[] = {{"GET /list", 200, "{\"items\": [1], \"next\": \"/list?p=2\"}", NULL},
+                                            {"GET /list?p=2", 429, NULL, "Retry-After: 600\r\n"},
+                                            {0}};
+    static const struct exchange second[] = {{"GET /list?p=2", 200, "{\"items\": [2], \"next\": \"/list?p=3\"}", NULL},
+                                             {"GET /list?p=3", 200, "{\"items\": [3], \"next\": null}", NULL},
+                                             {0}};
+    struct engine_stand *stand = engine_stand_with(connector, "", "");
+    vendor_stub_script(stand->vendor, first);
+    struct trial *trial = trial_new(stand, "list", NULL, NULL);
+    trial_start(trial);
+    trial_finish(trial);
+    assert_string_equal(trial->result.outcome, "deferred");
+    char *left = json_text(json_object_get(trial->result.context, "state"));
+    char *job = mem_printf("{\"state\": %s}", left);
+    trial_free(trial);
+    vendor_stub_script(stand->vendor, second);
+    trial = trial_new(stand, "list", NULL, job);
+    trial_start(trial);
+    trial_finish(trial);
+    assert_null(vendor_stub_complaint(stand->vendor));
+    char *all = json_text(json_at(trial->result.context, "outputs.all"));
+    assert_string_equal(all, "[1,2,3]");
+    free(all);
+    free(job);
+    free(left);
+    trial_free(trial);
     engine_stand_free(stand);
 }
 
@@ -279,6 +346,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_rows),
+        cmocka_unit_test(test_listing_goes_on),
         cmocka_unit_test(test_read_back_longer_than_a_job),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -10,7 +10,6 @@
 
 #include "lib/buf.h"
 #include "lib/expr.h"
-#include "lib/expr_paths.h"
 #include "lib/json.h"
 #include "lib/mem.h"
 
@@ -241,12 +240,18 @@ static void test_values(void **state)
 
 /* ---- the context as a whole ---------------------------------------------------------------------------------------------- */
 
+static void look_for_whole(const struct expr_path *path, void *arg)
+{
+    bool *whole = arg;
+    *whole = *whole || !path->count;
+}
+
 static bool reads_whole(const char *expression)
 {
-    struct expr_node *tree = expr_parse(expression, NULL);
-    assert_non_null(tree);
-    bool whole = expr_paths_of(tree, NULL, NULL);
-    expr_node_free(tree);
+    bool whole = false;
+    char *text = mem_printf("${ %s }", expression);
+    expr_paths(text, look_for_whole, &whole);
+    free(text);
     return whole;
 }
 

@@ -46,7 +46,7 @@ struct stage {
     uv_loop_t loop;
     struct http *http;
     struct directory directory;
-    size_t under_way;
+    size_t under_way, finished;
 };
 
 /* One call. */
@@ -58,6 +58,7 @@ struct call {
     struct http_answer answer;
     struct flight *flight;
     bool done;
+    size_t rank; /* the first that ended has 1 */
 };
 
 /* ---- the directory ----------------------------------------------------------------------------------------------- */
@@ -163,6 +164,7 @@ static void perform(void *arg)
     struct stage *stage = call->stage;
     ldap_perform(stage->http, &call->call, &call->flight, &call->answer);
     call->done = true;
+    call->rank = ++stage->finished;
     if (--stage->under_way == 0) {
         uv_stop(&stage->loop);
     }
@@ -321,7 +323,7 @@ static void test_an_endless_answer(void **state)
     static const char words[] = "\x30\x84\x7f\xff\xff\xff\x02\x01\x01";
     stage->directory.habit = (struct habit){.tag = BIND, .what = SAYS, .words = words, .len = sizeof words - 1};
     struct call *call = made(stage, "x");
-    assert_true(call->answer.duration < TIME_SECOND);
+    assert_true(call->answer.duration < 5 * TIME_SECOND);
     assert_fault(call, HTTP_FAULT_ANSWER, false, "larger than 16 MiB");
 }
 
@@ -334,7 +336,8 @@ static void test_addresses(void **state)
     int fd = socket(AF_INET, SOCK_STREAM, 0);
     assert_int_equal(bind(fd, (struct sockaddr *)&address, size), 0);
     getsockname(fd, (struct sockaddr *)&address, &size);
-    struct call *call = call_new(stage, mem_printf("ldaps://127.0.0.1:%d", ntohs(address.sin_port)), NULL, TIME_SECOND);
+    struct call *call =
+        call_new(stage, mem_printf("ldaps://127.0.0.1:%d", ntohs(address.sin_port)), NULL, 20 * TIME_SECOND);
     run(call);
     assert_fault(call, HTTP_FAULT_ADDRESS, false, "connect");
     close(fd);
@@ -343,7 +346,7 @@ static void test_addresses(void **state)
                  NULL, 20 * TIME_SECOND);
     run(call);
     assert_fault(call, HTTP_FAULT_ADDRESS, false, "resolve host");
-    call = call_new(stage, mem_strdup("ldap://127.0.0.1:x"), NULL, TIME_SECOND);
+    call = call_new(stage, mem_strdup("ldap://127.0.0.1:x"), NULL, 20 * TIME_SECOND);
     run(call);
     assert_fault(call, HTTP_FAULT_REQUEST, false, "is no LDAP URL");
 }
@@ -359,7 +362,7 @@ static void test_tls(void **state)
     assert_fault(secured(stage, true), HTTP_FAULT_ADDRESS, false, "Connect error");
     directory->habit = (struct habit){.tag = EXTENDED, .what = REFUSES, .code = 2};
     assert_fault(secured(stage, true), HTTP_FAULT_ADDRESS, false, "no StartTLS (Protocol error): use ldaps:");
-    struct call *call = call_new(stage, url_of(directory, "ldaps"), NULL, TIME_SECOND);
+    struct call *call = call_new(stage, url_of(directory, "ldaps"), NULL, 20 * TIME_SECOND);
     call->call.ca_file = "/nowhere/ca.pem";
     run(call);
     assert_fault(call, HTTP_FAULT_ADDRESS, false, "could not read the certificates in /nowhere/ca.pem");
@@ -378,7 +381,7 @@ static void test_aborted(void **state)
         call->call.tls = moments[i] == EXTENDED;
         run(call);
         assert_true(call->answer.aborted);
-        assert_true(call->answer.duration < TIME_SECOND);
+        assert_true(call->answer.duration < 5 * TIME_SECOND);
         assert_fault(call, HTTP_FAULT_AWAY, moments[i] == MODIFY, "the worker stops");
     }
 }
@@ -392,21 +395,22 @@ static void test_hung_directories_delay_nobody(void **state)
     for (size_t i = 0; i < COUNT_OF(moments); i++) {
         struct directory other = {.habit = {.tag = moments[i], .what = HANGS}};
         struct call *lost[COUNT];
+        stage->finished = 0;
         other.stub = tcp_stub_start(&stage->loop, hear, &other);
         for (int k = 0; k < COUNT; k++) {
-            lost[k] = call_new(stage, url_of(&other, moments[i] == TLS ? "ldaps" : "ldap"), "x", TIME_SECOND);
+            lost[k] = call_new(stage, url_of(&other, moments[i] == TLS ? "ldaps" : "ldap"), "x", 2 * TIME_SECOND);
             lost[k]->call.tls = moments[i] == EXTENDED;
             begin(lost[k]);
         }
-        struct call *good = call_new(stage, url_of(&stage->directory, "ldap"), "x", TIME_SECOND);
+        struct call *good = call_new(stage, url_of(&stage->directory, "ldap"), "x", 20 * TIME_SECOND);
         begin(good);
         while (stage->under_way) {
             uv_run(&stage->loop, UV_RUN_DEFAULT);
         }
-        assert_true(good->answer.duration < 800 * 1000);
+        assert_int_equal(good->rank, 1);
         assert_answer(good, 0, "");
         for (int k = 0; k < COUNT; k++) {
-            assert_in_range(lost[k]->answer.duration, 900 * 1000, 4 * TIME_SECOND);
+            assert_true(lost[k]->answer.duration >= 1900 * 1000);
             assert_fault(lost[k], HTTP_FAULT_AWAY, moments[i] == MODIFY, "timed out");
         }
         tcp_stub_stop(other.stub);

@@ -333,7 +333,7 @@ static void test_what_is_refused_names_the_field(void **state)
         {"leaver.created", "{\"user\": {\"email\": \"a@b.c\"}, \"effective_at\": \"2027-02-30\"}", "effective_at"},
         {"leaver.created", "{\"user\": {\"email\": \"a@b.c\"}, \"effective_at\": 5}", "effective_at must be a text"},
         {"leaver.created", "{\"user\": {\"email\": \"a@b.c\"}, \"effective_at\": \"\"}",
-         "effective_at is empty: give a date or a date-time; leave it out, or give null, for now"},
+         "effective_at is empty: give a date or a date-time; leave it out or send null to start now"},
         {"leaver.created", "{\"user\": {\"email\": \"a@b.c\"}, \"effective_at\": \" \\t\"}", "effective_at is empty"},
         {"leaver.changed", "{\"user\": {\"email\": \"a@b.c\"}, \"effective_at\": \"\"}", "effective_at is empty"},
         {"leaver.created", "{\"user\": {\"email\": \"a@b.c\"}, \"effective_at\": \"2199-12-31\"}",
@@ -349,6 +349,10 @@ static void test_what_is_refused_names_the_field(void **state)
         {"leaver.created",
          "{\"user\": {\"email\": \"a@b.c\", \"manager\": {\"manager\": {\"employee_id\": \"7\\ufeff8\"}}}}",
          "user.manager.manager.employee_id contains U+FEFF (byte-order mark) after \"7\""},
+        {"leaver.created",
+         "{\"user\": {\"email\": \"a@b.c\", \"manager_chain\": [{\"email\": \"b@b.c\"}, {\"email\": "
+         "\"c\\u200d@b.c\"}]}}",
+         "user.manager_chain.email contains U+200D (zero width joiner) after \"c\""},
         {"leaver.created", "{\"user\": {\"email\": \"a@b.c\"}, \"ids\": {\"scim\": [\"ok\", \"u\\u20601\"]}}",
          "ids.scim contains U+2060 (word joiner) after \"u\""},
         {"leaver.created", "{\"user\": {\"email\": \"a@b.c\"}, \"ids\": {\"scim\": \"\\u200b\"}}",
@@ -417,12 +421,14 @@ static void test_ends_are_trimmed(void **state)
         *state,
         event_of("leaver.created",
                  "{\"user\": {\"email\": \"\\ufeff Jane@X.example\\u200b\\r\\n\", \"employee_id\": \"\\u00a0E 7\\t\","
-                 " \"emails\": [\"\\u2002j@x.example\\u3000\"], \"name\": \" Jane\\u00a0Doe \","
+                 " \"emails\": [\"\", \"\\u2002j@x.example\\u3000\", \"\\u200b\"], \"name\": \" Jane\\u00a0Doe \","
                  " \"manager\": {\"email\": \"boss@x.example\\u200e\"}},"
                  " \"ids\": {\"scim\": [\" u-1\\u200d\"], \"jira\": \"\\u2068j-1\\u2069\"}}"));
     assert_text(mapped.offboarding, "user.email", "Jane@X.example");
     assert_text(mapped.offboarding, "user.employee_id", "E 7");
     assert_text(mapped.offboarding, "user.emails.0", "j@x.example");
+    assert_int_equal(json_array_size(json_at(mapped.offboarding, "user.emails")),
+                     1); /* what is empty would be everybody's */
     assert_text(mapped.offboarding, "user.name", " Jane\u00a0Doe ");
     assert_text(mapped.offboarding, "user.manager.email", "boss@x.example");
     assert_text(mapped.offboarding, "given_ids.scim.0", "u-1");

@@ -27,6 +27,8 @@ static const char connector[] =
     "  settle: {default: 90s}\n"
     "  patience: {default: 30d}\n"
     "  remind: {default: 7d}\n"
+    "  lanes: {default: \"2\"}\n"
+    "  bulk: {default: \"20\"}\n"
     "limits:\n"
     "  default: {per_minute: \"${ .settings.rate }\", in_flight: \"${ .settings.places }\"}\n"
     "  search: {per_second: \"${ .settings.second }\", per_day: \"${ .settings.day }\"}\n"
@@ -42,7 +44,12 @@ static const char connector[] =
     "          signal: done\n"
     "          key: k\n"
     "          for: \"${ .settings.patience }\"\n"
-    "          meanwhile: {post: /remind, every: \"${ .settings.remind }\"}\n";
+    "          meanwhile: {post: /remind, every: \"${ .settings.remind }\"}\n"
+    "      - {post: /x, for_each: \"${ [1, 2] }\", parallel: \"${ .settings.lanes }\"}\n"
+    "      - post: /y\n"
+    "        for_each: \"${ [1, 2] }\"\n"
+    "        json: \"${ .items }\"\n"
+    "        batch: {size: \"${ .settings.bulk }\", results: \"${ .body.results }\"}\n";
 
 static const struct refusal {
     const char *settings;
@@ -73,6 +80,8 @@ static const struct refusal {
     {"settle: 1h", {"systems.vendor.settle: actions.tell.settle is 3600 s", "at most 10m (worker.memory)"}},
     {"patience: a month", {"systems.vendor.patience: actions.tell.requests.1.wait.for is \"a month\"", "duration"}},
     {"remind: weekly", {"systems.vendor.remind: actions.tell.requests.1.wait.meanwhile.every", "duration"}},
+    {"lanes: all", {"systems.vendor.lanes: actions.tell.requests.2.parallel is \"all\"", "a whole number above 0"}},
+    {"bulk: \"\"", {"systems.vendor.bulk: actions.tell.requests.3.batch.size is \"\"", "a whole number above 0"}},
     {"expires: soon", {"systems.vendor.expires", "soon"}},
     {"mode: dry", {"systems.vendor.mode must be live or dry_run"}},
 };

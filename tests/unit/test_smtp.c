@@ -37,7 +37,7 @@ struct stage {
     uv_loop_t loop;
     struct http *http;
     struct server server;
-    size_t under_way;
+    size_t under_way, finished;
     const char *user; /* who logs in; NULL: nobody */
     bool tls;
 };
@@ -49,6 +49,7 @@ struct sending {
     struct http_answer answer;
     struct flight *flight;
     bool done;
+    size_t rank; /* the first that ended has 1 */
 };
 
 /* ---- the server -------------------------------------------------------------------------------------------------- */
@@ -150,6 +151,7 @@ static void perform(void *arg)
     struct stage *stage = sending->stage;
     smtp_perform(stage->http, &sending->call, &sending->flight, &sending->answer);
     sending->done = true;
+    sending->rank = ++stage->finished;
     if (--stage->under_way == 0) {
         uv_stop(&stage->loop);
     }
@@ -325,7 +327,7 @@ static void test_aborted(void **state)
         stage->server.abort_at = moments[i].command;
         struct sending *sending = sent(stage, mail);
         assert_true(sending->answer.aborted);
-        assert_true(sending->answer.duration < 2 * TIME_SECOND);
+        assert_true(sending->answer.duration < 5 * TIME_SECOND);
         assert_fault(sending, HTTP_FAULT_AWAY, false, "the worker stops");
     }
 }
@@ -339,16 +341,17 @@ static void test_hung_servers_delay_nobody(void **state)
     for (size_t i = 0; i < COUNT_OF(hung); i++) {
         struct server other = {.habits = hung[i]};
         struct sending *lost[COUNT];
+        stage->finished = 0;
         other.stub = tcp_stub_start(&stage->loop, hear, &other);
         for (int k = 0; k < COUNT; k++) {
-            lost[k] = send_to(stage, other.stub, mail, TIME_SECOND);
+            lost[k] = send_to(stage, other.stub, mail, 2 * TIME_SECOND);
         }
-        struct sending *good = send_to(stage, stage->server.stub, mail, TIME_SECOND);
+        struct sending *good = send_to(stage, stage->server.stub, mail, 20 * TIME_SECOND);
         uv_run(&stage->loop, UV_RUN_DEFAULT);
-        assert_true(good->answer.duration < 800 * 1000);
+        assert_int_equal(good->rank, 1);
         assert_answer(good, 250, "kept");
         for (int k = 0; k < COUNT; k++) {
-            assert_in_range(lost[k]->answer.duration, 900 * 1000, 4 * TIME_SECOND);
+            assert_true(lost[k]->answer.duration >= 1900 * 1000);
             assert_fault(lost[k], HTTP_FAULT_AWAY, hung[i].message != NULL, "");
         }
         tcp_stub_stop(other.stub);

@@ -166,7 +166,13 @@ static void test_later_read_backs_refused(void **state)
         "  shut:\n"
         "    effect: revoke\n"
         "    requests: [{get: \"/door\", save: {id: \"${ .body.id }\"}}, {post: \"/shut\"}]\n"
-        "    verify: {get: \"/doors/${ .saved.id }\", expect: \"${ .body.shut }\"}\n");
+        "    verify: {get: \"/doors/${ .saved.id }\", expect: \"${ .body.shut }\"}\n"
+        "  shut_all:\n"
+        "    effect: revoke\n"
+        "    requests: [{post: \"/shut\"}]\n"
+        "    verify:\n"
+        "      - {get: \"/doors\", save: {ids: \"${ [.body.doors[].id] }\"}, expect: \"${ .status == 200 }\"}\n"
+        "      - {get: \"/doors/${ .item }\", for_each: \"${ .saved.ids }\", expect: \"${ .body.shut }\"}\n");
     put(fixture, "runbooks/book.yaml",
         "runbook: book\n"
         "phases:\n"
@@ -175,7 +181,8 @@ static void test_later_read_backs_refused(void **state)
         "      - {id: a, system: vpn, action: block, verify: [soon, 0s, 1h, 1h]}\n"
         "      - {id: b, system: vpn, action: note, with: {text: x}, verify: [1h]}\n"
         "      - {id: c, system: vpn, action: block, verify: 1h}\n"
-        "      - {id: d, system: door, action: shut, verify: [1h]}\n");
+        "      - {id: d, system: door, action: shut, verify: [1h]}\n"
+        "      - {id: e, system: door, action: shut_all, verify: [1h]}\n");
     load(fixture);
     assert_has(fixture, "book.yaml", 5, "\"verify\": \"soon\" is no duration");
     assert_has(fixture, "book.yaml", 5, "how long after the step it is read back: not 0s");

@@ -199,7 +199,10 @@ def _parse_scalar(spec: str, where: str) -> Type:
         texts = [text.strip() for text in spec[2:].split("|")]
         return Text("|".join(re.escape(text) for text in texts), f"one of {', '.join(texts)}")
     if spec.startswith("/") and spec.endswith("/") and len(spec) > 2:
-        return Text(spec[1:-1], f"of the form {spec}")
+        try:
+            return Text(spec[1:-1], f"of the form {spec}")
+        except re.error as error:
+            raise ValueError(f"{where}: {spec} is no regular expression: {error}") from None
     if spec in _FORMS:
         return Text(_FORMS[spec], f"a {spec}")
     found = re.fullmatch(r"(\w+)(?: (\d+)\.\.(\d+))?", spec)

@@ -15,10 +15,12 @@ class Assetsonar(Vendor):
     DEFAULTS = {
         "token": "assetsonar-sandbox-s3cret",
         "member_actions": True,         # PUT …/deactivate.api and activate.api are there
+        "member_filter": True,          # members.api heeds `filter`; else those who are active come back
         "possessions_filter": True,     # filter.api of assets heeds possessions_of; else everybody's come back
         "licence_filter": True,         # so does that of licences
         "licence_call": "",             # name of the call that takes a licence from a user; empty: there is none
         "licence_holders": "users",     # what a licence calls the list of who holds it; empty: it shows none
+        "licence_list": "licenses",     # what it calls the list of licences
         "date_format": "iso",           # how it shows dates: iso, us
     }
     SEED_KEYS = ("members", "assets", "licences")
@@ -61,7 +63,7 @@ class Assetsonar(Vendor):
     @route("GET", "/members.api")
     def list_members(self, request: Request) -> Answer:
         params, everybody = request.params, list(self.store.all("members"))
-        kind, value = params.get("filter"), params.get("filter_val", "")
+        kind, value = params.get("filter") if self.settings["member_filter"] else None, params.get("filter_val", "")
         if kind == "email":
             found = [one for one in everybody if (one["email"] or "").lower() == value.lower()]
         elif (kind, value) == ("status", "inactive"):
@@ -164,7 +166,7 @@ class Assetsonar(Vendor):
             holders = [{"id": key, "email": self.store.get("members", str(key))["email"]} for key in one["holders"]]
             listed = {self.settings["licence_holders"]: holders} if self.settings["licence_holders"] else {}
             shown.append({"license_id": one["id"], "name": one["name"], **(listed if one["users"] else {})})
-        return self._page(request, "licenses", shown)
+        return self._page(request, self.settings["licence_list"], shown)
 
     @route("PUT", "/software_licenses/{key}/{call}.api")
     def take_licence(self, request: Request, key: str, call: str) -> Answer:

@@ -14,6 +14,8 @@ class Atlassian(Vendor):
     DEFAULTS = {
         "organization": ORGANIZATION, "token": "ATCTT3sandboxKeyOfTheOrganisation",
         "lag": 0.0,     # seconds until a profile shows a change of status
+        "page_limit": 10000,
+        "ignores_filters": False,
     }
     SEED_KEYS = ("users",)
 
@@ -26,7 +28,7 @@ class Atlassian(Vendor):
         return Answer(status, {"code": status, "message": message or "Error"})
 
     def _refuse(self, status: int, key: str, message: str) -> Refusal:
-        return Refusal(Answer(status, {"key": key, "context": {}, "errorKey": key, "message": message}))
+        return Refusal(Answer(status, {"key": key, "context": message, "errorKey": key, "errorDetail": message}))
 
     # The organisation.
 
@@ -37,18 +39,27 @@ class Atlassian(Vendor):
 
     @route("POST", "/admin/v1/orgs/{organization}/users/search", reads=True)
     def search(self, request: Request, organization: str) -> Answer:
-        """By the halves of an address, each whole."""
+        """By the halves of an address, each whole. `next` is a cursor; an address is shown to those who ask for it."""
         self._organization(organization)
         given = request.json()
         unknown = set(given) - {"accountIds", "accountTypes", "emailUsernames", "emailDomains", "limit", "cursor", "expand"}
         if unknown or not 1 <= given.get("limit", 100) <= 10000:
             raise Refusal(self.fail(400, "Bad Request"))
+        if self.settings["ignores_filters"]:
+            given = {key: value for key, value in given.items() if key not in ("emailUsernames", "emailDomains")}
         names, domains = ([text.lower() for text in (given.get(key) or {}).get("eq", [])] for key in ("emailUsernames", "emailDomains"))
         found = [user for user in self.store.all("users")
                  if (not names or user["email"].partition("@")[0].lower() in names)
                  and (not domains or user["email"].partition("@")[2].lower() in domains)]
-        return Answer(200, {"data": [{"accountId": user["account_id"], "accountType": "atlassian", "status": user["account_status"]}
-                                     for user in found[:given.get("limit", 100)]], "links": {"next": None}})
+        first = int(given.get("cursor", "0"))
+        end = first + min(given.get("limit", 100), self.settings["page_limit"])
+        return Answer(200, {"data": [self._listed(user, given.get("expand", [])) for user in found[first:end]],
+                            "links": {"next": str(end) if end < len(found) else None}})
+
+    @staticmethod
+    def _listed(user: dict, expand: list[str]) -> dict:
+        shown = {"accountId": user["account_id"], "accountType": "atlassian", "status": user["account_status"]}
+        return {**shown, "email": user["email"]} if "EMAIL" in expand else shown
 
     def _organization(self, name: str) -> None:
         if name != self.settings["organization"]:

@@ -33,8 +33,8 @@ class BambooHR(Vendor):
     # Reading.
 
     def _shown(self, employee: dict, fields: list[str]) -> dict:
-        seen = [name for name in fields if name in employee and name not in self.settings["hidden_fields"]]
-        return {"id": employee["id"], **{name: employee[name] for name in seen}}
+        seen = [name for name in fields if name not in self.settings["hidden_fields"]]
+        return {"id": employee["id"], **{name: employee.get(name) for name in seen}}
 
     @route("GET", API + "/employees/changed")
     def changed_employees(self, request: Request) -> Answer:

@@ -109,6 +109,8 @@ class ExchangeAdmin:
         if mailbox.get("opened") is False:
             return []
         size = mailbox["size"]
+        if size is None:
+            return [{"DisplayName": mailbox["UserPrincipalName"], "ItemCount": 7, "TotalItemSize": "Unlimited"}]
         return [{"DisplayName": mailbox["UserPrincipalName"], "ItemCount": 7,
                  "TotalItemSize": f"{size / 2 ** 30:.1f} GB ({size:,} bytes)"}]
 
@@ -197,7 +199,7 @@ class ExchangeAdmin:
         members = [self._mailbox({"Identity": key})["ExternalDirectoryObjectId"] for key in given.get("members", [])]
         name = address.partition("@")[0]
         made = held or {"Guid": str(uuid.uuid4()), "DisplayName": name, "PrimarySmtpAddress": address, "IsDirSynced": False,
-                        "RecipientTypeDetails": "MailUniversalDistributionGroup", "members": []}
+                        "RecipientTypeDetails": "MailUniversalDistributionGroup", "GroupType": "Universal", "members": []}
         both = {**made, **given, "members": sorted({*made["members"], *members})}
         self.store.put("lists", both["Guid"], json.loads(json.dumps(both)))
 

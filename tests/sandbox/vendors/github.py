@@ -20,6 +20,7 @@ class GitHub(Vendor):
         "copilot": True,
         "seat_end": "2031-01-01",   # of the billing cycle
         "page": 100,                # largest page
+        "filters": True,            # false: the search by address names everybody
     }
     SEED_KEYS = ("users",)
 
@@ -78,30 +79,50 @@ class GitHub(Vendor):
 
     # People.
 
+    @staticmethod
+    def _shown(user: dict) -> dict:
+        return {"login": user["login"], "id": user["id"], "type": "User", "email": None}
+
     @route("GET", "/users/{login}")
     def show_user(self, request: Request, login: str) -> Answer:
-        user = self._user(login)
-        return Answer(200, {"login": user["login"], "id": user["id"], "type": "User", "email": None})
+        return Answer(200, self._shown(self._user(login)))
+
+    @route("GET", "/user/{key}")
+    def show_user_by_id(self, request: Request, key: str) -> Answer:
+        for user in self.store.all("users"):
+            if str(user["id"]) == key:
+                return Answer(200, self._shown(user))
+        raise Refusal(self.fail(404, "Not Found"))
 
     @route("POST", "/graphql", reads=True)
     def graphql(self, request: Request) -> Answer:
-        """The one query that leads from an address to a login; it matches a NameID or a SCIM user name, whole."""
+        """Two queries: is there SAML, and who is behind an address. It matches a NameID or a SCIM user name, whole."""
         body = request.json()
         query, given = body.get("query", ""), body.get("variables", {})
-        if "externalIdentities(" not in query or "userName: $name" not in query:
+        if "externalIdentities(" in query and "userName: $name" not in query:
             return self._graphql_error("undefinedField", "Field is not known to the sandbox")
         if self.settings["role"] != "admin":
             return self._graphql_error("FORBIDDEN", "Must have admin rights")
-        nodes = [{"user": {"login": user["login"]} if user["linked"] else None} for user in self.store.all("users")
-                 if user["name_id"] and user["name_id"].lower() == str(given.get("name", "")).lower()]
+        provider = {"id": "PRO_1"} if "externalIdentities(" not in query else {"externalIdentities": self._identities(given)}
         if "enterprise(slug: $slug)" in query:
             if given.get("slug") != self.settings["enterprise"]:
                 return self._graphql_error("NOT_FOUND", "Could not resolve to a Business")
-            return Answer(200, {"data": {"enterprise": {"ownerInfo": {"samlIdentityProvider": {"externalIdentities": {"nodes": nodes}}}}}})
+            return Answer(200, {"data": {"enterprise": {"ownerInfo": {"samlIdentityProvider": provider}}}})
         if given.get("org", "").lower() != self.settings["organization"]:
             return self._graphql_error("NOT_FOUND", "Could not resolve to an Organization")
         own = self.settings["saml"] and not self.settings["enterprise"]
-        return Answer(200, {"data": {"organization": {"samlIdentityProvider": {"externalIdentities": {"nodes": nodes}} if own else None}}})
+        return Answer(200, {"data": {"organization": {"samlIdentityProvider": provider if own else None}}})
+
+    def _identities(self, given: dict) -> dict:
+        wanted = str(given.get("name", "")).lower()
+        found = [user for user in self.store.all("users")
+                 if user["name_id"] and (user["name_id"].lower() == wanted or not self.settings["filters"])]
+        start, size = int(given.get("after") or 0), self.settings["page"]
+        more = start + size < len(found)
+        return {"pageInfo": {"hasNextPage": more, "endCursor": str(start + size) if more else None},
+                "nodes": [{"samlIdentity": {"nameId": user["name_id"], "username": None}, "scimIdentity": None,
+                           "user": {"login": user["login"], "databaseId": user["id"]} if user["linked"] else None}
+                          for user in found[start:start + size]]}
 
     def _graphql_error(self, kind: str, message: str) -> Answer:
         return Answer(200, {"data": None, "errors": [{"type": kind, "message": message}]})
@@ -215,12 +236,15 @@ class GitHub(Vendor):
     # State for tests.
 
     def seed(self, state: dict) -> None:
-        """Users by `login`: `name_id` (of SAML; `linked`: claimed by the account), `membership` {state, role},
+        """Users by `login` (one with the `id` of somebody else is renamed): `name_id` (of SAML; `linked`: claimed by the account), `membership` {state, role},
         `collaborator`, `credentials` (how many), `copilot` {pending_cancellation_date, assigning_team}, `by_enterprise_team`."""
         for given in state.get("users", []):
             if not given.get("login"):
                 raise ValueError(f"{self.name}: users: login is missing")
-            held = self.store.get("users", given["login"].lower()) or {
+            renamed = next((user for user in self.store.all("users") if user["id"] == given.get("id")), None)
+            if renamed:
+                self.store.remove("users", renamed["login"].lower())
+            held = renamed or self.store.get("users", given["login"].lower()) or {
                 "id": self.store.next_number("user", 1000), "name_id": None, "linked": True, "membership": None,
                 "collaborator": False, "credentials": [], "copilot": None, "by_enterprise_team": False}
             given = dict(given)

@@ -17,6 +17,8 @@ class GitLab(Vendor):
         "token": "glpat-sandboxT0kenOfAnAdmin", "page": 100,
         "projects": ["it/offboarding"], "groups": ["staff", "staff/sales"],
         "block_changes": True,      # False: `block` says true and does nothing
+        "admin": True,              # False: answers show no addresses, and those of others are refused
+        "searches": True,           # False: a search names everybody
     }
     SEED_KEYS = ("users",)
 
@@ -66,12 +68,23 @@ class GitLab(Vendor):
     def search_users(self, request: Request) -> Answer:
         """Names in part, addresses whole."""
         wanted = request.params.get("search", "").lower()
-        return self._page(request, [_shown(user) for user in self.store.all("users")
-                                    if wanted in (user["email"].lower(), *user["emails"]) or ("@" not in wanted and wanted in user["username"])])
+        return self._page(request, [self._shown(user) for user in self.store.all("users")
+                                    if not self.settings["searches"] or wanted in (user["email"].lower(), *user["emails"]) or ("@" not in wanted and wanted in user["username"])])
+
+    def _shown(self, user: dict) -> dict:
+        return {name: user[name] for name in ("id", "username", "state", "email") if name != "email" or self.settings["admin"]}
+
+    @route("GET", API + "/users/{key}/emails")
+    def list_emails(self, request: Request, key: str) -> Answer:
+        """Further addresses. Some releases name the primary one, too."""
+        if not self.settings["admin"]:
+            raise self._refuse(403, "403 Forbidden")
+        return self._page(request, [{"id": number, "email": email, "confirmed_at": "2026-01-01T00:00:00.000Z"}
+                                    for number, email in enumerate(self._user(key)["emails"])])
 
     @route("GET", API + "/users/{key}")
     def show_user(self, request: Request, key: str) -> Answer:
-        return Answer(200, _shown(self._user(key)))
+        return Answer(200, self._shown(self._user(key)))
 
     @route("POST", API + "/users/{key}/block")
     def block(self, request: Request, key: str) -> Answer:
@@ -158,7 +171,7 @@ class GitLab(Vendor):
         user, name = self.store.get("users", key), self._group(group)
         if user is None or name not in user["groups"]:
             raise self._refuse(404, "404 Not found")
-        return Answer(200, {**_shown(user), **user["groups"][name]})
+        return Answer(200, {**self._shown(user), **user["groups"][name]})
 
     @route("POST", API + "/groups/{group}/members")
     def add_member(self, request: Request, group: str) -> Answer:
@@ -170,7 +183,7 @@ class GitLab(Vendor):
             raise self._refuse(409, "Member already exists")
         member = {"access_level": given["access_level"], "expires_at": given.get("expires_at")}
         self._save(user, groups={**user["groups"], name: member})
-        return Answer(201, {**_shown(user), **member})
+        return Answer(201, {**self._shown(user), **member})
 
     @route("DELETE", API + "/groups/{group}/members/{key}")
     def remove_member(self, request: Request, group: str, key: str) -> Answer:
@@ -269,10 +282,6 @@ class GitLab(Vendor):
         return {"users": list(self.store.all("users")),
                 "issues": [{**issue, "notes": [note["body"] for note in notes if note["issue"] == issue["id"]]}
                            for issue in self.store.all("issues")]}
-
-
-def _shown(user: dict) -> dict:
-    return {name: user[name] for name in ("id", "username", "state", "email")}
 
 
 def _in_state(tokens: list[dict], request: Request) -> list[dict]:

@@ -83,17 +83,22 @@ def is_advanced(request: Request) -> bool:
 
 
 def filter_of(request: Request, known: frozenset[str]):
-    """A predicate for $filter: comparisons `name eq 'text'`, joined by `or`."""
+    """A predicate for $filter: comparisons `name eq 'text'` or, of a list, `name/any(a:a eq 'text')`, joined by `or`."""
     text = request.params.get("$filter")
     if text is None:
         return lambda item: True
     pairs = []
-    for part in re.split(r"\s+or\s+(?=\w+\s+eq\s)", text):
-        found = re.fullmatch(r"(\w+)\s+eq\s+'((?:[^']|'')*)'", part.strip())
-        if not found or found[1] not in known:
+    for part in re.split(r"\s+or\s+(?=\w+(?:\s+eq\s|/any))", text):
+        found = re.fullmatch(r"(\w+)\s+eq\s+'((?:[^']|'')*)'|(\w+)/any\((\w):\4 eq '((?:[^']|'')*)'\)", part.strip())
+        if not found or (found[1] or found[3]) not in known:
             raise refusal(400, f"Invalid filter clause: {text}", "BadRequest")
-        pairs.append((found[1], found[2].replace("''", "'").lower()))
-    return lambda item: any(str(item.get(name) or "").lower() == value for name, value in pairs)
+        pairs.append((found[1] or found[3], (found[2] or found[5] or "").replace("''", "'").lower()))
+
+    def held(item: dict, name: str) -> list[str]:
+        value = item.get(name) or ""
+        return [str(one).lower() for one in (value if isinstance(value, list) else [value])]
+
+    return lambda item: any(value in held(item, name) for name, value in pairs)
 
 
 def context(request: Request, name: str) -> dict:

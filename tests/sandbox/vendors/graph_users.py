@@ -13,7 +13,7 @@ ON_REQUEST = frozenset(("accountEnabled", "userType", "employeeId", "onPremisesS
                         "signInSessionsValidFromDateTime", "lastPasswordChangeDateTime", "assignedLicenses",
                         "licenseAssignmentStates"))
 KNOWN = USUAL | ON_REQUEST
-FILTERED = frozenset(("id", "userPrincipalName", "mail", "employeeId", "displayName"))
+FILTERED = frozenset(("id", "userPrincipalName", "mail", "employeeId", "displayName", "proxyAddresses"))
 READ = ("User.Read.All", "User.ReadWrite.All", "Directory.Read.All", "Directory.ReadWrite.All")
 METHODS = ("UserAuthenticationMethod.Read.All", "UserAuthenticationMethod.ReadWrite.All")
 SYNCED = ("Unable to update the specified properties for on-premises mastered Directory Sync objects or objects currently "

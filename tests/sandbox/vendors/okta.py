@@ -115,10 +115,10 @@ class Okta(Vendor):
             wanted = json.loads(rest)
         except ValueError:
             raise Refusal(self._error(400, "E0000001", "Invalid search criteria.")) from None
-        field = name.removeprefix("profile.")
+        field = name.removeprefix("profile.")       # names are case-sensitive, values are not
         horizon = time.monotonic() - self.settings["search_lag"]
         return Answer(200, [self._shown(user) for user in self.store.all("users")
-                            if user["profile"].get(field) == wanted and user["found_from"] <= horizon])
+                            if str(user["profile"].get(field, "")).lower() == str(wanted).lower() and user["found_from"] <= horizon])
 
     @route("POST", API + "/users/{key}/lifecycle/{what}")
     def change_status(self, request: Request, key: str, what: str) -> Answer:

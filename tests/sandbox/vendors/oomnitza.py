@@ -5,6 +5,7 @@ Every documented answer is a 200; what a refusal looks like is not, and is made 
 
 import hmac
 import re
+from datetime import datetime, timezone
 
 from core.vendor import Answer, Refusal, Request, Vendor, route
 
@@ -12,8 +13,16 @@ API = "/api/v3"
 CONDITION = re.compile(r"^\(?\s*(\w+) (eq|ne|ge|gt|le|lt) '((?:[^']|'')*)'\s*\)?$")
 COMPARE = {"eq": lambda a, b: a == b, "ne": lambda a, b: a != b, "ge": lambda a, b: a >= b, "gt": lambda a, b: a > b,
            "le": lambda a, b: a <= b, "lt": lambda a, b: a < b}
-FIELDS = {"USER": None, "FIRST_NAME": "", "LAST_NAME": "", "EMAIL": None, "EMPLOYEE_ID": None, "EMPLOYEE_TYPE": "Employee",
-          "STATUS": "Active", "CHANGE_DATE": None, "OFFBOARDING_SEQUENCE": None, "OFFBOARDING_TICKET": None}
+FIELDS = {"username": None, "first_name": "", "last_name": "", "email": None, "employee_id": None, "employee_type": "Employee",
+          "status": "Active", "change_date": None, "offboarding_sequence": None, "offboarding_ticket": None}
+
+
+def seconds(text: str) -> int | None:
+    """A date of a filter: seconds since 1970, or with its time, the zone of which is not heeded; None: neither."""
+    if text.isdigit():
+        return int(text)
+    found = re.fullmatch(r"(\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d)\S*", text)
+    return int(datetime.fromisoformat(found[1]).replace(tzinfo=timezone.utc).timestamp()) if found else None
 
 
 class Oomnitza(Vendor):
@@ -22,8 +31,10 @@ class Oomnitza(Vendor):
     DEFAULTS = {
         "token": "sandbox-oomnitza-token-s3cret",
         "max_page": 100,
+        "filters": True,            # whether `filter` is heeded
         "locked_fields": [],        # only changed with Oomnitza-Ignore-Meta-Restriction: 1
         "ignores_fields": [],       # taken without a word, and not stored
+        "unnamed_seats": [],        # deactivated, but not told of in the answer
         "today": "2026-01-01T00:00:00",     # the change date of what a request changes
     }
     SEED_KEYS = ("users", "assets", "seats")
@@ -40,7 +51,7 @@ class Oomnitza(Vendor):
     @route("GET", API + "/users")
     def list_users(self, request: Request) -> Answer:
         given = request.params
-        users = [user for user in self.store.all("users") if self._matches(user, given.get("filter", ""))]
+        users = [user for user in map(self._shown, self.store.all("users")) if self._matches(user, given.get("filter", "") if self.settings["filters"] else "")]
         by = given.get("sortby")
         if by:
             name, _, order = by.partition(" ")
@@ -54,9 +65,19 @@ class Oomnitza(Vendor):
             if not found or found[1] not in user:
                 raise Refusal(self.fail(400, f"Bad filter: {part}"))
             held, wanted = user[found[1]], found[3].replace("''", "'")
-            if held is None or not COMPARE[found[2]](str(held), wanted):
+            if found[1] == "change_date":
+                wanted = seconds(wanted)
+                if wanted is None:
+                    raise Refusal(self.fail(400, f"Bad date: {part}"))
+            if held is None or not COMPARE[found[2]](held if found[1] == "change_date" else str(held), wanted):
                 return False
         return True
+
+    def _shown(self, user: dict) -> dict:
+        """As the API names it: the state's `id` is `user_id` there, and a date seconds since 1970."""
+        date = user["change_date"]
+        return {"user_id": user["id"], **{name: value for name, value in user.items() if name != "id"},
+                "change_date": seconds(date) if date else None}
 
     def _user(self, key: str) -> dict:
         user = self.store.edit("users", key)
@@ -66,7 +87,7 @@ class Oomnitza(Vendor):
 
     @route("GET", API + "/users/{key}")
     def read_user(self, request: Request, key: str) -> Answer:
-        return Answer(200, self._user(key))
+        return Answer(200, self._shown(self._user(key)))
 
     @route("PATCH", API + "/users/{key}")
     def change_user(self, request: Request, key: str) -> Answer:
@@ -78,8 +99,8 @@ class Oomnitza(Vendor):
             if name in self.settings["locked_fields"] and not unlocked:
                 raise Refusal(self.fail(403, f"Field {name} is not editable"))
         kept = {name: value for name, value in changes.items() if name not in self.settings["ignores_fields"]}
-        self.store.put("users", key, {**user, **kept, "CHANGE_DATE": self.settings["today"]})
-        return Answer(200, self.store.get("users", key))
+        self.store.put("users", key, {**user, **kept, "change_date": self.settings["today"]})
+        return Answer(200, self._shown(self.store.get("users", key)))
 
     @route("GET", API + "/users/{key}/assets")
     def list_assets(self, request: Request, key: str) -> Answer:
@@ -96,18 +117,18 @@ class Oomnitza(Vendor):
             error = "SaaS user not found" if seat is None else seat["error"]
             if error is None:
                 self.store.put("seats", key, {**seat, "active": False})
-            told.append({"saas_user_id": key, "error": error})
+            told += [{"saas_user_id": key, "error": error}] if key not in self.settings["unnamed_seats"] else []
         return Answer(200, told)
 
     # State for tests.
 
     def seed(self, state: dict) -> None:
-        """Users merge by `id` or EMAIL; assets (`assigned_to`, `serial_number`) and seats (`active`, `error`) by `id`."""
+        """Users merge by `id` or email; assets (`assigned_to`, `serial_number`) and seats (`active`, `error`) by `id`."""
         for given in state.get("users", []):
             held = next((user for user in self.store.all("users")
-                         if given.get("id") == user["id"] or "id" not in given and given.get("EMAIL") == user["EMAIL"]), None)
+                         if given.get("id") == user["id"] or "id" not in given and given.get("email") == user["email"]), None)
             key = held["id"] if held else str(given.get("id") or self.store.next_number("user", 101))
-            base = held or {**FIELDS, "CHANGE_DATE": self.settings["today"]}
+            base = held or {**FIELDS, "change_date": self.settings["today"]}
             self.store.put("users", key, {**base, **given, "id": key})
         for given in state.get("assets", []):
             key = str(given.get("id") or self.store.next_number("asset", 501))

@@ -23,7 +23,9 @@ DIALECT = {
     "active": ("kept", "ignored", "hidden"),       # ignored: 200, unchanged; hidden: not in answers
     "delete": ("remove", "deactivate", "none"),    # none: 501
     "filters": (None,),                            # list of the attributes that can be filtered on; None: all
+    "unknown_filters": ("refused", "ignored"),     # ignored: answered as if there were none
     "filter_aliases": ({},),                       # {"email": "emails.value"}
+    "ids": ("text", "number"),                     # number: answers show numbers, and paths are made of them
     "max_count": (100,),                           # largest page
     "user_groups": (True, False),                  # whether a user shows its groups
     "content_types": (["application/scim+json", "application/json"],),  # accepted; the first is answered with
@@ -210,7 +212,8 @@ class Scim(Vendor):
     def _new(self, schema: Schema, kind: str, resource: dict) -> dict:
         now = _now()
         serial = self.store.next_number("id")
-        key = resource.get("id") or str(uuid.uuid5(uuid.NAMESPACE_OID, f"{kind}/{serial}"))
+        number = self.dialect["ids"] == "number"
+        key = resource.get("id") or (str(serial) if number else str(uuid.uuid5(uuid.NAMESPACE_OID, f"{kind}/{serial}")))
         if kind == "Users":
             resource.setdefault("active", True)
         return {**resource, "id": key, "meta": {"resourceType": schema.name, "created": now, "lastModified": now,
@@ -259,6 +262,8 @@ class Scim(Vendor):
     def _show(self, request: Request, kind: str, resource: dict) -> dict:
         shown = {key: copy.deepcopy(value) for key, value in resource.items() if not key.startswith("_")}
         shown["meta"]["location"] = self._location(request, kind, resource["id"])
+        if self.dialect["ids"] == "number":
+            shown["id"] = int(resource["id"])
         if kind == "Users":
             if self.dialect["user_groups"]:
                 shown["groups"] = [{"value": group["id"], "display": group["displayName"], "type": "direct",
@@ -287,6 +292,8 @@ class Scim(Vendor):
             parsed = parse_filter(self._without_aliases(text), schema)
             allowed = self.dialect["filters"]
             refused = sorted(parsed.paths - {self._without_aliases(path).lower() for path in allowed or parsed.paths})
+            if refused and self.dialect["unknown_filters"] == "ignored":
+                return self._list(request, list(found), params, kind)
             if refused:
                 raise ScimError(400, "invalidFilter", f"Filtering on {', '.join(refused)} is not supported")
             found = (item for item in found if parsed.matches(item if "groups.value" not in parsed.paths

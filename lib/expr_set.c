@@ -1,0 +1,211 @@
+#include "lib/expr_set.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "lib/expr_jq.h"
+#include "lib/mem.h"
+
+enum {
+    PASSING_MAX = 2048, /* texts that come with jobs: some 35 kB each when jq evaluates them */
+    BUCKETS = 1024,
+    PROGRAM_SIZE =
+        256 /* expressions in one jq program: compiling takes the square of their number, and 15 ms besides */
+};
+
+struct expr_set {
+    struct expr_template *buckets[BUCKETS];
+    struct expr_template *newest, *oldest; /* the passing ones, by when they were last used */
+    size_t passing;
+    struct jq_program **programs; /* of several expressions each */
+    size_t program_count;
+};
+
+/* ---- the set ------------------------------------------------------------------------------------------------------------ */
+
+struct expr_set *expr_set_new(void)
+{
+    return MEM_NEW(struct expr_set);
+}
+
+void expr_set_free(struct expr_set *set)
+{
+    for (size_t i = 0; set && i < BUCKETS; i++) {
+        while (set->buckets[i]) {
+            struct expr_template *template = set->buckets[i];
+            set->buckets[i] = template->next;
+            expr_template_free(template);
+        }
+    }
+    for (size_t i = 0; set && i < set->program_count; i++) {
+        jq_program_free(set->programs[i]);
+    }
+    if (set) {
+        free(set->programs);
+    }
+    free(set);
+}
+
+static size_t bucket_of(const char *text)
+{
+    size_t hash = 5381;
+    for (; *text; text++) {
+        hash = hash * 33 + (unsigned char)*text;
+    }
+    return hash % BUCKETS;
+}
+
+static struct expr_template *find(const struct expr_set *set, const char *text)
+{
+    struct expr_template *template = set->buckets[bucket_of(text)];
+    while (template && strcmp(template->text, text) != 0) {
+        template = template->next;
+    }
+    return template;
+}
+
+static struct expr_template *add(struct expr_set *set, const char *text, struct err *err)
+{
+    struct expr_template *template = expr_template_new(text, err);
+    if (template) {
+        struct expr_template **bucket = &set->buckets[bucket_of(text)];
+        template->next = *bucket;
+        *bucket = template;
+    }
+    return template;
+}
+
+/* ---- texts that pass by --------------------------------------------------------------------------------------------------- */
+
+static void put_first(struct expr_set *set, struct expr_template *template)
+{
+    template->older = set->newest;
+    template->newer = NULL;
+    *(set->newest ? &set->newest->newer : &set->oldest) = template;
+    set->newest = template;
+    set->passing++;
+}
+
+static void take_out(struct expr_set *set, struct expr_template *template)
+{
+    *(template->newer ? &template->newer->older : &set->newest) = template->older;
+    *(template->older ? &template->older->newer : &set->oldest) = template->newer;
+    set->passing--;
+}
+
+static void forget_oldest(struct expr_set *set)
+{
+    struct expr_template *template = set->oldest;
+    struct expr_template **link = &set->buckets[bucket_of(template->text)];
+    while (*link != template) {
+        link = &(*link)->next;
+    }
+    *link = template->next;
+    take_out(set, template);
+    expr_template_free(template);
+}
+
+struct expr_template *expr_set_template(struct expr_set *set, const char *text, struct err *err)
+{
+    struct expr_template *template = find(set, text);
+    if (template && template->kept) {
+        return template;
+    }
+    if (template) {
+        take_out(set, template);
+    } else if (!(template = add(set, text, err))) {
+        return NULL;
+    }
+    put_first(set, template);
+    if (set->passing > PASSING_MAX) {
+        forget_oldest(set);
+    }
+    return template;
+}
+
+/* Those of definitions are kept. */
+int expr_check(struct expr_set *set, const char *text, struct err *err)
+{
+    struct expr_template *template = find(set, text);
+    if (template && !template->kept) {
+        take_out(set, template);
+    } else if (!template && !(template = add(set, text, err))) {
+        return -1;
+    }
+    template->kept = true;
+    return 0;
+}
+
+/* ---- compiling ------------------------------------------------------------------------------------------------------------ */
+
+int expr_set_compile_part(struct expr_part *part, struct err *err)
+{
+    const char *expression = part->guarded;
+    part->program = jq_program_new(&expression, 1, err);
+    if (!part->program) {
+        return err_prefix(err, "in ${ %s }", part->expression);
+    }
+    part->index = 0;
+    part->own = true;
+    return 0;
+}
+
+/* All parts that jq has to evaluate and that are not compiled yet; the caller frees the array. */
+static struct expr_part **open_parts(struct expr_set *set, size_t *count)
+{
+    struct expr_part **parts = NULL;
+    *count = 0;
+    for (size_t b = 0; b < BUCKETS; b++) {
+        for (struct expr_template *template = set->buckets[b]; template; template = template->next) {
+            for (size_t i = 0; i < template->count && template->kept; i++) {
+                struct expr_part *part = &template->parts[i];
+                if (part->expression && !part->path.count && !part->program) {
+                    parts = mem_realloc(parts, (*count + 1) * sizeof(struct expr_part *));
+                    parts[(*count)++] = part;
+                }
+            }
+        }
+    }
+    return parts;
+}
+
+static int compile_singly(struct expr_part **parts, size_t count, struct err *err)
+{
+    int result = 0;
+    for (size_t i = 0; result == 0 && i < count; i++) {
+        result = expr_set_compile_part(parts[i], err);
+    }
+    return result;
+}
+
+/* All of them in one program. */
+static int compile_together(struct expr_set *set, struct expr_part **parts, size_t count, struct err *err)
+{
+    const char *expressions[PROGRAM_SIZE];
+    for (size_t i = 0; i < count; i++) {
+        expressions[i] = parts[i]->guarded;
+    }
+    struct jq_program *program = jq_program_new(expressions, count, NULL);
+    if (!program) {
+        return compile_singly(parts, count, err); /* names the one that is wrong */
+    }
+    set->programs = mem_realloc(set->programs, (set->program_count + 1) * sizeof(struct jq_program *));
+    set->programs[set->program_count++] = program;
+    for (size_t i = 0; i < count; i++) {
+        parts[i]->program = program;
+        parts[i]->index = i;
+    }
+    return 0;
+}
+
+int expr_set_compile(struct expr_set *set, struct err *err)
+{
+    size_t count;
+    struct expr_part **parts = open_parts(set, &count);
+    int result = 0;
+    for (size_t from = 0; result == 0 && from < count; from += PROGRAM_SIZE) {
+        result = compile_together(set, parts + from, count - from < PROGRAM_SIZE ? count - from : PROGRAM_SIZE, err);
+    }
+    free(parts);
+    return result;
+}
