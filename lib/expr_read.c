@@ -66,7 +66,7 @@ struct expr_node *expr_read_unexpected(struct expr_reader *reader)
         from++;
     }
     size_t len = expr_read_name(at);
-    for (len = len ? len : 1; ((unsigned char)at[len] & 0xC0) == 0x80; len++) {
+    for (len = len ? len : *at != '\0'; ((unsigned char)at[len] & 0xC0) == 0x80; len++) {
     }
     if (!*at) {
         err_set(reader->err, ERR_PERMANENT, "the expression ends too early");

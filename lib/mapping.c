@@ -278,13 +278,18 @@ static void put_actor(const struct mapping *mapping, json_t *offboarding)
     json_put(offboarding, "actor", actor);
 }
 
-static json_t *event_summary(const json_t *event)
+json_t *mapping_event_summary(const json_t *event)
 {
     json_t *summary = json_object();
     static const char *const names[] = {"source", "id", "type", "time"};
     for (size_t i = 0; i < COUNT_OF(names); i++) {
         json_t *value = json_object_get(event, names[i]);
         json_object_set_new(summary, names[i], value ? json_incref(value) : json_null());
+    }
+    const char *time = json_string_at(event, "time");
+    int64_t at;
+    if (time && time_parse(time, &at, NULL) == 0) {
+        json_put_instant(summary, "time", at);
     }
     return summary;
 }
@@ -296,7 +301,7 @@ static json_t *base_offboarding(const struct mapping *mapping)
     time_format(mapping->received_at, received);
     json_t *offboarding = json_pack("{s:i, s:s, s:s, s:s}", "version", MESSAGE_VERSION, "id", id, "source",
                                     mapping->source->name, "received_at", received);
-    json_put(offboarding, "event", event_summary(mapping->event));
+    json_put(offboarding, "event", mapping_event_summary(mapping->event));
     return offboarding;
 }
 

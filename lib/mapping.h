@@ -35,6 +35,10 @@ void mapped_release(struct mapped *mapped);
 /* The extension attribute by which the edge says which source's sender signed an event; it lets in none from outside. */
 #define MAPPING_SOURCE "offboardsource"
 
+/* What the record keeps of a CloudEvent: {source, id, type, time}, null where it says nothing. `time` is written by time_format(): RFC
+ * 3339 has offsets (+23:00) that PostgreSQL refuses. New reference. */
+json_t *mapping_event_summary(const json_t *event);
+
 /* `value` without home addresses, phone numbers and birth dates, at any depth: no object and no event carries them
  * (rules.md 6). New reference; NULL gives NULL. */
 json_t *mapping_without_private(const json_t *value);

@@ -93,6 +93,11 @@ static const unsigned char *read_block(const unsigned char *data, const unsigned
     return data + HEADER + size;
 }
 
+static bool offset_sound(int64_t offset)
+{
+    return offset > -OFFSET_MAX && offset < OFFSET_MAX;
+}
+
 /* Every index leads to something, and every name ends: nothing that is read later lies outside. */
 static bool tzif_sound(const struct tzif *tz)
 {
@@ -102,8 +107,7 @@ static bool tzif_sound(const struct tzif *tz)
     }
     for (int64_t i = 0; i < tz->type_count && sound; i++) {
         const unsigned char *type = tz->types + i * TYPE_SIZE;
-        int64_t offset = big_endian(type, 4);
-        sound = type[5] < tz->name_count && offset > -OFFSET_MAX && offset < OFFSET_MAX;
+        sound = type[5] < tz->name_count && offset_sound(big_endian(type, 4));
     }
     return sound;
 }
@@ -201,15 +205,20 @@ static int64_t rule_instant(const struct posix_rule *rule, int year)
     return first + (int64_t)(day - 1) * 86400 + rule->seconds;
 }
 
-static void posix_offset(const char *footer, int64_t at, int64_t *offset, char *abbreviation, size_t size)
+/* False when the footer names no offset that a zone can have. */
+static bool posix_offset(const char *footer, int64_t at, int64_t *offset, char *abbreviation, size_t size)
 {
-    char summer_name[16] = "";
+    char winter_name[16] = "", summer_name[16] = "";
     int64_t west = 0;
-    const char *c = posix_name(footer, abbreviation, size);
+    const char *c = posix_name(footer, winter_name, sizeof winter_name);
     c = posix_time(c, &west);
+    if (!offset_sound(west)) {
+        return false;
+    }
     *offset = -west;
+    snprintf(abbreviation, size, "%s", winter_name);
     if (*c == '\n' || *c == '\0') {
-        return;
+        return true;
     }
     int64_t summer_west = west - 3600;
     c = posix_name(c, summer_name, sizeof summer_name);
@@ -220,8 +229,8 @@ static void posix_offset(const char *footer, int64_t at, int64_t *offset, char *
     c = posix_rule(c, &begin);
     time_t local = (time_t)(at - west);
     struct tm tm;
-    if (!c || !posix_rule(c, &end) || !gmtime_r(&local, &tm)) {
-        return;
+    if (!offset_sound(summer_west) || !c || !posix_rule(c, &end) || !gmtime_r(&local, &tm)) {
+        return true;
     }
     int64_t from = rule_instant(&begin, tm.tm_year + 1900) + west;
     int64_t to = rule_instant(&end, tm.tm_year + 1900) + summer_west;
@@ -230,6 +239,7 @@ static void posix_offset(const char *footer, int64_t at, int64_t *offset, char *
         *offset = -summer_west;
         snprintf(abbreviation, size, "%s", summer_name);
     }
+    return true;
 }
 
 static void tzif_offset(const struct tzif *tz, int64_t at, int64_t *offset, char *abbreviation, size_t size)
@@ -243,8 +253,8 @@ static void tzif_offset(const struct tzif *tz, int64_t at, int64_t *offset, char
             high = middle;
         }
     }
-    if (low == tz->time_count && *tz->footer && *tz->footer != '\n') {
-        posix_offset(tz->footer, at, offset, abbreviation, size);
+    if (low == tz->time_count && *tz->footer && *tz->footer != '\n' &&
+        posix_offset(tz->footer, at, offset, abbreviation, size)) {
         return;
     }
     const unsigned char *type = tz->types + (low ? tz->indices[low - 1] : 0) * TYPE_SIZE;

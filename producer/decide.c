@@ -61,12 +61,7 @@ static void add_intake_event(struct record *record, enum disposition disposition
     json_put(context, "record",
              json_pack("{s:s, s:i, s:I}", "topic", rd_kafka_topic_name(message->rkt), "partition",
                        (int)message->partition, "offset", (json_int_t)message->offset));
-    json_t *summary = json_object();
-    static const char *const names[] = {"source", "id", "type", "time"};
-    for (size_t i = 0; i < COUNT_OF(names); i++) {
-        json_put_string(summary, names[i], json_string_at(record->event, names[i]));
-    }
-    json_put(context, "event", summary);
+    json_put(context, "event", mapping_event_summary(record->event));
     if (disposition != DISPOSITION_DEAD && small) {
         json_put(context, "data", mapping_without_private(json_object_get(record->event, "data")));
     }

@@ -68,6 +68,7 @@ CREATE TABLE offboarding (
     ids jsonb NOT NULL DEFAULT '{}' CHECK (jsonb_typeof(ids) = 'object'),
     actor jsonb,
     event jsonb,
+    event_at timestamptz,
     zone text,
     received_at timestamptz NOT NULL,
     effective_at timestamptz NOT NULL,
@@ -96,6 +97,7 @@ COMMENT ON COLUMN offboarding.ids IS
     'Accounts by system, as pinned; a system that is present, even empty, is not looked up again.';
 COMMENT ON COLUMN offboarding.actor IS 'Who started it: kind, id, name.';
 COMMENT ON COLUMN offboarding.event IS 'The HR event: source, id, type, time.';
+COMMENT ON COLUMN offboarding.event_at IS 'The HR event''s own time; null when it has none.';
 COMMENT ON COLUMN offboarding.zone IS 'The leaver''s IANA time zone.';
 COMMENT ON COLUMN offboarding.received_at IS 'When the HR event reached us (the Kafka record''s timestamp).';
 COMMENT ON COLUMN offboarding.effective_at IS 'When access ends, as HR said.';

@@ -239,13 +239,14 @@ DECLARE
     starts start[];
 BEGIN
     WITH made AS (
-        INSERT INTO offboarding (id, status, reason, runbook, source, mode, priority, leaver, ids, actor, event, zone,
-                                 received_at, effective_at, plan, extra, traceparent)
+        INSERT INTO offboarding (id, status, reason, runbook, source, mode, priority, leaver, ids, actor, event, event_at,
+                                 zone, received_at, effective_at, plan, extra, traceparent)
         SELECT s.offboarding_id, CASE c ->> 'status' WHEN 'held' THEN 'held' ELSE 'waiting' END,
                CASE c ->> 'status' WHEN 'held' THEN coalesce(c ->> 'reason', s.body #>> '{response,message}') END,
                o ->> 'runbook', o ->> 'source', coalesce(o ->> 'mode', 'live'), coalesce(o ->> 'priority', 'normal'),
                o -> 'user', coalesce(nullif(o -> 'ids', 'null'), '{}'), nullif(o -> 'actor', 'null'),
-               nullif(o -> 'event', 'null'), o ->> 'zone', coalesce((o ->> 'received_at')::timestamptz, s.occurred_at),
+               nullif(o -> 'event', 'null'), (o #>> '{event,time}')::timestamptz, o ->> 'zone',
+               coalesce((o ->> 'received_at')::timestamptz, s.occurred_at),
                (o ->> 'effective_at')::timestamptz, c -> 'plan',
                o - '{version,id,user,ids,actor,status,runbook,source,event,received_at,started_at,effective_at,zone,mode,priority}'::text[],
                s.traceparent

@@ -229,8 +229,8 @@ COMMENT ON COLUMN analyst.system_results.last_answer_at IS 'Last answer of a wor
 
 CREATE VIEW analyst.time_to_revoke AS
 SELECT j.offboarding_id, o.leaver ->> 'email' AS email, o.runbook, j.id AS job_id, j.system, j.action, j.state,
-       (o.event ->> 'time')::timestamptz AS event_at, o.received_at, o.effective_at, o.started_at, j.verified_at,
-       j.verified_at - coalesce((o.event ->> 'time')::timestamptz, o.received_at) AS from_event,
+       o.event_at, o.received_at, o.effective_at, o.started_at, j.verified_at,
+       j.verified_at - coalesce(o.event_at, o.received_at) AS from_event,
        j.verified_at - o.received_at AS from_received,
        j.verified_at - o.effective_at AS from_effective
 FROM job j JOIN offboarding o ON o.id = j.offboarding_id

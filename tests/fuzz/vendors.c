@@ -15,6 +15,7 @@
 
 #include "lib/buf.h"
 #include "lib/log.h"
+#include "lib/message.h"
 #include "worker/fiber.h"
 #include "worker/ldap_call.h"
 #include "worker/ldap_text.h"
@@ -89,8 +90,8 @@ static const struct conf *conf_of_all(void)
     json_put_string(json_object_get(systems, "webhook"), "secret", "whsec_czNjcmV0LW9mLXRoZS13ZWJob29r");
     json_put_string(json_object_get(systems, "email"), "url", "smtps://email.example");
     json_put_string(json_object_get(systems, "manual"), "url", "smtps://manual.example");
-    json_t *worker =
-        json_pack("{s:s, s:s, s:s}", "derive_key", "the key that pins come from", "retry_wait", "0s", "job_time", "1h");
+    json_t *worker = json_pack("{s:s, s:s, s:s}", "derive_key", "the key from which pins are derived, long enough",
+                               "retry_wait", "0s", "job_time", "1h");
     json_t *all = json_pack("{s:[s], s:o, s:o}", "definitions.connectors", "tests/golden/v1/definitions/connectors",
                             "worker", worker, "systems", systems);
     char *text = json_text(all);
@@ -181,7 +182,7 @@ static void run(void *arg)
     trial->ended = true;
 }
 
-void vendors_run(json_t *message, struct fuzz_input *input, struct engine_result *result)
+static void run_to_end(json_t *message, struct fuzz_input *input, struct engine_result *result)
 {
     uv_loop_t loop;
     uv_loop_init(&loop);
@@ -206,6 +207,51 @@ void vendors_run(json_t *message, struct fuzz_input *input, struct engine_result
     while (uv_run(&loop, UV_RUN_DEFAULT)) {
     }
     FUZZ_CHECK(uv_loop_close(&loop) == 0);
+}
+
+/* What message_job() makes of it; NULL when it refuses, or there is no connector for the system. */
+static json_t *accepted(const json_t *message)
+{
+    char *text = json_text(message);
+    json_t *read = message_job(text, strlen(text), NULL);
+    const char *system = json_string_at(read, "job.system");
+    if (read && !definition_find(vendors_definitions(), DEFINITION_CONNECTOR, system)) {
+        json_decref(read);
+        read = NULL;
+    }
+    free(text);
+    return read;
+}
+
+static void check_result(const struct engine_result *result)
+{
+    static const char *const outcomes[] = {"succeeded", "already_done", "skipped", "missing",  "deferred",
+                                           "failed",    "blocked",      "denied",  "cancelled"};
+    bool known = false;
+    for (size_t i = 0; i < COUNT_OF(outcomes); i++) {
+        known = known || strcmp(outcomes[i], result->outcome) == 0;
+    }
+    FUZZ_CHECK(known && !result->abandoned);
+    FUZZ_CHECK(json_is_object(result->context) && result->message);
+    json_t *said = json_pack("{s:s, s:O}", "message", result->message, "context", result->context);
+    FUZZ_CHECK(said); /* all of it is UTF-8 */
+    char *text = json_text(said);
+    FUZZ_CHECK(!strstr(text, VENDORS_SECRET "okta-token") && !strstr(text, VENDORS_SECRET "zoom-client_secret"));
+    FUZZ_CHECK(strcmp(result->outcome, "deferred") != 0 || json_string_at(result->context, "due_at"));
+    free(text);
+    json_decref(said);
+}
+
+void vendors_run(const json_t *message, struct fuzz_input *input)
+{
+    json_t *job = message ? accepted(message) : NULL;
+    if (job) {
+        struct engine_result result;
+        run_to_end(job, input, &result);
+        check_result(&result);
+        engine_result_release(&result);
+    }
+    json_decref(job);
 }
 
 int vendors_load(const char *system, const struct conf *conf, struct err *err)

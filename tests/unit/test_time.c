@@ -330,8 +330,27 @@ static void read_all(const void *bytes, size_t len)
     for (size_t i = 0; i < COUNT_OF(instants); i++) {
         int64_t offset;
         char abbreviation[16];
-        zone_offset_in(bytes, len, instants[i], &offset, abbreviation, sizeof abbreviation);
+        if (zone_offset_in(bytes, len, instants[i], &offset, abbreviation, sizeof abbreviation) == 0) {
+            assert_in_range(offset + 26 * 3600, 0, 2 * 26 * 3600); /* RFC 8536, 3.2 */
+        }
     }
+}
+
+/* The footer speaks for all instants after the last change: one that no zone can have says nothing. */
+static void test_footer_out_of_range(void **state)
+{
+    (void)state;
+    size_t len;
+    char *file = yaml_read_file(ZONE_DIRECTORY "/Etc/GMT+5", &len, NULL);
+    int64_t offset = 0;
+    char abbreviation[16];
+    assert_non_null(file);
+    assert_memory_equal(file + len - 8, "\n<-05>5\n", 8);
+    memcpy(file + len - 8, "\nX999Y,\n", 8);
+    assert_int_equal(zone_offset_in(file, len, INT64_C(1700000000), &offset, abbreviation, sizeof abbreviation), 0);
+    assert_int_equal(offset, -5 * 3600);
+    assert_string_equal(abbreviation, "-05");
+    free(file);
 }
 
 /* Every byte of a real file changed in turn, and every shorter one: nothing behind the bytes is read (under a sanitizer). */
@@ -528,6 +547,7 @@ int main(void)
         cmocka_unit_test(test_end_of_day),
         cmocka_unit_test(test_local_time_of_day),
         cmocka_unit_test(test_range_after_conversion),
+        cmocka_unit_test(test_footer_out_of_range),
         cmocka_unit_test(test_broken_files),
         cmocka_unit_test(test_indices_out_of_range),
         cmocka_unit_test(test_durations),
