@@ -63,10 +63,29 @@ static enum verdict by_link(struct run *run, const json_t *request, const json_t
     return verdict;
 }
 
+/* A list that ends because nobody could tell whether it goes on would be taken for a whole one. */
+static enum verdict is_there_more(struct run *run, const json_t *predicate, bool *more)
+{
+    struct err err = ERR_INIT;
+    json_t *value = expr_render(run->engine->exprs, predicate, run->context, &err);
+    enum verdict verdict = VERDICT_DONE;
+    *more = value && !json_is_null(value) && !json_is_false(value);
+    if (!value) {
+        verdict = run_say(run, VERDICT_FAILED, "could not tell whether there is another page: %s", err_text(&err));
+    }
+    json_decref(value);
+    err_release(&err);
+    return verdict;
+}
+
 /* Members of `query` or of the body, as `pages` says for the next page; they replace those of the request. */
 static enum verdict by_parameters(struct run *run, const json_t *request, const json_t *pages, json_t **next)
 {
-    if (!expr_true(run->engine->exprs, json_object_get(pages, "more"), run->context, false)) {
+    bool more = false;
+    if (is_there_more(run, json_object_get(pages, "more"), &more) != VERDICT_DONE) {
+        return VERDICT_FAILED;
+    }
+    if (!more) {
         return VERDICT_DONE;
     }
     static const char *const parts[] = {"query", "json"};
@@ -91,7 +110,7 @@ enum verdict pages_next(struct run *run, const json_t *request, json_t **next)
     *next = NULL;
     const json_t *pages = json_object_get(request, "pages");
     const json_t *link = json_object_get(pages, "next");
-    if (!pages) {
+    if (!pages || run->unsent) {
         return VERDICT_DONE;
     }
     return link ? by_link(run, request, link, next) : by_parameters(run, request, pages, next);

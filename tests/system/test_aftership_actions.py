@@ -7,6 +7,7 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 import pytest
 from connector_table import ConnectorTable, Row
 from process import wait_until
+from unconfirmed import impatient
 from vendors.aftership import webhook
 
 pytestmark = pytest.mark.xdist_group("aftership")
@@ -58,19 +59,22 @@ class TestAfterShip(ConnectorTable):
 @pytest.fixture
 def try_(stack):
     def one(action: str, *more: str, **with_) -> dict:
-        done = stack.cli("try", "aftership", action, "--email", "ann@example.com", "--json", "--live", "--with", json.dumps(with_), *more)
+        """What is in capitals is for the environment."""
+        env = {name: with_.pop(name) for name in list(with_) if name.isupper()}
+        done = stack.cli("try", "aftership", action, "--email", "ann@example.com", "--json", "--live", "--with", json.dumps(with_), *more,
+                         **env)
         return json.loads(done.out)
 
     yield one
     stack.sandbox.clear_faults()
-    stack.sandbox.settings("aftership", webhook_url=None)
+    stack.sandbox.settings("aftership", webhook_url=None, filters=True, page_size=100)
 
 
 def test_somebody_was_quicker(stack, try_):
     """Between our look and our order the number was registered elsewhere."""
     parcel(stack, "1ZQUICK")
     stack.sandbox.fault("aftership", {"match": {"method": "GET"}, "do": "status", "status": 200, "times": 1,
-                                      "body": {"meta": {"code": 200}, "data": {"trackings": []}}})
+                                      "body": {"meta": {"code": 200}, "data": {"pagination": {"has_next_page": False}, "trackings": []}}})
     said = try_("track", tracking_number="1ZQUICK", carrier="ups")
     assert (said["outcome"], said["outputs"]["carrier"]) == ("already_done", "ups"), said
 
@@ -104,6 +108,42 @@ def test_a_person_knows_the_right_number_or_courier(stack, try_, number, carrier
 
 def test_a_couriers_name_becomes_a_slug(stack, try_):
     assert try_("track", tracking_number="990011", carrier="Canada Post")["outputs"]["carrier"] == "canada-post"
+
+
+@pytest.mark.parametrize("action", ["track", "read_tracking", "stop_tracking"])
+def test_only_this_parcel_of_all_that_a_server_shows_that_does_not_filter(stack, try_, action):
+    """It is on page two, and the others are not ours: they are neither told of nor deleted."""
+    number = f"1ZSECOND{action}".replace("_", "").upper()
+    others = [parcel(stack, f"1ZOTHER{action}{at}".replace("_", "").upper())["tracking_number"] for at in range(3)]
+    parcel(stack, number, tag="InTransit")
+    stack.sandbox.settings("aftership", filters=False, page_size=2)
+    said = try_(action, tracking_number=number.lower())
+    assert said["outcome"] == ("already_done" if action == "track" else "succeeded"), said
+    assert action != "read_tracking" or said["outputs"]["tag"] == "InTransit"
+    left = [one["tracking_number"] for one in stack.sandbox.state("aftership")["trackings"]]
+    assert set(others) <= set(left) and (number in left) == (action != "stop_tracking")
+
+
+def test_new_among_all_that_a_server_shows_that_does_not_filter(stack, try_):
+    for at in range(3):
+        parcel(stack, f"1ZCROWD{at}")
+    stack.sandbox.settings("aftership", filters=False, page_size=2)
+    said = try_("track", tracking_number="1ZNEWBOX")
+    assert (said["outcome"], said["outputs"]["carrier"]) == ("succeeded", "ups"), said
+    assert try_("stop_tracking", tracking_number="1ZNOTTHERE")["outcome"] == "already_done"
+    assert try_("read_tracking", tracking_number="1ZNOTTHERE")["outcome"] == "missing"
+
+
+@pytest.mark.parametrize("body", ["", [], {}, {"data": {}}, {"data": {"trackings": None}}, {"error": "maintenance"},
+                                  {"meta": {"code": 500, "message": "internal"}, "data": []},
+                                  "<!DOCTYPE html><html><title>Sign in</title></html>"],
+                         ids=["empty", "list", "object", "no-list", "null", "error", "meta", "page"])
+@pytest.mark.parametrize("action", ["track", "read_tracking", "stop_tracking"])
+def test_an_answer_that_cannot_be_read_says_nothing(stack, try_, action, body):
+    parcel(stack, "1ZUNREAD")
+    stack.sandbox.fault("aftership", {"match": {"method": "GET"}, "do": "status", "status": 200, "body": body})
+    said = try_(action, tracking_number="1ZUNREAD", OFFBOARD_WORKER_RETRY_WAIT="0s", **impatient(stack, "aftership"))
+    assert said["outcome"] in ("deferred", "failed") and not said["outputs"], said
 
 
 def test_nobody_follows_it(try_):

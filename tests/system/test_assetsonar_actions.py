@@ -165,17 +165,6 @@ def test_an_address_that_was_given_to_somebody_else(stack):
     assert said["outcome"] == "succeeded", said
 
 
-def test_licences_under_their_other_name_and_under_none(stack):
-    """What has no list of licences says nothing about them."""
-    member(stack, "named@example.com")
-    path = {"match": {"path": "/software_licenses/filter"}, "do": "status", "status": 200, "times": 1}
-    stack.sandbox.fault("assetsonar", {**path, "body": {"software_licenses": [], "total_pages": 1}})
-    said = try_(stack, "list_licences", "named@example.com")
-    assert (said["outcome"], said["outputs"]) == ("succeeded", {"licences": [], "manual": []}), said
-    stack.sandbox.fault("assetsonar", {**path, "body": {"total_pages": 1}})
-    assert try_(stack, "list_licences", "named@example.com")["outcome"] == "failed"
-
-
 def test_thirty_assets_on_two_pages(stack):
     member(stack, "many@example.com")
     for i in range(30):

@@ -77,12 +77,13 @@ def stack(make_shared_stack):
 def as_configured(stack):
     yield
     stack.sandbox.clear_faults("jamf")
-    stack.sandbox.settings("jamf", fails="", versions=["v1", "v2", "v3", "v4"], privileges=PRIVILEGES)
+    stack.sandbox.settings("jamf", fails="", filters=True, max_page=2000, versions=["v1", "v2", "v3", "v4"], privileges=PRIVILEGES)
 
 
-def try_(stack, action: str, email: str, *more: str, live: bool = True, **with_) -> dict:
-    result = stack.cli("try", "jamf", action, "--email", email, "--json", "--with", json.dumps(with_), *more,
-                       *(["--live"] if live else []))
+def try_(stack, action: str, email: str, *more: str, **with_) -> dict:
+    """What is in capitals is for the environment."""
+    env = {name: with_.pop(name) for name in list(with_) if name.isupper()}
+    result = stack.cli("try", "jamf", action, "--email", email, "--json", "--with", json.dumps(with_), *more, "--live", **env)
     assert result.out, result
     return json.loads(result.out)
 
@@ -171,20 +172,49 @@ def test_a_filter_that_is_not_heeded_locks_nobody(stack):
     assert sent(stack, *others) == []
 
 
-def test_a_mac_on_the_second_page(stack):
-    """Beside a hundred that others have, whatever log-in name the inventory has for them."""
-    stack.sandbox.seed("jamf", {"computers": [{"email": "pool@example.com", "username": "paged@example.com"} for _ in range(100)]})
-    own = mac(stack, "paged@example.com")
-    said = try_(stack, "lock_computers", "paged@example.com")
-    assert said["outcome"] == "succeeded" and [one["id"] for one in said["outputs"]["computers"]] == [own["id"]], said
-    assert len(sent(stack, own)) == 1
+def test_a_mac_on_page_two_of_a_server_that_does_not_filter(stack):
+    for number in range(3):
+        mac(stack, f"crowd{number}@example.com")
+    own = mac(stack, "page.two@example.com")
+    stack.sandbox.settings("jamf", filters=False, max_page=2)
+    said = try_(stack, "list_computers", "page.two@example.com")
+    assert said["outputs"]["ids"] == [own["id"]], said
 
 
-@pytest.mark.parametrize("body", [{}, [], {"totalCount": 1}, {"results": None, "totalCount": 0}], ids=str)
-def test_an_inventory_that_says_nothing(stack, body):
-    stack.sandbox.fault("jamf", {"match": {"path": "/computers-inventory$"}, "do": "status", "status": 200, "body": body})
-    said = try_(stack, "list_computers", "somebody@example.com")
-    assert said["outcome"] in ("deferred", "failed"), said
+def test_commands_to_other_macs_do_not_tell_what_is_under_way(stack):
+    """A filter of commands that is not heeded: a lock may be under way on another page, and nobody knew which passcode holds."""
+    own, other = mac(stack, "own@example.com"), mac(stack, "other.mac@example.com", online=False)
+    stack.sandbox.seed("jamf", {"commands": [{"computer": other["id"]}]})
+    stack.sandbox.settings("jamf", filters=False)
+    said = try_(stack, "lock_computers", "own@example.com")
+    assert said["outcome"] == "blocked" and "does not say what is under way" in said["message"], said
+    assert sent(stack, own) == []
+
+
+def test_a_mac_without_an_owner_is_nobodys(stack):
+    lost, own = mac(stack, "", username=""), mac(stack, "empty@example.com")
+    stack.sandbox.settings("jamf", filters=False)
+    said = try_(stack, "list_computers", "empty@example.com", owners=["empty@example.com", "", None])
+    assert said["outputs"]["ids"] == [own["id"]] and lost["id"] not in said["outputs"]["ids"], said
+
+
+@pytest.mark.parametrize("body", ["", [], {}, {"results": []}, {"totalCount": 0}, {"totalCount": 0, "results": None},
+                                  {"totalCount": 3, "results": []}, {"errors": [{"code": "X", "description": "later"}]},
+                                  "<!DOCTYPE html><html><title>Sign in</title></html>"],
+                         ids=["empty", "list", "object", "no-total", "no-list", "null", "ends-early", "errors", "page"])
+def test_an_answer_that_cannot_be_read_says_nothing(stack, body):
+    mac(stack, "unread@example.com")
+    stack.sandbox.fault("jamf", {"match": {"path": "computers-inventory$"}, "do": "status", "status": 200, "body": body})
+    said = try_(stack, "list_computers", "unread@example.com", OFFBOARD_WORKER_RETRY_WAIT="0s")
+    assert said["outcome"] in ("deferred", "failed") and not said["outputs"], said
+
+
+@pytest.mark.parametrize("body", ["", [], {}, {"results": None}, {"error": "later"}], ids=["empty", "list", "object", "null", "error"])
+def test_nothing_is_sent_while_it_is_not_known_what_is_under_way(stack, body):
+    own = mac(stack, "unknown.state@example.com")
+    stack.sandbox.fault("jamf", {"match": {"method": "GET", "path": "mdm/commands$"}, "do": "status", "status": 200, "body": body})
+    said = try_(stack, "lock_computers", "unknown.state@example.com", OFFBOARD_WORKER_RETRY_WAIT="0s")
+    assert said["outcome"] in ("deferred", "blocked", "failed") and sent(stack, own) == [], said
 
 
 def test_what_one_person_does_not_have(stack):

@@ -31,6 +31,8 @@ class AfterShip(Vendor):
 
     DEFAULTS = {
         "key": "asat_sandbox-s3cret",
+        "filters": True,               # whether tracking_numbers and slug are heeded
+        "page_size": 100,
         "webhook_url": None,           # who is told of every seeded change of a tracking
         "webhook_secret": "sandbox-webhook-s3cret",
     }
@@ -93,9 +95,13 @@ class AfterShip(Vendor):
         numbers = [one.upper() for one in request.params.get("tracking_numbers", "").split(",") if one]
         slugs = [one for one in request.params.get("slug", "").split(",") if one]
         found = [one for one in self.store.all("trackings")
-                 if (not numbers or one["tracking_number"] in numbers) and (not slugs or one["slug"] in slugs)]
-        found = found[:int(request.params.get("limit", "100"))]
-        return self._good(200, {"pagination": {"total": len(found), "next_cursor": "", "has_next_page": False}, "trackings": found})
+                 if not self.settings["filters"]
+                 or (not numbers or one["tracking_number"] in numbers) and (not slugs or one["slug"] in slugs)]
+        first = int(request.params.get("cursor") or 0)
+        end = first + min(int(request.params.get("limit", "100")), self.settings["page_size"])
+        more = end < len(found)
+        return self._good(200, {"pagination": {"total": len(found), "next_cursor": str(end) if more else "", "has_next_page": more},
+                                "trackings": found[first:end]})
 
     @route("GET", API + "/trackings/{key}")
     def read(self, request: Request, key: str) -> Answer:

@@ -33,8 +33,8 @@ class BambooHR(Vendor):
     # Reading.
 
     def _shown(self, employee: dict, fields: list[str]) -> dict:
-        seen = [name for name in fields if name not in self.settings["hidden_fields"]]
-        return {"id": employee["id"], **{name: employee.get(name) for name in seen}}
+        """What has no value is null."""
+        return {"id": employee["id"], **{name: employee.get(name) for name in fields if name not in self.settings["hidden_fields"]}}
 
     @route("GET", API + "/employees/changed")
     def changed_employees(self, request: Request) -> Answer:
@@ -49,7 +49,8 @@ class BambooHR(Vendor):
         for one in self.store.all("employees"):
             if datetime.fromisoformat(one["lastChanged"]) >= since and kind in ("", one["action"].lower()):
                 found[one["id"]] = {"id": one["id"], "action": one["action"], "lastChanged": one["lastChanged"]}
-        return Answer(200, {"latest": datetime.now(timezone.utc).isoformat(timespec="seconds"), "employees": found})
+        # Nobody is an empty list, as PHP writes it.
+        return Answer(200, {"latest": datetime.now(timezone.utc).isoformat(timespec="seconds"), "employees": found or []})
 
     @route("GET", API + "/employees/{employee}")
     def read_employee(self, request: Request, employee: str) -> Answer:

@@ -32,6 +32,8 @@ class Jamf(Vendor):
         "versions": ["v1", "v2", "v3", "v4"],   # of the inventory
         "privileges": [READ, VIEW, LOCK, WIPE, PIN],
         "acknowledge_seconds": 0.0,  # until a computer that is online has carried a command out
+        "filters": True,            # whether `filter` is heeded
+        "max_page": 2000,
         "fails": "",                # what an online computer answers in place of ACKNOWLEDGED: ERROR, NOT_NOW
     }
     SECRETS = ("client_secret",)
@@ -99,10 +101,11 @@ class Jamf(Vendor):
             raise Refusal(self.fail(400, f"filter: {error}", "INVALID_FILTER")) from None
         if tree and known is not None and rsql.fields(tree) - known:
             raise Refusal(self.fail(400, "filter: unknown field", "INVALID_FILTER"))
-        return [item for item in items if not tree or rsql.matches(tree, lambda field: value_of(item, field))]
+        return [item for item in items if not tree or not self.settings["filters"] or rsql.matches(tree, lambda field: value_of(item, field))]
 
     def _page(self, request: Request, items: list[dict]) -> Answer:
         number, size = int(request.params.get("page", 0)), int(request.params.get("page-size", 100))
+        size = min(size, self.settings["max_page"])
         return Answer(200, {"totalCount": len(items), "results": items[number * size:(number + 1) * size]})
 
     @route("GET", INVENTORY)
