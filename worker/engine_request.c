@@ -255,6 +255,23 @@ static enum verdict send_gated(struct run *run, const json_t *request, struct re
     return verdict;
 }
 
+/* Tells who follows the job what is about to be asked, and what its expressions see. */
+static void tell(struct run *run, const json_t *request, const struct rendered *rendered)
+{
+    if (!run->job->asks) {
+        return;
+    }
+    json_t *question =
+        json_pack("{s:s, s:b, s:b, s:b, s:s, s:s, s:O, s:O}", "at", run->where ? run->where : "", "search",
+                  (int)run->searching, "look", (int)run->looking, "changes", (int)request_changes(request), "method",
+                  rendered->method, "url", rendered->url, "request", request, "context", run->context);
+    json_put_string(question, "body", rendered->is_mail ? rendered->mail.message : rendered->body);
+    json_t *masked = run_masked(run, question);
+    run->job->asks(run->job, masked);
+    json_decref(masked);
+    json_decref(question);
+}
+
 static enum verdict send_request(struct run *run, const json_t *request, struct response *response, bool gated)
 {
     struct err err = ERR_INIT;
@@ -275,10 +292,9 @@ static enum verdict send_request(struct run *run, const json_t *request, struct 
         context_forget_answer(run);
         run->unsent = true;
         response->unsent = true;
-    } else if (gated) {
-        verdict = send_gated(run, request, &rendered, response);
     } else {
-        verdict = perform(run, request, &rendered, response);
+        tell(run, request, &rendered);
+        verdict = gated ? send_gated(run, request, &rendered, response) : perform(run, request, &rendered, response);
     }
     if (verdict == VERDICT_DONE && response->unreached && run->engine->impatient) {
         verdict = run_say(run, VERDICT_FAILED, "no answer: %s", response->error);

@@ -78,7 +78,7 @@ static int serve(struct process *process, const struct conf *conf, struct defini
     return 0;
 }
 
-enum task { SERVE, CHECK, TRY };
+enum task { SERVE, CHECK, TRY, TRY_ASKING };
 
 /* People read what the last two tasks say, and they have begun with `offboard`. Problems of definitions are lines by themselves
  * ("file:line: problem"), as `offboard validate` prints them. */
@@ -101,14 +101,15 @@ static int run(const struct conf *conf, const char *const *systems, enum task ta
     struct process process = {.worker = NULL};
     struct definition_use use = {
         .sources = conf_list_size(conf, "worker.polls") > 0, .runbooks = true, .connectors = systems};
-    struct definitions *definitions = task == TRY && *systems ? definitions_load_connector(conf, *systems, &err)
-                                                              : definitions_load_or_fail(conf, &use, &err);
+    bool tries = task == TRY || task == TRY_ASKING;
+    struct definitions *definitions = tries && *systems ? definitions_load_connector(conf, *systems, &err)
+                                                        : definitions_load_or_fail(conf, &use, &err);
     if (!definitions) {
         return refuse(task, true, &err);
     }
     uv_loop_init(&process.loop);
     int result = task == CHECK ? check_systems(&process.loop, conf, definitions, systems, &err)
-                 : task == TRY ? try_job(&process.loop, conf, definitions, &err)
+                 : tries       ? try_jobs(&process.loop, conf, definitions, task == TRY_ASKING, &err)
                                : serve(&process, conf, definitions, systems, &err);
     if (result < 0) {
         refuse(task, false, &err);
@@ -126,15 +127,17 @@ int main(int argc, char **argv)
     const char *names = NULL;
     const char *check = NULL;
     const char *try = NULL;
+    const char *asks = NULL;
     const struct daemon_option options[] = {
         {"system", "NAME[,NAME]", "systems to serve, instead of worker.systems", &names},
         {"check", NULL, "try the credentials of the systems, say so, and end", &check},
-        {"try", NULL, "run the job on standard input, say what became of it, and end", &try},
+        {"try", NULL, "run the jobs on standard input, one a line, say what became of each, and end", &try},
+        {"asks", NULL, "with --try: tell of each request before it is sent, and of what its expressions see", &asks},
         {NULL, NULL, NULL, NULL},
     };
     struct conf *conf = daemon_start("offboard-worker", "Runs the jobs of one or more systems.", options, argc, argv);
     char **systems = systems_read(conf, names);
-    enum task task = check ? CHECK : try ? TRY : SERVE;
+    enum task task = check ? CHECK : try && asks ? TRY_ASKING : try ? TRY : SERVE;
     int result = -1;
     if (!*systems && !try) {
         struct err err = ERR_INIT;

@@ -60,23 +60,41 @@ static void on_too_long(uv_timer_t *timer)
     engine_interrupt(&attempt->job, INTERRUPT_TOO_LONG);
 }
 
+/* Prints a line of JSON, at once: whoever gave the job may answer its requests. */
+static void print_line(const json_t *value)
+{
+    char *text = json_text(value);
+    puts(text);
+    fflush(stdout);
+    free(text);
+}
+
+static void on_asks(struct job *job, const json_t *question)
+{
+    (void)job;
+    json_t *line = json_pack("{s:O}", "asks", question);
+    print_line(line);
+    json_decref(line);
+}
+
+/* The next job of standard input. NULL at its end; NULL with an err for a line that is none. */
 static json_t *read_message(struct err *err)
 {
-    struct buf text = BUF_INIT;
-    char piece[4096];
-    size_t got;
-    while ((got = fread(piece, 1, sizeof piece, stdin)) > 0) {
-        buf_add(&text, piece, got);
-    }
-    json_t *message = json_parse(buf_text(&text), text.len, err);
-    buf_release(&text);
+    char *line = NULL;
+    size_t size = 0;
+    ssize_t len = getline(&line, &size, stdin);
+    json_t *message = len > 0 ? json_parse(line, (size_t)len, err) : NULL;
+    free(line);
     if (message && (!json_string_at(message, "job.system") || !json_string_at(message, "job.action") ||
                     !json_string_at(message, "job.id"))) {
-        err_set(err, ERR_FATAL, "standard input: a job message names job.id, job.system and job.action");
+        err_set(err, ERR_FATAL, "a job message names job.id, job.system and job.action");
         json_decref(message);
-        return NULL;
+        message = NULL;
     }
-    return message ? message : (err_prefix(err, "standard input"), NULL);
+    if (len > 0 && !message) {
+        err_prefix(err, "standard input");
+    }
+    return message;
 }
 
 static void print(struct attempt *attempt)
@@ -91,10 +109,7 @@ static void print(struct attempt *attempt)
     if (json_object_size(attempt->sealed)) {
         json_put(said, "escrow", json_incref(attempt->sealed));
     }
-    char *text = json_text(said);
-    puts(text);
-    fflush(stdout);
-    free(text);
+    print_line(said);
     json_decref(said);
 }
 
@@ -139,34 +154,54 @@ static int check_action(const struct definitions *definitions, const char *syste
     return -1;
 }
 
-int try_job(uv_loop_t *loop, const struct conf *conf, struct definitions *definitions, struct err *err)
+static void run_message(uv_loop_t *loop, const struct conf *conf, struct engine *engine, json_t *message, bool asks)
 {
-    json_t *message = read_message(err);
-    if (!message) {
-        return -1;
-    }
-    const char *systems[] = {json_string_at(message, "job.system"), NULL};
-    bool known = check_action(definitions, systems[0], json_string_at(message, "job.action"), err) == 0;
-    struct attempt attempt = {.loop = loop,
-                              .engine = known ? engine_new(loop, conf, definitions, systems, err) : NULL,
-                              .image = json_object(),
-                              .sealed = json_object()};
-    if (attempt.engine) {
-        engine_trace(attempt.engine);
-        engine_impatient(attempt.engine);
-        attempt.job = (struct job){.message = message,
-                                   .system = systems[0],
-                                   .begin = on_begin,
-                                   .before = on_before,
-                                   .held = on_held,
-                                   .owner = &attempt};
-        run_to_end(loop, conf, &attempt);
-        print(&attempt);
-        engine_result_release(&attempt.result);
-        engine_free(attempt.engine);
-    }
+    struct attempt attempt = {.loop = loop, .engine = engine, .image = json_object(), .sealed = json_object()};
+    attempt.job = (struct job){.message = message,
+                               .system = json_string_at(message, "job.system"),
+                               .begin = on_begin,
+                               .before = on_before,
+                               .held = on_held,
+                               .asks = asks ? on_asks : NULL,
+                               .owner = &attempt};
+    run_to_end(loop, conf, &attempt);
+    print(&attempt);
+    engine_result_release(&attempt.result);
     json_decref(attempt.image);
     json_decref(attempt.sealed);
+}
+
+static struct engine *engine_for(uv_loop_t *loop, const struct conf *conf, struct definitions *definitions,
+                                 const json_t *message, struct err *err)
+{
+    const char *systems[] = {json_string_at(message, "job.system"), NULL};
+    bool known = check_action(definitions, systems[0], json_string_at(message, "job.action"), err) == 0;
+    struct engine *engine = known ? engine_new(loop, conf, definitions, systems, err) : NULL;
+    if (engine) {
+        engine_trace(engine);
+        engine_impatient(engine);
+    }
+    return engine;
+}
+
+int try_jobs(uv_loop_t *loop, const struct conf *conf, struct definitions *definitions, bool asks, struct err *err)
+{
+    json_t *message = read_message(err);
+    char *system = mem_strdup(message ? json_string_at(message, "job.system") : "");
+    struct engine *engine = message ? engine_for(loop, conf, definitions, message, err) : NULL;
+    while (engine && message) {
+        run_message(loop, conf, engine, message, asks);
+        json_decref(message);
+        message = read_message(err);
+        if (message && strcmp(json_string_at(message, "job.system"), system) != 0) {
+            err_set(err, ERR_FATAL, "standard input: this job is for another system than the first one, %s", system);
+            break;
+        }
+    }
+    if (engine) {
+        engine_free(engine);
+    }
     json_decref(message);
-    return attempt.engine ? 0 : -1;
+    free(system);
+    return err->class == ERR_NONE ? 0 : -1;
 }

@@ -48,6 +48,9 @@ struct job {
     int (*before)(struct job *job, const json_t *image, const json_t *sealed);
     /* Told whenever the engine starts (true) or ends (false) waiting for the circuit or a pause: the job's clock stops meanwhile. */
     void (*held)(struct job *job, bool held);
+    /* Told of each request right before it is sent (borrowed, masked): {at, search, look, changes, method, url, body, request,
+     * context}, where `request` is the connector's and `context` what its expressions see. NULL: nobody wants to know. */
+    void (*asks)(struct job *job, const json_t *question);
     void *owner;
 
     /* The engine's own. */

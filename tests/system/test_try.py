@@ -2,6 +2,8 @@
 
 import http.server
 import json
+import os
+import subprocess
 import threading
 import time
 
@@ -230,3 +232,21 @@ def test_a_log_in_page_is_no_answer(author, page, said):
     desk.page = page
     checked = stack.cli("check", "desk")
     assert said in checked.out and checked.status == (0 if said == "desk: ok" else 1)
+
+
+def test_a_worker_tries_one_job_after_another_and_tells_of_each_request(stack):
+    """What `offboard-worker --try --asks` is to a program that answers the requests itself (tests/conformance)."""
+    message = {"version": 1, "id": "5d3c2b1e-0000-4000-8000-000000000001", "mode": "live", "user": {"email": EMAIL}, "ids": {},
+               "job": {"id": "5d3c2b1e-0000-4000-8000-000000000002", "system": "scim", "action": "activate_user", "attempt": 1}}
+    done = subprocess.run([os.path.join(stack.build, "offboard-worker"), "--try", "--asks", "--system", "scim", "-c", stack.config_path],
+                          input=2 * (json.dumps(message) + "\n"), capture_output=True, text=True, timeout=60,
+                          env=stack.environment(), check=True)
+    lines = [json.loads(line) for line in done.stdout.splitlines()]
+    outcomes = [line["outcome"] for line in lines if "outcome" in line]
+    asked = [line["asks"] for line in lines if "asks" in line]
+    assert len(outcomes) == 2 and outcomes[1] == "already_done", lines
+    first = asked[0]
+    assert first["at"] == "identify/0" and first["search"] and not first["changes"] and first["method"] == "GET"
+    assert first["url"].startswith(stack.sandbox.url("scim")) and first["context"]["key"] == EMAIL
+    assert "get" in first["request"] and first["context"]["settings"]["token"] == "***"
+    assert stack.tokens["scim"] not in done.stdout
