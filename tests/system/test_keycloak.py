@@ -12,7 +12,8 @@ from keycloak import PASSWORD, REALM, Front, Keycloak
 from process import wait_until
 from unconfirmed import impatient
 
-pytestmark = pytest.mark.xdist_group("keycloak")
+# Keycloak needs minutes to start on a busy machine.
+pytestmark = [pytest.mark.xdist_group("keycloak"), pytest.mark.timeout(600)]
 NOBODY = "00000000-0000-0000-0000-000000000001"
 USER = "/users/{id}"
 DIRECTORY = f"{USER}/configured-user-storage-credential-types"
