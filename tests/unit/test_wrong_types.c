@@ -76,7 +76,7 @@ static void run_job_in_vain(const json_t *message)
 static void test_jobs(void **state)
 {
     (void)state;
-    static const char *const actions[][2] = {{"golden", "block"},    {"golden", "open"}, {"golden", "tell"},
+    static const char *const actions[][2] = {{"golden", "block"},         {"golden", "open"}, {"golden", "tell"},
                                              {"scim", "deactivate_user"}, {"manual", "task"}, {"jira", "comment"}};
     for (size_t i = 0; i < COUNT_OF(actions); i++) {
         json_t *message = vendors_job(actions[i][0], actions[i][1]);
