@@ -139,10 +139,12 @@ def test_access_is_cut_though_ticket_and_thread_are_down(company):
         offboarding = company.leave("standard-leaver", email, "Do Wn", "74", country="DE")
         for step in ("okta", "password", "tokens", "sign-out", "groups"):
             stack.wait_job(offboarding, step, "succeeded", 60)
-        assert stack.jobs(offboarding)["ticket"]["state"] == "ready"
+        assert stack.jobs(offboarding)["ticket"]["state"] in ("ready", "failed"), "three days are short here: it may be given up"
     finally:
         for vendor in ("jira", "slack"):
             stack.sandbox.clear_faults(vendor)
+    if stack.jobs(offboarding)["ticket"]["state"] == "failed":
+        stack.cli("retry", offboarding, "--step", "ticket", "--reason", "the vendor is back").ok()
     stack.wait_job(offboarding, "ticket", "succeeded", 60)
     stack.cli("cancel", offboarding, "--reason", "the test is over").ok()
 
