@@ -103,7 +103,7 @@ static void test_words_of_auth(void **state)
     assert_has(fixture, "room.yaml", 2,
                "there is no \"acount_credentials\" here; did you mean \"account_credentials\"?");
     assert_has(fixture, "vendor.yaml", 2, "\"account\" is missing");
-    assert_count(fixture, 17);
+    assert_count(fixture, 18);
 }
 
 static void test_words_of_an_action(void **state)
