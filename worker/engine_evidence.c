@@ -23,7 +23,7 @@ static bool is_named(const struct expr_path *path, size_t index, const char *nam
 /* How far into the context a path leads. */
 enum reach {
     REACH_VALUE,  /* to a value */
-    REACH_NULL,   /* to a null, at its end or before */
+    REACH_NULL,   /* to a null at its end: what stands before is there, and the vendor says that it has none of this */
     REACH_BEYOND, /* beyond the end of a list */
     REACH_ABSENT, /* to a member that is not there */
 };
@@ -38,9 +38,6 @@ static enum reach follow(const json_t *context, const struct expr_path *path, co
         bool list = segment->kind == EXPR_SEGMENT_INDEX && json_is_array(at);
         json_int_t size = (json_int_t)json_array_size(at);
         json_int_t index = segment->index < 0 ? size + segment->index : segment->index;
-        if (json_is_null(at)) {
-            return REACH_NULL;
-        }
         at = segment->kind == EXPR_SEGMENT_NAME ? json_object_get(at, segment->name)
              : index >= 0                       ? json_array_get(at, (size_t)index)
                                                 : NULL;
@@ -195,6 +192,8 @@ struct presence {
     const json_t *omits; /* members that the vendor leaves out when they are empty; NULL: none */
     bool lists;          /* only what is gone through as a list counts */
     bool all;
+    bool iterates; /* something is gone through */
+    bool listed;   /* something that is read is a list */
 };
 
 static bool is_omitted(const json_t *omits, const struct expr_path *path)
@@ -215,11 +214,16 @@ static void look_for_path(const struct expr_path *path, void *arg)
 {
     struct presence *presence = arg;
     const json_t *body = json_object_get(presence->run->context, "body");
-    if (!is_named(path, 0, "body") || (presence->lists && !path->iterated)) {
+    if (!is_named(path, 0, "body")) {
         return;
     }
     const json_t *value;
     enum reach reach = follow(presence->run->context, path, &value);
+    presence->iterates = presence->iterates || path->iterated;
+    presence->listed = presence->listed || json_is_array(value) || is_omitted(presence->omits, path);
+    if (presence->lists && !path->iterated) {
+        return;
+    }
     bool whole = path->count == 1; /* `.body` itself: a list, or an object that says something */
     bool there = reach == REACH_BEYOND ? true
                  : path->iterated      ? json_is_array(value)
@@ -234,6 +238,15 @@ static bool all_present(const struct run *run, const json_t *request, const json
     struct presence presence = {.run = run, .omits = json_object_get(request, "omits"), .lists = lists, .all = true};
     each_path(value, look_for_path, &presence);
     return presence.all;
+}
+
+/* Is a list that a value comes from in the answer? What the value goes through has to be one; where it goes through nothing
+ * (`.body.users // []`), something that it reads has to be. */
+static bool list_present(const struct run *run, const json_t *request, const json_t *value)
+{
+    struct presence presence = {.run = run, .omits = json_object_get(request, "omits"), .lists = true, .all = true};
+    each_path(value, look_for_path, &presence);
+    return presence.all && (presence.iterates || presence.listed || !reads(value, "body", NULL));
 }
 
 /* The predicate is true of this answer. Is it because of what the answer says, or would it be true of an empty one, too? */
@@ -280,6 +293,13 @@ bool evidence_shows(const struct run *run, const json_t *request, const struct r
         return false;
     }
     return success || response->ldap || !is_good_status(response) || is_proven(run, request, predicate);
+}
+
+bool evidence_counts(const struct run *run, const json_t *predicate)
+{
+    const char *text = json_string_value(predicate);
+    bool compares = text && strpbrk(text, "<>") && !strstr(text, "//"); /* `//` says what an absent one counts as */
+    return !compares || all_present(run, NULL, predicate, false);
 }
 
 bool evidence_shows_not(const struct run *run, const json_t *request, const char *name)
@@ -376,7 +396,7 @@ static char *why_not_listed(const struct run *run, const json_t *request)
         json_t *value = expr_render(run->engine->exprs, tmpl, run->context, NULL);
         bool empty = json_is_array(value) && json_array_size(value) == 0;
         json_decref(value);
-        if (empty && !all_present(run, request, tmpl, true)) {
+        if (empty && !list_present(run, request, tmpl)) {
             return mem_printf("the vendor's answer lacks the list that is saved as \"%s\"", name);
         }
     }

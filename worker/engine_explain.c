@@ -8,7 +8,7 @@
 #include "lib/text.h"
 #include "worker/engine_internal.h"
 
-enum { PARTS_MAX = 5, DEPTH_MAX = 4 };
+enum { PARTS_MAX = 5, DEPTH_MAX = 4, PART_MAX = 600 };
 
 /* The parts of an explanation: what was said once is not said again. */
 struct parts {
@@ -22,7 +22,9 @@ static void add_part(struct parts *parts, const char *field, const char *said)
         return;
     }
     buf_adds(&parts->text, parts->count++ ? "; " : "");
-    buf_addf(&parts->text, "%s%s%s", field ? field : "", field ? ": " : "", said);
+    char *shown = text_shortened(said, PART_MAX);
+    buf_addf(&parts->text, "%s%s%s", field ? field : "", field ? ": " : "", shown);
+    free(shown);
 }
 
 /* Members by which vendors explain themselves, the most telling first. */
@@ -124,9 +126,11 @@ char *explain_body(const json_t *body)
     if (text) {
         return is_page(text) ? title_of(text) : mem_strdup(text);
     }
-    struct parts parts = {.text = {.max = 4000}};
+    struct parts parts = {.text = {.max = 8000}};
     explain_value(&parts, NULL, body, 0);
-    char *said = mem_strdup(buf_text(&parts.text));
+    bool something = json_object_size(body) || json_array_size(body);
+    char *said =
+        parts.count || !something ? mem_strdup(buf_text(&parts.text)) : json_text(body); /* better than nothing */
     buf_release(&parts.text);
     return said;
 }

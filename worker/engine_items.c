@@ -167,7 +167,9 @@ static size_t lane_count(struct run *run, const json_t *request, size_t items)
     json_int_t number =
         json_is_string(wanted) ? strtol(json_string_value(wanted), NULL, 10) : json_integer_value(wanted);
     json_decref(wanted);
-    number = number < 1 ? 1 : number > PARALLEL_MAX ? PARALLEL_MAX : number;
+    number = number < 1 || run->searching ? 1 /* what a search finds comes together in one place */
+             : number > PARALLEL_MAX      ? PARALLEL_MAX
+                                          : number;
     return (size_t)number < items ? (size_t)number : items;
 }
 

@@ -57,6 +57,12 @@ static enum verdict by_link(struct run *run, const json_t *request, const json_t
         verdict = run_say(run, VERDICT_FAILED, "could not read the link to the next page: %s", err_text(&err));
     } else if (json_is_string(link) && json_string_length(link)) {
         verdict = follow_link(run, request, json_string_value(link), next);
+    } else if (!json_is_string(link) && !json_is_null(link) && !json_is_false(link)) {
+        char *text = json_text(link); /* taken for the end, it would hide the pages behind it */
+        verdict =
+            run_say(run, VERDICT_FAILED,
+                    "the link to the next page has to be a text, or null after the last page, and it is %s", text);
+        free(text);
     }
     json_decref(link);
     err_release(&err);
@@ -70,7 +76,11 @@ static enum verdict is_there_more(struct run *run, const json_t *predicate, bool
     json_t *value = expr_render(run->engine->exprs, predicate, run->context, &err);
     enum verdict verdict = VERDICT_DONE;
     *more = value && !json_is_null(value) && !json_is_false(value);
-    if (!value) {
+    if (value && !*more && !evidence_counts(run, predicate)) {
+        verdict = run_say(run, VERDICT_FAILED,
+                          "could not tell whether there is another page: the answer lacks the numbers that "
+                          "\"more\" compares");
+    } else if (!value) {
         verdict = run_say(run, VERDICT_FAILED, "could not tell whether there is another page: %s", err_text(&err));
     }
     json_decref(value);

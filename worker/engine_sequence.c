@@ -96,18 +96,34 @@ void sequence_pass(struct run *run)
     run->place->at++;
 }
 
+/* What a change found done before is done, and the next request has its turn; a read that finds everything as it should be ends the
+ * work. `*already` and `*changed` tell of the changes so far. */
+static enum verdict go_on(const json_t *request, enum verdict verdict, bool *already, bool *changed)
+{
+    if (!json_object_get(request, "wait") && request_changes(request)) {
+        *already = *already || verdict == VERDICT_ALREADY;
+        *changed = *changed || verdict == VERDICT_DONE;
+        return verdict == VERDICT_ALREADY ? VERDICT_DONE : verdict;
+    }
+    return verdict;
+}
+
 enum verdict sequence_run(struct run *run, const json_t *requests, look_fn *look)
 {
     enum verdict verdict = VERDICT_DONE;
+    bool already = false, changed = run->place->at > 0;
     while (verdict == VERDICT_DONE && (size_t)run->place->at < json_array_size(requests)) {
         trouble_at(run, "requests/%lld", (long long)run->place->at);
         verdict = run_interrupted(run);
         if (verdict == VERDICT_DONE) {
-            verdict = sequence_one(run, json_array_get(requests, (size_t)run->place->at), look);
+            const json_t *request = json_array_get(requests, (size_t)run->place->at);
+            bool made = expr_true(run->engine->exprs, json_object_get(request, "if"), run->context, true);
+            verdict = sequence_one(run, request, look);
+            verdict = made ? go_on(request, verdict, &already, &changed) : verdict;
         }
         if (verdict == VERDICT_DONE) {
             sequence_pass(run);
         }
     }
-    return verdict;
+    return verdict == VERDICT_DONE && already && !changed ? VERDICT_ALREADY : verdict;
 }

@@ -54,6 +54,11 @@ static void look_at_page(struct run *run, const json_t *verify, struct sight *si
     char *message = run->message;
     run->message = NULL;
     classify(run, verify, &response, &again);
+    if (response.hopeless) { /* it would go the same way next time */
+        sight->stop = VERDICT_FAILED;
+        free(message);
+        return;
+    }
     bool silent = !response_came(&response) || response.tokenless || response.odd;
     sight->ok = !silent && evidence_shows(run, verify, &response, "expect") && save_sight(run, verify);
     sight->answered = sight->ok || (!again && !silent);

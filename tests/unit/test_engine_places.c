@@ -52,6 +52,19 @@ static const char connector[] =
     "    requests:\n"
     "      - {get: /list, pages: {next: \"${ .body.next }\"}, save: {all: \"${ .body.items }\"}}\n"
     "    outputs: {all: \"${ .saved.all }\"}\n"
+    "  count:\n"
+    "    effect: identify\n"
+    "    requests:\n"
+    "      - get: /count\n"
+    "        query: {page: \"1\"}\n"
+    "        pages: {query: {page: \"${ .body.page + 1 }\"}, more: \"${ .body.page < .body.pages }\"}\n"
+    "        save: {all: \"${ .body.items }\"}\n"
+    "  three:\n"
+    "    effect: revoke\n"
+    "    requests:\n"
+    "      - {post: /a, already: \"${ .status == 409 }\"}\n"
+    "      - {post: /b, already: \"${ .status == 409 }\"}\n"
+    "      - {post: /c, already: \"${ .status == 409 }\"}\n"
     "  leave:\n"
     "    effect: revoke\n"
     "    requests:\n"
@@ -248,6 +261,24 @@ static const struct engine_row rows[] = {
      .exchanges = {{"DELETE /ssh", 204, NULL, NULL}, {"DELETE /gpg", 400, NULL, NULL}},
      .outcome = "failed"},
     /* ---- lists */
+    {.title = "a link that is no text is not the end of the list",
+     .action = "list",
+     .exchanges = {{"GET /list", 200, "{\"items\": [1], \"next\": {\"href\": \"/list?p=2\"}}", NULL}},
+     .outcome = "failed",
+     .said = "has to be a text, or null after the last page"},
+    {.title = "numbers that are not there are not the end of the list",
+     .action = "count",
+     .exchanges = {{"GET /count?page=1", 200, "{\"items\": [1], \"page\": 1}", NULL}},
+     .outcome = "failed",
+     .said = "could not tell whether there is another page"},
+    {.title = "an item that was so before does not end the work",
+     .action = "three",
+     .exchanges = {{"POST /a", 200, NULL, NULL}, {"POST /b", 409, NULL, NULL}, {"POST /c", 200, NULL, NULL}},
+     .outcome = "succeeded"},
+    {.title = "when everything was so before, it was so already",
+     .action = "three",
+     .exchanges = {{"POST /a", 409, NULL, NULL}, {"POST /b", 409, NULL, NULL}, {"POST /c", 409, NULL, NULL}},
+     .outcome = "already_done"},
     {.title = "what a request saves for the items of an empty list is an empty list",
      .action = "leave",
      .exchanges = {{SHOW("u1"), 200, "{\"team\": \"t1\", \"groups\": []}", NULL}},
