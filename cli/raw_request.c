@@ -62,7 +62,7 @@ static int read_first_line(struct raw_request *raw, const char *line, size_t len
     if (scheme && scheme < line + len) {
         target = scheme + 3 + strcspn(scheme + 3, "/ \r\n");
     }
-    if (!blank || blank == line || target >= line + len || *target != '/') {
+    if (!blank || blank == line || target >= line + len || *target != '/' || memchr(line, '\0', len)) {
         return err_set(err, ERR_PERMANENT, "the first line must be that of a request: POST /v1/sources/… HTTP/1.1");
     }
     raw->method = mem_strndup(line, (size_t)(blank - line));

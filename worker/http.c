@@ -72,7 +72,7 @@ static char *header_value(const char *from, const char *to)
 static void add_header(json_t *headers, const char *name, const char *value, const char *separator)
 {
     const char *old = json_string_at(headers, name);
-    if (!old) {
+    if (!old || !*old) {
         json_put_string(headers, name, value);
     } else if (strcmp(old, value) != 0) {
         char *joined = mem_printf("%s%s%s", old, separator, value);
@@ -103,6 +103,16 @@ static void continue_header(struct exchange *exchange, const char *data, size_t 
     free(value);
 }
 
+/* The line that ends the head, or the trailers. libcurl puts no NUL behind a line. */
+static bool is_end(const char *line, size_t len)
+{
+    size_t blank = 0;
+    while (blank < len && (line[blank] == '\r' || line[blank] == '\n')) {
+        blank++;
+    }
+    return blank == len;
+}
+
 static size_t on_header(char *data, size_t size, size_t count, void *arg)
 {
     struct exchange *exchange = arg;
@@ -117,7 +127,7 @@ static size_t on_header(char *data, size_t size, size_t count, void *arg)
     if (len >= 5 && strncmp(data, "HTTP/", 5) == 0) {
         json_object_clear(exchange->answer->headers); /* of an interim answer (100 Continue) */
         exchange->headers_end = false;
-    } else if (strspn(data, "\r\n") >= len || exchange->headers_end) {
+    } else if (is_end(data, len) || exchange->headers_end) {
         exchange->headers_end = true;
     } else if (*data == ' ' || *data == '\t') {
         continue_header(exchange, data, len);
