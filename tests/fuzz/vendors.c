@@ -26,6 +26,8 @@ enum { CALLS_MAX = 60 };
 static struct fuzz_input *answers; /* of the run in hand */
 static struct fuzz_input last;     /* the answer that came last */
 static int calls;                  /* made in it */
+static bool agreed;                /* some answer may be one to go on with: none of 401, 429, 5xx, and one came */
+static bool spoke;                 /* some answer has JSON in it, or its status says something */
 static const char *conf_text;      /* the configuration, in which the hosts of all systems stand */
 static const char *connector_text; /* of the system in hand */
 
@@ -193,6 +195,7 @@ static void run_to_end(json_t *message, struct fuzz_input *input, struct engine_
     answers = input;
     last = (struct fuzz_input){NULL, 0};
     calls = 0;
+    agreed = spoke = false;
     trial.engine = engine_new(&loop, conf_of_all(), vendors_definitions(), systems, &err);
     fprintf(stderr, "%s", trial.engine ? "" : err_text(&err));
     FUZZ_CHECK(trial.engine);
@@ -242,6 +245,19 @@ static void check_result(const struct engine_result *result)
     json_decref(said);
 }
 
+/* Of a job that begins, and knows no account: what nobody said is not so. */
+static void check_proof(const json_t *job, const struct engine_result *result)
+{
+    bool begins = json_is_null(json_at(job, "job.state")) && json_object_size(json_object_get(job, "ids")) == 0 &&
+                  json_object_size(json_object_get(job, "given_ids")) == 0;
+    bool live = strcmp(json_string_at(job, "mode"), "live") == 0;
+    bool missing = strcmp(result->outcome, "missing") == 0, already = strcmp(result->outcome, "already_done") == 0;
+    if (begins && live && calls > 0) {
+        FUZZ_CHECK(agreed || !(missing || already || strcmp(result->outcome, "succeeded") == 0));
+        FUZZ_CHECK(spoke || !(missing || already));
+    }
+}
+
 void vendors_run(const json_t *message, struct fuzz_input *input)
 {
     json_t *job = message ? accepted(message) : NULL;
@@ -249,6 +265,7 @@ void vendors_run(const json_t *message, struct fuzz_input *input)
         struct engine_result result;
         run_to_end(job, input, &result);
         check_result(&result);
+        check_proof(job, &result);
         engine_result_release(&result);
     }
     json_decref(job);
@@ -309,6 +326,18 @@ static struct fuzz_input next_piece(void)
     return last;
 }
 
+static void note_answer(const struct http_answer *answer)
+{
+    bool limit;
+    char *why = NULL;
+    json_t *body = json_parse_foreign(buf_text(&answer->body), answer->body.len, &limit, &why);
+    free(why);
+    bool ill = answer->error || answer->status == 401 || answer->status == 429 || answer->status >= 500;
+    agreed = agreed || !ill;
+    spoke = spoke || (!ill && (body || answer->status / 100 != 2));
+    json_decref(body);
+}
+
 /* `least` is the lowest status that the protocol has. */
 static void give_answer(struct http_answer *answer, long least)
 {
@@ -329,6 +358,7 @@ static void give_answer(struct http_answer *answer, long least)
         answer->status = 0;
         answer->error = mem_strdup("nobody answered");
     }
+    note_answer(answer);
     free(line);
     free(status);
 }
