@@ -88,21 +88,23 @@ static bool reads(const json_t *value, const char *first, const char *second)
     return reading.found;
 }
 
-/* Does the request look at this part of its answer? */
-static bool request_reads(const json_t *request, const char *first, const char *second)
+/* Does the request make something of this part of its answer, whatever it is? */
+static bool uses(const json_t *request, const char *first, const char *second)
 {
-    static const char *const parts[] = {"success", "already", "missing", "save",  "expect", "that",
-                                        "found",   "pages",   "poll",    "until", "batch",  "find"};
+    static const char *const parts[] = {"success", "save", "expect", "that",  "found",
+                                        "pages",   "poll", "until",  "batch", "find"};
     bool found = reads(json_is_string(json_object_get(request, "require")) ? json_object_get(request, "require") : NULL,
                        first, second);
     for (size_t i = 0; !found && i < COUNT_OF(parts); i++) {
         found = reads(json_object_get(request, parts[i]), first, second);
     }
-    static const char *const judged[] = {"denied", "blocked", "retry"};
-    for (size_t i = 0; second && !found && i < COUNT_OF(judged); i++) {
-        found = reads(json_object_get(request, judged[i]), first, second);
-    }
     return found;
+}
+
+static bool reads_body(const json_t *request)
+{
+    return uses(request, "body", NULL) || reads(json_object_get(request, "already"), "body", NULL) ||
+           reads(json_object_get(request, "missing"), "body", NULL);
 }
 
 /* ---- what was seen ----------------------------------------------------------------------------------------------- */
@@ -332,6 +334,19 @@ static const char *error_member(const json_t *body)
     return schema && strcmp(schema, "urn:ietf:params:scim:api:messages:2.0:Error") == 0 ? "schemas" : NULL;
 }
 
+/* Is the error one that the request expects? It makes something of the member, or a predicate that reads the member holds. That
+ * `missing` looks at the errors of a 404 says nothing about one that comes with 200. */
+static bool knows_error(const struct run *run, const json_t *request, const char *member)
+{
+    static const char *const judging[] = {"already", "missing", "denied", "blocked", "retry"};
+    bool known = uses(request, "body", member);
+    for (size_t i = 0; !known && i < COUNT_OF(judging); i++) {
+        const json_t *predicate = json_object_get(request, judging[i]);
+        known = reads(predicate, "body", member) && expr_true(run->engine->exprs, predicate, run->context, false);
+    }
+    return known;
+}
+
 /* Does one of the request's predicates hold all the same? Then it is about the status, or the text is what was asked for. */
 static bool any_shows(const struct run *run, const json_t *request, const struct response *response)
 {
@@ -346,7 +361,7 @@ static bool any_shows(const struct run *run, const json_t *request, const struct
 static char *why_no_data(const struct run *run, const json_t *request, const struct response *response)
 {
     const json_t *body = json_object_get(run->context, "body");
-    bool reading = request_reads(request, "body", NULL);
+    bool reading = reads_body(request);
     if (response->unreadable) {
         return mem_printf("the vendor's answer can't be read: %s", response->unreadable);
     }
@@ -411,7 +426,7 @@ char *evidence_odd(const struct run *run, const json_t *request, const struct re
     const json_t *body = json_object_get(run->context, "body");
     const char *member = error_member(body);
     char *why = why_no_data(run, request, response);
-    if (!why && member && !request_reads(request, "body", member)) {
+    if (!why && member && !knows_error(run, request, member)) {
         char *said = explain(run, request);
         why = mem_printf("the vendor answered %d, but with an error%s%s", response->status, *said ? ": " : "", said);
         free(said);

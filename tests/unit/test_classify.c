@@ -118,6 +118,11 @@ static const struct row rows[] = {
     {"{}", 400, "{\"failureReason\": {\"code\": \"E17\"}}", VERDICT_FAILED, false, "E17"},
     {"{\"already\": \"${ .status == 204 or .body.gone }\"}", 204, "null", VERDICT_ALREADY, false, NULL},
     {"{\"get\": \"/\", \"save\": {\"x\": \"${ .body.x }\"}}", 200, "null", VERDICT_FAILED, true, "empty"},
+    {"{\"get\": \"/\", \"missing\": \"${ .status == 404 and .body.error.code == 7 }\", \"save\": {\"x\": \"${ .body.x "
+     "}\"}}",
+     200, "{\"error\": {\"message\": \"maintenance\"}}", VERDICT_FAILED, true, "but with an error: maintenance"},
+    {"{\"get\": \"/\", \"missing\": \"${ .body.error.code == 7 }\", \"save\": {\"x\": \"${ .body.x }\"}}", 200,
+     "{\"error\": {\"code\": 7, \"message\": \"no such user\"}}", VERDICT_MISSING, false, "no such user"},
     {"{\"get\": \"/\", \"save\": {\"x\": \"${ .body.x }\"}}", 200, "{\"error\": {\"message\": \"maintenance\"}}",
      VERDICT_FAILED, true, "but with an error: maintenance"},
     {"{\"get\": \"/\", \"save\": {\"x\": \"${ [.body.x[]?] }\"}}", 200, "{\"X\": [1]}", VERDICT_FAILED, true,
