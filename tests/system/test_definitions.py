@@ -5,7 +5,8 @@ import os
 
 import pytest
 from events import leaver, offboarding_id
-from stack import yaml
+from stack import ROOT, yaml
+from unconfirmed import hasty
 
 EMAIL = "jane.doe@example.com"
 
@@ -245,3 +246,11 @@ def test_a_setting_that_nobody_declares_is_refused(plain_stack, tmp_path, system
     path.write_text(yaml({"systems": systems}), encoding="utf-8")
     found = plain_stack.cli("validate", "-c", str(path), config=False)
     assert found.status == 1 and f"{path}: {said}" in found.out, found
+
+
+def test_connectors_that_give_read_backs_a_moment_only_are_connectors(plain_stack, tmp_path):
+    """Tests of what is never confirmed use them; a faulty one would fail everything, and prove nothing."""
+    for name in os.listdir(os.path.join(ROOT, "worker", "connectors")):
+        if name.endswith(".yaml"):
+            hasty(name.removesuffix(".yaml"), str(tmp_path))
+    plain_stack.cli("validate", OFFBOARD_DEFINITIONS_CONNECTORS=str(tmp_path)).ok()
