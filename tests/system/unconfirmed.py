@@ -19,7 +19,7 @@ def hasty(system: str, folder: str) -> str:
         text = file.read()
     text = re.sub(r"\bevery: \d+[a-z]+", "every: 100ms", text)
     text = re.sub(r"(, |\n +)within: \d+[a-z]+", "", text)
-    text = re.sub(r"\bverify: {", "verify: {within: 300ms, ", text)
+    text = re.sub(r"\bverify: (&\w+ )?{", r"verify: \1{within: 300ms, ", text)
     text = re.sub(r"\bverify:\n( +)(?=[^ -])", r"verify:\n\1within: 300ms\n\1", text)
     text = re.sub(r"\bverify:\n( +)- (?:.*\n)(?:\1[ -] ?.*\n)*", _hasty_looks, text)
     os.makedirs(folder, exist_ok=True)
