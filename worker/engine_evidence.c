@@ -227,10 +227,11 @@ static void look_for_path(const struct expr_path *path, void *arg)
         return;
     }
     bool whole = path->count == 1; /* `.body` itself: a list, or an object that says something */
-    bool there = reach == REACH_BEYOND ? true
-                 : path->iterated      ? json_is_array(value)
-                 : whole               ? json_is_array(value) || json_object_size(value) > 0
-                                       : reach != REACH_ABSENT;
+    bool there = json_is_null(body)      ? false
+                 : reach == REACH_BEYOND ? true
+                 : path->iterated        ? json_is_array(value)
+                 : whole                 ? json_is_array(value) || json_object_size(value) > 0
+                                         : reach != REACH_ABSENT;
     bool omitted = reach == REACH_ABSENT && json_is_object(body) && is_omitted(presence->omits, path);
     presence->all = presence->all && (there || omitted);
 }
