@@ -141,6 +141,25 @@ class TestScim(ConnectorTable):
         said = searched.try_("--user", '{"employee_id": "815"}', OFFBOARD_SYSTEMS_SCIM_EMPLOYEE_ID_ATTRIBUTE=f"{ENTERPRISE}:employeeNumber")
         assert said["outcome"] == "succeeded" and said["pinned"] == {"scim": [searched.id]}, said
 
+    def test_a_sign_in_page_is_told_by_the_check_and_by_a_dry_run(self, stack, searched, dialect):
+        """Before the first leaver comes, and as it is told of a live one."""
+        self.answers(searched, "<!DOCTYPE html><html><title>Sign in</title></html>")
+        check = stack.cli("check", "scim")
+        assert check.status != 0 and "web page" in check.out + check.err, check
+        dry, real = (searched.try_(live=live, OFFBOARD_WORKER_RETRY_WAIT="0s") for live in (False, True))
+        assert dry["outcome"] == real["outcome"] == "deferred" and "web page" in dry["message"], dry
+
+    def test_a_content_coding_that_is_none_is_overlooked(self, stack, searched, dialect):
+        user = {"id": searched.id, "userName": searched.email}
+        stack.sandbox.fault("scim", {"match": {"method": "GET", "path": "^/Users$"}, "do": "status", "status": 200,
+                                     "headers": {"Content-Encoding": "UTF-8"}, "body": {"totalResults": 1, "Resources": [user]}})
+        assert searched.try_()["outcome"] == "succeeded" and not self.active(searched)
+
+    def test_a_long_refusal_is_cut_between_letters(self, stack, searched, dialect):
+        stack.sandbox.fault("scim", {"match": {"method": "PATCH"}, "do": "status", "status": 400, "body": {**ERROR, "detail": "ж" * 5000}})
+        said = searched.try_()
+        assert said["outcome"] == "failed" and said["message"].rstrip("…. ").endswith("жж") and "\ufffd" not in said["message"], said
+
     # What is special.
 
     def test_a_server_without_patch_says_so_at_once(self, searched, dialect):
