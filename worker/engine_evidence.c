@@ -348,11 +348,14 @@ static bool knows_error(const struct run *run, const json_t *request, const char
     return known;
 }
 
-/* Does one of the request's predicates hold all the same? Then it is about the status, or the text is what was asked for. */
+/* Does one of the request's predicates hold all the same? Then it is about the status, or the text is what was asked for. A
+ * `success` that is about the status alone does not tell whether what else is read of the body is there. */
 static bool any_shows(const struct run *run, const json_t *request, const struct response *response)
 {
-    static const char *const names[] = {"expect", "already", "missing", "success"};
-    bool any = false;
+    static const char *const names[] = {"expect", "already", "missing"};
+    const json_t *success = json_object_get(request, "success");
+    bool any = reads(success, "body", NULL) && evidence_shows(run, request, response, "success") &&
+               is_proven(run, request, success);
     for (size_t i = 0; !any && i < COUNT_OF(names); i++) {
         any = evidence_shows(run, request, response, names[i]);
     }

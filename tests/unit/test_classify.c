@@ -139,6 +139,26 @@ static const struct row rows[] = {
     {"{\"get\": \"/\", \"success\": \"${ .body.error == null }\", \"missing\": \"${ .body.error == \\\"unknown\\\" "
      "}\"}",
      200, "{\"ok\": true, \"error\": \"unknown\"}", VERDICT_MISSING, false, "unknown"},
+    /* an empty body is no body: what is read of it is not there, whether the vendor may leave it out or not */
+    {"{\"get\": \"/\", \"expect\": \"${ .body.enabled != true }\"}", 200, "null", VERDICT_FAILED, true, "empty"},
+    {"{\"get\": \"/\", \"expect\": \"${ .status == 200 and .body.enabled != true }\", \"omits\": [\"enabled\"]}", 200,
+     "null", VERDICT_FAILED, true, "empty"},
+    {"{\"get\": \"/\", \"missing\": \"${ .body.user == null }\"}", 200, "null", VERDICT_FAILED, true, "empty"},
+    /* success that is about the status alone, or that absence satisfies, does not make an empty body an answer */
+    {"{\"get\": \"/\", \"success\": \"${ .status == 200 or .status == 404 }\", \"save\": {\"x\": \"${ .body.x }\"}}",
+     200, "null", VERDICT_FAILED, true, "empty"},
+    {"{\"get\": \"/\", \"success\": \"${ .body.errors == null }\", \"save\": {\"x\": \"${ .body.x }\"}}", 200, "null",
+     VERDICT_FAILED, true, "empty"},
+    {"{\"get\": \"/\", \"success\": \"${ .status == 200 }\"}", 200, "null", VERDICT_DONE, false, NULL},
+    /* an error that the request knows what to make of, and one that it does not know */
+    {"{\"get\": \"/\", \"retry\": \"${ .status == 403 and .body.error.code == 7 }\"}", 200,
+     "{\"error\": {\"message\": \"maintenance\"}}", VERDICT_FAILED, true, "but with an error: maintenance"},
+    {"{\"get\": \"/\", \"retry\": \"${ .body.error.code == 7 }\"}", 200, "{\"error\": {\"code\": 7}}", VERDICT_FAILED,
+     true, "temporary trouble"},
+    {"{\"get\": \"/\", \"denied\": \"${ .body.error == \\\"no token\\\" }\"}", 200, "{\"error\": \"no token\"}",
+     VERDICT_DENIED, false, "no token"},
+    {"{\"post\": \"/\", \"blocked\": \"${ .body.error.code == 7 }\"}", 200,
+     "{\"error\": {\"message\": \"maintenance\"}}", VERDICT_FAILED, true, "but with an error: maintenance"},
     /* the vendor's own words, whatever their shape */
     {"{}", 400, "{\"errors\": [{\"message\": \"no such field\"}]}", VERDICT_FAILED, false, "400: no such field"},
     {"{}", 400, "[{\"message\": \"locked\", \"errorCode\": \"X\"}]", VERDICT_FAILED, false, "400: locked"},
