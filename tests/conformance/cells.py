@@ -48,25 +48,26 @@ class Cell:
     more may come). An open one is known as far as `excluded` (it is none of these), `parts` (a text that holds these), `type` and
     `something` (not null) tell."""
 
-    __slots__ = ("name", "kind", "value", "items", "members", "excluded", "parts", "type", "something", "same")
+    __slots__ = ("name", "kind", "value", "items", "members", "excluded", "parts", "type", "something", "same", "texts")
 
-    def __init__(self, name: str = "") -> None:
-        self.name = name
+    def __init__(self, name: str = "", *, type: str = "", texts: bool = False) -> None:
+        """`texts`: a list of texts, or nothing."""
+        self.name, self.texts = name, texts
         self.kind = "open"
         self.value = None
         self.items: list = []
         self.members: dict = {}
-        self.excluded: list = []
+        self.excluded: list = [""] if type == "string" else []
         self.parts: list[str] = []
-        self.type = ""
-        self.something = False
+        self.type = type
+        self.something = bool(type)
         self.same: Cell | None = None
 
     def __repr__(self) -> str:
         return f"<{self.kind} {self.name}>"
 
     def decide(self, value) -> None:
-        if self.kind != "open":
+        if self.kind != "open" or self.texts and value is not None:
             raise Dead
         if any(type(value) is type(one) and value == one for one in self.excluded) or (value is None and self.something):
             raise Dead
@@ -91,10 +92,10 @@ class Cell:
         if self.kind != "open" or self.type or self.parts:
             raise Dead
         singular = self.name.removesuffix("s")
-        self.kind, self.items = "list", [Cell(singular) for _ in range(length)]
+        self.kind, self.items = "list", [Cell(singular, type="string" if self.texts else "") for _ in range(length)]
 
     def make_object(self) -> None:
-        if self.kind != "open" or self.type or self.parts:
+        if self.kind != "open" or self.type or self.parts or self.texts:
             raise Dead
         self.kind = "object"
 
@@ -102,6 +103,29 @@ class Cell:
         if name not in self.members:
             self.members[name] = Cell(name)
         return self.members[name]
+
+
+class Attributes(Cell):
+    """Those of an entry of a directory: lists of texts."""
+
+    __slots__ = ()
+
+    def member(self, name: str) -> Cell:
+        if name not in self.members:
+            self.members[name] = Cell(name, texts=True)
+        return self.members[name]
+
+
+def entries(count: int) -> Cell:
+    """What a directory answers to a search."""
+    body = Cell("entry")
+    body.make_list(count)
+    for entry in body.items:
+        entry.make_object()
+        entry.members = {name: Cell(name, type="string") for name in ("dn", "rdn", "parent")}
+        entry.members["attributes"] = Attributes("attributes")
+        entry.members["attributes"].make_object()
+    return body
 
 
 class Derived:
@@ -129,6 +153,8 @@ class Defaults:
         return (datetime.datetime.now(datetime.timezone.utc) + datetime.timedelta(hours=hours)).strftime(ISO)
 
     def of(self, cell: Cell):
+        if cell.texts:
+            return None
         if cell.parts:
             text = "".join(dict.fromkeys(cell.parts))
             return text if text not in cell.excluded else text + self.fresh()
@@ -138,7 +164,7 @@ class Defaults:
             return None
         if TIME.search(cell.name) and not cell.excluded:
             return self.now()
-        return self.fresh(cell.name)
+        return next(text for text in iter(lambda: self.fresh(cell.name), None) if text not in cell.excluded)
 
     def whole(self, value):
         """`value` with all that is open in it taken by default."""

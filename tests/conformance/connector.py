@@ -15,6 +15,7 @@ ROOT = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__)
 FOLDERS = [os.path.join(ROOT, "worker", "connectors"), *filter(None, os.environ.get("CONNECTORS", "").split(":"))]
 METHODS = ("get", "post", "put", "patch", "delete", "head", "mail", "ldap", "wait")
 MERGED = ("query", "headers", "form", "as")
+CHECK = "dc=check"
 SECRET = "c2VjcmV0LW9mLXRoZS1jb25mb3JtYW5jZS10ZXN0"     # base64 of a text, so that it is a key of any kind
 
 
@@ -169,22 +170,38 @@ class Connector:
             elif declared.get("secret") and declared.get("required"):
                 values[name] = SECRET
             elif declared.get("required"):
-                values[name] = "admin@example.com" if re.search("mail|admin|user|from|owner", name) else f"the-{name.replace('_', '-')}"
+                values[name] = plausible(name)
         return {**values, **more}
+
+    def unset(self) -> dict[str, str]:
+        """Values for the settings that may be left empty. Who logs in to send mail would have to be asked for it."""
+        log_in = {path[1] for path in paths(self.tree.get("auth") or {}) if path[0] == "settings"}
+        return {name: plausible(name) for name, one in (self.tree.get("settings") or {}).items()
+                if not (one or {}).get("required") and (one or {}).get("default") in ("", None) and name not in {"tls", "mode", *log_in}}
 
     def copy(self, url: str) -> dict:
         """The tree with short waits, no limits, and literal hosts replaced by `url`."""
         tree = copy.deepcopy(json.loads(json.dumps(self.tree, default=str)))
-        if self.kind() != "smtp":
+        if self.kind() == "http":
             tree.pop("check", None)     # a refusal would be followed by one, which no action asks for
+        elif self.kind() == "ldap":
+            tree["check"] = {"ldap": {"search": {"base": CHECK, "scope": "base"}}}      # a directory has to have one
         if "limits" in tree:
             tree["limits"] = {name: {"in_flight": 50} for name in tree["limits"]}
         for action in tree["actions"].values():
             for look in _listed(action.get("verify")):
                 look |= {"every": "1ms", "within": "4ms"}
+            for request in action["requests"]:
+                if "meanwhile" in request.get("wait", {}):
+                    request["wait"]["meanwhile"]["every"] = "1ms"
             if "settle" in action:
                 action["settle"] = "1ms"
         return _replaced_hosts(tree, url)
+
+
+def plausible(name: str) -> str:
+    """A value for a setting."""
+    return "admin@example.com" if re.search("mail|admin|user|from|owner|operators|escalate", name) else f"the-{name.replace('_', '-')}"
 
 
 def _listed(value) -> list:

@@ -617,7 +617,7 @@ def _(self, value, env):
     value = self.look(value)
     if isinstance(value, Cell) and value.kind == "open" and not value.type and not value.parts:
         value = self.iterate(value)
-    value = self.concrete(value)
+    value = self.concrete(value, *(["130000000000000000"] if isinstance(value, Cell) and value.type == "string" else []))
     if isinstance(value, bool):
         raise JqError("a boolean has no length")
     yield 0 if value is None else abs(value) if isinstance(value, (int, float)) else len(value)

@@ -16,16 +16,17 @@ from runs import Bench, Good, find_run
 from world import Book
 
 SETUPS = 40     # of an action, at most
+DURATION = re.compile(r"\d+(ms|[smhdw])")
 
 
 class Setup:
-    """Settings beside the usual ones, parameters of the step, and what an action that is undone has kept."""
+    """Settings beside the usual ones, parameters of the step, and for how many attempts no signal comes."""
 
-    def __init__(self, settings: dict | None = None, with_: dict | None = None) -> None:
-        self.settings, self.with_ = settings or {}, with_ or {}
+    def __init__(self, settings: dict | None = None, with_: dict | None = None, patience: int = 0) -> None:
+        self.settings, self.with_, self.patience = settings or {}, with_ or {}, patience
 
     def __repr__(self) -> str:
-        return f"settings {self.settings}, with {self.with_}"
+        return f"settings {self.settings}, with {self.with_}{', no signal at once' if self.patience else ''}"
 
 
 class Benches:
@@ -83,8 +84,7 @@ def setups(connector: Connector, action: str, given: dict) -> Iterator[Setup]:
                 if name not in required and name not in given and one.get("default") in (None, "", [], {})}
     usual = {**given, **{name: values[0] for name, values in required.items()}}
     settings = connector.tree.get("settings") or {}
-    empty = {name: f"the-{name.replace('_', '-')}" for name, one in settings.items() if (one or {}).get("default") in ("", None)
-             and not (one or {}).get("required") and name not in ("tls", "mode")}
+    empty = connector.unset()
     whole = [connector.requests(action), connector.looks(action), connector.identify]
     special = [({name: str(value)}, {}) for name in settings for value in compared(whole, "settings", name)
                if value != (settings[name] or {}).get("default")]
@@ -99,6 +99,9 @@ def setups(connector: Connector, action: str, given: dict) -> Iterator[Setup]:
         yield Setup(chosen, usual)
         if empty:
             yield Setup({**empty, **chosen}, usual)
+    if any("wait" in request for request in connector.requests(action)):
+        yield Setup(empty, usual, 2)
+        yield from (Setup(empty, {**usual, name: "1ms"}, 2) for name, one in declared.items() if DURATION.fullmatch(str(one.get("default"))))
     for name, value in ((name, value) for name, values in {**required, **optional}.items() for value in values):
         yield Setup({}, {**usual, name: value})
     names = list(required)
@@ -121,15 +124,21 @@ def possible(bench: Bench, action: str, index: int, setup: Setup) -> bool:
 
 
 class Plan:
-    """The good runs of an action, which make all of its changing requests between them; `missed` are those that none makes."""
+    """The good runs of an action, which make all requests that have to be made between them; `missed` are those that none makes."""
 
-    def __init__(self, good: list[Good], missed: dict[int, str]) -> None:
+    def __init__(self, good: list[Good], missed: dict[tuple[str, int], str]) -> None:
         self.good, self.missed = good, missed
 
 
-def made(good: Good) -> set[int]:
-    """The changing requests of the run, by index."""
-    return {call.question.index for call in good.calls if call.question.role == "change"}
+def to_be_made(connector: Connector, action: str) -> set[tuple[str, int]]:
+    """The requests that good runs have to make between them: those that change something, and those of waits, by role and index."""
+    requests = list(enumerate(connector.requests(action)))
+    return {("change", index) for index, request in requests if "wait" not in request and changes(request)} | {
+        ("meanwhile", index) for index, request in requests if "meanwhile" in request.get("wait", {})}
+
+
+def made(good: Good) -> set[tuple[str, int]]:
+    return {(call.question.role, call.question.index) for call in good.calls if call.question.role in ("change", "meanwhile")}
 
 
 class Plans:
@@ -144,30 +153,31 @@ class Plans:
     def of(self, system: str, action: str) -> Plan:
         """AssertionError when there is no good run at all."""
         connector = self.all[system]
-        wanted = {index for index, request in enumerate(connector.requests(action)) if "wait" not in request and changes(request)}
         self._making.add((system, action))
         job = self._undone(connector, action)
         self._making.discard((system, action))
+        missing = to_be_made(connector, action)
         found: list[Good] = []
-        trouble = ""
+        trouble: dict = {}      # by what was looked for: why it was not found
         for setup in itertools.islice(setups(connector, action, job.get("with", {})), SETUPS):
             bench = self.benches.get(connector, setup.settings)
-            missing = wanted - set().union(*map(made, found))
-            for focus in ([None] if not found else []) + [index for index in sorted(missing) if possible(bench, action, index, setup)]:
+            for focus in ([] if found else [None]) + [one for one in sorted(missing) if possible(bench, action, one[1], setup)]:
                 book = Book(connector, action, bench.vendor.url)
-                book.focus = book.focus if focus is None else {focus}
+                book.focus = {focus[1]} if focus else book.focus
                 try:
-                    good = find_run(bench, book, {**job, "with": setup.with_}, lambda good: focus is None or focus in made(good))
+                    good = find_run(bench, book, {**job, "with": setup.with_, "patience": setup.patience},
+                                    lambda good: focus is None or focus in made(good))
                 except AssertionError as error:
-                    trouble = trouble or f"{setup}\n{error}"
+                    trouble[focus] = f"{setup}\n{error}"
                     continue
                 good.bench = bench
-                if not found or made(good) & (wanted - set().union(*map(made, found))):
+                if not found or made(good) & missing:
                     found.append(good)
-            if found and not wanted - set().union(*map(made, found)):
+                missing -= made(good)
+            if found and not missing:
                 break
-        assert found, trouble
-        return Plan(found, {index: trouble for index in sorted(wanted - set().union(*map(made, found)))})
+        assert found, trouble[None]
+        return Plan(found, {one: trouble.get(one, "it is ruled out by all settings and parameters that were tried") for one in sorted(missing)})
 
     def _undone(self, connector: Connector, action: str) -> dict:
         """What a job has that undoes what another action did: parameters, accounts, before-images."""

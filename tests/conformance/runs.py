@@ -1,8 +1,10 @@
 """Good runs of an action: every answer made up, until the engine says that it succeeded."""
 
+import time
+
 from connector import Connector
 from driver import Worker, job_message
-from vendor import Vendor
+from vendor import VENDORS
 from world import NOW, USER, Book, NoAnswer, World
 
 RUNS = 40       # tries to find a good run
@@ -14,13 +16,15 @@ class Bench:
 
     def __init__(self, connector: Connector, folder: str, **settings: str) -> None:
         self.connector = connector
-        self.vendor = Vendor()
+        self.vendor = VENDORS[connector.kind()]()
         self.worker = Worker(connector, folder, self.vendor.url, **settings)
         self.vendor.asked = self.worker.asked
 
-    def run(self, world: World, *, attempts: int = ATTEMPTS, **job) -> dict:
-        """What becomes of a job in the end; while it is deferred it goes on with its state."""
-        self.vendor.reply, self.vendor.again = world.reply, None
+    def run(self, world: World, *, attempts: int = ATTEMPTS, patience: int = 0, **job) -> dict:
+        """What becomes of a job in the end; while it is deferred it goes on with its state. While it waits for a signal, it gets one
+        after so many attempts."""
+        self.vendor.reply = world.reply
+        self.vendor.begin()
         message = job_message(self.connector.name, world.book.action, USER, NOW, **job)
         for attempt in range(1, attempts + 1):
             message["job"]["attempt"] = attempt
@@ -30,7 +34,10 @@ class Bench:
                 break
             message["job"]["state"] = said["state"]
             message["ids"] |= said.get("pinned", {})
-            if "waits" in said:
+            if "waits" in said and patience:
+                patience -= 1
+                time.sleep(0.002)       # the shortest waiting times are over then
+            elif "waits" in said:
                 message["job"].setdefault("signals", []).append(world.signal(said["waits"]))
         return said
 

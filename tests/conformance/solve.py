@@ -8,7 +8,7 @@ import re
 import urllib.parse
 from collections.abc import Iterator
 
-from cells import NOTHING_UNLESS_NEEDED, Cell, Chooser, Dead, Defaults, JqError
+from cells import NOTHING_UNLESS_NEEDED, Cell, Chooser, Dead, Defaults, JqError, entries
 from connector import METHODS, paths, reads
 from jq_eval import Evaluator
 from jq_parse import expressions, template, walk
@@ -37,6 +37,7 @@ class Question:
         self.further_page = "page" in self.request
         at = asked["at"].removeprefix(self.account + "/") if self.account else asked["at"]
         self.place = re.match(r"(?:\w+/\d+)|", at)[0] or at
+        self.kind = self.url.partition("://")[0].removesuffix("s")
         self.role = self._role(asked)
 
     def _role(self, asked: dict) -> str:
@@ -83,13 +84,22 @@ class Want:
         return self.found, self.done, self.more, self.others, self.account, tuple(self.emails), self.employee_id
 
 
+def account_id(number: int, kind: str) -> str:
+    """A directory has hex digits, of whole bytes."""
+    return f"{number:032d}" if kind == "ldap" else str(number)
+
+
 def wanted(condition: bool) -> None:
     if not condition:
         raise Unwanted
 
 
 def statuses(question: Question, want: Want) -> list[int]:
-    """The likely ones first."""
+    """The likely ones first. Those of SMTP and of LDAP are the protocol's own."""
+    if question.kind == "smtp":
+        return [250]
+    if question.kind == "ldap":
+        return [0, 32] if question.role == "identify" and not want.found else [0]
     named = sorted({node.value for part in PARTS for tree in expressions(question.request.get(part)) for node in walk(tree)
                     if node.kind == "literal" and isinstance(node.value, int) and 100 <= node.value < 600
                     and reads(question.request.get(part), "status")})
@@ -134,7 +144,7 @@ class Search:
         begin = self.defaults.count
         for _ in range(TRIES):
             self.defaults.count = begin
-            body, headers = Cell("body"), Cell("headers")
+            body, headers = self._body(status, chooser), Cell("headers")
             headers.make_object()
             self._shown = None
             evaluator = Evaluator({**self.question.context, "status": status, "body": body, "headers": headers}, chooser, self.defaults)
@@ -149,6 +159,11 @@ class Search:
                 pass
             if not chooser.again():
                 return
+
+    def _body(self, status: int, chooser: Chooser) -> Cell:
+        if self.question.kind == "ldap" and self.question.method == "SEARCH" and status == 0:
+            return entries((1, 0, 2)[chooser.choose(3)])
+        return Cell("body")
 
     def _answer(self, status: int, body: Cell, headers: Cell) -> Answer:
         request = self.question.request
@@ -191,7 +206,7 @@ class Search:
             return
         wanted(not already and not ev.true(request.get("retry")))
         if role != "verify":
-            wanted(ev.true(request["success"]) if "success" in request else 200 <= status < 300)
+            wanted(ev.true(request["success"]) if "success" in request else status == 0 or 200 <= status < 300)
         if role in ("identify", "confirm"):
             self._account(ev, nobody)
             self._goes_on(ev)
@@ -255,7 +270,7 @@ class Search:
         if self.want.account:
             wanted(ev.equal(account, self.want.account))
         elif ev.chooser.choose(2) == 0:
-            wanted(ev.equal(account, f"{10470 + self.defaults.count}"))
+            wanted(ev.equal(account, account_id(10470 + self.defaults.count, self.question.kind)))
         wanted(ev.truthy(account, boolean=False))
 
     def _goes_on(self, ev: Evaluator) -> None:

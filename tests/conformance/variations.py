@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from connector import Connector, changes, paths, pieces, reads
 from plans import Plan
 from runs import Good
-from solve import PARTS, Question, Want
+from solve import PARTS, Question, Want, account_id
 from vendor import Answer, decoded
 from world import USER, Call, NoAnswer, World
 
@@ -26,7 +26,6 @@ ODD = {"http": {"200 empty": Answer(200), "200 []": Answer(200, []), "200 {}": A
        "ldap": {"busy": Answer(51, "busy"), "no rights": Answer(50, "no rights"), "lost": Answer(lost=True)}}
 LATER = {"http": Answer(429, ERROR, {"Retry-After": "3600"}), "smtp": Answer(451, "later"), "ldap": Answer(51, "busy")}
 STRANGER = {USER["email"]: "mallory@example.net", USER["employee_id"]: "90210"}
-STRANGERS_ID = "66601"
 
 
 @dataclass
@@ -282,13 +281,14 @@ class Trial:
         """The look-up answers with another person's account, in the place of the leaver's."""
         if not self.connector.identify.get("account") and self.connector.identify.get("trusts"):
             return None
-        names = {**STRANGER, self.good.world.account: STRANGERS_ID}
+        strangers_id = account_id(66601, self.kind)
+        names = {**STRANGER, self.good.world.account: strangers_id}
 
         def intervene(q: Question, n: int):
             if q.role != "identify" or not self.is_leavers(q):
                 return None
             with contextlib.suppress(NoAnswer):
-                return self.answer(q, account=STRANGERS_ID, emails=[STRANGER[USER["email"]]],
+                return self.answer(q, account=strangers_id, emails=[STRANGER[USER["email"]]],
                                    employee_id=STRANGER[USER["employee_id"]], more=False), False
             return self.good.world.good(q).renamed(names), False
 
@@ -318,7 +318,7 @@ class Trial:
         """One is refused for good, the vendor asks to wait for the other."""
         first = self.good.world.account or next(iter(self.good.changes))
         first = next(iter(self.good.changes), first)
-        second = first + "2"
+        second = first[:-1] + ("2" if first[-1] != "2" else "3")
         before = self.good.job.get("before", {})
         job = {"ids": {self.connector.name: [first, second]}, **({"before": {**before, second: before.get(first)}} if before else {})}
         usual = self.run(None, expected="both accounts are done", job=job, changes={})

@@ -13,6 +13,7 @@ from vendor import Answer, decoded
 
 USER = {"email": "jane.doe@example.com", "employee_id": "4711", "name": "Jane Doe", "country": "US",
         "manager": {"email": "boss@example.com", "name": "Bo Boss"}}
+REFUSED = {"http": 400, "smtp": 550, "ldap": 53}
 NOW = Defaults.now(-1)
 
 
@@ -128,7 +129,7 @@ class World:
                 return self._reply(self._question(asked, body))
             except Exception as error:  # noqa: BLE001: the test tells of it
                 self.trouble = self.trouble or error
-                return Answer(400, {"error": "the test does not know an answer"})
+                return Answer(REFUSED[self.book.connector.kind()], {"error": "the test does not know an answer"})
 
     def _question(self, asked: dict, body: str) -> Question:
         question = Question(asked, body, self.book.connector.name)

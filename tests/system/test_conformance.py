@@ -14,7 +14,7 @@ from variations import cases, families
 
 
 def all_tests():
-    for connector in [one for one in connectors().values() if one.kind() == "http"]:
+    for connector in connectors().values():
         group = pytest.mark.xdist_group(f"conformance-{connector.name}")    # one worker process for a connector
         for action in connector.actions:
             for family in ["good_run", *families(connector, action)]:
