@@ -79,9 +79,9 @@ def pieces(request: dict) -> list[dict]:
 
 class Connector:
     def __init__(self, path: str) -> None:
+        self.path = path
         with open(path, encoding="utf-8") as file:
             self.tree = yaml.load(file, Loader)
-        self.path = path
         self.name: str = self.tree["system"]
         self.actions: dict = self.tree["actions"]
         self.identify: dict = self.tree.get("identify") or {}

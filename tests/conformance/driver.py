@@ -31,7 +31,7 @@ class Asked:
         with self._changed:
             self._waiting.clear()
 
-    def take(self, fits, timeout: float = 5) -> dict | None:
+    def take(self, fits, timeout: float = 20) -> dict | None:
         """The first one that fits. None: nobody told of such a request."""
         with self._changed:
             if not self._changed.wait_for(lambda: any(map(fits, self._waiting)), timeout):
@@ -51,7 +51,7 @@ class Worker:
         self._write(folder, f"connectors/{connector.name}.yaml", connector.copy(url))
         config = {"definitions": {"connectors": [os.path.join(folder, "connectors")]},
                   "worker": {"retry_wait": "0s", "circuit_failures": 1000000, "derive_key": "0123456789abcdef0123456789abcdef",
-                             "escrow_key": escrow_key(), "request_timeout": "10s", "job_time": "20s"},
+                             "escrow_key": escrow_key(), "request_timeout": "30s", "job_time": "50s"},
                   "systems": {connector.name: connector.settings(url, **settings)}}
         self.log = os.path.join(folder, "worker.log")
         env = {name: value for name, value in os.environ.items()

@@ -37,7 +37,7 @@ class Benches:
         self._folder = tempfile.TemporaryDirectory(prefix="offboard-conformance-")
 
     def get(self, connector: Connector, settings: dict) -> Bench:
-        key = connector.name, *sorted(settings.items())
+        key = connector, *sorted(settings.items())
         if key not in self._open:
             self._open[key] = Bench(connector, os.path.join(self._folder.name, f"{len(self._open)}-{connector.name}"), **settings)
         return self._open[key]
@@ -144,9 +144,9 @@ def made(good: Good) -> set[tuple[str, int]]:
 class Plans:
     """Of all actions, each made once."""
 
-    def __init__(self, benches: Benches) -> None:
+    def __init__(self, benches: Benches, all_: dict[str, Connector] | None = None) -> None:
         self.benches = benches
-        self.all = connectors()
+        self.all = all_ or connectors()
         self._making: set = set()       # of what undoes each other, the first one asked for is made without the other
 
     @functools.cache

@@ -188,8 +188,8 @@ class Trial:
             return True
         if request.get("text") and name.startswith("200"):
             return True
-        return name.startswith("200") and name != "200 page" and (
-            question.method == "HEAD" or not any(reads(request.get(part), "body") for part in (*PARTS, "require")))
+        blind = question.method == "HEAD" or not any(reads(request.get(part), "body") for part in (*PARTS, "require"))
+        return name.startswith("200") and name != "200 page" and blind and 200 <= self.usual(question).status < 300
 
     def odd(self, question: Question, name: str, answer: Answer) -> Finding | None:
         expected = "not missing and not confirmed: the answer says nothing about the account"
@@ -242,6 +242,9 @@ class Trial:
             return self.answer(q, found=True, more=None), False
 
         outcome = self.run(intervene, expected=expected)
+        first = [call.question for call in outcome.world.calls if same_place(call.question, question) and not call.question.further_page]
+        if any((one.url, one.body) == (other.url, other.body) for one in seen for other in first):
+            return outcome.finding("the second page was asked for by the request for the first one")
         if not outcome.is_good() or not seen or outcome.said.get("pinned", {}).get(self.connector.name) != [self.good.world.account]:
             return outcome.finding("the leaver's account is on page two")
         return None

@@ -19,6 +19,7 @@ METHODS = ("get", "post", "put", "patch", "delete")
 NO_HTTP = {"ad", "email", "manual"}     # LDAP, SMTP, and a person
 OTHERS = {"retriever": ["bamboohr"]}    # whose facts a connector needs beside its own
 NAMES = {"me", "-"}                     # what stands for an id in a path: oneself, and any
+PAGING = ("page", "cursor", "pageToken", "startIndex", "startAt", "after", "first", "skip", "$skiptoken", "next_page_token")
 EXPRESSION = re.compile(r"\$\{(?:[^{}]|\{[^{}]*\})*\}")
 
 
@@ -42,6 +43,7 @@ class Connector:
         self.requests: list[dict] = []
         for part in ("check", "identify", "actions"):
             self._walk(self.text.get(part))
+        self.searches = [self._merged(request) for request in (self.text.get("identify") or {}).get("requests", [])]
 
     def _merged(self, node: dict) -> dict:
         names = node.get("use", [])
@@ -96,6 +98,19 @@ def test_every_request_of_a_connector_is_described(name):
         asked = {**request["query"], **request["pages"].get("query", {})}
         unknown = [key for key in asked if not any(entry.query.type_of(key) for entry in found)]
         assert not unknown, f"{found[0].title} has no parameter {unknown}"
+
+
+@pytest.mark.parametrize("name", connectors())
+def test_a_search_for_the_leaver_goes_on_to_the_last_page(name):
+    """Where the vendor gives its answer in pages; or it insists (`require`) that there is only one. What is asked about each account that
+    was found is no such search."""
+    known = entries(name, *OTHERS.get(name, []))
+    for search in Connector(name).searches:
+        if "get" in search and not {"for_each", "pages", "require"} & set(search):
+            path = segments(search["get"])
+            paged = [entry.title for entry in known if entry.method == "GET" and segments(entry.title.partition(" ")[2])[-len(path):] == path
+                     and any(entry.query.type_of(key) for key in PAGING)]
+            assert not paged, f"the search {search['get']} has no `pages`, and the vendor has several of {paged}"
 
 
 @pytest.mark.parametrize("name", connectors())
