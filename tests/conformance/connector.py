@@ -159,7 +159,7 @@ class Connector:
         values = {}
         for name, declared in (self.tree.get("settings") or {}).items():
             declared = declared or {}
-            if name in urls:
+            if name in urls or name.endswith("url"):
                 values[name] = url
             elif name in keys:
                 values[name] = service_account(url + "/token")
@@ -214,7 +214,7 @@ def _is_setting(node: Node) -> bool:
 
 
 def _replaced_hosts(tree: dict, url: str) -> dict:
-    literal = re.compile(r"^https?://[^/$\"]+")
+    literal = re.compile(r"^(https?|smtps?|ldaps?)://[^/$\"]+")
     for key in ("base", "url", *METHODS):
         if isinstance(tree.get(key), str):
             tree[key] = literal.sub(url, tree[key])

@@ -103,6 +103,7 @@ def statuses(question: Question, want: Want) -> list[int]:
     named = sorted({node.value for part in PARTS for tree in expressions(question.request.get(part)) for node in walk(tree)
                     if node.kind == "literal" and isinstance(node.value, int) and 100 <= node.value < 600
                     and reads(question.request.get(part), "status")})
+    named = [status for status in named if status % 100 or status in (200, 400, 500)]      # others are bounds
     bad = [status for status in named if status >= 400]
     usual = [200, 201, 202, 204] if question.changes else [200]
     order = [404, *bad, *usual] if question.role == "identify" and not want.found and "missing" in question.request else [*usual, *named]
@@ -125,7 +126,8 @@ class Search:
         """Those that lead where they are to lead, the best first."""
         seen: set[str] = set()
         ways = [False, True] if self.want.more is None else [self.want.more]
-        levels = (0,) if self.question.role in ("identify", "confirm", "verify", "require") else (3, 2, 1, 0)
+        plain = self.question.role in ("identify", "confirm", "verify", "require") or self.want.more
+        levels = (0,) if plain else (3, 2, 1, 0)
         hopeless = set()
         for more, level, status in itertools.product(ways, levels, statuses(self.question, self.want)):
             if (more, status) in hopeless:
@@ -245,8 +247,7 @@ class Search:
         if rules.get("employee_id") and want.employee_id:
             wanted(ev.equal(ev.render(rules["employee_id"]), want.employee_id))
         if rules.get("email") and want.emails:
-            shown = ev.look(ev.render(rules["email"]))
-            shown = shown if isinstance(shown, list) else [shown]
+            shown = ev.listed(ev.render(rules["email"]))
             wanted(all(any(ev.equal(one, email) for one in shown) for email in want.emails))
         ev.context["account"] = None
 
@@ -255,8 +256,7 @@ class Search:
         rules = self.want.ahead[0]["account"]
         ev.context["account"] = account
         wanted(_says_something(ev, ev.render(rules["id"])))
-        shown = ev.look(ev.render(rules.get("email")))
-        shown = [ev.look(one) for one in (shown if isinstance(shown, list) else [shown])]
+        shown = [ev.look(one) for one in ev.listed(ev.render(rules.get("email")))]
         for place, one in enumerate(shown):
             if place == 0 and isinstance(one, Cell):
                 one.decide(self.defaults.fresh("other") + "@example.net")
@@ -269,6 +269,8 @@ class Search:
         self._shown = account
         if self.want.account:
             wanted(ev.equal(account, self.want.account))
+        elif isinstance(account, Cell) and account.name == "dn":
+            account.decide("cn=10470,dc=example")
         elif ev.chooser.choose(2) == 0:
             wanted(ev.equal(account, account_id(10470 + self.defaults.count, self.question.kind)))
         wanted(ev.truthy(account, boolean=False))
@@ -365,7 +367,16 @@ class Search:
             wanted((link != "" and seen.truthy(link, boolean=False)) == more)
         else:
             wanted(seen.true(pages["more"]) == more)
+        if more:        # what the next page is asked for by
+            for name in ("query", "json"):
+                wanted(all(_says_something(seen, value) for value in _leaves(seen.render(pages.get(name)))))
         ev.lengths = ()
+
+
+def _leaves(value) -> list:
+    if isinstance(value, dict):
+        return [leaf for item in value.values() for leaf in _leaves(item)]
+    return [] if value is None else [value]
 
 
 def _says_something(ev: Evaluator, value) -> bool:

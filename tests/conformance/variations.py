@@ -201,8 +201,9 @@ class Trial:
                 return self.answer(q, found=False), False
             return None
 
-        outcome = self.run(intervene, expected=expected)
-        if question.role in ("read", "require", "meanwhile") and outcome.is_as_usual():
+        no_signal = {"patience": 100} if question.role == "meanwhile" else {}
+        outcome = self.run(intervene, expected=expected, job=no_signal)
+        if question.role in ("read", "require") and outcome.is_as_usual():
             return None     # nothing depended on it
         return outcome.common() or outcome.unless_open(f"{title(question)} was answered by {answer}")
 

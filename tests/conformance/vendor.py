@@ -185,7 +185,8 @@ class LdapVendor(Vendor):
             data = [bytes.fromhex(value) if name == "objectGUID" else value.encode() for value in values or []]
             if data:
                 attributes += ber(0x30, ber(0x04, name.encode()) + ber(0x31, b"".join(ber(0x04, one) for one in data)))
-        return ber(0x04, f"{entry['rdn']},{entry['parent']}".encode()) + ber(0x30, attributes)
+        name = entry["dn"] if "," in entry["dn"] else f"{entry['rdn']},{entry['parent']}"
+        return ber(0x04, name.encode()) + ber(0x30, attributes)
 
 
 def ber(tag: int, content: bytes) -> bytes:

@@ -39,6 +39,8 @@ def general(question: Question, text: str) -> str:
 class Book:
     """The answers that were found for an action; good runs are made of them."""
 
+    pages: dict = {}    # of other people's accounts, for all actions: they take long to make up
+
     def __init__(self, connector: Connector, action: str, url: str) -> None:
         self.connector, self.action = connector, action
         self.defaults = Defaults(url)
@@ -53,10 +55,11 @@ class Book:
 
     def answer(self, question: Question, want: Want) -> Answer:
         key = self.key(question, want)
-        if key not in self._found:
-            self._found[key] = [[], Search(question, want, self.defaults).answers(), 0, question]
-        asked = self._found[key][3]
-        answer = self._answer(asked, want, *self._found[key][:3])
+        found = self.pages if want.others else self._found
+        if key not in found:
+            found[key] = [[], Search(question, want, self.defaults).answers(), 0, question]
+        *known, asked = found[key]
+        answer = self._answer(asked, want, *known)
         return answer.renamed({asked.offboarding: question.offboarding, asked.account: question.account})
 
     def _answer(self, question: Question, want: Want, answers: list, search, index: int) -> Answer:
@@ -84,7 +87,9 @@ class Book:
         raise NoAnswer(f"no signal ends the wait of {self.action}")
 
     def another(self, key: tuple) -> bool:
-        """From now on the next best answer counts. False: there is none, and the first one counts again."""
+        """From now on the next best answer counts. False: there is none, and the first one counts again. Nobody is nobody."""
+        if key[0] == "identify" and not key[-1][0]:
+            return False
         entry = self._found[key]
         entry[2] += 1
         if entry[2] == len(entry[0]) and (following := next(entry[1], None)):
