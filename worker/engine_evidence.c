@@ -354,6 +354,11 @@ static const char *error_member(const json_t *body)
     if (json_array_size(errors) || json_object_size(errors)) {
         return "errors";
     }
+    const char *status = json_string_at(body, "status"); /* JSend */
+    bool explains = json_object_size(body) == 1 || json_object_get(body, "message") || json_object_get(body, "data");
+    if (status && explains && (strcasecmp(status, "error") == 0 || strcasecmp(status, "fail") == 0)) {
+        return "status";
+    }
     const json_t *schemas = json_object_get(body, "schemas"); /* RFC 7644, 3.12 */
     const char *schema = json_string_value(json_array_get(schemas, 0));
     return schema && strcmp(schema, "urn:ietf:params:scim:api:messages:2.0:Error") == 0 ? "schemas" : NULL;

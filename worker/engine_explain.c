@@ -114,17 +114,11 @@ static char *title_of(const char *page)
     return said;
 }
 
-static bool is_page(const char *text)
-{
-    text += strspn(text, " \t\r\n");
-    return strncasecmp(text, "<!doctype html", 14) == 0 || strncasecmp(text, "<html", 5) == 0;
-}
-
 char *explain_body(const json_t *body)
 {
     const char *text = json_string_value(body);
     if (text) {
-        return is_page(text) ? title_of(text) : mem_strdup(text);
+        return text_is_page(text) ? title_of(text) : mem_strdup(text);
     }
     struct parts parts = {.text = {.max = 8000}};
     explain_value(&parts, NULL, body, 0);

@@ -70,9 +70,8 @@ static bool is_web_page(const struct http_answer *answer, const struct body *bod
     const char *type = json_string_at(answer->headers, "content-type");
     const char *text = body->kind == BODY_TEXT ? json_string_value(body->value) : NULL;
     bool claimed =
-        type && strncasecmp(type, "text/html", 9) == 0 && body->kind != BODY_JSON && body->kind != BODY_EMPTY;
-    text = text ? text + strspn(text, " \t\r\n") : "";
-    return claimed || strncasecmp(text, "<!doctype html", 14) == 0 || strncasecmp(text, "<html", 5) == 0;
+        type && (strncasecmp(type, "text/html", 9) == 0 || strncasecmp(type, "application/xhtml+xml", 21) == 0);
+    return text && ((claimed && strchr(text, '<')) || text_is_page(text)); /* "OK" is no page, whatever its type */
 }
 
 static int64_t vendor_wait(struct run *run, const struct http_answer *answer)
