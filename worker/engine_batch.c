@@ -26,8 +26,9 @@ static enum verdict result_verdict(struct run *run, const json_t *result)
         return run_say(run, VERDICT_DEFERRED, "temporary trouble: the vendor answered %lld: %s", (long long)code, why);
     }
     bool denied = code == 401 || code == 403;
-    return run_say(run, denied ? VERDICT_DENIED : VERDICT_FAILED, "%s: %lld: %s",
-                   denied ? "credentials or rights refused" : "refused", (long long)code, why);
+    const char *what = denied ? "credentials or rights refused" : "refused";
+    return code ? run_say(run, denied ? VERDICT_DENIED : VERDICT_FAILED, "%s: %lld: %s", what, (long long)code, why)
+                : run_say(run, VERDICT_FAILED, "%s: %s", what, why);
 }
 
 /* The result for the item at `index` of the call: by its member `index`, else by its place. */

@@ -14,15 +14,21 @@ static bool predicate(struct run *run, const json_t *request, const char *name)
     return expr_true(run->engine->exprs, json_object_get(request, name), run->context, false);
 }
 
-static enum verdict say_status(struct run *run, const json_t *request, enum verdict verdict, const char *what)
+/* What the vendor said, masked and cut. Takes over `said`; the caller frees. */
+static char *shown(const struct run *run, char *said)
 {
-    char *said = explain(run, request);
     char *masked = run_mask(run, said); /* before it is cut: half a secret would not be known as one */
     char *why = text_shortened(masked, WHY_MAX);
-    run_say(run, verdict, "%s: the vendor answered %d%s%s", what, run->last_status, *why ? ": " : "", why);
-    free(why);
     free(masked);
     free(said);
+    return why;
+}
+
+static enum verdict say_status(struct run *run, const json_t *request, enum verdict verdict, const char *what)
+{
+    char *why = shown(run, explain(run, request));
+    run_say(run, verdict, "%s: the vendor answered %d%s%s", what, run->last_status, *why ? ": " : "", why);
+    free(why);
     return verdict;
 }
 
@@ -160,6 +166,19 @@ static enum verdict by_default(struct run *run, const json_t *request, int statu
     return say_status(run, request, VERDICT_FAILED, "refused");
 }
 
+/* A good status beside it would sound like a contradiction. */
+static enum verdict say_own(struct run *run, const json_t *request, enum verdict verdict, const char *what)
+{
+    if (verdict != VERDICT_MISSING || run->last_status < 200 || run->last_status >= 300) {
+        return say_status(run, request, verdict, what);
+    }
+    char *why = shown(run, explain_in_words(run, request));
+    run_say(run, verdict, "%s, as the vendor's answer shows (status %d)%s%s", what, run->last_status, *why ? ": " : "",
+            why);
+    free(why);
+    return verdict;
+}
+
 /* The request's own predicates; where several hold, the gravest counts. What an answer must prove is not believed of every answer
  * (engine_evidence.c). */
 static enum verdict by_predicates(struct run *run, const json_t *request, const struct response *response, bool *again)
@@ -178,7 +197,7 @@ static enum verdict by_predicates(struct run *run, const json_t *request, const 
     for (size_t i = 0; i < COUNT_OF(own); i++) {
         if (own[i].proves ? evidence_shows(run, request, response, own[i].name)
                           : predicate(run, request, own[i].name)) {
-            return own[i].what ? say_status(run, request, own[i].verdict, own[i].what) : own[i].verdict;
+            return own[i].what ? say_own(run, request, own[i].verdict, own[i].what) : own[i].verdict;
         }
     }
     if (predicate(run, request, "retry")) {
@@ -225,11 +244,9 @@ static bool is_odd(struct run *run, const json_t *request, struct response *resp
 {
     char *why = evidence_odd(run, request, response);
     if (why) {
-        char *masked = run_mask(run, why);
-        char *cut = text_shortened(masked, WHY_MAX);
-        run_say(run, VERDICT_FAILED, "%s (status %d)", cut, response->status);
-        free(cut);
-        free(masked);
+        char *told = shown(run, mem_strdup(why));
+        run_say(run, VERDICT_FAILED, "%s (status %d)", told, response->status);
+        free(told);
     }
     response->odd = why != NULL;
     free(why);

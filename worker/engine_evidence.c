@@ -431,7 +431,7 @@ static char *why_nobody_named(const struct run *run, const json_t *request)
     if ((readable || !found) && all_present(run, request, tmpl, false)) { /* the list is there, and it is empty */
         return NULL;
     }
-    return mem_strdup("the vendor's answer does not hold what it should: neither an account nor a list of accounts");
+    return mem_strdup("the vendor's answer names neither an account nor a list of accounts");
 }
 
 /* An empty list was saved from an answer that holds no such list. */

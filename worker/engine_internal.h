@@ -379,8 +379,10 @@ json_t *evidence_seen(const struct run *run,
                       const char *expect); /* the values that it reads, by path; a new reference */
 char *evidence_seen_text(const struct run *run, const char *expect); /* the same as text; the caller frees */
 
-/* engine_explain.c: the vendor's words about an error, "" when there are none; the caller frees. */
+/* engine_explain.c: the vendor's words about an error, "" when there are none; the caller frees. Where nothing in the answer is a
+ * sentence, `explain` gives the whole answer, and `explain_in_words` nothing. */
 char *explain(const struct run *run, const json_t *request);
+char *explain_in_words(const struct run *run, const json_t *request);
 char *explain_body(const json_t *body);
 
 /* engine_secret.c: what a job may know only while it runs: what is derived, and what the request calls `secret` of what it just saved

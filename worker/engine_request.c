@@ -119,7 +119,7 @@ static void take_answer(struct run *run, const json_t *request, const struct ren
     run->unsent = false;
     context_set(run, "status", json_integer(answer->status));
     context_set(run, "headers", json_incref(answer->headers));
-    context_set(run, "body", json_incref(body.value));
+    context_set(run, "body", json_incref(answer->status >= 400 && body.rough ? body.rough : body.value));
     *response = (struct response){
         .status = answer->fault == HTTP_FAULT_ANSWER ? 0 : (int)answer->status,
         .sent = answer->sent,

@@ -194,6 +194,19 @@ static const struct row rows[] = {
     {"{\"message\": \"${ .body.x.why }\"}", 400, "{\"message\": \"no\", \"x\": {\"why\": \"the owner stays\"}}",
      VERDICT_FAILED, false, "400: the owner stays"},
     {"{}", 400, "{\"message\": null, \"error\": \"null\"}", VERDICT_FAILED, false, "400"},
+    {"{}", 400, "{\"statusMessage\": \"locked\"}", VERDICT_FAILED, false, "400: locked"},
+    {"{}", 400, "{\"result\": {\"error\": \"locked\"}}", VERDICT_FAILED, false, "400: locked"},
+    {"{}", 400, "{\"data\": {\"email\": \"ann@example.com\", \"message\": \"locked\"}}", VERDICT_FAILED, false,
+     "400: locked"},
+    {"{}", 400, "{\"Fault\": {\"Error\": [{\"Message\": \"locked\", \"code\": \"1\"}]}}", VERDICT_FAILED, false,
+     "400: locked"},
+    {"{}", 400, "{\"odata.error\": {\"code\": \"X\", \"message\": {\"lang\": \"en\", \"value\": \"locked\"}}}",
+     VERDICT_FAILED, false, "locked"},
+    {"{}", 400, "{\"_embedded\": {\"errors\": [{\"message\": \"locked\"}]}}", VERDICT_FAILED, false, "400: locked"},
+    {"{}", 400, "{\"validation_errors\": [{\"field\": \"x\", \"msg\": \"locked\"}]}", VERDICT_FAILED, false,
+     "400: locked"},
+    {"{}", 400, "{\"exception\": {\"cause\": \"locked\"}}", VERDICT_FAILED, false, "400: locked"},
+    {"{}", 400, "{\"code\": 7}", VERDICT_FAILED, false, "400: {\"code\":7}"},
 };
 
 static struct run *run_of(struct engine *engine, struct system *system, struct job *job, const struct row *row)

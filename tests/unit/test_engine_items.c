@@ -240,7 +240,7 @@ static void test_several_interrupted(void **state)
     trial_start(trial);
     trial_finish(trial);
     assert_string_equal(trial->result.outcome, "deferred");
-    assert_contains(trial->result.message, "ran long");
+    assert_contains(trial->result.message, "ran longer than worker.job_time");
     assert_in_range(json_array_size(json_at(trial->result.context, "state.accounts..items_left")), 1, 2);
     trial_free(trial);
     engine_stand_free(stand);
