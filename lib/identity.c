@@ -40,6 +40,7 @@ static const struct range {
     {0x2061, 0x2064, "invisible operator"},
     {0x2065, 0x2069, "mark of text direction"},
     {0x206a, 0x206f, "formatting character"},
+    {0x2800, 0x2800, "braille pattern blank"},
     {0x3000, 0x3000, "ideographic space"},
     {0x3164, 0x3164, "Hangul filler"},
     {0xfe00, 0xfe0f, "variation selector"},

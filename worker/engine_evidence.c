@@ -421,12 +421,16 @@ static char *why_nobody_named(const struct run *run, const json_t *request)
     const json_t *found = json_object_get(request, "found");
     const json_t *id = json_at(request, "save.id");
     const json_t *tmpl = found ? found : id;
+    bool reads_answer = reads(tmpl, "body", NULL) || reads(tmpl, "status", NULL) || reads(tmpl, "headers", NULL);
     json_t *value = tmpl ? expr_render(run->engine->exprs, tmpl, run->context, NULL) : NULL;
     bool nobody = json_is_array(value) && json_array_size(value) == 0;
     bool readable = found ? json_is_array(value) || json_is_object(value) : value && !json_is_null(value);
     json_decref(value);
     if (!tmpl || (readable && !nobody)) {
         return NULL;
+    }
+    if (!reads_answer && !reads(tmpl, "saved", NULL)) {
+        return mem_strdup("the expression that names the account reads nothing of the vendor's answer");
     }
     if ((readable || !found) && all_present(run, request, tmpl, false)) { /* the list is there, and it is empty */
         return NULL;

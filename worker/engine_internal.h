@@ -162,6 +162,8 @@ struct run {
     int tries;                  /* of the request in hand */
     bool collecting;            /* over pages or items: what is saved is joined into lists */
     bool unsent;                /* by a dry run: there is no answer to the latest request */
+    bool held_back;             /* a dry run has not sent a change: what follows would see it */
+    bool uncertain;             /* a dry run can't decide the request's `if`: an answer is missing */
     bool begun;                 /* a `once` call has begun, now or in a life before */
     bool begin_acknowledged;    /* in this life */
     bool found_before;          /* `find` saw the effect of an earlier call */
@@ -492,8 +494,9 @@ json_t *context_value(struct run *run, const char *name, const json_t *tmpl, str
 #define STAND_IN         "dry-run:"
 #define STAND_IN_ENCODED "dry-run%3A"
 json_t *context_stand_in(const char *name);
-bool context_is_stand_in(const json_t *value);    /* is it one? */
-bool context_holds_stand_in(const json_t *value); /* is one within it? */
+bool context_is_stand_in(const json_t *value);             /* is it one? */
+bool context_holds_stand_in(const json_t *value);          /* is one within it? */
+bool context_guesses(struct run *run, const json_t *tmpl); /* does it read what only an unsent request would bring? */
 
 /* Renders `save` of a request into `.saved`; lists are joined when `collect`. */
 int save_values(struct run *run, const json_t *save, bool collect, struct err *err);

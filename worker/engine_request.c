@@ -53,6 +53,7 @@ static void record_unsent(struct run *run, const struct rendered *rendered, bool
     }
     json_put(call, "status", json_integer(0));
     json_put(call, "dry_run", json_true());
+    json_put(call, "uncertain", run->uncertain ? json_true() : NULL);
     const char *text = rendered->is_mail ? rendered->mail.message : rendered->body;
     if (text && *text) {
         char *masked = run_mask(run, text);
@@ -131,9 +132,9 @@ static void take_answer(struct run *run, const json_t *request, const struct ren
         .hopeless = answer->fault == HTTP_FAULT_ANSWER || answer->fault == HTTP_FAULT_REQUEST,
     };
     judge(rendered, answer, response);
-    bool unreached = response->unreached;
+    bool addressed = response->unreached || answer->fault == HTTP_FAULT_REQUEST;
     const char *why = answer->error ? answer->error : body.why;
-    char *error = unreached ? address_error(run, request, answer->error) : run_mask(run, why);
+    char *error = addressed ? address_error(run, request, answer->error) : run_mask(run, why);
     context_set(run, "error", error ? json_string(error) : json_null());
     free(error);
     response->error = json_string_at(run->context, "error");
@@ -290,6 +291,7 @@ static enum verdict send_request(struct run *run, const json_t *request, struct 
         trace_rendered(run, &rendered, request_changes(request), NULL);
         context_forget_answer(run);
         run->unsent = true;
+        run->held_back = run->held_back || request_changes(request);
         response->unsent = true;
     } else {
         tell(run, request, &rendered);

@@ -44,6 +44,15 @@ static const char connector[] = "system: vendor\n"
                                 "      - {get: \"/order/${ .saved.number }\", save: {state: \"${ .body.state }\"}}\n"
                                 "      - {delete: \"/part/${ .item }\", for_each: \"${ .saved.parts }\"}\n"
                                 "    outputs: {number: \"${ .saved.number }\", size: \"${ .saved.size }\"}\n"
+                                "  choose:\n"
+                                "    effect: revoke\n"
+                                "    requests:\n"
+                                "      - {get: /box, poll: {until: \"${ .body.open }\", every: 1m, timeout: 1h}}\n"
+                                "      - {post: /order, save: {kind: \"${ .body.kind }\"}}\n"
+                                "      - {post: /odd, if: \"${ .saved.kind == \\\"odd\\\" }\"}\n"
+                                "      - {post: /even, if: \"${ .saved.kind != \\\"odd\\\" }\"}\n"
+                                "      - {post: /never, if: \"${ .user.never == true }\"}\n"
+                                "      - {get: /box, poll: {until: \"${ .body.shut }\", every: 1m, timeout: 1h}}\n"
                                 "  demand:\n"
                                 "    effect: revoke\n"
                                 "    with: {to: {required: true}}\n"
@@ -123,6 +132,20 @@ static const struct engine_row rows[] = {
      .exchanges = {{"GET /box", 200, "{\"size\": \"big\"}", NULL}},
      .outcome = "failed",
      .said = "save.size"},
+    {.title = "what an unsent request would decide is shown both ways; what nothing would change is waited for",
+     .action = "choose",
+     .offboarding = DRY,
+     .exchanges = {{"GET /box", 200, "{\"open\": true, \"shut\": false}", NULL},
+                   {"GET /box", 200, "{\"open\": true, \"shut\": false}", NULL}},
+     .outcome = "succeeded",
+     .said = "/order, and 2 more",
+     .facts = {{"calls.2.uncertain", "true"}, {"calls.3.uncertain", "true"}, {"calls.4.method", "\"GET\""}}},
+    {.title = "a dry run waits where a live one would, before anything is changed",
+     .action = "choose",
+     .offboarding = DRY,
+     .exchanges = {{"GET /box", 200, "{\"open\": false}", NULL}},
+     .outcome = "deferred",
+     .said = "still under way at the vendor (open: false)"},
     {.title = "what the event lacks, a dry run lacks, too",
      .action = "demand",
      .offboarding = DRY,
