@@ -172,14 +172,15 @@ static enum verdict go_on_waiting(struct run *run, const json_t *wait, const str
         run->place->awaits_since = time_now();
     }
     int64_t left = run->place->awaits_since + awaited->duration - time_now();
+    int64_t next = left;
     if (left > 0 && awaited->every) {
         bool over = false;
         enum verdict verdict = remind(run, json_object_get(wait, "meanwhile"), awaited->every, &over);
         if (verdict != VERDICT_DONE || over) {
             return verdict;
         }
-        int64_t next = run->place->awaits_since + (run->place->reminders + 1) * awaited->every - time_now();
-        left = next < left ? next : left;
+        next = run->place->awaits_since + (run->place->reminders + 1) * awaited->every - time_now();
+        next = next > 0 ? next : 0; /* the next one may have become due during this one: that does not end the wait */
     }
     const char *otherwise = json_string_at(wait, "otherwise");
     if (left <= 0 && otherwise && strcmp(otherwise, "next") == 0) {
@@ -195,7 +196,7 @@ static enum verdict go_on_waiting(struct run *run, const json_t *wait, const str
         json_pack("{s:s, s:s, s:O}", "signal", awaited->signal, "key", awaited->key, "heard", run->place->heard);
     char *why = mem_printf("waits for signal \"%s\" of %s%s%s", awaited->signal, awaited->key,
                            run->progress ? "; " : "", run->progress ? run->progress : "");
-    run_defer(run, left, false, why);
+    run_defer(run, next < left ? next : left, false, why);
     free(why);
     return VERDICT_DEFERRED;
 }

@@ -56,7 +56,13 @@ static const char connector[] =
     "          otherwise: next\n"
     "          meanwhile: {every: 1d, post: \"/reminders\", json: {number: \"${ .reminder }\"}}\n"
     "        save: {by: \"${ .signal.actor.id }\"}\n"
-    "      - {post: \"/escalations\", if: \"${ .saved.by == null }\"}\n";
+    "      - {post: \"/escalations\", if: \"${ .saved.by == null }\"}\n"
+    "  restless:\n"
+    "    effect: notify\n"
+    "    accounts: none\n"
+    "    requests:\n"
+    "      - wait: {signal: parcel, key: P1, for: 3650d, meanwhile: {every: 1m, get: /parcels/P1, until: \"${ "
+    ".body.there }\"}}\n";
 
 #define SIGNAL(id, tag)                                                                                                \
     "{\"id\": \"" id "\", \"name\": \"parcel\", \"key\": \"P1\", \"data\": {\"tag\": \"" tag "\", \"at\": \"dock\"}}"
@@ -205,8 +211,27 @@ static void test_reminders(void **state)
     engine_stand_free(stand);
 }
 
+/* A minute is 17 us here: while one look is made, the next one becomes due. That is not the end of the ten years. */
+static void test_looks_without_a_pause(void **state)
+{
+    (void)state;
+    struct engine_stand *stand = engine_stand_with(connector, "", "retry_wait: 1s}\nclock: {day: 24ms");
+    char since[TIME_TEXT_SIZE], job[500];
+    time_format(time_now() - TIME_SECOND, since);
+    snprintf(job, sizeof job, TASK("\"%s\"", "0", ""), since);
+    struct engine_row row = {.title = "the next look is due before this one is over",
+                             .action = "restless",
+                             .job = job,
+                             .exchanges = {{"GET /parcels/P1", 200, "{\"there\": false}", NULL}},
+                             .outcome = "deferred",
+                             .said = "waits for signal \"parcel\" of P1"};
+    engine_stand_check(stand, &row);
+    engine_stand_free(stand);
+}
+
 int main(void)
 {
-    const struct CMUnitTest tests[] = {cmocka_unit_test(test_rows), cmocka_unit_test(test_reminders)};
+    const struct CMUnitTest tests[] = {cmocka_unit_test(test_rows), cmocka_unit_test(test_reminders),
+                                       cmocka_unit_test(test_looks_without_a_pause)};
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -1,0 +1,417 @@
+"""What is tried with an action: its good runs, with one thing changed at a time, and what may never come of it."""
+
+import contextlib
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+
+from connector import Connector, changes, paths, pieces, reads
+from plans import Plan
+from runs import Good
+from solve import PARTS, Question, Want, account_id
+from vendor import Answer, decoded
+from world import USER, Call, NoAnswer, World
+
+GOOD = ("succeeded", "already_done")
+GONE = ("missing", "skipped")
+READS = ("identify", "confirm", "read", "require", "find", "verify", "meanwhile")
+ERROR = {"error": {"code": "of_the_test", "message": "refused by the test"}}
+REFUSALS = {"http": [Answer(400, ERROR), Answer(403, ERROR), Answer(422, ERROR)],
+            "smtp": [Answer(550, "5.7.1 refused by the test")],
+            "ldap": [Answer(53, "refused by the test"), Answer(50, "refused by the test")]}
+PAGE = b"<!DOCTYPE html><html><head><title>Sign in</title></head><body>Sign in</body></html>"
+ODD = {"http": {"200 empty": Answer(200), "200 []": Answer(200, []), "200 {}": Answer(200, {}), "200 error": Answer(200, ERROR),
+                "200 page": Answer(200, PAGE, {"Content-Type": "text/html"}), "401": Answer(401, ERROR), "403": Answer(403, ERROR),
+                "429": Answer(429, ERROR, {"Retry-After": "1"}), "500": Answer(500, ERROR)},
+       "smtp": {},
+       "ldap": {"busy": Answer(51, "busy"), "no rights": Answer(50, "no rights"), "lost": Answer(lost=True)}}
+LATER = {"http": Answer(429, ERROR, {"Retry-After": "3600"}), "smtp": Answer(451, "later"), "ldap": Answer(51, "busy")}
+STRANGER = {USER["email"]: "mallory@example.net", USER["employee_id"]: "90210"}
+
+
+@dataclass
+class Finding:
+    """What came of a case, and what was expected of it."""
+    said: dict
+    calls: list[Call]
+    expected: str
+    why: str
+
+    def __str__(self) -> str:
+        lines = [f"  {'' if call.usual else '* '}{call.question} -> {call.answer}" for call in self.calls]
+        return "\n".join([f"{self.why}", f"outcome:  {self.said['outcome']}: {self.said['message']}", f"expected: {self.expected}",
+                          "what was asked and answered (* by the test):", *lines])
+
+
+@dataclass
+class Case:
+    name: str
+    go: Callable[[], Finding | None]
+
+    @property
+    def family(self) -> str:
+        return next(family for family, begin in FAMILIES.items() if self.name.startswith(begin))
+
+
+FAMILIES = {"refusals": "refused", "lost_answers": "lost answer", "odd_answers": "odd", "pages": "page two", "strangers": "stranger",
+            "two_accounts": "two accounts", "dry_run": "dry run"}
+
+
+def families(connector: Connector, action: str) -> list[str]:
+    """Those that an action has cases of, as far as its file tells."""
+    requests = connector.requests(action)
+    mine = connector.of_accounts(action) and not connector.undoes(action)
+    reads = [*(request for request in requests if not changes(request)), *connector.looks(action),
+             *(piece for request in requests for piece in pieces(request)[1:] if not changes(piece)),
+             *(connector.searches() if mine else [])]
+    changing = any(changes(request) for request in requests)
+    there = {"refusals": changing, "lost_answers": changing, "odd_answers": reads and connector.kind() != "smtp",
+             "pages": any(has_pages(request) for request in [*reads, *connector.looks(action)]),
+             "strangers": mine, "two_accounts": changing and connector.of_accounts(action), "dry_run": True}
+    return [family for family in FAMILIES if there[family]]
+
+
+def has_pages(request: dict) -> bool:
+    """More than one: `more: false` says that all comes in one answer."""
+    return bool(paths(request.get("pages")))
+
+
+def cases(plan: Plan) -> Iterator[Case]:
+    for number, good in enumerate(plan.good):
+        trial = Trial(good)
+        for case in trial.cases():
+            yield Case(case.name + (f" (run {number + 1})" if number else ""), case.go)
+
+
+class Trial:
+    """The cases of one good run."""
+
+    def __init__(self, good: Good) -> None:
+        self.good, self.book, self.bench = good, good.book, good.bench
+        self.connector, self.action = good.book.connector, good.book.action
+        self.kind = self.connector.kind()
+        self.searched = any(call.question.role == "identify" and self.is_leavers(call.question) for call in good.calls)
+
+    def run(self, intervene=None, *, expected: str, attempts: int = 6, job: dict | None = None, changes: dict | None = None,
+            anyway=False) -> "Outcome":
+        learnt = self.good.changes or {"": {None}}
+        world = World(self.book, account=self.good.world.account, changes=learnt if changes is None else changes)
+        world.intervene, world.complete_anyway = intervene, anyway
+        said = self.bench.run(world, attempts=attempts, **{**self.good.job, **(job or {})})
+        return Outcome(self, world, said, expected)
+
+    def places(self, *roles: str) -> list[Question]:
+        """The questions of the good run, one for each place and role."""
+        found: dict = {}
+        for call in self.good.calls:
+            if call.question.role in roles:
+                found.setdefault((call.question.place, call.question.role), call.question)
+        return list(found.values())
+
+    def usual(self, question: Question) -> Answer:
+        return next(call.answer for call in self.good.calls if call.question is question)
+
+    def cases(self) -> Iterator[Case]:
+        for question in self.places("change"):
+            for answer in REFUSALS[self.kind]:
+                yield Case(f"refused {question.place} {answer.status}", lambda q=question, a=answer: self.refused(q, a))
+            yield Case(f"refused {question.place}, but it is so", lambda q=question: self.refused_but_so(q))
+            for done in (True, False):
+                yield Case(f"lost answer {question.place} {'done' if done else 'not done'}", lambda q=question, d=done: self.lost(q, d))
+        for question in self.places(*READS):
+            if question.role == "identify" and not self.searched:
+                continue
+            for name, answer in ODD[self.kind].items():
+                if not self.is_right(question, name):
+                    yield Case(f"odd {title(question)} {name}", lambda q=question, n=name, a=answer: self.odd(q, n, a))
+            if has_pages(question.request):
+                yield from self.paged(question)
+        if self.searched:
+            yield Case("stranger", self.stranger)
+            yield Case("stranger with the leaver's address", self.other_number)
+        if self.good.changes and self.connector.of_accounts(self.action):
+            yield Case("two accounts", self.two_accounts)
+        yield Case("dry run", self.dry_run)
+
+    # Refusals.
+
+    def refused(self, question: Question, answer: Answer) -> Finding | None:
+        expected = "failed, blocked or denied: the vendor refused it, and the state is not there"
+        outcome = self.run(lambda q, n: (answer, False) if same_change(q, question) else None, expected=expected)
+        if outcome.said["outcome"] not in ("failed", "blocked", "denied"):
+            return outcome.finding(f"{question} was refused")
+        return outcome.common()
+
+    def refused_but_so(self, question: Question) -> Finding | None:
+        """Somebody else has done it: the read-back shows the state that the refused request should have made."""
+        covered = self.connector.covered(self.action, question.index)
+        expected = "a read-back that shows it" if covered else "no success: the read-back does not show what this request changes"
+        refusal = REFUSALS[self.kind][0]
+        outcome = self.run(lambda q, n: (refusal, False) if same_change(q, question) else None, expected=expected, anyway=True)
+        if outcome.is_good() and any(call.question.role == "change" and not call.granted for call in outcome.world.calls):
+            looked = [call for call in outcome.world.calls if call.question.role == "verify"]
+            if not covered or not looked or not (outcome.said.get("verified") or {}).get("ok"):
+                return outcome.finding(f"{question} was refused")
+        return None
+
+    def lost(self, question: Question, done: bool) -> Finding | None:
+        """The vendor closes the connection in place of an answer, once."""
+        lost: list = []
+
+        def intervene(q: Question, n: int):
+            if same_change(q, question) and not lost:
+                lost.append(n)
+                return Answer(lost=True), done
+            return None
+
+        once = "find" in question.request
+        outcome = self.run(intervene, expected="it succeeds in the end" + (", and is looked for before it is sent again" if once else ""),
+                           attempts=8)
+        sent = [n for n, call in enumerate(outcome.world.calls) if same_change(call.question, question)]
+        if not outcome.is_good():
+            return outcome.finding(f"the answer to {question} was lost ({'it was done' if done else 'it was not done'})")
+        if once and done and len(sent) > 1:
+            return outcome.finding(f"{question} was done, and sent again")
+        looks = [n for n, call in enumerate(outcome.world.calls) if call.question.role in ("find", "verify")]
+        if once and not all(any(first < n < second for n in looks) for first, second in zip(sent, sent[1:])):
+            return outcome.finding(f"{question} was sent again without a look")
+        return outcome.common()
+
+    # Answers that say nothing.
+
+    def is_right(self, question: Question, name: str) -> bool:
+        """The answer may be a good one: an empty list where lists are what is answered, an empty object where the vendor leaves empty
+        lists out, or where only single values are read, anything where the request takes any text; a status alone where nobody looks at more than that."""
+        request = question.request
+        if name == "200 []" and isinstance(self.usual(question).body, list):
+            return True
+        if name == "200 {}" and (request.get("omits") or question.role in ("read", "require", "meanwhile")):
+            return True
+        if request.get("text") and name.startswith("200"):
+            return True
+        return name.startswith("200") and name != "200 page" and (
+            question.method == "HEAD" or not any(reads(request.get(part), "body") for part in (*PARTS, "require")))
+
+    def odd(self, question: Question, name: str, answer: Answer) -> Finding | None:
+        expected = "not missing and not confirmed: the answer says nothing about the account"
+
+        def intervene(q: Question, n: int):
+            if same_place(q, question) and not q.further_page:
+                return answer, False
+            if q.role == question.role == "identify":       # nobody else knows the leaver either
+                return self.answer(q, found=False), False
+            return None
+
+        outcome = self.run(intervene, expected=expected)
+        if question.role in ("read", "require", "meanwhile") and outcome.is_as_usual():
+            return None     # nothing depended on it
+        return outcome.common() or outcome.unless_open(f"{title(question)} was answered by {answer}")
+
+    # Pages.
+
+    def paged(self, question: Question) -> Iterator[Case]:
+        name = title(question)
+        if question.role == "identify" and self.is_leavers(question):
+            yield Case(f"page two {name}", lambda: self.leaver_on_page_two(question))
+        if question.role == "verify":
+            yield Case(f"page two {name}", lambda: self.undone_on_page_two(question))
+        elif not (question.role == "identify" and not self.is_leavers(question)):
+            for odd in ("500", "200 empty", "200 page", "200 error"):
+                if odd in ODD[self.kind]:
+                    yield Case(f"page two odd {name} {odd}", lambda o=odd: self.odd_page_two(question, ODD[self.kind][o], o))
+
+    def is_leavers(self, question: Question) -> bool:
+        return self.good.world.is_leaver(question)
+
+    def answer(self, question: Question, **want) -> Answer:
+        """One that leads where the case wants it to."""
+        return self.book.answer(question, self.good.world.want(question, **want))
+
+    def leaver_on_page_two(self, question: Question) -> Finding | None:
+        """The first page names nobody who is looked for; what stands on the second page usually stands on the first."""
+        expected = "the account is found on the second page"
+        seen: list = []
+
+        def intervene(q: Question, n: int):
+            if not same_place(q, question) or not self.is_leavers(q):
+                return None
+            if not q.further_page:
+                return self.answer(q, found=False, more=True, others=True), False
+            seen.append(q)
+            if len(seen) > 1 and same_key(seen[0], q) and seen[0].url != q.url:
+                return None
+            return self.answer(q, found=True, more=None), False
+
+        outcome = self.run(intervene, expected=expected)
+        if not outcome.is_good() or not seen or outcome.said.get("pinned", {}).get(self.connector.name) != [self.good.world.account]:
+            return outcome.finding("the leaver's account is on page two")
+        return None
+
+    def undone_on_page_two(self, question: Question) -> Finding | None:
+        expected = "not confirmed: the second page shows that it is not done"
+
+        def intervene(q: Question, n: int):
+            if not same_place(q, question):
+                return None
+            if q.further_page:
+                return self.answer(q, done=False, more=False), False
+            return self.answer(q, done=True, more=True), False
+
+        outcome = self.run(intervene, expected=expected)
+        if not any(call.question.further_page for call in outcome.world.calls):
+            return outcome.finding("the second page was not asked for")
+        return outcome.unless_open("the state is not there, as page two shows")
+
+    def odd_page_two(self, question: Question, answer: Answer, name: str) -> Finding | None:
+        if self.is_right(question, name):
+            return None
+
+        def intervene(q: Question, n: int):
+            if not same_place(q, question):
+                return None
+            if q.further_page:
+                return answer, False
+            return (self.answer(q, found=False, more=True, others=True), False) if q.role == "identify" else (self.answer(q, more=True), False)
+
+        outcome = self.run(intervene, expected="neither missing nor done: nobody knows what stands on the second page")
+        return outcome.unless_open(f"the second page was {answer}")
+
+    # Accounts.
+
+    def stranger(self) -> Finding | None:
+        """The look-up answers with another person's account, in the place of the leaver's."""
+        if not self.connector.identify.get("account") and self.connector.identify.get("trusts"):
+            return None
+        strangers_id = account_id(66601, self.kind)
+        names = {**STRANGER, self.good.world.account: strangers_id}
+
+        def intervene(q: Question, n: int):
+            if q.role != "identify" or not self.is_leavers(q):
+                return None
+            with contextlib.suppress(NoAnswer):
+                return self.answer(q, account=strangers_id, emails=[STRANGER[USER["email"]]],
+                                   employee_id=STRANGER[USER["employee_id"]], more=False), False
+            return self.good.world.good(q).renamed(names), False
+
+        outcome = self.run(intervene, expected="blocked or missing, and nothing is changed: the account is somebody else's")
+        return outcome.unless_nothing_changed("the look-up answered with a stranger's account", "missing")
+
+    def other_number(self) -> Finding | None:
+        """Found by e-mail, the account carries another employee number than the leaver's."""
+        numbered: list = []
+
+        def intervene(q: Question, n: int):
+            if q.role != "identify" or not self.is_leavers(q):
+                return None
+            with contextlib.suppress(NoAnswer):
+                if q.context.get("key_kind") == "email":
+                    other = self.answer(q, employee_id=STRANGER[USER["employee_id"]])
+                    numbered.append(n)
+                    return other, False
+            return self.answer(q, found=False), False
+
+        if not (self.connector.identify.get("account") or {}).get("employee_id"):
+            return None
+        outcome = self.run(intervene, expected="blocked, and nothing is changed: the address may be somebody else's now")
+        return outcome.unless_nothing_changed("the account carries another employee number") if numbered else None
+
+    def two_accounts(self) -> Finding | None:
+        """One is refused for good, the vendor asks to wait for the other."""
+        first = self.good.world.account or next(iter(self.good.changes))
+        first = next(iter(self.good.changes), first)
+        second = first[:-1] + ("2" if first[-1] != "2" else "3")
+        before = self.good.job.get("before", {})
+        job = {"ids": {self.connector.name: [first, second]}, **({"before": {**before, second: before.get(first)}} if before else {})}
+        usual = self.run(None, expected="both accounts are done", job=job, changes={})
+        changes = {account: {World.change(call.question) for call in usual.world.calls
+                             if call.question.changes and call.question.account == account} for account in (first, second)}
+        world = World(self.book, changes=changes)
+
+        def intervene(q: Question, n: int):
+            if q.role != "change" or answered.get(q.account):
+                return None
+            return (REFUSALS[self.kind][0] if q.account == first else LATER[self.kind]), False
+
+        answered: dict = {}
+        world.intervene = intervene
+        expected = f"deferred: account {first} has failed and is named, {second} is still to be done"
+        said = self.bench.run(world, attempts=1, **{**self.good.job, **job})
+        outcome = Outcome(self, world, said, expected)
+        accounts = (said.get("state") or {}).get("accounts", {})
+        if said["outcome"] != "deferred" or first not in said["message"] or "ended" not in accounts.get(first, {}) \
+                or "ended" in accounts.get(second, {}):
+            return outcome.finding("of two accounts one was refused, and one is to be tried again later")
+        answered[second] = True
+        sent = len(world.calls)
+        again = self.bench.run(world, **{**self.good.job, **job, "state": said["state"]})
+        outcome = Outcome(self, world, again, f"failed, with account {first} named; nothing more is sent for it; {second} is done")
+        if again["outcome"] in GOOD or first not in again["message"] or not world.complete(second) or any(
+                call.question.changes and call.question.account == first for call in world.calls[sent:]):
+            return outcome.finding("the other account went on")
+        return None
+
+    def dry_run(self) -> Finding | None:
+        outcome = self.run(None, expected="succeeded, and nothing is sent that changes anything", job={"mode": "dry_run"})
+        if not outcome.is_good() or any(call.question.changes for call in outcome.world.calls):
+            return outcome.finding("it was a dry run")
+        return None
+
+
+class Outcome:
+    """Of a run with something changed."""
+
+    def __init__(self, trial: Trial, world: World, said: dict, expected: str) -> None:
+        self.trial, self.world, self.said, self.expected = trial, world, said, expected
+        if world.trouble and not isinstance(world.trouble, NoAnswer):
+            raise world.trouble
+
+    def is_good(self) -> bool:
+        return self.said["outcome"] in GOOD
+
+    def is_as_usual(self) -> bool:
+        """All that the good run changes was changed, and the outputs are the same."""
+        usual = self.trial.good
+        return self.said["outcome"] == "succeeded" and self.said["outputs"] == usual.said["outputs"] and set().union(
+            *usual.changes.values()) <= self.world.granted
+
+    def finding(self, why: str) -> Finding:
+        if self.world.trouble:
+            why += f"\n(no answer could be made up for {self.world.trouble})"
+        return Finding(self.said, self.world.calls, self.expected, why)
+
+    def unless_open(self, why: str) -> Finding | None:
+        """A finding when it is said to be done, or not to be there."""
+        return self.finding(why) if self.said["outcome"] in (*GOOD, *GONE) else None
+
+    def unless_nothing_changed(self, why: str, *other: str) -> Finding | None:
+        changed = [call for call in self.world.calls if call.question.changes]
+        return self.finding(why) if changed or self.said["outcome"] not in ("blocked", *other) else None
+
+    def common(self) -> Finding | None:
+        """What holds always: nothing is done that was refused, but for what a read-back shows that covers it."""
+        if self.is_good():
+            for n, call in enumerate(self.world.calls):
+                if call.question.changes and not call.granted and not self._made_good(n, call):
+                    return self.finding(f"{call.question} was refused, and nothing shows that it is done all the same")
+        return None
+
+    def _made_good(self, n: int, call: Call) -> bool:
+        if World.change(call.question) in self.world.granted:
+            return True
+        seen = any(later.question.role == "verify" for later in self.world.calls[n:]) and (self.said.get("verified") or {}).get("ok")
+        return seen and self.world.complete_anyway and self.trial.connector.covered(self.trial.action, call.question.index)
+
+
+def title(question: Question) -> str:
+    return question.place + {"require": " require", "find": " find", "meanwhile": " meanwhile"}.get(question.role, "")
+
+
+def same_place(a: Question, b: Question) -> bool:
+    return (a.place, a.role) == (b.place, b.role)
+
+
+def same_key(a: Question, b: Question) -> bool:
+    return a.context.get("key") == b.context.get("key")
+
+
+def same_change(a: Question, b: Question) -> bool:
+    return a.role == b.role == "change" and World.change(a) == World.change(b)
