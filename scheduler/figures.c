@@ -132,6 +132,7 @@ int figures_start(struct figures *figures, const struct conf *conf, struct err *
     pthread_condattr_t monotonic;
     figures->every = conf_duration(conf, "scheduler.figures_every");
     figures->pg = pg_new_primary(conf_string(conf, "postgres.scheduler"), "offboard-scheduler figures");
+    pg_stop_with(figures->pg, &daemon_stopping);
     pthread_mutex_init(&figures->lock, NULL);
     pthread_condattr_init(&monotonic);
     pthread_condattr_setclock(&monotonic, CLOCK_MONOTONIC);

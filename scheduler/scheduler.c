@@ -24,6 +24,7 @@ struct scheduler *scheduler_new(const struct conf *conf, struct err *err)
     struct scheduler *scheduler = MEM_NEW(struct scheduler);
     scheduler->conf = conf;
     scheduler->pg = pg_new_primary(conf_string(conf, "postgres.scheduler"), "offboard-scheduler");
+    pg_stop_with(scheduler->pg, &daemon_stopping);
     scheduler->metrics = (struct scheduler_metrics){
         .published = metric_new(METRIC_COUNTER, "offboard_scheduler_published_total", "kind",
                                 "Due rows dealt with: job, phase, stale (dropped), and jobs published again."),
