@@ -137,7 +137,15 @@ BEGIN
         FROM staged_control c
              JOIN offboarding o ON o.status IN ('waiting', 'held', 'initiated') AND person_keys(o.leaver) @> ARRAY[c.subject]
         WHERE c.name = 'control.cancel' AND o.received_at <= c.occurred_at),
-    first AS (SELECT DISTINCT ON (id) id, reason FROM named ORDER BY id, seq)
+    first AS (SELECT DISTINCT ON (id) id, reason FROM named ORDER BY id, seq),
+    vain AS (
+        UPDATE stage s
+        SET note = coalesce('refused: the offboarding is ' || o.status,
+                            CASE WHEN id_of(c.subject) IS NULL THEN 'refused: the person has no open offboarding'
+                                 ELSE 'refused: unknown offboarding' END)
+        FROM staged_control c LEFT JOIN offboarding o ON o.id = id_of(c.subject)
+        WHERE c.name = 'control.cancel' AND s.seq = c.seq AND o.status IS DISTINCT FROM 'cancelled'
+          AND NOT EXISTS (SELECT FROM named n WHERE n.seq = c.seq))
     SELECT array_agg(id ORDER BY id), array_agg(reason ORDER BY id) INTO named, reasons FROM first;
     IF named IS NOT NULL THEN
         PERFORM FROM offboarding WHERE id = ANY (named) ORDER BY id FOR NO KEY UPDATE;
