@@ -90,6 +90,15 @@ enum cli_exit cli_edge_send(struct cli *cli, const char *path, json_t *body, jso
 /* Puts `requested_by`, the name of the user who runs the command, into an order or an event. */
 void cli_put_requester(json_t *object);
 
+/* Waits until the logger has carried out or refused the orders with these ids: ten seconds, longer for many. `*results` gets what is
+ * known, a list of {order_id, subject, result, why} (a new reference; NULL when it can't be read). CLI_OK when all is known, else
+ * CLI_AWAY. */
+enum cli_exit cli_order_results(struct cli *cli, const json_t *ids, json_t **results);
+
+/* Tells it: `done` on stdout when something was carried out, each refusal on stderr. `sent_only`: nobody asked for results. The exit code:
+ * CLI_REFUSED when one was refused, CLI_NOT_FOUND when each names nothing that is there, CLI_AWAY when it is not known. */
+enum cli_exit cli_order_tell(size_t count, const json_t *results, bool sent_only, const char *done, enum cli_exit code);
+
 /* ---- database ---------------------------------------------------------------------------------------------------------- */
 
 /* Rows of a statement run with the analyst's role: an array of objects; each row of the statement is one JSON object

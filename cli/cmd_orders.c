@@ -17,9 +17,10 @@ static struct {
     const char *step;
     bool held;
     bool json;
+    bool no_wait;
 } opt;
 
-/* Takes over `order`. Says on stdout what was done. */
+/* Takes over `order`. Says what became of it: `done` when it was carried out. */
 static int send_order(struct cli *cli, json_t *order, const char *done)
 {
     json_put_string(order, "reason", opt.reason);
@@ -28,13 +29,20 @@ static int send_order(struct cli *cli, json_t *order, const char *done)
     if (code != CLI_OK) {
         return code;
     }
+    json_t *ids = json_object_get(answer, "ids");
+    json_t *results = NULL;
+    if (!opt.no_wait) {
+        code = cli_order_results(cli, ids, &results);
+    }
     if (opt.json) {
+        json_put(answer, "results", results);
         cli_print_json(answer);
     } else {
-        printf("%s\n", done);
+        code = cli_order_tell(json_array_size(ids), results, opt.no_wait, done, code);
+        json_decref(results);
     }
     json_decref(answer);
-    return CLI_OK;
+    return code;
 }
 
 /* Offboardings named by the operands, as an array of ids. NULL after a message, with the exit code in *code. */
@@ -200,8 +208,9 @@ static int resume_run(struct cli *cli, int argc, char **argv)
         "reason", "TEXT", "why; kept in the audit trail", &opt.reason, NULL                                            \
     }
 #define OPTION_JSON                                                                                                    \
+    {"no-wait", NULL, "do not wait until it is known what became of the order", NULL, &opt.no_wait},                   \
     {                                                                                                                  \
-        "json", NULL, "print the edge's answer", NULL, &opt.json                                                       \
+        "json", NULL, "print the edge's answer and the results", NULL, &opt.json                                       \
     }
 #define OPTION_END                                                                                                     \
     {                                                                                                                  \

@@ -7,6 +7,7 @@
 #include "cli/commands.h"
 #include "lib/id.h"
 #include "lib/json.h"
+#include "lib/mapping.h"
 #include "lib/mem.h"
 #include "lib/message.h"
 #include "lib/time.h"
@@ -67,8 +68,14 @@ static json_t *job_message(const char *system, const char *action, struct err *e
         json_decref(message);
         return NULL;
     }
-    json_put_string(json_object_get(message, "user"), "email", opt.email);
-    json_put_string(json_object_get(message, "user"), "employee_id", opt.employee_id);
+    json_t *user = json_object_get(message, "user");
+    json_put_string(user, "email", opt.email);
+    json_put_string(user, "employee_id", opt.employee_id);
+    if (mapping_tidy_person(user, "user", err) != 0 ||
+        mapping_check_email("user.email", json_object_get(user, "email"), err) != 0) {
+        json_decref(message);
+        return NULL;
+    }
     return message;
 }
 
@@ -108,7 +115,8 @@ static void print_call(const json_t *call)
     bool unsent = json_true_at(call, "dry_run");
     printf("  %-6s %s", json_string_at(call, "method"), json_string_at(call, "url"));
     if (unsent) {
-        printf("  (not sent: dry run)\n");
+        printf("  (not sent: dry run%s)\n",
+               json_true_at(call, "uncertain") ? "; whether it is sent depends on an answer before it" : "");
     } else if (json_string_at(call, "error")) {
         printf("  no answer: %s\n", json_string_at(call, "error"));
     } else {

@@ -114,12 +114,12 @@ static void letter_release(struct dead_letter *letter)
     json_decref(letter->replays);
 }
 
-static int64_t header_number(const rd_kafka_message_t *message, const char *name, int64_t otherwise)
+static int64_t header_number(const rd_kafka_message_t *message, const char *name, int64_t most, int64_t otherwise)
 {
     char *text = kafka_message_header_text(message, name);
     char *end = NULL;
     int64_t number = text ? strtoll(text, &end, 10) : otherwise;
-    bool good = text && *text && !*end && number >= 0;
+    bool good = text && *text && !*end && number >= 0 && number <= most;
     free(text);
     return good ? number : otherwise;
 }
@@ -142,17 +142,18 @@ static rd_kafka_headers_t *original_headers(const rd_kafka_message_t *message)
 
 static void take_head(struct dead_letter *letter, const rd_kafka_message_t *message, char *topic)
 {
-    *letter = (struct dead_letter){.partition = message->partition,
-                                   .offset = message->offset,
-                                   .at = rd_kafka_message_timestamp(message, NULL) * (TIME_SECOND / 1000),
-                                   .topic = topic,
-                                   .from_partition = (int32_t)header_number(message, "dead_partition", 0),
-                                   .from_offset = header_number(message, "dead_offset", -1),
-                                   .process = kafka_message_header_text(message, "dead_process"),
-                                   .reason = kafka_message_header_text(message, "dead_reason"),
-                                   .key = copy_bytes(message->key, message->key_len),
-                                   .key_len = message->key_len,
-                                   .size = (size_t)header_number(message, "dead_size", (int64_t)message->len)};
+    *letter =
+        (struct dead_letter){.partition = message->partition,
+                             .offset = message->offset,
+                             .at = rd_kafka_message_timestamp(message, NULL) * (TIME_SECOND / 1000),
+                             .topic = topic,
+                             .from_partition = (int32_t)header_number(message, "dead_partition", INT32_MAX, 0),
+                             .from_offset = header_number(message, "dead_offset", INT64_MAX, -1),
+                             .process = kafka_message_header_text(message, "dead_process"),
+                             .reason = kafka_message_header_text(message, "dead_reason"),
+                             .key = copy_bytes(message->key, message->key_len),
+                             .key_len = message->key_len,
+                             .size = (size_t)header_number(message, "dead_size", INT64_MAX, (int64_t)message->len)};
     letter->whole = letter->size == message->len;
 }
 

@@ -19,10 +19,8 @@ static const struct check_key connector_keys[] = {
 };
 
 static const struct check_key setting_keys[] = {
-    {"required", CHECK_BOOL, false},
-    {"secret", CHECK_BOOL, false},
-    {"default", CHECK_ANY, false},
-    {"help", CHECK_TEXT, false},
+    {"required", CHECK_BOOL, false}, {"secret", CHECK_BOOL, false}, {"default", CHECK_ANY, false},
+    {"help", CHECK_TEXT, false},     {"whole", CHECK_BOOL, false}, /* an address that nothing is put behind: it may have a query */
 };
 
 static const struct check_key limit_keys[] = {

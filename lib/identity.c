@@ -4,6 +4,7 @@
 #include <stdint.h>
 #include <string.h>
 
+#include "lib/buf.h"
 #include "lib/mem.h"
 
 enum { SHOWN_MAX = 60 /* bytes of what stands before the character */ };
@@ -39,6 +40,7 @@ static const struct range {
     {0x2061, 0x2064, "invisible operator"},
     {0x2065, 0x2069, "mark of text direction"},
     {0x206a, 0x206f, "formatting character"},
+    {0x2800, 0x2800, "braille pattern blank"},
     {0x3000, 0x3000, "ideographic space"},
     {0x3164, 0x3164, "Hangul filler"},
     {0xfe00, 0xfe0f, "variation selector"},
@@ -118,4 +120,22 @@ json_t *identity_clean(const char *field, const json_t *text, struct err *err)
         }
     }
     return json_stringn(from, (size_t)(to - from));
+}
+
+char *identity_seen(const char *text)
+{
+    struct buf seen = BUF_INIT;
+    size_t len;
+    for (const char *at = text; *at; at += len) {
+        if (!name_of(code_at(at, &len))) {
+            buf_add(&seen, at, len);
+        }
+    }
+    size_t first = strspn(buf_text(&seen), " "), end = seen.len;
+    while (end > first && seen.data[end - 1] == ' ') {
+        end--;
+    }
+    char *result = mem_strndup(buf_text(&seen) + first, end - first);
+    buf_release(&seen);
+    return result;
 }

@@ -12,4 +12,8 @@
  * blank) is an ERR_PERMANENT that names `field`, the character, and what stands before it; then NULL. */
 json_t *identity_clean(const char *field, const json_t *text, struct err *err);
 
+/* The text as people see it: without blanks at its ends, and without invisible characters anywhere. For comparing what a vendor shows
+ * with what HR says: both mean the address that a person reads. The caller frees. */
+char *identity_seen(const char *text);
+
 #endif

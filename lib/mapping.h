@@ -48,4 +48,7 @@ json_t *mapping_without_private(const json_t *value);
  * person must pass here, too. */
 int mapping_tidy_person(json_t *person, const char *field, struct err *err);
 
+/* Is the value (NULL and null: there is none) one address, without a name and without "mailto:"? -1 with the err. */
+int mapping_check_email(const char *field, const json_t *value, struct err *err);
+
 #endif

@@ -77,7 +77,11 @@ int mapping_check_size(const char *field, const json_t *value, struct err *err)
                : err_set(err, ERR_PERMANENT, "%s is larger than %d bytes", field, MAPPING_OBJECT_MAX);
 }
 
-static int check_email(const char *field, const json_t *value, struct err *err)
+/* "mailto:ann@x.org" and "ann@x.org;" come out of programs that copy addresses, and no system knows them. Unquoted, these characters
+ * stand in no address (RFC 5322, 3.2.3). */
+#define NOT_IN_ADDRESSES " <>\"(),:;[]\\"
+
+int mapping_check_email(const char *field, const json_t *value, struct err *err)
 {
     if (mapping_check_text(field, value, err) != 0) {
         return -1;
@@ -87,10 +91,11 @@ static int check_email(const char *field, const json_t *value, struct err *err)
         return 0;
     }
     const char *at = strchr(text, '@');
-    if (!at || at == text || !at[1] || strchr(at + 1, '@') || strpbrk(text, " <>\"")) {
+    const char *odd = strpbrk(text, NOT_IN_ADDRESSES);
+    if (!at || at == text || !at[1] || strchr(at + 1, '@') || at[1] == '.' || text[strlen(text) - 1] == '.') {
         return err_set(err, ERR_PERMANENT, "%s: \"%s\" is no e-mail address", field, text);
     }
-    return 0;
+    return odd ? err_set(err, ERR_PERMANENT, "%s: \"%s\" is no e-mail address: it holds \"%c\"", field, text, *odd) : 0;
 }
 
 /* ---- what nobody sees -------------------------------------------------------------------------------------------- */
@@ -171,8 +176,8 @@ static int check_user(const json_t *user, struct err *err)
             return -1;
         }
     }
-    if (check_email("user.email", json_object_get(user, "email"), err) != 0 ||
-        check_email("user.manager.email", json_at(user, "manager.email"), err) != 0) {
+    if (mapping_check_email("user.email", json_object_get(user, "email"), err) != 0 ||
+        mapping_check_email("user.manager.email", json_at(user, "manager.email"), err) != 0) {
         return -1;
     }
     const json_t *emails = json_object_get(user, "emails");
@@ -183,7 +188,7 @@ static int check_user(const json_t *user, struct err *err)
     json_t *email;
     json_array_foreach(emails, i, email)
     {
-        if (!json_is_string(email) || check_email("user.emails", email, err) != 0) {
+        if (!json_is_string(email) || mapping_check_email("user.emails", email, err) != 0) {
             return json_is_string(email) ? -1 : err_set(err, ERR_PERMANENT, "user.emails must hold texts");
         }
     }

@@ -3,6 +3,7 @@
 #define OFFBOARD_LIB_PG_H
 
 #include <libpq-fe.h>
+#include <signal.h>
 #include <stdbool.h>
 
 #include "lib/err.h"
@@ -17,7 +18,12 @@ struct pg *pg_new(const char *conninfo, const char *application);
 struct pg *pg_new_primary(const char *conninfo, const char *application);
 void pg_free(struct pg *pg);
 
-/* Connects when not connected. ERR_RETRY when the server is away, or read-only where the primary is needed; ERR_FATAL when it refuses
+/* From when `*stopping` is not 0, no connection is waited for any more, and a statement that goes on for another 5 s is given up: its
+ * connection is closed, and PostgreSQL rolls it back. The caller keeps `stopping` alive. */
+void pg_stop_with(struct pg *pg, const volatile sig_atomic_t *stopping);
+
+/* Connects when not connected: to the first host of the connection string that answers within 3 s (10 s where it is the only one) and
+ * takes changes, where that is needed. ERR_RETRY when the server is away, or read-only where the primary is needed; ERR_FATAL when it refuses
  * the credentials. */
 int pg_connect(struct pg *pg, struct err *err);
 bool pg_connected(const struct pg *pg);

@@ -2,6 +2,7 @@
 #ifndef OFFBOARD_LIB_TEXT_H
 #define OFFBOARD_LIB_TEXT_H
 
+#include <stdbool.h>
 #include <stddef.h>
 
 /* How many bytes of UTF-8 `text` to keep so that at most `max` are kept and no character is cut in two. */
@@ -9,5 +10,8 @@ size_t text_cut(const char *text, size_t max);
 
 /* The beginning of `text`, at most `max` bytes, with "…" where something was left out. The caller frees; NULL gives NULL. */
 char *text_shortened(const char *text, size_t max);
+
+/* Does the text begin as a web page does? White space, a byte-order mark, comments and an XML declaration may stand before it. */
+bool text_is_page(const char *text);
 
 #endif

@@ -27,6 +27,7 @@ struct logger *logger_new(const struct conf *conf, struct err *err)
     logger->conf = conf;
     logger->producer = producer;
     logger->pg = pg_new_primary(conf_string(conf, "postgres.logger"), "offboard-logger");
+    pg_stop_with(logger->pg, &daemon_stopping);
     logger->events_topic = kafka_topic(conf, "events", NULL);
     logger->control_topic = kafka_topic(conf, "control", NULL);
     logger->metrics = logger_metrics_new();

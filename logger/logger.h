@@ -108,9 +108,9 @@ struct logger {
     char *control_topic;
     struct partition *partitions;
     size_t partition_count;
-    bool placed;                /* the consumer reads from where kafka_offset says */
-    bool session_ready;         /* the connection has its stage and settings */
-    int64_t partitions_made_at; /* monotonic; when the months of `event` were last looked after */
+    bool placed;            /* the consumer reads from where kafka_offset says */
+    bool session_ready;     /* the connection has its stage and settings */
+    int64_t partitions_due; /* monotonic; when the next partitions of `event` are to be looked after; 0: at once */
     struct batch batch;
     atomic_bool ready;
     struct logger_metrics *metrics;

@@ -93,9 +93,16 @@ static void read_event(struct row *row)
     row->traceparent = header(message, "traceparent");
 }
 
-/* Records of offboard.control have no id: the same record gets the same one. */
+/* The order's id; a record of offboard.control that has none gets the same one whenever it is read. */
 static void control_id(const rd_kafka_message_t *message, char out[ID_SIZE])
 {
+    char *order = kafka_message_header_text(message, "ce_id");
+    if (id_valid(order)) {
+        memcpy(out, order, ID_SIZE);
+        free(order);
+        return;
+    }
+    free(order);
     static const char url_namespace[] = "6ba7b811-9dad-11d1-80b4-00c04fd430c8"; /* RFC 9562, 6.6 */
     char *name = mem_printf("kafka:%s/%d/%lld", rd_kafka_topic_name(message->rkt), message->partition,
                             (long long)message->offset);

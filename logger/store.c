@@ -8,6 +8,7 @@
 #include "logger/logger.h"
 
 #define PARTITIONS_EVERY TIME_HOUR
+#define PARTITIONS_AGAIN (5 * TIME_MINUTE)
 #define DEAD_TIMEOUT     (30 * TIME_SECOND)
 
 enum { MONTHS_AHEAD = 2 };
@@ -30,21 +31,36 @@ static int prepare_session(struct logger *logger, struct err *err)
     return result;
 }
 
+/* A backup that reads the table holds them up; that is no reason to wait: they are made two months ahead. */
 static int make_partitions(struct logger *logger, struct err *err)
 {
-    char *ahead = mem_printf("%d", MONTHS_AHEAD);
-    const char *const values[] = {ahead};
-    int result = pg_run(logger->pg, err, "SELECT make_event_partitions($1)", 1, values);
-    free(ahead);
+    char *sql =
+        mem_printf("SET lock_timeout = '2s'; SELECT make_event_partitions(%d); RESET lock_timeout", MONTHS_AHEAD);
+    int result = pg_run(logger->pg, err, sql, 0, NULL);
+    free(sql);
     PGresult *row =
         result == 0 ? pg_query(logger->pg, err, "SELECT extract(epoch FROM event_partitions_end())", 0, NULL) : NULL;
     if (!row) {
         return -1;
     }
-    logger->partitions_made_at = time_monotonic();
     logger_metrics_partitions(logger, strtod(PQgetvalue(row, 0, 0), NULL));
     PQclear(row);
     return 0;
+}
+
+static void look_after_partitions(struct logger *logger)
+{
+    struct err err = ERR_INIT;
+    if (logger->partitions_due && time_monotonic() < logger->partitions_due) {
+        return;
+    }
+    bool made = make_partitions(logger, &err) == 0;
+    logger->partitions_due = time_monotonic() + (made ? PARTITIONS_EVERY : PARTITIONS_AGAIN);
+    if (!made) {
+        log_warning("could not make the next months' partitions of the table event, trying again in 5 minutes", "error",
+                    err_text(&err), NULL);
+    }
+    err_release(&err);
 }
 
 int store_connect(struct logger *logger, struct err *err)
@@ -58,8 +74,8 @@ int store_connect(struct logger *logger, struct err *err)
     if (!logger->session_ready && prepare_session(logger, err) != 0) {
         return -1;
     }
-    bool due = !logger->partitions_made_at || time_monotonic() - logger->partitions_made_at > PARTITIONS_EVERY;
-    return due ? make_partitions(logger, err) : 0;
+    look_after_partitions(logger);
+    return pg_connected(logger->pg) ? 0 : err_set(err, ERR_RETRY, "the connection to PostgreSQL was lost");
 }
 
 /* ---- setting aside ----------------------------------------------------------------------------------------------- */
@@ -179,8 +195,26 @@ static bool data_refused(const struct logger *logger)
     return false;
 }
 
-/* 0; -1 with ERR_RETRY; or 1 when the rows hold one that PostgreSQL refuses for its data, with the reason. */
-static int transact(struct logger *logger, struct row *rows, size_t count, const struct moves *moves, struct err *err)
+/* What became of a transaction. */
+enum stored {
+    STORED_ALL,
+    STORED_NOT,     /* ERR_RETRY */
+    STORED_REFUSED, /* one of the rows is refused for its data; the err has the reason */
+    STORED_SLOW,    /* statement_timeout: fewer rows take less time */
+};
+
+static enum stored stored(const struct logger *logger)
+{
+    if (!pg_connected(logger->pg)) {
+        return STORED_NOT;
+    }
+    return data_refused(logger)                            ? STORED_REFUSED
+           : strcmp(pg_sqlstate(logger->pg), "57014") == 0 ? STORED_SLOW
+                                                           : STORED_NOT;
+}
+
+static enum stored transact(struct logger *logger, struct row *rows, size_t count, const struct moves *moves,
+                            struct err *err)
 {
     if (pg_run(logger->pg, err, "BEGIN", 0, NULL) == 0 && copy_rows(logger, rows, count, err) == 0 &&
         apply(logger, moves, err) == 0 && pg_run(logger->pg, err, "COMMIT", 0, NULL) == 0) {
@@ -188,21 +222,21 @@ static int transact(struct logger *logger, struct row *rows, size_t count, const
             moves->items[i].partition->next = moves->items[i].after;
             position_forget_dead(moves->items[i].partition);
         }
-        return 0;
+        return STORED_ALL;
     }
-    bool refused = pg_connected(logger->pg) && data_refused(logger);
+    enum stored why = stored(logger);
     if (pg_connected(logger->pg)) {
         pg_run(logger->pg, NULL, "ROLLBACK", 0, NULL);
     }
-    if (!refused && err->class == ERR_PERMANENT) {
+    if (why != STORED_REFUSED && err->class == ERR_PERMANENT) {
         err->class = ERR_RETRY;
     }
-    return refused ? 1 : -1;
+    return why;
 }
 
-/* ---- bisecting --------------------------------------------------------------------------------------------------- */
+/* ---- halving ----------------------------------------------------------------------------------------------------- */
 
-static int store_rows(struct logger *logger, struct row *rows, size_t count, struct err *err)
+static enum stored store_some(struct logger *logger, struct row *rows, size_t count, struct err *err)
 {
     struct moves moves = {0};
     for (size_t i = 0; i < count; i++) {
@@ -210,15 +244,27 @@ static int store_rows(struct logger *logger, struct row *rows, size_t count, str
         struct partition *partition = position_find(logger, rd_kafka_topic_name(message->rkt), message->partition);
         move_to(&moves, partition, message->offset + 1);
     }
-    int result = transact(logger, rows, count, &moves, err);
+    enum stored result = transact(logger, rows, count, &moves, err);
     free(moves.items);
-    if (result != 1) {
-        return result;
+    return result;
+}
+
+/* A batch that holds what is refused, or takes too long, is halved until what is at fault stands alone. */
+static int store_rows(struct logger *logger, struct row *rows, size_t count, struct err *err)
+{
+    enum stored result = store_some(logger, rows, count, err);
+    if (result == STORED_ALL || result == STORED_NOT || (result == STORED_SLOW && count == 1)) {
+        return result == STORED_ALL ? 0 : -1;
     }
     if (count == 1) {
         row_refuse(&rows[0], err_text(err));
         err_release(err);
         return set_aside(logger, &rows[0], err) == 0 ? store_rows(logger, rows, count, err) : -1;
+    }
+    if (result == STORED_SLOW) {
+        char *size = mem_printf("%zu", count);
+        log_warning("a batch took too long to record, halving it", "rows", size, "error", err_text(err), NULL);
+        free(size);
     }
     err_release(err);
     size_t half = count / 2;
@@ -245,7 +291,7 @@ int store_ends(struct logger *logger, struct err *err)
             move_to(&moves, partition, partition->end);
         }
     }
-    int result = moves.count ? transact(logger, NULL, 0, &moves, err) : 0;
+    enum stored result = moves.count ? transact(logger, NULL, 0, &moves, err) : STORED_ALL;
     free(moves.items);
-    return result == 0 ? 0 : -1;
+    return result == STORED_ALL ? 0 : -1;
 }

@@ -27,10 +27,10 @@ struct order {
 
 /* ---- events ------------------------------------------------------------------------------------------------------ */
 
-static void produce(struct order *order, const char *topic, const char *key, json_t *value, const char *type)
+/* `id` is the order's: the audit's view `orders` says under it what became of the order. */
+static void produce(struct order *order, const char *topic, const char *key, json_t *value, const char *type,
+                    const char *id)
 {
-    char id[ID_SIZE];
-    id_v7(id);
     char *text = value ? json_text(value) : NULL;
     struct message_headers headers;
     message_headers(&headers, "edge", type, id, NULL);
@@ -49,15 +49,16 @@ static void produce(struct order *order, const char *topic, const char *key, jso
 
 static void order_event(struct order *order, const char *offboarding_id)
 {
-    char id[ID_SIZE];
-    id_v7(id);
-    json_t *context = json_pack("{s:s, s:O}", "order_id", id, "actor", order->actor);
+    json_t *context = json_pack("{s:O}", "actor", order->actor);
     json_put_string(context, "reason", json_string_at(order->body, "reason"));
     json_put_string(context, "job_id", json_string_at(order->body, "job"));
     json_put_string(context, "step", json_string_at(order->body, "step"));
-    json_array_append_new(order->ids, json_string(id));
     char *name = mem_printf("order.%s", order->name);
-    produce(order, order->edge->events, offboarding_id, message_event_new(name, offboarding_id, context), name);
+    json_t *event = message_event_new(name, offboarding_id, context);
+    char *id = mem_strdup(json_string_at(event, "id"));
+    json_array_append_new(order->ids, json_string(id));
+    produce(order, order->edge->events, offboarding_id, event, name, id);
+    free(id);
     free(name);
 }
 
@@ -75,7 +76,8 @@ static void order_events(struct order *order)
 
 static void control_record(struct order *order, const char *kind, const char *name, bool tombstone)
 {
-    char now[TIME_TEXT_SIZE];
+    char now[TIME_TEXT_SIZE], id[ID_SIZE];
+    id_v7(id);
     time_format(time_now(), now);
     json_t *value = NULL;
     if (!tombstone) {
@@ -83,8 +85,8 @@ static void control_record(struct order *order, const char *kind, const char *na
         json_put_string(value, "reason", json_string_at(order->body, "reason"));
     }
     char *key = mem_printf("%s/%s", kind, name);
-    json_array_append_new(order->ids, json_string(key));
-    produce(order, order->edge->control, key, value, kind);
+    json_array_append_new(order->ids, json_string(id));
+    produce(order, order->edge->control, key, value, kind, id);
     free(key);
 }
 

@@ -56,7 +56,7 @@ static bool among(struct series *series, PGresult *rows)
     return false;
 }
 
-/* Takes `rows` over (NULL: somebody else tells, or nobody knows). What was told before and is no more is 0 now. */
+/* Takes `rows` over (NULL: somebody else tells). What was told before and is no more is 0 now. */
 static void tell(struct figures *figures, PGresult *rows)
 {
     for (int i = 0; rows && i < PQntuples(rows); i++) {
@@ -97,8 +97,12 @@ static PGresult *read_figures(struct figures *figures, struct err *err)
 static void look(struct figures *figures)
 {
     struct err err = ERR_INIT;
-    tell(figures, read_figures(figures, &err));
+    PGresult *rows = read_figures(figures, &err);
     bool trouble = err.class != ERR_NONE;
+    if (!trouble) { /* else nobody knows better than what was told last, and how old that is */
+        tell(figures, rows);
+        series_set(figures->read_at, rows ? (double)time_now() / (double)TIME_SECOND : 0);
+    }
     if (trouble && !figures->trouble) {
         log_warning("could not read the figures for metrics", "error", err_text(&err), NULL);
     }
@@ -131,7 +135,12 @@ int figures_start(struct figures *figures, const struct conf *conf, struct err *
 {
     pthread_condattr_t monotonic;
     figures->every = conf_duration(conf, "scheduler.figures_every");
+    figures->read_at = metric_series(metric_new(METRIC_GAUGE, "offboard_figures_last_read_timestamp_seconds", "",
+                                                "When the figures of the state in PostgreSQL were read last: how old "
+                                                "those are that are told. 0: another scheduler tells."),
+                                     NULL);
     figures->pg = pg_new_primary(conf_string(conf, "postgres.scheduler"), "offboard-scheduler figures");
+    pg_stop_with(figures->pg, &daemon_stopping);
     pthread_mutex_init(&figures->lock, NULL);
     pthread_condattr_init(&monotonic);
     pthread_condattr_setclock(&monotonic, CLOCK_MONOTONIC);

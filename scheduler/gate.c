@@ -1,8 +1,10 @@
-/* The gate: nothing is published before the logger has recorded what was in Kafka when we started. After a restore the
- * database may think that jobs are due which were done, cancelled or skipped long ago. */
+/* The gate: nothing is published before the logger has recorded what was in Kafka when we connected to PostgreSQL. After a restore,
+ * after a fail-over, and after an outage in which our own publications were acknowledged and not committed, the database may think that
+ * jobs are due which were done, cancelled or skipped long ago. */
 #include <stdlib.h>
 
 #include "lib/mem.h"
+#include "lib/metrics.h"
 #include "lib/time.h"
 #include "scheduler/scheduler.h"
 
@@ -66,6 +68,13 @@ static int reached(struct scheduler *scheduler, const struct gate_end *end, stru
     int found = PQntuples(row) > 0;
     PQclear(row);
     return found;
+}
+
+void scheduler_gate_close(struct scheduler *scheduler)
+{
+    scheduler->gate_open = false;
+    scheduler->gate_known = false;
+    series_set(scheduler->metrics.gate_open, 0);
 }
 
 int scheduler_gate_open(struct scheduler *scheduler, bool *open, struct err *err)

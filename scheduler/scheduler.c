@@ -24,6 +24,7 @@ struct scheduler *scheduler_new(const struct conf *conf, struct err *err)
     struct scheduler *scheduler = MEM_NEW(struct scheduler);
     scheduler->conf = conf;
     scheduler->pg = pg_new_primary(conf_string(conf, "postgres.scheduler"), "offboard-scheduler");
+    pg_stop_with(scheduler->pg, &daemon_stopping);
     scheduler->metrics = (struct scheduler_metrics){
         .published = metric_new(METRIC_COUNTER, "offboard_scheduler_published_total", "kind",
                                 "Due rows dealt with: job, phase, stale (dropped), and jobs published again."),
@@ -31,12 +32,13 @@ struct scheduler *scheduler_new(const struct conf *conf, struct err *err)
             metric_new(METRIC_HISTOGRAM, "offboard_scheduler_lateness_seconds", "", "Time from due to published."),
             NULL),
         .overdue = metric_series(metric_new(METRIC_GAUGE, "offboard_scheduler_overdue_seconds", "",
-                                            "Age of the earliest row that is due and not yet published."),
+                                            "Age of the earliest row that is due and not yet published; while "
+                                            "PostgreSQL is away, time since one may have been."),
                                  NULL),
-        .gate_open = metric_series(
-            metric_new(METRIC_GAUGE, "offboard_scheduler_gate_open", "",
-                       "0 until the logger has recorded what was in Kafka when the scheduler started; then 1."),
-            NULL)};
+        .gate_open = metric_series(metric_new(METRIC_GAUGE, "offboard_scheduler_gate_open", "",
+                                              "0 until the logger has recorded what was in Kafka when the scheduler "
+                                              "connected to PostgreSQL; then 1."),
+                                   NULL)};
     if (publisher_init(&scheduler->publisher, conf, err) != 0 || figures_start(&scheduler->figures, conf, err) != 0) {
         scheduler_free(scheduler);
         return NULL;
@@ -64,6 +66,7 @@ static int connect_session(struct scheduler *scheduler, struct err *err)
     if (!pg_connected(scheduler->pg)) {
         scheduler->session_ready = false;
         scheduler->leader = false;
+        scheduler_gate_close(scheduler); /* it may lead to a server that knows less: a standby, or a restored backup */
         if (pg_connect(scheduler->pg, err) != 0) {
             return -1;
         }
@@ -112,9 +115,16 @@ static int until_next(struct scheduler *scheduler, int64_t *wait, struct err *er
     int64_t poll_every = conf_duration(scheduler->conf, "scheduler.poll");
     int64_t next = PQgetisnull(row, 0, 0) ? poll_every : strtoll(PQgetvalue(row, 0, 0), NULL, 10);
     PQclear(row);
-    series_set(scheduler->metrics.overdue, next < 0 ? (double)-next / (double)TIME_SECOND : 0);
+    scheduler->next_due = time_monotonic() + next;
     *wait = next < poll_every ? next : poll_every;
     return 0;
+}
+
+/* Known while PostgreSQL is away as well: what was due then becomes later and later. */
+static void tell_overdue(struct scheduler *scheduler)
+{
+    int64_t late = scheduler->next_due ? time_monotonic() - scheduler->next_due : 0;
+    series_set(scheduler->metrics.overdue, late > 0 ? (double)late / (double)TIME_SECOND : 0);
 }
 
 /* ---- lateness ---------------------------------------------------------------------------------------------------- */
@@ -178,7 +188,7 @@ static int step(struct scheduler *scheduler, int64_t *wait, struct err *err)
     atomic_store(&scheduler->ready, true);
     int published = 0;
     int64_t late = 0;
-    if (scheduler_publish_due(scheduler, &published, &late, err) != 0) {
+    if (until_next(scheduler, wait, err) != 0 || scheduler_publish_due(scheduler, &published, &late, err) != 0) {
         return -1;
     }
     watch_lateness(scheduler, published, late);
@@ -203,7 +213,9 @@ int scheduler_run(struct scheduler *scheduler, struct err *err)
     while (!daemon_stopping && result == 0) {
         struct err why = ERR_INIT;
         int64_t wait = 0;
-        if (step(scheduler, &wait, &why) == 0) {
+        bool good = step(scheduler, &wait, &why) == 0;
+        tell_overdue(scheduler);
+        if (good) {
             if (said) {
                 log_info("going on", NULL);
                 free(said);

@@ -37,6 +37,7 @@ int scheduler_run(struct scheduler *scheduler, struct err *err);
 
 /* gate.c: has the logger reached the end offsets as they were at the first call? */
 int scheduler_gate_open(struct scheduler *scheduler, bool *open, struct err *err);
+void scheduler_gate_close(struct scheduler *scheduler); /* the ends are read anew */
 
 /* due.c: one pass. `published` gets the number of rows, `late_us` how late the latest of them was. */
 int scheduler_publish_due(struct scheduler *scheduler, int *published, int64_t *late_us, struct err *err);
@@ -97,6 +98,7 @@ struct figures {
     bool leader;    /* holds the lock of the one who tells */
     bool trouble;   /* and it was said */
     PGresult *told; /* rows of state_figures(), as told last */
+    struct series *read_at;
     bool running;
     bool stopping; /* under the lock */
     pthread_t thread;
@@ -134,7 +136,9 @@ struct scheduler {
     bool session_ready;
     bool leader;            /* holds the lock of those who publish again */
     int64_t republished_at; /* monotonic; 0: not yet */
-    int64_t backlog_late;   /* lateness of the worst row since it fell behind; 0: it keeps up */
+    int64_t
+        next_due; /* monotonic; when the earliest row of `due` is due, or scheduler.poll from now; 0: not asked yet */
+    int64_t backlog_late; /* lateness of the worst row since it fell behind; 0: it keeps up */
     int64_t backlog_count;
     atomic_bool ready;
     struct scheduler_metrics metrics;

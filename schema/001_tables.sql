@@ -341,6 +341,7 @@ CREATE TABLE event (
 ) PARTITION BY RANGE (recorded_at);
 CREATE INDEX event_offboarding ON event (offboarding_id, occurred_at);
 CREATE INDEX event_position ON event (topic, kafka_partition, kafka_offset);
+CREATE INDEX event_order ON event (id) WHERE name LIKE 'order.%' OR name LIKE 'control.%';
 COMMENT ON TABLE event IS
     'Every event and every control record, exactly once, append-only, in a hash chain per Kafka partition (verify_event_chain). Columns in clear hold no personal data; the body is behind a salted commitment and can be blanked without breaking the chain.';
 COMMENT ON COLUMN event.recorded_at IS 'When the logger wrote it; chooses the partition.';

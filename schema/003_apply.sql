@@ -26,8 +26,20 @@ LANGUAGE sql AS $$
     ALTER TABLE stage SET (toast_tuple_target = 8160);
     ALTER TABLE stage ALTER COLUMN body SET STORAGE EXTERNAL;
     CREATE INDEX IF NOT EXISTS stage_wave ON stage (wave);
+    -- Control records by what they are about; an offboarding's id in lower case, however it was written.
+    CREATE OR REPLACE TEMP VIEW staged_control AS
+    SELECT s.seq, s.name, coalesce(id_of(k.subject)::text, k.subject) AS subject, s.body -> 'value' AS value, s.occurred_at
+    FROM stage s CROSS JOIN LATERAL (SELECT substr(s.body ->> 'key', strpos(s.body ->> 'key', '/') + 1)) AS k (subject)
+    WHERE s.name LIKE 'control.%';
 $$;
-COMMENT ON FUNCTION open_stage() IS 'Makes the session''s temporary table `stage`, which apply_batch() reads.';
+COMMENT ON FUNCTION open_stage() IS
+    'Makes the session''s temporary table `stage`, which apply_batch() reads, and the view `staged_control` of it.';
+
+CREATE FUNCTION id_of(subject text) RETURNS uuid
+LANGUAGE sql IMMUTABLE PARALLEL SAFE AS $$
+    SELECT CASE WHEN subject ~* '^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$' THEN subject::uuid END
+$$;
+COMMENT ON FUNCTION id_of(text) IS 'The text as a uuid, in whatever case it is written; null where it is none.';
 
 -- ---- people ---------------------------------------------------------------------------------------------------------
 
@@ -41,7 +53,7 @@ $$;
 COMMENT ON FUNCTION person_keys(jsonb) IS 'What a leaver is known by: e-mails in lower case, employee id.';
 
 CREATE INDEX offboarding_open_person ON offboarding USING gin (person_keys(leaver))
-    WHERE mode = 'live' AND status IN ('waiting', 'held', 'initiated');
+    WHERE status IN ('waiting', 'held', 'initiated');
 
 CREATE FUNCTION merge_objects(a jsonb, b jsonb) RETURNS jsonb
 LANGUAGE plpgsql IMMUTABLE PARALLEL SAFE AS $$
@@ -80,40 +92,77 @@ LANGUAGE sql AS $$
 $$;
 COMMENT ON FUNCTION apply_records() IS 'Staged definitions and intake events become rows; the first of an id counts.';
 
-CREATE FUNCTION apply_control() RETURNS void
+-- Of several records about one subject the last one says how things are.
+CREATE FUNCTION apply_pauses() RETURNS void
+LANGUAGE sql AS $$
+    WITH last AS MATERIALIZED (
+        SELECT DISTINCT ON (c.subject) c.subject, c.name, c.value, c.occurred_at
+        FROM staged_control c WHERE c.name IN ('control.pause', 'control.resume') ORDER BY c.subject, c.seq DESC),
+    resumed AS (
+        DELETE FROM system_pause p USING last l WHERE p.system = l.subject AND l.name = 'control.resume')
+    INSERT INTO system_pause (system, reason, actor, paused_at)
+    SELECT subject, value ->> 'reason', nullif(value -> 'actor', 'null'), occurred_at FROM last WHERE name = 'control.pause'
+    ON CONFLICT (system) DO UPDATE
+    SET reason = excluded.reason, actor = excluded.actor, paused_at = excluded.paused_at
+$$;
+COMMENT ON FUNCTION apply_pauses() IS 'Staged control records: which systems are paused.';
+
+CREATE FUNCTION apply_cancellations() RETURNS void
+LANGUAGE sql AS $$
+    WITH last AS MATERIALIZED (
+        SELECT DISTINCT ON (c.subject) c.subject, c.name, c.value, c.occurred_at
+        FROM staged_control c WHERE c.name IN ('control.cancel', 'control.uncancel') ORDER BY c.subject, c.seq DESC),
+    withdrawn AS (
+        DELETE FROM cancellation k USING last l WHERE k.subject = l.subject AND l.name = 'control.uncancel')
+    INSERT INTO cancellation (subject, reason, actor, cancelled_at)
+    SELECT subject, value ->> 'reason', nullif(value -> 'actor', 'null'), occurred_at FROM last WHERE name = 'control.cancel'
+    ON CONFLICT (subject) DO UPDATE
+    SET reason = excluded.reason, actor = excluded.actor, cancelled_at = excluded.cancelled_at
+$$;
+COMMENT ON FUNCTION apply_cancellations() IS 'Staged control records: which offboardings and persons are cancelled.';
+
+-- All of a batch at once and by index: after an error of the HR feed there are tens of thousands.
+CREATE FUNCTION cancel_staged() RETURNS void
 LANGUAGE plpgsql AS $$
 DECLARE
-    r record;
-    concerned uuid[];
+    named uuid[];
+    reasons text[];
 BEGIN
-    FOR r IN SELECT s.seq, s.name, substr(s.body ->> 'key', strpos(s.body ->> 'key', '/') + 1) AS subject,
-                    s.body -> 'value' AS value, s.occurred_at
-             FROM stage s WHERE s.name LIKE 'control.%' ORDER BY s.seq
-    LOOP
-        CASE r.name
-        WHEN 'control.pause' THEN
-            INSERT INTO system_pause (system, reason, actor, paused_at)
-            VALUES (r.subject, r.value ->> 'reason', nullif(r.value -> 'actor', 'null'), r.occurred_at)
-            ON CONFLICT (system) DO UPDATE
-            SET reason = excluded.reason, actor = excluded.actor, paused_at = excluded.paused_at;
-        WHEN 'control.resume' THEN
-            DELETE FROM system_pause WHERE system = r.subject;
-        WHEN 'control.uncancel' THEN
-            DELETE FROM cancellation WHERE subject = r.subject;
-        WHEN 'control.cancel' THEN
-            INSERT INTO cancellation (subject, reason, actor, cancelled_at)
-            VALUES (r.subject, r.value ->> 'reason', nullif(r.value -> 'actor', 'null'), r.occurred_at)
-            ON CONFLICT (subject) DO UPDATE
-            SET reason = excluded.reason, actor = excluded.actor, cancelled_at = excluded.cancelled_at;
-            concerned := ARRAY(
-                SELECT o.id FROM offboarding o
-                WHERE o.status IN ('waiting', 'held', 'initiated')
-                  AND (o.id::text = r.subject
-                       OR (r.subject = ANY (person_keys(o.leaver)) AND o.received_at <= r.occurred_at))
-                ORDER BY o.id FOR NO KEY UPDATE);
-            PERFORM cancel_offboardings(concerned, array_fill(r.value ->> 'reason', ARRAY[cardinality(concerned)]));
-        END CASE;
-    END LOOP;
+    WITH named AS (
+        SELECT o.id, c.seq, c.value ->> 'reason' AS reason
+        FROM staged_control c JOIN offboarding o ON o.id = id_of(c.subject)
+        WHERE c.name = 'control.cancel' AND o.status IN ('waiting', 'held', 'initiated')
+        UNION ALL
+        SELECT o.id, c.seq, c.value ->> 'reason'
+        FROM staged_control c
+             JOIN offboarding o ON o.status IN ('waiting', 'held', 'initiated') AND person_keys(o.leaver) @> ARRAY[c.subject]
+        WHERE c.name = 'control.cancel' AND o.received_at <= c.occurred_at),
+    first AS (SELECT DISTINCT ON (id) id, reason FROM named ORDER BY id, seq),
+    vain AS (
+        UPDATE stage s
+        SET note = coalesce('refused: the offboarding is ' || o.status,
+                            CASE WHEN id_of(c.subject) IS NULL THEN 'refused: the person has no open offboarding'
+                                 ELSE 'refused: unknown offboarding' END)
+        FROM staged_control c LEFT JOIN offboarding o ON o.id = id_of(c.subject)
+        WHERE c.name = 'control.cancel' AND s.seq = c.seq AND o.status IS DISTINCT FROM 'cancelled'
+          AND NOT EXISTS (SELECT FROM named n WHERE n.seq = c.seq))
+    SELECT array_agg(id ORDER BY id), array_agg(reason ORDER BY id) INTO named, reasons FROM first;
+    IF named IS NOT NULL THEN
+        PERFORM FROM offboarding WHERE id = ANY (named) ORDER BY id FOR NO KEY UPDATE;
+        PERFORM cancel_offboardings(named, reasons);
+    END IF;
+END
+$$;
+COMMENT ON FUNCTION cancel_staged() IS 'Staged control records: cancels the offboardings that they name, by id or by a key of the person.';
+
+CREATE FUNCTION apply_control() RETURNS void
+LANGUAGE plpgsql AS $$
+BEGIN
+    IF EXISTS (SELECT FROM staged_control) THEN
+        PERFORM apply_pauses();
+        PERFORM apply_cancellations();
+        PERFORM cancel_staged();
+    END IF;
 END
 $$;
 COMMENT ON FUNCTION apply_control() IS 'Staged control records: pauses, and cancellations of offboardings and persons.';
@@ -266,7 +315,8 @@ BEGIN
     FROM offboarding o
          CROSS JOIN LATERAL (
              SELECT k.reason FROM cancellation k
-             WHERE k.subject = o.id::text OR (k.subject = ANY (person_keys(o.leaver)) AND o.received_at <= k.cancelled_at)
+             WHERE k.subject = ANY (person_keys(o.leaver) || o.id::text)
+               AND (k.subject = o.id::text OR o.received_at <= k.cancelled_at)
              ORDER BY k.cancelled_at LIMIT 1) c
     WHERE o.id = ANY (fresh);
     PERFORM cancel_offboardings(cancelled, reasons) WHERE cancelled IS NOT NULL;

@@ -401,6 +401,31 @@ COMMENT ON COLUMN analyst.timeline.kafka_offset IS 'Kafka offset.';
 COMMENT ON COLUMN analyst.timeline.trace_id IS 'Its W3C trace; the calls have span ids of it.';
 COMMENT ON COLUMN analyst.timeline.body IS 'The whole event; null once blanked.';
 
+CREATE VIEW analyst.orders AS
+SELECT e.id AS order_id, e.occurred_at AS ordered_at, split_part(e.name, '.', 2) AS "order",
+       CASE WHEN e.name LIKE 'order.%' THEN e.offboarding_id::text
+            ELSE substr(e.body ->> 'key', strpos(e.body ->> 'key', '/') + 1) END AS subject,
+       coalesce(e.body #>> '{context,step}', e.body #>> '{context,job_id}') AS step,
+       coalesce(x.actor ->> 'name', x.actor ->> 'id') AS ordered_by, x.actor,
+       coalesce(e.body #>> '{context,reason}', e.body #>> '{value,reason}') AS reason,
+       CASE WHEN e.note LIKE 'refused:%' THEN 'refused' ELSE 'applied' END AS result,
+       nullif(regexp_replace(e.note, '^refused: ', ''), '') AS why, e.recorded_at
+FROM event e CROSS JOIN LATERAL (SELECT coalesce(e.body #> '{context,actor}', e.body #> '{value,actor}')) AS x (actor)
+WHERE e.name LIKE 'order.%' OR e.name LIKE 'control.%';
+COMMENT ON VIEW analyst.orders IS
+    'Every order of a person or of the HR system, and what became of it: approve, retry, skip, undo, cancel, uncancel, pause, resume.';
+COMMENT ON COLUMN analyst.orders.order_id IS 'The order; the HTTP API and `offboard` answer with it.';
+COMMENT ON COLUMN analyst.orders.ordered_at IS 'When it was given.';
+COMMENT ON COLUMN analyst.orders."order" IS 'What was ordered.';
+COMMENT ON COLUMN analyst.orders.subject IS 'What it is about: an offboarding, a person (e-mail or employee id), or a system.';
+COMMENT ON COLUMN analyst.orders.step IS 'The step or job it is about; null: all.';
+COMMENT ON COLUMN analyst.orders.ordered_by IS 'Who gave it.';
+COMMENT ON COLUMN analyst.orders.actor IS 'Who gave it, in full: kind, id, name. Null for a resume: the record of a resume is empty.';
+COMMENT ON COLUMN analyst.orders.reason IS 'Why, as they said.';
+COMMENT ON COLUMN analyst.orders.result IS 'applied, or refused: then nothing was changed.';
+COMMENT ON COLUMN analyst.orders.why IS 'Why it was refused.';
+COMMENT ON COLUMN analyst.orders.recorded_at IS 'When the logger applied or refused it.';
+
 CREATE VIEW analyst.escrow AS
 SELECT e.offboarding_id, e.job_id, e.phase, e.step, e.system, e.action, e.attempt, e.occurred_at AS sealed_at, a.key AS account,
        v.key AS name, v.value #>> '{}' AS sealed

@@ -266,6 +266,30 @@ static json_t *text_value(const char *text, size_t len)
     return value;
 }
 
+/* What people can read of it. New reference. */
+static json_t *read_roughly(const char *data, size_t len)
+{
+    struct buf out = BUF_INIT;
+    while (len) {
+        size_t valid = utf8_valid(data, len);
+        buf_add(&out, data, valid);
+        data += valid;
+        len -= valid;
+        if (len) {
+            buf_adds(&out, UTF8_REPLACEMENT);
+            data++;
+            len--;
+        }
+    }
+    bool limit;
+    char *reason;
+    json_t *value = json_parse_foreign(buf_text(&out), out.len, &limit, &reason);
+    value = value || limit ? value : text_value(buf_text(&out), out.len);
+    free(reason);
+    buf_release(&out);
+    return value;
+}
+
 /* UTF-8 text that is not empty. */
 static void read_text(const char *text, size_t len, bool json, struct body *body)
 {
@@ -294,6 +318,7 @@ void body_read(const char *data, size_t len, const char *content_type, struct bo
     body->why = len ? decode(data, len, read_charset(type), &out, &text, &text_len) : NULL;
     if (body->why) {
         body->kind = BODY_UNREADABLE;
+        body->rough = read_roughly(data, len);
     } else if (len) {
         while (blank < text_len && strchr(" \t\r\n", text[blank]) && text[blank]) {
             blank++;
@@ -309,6 +334,7 @@ void body_read(const char *data, size_t len, const char *content_type, struct bo
 void body_release(struct body *body)
 {
     json_decref(body->value);
+    json_decref(body->rough);
     free(body->why);
     *body = (struct body){0};
 }

@@ -15,7 +15,9 @@ enum body_kind {
 struct body {
     enum body_kind kind;
     json_t *value; /* owned; the JSON value, or the text as a string; JSON null when empty or unreadable */
-    char *why;     /* owned; why it is unreadable, or why what claims to be JSON is only a text; else NULL */
+    json_t *
+        rough; /* owned; of bytes that are not valid in their charset: the same with U+FFFD for each of them. For people. */
+    char *why; /* owned; why it is unreadable, or why what claims to be JSON is only a text; else NULL */
 };
 
 /* Reads `data` (NULL when `len` is 0) by the Content-Type of the answer (NULL: there is none). Fills `body` always.

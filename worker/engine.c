@@ -177,19 +177,19 @@ static const char *good_sentence(const struct run *run, enum verdict verdict)
         return run->message;
     }
     if (verdict == VERDICT_ALREADY) {
-        return run->verified ? "it was so already, as reading back shows" : "it was so already";
+        return run->verified ? "it was already so; reading back confirmed it" : "it was already so";
     }
     if (run->only_verify) {
-        return "still so, as reading back shows";
+        return "still so: reading back confirmed it";
     }
     if (run->read_back) {
-        return "the call ended in an error, but reading back shows it done";
+        return "the vendor answered with an error, but reading back shows it done";
     }
     if (run->found_before) {
-        return "found: it had been done before";
+        return "it had already been done before this job";
     }
     return run->verified                                ? "done, and confirmed by reading back"
-           : json_object_get(run->action, "unverified") ? "done, as the answer says: it can't be read back"
+           : json_object_get(run->action, "unverified") ? "done: the vendor accepted it, and it cannot be read back"
                                                         : "done";
 }
 

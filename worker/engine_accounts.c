@@ -32,18 +32,30 @@ static enum verdict run_requests(struct run *run)
     return verdict;
 }
 
+static bool says_gone(json_int_t status)
+{
+    return status == 404 || status == 410;
+}
+
+/* Is the only evidence that nothing is there under the account's name? What this attempt deleted itself is gone for good. */
+static bool only_gone(const struct run *run, enum verdict verdict)
+{
+    bool looked_gone = says_gone(json_int_at(run->place->verified, "seen.status", 0));
+    return verdict == VERDICT_MISSING || (verdict == VERDICT_ALREADY && (says_gone(run->last_status) || looked_gone)) ||
+           (verdict == VERDICT_DONE && run->read_back && looked_gone);
+}
+
 /* A name that its owner can change is not there: it may be that the account has another name now. */
-static enum verdict doubt_missing(struct run *run, const char *account)
+static enum verdict doubt_gone(struct run *run, const char *account, enum verdict verdict)
 {
     const char *why = json_string_at(run->system->connector->tree, "identify.mutable");
-    if (!account || !why) {
-        return VERDICT_MISSING;
+    if (!account || !why || !only_gone(run, verdict)) {
+        return verdict;
     }
     char *said = mem_strdup(run->message ? run->message : "it is not there");
     run_say(run, VERDICT_BLOCKED,
             "account %s is not there, and its name may have changed (%s): find the account, then name it in the event "
-            "or skip "
-            "the step; %s",
+            "or skip the step; %s",
             account, why, said);
     free(said);
     return VERDICT_BLOCKED;
@@ -64,7 +76,7 @@ static enum verdict run_account(struct run *run, const char *account)
         enum verdict seen = run->seen ? VERDICT_DONE : verify_run(run);
         verdict = seen == VERDICT_DONE ? verdict : seen;
     }
-    return verdict == VERDICT_MISSING ? doubt_missing(run, account) : verdict;
+    return doubt_gone(run, account, verdict);
 }
 
 static void collect_output(struct run *run, json_t *outputs)
@@ -126,6 +138,7 @@ struct tally {
     bool deferred;             /* one waits */
     int64_t due_at;            /* the earliest */
     char *said;                /* what was said of those that failed or wait; owned */
+    char *gone;                /* the accounts that are not there; owned */
     const json_t *verified;    /* of the first one that failed, else of the last one that went well; borrowed */
     const json_t *unconfirmed; /* of the first one that failed; borrowed */
 };
@@ -149,6 +162,22 @@ static void tally_end(struct tally *tally, const struct run *run, size_t index, 
     } else {
         tally->good = verdict < tally->good ? verdict : tally->good;
         tally->verified = place->verified ? place->verified : tally->verified;
+        if (verdict == VERDICT_MISSING) {
+            char *names = mem_printf("%s%s%s", tally->gone ? tally->gone : "", tally->gone ? ", " : "",
+                                     run_account_name(run, index));
+            free(tally->gone);
+            tally->gone = names;
+        }
+    }
+}
+
+/* Some accounts are done, others are not there: both have to be told. */
+static void tell_gone(const struct tally *tally, struct run *run)
+{
+    if (tally->gone && tally->good != VERDICT_MISSING) {
+        char *note = mem_printf("%s; not there: %s", run->note ? run->note : "", tally->gone);
+        free(run->note);
+        run->note = note;
     }
 }
 
@@ -168,6 +197,7 @@ static enum verdict tally_up(const struct tally *tally, struct run *run)
     }
     const json_t *verified = tally->bad != VERDICT_DONE ? tally->unconfirmed : tally->verified;
     run->verified = json_incref((json_t *)(uintptr_t)verified);
+    tell_gone(tally, run);
     return tally->bad != VERDICT_DONE ? run_say(run, tally->bad, "%s", tally->said) : tally->good;
 }
 
@@ -223,5 +253,6 @@ enum verdict accounts_run(struct run *run, json_t *outputs)
     }
     enum verdict verdict = stop == VERDICT_DONE ? tally_up(&tally, run) : stop;
     free(tally.said);
+    free(tally.gone);
     return verdict;
 }

@@ -15,10 +15,10 @@ static enum verdict result_verdict(struct run *run, const json_t *result)
     if (!result) {
         return run_say(run, VERDICT_FAILED, "the vendor's answer to the batch says nothing of it");
     }
-    if (json_true_at(result, "already") || json_true_at(result, "ok")) {
+    json_int_t code = json_is_string(status) ? strtol(json_string_value(status), NULL, 10) : json_integer_value(status);
+    if (json_true_at(result, "already") || (json_true_at(result, "ok") && code < 300)) {
         return VERDICT_DONE;
     }
-    json_int_t code = json_is_string(status) ? strtol(json_string_value(status), NULL, 10) : json_integer_value(status);
     if (code >= 200 && code < 300 && !json_object_get(result, "ok")) {
         return VERDICT_DONE;
     }
@@ -26,8 +26,9 @@ static enum verdict result_verdict(struct run *run, const json_t *result)
         return run_say(run, VERDICT_DEFERRED, "temporary trouble: the vendor answered %lld: %s", (long long)code, why);
     }
     bool denied = code == 401 || code == 403;
-    return run_say(run, denied ? VERDICT_DENIED : VERDICT_FAILED, "%s: %lld: %s",
-                   denied ? "credentials or rights refused" : "refused", (long long)code, why);
+    const char *what = denied ? "credentials or rights refused" : "refused";
+    return code ? run_say(run, denied ? VERDICT_DENIED : VERDICT_FAILED, "%s: %lld: %s", what, (long long)code, why)
+                : run_say(run, VERDICT_FAILED, "%s: %s", what, why);
 }
 
 /* The result for the item at `index` of the call: by its member `index`, else by its place. */
@@ -47,6 +48,19 @@ static const json_t *result_at(const json_t *results, size_t index)
     return numbered ? NULL : json_array_get(results, index);
 }
 
+/* A list of another length that does not number its results can't be matched with the items. */
+static bool matches(const json_t *results, size_t count)
+{
+    return json_array_size(results) == count || json_object_get(json_array_get(results, 0), "index");
+}
+
+static enum verdict mismatch(struct run *run, size_t results, size_t items)
+{
+    return run_say(run, VERDICT_FAILED,
+                   "the vendor's answer has %zu result%s for %zu item%s, and does not say which is whose", results,
+                   results == 1 ? "" : "s", items, items == 1 ? "" : "s");
+}
+
 /* One call of a batch: which items it is about. */
 struct call {
     size_t *indexes;
@@ -62,6 +76,8 @@ static bool judge_call(struct items *items, struct run *run, const json_t *batch
     bool again = false;
     for (size_t i = 0; i < json_array_size(call->items); i++) {
         enum verdict verdict = unknown ? VERDICT_DONE
+                               : json_is_array(results) && !matches(results, json_array_size(call->items))
+                                   ? mismatch(run, json_array_size(results), json_array_size(call->items))
                                : json_is_array(results)
                                    ? result_verdict(run, result_at(results, i))
                                    : run_say(run, VERDICT_FAILED, "batch.results: %s",

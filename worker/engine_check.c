@@ -6,6 +6,7 @@
 #include "lib/json.h"
 #include "lib/mem.h"
 #include "lib/secret.h"
+#include "lib/text.h"
 #include "worker/engine_internal.h"
 
 /* ---- a job that changes nothing ---------------------------------------------------------------------------------- */
@@ -71,21 +72,31 @@ static bool begins(const char *text, const char *with)
     return strncasecmp(text, with, strlen(with)) == 0;
 }
 
-/* DONE, or FAILED when what came is no data. A word in plain text is what some systems answer to a ping. */
-static enum verdict expect_data(struct run *run, const json_t *request)
+/* Why what came is no data; NULL: it is, or the system answers a ping with a word in plain text. */
+static const char *why_no_data(const struct run *run, const json_t *request, int status)
 {
-    const char *body = json_string_at(run->context, "body");
+    const json_t *value = json_object_get(run->context, "body");
+    const char *body = json_string_value(value);
     const json_t *headers = json_object_get(run->context, "headers");
     const char *said = json_string_value(json_object_get(headers, "content-type"));
     const char *type = said ? said : "";
-    if (request_is_mail(request) || !body) {
-        return VERDICT_DONE; /* it was JSON, or there was none */
+    bool silent = status == 204 || request_changes(request) || json_object_get(request, "success");
+    if (json_is_null(value)) {
+        return silent || json_object_get(request, "head") ? NULL : "an empty answer";
     }
-    body += strspn(body, " \t\r\n");
-    bool plain = begins(type, "text/plain") || begins(type, "application/json") || !*body;
-    if (!plain && reads_members(run->system->connector->tree)) {
+    if (!body || json_true_at(request, "text")) {
+        return NULL; /* it was JSON */
+    }
+    bool plain = begins(type, "text/plain") || begins(type, "application/json");
+    return text_is_page(body) ? "a web page" : plain ? NULL : *type ? type : "something else";
+}
+
+static enum verdict expect_data(struct run *run, const json_t *request)
+{
+    const char *why = request_is_mail(request) ? NULL : why_no_data(run, request, run->last_status);
+    if (why && reads_members(run->system->connector->tree)) {
         return run_say(run, VERDICT_FAILED, "it answered %d with %s instead of JSON: is the address right?",
-                       run->last_status, *type ? type : "something else");
+                       run->last_status, why);
     }
     return VERDICT_DONE;
 }

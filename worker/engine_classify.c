@@ -14,15 +14,21 @@ static bool predicate(struct run *run, const json_t *request, const char *name)
     return expr_true(run->engine->exprs, json_object_get(request, name), run->context, false);
 }
 
-static enum verdict say_status(struct run *run, const json_t *request, enum verdict verdict, const char *what)
+/* What the vendor said, masked and cut. Takes over `said`; the caller frees. */
+static char *shown(const struct run *run, char *said)
 {
-    char *said = explain(run, request);
     char *masked = run_mask(run, said); /* before it is cut: half a secret would not be known as one */
     char *why = text_shortened(masked, WHY_MAX);
-    run_say(run, verdict, "%s: the vendor answered %d%s%s", what, run->last_status, *why ? ": " : "", why);
-    free(why);
     free(masked);
     free(said);
+    return why;
+}
+
+static enum verdict say_status(struct run *run, const json_t *request, enum verdict verdict, const char *what)
+{
+    char *why = shown(run, explain(run, request));
+    run_say(run, verdict, "%s: the vendor answered %d%s%s", what, run->last_status, *why ? ": " : "", why);
+    free(why);
     return verdict;
 }
 
@@ -65,31 +71,76 @@ bool status_is_temporary(int status)
     return status == 408 || status == 425 || status == 429 || (status >= 500 && !never);
 }
 
-static bool is_exhausted(const json_t *headers)
+/* Is one of the values in a header sent once or several times ("0", "17, 0") zero? */
+static bool lists_zero(const char *values)
 {
-    static const char *const names[] = {"x-ratelimit-remaining", "x-rate-limit-remaining", "ratelimit-remaining"};
-    for (size_t i = 0; i < COUNT_OF(names); i++) {
-        const char *left = json_string_at(headers, names[i]);
-        if (left && strcmp(left, "0") == 0) {
+    for (const char *at = values; at; at = strchr(at, ',')) {
+        at += strspn(at, ", \t");
+        size_t digits = strspn(at, "0123456789");
+        bool zero = digits && strspn(at, "0") == digits;
+        if (zero && strchr(",; \t.", at[digits]) && strtod(at, NULL) < 1) {
             return true;
         }
     }
     return false;
 }
 
-/* A refusal that says "later": a conflict with another change under way, or a limit that some vendors tell by 403. */
+/* "limit=100, remaining=0, reset=5", or "\"hour\";r=0;t=50": IETF's RateLimit header in its drafts. */
+static bool says_none_left(const char *value)
+{
+    static const char *const names[] = {"remaining=", "r="};
+    for (size_t i = 0; value && i < COUNT_OF(names); i++) {
+        for (const char *at = strstr(value, names[i]); at; at = strstr(at + 1, names[i])) {
+            bool begins = at == value || strchr("; ,\t", at[-1]);
+            if (begins && lists_zero(at + strlen(names[i]))) {
+                return true;
+            }
+        }
+    }
+    return false;
+}
+
+static bool is_exhausted(const json_t *headers)
+{
+    static const char *const names[] = {"x-ratelimit-remaining", "x-rate-limit-remaining", "ratelimit-remaining",
+                                        "x-ratelimit-requests-remaining"};
+    for (size_t i = 0; i < COUNT_OF(names); i++) {
+        const char *left = json_string_at(headers, names[i]);
+        if (left && lists_zero(left)) {
+            return true;
+        }
+    }
+    return says_none_left(json_string_at(headers, "ratelimit"));
+}
+
+static bool says_any(const char *text, const char *const *phrases)
+{
+    for (; *phrases; phrases++) {
+        if (strcasestr(text, *phrases)) {
+            return true;
+        }
+    }
+    return false;
+}
+
+/* A refusal that says "later": a conflict with another change under way, or a limit that some vendors tell by 403. Vendors have no
+ * common word for it; a connector whose vendor has another one says so by `retry`. */
 static bool asks_to_try_again(const struct run *run, const json_t *request, int status)
 {
     const json_t *headers = json_object_get(run->context, "headers");
     bool waits = json_object_get(headers, "retry-after") != NULL;
-    if (status == 403) {
-        return waits || is_exhausted(headers);
-    }
-    if (status != 409) {
+    static const char *const limits[] = {
+        "rate limit", "rate-limit", "ratelimit", "too many requests", "throttl", "request limit exceeded", NULL};
+    static const char *const later[] = {"try again",   "retry",       "try later", "concurrent", "erneut versuchen",
+                                        "noch einmal", "réessay",     "reintent",  "riprova",    "tente novamente",
+                                        "in progress", "please wait", NULL};
+    static const char *const never[] = {"try again with", "retry with", "with another", "with a different", NULL};
+    if (status != 403 && status != 409) {
         return false;
     }
     char *said = explain(run, request);
-    bool again = waits || strcasestr(said, "try again") || strcasestr(said, "retry") || strcasestr(said, "try later");
+    bool again = waits || (status == 403 ? is_exhausted(headers) || says_any(said, limits)
+                                         : says_any(said, later) && !says_any(said, never));
     free(said);
     return again;
 }
@@ -115,6 +166,19 @@ static enum verdict by_default(struct run *run, const json_t *request, int statu
     return say_status(run, request, VERDICT_FAILED, "refused");
 }
 
+/* A good status beside it would sound like a contradiction. */
+static enum verdict say_own(struct run *run, const json_t *request, enum verdict verdict, const char *what)
+{
+    if (verdict != VERDICT_MISSING || run->last_status < 200 || run->last_status >= 300) {
+        return say_status(run, request, verdict, what);
+    }
+    char *why = shown(run, explain_in_words(run, request));
+    run_say(run, verdict, "%s, as the vendor's answer shows (status %d)%s%s", what, run->last_status, *why ? ": " : "",
+            why);
+    free(why);
+    return verdict;
+}
+
 /* The request's own predicates; where several hold, the gravest counts. What an answer must prove is not believed of every answer
  * (engine_evidence.c). */
 static enum verdict by_predicates(struct run *run, const json_t *request, const struct response *response, bool *again)
@@ -133,7 +197,7 @@ static enum verdict by_predicates(struct run *run, const json_t *request, const 
     for (size_t i = 0; i < COUNT_OF(own); i++) {
         if (own[i].proves ? evidence_shows(run, request, response, own[i].name)
                           : predicate(run, request, own[i].name)) {
-            return own[i].what ? say_status(run, request, own[i].verdict, own[i].what) : own[i].verdict;
+            return own[i].what ? say_own(run, request, own[i].verdict, own[i].what) : own[i].verdict;
         }
     }
     if (predicate(run, request, "retry")) {
@@ -180,11 +244,9 @@ static bool is_odd(struct run *run, const json_t *request, struct response *resp
 {
     char *why = evidence_odd(run, request, response);
     if (why) {
-        char *masked = run_mask(run, why);
-        char *cut = text_shortened(masked, WHY_MAX);
-        run_say(run, VERDICT_FAILED, "%s (status %d)", cut, response->status);
-        free(cut);
-        free(masked);
+        char *told = shown(run, mem_strdup(why));
+        run_say(run, VERDICT_FAILED, "%s (status %d)", told, response->status);
+        free(told);
     }
     response->odd = why != NULL;
     free(why);

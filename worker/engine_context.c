@@ -209,6 +209,13 @@ static void look_for_guesses(const json_t *tmpl, struct guess *guess)
     }
 }
 
+bool context_guesses(struct run *run, const json_t *tmpl)
+{
+    struct guess guess = {.run = run};
+    look_for_guesses(tmpl, &guess);
+    return guess.unanswered || guess.derived;
+}
+
 json_t *context_value(struct run *run, const char *name, const json_t *tmpl, struct err *err)
 {
     struct guess guess = {.run = run};

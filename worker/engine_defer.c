@@ -52,6 +52,16 @@ static bool given_up(struct run *run)
 
 /* ---- deferrals --------------------------------------------------------------------------------------------------- */
 
+/* The last trouble is told as well: it may be why the time did not suffice. */
+static enum verdict run_over_time(struct run *run)
+{
+    char *why = mem_printf("the job ran longer than worker.job_time and goes on as a new attempt%s%s",
+                           run->message ? "; the last trouble was: " : "", run->message ? run->message : "");
+    enum verdict verdict = run_defer(run, 0, false, why);
+    free(why);
+    return verdict;
+}
+
 enum verdict run_interrupted(struct run *run)
 {
     switch (run->job->interruption) {
@@ -66,7 +76,7 @@ enum verdict run_interrupted(struct run *run)
     case INTERRUPT_DRAIN:
         return run_defer(run, 0, false, "the worker stops; another goes on");
     case INTERRUPT_TOO_LONG:
-        return run_defer(run, 0, false, "the job ran long; it goes on as a new attempt");
+        return run_over_time(run);
     }
     return VERDICT_DONE;
 }

@@ -161,41 +161,10 @@ static bool holds_with(const struct run *run, const json_t *predicate, json_t *b
     return holds;
 }
 
-/* Adds what the path reads to a made-up body: something that no vendor would send. */
-static void add_sentinel(const struct expr_path *path, void *arg)
-{
-    json_t *body = arg;
-    if (!is_named(path, 0, "body")) {
-        return;
-    }
-    json_t *at = body;
-    for (size_t i = 1; expr_path_name(path, i) && json_is_object(at); i++) {
-        const char *name = expr_path_name(path, i);
-        bool last = !expr_path_name(path, i + 1);
-        if (!json_object_get(at, name)) {
-            json_object_set_new(at, name, last ? json_pack("[s]", "offboard-sentinel") : json_object());
-        }
-        at = json_object_get(at, name);
-    }
-}
-
-/* Does the predicate hold whatever the body says, as one about a status does? */
-static bool is_independent(const struct run *run, const json_t *predicate)
-{
-    json_t *body = json_object();
-    each_path(predicate, add_sentinel, body);
-    bool empty = json_object_size(body) == 0;
-    return holds_with(run, predicate, body) && holds_with(run, predicate, json_pack("[s]", "offboard-sentinel")) &&
-           (empty || !reads(predicate, "body", NULL) || holds_with(run, predicate, json_string("offboard-sentinel")));
-}
-
-struct presence {
-    const struct run *run;
-    const json_t *omits; /* members that the vendor leaves out when they are empty; NULL: none */
-    bool lists;          /* only what is gone through as a list counts */
-    bool all;
-    bool iterates; /* something is gone through */
-    bool listed;   /* something that is read is a list */
+struct completion {
+    json_t *body;
+    json_t *value;       /* what is put where a path ends */
+    const json_t *omits; /* members that are left alone; NULL: none */
 };
 
 static bool is_omitted(const json_t *omits, const struct expr_path *path)
@@ -211,6 +180,42 @@ static bool is_omitted(const json_t *omits, const struct expr_path *path)
     return false;
 }
 
+/* Adds what the path reads to a body that lacks it. */
+static void complete_path(const struct expr_path *path, void *arg)
+{
+    struct completion *completion = arg;
+    json_t *at = completion->body;
+    if (!is_named(path, 0, "body") || is_omitted(completion->omits, path)) {
+        return;
+    }
+    for (size_t i = 1; expr_path_name(path, i) && json_is_object(at); i++) {
+        const char *name = expr_path_name(path, i);
+        if (!json_object_get(at, name)) {
+            json_object_set_new(at, name,
+                                expr_path_name(path, i + 1) ? json_object() : json_deep_copy(completion->value));
+        }
+        at = json_object_get(at, name);
+    }
+}
+
+/* Does the predicate hold whatever the body says, as one about a status does? */
+static bool is_independent(const struct run *run, const json_t *predicate)
+{
+    json_t *sentinel = json_pack("[s]", "offboard-sentinel"); /* something that no vendor would send */
+    struct completion completion = {json_object(), sentinel, NULL};
+    each_path(predicate, complete_path, &completion);
+    bool empty = json_object_size(completion.body) == 0;
+    return holds_with(run, predicate, completion.body) && holds_with(run, predicate, sentinel) &&
+           (empty || !reads(predicate, "body", NULL) || holds_with(run, predicate, json_string("offboard-sentinel")));
+}
+
+struct presence {
+    const struct run *run;
+    const json_t *omits; /* members that the vendor leaves out when they are empty; NULL: none */
+    bool lists;          /* only what is gone through as a list counts */
+    bool all;
+};
+
 /* Is what the path reads in the answer: a list where it goes through one, else the member, be it null? */
 static void look_for_path(const struct expr_path *path, void *arg)
 {
@@ -221,8 +226,6 @@ static void look_for_path(const struct expr_path *path, void *arg)
     }
     const json_t *value;
     enum reach reach = follow(presence->run->context, path, &value);
-    presence->iterates = presence->iterates || path->iterated;
-    presence->listed = presence->listed || json_is_array(value) || is_omitted(presence->omits, path);
     if (presence->lists && !path->iterated) {
         return;
     }
@@ -243,13 +246,34 @@ static bool all_present(const struct run *run, const json_t *request, const json
     return presence.all;
 }
 
-/* Is a list that a value comes from in the answer? What the value goes through has to be one; where it goes through nothing
- * (`.body.users // []`), something that it reads has to be. */
+/* Would the value hold something if everything it reads were in the answer, with `filling` in place of what is not? */
+static bool filled_with(const struct run *run, const json_t *request, const json_t *value, json_t *filling)
+{
+    const json_t *body = json_object_get(run->context, "body");
+    struct completion completion = {json_is_object(body) ? json_deep_copy(body) : json_object(), filling,
+                                    json_object_get(request, "omits")};
+    each_path(value, complete_path, &completion);
+    json_t *context = json_copy(run->context);
+    json_object_set_new(context, "body", completion.body);
+    json_t *then = expr_render(run->engine->exprs, value, context, NULL);
+    bool filled = json_array_size(then) > 0;
+    json_decref(then);
+    json_decref(context);
+    json_decref(filling);
+    return filled;
+}
+
+/* The value is an empty list. Is it because a list that it reads is not in the answer (`.body.users // []`)? */
+static bool lacks_list(const struct run *run, const json_t *request, const json_t *value)
+{
+    return filled_with(run, request, value, json_pack("[s]", "offboard-sentinel")) ||
+           filled_with(run, request, value, json_pack("[{}]"));
+}
+
+/* Is the list that the value comes from in the answer? */
 static bool list_present(const struct run *run, const json_t *request, const json_t *value)
 {
-    struct presence presence = {.run = run, .omits = json_object_get(request, "omits"), .lists = true, .all = true};
-    each_path(value, look_for_path, &presence);
-    return presence.all && (presence.iterates || presence.listed || !reads(value, "body", NULL));
+    return all_present(run, request, value, true) && !lacks_list(run, request, value);
 }
 
 /* The predicate is true of this answer. Is it because of what the answer says, or would it be true of an empty one, too? */
@@ -330,6 +354,11 @@ static const char *error_member(const json_t *body)
     if (json_array_size(errors) || json_object_size(errors)) {
         return "errors";
     }
+    const char *status = json_string_at(body, "status"); /* JSend */
+    bool explains = json_object_size(body) == 1 || json_object_get(body, "message") || json_object_get(body, "data");
+    if (status && explains && (strcasecmp(status, "error") == 0 || strcasecmp(status, "fail") == 0)) {
+        return "status";
+    }
     const json_t *schemas = json_object_get(body, "schemas"); /* RFC 7644, 3.12 */
     const char *schema = json_string_value(json_array_get(schemas, 0));
     return schema && strcmp(schema, "urn:ietf:params:scim:api:messages:2.0:Error") == 0 ? "schemas" : NULL;
@@ -392,6 +421,7 @@ static char *why_nobody_named(const struct run *run, const json_t *request)
     const json_t *found = json_object_get(request, "found");
     const json_t *id = json_at(request, "save.id");
     const json_t *tmpl = found ? found : id;
+    bool reads_answer = reads(tmpl, "body", NULL) || reads(tmpl, "status", NULL) || reads(tmpl, "headers", NULL);
     json_t *value = tmpl ? expr_render(run->engine->exprs, tmpl, run->context, NULL) : NULL;
     bool nobody = json_is_array(value) && json_array_size(value) == 0;
     bool readable = found ? json_is_array(value) || json_is_object(value) : value && !json_is_null(value);
@@ -399,10 +429,13 @@ static char *why_nobody_named(const struct run *run, const json_t *request)
     if (!tmpl || (readable && !nobody)) {
         return NULL;
     }
+    if (!reads_answer && !reads(tmpl, "saved", NULL)) {
+        return mem_strdup("the expression that names the account reads nothing of the vendor's answer");
+    }
     if ((readable || !found) && all_present(run, request, tmpl, false)) { /* the list is there, and it is empty */
         return NULL;
     }
-    return mem_strdup("the vendor's answer does not hold what it should: neither an account nor a list of accounts");
+    return mem_strdup("the vendor's answer names neither an account nor a list of accounts");
 }
 
 /* An empty list was saved from an answer that holds no such list. */

@@ -29,13 +29,47 @@ static void add_part(struct parts *parts, const char *field, const char *said)
 
 /* Members by which vendors explain themselves, the most telling first. */
 static const char *const sentences[] = {
-    "detail",       "error_description", "description", "message",     "Message", "error_message", "errorMessage",
-    "errorSummary", "error_summary",     "msg",         "faultstring", "reason",  "title",         "status_message"};
+    "detail",         "Detail",           "error_description",
+    "description",    "message",          "Message",
+    "error_message",  "errorMessage",     "ErrorMessage",
+    "errorSummary",   "error_summary",    "errorDetail",
+    "userMessage",    "user_message",     "msg",
+    "faultstring",    "faultString",      "failureReason",
+    "failure_reason", "reason",           "title",
+    "status_message", "statusMessage",    "exceptionMessage",
+    "info",           "ExceptionMessage", "developerMessage",
+};
 
 /* Members that hold further explanations, as objects, lists or texts. */
-static const char *const holders[] = {"error",       "errors",     "errorMessages", "error_messages", "details",
-                                      "errorCauses", "fault",      "meta",          "invalid_params", "invalid-params",
-                                      "Errors",      "innererror", "violations",    "messages",       "message"};
+static const char *const holders[] = {
+    "error",
+    "Error",
+    "errors",
+    "Errors",
+    "errorMessages",
+    "error_messages",
+    "details",
+    "errorCauses",
+    "fault",
+    "Fault",
+    "odata.error",
+    "meta",
+    "invalid_params",
+    "invalid-params",
+    "innererror",
+    "violations",
+    "messages",
+    "message",
+    "field_errors",
+    "fieldErrors",
+    "validation_errors",
+    "validationErrors",
+    "exception",
+    "cause",
+};
+
+/* Members that hold the whole answer, of whatever kind it is: looked into when nothing beside them explains anything. */
+static const char *const envelopes[] = {"result", "data", "response", "_embedded", "value"};
 
 static void explain_value(struct parts *parts, const char *field, const json_t *value, int depth);
 
@@ -79,6 +113,12 @@ static void explain_object(struct parts *parts, const json_t *object, bool by_fi
     if (parts->count == before) {
         add_part(parts, NULL, json_string_at(object, "error"));
     }
+    for (size_t i = 0; i < COUNT_OF(envelopes) && parts->count == before; i++) {
+        const json_t *inner = json_object_get(object, envelopes[i]);
+        if (json_is_object(inner) && depth < DEPTH_MAX) {
+            explain_object(parts, inner, false, depth + 1);
+        }
+    }
     if (parts->count == before && by_field) {
         explain_fields(parts, object, depth);
     }
@@ -114,25 +154,28 @@ static char *title_of(const char *page)
     return said;
 }
 
-static bool is_page(const char *text)
+/* Sentences of the body, "" where it has none; a text is a sentence, a page is told by its title. The caller frees. */
+static char *sentences_of(const json_t *body)
 {
-    text += strspn(text, " \t\r\n");
-    return strncasecmp(text, "<!doctype html", 14) == 0 || strncasecmp(text, "<html", 5) == 0;
+    const char *text = json_string_value(body);
+    if (text) {
+        return text_is_page(text) ? title_of(text) : mem_strdup(text);
+    }
+    struct parts parts = {.text = {.max = 8000}};
+    explain_value(&parts, NULL, body, 0);
+    char *said = mem_strdup(buf_text(&parts.text));
+    buf_release(&parts.text);
+    return said;
 }
 
 char *explain_body(const json_t *body)
 {
-    const char *text = json_string_value(body);
-    if (text) {
-        return is_page(text) ? title_of(text) : mem_strdup(text);
+    char *said = sentences_of(body);
+    if (*said || !(json_object_size(body) || json_array_size(body))) {
+        return said;
     }
-    struct parts parts = {.text = {.max = 8000}};
-    explain_value(&parts, NULL, body, 0);
-    bool something = json_object_size(body) || json_array_size(body);
-    char *said =
-        parts.count || !something ? mem_strdup(buf_text(&parts.text)) : json_text(body); /* better than nothing */
-    buf_release(&parts.text);
-    return said;
+    free(said);
+    return json_text(body); /* better than nothing */
 }
 
 /* The connector can say where the explanation is: `message` of the request, else of the head. */
@@ -157,4 +200,10 @@ char *explain(const struct run *run, const json_t *request)
 {
     char *said = by_template(run, request);
     return said ? said : explain_body(json_object_get(run->context, "body"));
+}
+
+char *explain_in_words(const struct run *run, const json_t *request)
+{
+    char *said = by_template(run, request);
+    return said ? said : sentences_of(json_object_get(run->context, "body"));
 }

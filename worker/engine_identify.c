@@ -4,6 +4,7 @@
 #include <string.h>
 #include <strings.h>
 
+#include "lib/buf.h"
 #include "lib/json.h"
 #include "lib/mem.h"
 #include "worker/engine_search.h"
@@ -135,6 +136,27 @@ static enum verdict guard_found(struct search *search)
     return VERDICT_DONE;
 }
 
+/* "employee id 0042 and e-mail ann@example.com", each key once. The caller frees. */
+static char *keys_text(const struct run *run, const json_t *identify)
+{
+    json_t *keys = keys_of(run, identify);
+    struct buf text = BUF_INIT;
+    const char *last = "";
+    size_t i;
+    json_t *pair;
+    json_array_foreach(keys, i, pair)
+    {
+        const char *key = json_string_at(pair, "key");
+        bool email = strcmp(json_string_at(pair, "kind"), "email") == 0;
+        if (strcasecmp(key, last) != 0) { /* the lower-case form follows HR's spelling */
+            buf_addf(&text, "%s%s %s", text.len ? " and " : "", email ? "e-mail" : "employee id", key);
+        }
+        last = key;
+    }
+    json_decref(keys);
+    return buf_take(&text);
+}
+
 /* Nobody found after fewer kinds of keys than are known: a person confirms that there is no account. */
 static enum verdict nobody(struct search *search, bool confirms)
 {
@@ -142,19 +164,27 @@ static enum verdict nobody(struct search *search, bool confirms)
     const json_t *user = json_object_get(run->context, "user");
     const json_t *identify = search->identify;
     const char *unsearched = NULL;
-    if (json_object_get(identify, "keys") && !confirms) {
-        if (json_string_at(user, "employee_id") && !kind_listed(identify, "employee_id")) {
-            unsearched = "employee id";
-        } else if (json_string_at(user, "email") && !kind_listed(identify, "email")) {
-            unsearched = "e-mail";
-        }
+    if (!json_object_get(identify, "keys") || confirms) {
+        return run_say(run, VERDICT_MISSING, "no account was found in %s", run->job->system);
     }
+    if (json_string_at(user, "employee_id") && !kind_listed(identify, "employee_id")) {
+        unsearched = "employee id";
+    } else if (json_string_at(user, "email") && !kind_listed(identify, "email")) {
+        unsearched = "e-mail";
+    }
+    char *keys = keys_text(run, identify);
+    enum verdict verdict = VERDICT_MISSING;
     if (unsearched) {
-        return run_say(run, VERDICT_BLOCKED,
-                       "no account was found, but the %s was not searched: confirm that there is none (skip)",
-                       unsearched);
+        verdict =
+            run_say(run, VERDICT_BLOCKED,
+                    "no account was found in %s by %s, and it cannot be searched by %s: confirm that there is none "
+                    "(skip the step), or name the account in the event",
+                    run->job->system, keys, unsearched);
+    } else {
+        run_say(run, VERDICT_MISSING, "no account was found in %s by %s", run->job->system, keys);
     }
-    return run_say(run, VERDICT_MISSING, "no account was found");
+    free(keys);
+    return verdict;
 }
 
 /* ---- the search -------------------------------------------------------------------------------------------------- */
@@ -263,7 +293,11 @@ enum verdict identify_accounts(struct run *run, json_t **accounts)
         return look_up(run, identify, accounts);
     }
     *accounts = json_incref(pinned);
-    return json_array_size(pinned) ? VERDICT_DONE : run_say(run, VERDICT_MISSING, "no account was found before");
+    return json_array_size(pinned)
+               ? VERDICT_DONE
+               : run_say(run, VERDICT_MISSING,
+                         "no account was found in %s, as an earlier step of this offboarding found out",
+                         run->job->system);
 }
 
 /* ---- the manager ------------------------------------------------------------------------------------------------- */

@@ -162,6 +162,8 @@ struct run {
     int tries;                  /* of the request in hand */
     bool collecting;            /* over pages or items: what is saved is joined into lists */
     bool unsent;                /* by a dry run: there is no answer to the latest request */
+    bool held_back;             /* a dry run has not sent a change: what follows would see it */
+    bool uncertain;             /* a dry run can't decide the request's `if`: an answer is missing */
     bool begun;                 /* a `once` call has begun, now or in a life before */
     bool begin_acknowledged;    /* in this life */
     bool found_before;          /* `find` saw the effect of an earlier call */
@@ -379,8 +381,10 @@ json_t *evidence_seen(const struct run *run,
                       const char *expect); /* the values that it reads, by path; a new reference */
 char *evidence_seen_text(const struct run *run, const char *expect); /* the same as text; the caller frees */
 
-/* engine_explain.c: the vendor's words about an error, "" when there are none; the caller frees. */
+/* engine_explain.c: the vendor's words about an error, "" when there are none; the caller frees. Where nothing in the answer is a
+ * sentence, `explain` gives the whole answer, and `explain_in_words` nothing. */
 char *explain(const struct run *run, const json_t *request);
+char *explain_in_words(const struct run *run, const json_t *request);
 char *explain_body(const json_t *body);
 
 /* engine_secret.c: what a job may know only while it runs: what is derived, and what the request calls `secret` of what it just saved
@@ -490,8 +494,9 @@ json_t *context_value(struct run *run, const char *name, const json_t *tmpl, str
 #define STAND_IN         "dry-run:"
 #define STAND_IN_ENCODED "dry-run%3A"
 json_t *context_stand_in(const char *name);
-bool context_is_stand_in(const json_t *value);    /* is it one? */
-bool context_holds_stand_in(const json_t *value); /* is one within it? */
+bool context_is_stand_in(const json_t *value);             /* is it one? */
+bool context_holds_stand_in(const json_t *value);          /* is one within it? */
+bool context_guesses(struct run *run, const json_t *tmpl); /* does it read what only an unsent request would bring? */
 
 /* Renders `save` of a request into `.saved`; lists are joined when `collect`. */
 int save_values(struct run *run, const json_t *save, bool collect, struct err *err);

@@ -1,6 +1,8 @@
 /* What an answer has to show before the job goes on: `require` at once, `poll` some time. */
 #include <stdlib.h>
+#include <string.h>
 
+#include "lib/buf.h"
 #include "lib/json.h"
 #include "lib/mem.h"
 #include "lib/time.h"
@@ -86,16 +88,38 @@ static char *interval_text(const json_t *poll, int64_t wait)
     return mem_printf("%llds", (long long)(wait / TIME_SECOND));
 }
 
+/* "state: new, progress: 7": what `until` reads of the answer, without the paths to it. */
+static char *seen_text(const struct run *run, const json_t *poll)
+{
+    json_t *seen = evidence_seen(run, json_string_at(poll, "until"));
+    struct buf text = BUF_INIT;
+    const char *path;
+    json_t *value;
+    if (json_object_size(seen) > 1) {
+        json_object_del(seen, "status"); /* what the body says is what is waited for */
+    }
+    json_object_foreach(seen, path, value)
+    {
+        const char *name = strrchr(path, '.');
+        char *shown = json_is_string(value) ? mem_strdup(json_string_value(value)) : json_text(value);
+        buf_addf(&text, "%s%s: %s", text.len ? ", " : "", name ? name + 1 : path, shown);
+        free(shown);
+    }
+    json_decref(seen);
+    return buf_take(&text);
+}
+
 /* The job goes back to the scheduler between two looks: it holds no worker. */
 enum verdict request_polls(struct run *run, const json_t *request)
 {
     const json_t *poll = json_object_get(request, "poll");
     struct expr_set *exprs = run->engine->exprs;
-    if (!poll || run->dry || expr_true(exprs, json_object_get(poll, "until"), run->context, false)) {
+    bool guessed = run->dry && (run->unsent || run->held_back); /* nobody knows how it would end */
+    if (!poll || guessed || expr_true(exprs, json_object_get(poll, "until"), run->context, false)) {
         run->place->polled_since = 0;
         return VERDICT_DONE;
     }
-    char *seen = evidence_seen_text(run, json_string_at(poll, "until"));
+    char *seen = seen_text(run, poll);
     enum verdict verdict;
     if (!run->place->polled_since) {
         run->place->polled_since = time_now();
@@ -105,15 +129,15 @@ enum verdict request_polls(struct run *run, const json_t *request)
     if (expr_true(exprs, json_object_get(poll, "failed"), run->context, false)) {
         run->place->polled_since = 0;
         place_restart(run->place); /* a retry begins anew */
-        verdict = run_say(run, VERDICT_FAILED, "the vendor says that it failed: %s", seen);
+        verdict = run_say(run, VERDICT_FAILED, "the vendor reports that it failed (%s)", seen);
     } else if (time_now() - run->place->polled_since > timeout) {
         run->place->polled_since = 0;
-        verdict = run_say(run, VERDICT_FAILED, "not done within %s: wanted %s, saw %s", json_string_at(poll, "timeout"),
-                          json_string_at(poll, "until"), seen);
+        verdict = run_say(run, VERDICT_FAILED, "not done within %s: the vendor shows %s; expected: %s",
+                          json_string_at(poll, "timeout"), seen, json_string_at(poll, "until"));
     } else {
         int64_t wait = interval(run, poll, day);
         char *next = interval_text(poll, wait);
-        char *why = mem_printf("under way at the vendor: %s; looked at again in %s", seen, next);
+        char *why = mem_printf("still under way at the vendor (%s); the next look is in %s", seen, next);
         verdict = run_defer(run, wait, true, why);
         free(why);
         free(next);

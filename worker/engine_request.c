@@ -53,6 +53,7 @@ static void record_unsent(struct run *run, const struct rendered *rendered, bool
     }
     json_put(call, "status", json_integer(0));
     json_put(call, "dry_run", json_true());
+    json_put(call, "uncertain", run->uncertain ? json_true() : NULL);
     const char *text = rendered->is_mail ? rendered->mail.message : rendered->body;
     if (text && *text) {
         char *masked = run_mask(run, text);
@@ -70,9 +71,8 @@ static bool is_web_page(const struct http_answer *answer, const struct body *bod
     const char *type = json_string_at(answer->headers, "content-type");
     const char *text = body->kind == BODY_TEXT ? json_string_value(body->value) : NULL;
     bool claimed =
-        type && strncasecmp(type, "text/html", 9) == 0 && body->kind != BODY_JSON && body->kind != BODY_EMPTY;
-    text = text ? text + strspn(text, " \t\r\n") : "";
-    return claimed || strncasecmp(text, "<!doctype html", 14) == 0 || strncasecmp(text, "<html", 5) == 0;
+        type && (strncasecmp(type, "text/html", 9) == 0 || strncasecmp(type, "application/xhtml+xml", 21) == 0);
+    return text && ((claimed && strchr(text, '<')) || text_is_page(text)); /* "OK" is no page, whatever its type */
 }
 
 static int64_t vendor_wait(struct run *run, const struct http_answer *answer)
@@ -120,7 +120,7 @@ static void take_answer(struct run *run, const json_t *request, const struct ren
     run->unsent = false;
     context_set(run, "status", json_integer(answer->status));
     context_set(run, "headers", json_incref(answer->headers));
-    context_set(run, "body", json_incref(body.value));
+    context_set(run, "body", json_incref(answer->status >= 400 && body.rough ? body.rough : body.value));
     *response = (struct response){
         .status = answer->fault == HTTP_FAULT_ANSWER ? 0 : (int)answer->status,
         .sent = answer->sent,
@@ -132,9 +132,9 @@ static void take_answer(struct run *run, const json_t *request, const struct ren
         .hopeless = answer->fault == HTTP_FAULT_ANSWER || answer->fault == HTTP_FAULT_REQUEST,
     };
     judge(rendered, answer, response);
-    bool unreached = response->unreached;
+    bool addressed = response->unreached || answer->fault == HTTP_FAULT_REQUEST;
     const char *why = answer->error ? answer->error : body.why;
-    char *error = unreached ? address_error(run, request, answer->error) : run_mask(run, why);
+    char *error = addressed ? address_error(run, request, answer->error) : run_mask(run, why);
     context_set(run, "error", error ? json_string(error) : json_null());
     free(error);
     response->error = json_string_at(run->context, "error");
@@ -291,6 +291,7 @@ static enum verdict send_request(struct run *run, const json_t *request, struct 
         trace_rendered(run, &rendered, request_changes(request), NULL);
         context_forget_answer(run);
         run->unsent = true;
+        run->held_back = run->held_back || request_changes(request);
         response->unsent = true;
     } else {
         tell(run, request, &rendered);

@@ -5,9 +5,12 @@
 #include <string.h>
 #include <strings.h>
 
+#include "lib/identity.h"
 #include "lib/json.h"
 #include "lib/mem.h"
 #include "lib/text.h"
+
+#define WHOLE_MAX 9007199254740992.0 /* up to here a double is exact */
 
 /* ---- life -------------------------------------------------------------------------------------------------------- */
 
@@ -37,8 +40,11 @@ json_t *search_id(const json_t *value, struct err *err)
     if (json_is_string(value) && json_string_length(value)) {
         return json_incref((json_t *)(uintptr_t)value);
     }
-    if (json_is_integer(value)) {
-        char *text = mem_printf("%lld", (long long)json_integer_value(value));
+    double number = json_is_number(value) ? json_number_value(value) : 0.5;
+    bool whole_number = number >= -WHOLE_MAX && number <= WHOLE_MAX && number == (double)(long long)number;
+    if (json_is_integer(value) || whole_number) { /* some vendors write 7.0 */
+        char *text =
+            mem_printf("%lld", json_is_integer(value) ? (long long)json_integer_value(value) : (long long)number);
         json_t *id = json_string(text);
         free(text);
         return id;
@@ -52,22 +58,39 @@ json_t *search_id(const json_t *value, struct err *err)
     return NULL;
 }
 
+/* Adds the text as people see it, unless it is none. */
+static void add_seen(json_t *texts, const json_t *value)
+{
+    char *seen = json_is_string(value) ? identity_seen(json_string_value(value)) : NULL;
+    if (seen && *seen) {
+        json_array_append_new(texts, json_string(seen));
+    }
+    free(seen);
+}
+
 /* A text, or the texts of a list; without what is no text or empty. New reference to a list. */
 static json_t *texts_of(const json_t *value)
 {
     json_t *texts = json_array();
     size_t i;
     json_t *one;
-    if (json_is_string(value) && json_string_length(value)) {
-        json_array_append(texts, (json_t *)(uintptr_t)value);
-    }
+    add_seen(texts, value);
     json_array_foreach(value, i, one)
     {
-        if (json_is_string(one) && json_string_length(one)) {
-            json_array_append(texts, one);
-        }
+        add_seen(texts, one);
     }
     return texts;
+}
+
+/* The employee number that an account shows, as a text; NULL: it shows none. New reference. */
+static json_t *number_of(const json_t *value)
+{
+    json_t *number = value && !json_is_null(value) ? search_id(value, NULL) : NULL;
+    json_t *texts = texts_of(number);
+    json_t *seen = json_incref(json_array_get(texts, 0));
+    json_decref(texts);
+    json_decref(number);
+    return seen;
 }
 
 /* ---- comparing --------------------------------------------------------------------------------------------------- */
@@ -158,9 +181,8 @@ static json_t *describe(struct run *run, const json_t *rules, json_t *account, s
     json_t *id = shown ? search_id(json_object_get(shown, "id"), err) : NULL;
     json_t *result = NULL;
     if (id) {
-        json_t *employee = json_object_get(shown, "employee_id");
         result = json_pack("{s:o, s:o}", "id", id, "emails", texts_of(json_object_get(shown, "email")));
-        json_put(result, "employee_id", employee && !json_is_null(employee) ? search_id(employee, NULL) : NULL);
+        json_put(result, "employee_id", number_of(json_object_get(shown, "employee_id")));
     }
     context_set(run, "account", json_null());
     json_decref(shown);

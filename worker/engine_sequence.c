@@ -64,9 +64,17 @@ enum verdict sequence_pages(struct run *run, const json_t *request, look_fn *loo
 
 /* ---- the sequence ------------------------------------------------------------------------------------------------ */
 
+/* Does `if` let the request be made? What depends on an answer that a dry run has not got is shown, and marked. */
+static bool is_wanted(struct run *run, const json_t *request)
+{
+    const json_t *condition = json_object_get(request, "if");
+    run->uncertain = run->dry && condition && context_guesses(run, condition);
+    return run->uncertain || expr_true(run->engine->exprs, condition, run->context, true);
+}
+
 enum verdict sequence_one(struct run *run, const json_t *request, look_fn *look)
 {
-    if (!expr_true(run->engine->exprs, json_object_get(request, "if"), run->context, true)) {
+    if (!is_wanted(run, request)) {
         return VERDICT_DONE;
     }
     if (json_object_get(request, "wait")) {
@@ -117,7 +125,7 @@ enum verdict sequence_run(struct run *run, const json_t *requests, look_fn *look
         verdict = run_interrupted(run);
         if (verdict == VERDICT_DONE) {
             const json_t *request = json_array_get(requests, (size_t)run->place->at);
-            bool made = expr_true(run->engine->exprs, json_object_get(request, "if"), run->context, true);
+            bool made = is_wanted(run, request);
             verdict = sequence_one(run, request, look);
             verdict = made ? go_on(request, verdict, &already, &changed) : verdict;
         }

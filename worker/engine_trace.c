@@ -79,6 +79,7 @@ void trace_call(struct run *run, const struct http_call *call, bool changes, con
                   "changes", (int)changes, "sent", sent_part(run, call));
     if (!answer) {
         json_put(traced, "dry_run", json_true());
+        json_put(traced, "uncertain", run->uncertain ? json_true() : NULL);
     } else {
         json_put(traced, "status", json_integer(answer->status));
         json_put(traced, "ms", json_integer(answer->duration / 1000));

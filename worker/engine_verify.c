@@ -218,8 +218,8 @@ static enum verdict not_confirmed(struct run *run)
     char *seen = json_text(json_object_get(run->place->verified, "seen"));
     run->place->verify_since = 0;
     place_restart(run->place); /* a retry makes the change again, and does not only look again */
-    run_say(run, VERDICT_FAILED, "not confirmed by reading back: expected %s, saw %s",
-            json_string_at(run->place->verified, "expected"), seen);
+    run_say(run, VERDICT_FAILED, "not confirmed by reading back: the vendor shows %s; expected: %s", seen,
+            json_string_at(run->place->verified, "expected"));
     free(seen);
     return VERDICT_FAILED;
 }

@@ -153,8 +153,12 @@ CASES = [
     AlertCase("OffboardSchedulerLate", {'offboard_scheduler_overdue_seconds{namespace="o",pod="a"}': "400x30"}, {"namespace": "o"},
               "What is due is published 6m 40s late", {'offboard_scheduler_overdue_seconds{namespace="o",pod="a"}': "200x30"}),
     AlertCase("OffboardSchedulerWaitsForLogger", {'offboard_scheduler_gate_open{namespace="o",pod="a"}': "0x30"}, {"namespace": "o"},
-              "The scheduler has been waiting for the logger since it started",
+              "The scheduler has been waiting for the logger since it connected to PostgreSQL",
               {'offboard_scheduler_gate_open{namespace="o",pod="a"}': "0x30", 'offboard_scheduler_gate_open{namespace="o",pod="b"}': "1x30"}),
+    AlertCase("OffboardFiguresOld", {'offboard_figures_last_read_timestamp_seconds{namespace="o",pod="a"}': "300x60",
+                                     'offboard_figures_last_read_timestamp_seconds{namespace="o",pod="b"}': "0x60"}, {"namespace": "o"},
+              "Failed, stuck and held offboardings were counted 25m 0s ago",
+              {'offboard_figures_last_read_timestamp_seconds{namespace="o",pod="a"}': "300+60x60"}),
     *(AlertCase(f"Offboard{name.capitalize()}Absent", {"offboard_build_info": "1x30"}, {"process": f"offboard-{name}"},
                 f"No {name} tells anything", {f'offboard_build_info{{namespace="o",process="offboard-{name}",version="1.0.0"}}': "1x30"})
       for name in ("producer", "logger", "scheduler")),

@@ -82,7 +82,10 @@ def test_edge_and_database_away_are_3(stack):
 def test_unknown_offboarding_is_4(stack):
     unknown = "7d3c2b1e-0c55-5b0e-9a44-6f66626f6172"
     for arguments in (("status", unknown), ("status", "nobody@example.com"), ("events", unknown),
-                      ("retry", "nobody@example.com"), ("approve", "deadbeef")):
+                      ("retry", "nobody@example.com"), ("approve", "deadbeef"), ("approve", unknown), ("retry", unknown),
+                      ("undo", unknown, "--reason", "x"), ("skip", unknown, "--step", "a", "--reason", "x"),
+                      ("cancel", unknown, "--reason", "x"), ("cancel", unknown.upper(), "--reason", "x"),
+                      ("cancel", "nobody@example.com", "--reason", "x"), ("cancel", "E-0815", "--reason", "x")):
         result = stack.cli(*arguments)
         assert result.status == NOT_FOUND and result.err.startswith("offboard: "), (arguments, result)
 
@@ -222,9 +225,28 @@ def test_retry_and_skip(stack):
     stack.wait_job(offboarding, "deactivate", "skipped")
     stack.sandbox.clear_faults("scim")
     # An order that can't be carried out is on record, too.
-    stack.cli("retry", offboarding, "--step", "ticket").ok()
-    wait_until(lambda: stack.database.query("SELECT note FROM event WHERE name = 'order.retry' AND note IS NOT NULL"), 20,
-               "the refused order is on record")
+    refused = stack.cli("retry", offboarding, "--step", "ticket", "--reason", "just in case")
+    assert refused.status == REFUSED and "the job is succeeded, not failed" in refused.err and not refused.out, refused
+    orders = stack.database.query("SELECT * FROM analyst.orders WHERE subject = %s ORDER BY ordered_at", offboarding)
+    assert [(row["order"], row["step"], row["result"]) for row in orders] == [
+        ("retry", "deactivate", "applied"), ("skip", "deactivate", "applied"), ("retry", "ticket", "refused")], orders
+    assert orders[2]["reason"] == "just in case" and orders[2]["ordered_by"] and "not failed" in orders[2]["why"]
+
+
+def test_an_order_is_not_waited_for_longer_than_the_logger_needs(stack):
+    """Nobody is told that something was done while it is not known."""
+    offboarding = stack.cli("start", "order@example.com", "--at", "2031-01-01", "--json").ok().json["id"]
+    stack.wait_status(offboarding, "waiting")
+    logger = stack.process("logger")
+    logger.freeze()
+    sent = stack.cli("cancel", offboarding, "--reason", "x", "--no-wait").ok()
+    unknown = stack.cli("cancel", offboarding, "--reason", "x")
+    logger.thaw()
+    assert sent.out.startswith("sent;") and "cancelled" not in sent.out, sent
+    assert unknown.status == AWAY and "the logger has not recorded it yet" in unknown.out, unknown
+    stack.wait_status(offboarding, "cancelled")
+    again = stack.cli("cancel", offboarding.upper(), "--reason", "x", "--json").ok().json
+    assert [result["result"] for result in again["results"]] == ["applied"], again
 
 
 def test_check_tries_the_systems(stack):

@@ -73,6 +73,33 @@ def test_steps_that_were_due_meanwhile_run_when_postgresql_is_back(make_stack, o
     assert_audit_is_the_topic(stack)
 
 
+def test_figures_keep_their_values_and_the_gate_is_closed_until_the_logger_is_there(make_stack, own_postgres):
+    """An alert on what is open must not resolve because nobody can count it; and whoever was reconnected to may know less."""
+    stack = make_stack(postgres=own_postgres, settings={"scheduler": {"figures_every": "200ms"}}).start()
+    stack.person(PEOPLE[0])
+    offboarding = stack.offboard(PEOPLE[0])
+    stack.wait_job(offboarding, "ticket", "succeeded")
+    open_now = 'offboard_offboardings{status="initiated"}'
+    wait_until(lambda: stack.metrics("scheduler").get(open_now) == 1, 20, "one is counted")
+    own_postgres.stop()
+    scheduler = stack.process("scheduler")
+    wait_until(lambda: "could not read the figures" in scheduler.log(), 20, "it can't count")
+    read_at = stack.metrics("scheduler")["offboard_figures_last_read_timestamp_seconds"]
+    now = stack.metrics("scheduler")
+    assert now[open_now] == 1 and now["offboard_figures_last_read_timestamp_seconds"] == read_at > 0
+
+    stack.process("logger").stop()
+    stack.person(PEOPLE[1])
+    stack.offboard(PEOPLE[1])
+    wait_until(lambda: not stack.account(PEOPLE[1])["active"], 30, "Kafka has what PostgreSQL has not")
+    own_postgres.start()
+    wait_until(lambda: "the logger has not yet recorded" in scheduler.log(), 30, "the gate is closed")
+    assert stack.metrics("scheduler")["offboard_scheduler_gate_open"] == 0
+    stack.restart("logger")
+    wait_until(lambda: stack.metrics("scheduler")["offboard_scheduler_gate_open"] == 1, 30, "the gate is open")
+    wait_until(lambda: stack.metrics("scheduler")["offboard_figures_last_read_timestamp_seconds"] > read_at, 20, "it counts again")
+
+
 def test_logger_killed_again_and_again_writes_everything_once(make_stack):
     stack = make_stack(settings={"logger": {"batch_size": 20}}).start()
     emails = [f"user{number}@example.com" for number in range(60)]

@@ -253,7 +253,7 @@ def test_a_mac_that_refuses_fails_at_once(stack):
     mac(stack, "err@example.com")
     stack.sandbox.settings("jamf", fails="ERROR")
     said = try_(stack, "lock_computers", "err@example.com")
-    assert said["outcome"] == "failed" and "the vendor says that it failed" in said["message"], said
+    assert said["outcome"] == "failed" and "the vendor reports that it failed" in said["message"], said
 
 
 def test_a_log_in_name_that_the_runbook_knows(stack):

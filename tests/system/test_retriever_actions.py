@@ -116,7 +116,7 @@ def test_a_lost_answer_orders_no_second_box(stack, box):
     said = box("lost@example.com")
     assert said["outcome"] == "deferred" and "looked for before it is tried again" in said["message"], said
     said = box("lost@example.com")
-    assert (said["outcome"], said["message"]) == ("succeeded", "found: it had been done before"), said
+    assert (said["outcome"], said["message"]) == ("succeeded", "it had already been done before this job"), said
     assert len(boxes(stack, "lost@example.com")) == 1 and said["outputs"]["box"] == boxes(stack, "lost@example.com")[0]["id"]
 
 

@@ -1,5 +1,7 @@
 """Every action of the SCIM connector by itself, in the dialect that the standard means."""
 
+import json
+
 import pytest
 import tries
 from connector_table import ConnectorTable, Row
@@ -132,6 +134,14 @@ class TestScim(ConnectorTable):
         stack.sandbox.seed("scim", {"users": [{"id": searched.id, "userName": searched.email, "externalId": "00u1abc"}]})
         said = searched.try_("--user", '{"employee_id": "4711"}')
         assert said["outcome"] == "succeeded" and said["pinned"] == {"scim": [searched.id]}, said
+
+    @pytest.mark.parametrize("shown, theirs, explicit", [("E-9", "E-4711", False), ("12", "4711", False), ("00u1abc", "4711", True)])
+    def test_an_external_id_that_is_another_persons_employee_id(self, stack, searched, shown, theirs, explicit):
+        """It looks like an employee id of the company, or the setting says that it is one."""
+        stack.sandbox.seed("scim", {"users": [{"id": searched.id, "userName": searched.email, "externalId": shown}]})
+        named = {"OFFBOARD_SYSTEMS_SCIM_EMPLOYEE_ID_ATTRIBUTE": "externalId"} if explicit else {}
+        said = searched.try_("--user", json.dumps({"employee_id": theirs}), **named)
+        assert said["outcome"] == "blocked" and shown in said["message"] and self.active(searched), said
 
     def test_found_by_the_number_of_the_enterprise_user(self, stack, searched):
         stack.sandbox.seed("scim", {"users": [{"id": searched.id, "userName": searched.email, ENTERPRISE: {"employeeNumber": "815"}}]})

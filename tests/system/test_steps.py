@@ -201,7 +201,7 @@ def test_a_step_is_read_back_again_later(steps_stack):
     key = stack.person(email)
     offboarding = stack.offboard(email, runbook="looking-again")
     first = stack.wait_job(offboarding, "gone.verify-1d", "succeeded")
-    assert first["reason"] == "still so, as reading back shows" and first["verified"]["ok"] is True, first
+    assert first["reason"] == "still so: reading back confirmed it" and first["verified"]["ok"] is True, first
     # Somebody gives access back.
     stack.sandbox.seed("scim", {"users": [{**stack.sandbox.state("scim")["users"][0], "id": key, "active": True}]})
     second = stack.wait_job(offboarding, "gone.verify-30d", "failed")

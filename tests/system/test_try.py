@@ -40,7 +40,7 @@ def test_live(stack):
 def test_what_happens_once_is_found_when_it_is_tried_again(stack):
     first, second = (json.loads(stack.cli("try", "jira", "create_ticket", "--email", EMAIL, "--live", "--json").ok().out)
                      for _ in range(2))
-    assert first["outputs"] == second["outputs"] and second["message"].startswith("found")
+    assert first["outputs"] == second["outputs"] and second["message"].startswith("it had already")
     assert len(stack.tickets()) == 1
 
 

@@ -323,6 +323,39 @@ static void test_cancel_by_order(void **state)
     assert_status(*state, PERSON(4), "initiated: initiated waiting");
 }
 
+/* An order names an offboarding as tools write ids: in any case. */
+static void test_cancel_in_upper_case(void **state)
+{
+    tell(*state, "initiated", "0000000a-0000-4000-8000-00000000000b", STARTED);
+    order(*state, "control.cancel",
+          "{\"key\": \"cancel/0000000A-0000-4000-8000-00000000000B\", \"value\": {\"reason\": \"oops\"}}");
+    assert_answer(*state, "SELECT status FROM offboarding", "cancelled");
+    assert_answer(*state, "SELECT subject FROM cancellation", "0000000a-0000-4000-8000-00000000000b");
+}
+
+/* One batch may cancel thousands, some of them twice: by id, and by a key of the person. The plan uses the indexes. */
+static void test_cancel_many(void **state)
+{
+    batch_begin(*state);
+    for (int i = 0; i < 300; i++) {
+        char *id = mem_printf("00000000-0000-4000-8000-%012d", i);
+        say("initiated", id, HELD("2100-01-01T00:00:00Z"));
+        free(id);
+    }
+    batch_apply();
+    batch_begin(*state);
+    for (int i = 0; i < 300; i++) {
+        char *body =
+            mem_printf("{\"key\": \"cancel/00000000-0000-4000-8000-%012d\", \"value\": {\"reason\": \"feed\"}}", i);
+        stage("control.cancel", NULL, body);
+        free(body);
+    }
+    stage("control.cancel", NULL, "{\"key\": \"cancel/jane@x.org\", \"value\": {\"reason\": \"all of her\"}}");
+    batch_apply();
+    assert_answer(*state, "SELECT count(*) FROM offboarding WHERE status = 'cancelled' AND reason = 'feed'", "300");
+    assert_answer(*state, "SELECT count(*) FROM cancellation", "301");
+}
+
 /* Several events of one offboarding in one batch are applied in their order. */
 static void test_one_batch(void **state)
 {
@@ -359,25 +392,13 @@ static void test_illegal_transition(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        APPLIED(test_start),
-        APPLIED(test_repeated_start),
-        APPLIED(test_success),
-        APPLIED(test_failure),
-        APPLIED(test_skipped_cascades),
-        APPLIED(test_deferred),
-        APPLIED(test_late_answers),
-        APPLIED(test_facts_go_on),
-        APPLIED(test_job_message),
-        APPLIED(test_phases),
-        APPLIED(test_phase_in_its_turn),
-        APPLIED(test_waits_for_its_date),
-        APPLIED(test_moved_to_now),
-        APPLIED(test_approve),
-        APPLIED(test_retry_and_skip),
-        APPLIED(test_pause),
-        APPLIED(test_cancel_by_order),
-        APPLIED(test_one_batch),
-        APPLIED(test_illegal_transition),
+        APPLIED(test_start),        APPLIED(test_repeated_start),    APPLIED(test_success),
+        APPLIED(test_failure),      APPLIED(test_skipped_cascades),  APPLIED(test_deferred),
+        APPLIED(test_late_answers), APPLIED(test_facts_go_on),       APPLIED(test_job_message),
+        APPLIED(test_phases),       APPLIED(test_phase_in_its_turn), APPLIED(test_waits_for_its_date),
+        APPLIED(test_moved_to_now), APPLIED(test_approve),           APPLIED(test_retry_and_skip),
+        APPLIED(test_pause),        APPLIED(test_cancel_by_order),   APPLIED(test_cancel_in_upper_case),
+        APPLIED(test_cancel_many),  APPLIED(test_one_batch),         APPLIED(test_illegal_transition),
     };
     return cmocka_run_group_tests(tests, postgres_start, postgres_stop);
 }

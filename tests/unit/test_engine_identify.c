@@ -16,7 +16,8 @@
 
 #define ACTIONS                                                                                                        \
     "actions:\n"                                                                                                       \
-    "  off: {effect: revoke, requests: [{post: \"/users/${ .ids.vendor }/off\"}]}\n"
+    "  off: {effect: revoke, requests: [{post: \"/users/${ .ids.vendor }/off\"}]}\n"                                   \
+    "  end: {effect: revoke, requests: [{post: \"/sessions/${ .ids.vendor }\", missing: \"${ .status == 410 }\"}]}\n"
 
 /* A directory with pages that says of everybody who they are. */
 static const char directory[] =
@@ -102,7 +103,11 @@ static const char blind[] =
     "      pages: {next: \"${ .body.next }\"}\n"
     "      save: {id: \"${ .key as $key | [.body.people[]? | select(.mail == $key) | .id] }\"}\n"
     "actions:\n"
-    "  off: {effect: revoke, requests: [{post: \"/users/${ .ids.vendor }/off\", missing: \"${ .status == 404 }\"}]}\n";
+    "  off: {effect: revoke, requests: [{post: \"/users/${ .ids.vendor }/off\", missing: \"${ .status == 404 }\"}]}\n"
+    "  delete:\n"
+    "    effect: revoke\n"
+    "    requests: [{delete: \"/users/${ .ids.vendor }\", already: \"${ .status == 404 }\"}]\n"
+    "    verify: {get: \"/users/${ .ids.vendor }\", expect: \"${ .status == 404 }\"}\n";
 
 #define NOBODY_PINNED "{\"ids\": {}}"
 #define NUMBERED      "{\"ids\": {}, \"user\": {\"email\": \"ann@example.com\", \"employee_id\": \"0042\"}}"
@@ -159,6 +164,32 @@ static const struct engine_row rows_of_directory[] = {
                    {"POST /users/17/off", 200, NULL, NULL}},
      .outcome = "succeeded",
      .facts = {{"pinned.vendor", "[\"17\"]"}}},
+    {.title = "an id that is a number with a decimal point",
+     .action = "off",
+     .offboarding = NOBODY_PINNED,
+     .exchanges = {{BY_MAIL, 200, "{\"people\": [{\"id\": 17.0, \"mail\": \"ann@example.com\"}]}", NULL},
+                   {"POST /users/17/off", 200, NULL, NULL}},
+     .outcome = "succeeded",
+     .facts = {{"pinned.vendor", "[\"17\"]"}}},
+    {.title = "an address and a number that look right, with characters that nobody sees",
+     .action = "off",
+     .offboarding = NUMBERED,
+     .exchanges =
+         {{BY_NUMBER, 200, "{\"people\": [{\"id\": \"u1\", \"mail\": \"x@example.com\", \"number\": \" 42\\u200b\"}]}",
+           NULL},
+          {BY_MAIL, 200,
+           "{\"people\": [{\"id\": \"u1\", \"mail\": \" an\\u200bn@example.com\\u00a0\", \"number\": \"42\"}]}", NULL},
+          {"POST /users/u1/off", 200, NULL, NULL}},
+     .outcome = "succeeded"},
+    {.title = "a protected person whose address the vendor writes with a character that nobody sees",
+     .action = "off",
+     .offboarding = NOBODY_PINNED,
+     .exchanges = {{BY_MAIL, 200,
+                    "{\"people\": [{\"id\": \"u1\", \"mail\": \"ann@example.com\", \"aliases\": [\"ceo@example.com "
+                    "\\u200b\"]}]}",
+                    NULL}},
+     .outcome = "blocked",
+     .said = "belongs to ceo@example.com, who is protected"},
     {.title = "an id that is none",
      .action = "off",
      .offboarding = NOBODY_PINNED,
@@ -237,6 +268,12 @@ static const struct engine_row rows_of_exact[] = {
      .offboarding = NOBODY_PINNED,
      .exchanges = {{BY_MAIL, 200, "{\"people\": [" BOB ", " ANN "]}", NULL}, {"POST /users/u1/off", 200, NULL, NULL}},
      .outcome = "succeeded"},
+    {.title = "of two accounts one is not there: both are told",
+     .action = "end",
+     .offboarding = "{\"ids\": {\"vendor\": [\"7\", \"8\"]}}",
+     .exchanges = {{"POST /sessions/7", 200, NULL, NULL}, {"POST /sessions/8", 410, NULL, NULL}},
+     .outcome = "succeeded",
+     .said = "done; not there: 8"},
     {.title = "an empty list is the vendor's word",
      .action = "off",
      .offboarding = NOBODY_PINNED,
@@ -335,6 +372,23 @@ static const struct engine_row rows_of_blind[] = {
      .exchanges = {{"POST /users/ann/off", 404, NULL, NULL}},
      .outcome = "blocked",
      .said = "account ann is not there, and its name may have changed (people rename themselves)"},
+    {.title = "nor is it done because nobody has that name",
+     .action = "delete",
+     .offboarding = "{\"ids\": {\"vendor\": [\"ann\"]}}",
+     .exchanges = {{"DELETE /users/ann", 404, NULL, NULL}, {"GET /users/ann", 404, NULL, NULL}},
+     .outcome = "blocked",
+     .said = "account ann is not there, and its name may have changed (people rename themselves)"},
+    {.title = "nor because a refusal is followed by a 404",
+     .action = "delete",
+     .offboarding = "{\"ids\": {\"vendor\": [\"ann\"]}}",
+     .exchanges = {{"DELETE /users/ann", 400, NULL, NULL}, {"GET /users/ann", 404, NULL, NULL}},
+     .outcome = "blocked",
+     .said = "account ann is not there, and its name may have changed (people rename themselves)"},
+    {.title = "what was deleted is not there",
+     .action = "delete",
+     .offboarding = "{\"ids\": {\"vendor\": [\"ann\"]}}",
+     .exchanges = {{"DELETE /users/ann", 204, NULL, NULL}, {"GET /users/ann", 404, NULL, NULL}},
+     .outcome = "succeeded"},
 };
 
 static void check_all(const char *connector, const struct engine_row *rows, size_t count)

@@ -209,7 +209,7 @@ static const struct engine_row rows[] = {
      .action = "ticket",
      .exchanges = {{"GET /tickets?job=job-1", 200, "{\"key\": \"T-0\"}", NULL}},
      .outcome = "succeeded",
-     .said = "had been done before",
+     .said = "had already been done before",
      .facts = {{"outputs.key", "\"T-0\""}}},
     {.title = "once: the answer is lost",
      .action = "ticket",

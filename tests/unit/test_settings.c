@@ -19,6 +19,7 @@ static const char connector[] =
     "system: vendor\n"
     "settings:\n"
     "  url: {required: true}\n"
+    "  other_url: {help: \"an address\"}\n"
     "  rate: {default: \"600\"}\n"
     "  second: {default: \"10\"}\n"
     "  places: {default: \"4\"}\n"
@@ -55,6 +56,15 @@ static const struct refusal {
     const char *settings;
     const char *said[3];
 } refusals[] = {
+    {"other_url: \"htp://x\"", {"systems.vendor.other_url is no usable address: it must begin with https://"}},
+    {"other_url: vendor.example.com", {"systems.vendor.other_url", "must begin with https://"}},
+    {"other_url: \"\"", {"systems.vendor.other_url", "it is empty"}},
+    {"other_url: \"https://vendor.example.com/api \"", {"systems.vendor.other_url", "it holds a blank"}},
+    {"other_url: \"https://\"", {"systems.vendor.other_url", "host"}},
+    {"other_url: \"https://vendor.example.com:99999\"", {"systems.vendor.other_url", "Port number"}},
+    {"other_url: \"https://ann:secret@vendor.example.com\"", {"systems.vendor.other_url", "it holds credentials"}},
+    {"other_url: \"https://vendor.example.com/?page=1\"", {"systems.vendor.other_url", "it has a query"}},
+    {"other_url: \"https://vendor.example.com/#users\"", {"systems.vendor.other_url", "it has a fragment"}},
     {"rate: abc", {"systems.vendor.rate: limits.default.per_minute is \"abc\"", "must be a number above 0"}},
     {"rate: 60/min", {"systems.vendor.rate", "\"60/min\""}},
     {"rate: \"\"", {"systems.vendor.rate", "\"\""}},

@@ -1,0 +1,106 @@
+/* What became of orders: the edge has handed them to Kafka, the logger carries them out or refuses them. */
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+
+#include "cli/cli.h"
+#include "lib/json.h"
+#include "lib/mem.h"
+#include "lib/time.h"
+
+#define PATIENCE  (10 * TIME_SECOND)       /* for one order */
+#define PER_ORDER (2 * TIME_SECOND / 1000) /* more, for each of many */
+#define LOOK_MS   200
+
+enum { SHOWN_MAX = 10 };
+
+/* The ids as PostgreSQL writes an array. The caller frees. */
+static char *array_of(const json_t *ids)
+{
+    struct buf text = BUF_INIT;
+    size_t i;
+    json_t *id;
+    buf_adds(&text, "{");
+    json_array_foreach(ids, i, id)
+    {
+        buf_addf(&text, "%s%s", i ? "," : "", json_string_value(id));
+    }
+    buf_adds(&text, "}");
+    return buf_take(&text);
+}
+
+static json_t *recorded(struct cli *cli, const char *ids, struct err *err)
+{
+    return cli_rows(
+        cli, err,
+        "SELECT jsonb_build_object('order_id', o.order_id, 'subject', o.subject, 'result', o.result, 'why', o.why)"
+        " FROM analyst.orders o WHERE o.order_id = ANY ($1::uuid[]) AND o.recorded_at > now() - interval '1 hour'",
+        1, &ids);
+}
+
+enum cli_exit cli_order_results(struct cli *cli, const json_t *ids, json_t **results)
+{
+    struct err err = ERR_INIT;
+    size_t count = json_array_size(ids);
+    char *array = array_of(ids);
+    int64_t until = time_monotonic() + PATIENCE + (int64_t)count * PER_ORDER;
+    const struct timespec pause = {.tv_nsec = LOOK_MS * 1000000L};
+    *results = NULL;
+    for (;;) {
+        json_t *rows = recorded(cli, array, &err);
+        if (!rows) {
+            fprintf(stderr, "offboard: what became of the order can't be read: %s\n", err_text(&err));
+            break;
+        }
+        json_decref(*results);
+        *results = rows;
+        if (json_array_size(rows) >= count || time_monotonic() > until) {
+            break;
+        }
+        nanosleep(&pause, NULL);
+    }
+    free(array);
+    err_release(&err);
+    return json_array_size(*results) >= count ? CLI_OK : CLI_AWAY;
+}
+
+/* "12 more", so that thousands of refusals do not scroll away what they have in common. */
+static void tell_refusal(size_t number, const json_t *result)
+{
+    if (number < SHOWN_MAX) {
+        fprintf(stderr, "offboard: refused: %s: %s\n", json_string_at(result, "subject"),
+                json_string_at(result, "why"));
+    }
+}
+
+enum cli_exit cli_order_tell(size_t count, const json_t *results, bool sent_only, const char *done, enum cli_exit code)
+{
+    size_t refused = 0, unknown = 0;
+    size_t i;
+    json_t *result;
+    json_array_foreach(results, i, result)
+    {
+        const char *why = json_string_at(result, "why");
+        if (strcmp(json_string_at(result, "result"), "refused") == 0) {
+            tell_refusal(refused++, result);
+            unknown += why && (strstr(why, "unknown") || strstr(why, "no open") || strstr(why, "no such"));
+        }
+    }
+    if (refused > SHOWN_MAX) {
+        fprintf(stderr, "offboard: refused: %zu more\n", refused - SHOWN_MAX);
+    }
+    if (sent_only || code != CLI_OK) {
+        printf("sent; the view analyst.orders will say what became of it%s\n",
+               sent_only ? "" : ": the logger has not recorded it yet");
+        return sent_only ? CLI_OK : code;
+    }
+    if (refused == count) {
+        return unknown == count ? CLI_NOT_FOUND : CLI_REFUSED;
+    }
+    printf("%s\n", done);
+    if (refused) {
+        printf("%zu of %zu were refused\n", refused, count);
+    }
+    return refused ? CLI_REFUSED : CLI_OK;
+}
