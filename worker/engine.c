@@ -183,7 +183,7 @@ static const char *good_sentence(const struct run *run, enum verdict verdict)
         return "still so: reading back confirmed it";
     }
     if (run->read_back) {
-        return "the vendor answered with an error, but reading back shows it done";
+        return "the vendor answered with an error, but reading back shows that it is done";
     }
     if (run->found_before) {
         return "it had already been done before this job";

@@ -5,8 +5,11 @@
 #include "lib/buf.h"
 #include "lib/json.h"
 #include "lib/mem.h"
+#include "lib/text.h"
 #include "lib/time.h"
 #include "worker/engine_internal.h"
+
+enum { SEEN_MAX = 120 }; /* bytes of one value that people are shown */
 
 static enum verdict judge(struct run *run, const json_t *require)
 {
@@ -101,9 +104,11 @@ static char *seen_text(const struct run *run, const json_t *poll)
     json_object_foreach(seen, path, value)
     {
         const char *name = strrchr(path, '.');
-        char *shown = json_is_string(value) ? mem_strdup(json_string_value(value)) : json_text(value);
+        char *whole = json_is_string(value) ? mem_strdup(json_string_value(value)) : json_text(value);
+        char *shown = text_shortened(whole, SEEN_MAX);
         buf_addf(&text, "%s%s: %s", text.len ? ", " : "", name ? name + 1 : path, shown);
         free(shown);
+        free(whole);
     }
     json_decref(seen);
     return buf_take(&text);

@@ -286,7 +286,7 @@ static enum verdict send_request(struct run *run, const json_t *request, struct 
     }
     if (request_render(run, request, &rendered, &err) != 0) {
         verdict = run_say(run, VERDICT_FAILED, "could not build the request: %s", err_text(&err));
-    } else if (run->dry && (request_changes(request) || asks_about_stand_in(&rendered))) {
+    } else if (run->dry && (run->uncertain || request_changes(request) || asks_about_stand_in(&rendered))) {
         record_unsent(run, &rendered, request_changes(request));
         trace_rendered(run, &rendered, request_changes(request), NULL);
         context_forget_answer(run);

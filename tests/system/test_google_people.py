@@ -259,7 +259,7 @@ def test_a_transfer_by_exactly_these_requests_and_once(stack, email):
         f"GET {transfers}/{made['id']}", f"GET {transfers}/{made['id']}"]
     start = since(stack)
     again = try_(stack, "transfer_data", email, with_={"to": BOSS}, ids={"google": [key]})
-    assert again["outputs"] == said["outputs"] and again["message"].startswith("found") and changes(stack, start) == []
+    assert again["outputs"] == said["outputs"] and again["message"].startswith("it had already") and changes(stack, start) == []
 
 
 def test_a_transfer_to_nobody(stack, email):

@@ -115,7 +115,7 @@ def test_nobody_has_a_mac(stack):
 def test_a_mac_that_is_off_is_waited_for(stack):
     off = mac(stack, "off@example.com", online=False)
     said = try_(stack, "lock_computers", "off@example.com")
-    assert said["outcome"] == "deferred" and "looked at again in 1m" in said["message"], said
+    assert said["outcome"] == "deferred" and "the next look is in 1m" in said["message"], said
     again = try_(stack, "lock_computers", "off@example.com", "--state", json.dumps(said["state"]))
     assert again["outcome"] == "deferred"
     stack.sandbox.seed("jamf", {"computers": [{"id": off["id"], "online": True}]})

@@ -156,7 +156,7 @@ def test_who_was_rehired_may_leave_again(stack):
 def test_one_person_however_the_e_mail_is_written(stack):
     """Rules, 1: one open live offboarding per person and runbook."""
     _, offboarding = waiting(stack, days=9)
-    date = stack.database.one("SELECT data FROM intake")["data"]["effective_at"]
+    date = stack.wait_intake(1)[0]["data"]["effective_at"]
     stack.publish(leaver(EMAIL.upper(), effective_at=date))
     assert dispositions(stack, 2) == ["waiting", "duplicate"]
     assert [str(row["offboarding_id"]) for row in stack.wait_intake(2)] == [offboarding] * 2

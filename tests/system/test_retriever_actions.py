@@ -251,7 +251,7 @@ def test_the_label_for_the_way_back_is_waited_for(stack, box):
     stack.sandbox.settings("retriever", return_polls=1)
     known = order(stack, ticket_id="waits@example.com")["id"]
     said = box("waits@example.com", action="read_return", box=known)
-    assert said["outcome"] == "deferred" and "looked at again in 6h" in said["message"], said
+    assert said["outcome"] == "deferred" and "the next look is in 6h" in said["message"], said
     said = box("waits@example.com", action="read_return", box=known)
     assert said["outputs"]["return_tracking"] == f"1ZRET{known}", said
 

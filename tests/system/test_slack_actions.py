@@ -167,7 +167,7 @@ class TestSlack(ConnectorTable):
     @pytest.mark.parametrize("user, outcome, why", [
         ({"id": "U0STRANGER", "profile": {"email": "stranger@example.com"}}, "blocked", "shows another one"),
         ({"id": "U0STRANGER", "profile": {}}, "blocked", "shows nothing to compare"),
-        (None, "deferred", "does not hold what it should")], ids=["stranger", "hidden", "nobody"])
+        (None, "deferred", "names neither an account nor a list")], ids=["stranger", "hidden", "nobody"])
     def test_who_is_found_shows_the_address(self, stack, user, outcome, why):
         case = tries.case(self, stack, "reset_sessions", "found")
         case.names.pop("id")

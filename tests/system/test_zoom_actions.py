@@ -2,6 +2,7 @@
 
 import dataclasses
 import json
+import re
 from datetime import datetime, timedelta, timezone
 
 import pytest
@@ -96,7 +97,7 @@ def zoom(make_shared_stack):
 def make(zoom, request):
     """A leaver of its own for an action, which is still to be tried."""
     def one(action: str, **changes) -> Case:
-        return one_case(TABLE, zoom, action, request.node.name.removeprefix("test_").replace("_", "-")[:40], **changes)
+        return one_case(TABLE, zoom, action, re.sub(r"\W+", "-", request.node.name.removeprefix("test_").replace("_", "-"))[:40], **changes)
 
     yield one
     zoom.sandbox.clear_faults("zoom")

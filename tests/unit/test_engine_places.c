@@ -251,7 +251,7 @@ static const struct engine_row rows[] = {
                    {"GET /ssh", 200, "[]", NULL},
                    {"GET /gpg", 200, "[]", NULL}},
      .outcome = "succeeded",
-     .said = "answered with an error, but reading back shows it done"},
+     .said = "answered with an error, but reading back shows that it is done"},
     {.title = "a refusal is not excused while one look shows that something is left",
      .action = "strip_all",
      .exchanges = {{"DELETE /ssh", 403, NULL, NULL}, {"GET /ssh", 200, "[]", NULL}, {"GET /gpg", 200, "[7]", NULL}},

@@ -325,7 +325,7 @@ static void test_no_answer_in_time(void **state)
     struct trial *trial = started(stand, "disable", NULL);
     trial_finish(trial);
     assert_outcome(trial, "succeeded");
-    assert_contains(trial->result.message, "reading back shows it done");
+    assert_contains(trial->result.message, "reading back shows that it is done");
     assert_null(vendor_stub_complaint(stand->vendor));
     trial_free(trial);
     engine_stand_free(stand);
