@@ -65,6 +65,8 @@ def find_run(bench: Bench, book: Book, job: dict, check=lambda good: True) -> Go
         world = World(book)
         said = bench.run(world, **job)
         keys = list(dict.fromkeys(world.keys))
+        if world.trouble and not isinstance(world.trouble, NoAnswer):
+            raise AssertionError(_told(world, said))
         if world.trouble:
             trouble = trouble or _told(world, said)
         elif said["outcome"] == "succeeded" and (not book.connector.actions[book.action].get("verify") or (said["verified"] or {})["ok"]):
