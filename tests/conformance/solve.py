@@ -222,22 +222,21 @@ class Search:
 
     def _account(self, ev: Evaluator, nobody: bool) -> None:
         request = self.question.request
-        accounts = []
         if "found" in request:
             value = ev.look(ev.render(request["found"]))
             if isinstance(value, Cell) and value.kind == "open":
                 value = ev.iterate(value)
             wanted(value is not None)
             accounts = value if isinstance(value, list) else [value]
+            wanted(self.want.others or len(accounts) == (0 if nobody else 1))   # before all that an account can be is gone through
             for account in accounts:
                 self._is_other(ev, account) if self.want.others else self._shows(ev, account)
         elif "id" in request.get("save", {}):
             value = ev.look(ev.render(request["save"]["id"]))
             accounts = value if isinstance(value, list) else [] if value is None else [value]
+            wanted(self.want.others or len(accounts) == (0 if nobody else 1))
             for account in accounts:
                 self._is(ev, account)
-        if not self.want.others and ("found" in request or "id" in request.get("save", {})):
-            wanted(len(accounts) == (0 if nobody else 1))
 
     def _shows(self, ev: Evaluator, account) -> None:
         """The account says whose it is."""
