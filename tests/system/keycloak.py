@@ -150,6 +150,8 @@ class Front:
 
     def answer(self, pattern: str, body, status: int = 200) -> None:
         self.rules.insert(0, (pattern, status, body if isinstance(body, str) else json.dumps(body)))
+        if isinstance(body, list) and "first=" not in pattern:
+            self.rules.insert(0, (f"{pattern}.*first=[1-9]", 200, "[]"))
 
     def close(self) -> None:
         self._server.shutdown()
