@@ -304,6 +304,13 @@ def test_an_address_that_is_an_alias(dc, stack):
     assert said["outcome"] == "succeeded" and said["pinned"] == {"ad": [dc.id("heir@example.com")]}, said
 
 
+def test_somebody_who_was_renamed(dc, stack):
+    """HR knows the old address only, which is an alias by now: the employee number says whose it is."""
+    dc.add_user("renamed", STAFF, employeeID="E-0815", proxyAddresses="smtp:maiden@example.com")
+    said = try_(stack, "disable_user", "maiden@example.com", "--employee-id", "E-0815")
+    assert said["outcome"] == "succeeded" and said["pinned"] == {"ad": [dc.id("renamed@example.com")]}, said
+
+
 def test_an_address_that_was_given_to_another_employee(dc, stack):
     dc.add_user("reused", STAFF, employeeID="E-9")
     said = try_(stack, "disable_user", "reused@example.com", "--employee-id", "E-8")

@@ -77,6 +77,15 @@ def test_an_alias_may_be_somebody_elses_by_now(stack, email):
     assert said["outcome"] == "succeeded" and said["pinned"] == {"google": [user(stack, email)["id"]]}, "HR knows both"
 
 
+@pytest.mark.parametrize("shown, outcome", [("E-0815", "succeeded"), ("E-9", "blocked")])
+def test_somebody_who_was_renamed(stack, email, shown, outcome):
+    """HR knows the old address only, which is an alias by now: the employee number says whose it is."""
+    account = person(stack, email, aliases=[f"maiden.{email}"], externalIds=[{"type": "organization", "value": shown}])
+    said = try_(stack, "suspend_user", f"maiden.{email}", "--employee-id", "E-0815")
+    assert said["outcome"] == outcome and user(stack, email)["suspended"] is (outcome == "succeeded"), said
+    assert outcome == "blocked" or said["pinned"] == {"google": [account["id"]]}, said
+
+
 def test_an_address_that_was_given_to_another_employee(stack, email):
     """HR's number finds nobody, and the address somebody with another number."""
     heir = person(stack, email, externalIds=[{"type": "organization", "value": "E-9"}])["id"]
