@@ -377,6 +377,7 @@ bool evidence_shows(const struct run *run, const json_t *request, const struct r
 bool evidence_shows_not(const struct run *run, const json_t *request, const char *name);
 /* Does the answer hold what a predicate with < or > compares? Null is less than any number. */
 bool evidence_counts(const struct run *run, const json_t *predicate);
+bool evidence_reads(const json_t *value, const char *name); /* does an expression in it read `.NAME`? */
 json_t *evidence_seen(const struct run *run,
                       const char *expect); /* the values that it reads, by path; a new reference */
 char *evidence_seen_text(const struct run *run, const char *expect); /* the same as text; the caller frees */
