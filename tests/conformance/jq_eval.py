@@ -9,7 +9,7 @@ from collections.abc import Iterator
 
 from cells import NOTHING_UNLESS_NEEDED, Cell, Chooser, Dead, Defaults, Derived, JqError
 from jq_functions import FUNCTIONS, kind_of, number, rank
-from jq_parse import Node, template
+from jq_parse import Node, NotUnderstood, template
 
 
 class Evaluator:
@@ -421,7 +421,7 @@ class Evaluator:
     def do_call(self, node, value, env):
         function = FUNCTIONS.get((node.name, len(node.parts)))
         if not function:
-            raise JqError(f"{node.name}/{len(node.parts)} is not known here")
+            raise NotUnderstood(f"jq_functions.py has no {node.name}/{len(node.parts)}")
         return function(self, value, env, *node.parts)
 
     # Operations.

@@ -295,24 +295,29 @@ _turned("ascii_upcase", lambda text: text.upper(), lambda text: text)
 _turned("tostring", _tostring, lambda text: text, object)
 
 
-@function("sub", arguments=2)
-def _(self, value, env, pattern, replacement):
-    pattern, replacement = (self.deep(self.one(node, value, env)) for node in (pattern, replacement))
+def _replacing(name: str, count: int):
+    @function(name, arguments=2)
+    def call(self, value, env, pattern, replacement):
+        pattern, replacement = (self.deep(self.one(node, value, env)) for node in (pattern, replacement))
 
-    def apply(text):
-        return re.sub(pattern, lambda _: replacement, text, count=1)
+        def apply(text):
+            return re.sub(pattern, lambda _: replacement, text, count=count)
 
-    value = self.look(value)
-    if isinstance(value, Derived):
-        yield Derived(value.cell, lambda one: apply(value.apply(one)), value.invert)
-    elif isinstance(value, Cell) and value.kind == "open" and value.type != "number":
-        value.type, value.something = "string", True
-        yield Derived(value, apply, lambda text: text)
-    else:
-        text = self.deep(value)
-        if not isinstance(text, str):
-            raise JqError("sub wants a text")
-        yield apply(text)
+        value = self.look(value)
+        if isinstance(value, Derived):
+            yield Derived(value.cell, lambda one: apply(value.apply(one)), value.invert)
+        elif isinstance(value, Cell) and value.kind == "open" and value.type != "number":
+            value.type, value.something = "string", True
+            yield Derived(value, apply, lambda text: text)
+        else:
+            text = self.deep(value)
+            if not isinstance(text, str):
+                raise JqError(f"{name} wants a text")
+            yield apply(text)
+
+
+_replacing("sub", 1)
+_replacing("gsub", 0)
 
 
 @function("tonumber")

@@ -1,7 +1,6 @@
 """How an action is tried: parameters, settings and before-images with which each of its requests is made in some good run."""
 
 import contextlib
-import functools
 import itertools
 import os
 import re
@@ -147,11 +146,21 @@ class Plans:
     def __init__(self, benches: Benches, all_: dict[str, Connector] | None = None) -> None:
         self.benches = benches
         self.all = all_ or connectors()
+        self._made: dict = {}           # a plan, or why there is none
         self._making: set = set()       # of what undoes each other, the first one asked for is made without the other
 
-    @functools.cache
     def of(self, system: str, action: str) -> Plan:
         """AssertionError when there is no good run at all."""
+        if (system, action) not in self._made:
+            try:
+                self._made[system, action] = self._make(system, action)
+            except AssertionError as error:
+                self._made[system, action] = error
+        if isinstance(self._made[system, action], AssertionError):
+            raise self._made[system, action]
+        return self._made[system, action]
+
+    def _make(self, system: str, action: str) -> Plan:
         connector = self.all[system]
         self._making.add((system, action))
         job = self._undone(connector, action)

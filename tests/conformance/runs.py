@@ -24,10 +24,10 @@ class Bench:
         """What becomes of a job in the end; while it is deferred it goes on with its state. While it waits for a signal, it gets one
         after so many attempts."""
         self.vendor.reply = world.reply
-        self.vendor.begin()
         message = job_message(self.connector.name, world.book.action, USER, NOW, **job)
         for attempt in range(1, attempts + 1):
             message["job"]["attempt"] = attempt
+            self.vendor.begin()
             said = self.worker.run(message)
             said["attempts"] = attempt
             if said["outcome"] != "deferred":
@@ -65,6 +65,8 @@ def find_run(bench: Bench, book: Book, job: dict, check=lambda good: True) -> Go
         world = World(book)
         said = bench.run(world, **job)
         keys = list(dict.fromkeys(world.keys))
+        if world.trouble and not isinstance(world.trouble, NoAnswer):
+            raise AssertionError(_told(world, said))
         if world.trouble:
             trouble = trouble or _told(world, said)
         elif said["outcome"] == "succeeded" and (not book.connector.actions[book.action].get("verify") or (said["verified"] or {})["ok"]):

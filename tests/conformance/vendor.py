@@ -81,7 +81,7 @@ class Vendor:
         raise NotImplementedError
 
     def begin(self) -> None:
-        """Another job is run from now on."""
+        """Another attempt is made from now on."""
 
     def close(self) -> None:
         self._server.shutdown()
@@ -89,25 +89,28 @@ class Vendor:
 
 
 class HttpVendor(Vendor):
+    """A connection is for one request: libcurl would repeat what is lost on a used one, without a word."""
+
     scheme = "http"
 
     def __init__(self) -> None:
         super().__init__()
-        self._again: tuple | None = None    # a request that may come again without being told of
+        self._again: tuple | None = None    # a request that may come again without being told of, with a new token
 
     def begin(self) -> None:
         self._again = None
 
     def serve(self, rfile, wfile) -> None:
-        while (line := rfile.readline().decode("latin-1")).strip():
-            method, target, _ = line.split(" ", 2)
-            length = 0
-            while (header := rfile.readline().decode("latin-1").strip()):
-                name, _, value = header.partition(":")
-                length = int(value) if name.lower() == "content-length" else length
-            answer = self._answer(method, target, rfile.read(length).decode(errors="replace"))
-            if answer.lost:
-                return
+        line = rfile.readline().decode("latin-1")
+        if not line.strip():
+            return
+        method, target, _ = line.split(" ", 2)
+        length = 0
+        while (header := rfile.readline().decode("latin-1").strip()):
+            name, _, value = header.partition(":")
+            length = int(value) if name.lower() == "content-length" else length
+        answer = self._answer(method, target, rfile.read(length).decode(errors="replace"))
+        if not answer.lost:
             self._write(wfile, method, answer)
 
     def _answer(self, method: str, target: str, body: str) -> Answer:
@@ -121,14 +124,13 @@ class HttpVendor(Vendor):
         if question is None:
             return Answer(404, {"error": "nobody told of this request"})
         answer = self.reply(question, body)
-        # libcurl repeats by itself what may be repeated, and after a 401 the worker tries a new token.
-        self._again = (question, method, target, body) if answer.lost or answer.status == 401 else None
+        self._again = (question, method, target, body) if answer.status == 401 else None
         return answer
 
     @staticmethod
     def _write(wfile, method: str, answer: Answer) -> None:
         data = answer.data()
-        headers = {"Content-Type": "application/json", **answer.headers}
+        headers = {"Content-Type": "application/json", "Connection": "close", **answer.headers}
         if answer.status not in (204, 304):
             headers["Content-Length"] = str(len(data))
         lines = [f"HTTP/1.1 {answer.status} X", *(f"{name}: {value}" for name, value in headers.items()), "", ""]

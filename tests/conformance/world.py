@@ -157,7 +157,12 @@ class World:
     def good(self, question: Question) -> Answer:
         want = self.want(question)
         self.keys.append(self.book.key(question, want))
-        return self.book.answer(question, want)
+        try:
+            return self.book.answer(question, want)
+        except NoAnswer:
+            if not want.done or question.role == "verify":
+                raise
+            return self.book.answer(question, self.want(question, done=False))     # what was read before rules out that it is done
 
     def signal(self, waits: dict) -> dict:
         """The one that ends a wait."""
