@@ -77,7 +77,7 @@ struct reading {
 static void note_reading(const struct expr_path *path, void *arg)
 {
     struct reading *reading = arg;
-    reading->found = reading->found ||
+    reading->found = reading->found || (path->count == 0 && !reading->second) || /* all that there is */
                      (is_named(path, 0, reading->first) && (!reading->second || is_named(path, 1, reading->second)));
 }
 
@@ -246,16 +246,16 @@ static void look_for_path(const struct expr_path *path, void *arg)
     if (!is_named(path, 0, "body") && path->count) {
         return;
     }
-    const json_t *value;
-    enum reach reach = follow(presence->run->context, path, &value);
-    if (presence->lists && !path->iterated) {
+    bool whole = is_whole_body(path) && !path->iterated; /* a list, or an object that says something */
+    if (presence->lists && !path->iterated && !whole) {
         return;
     }
-    bool whole = is_whole_body(path); /* `.body` itself: a list, or an object that says something */
+    const json_t *value;
+    enum reach reach = follow(presence->run->context, path, &value);
     bool there = json_is_null(body)      ? false
+                 : whole                 ? json_is_array(body) || json_object_size(body) > 0
                  : reach == REACH_BEYOND ? true
                  : path->iterated        ? json_is_array(value)
-                 : whole                 ? json_is_array(value) || json_object_size(value) > 0
                                          : reach != REACH_ABSENT;
     bool omitted = reach == REACH_ABSENT && json_is_object(body) && is_omitted(presence->omits, path);
     presence->all = presence->all && (there || omitted);

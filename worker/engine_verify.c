@@ -105,6 +105,7 @@ static void look_at_items(struct run *run, const json_t *verify, struct sight *s
         context_set(run, "item", json_incref(json_array_get(items, i)));
         look_once(run, verify, sight);
     }
+    context_set(run, "item", json_null());
     json_decref(items);
 }
 
