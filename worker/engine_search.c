@@ -95,12 +95,14 @@ static json_t *number_of(const json_t *value)
 
 /* ---- comparing --------------------------------------------------------------------------------------------------- */
 
-/* Does the account show one of the person's addresses, or none at all? */
+/* Does the account show one of the person's addresses? Where one of both has none, nothing speaks against it. */
 static bool fits_addresses(const struct run *run, const json_t *emails)
 {
+    const json_t *user = json_object_get(run->context, "user");
+    bool known = json_string_at(user, "email") || json_array_size(json_object_get(user, "emails"));
     size_t i;
     json_t *email;
-    bool fits = json_array_size(emails) == 0;
+    bool fits = !known || json_array_size(emails) == 0;
     json_array_foreach(emails, i, email)
     {
         fits = fits || identify_is_leaver(run, json_string_value(email));
