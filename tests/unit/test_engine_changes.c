@@ -31,8 +31,7 @@ static const struct engine_row rows[] = {
      .action = "wipe",
      .exchanges = {{"GET /devices/d1", 200, "{\"owner\": \"bob@example.com\"}", NULL}},
      .outcome = "blocked",
-     .said = "device d1 is not ann@example.com's; required: ${ .body.owner == .user.email }, seen: "
-             "{\"status\":200,\"body.owner\":\"bob@example.com\"}"},
+     .said = "device d1 is not ann@example.com's"},
     {.title = "an answer that says nothing of it is no yes",
      .action = "wipe",
      .exchanges = {{"GET /devices/d1", 200, NULL, NULL}},
