@@ -21,16 +21,16 @@ enum {
     ATTRIBUTE_MAX = 1000, /* bytes of a CloudEvent's id, source or type: they become parts of ids, keys and rows */
 };
 
-enum kind { TEXT, TEXT_OR_NULL, ID, OBJECT, OBJECT_OR_NULL, ARRAY, NUMBER, INSTANT };
+enum kind { TEXT, TEXT_OR_NULL, ID, OBJECT, OBJECT_OR_NULL, ARRAY, NUMBER, INSTANT, INSTANT_OR_NULL };
 
 struct member {
     const char *path;
     enum kind kind;
 };
 
-static const char *const kind_names[] = {"a text",         "a text or null",       "a UUID",
-                                         "an object",      "an object or null",    "a list",
-                                         "a whole number", "an RFC 3339 date-time"};
+static const char *const kind_names[] = {"a text",         "a text or null",        "a UUID",
+                                         "an object",      "an object or null",     "a list",
+                                         "a whole number", "an RFC 3339 date-time", "an RFC 3339 date-time or null"};
 
 static bool is_kind(const json_t *value, enum kind kind)
 {
@@ -52,6 +52,8 @@ static bool is_kind(const json_t *value, enum kind kind)
         return json_is_integer(value);
     case INSTANT:
         return json_is_string(value) && time_parse(json_string_value(value), &at, NULL) == 0;
+    case INSTANT_OR_NULL:
+        return !value || json_is_null(value) || is_kind(value, INSTANT);
     }
     return false;
 }
@@ -166,7 +168,8 @@ json_t *message_control(const char *key, size_t key_len, const void *value, size
     if (!value) {
         return json_null();
     }
-    static const struct member members[] = {{"reason", TEXT_OR_NULL}, {"at", INSTANT}, {"actor", OBJECT_OR_NULL}};
+    static const struct member members[] = {
+        {"reason", TEXT_OR_NULL}, {"at", INSTANT_OR_NULL}, {"actor", OBJECT_OR_NULL}};
     return checked(parse_own(value, len, err), members, COUNT_OF(members), err);
 }
 
