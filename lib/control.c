@@ -49,7 +49,7 @@ int control_apply(struct control *control, const rd_kafka_message_t *record, str
     if (!order) {
         return -1;
     }
-    char *key = mem_strndup(record->key, record->key_len);
+    char *key = message_control_key(record->key, record->key_len);
     if (json_is_null(order)) {
         json_object_del(control->orders, key);
     } else {

@@ -17,7 +17,7 @@
 /* ---- checks ------------------------------------------------------------------------------------------------------ */
 
 enum {
-    DEPTH_MAX = 64,       /* of a CloudEvent's data: our own messages carry it, and lie below 128 levels */
+    DEPTH_MAX = 32,       /* of a CloudEvent: our own messages carry it, deeper, and must stay far below 128 levels */
     ATTRIBUTE_MAX = 1000, /* bytes of a CloudEvent's id, source or type: they become parts of ids, keys and rows */
 };
 
@@ -173,6 +173,17 @@ json_t *message_control(const char *key, size_t key_len, const void *value, size
     return checked(parse_own(value, len, err), members, COUNT_OF(members), err);
 }
 
+char *message_control_key(const char *key, size_t len)
+{
+    char *copy = mem_strndup(key, len);
+    char *subject = strchr(copy, '/');
+    char id[ID_SIZE];
+    if (subject && id_parse(subject + 1, id) == 0) {
+        memcpy(subject + 1, id, ID_LEN);
+    }
+    return copy;
+}
+
 /* ---- CloudEvents ------------------------------------------------------------------------------------------------- */
 
 /* Is `value` nested deeper than `levels`? */
@@ -191,6 +202,13 @@ static bool too_deep(const json_t *value, int levels)
         deep = deep || too_deep(member, levels - 1);
     }
     return deep;
+}
+
+int message_check_depth(const char *field, const json_t *value, struct err *err)
+{
+    return too_deep(value, DEPTH_MAX)
+               ? err_set(err, ERR_PERMANENT, "%s is nested deeper than %d levels", field, DEPTH_MAX)
+               : 0;
 }
 
 int message_cloudevent_check(const json_t *event, struct err *err)
@@ -216,8 +234,13 @@ int message_cloudevent_check(const json_t *event, struct err *err)
     if (time && (!json_is_string(time) || time_parse(json_string_value(time), &at, err) != 0)) {
         return json_is_string(time) ? err_prefix(err, "time") : err_set(err, ERR_PERMANENT, "time must be a text");
     }
-    if (too_deep(json_object_get(event, "data"), DEPTH_MAX)) {
-        return err_set(err, ERR_PERMANENT, "data is nested deeper than %d levels", DEPTH_MAX);
+    const char *name;
+    json_t *attribute;
+    json_object_foreach((json_t *)(uintptr_t)event, name, attribute)
+    {
+        if (message_check_depth(name, attribute, err) != 0) {
+            return -1;
+        }
     }
     return 0;
 }

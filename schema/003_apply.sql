@@ -101,17 +101,20 @@ BEGIN
         WHEN 'control.uncancel' THEN
             DELETE FROM cancellation WHERE subject = r.subject;
         WHEN 'control.cancel' THEN
-            INSERT INTO cancellation (subject, reason, actor, cancelled_at)
-            VALUES (r.subject, r.value ->> 'reason', nullif(r.value -> 'actor', 'null'), r.occurred_at)
+            INSERT INTO cancellation (subject, reason, actor, cancelled_at, duplicate_of)
+            VALUES (r.subject, r.value ->> 'reason', nullif(r.value -> 'actor', 'null'), r.occurred_at,
+                    (r.value ->> 'duplicate_of')::uuid)
             ON CONFLICT (subject) DO UPDATE
-            SET reason = excluded.reason, actor = excluded.actor, cancelled_at = excluded.cancelled_at;
+            SET reason = excluded.reason, actor = excluded.actor, cancelled_at = excluded.cancelled_at,
+                duplicate_of = excluded.duplicate_of;
             concerned := ARRAY(
                 SELECT o.id FROM offboarding o
                 WHERE o.status IN ('waiting', 'held', 'initiated')
                   AND (o.id::text = r.subject
                        OR (r.subject = ANY (person_keys(o.leaver)) AND o.received_at <= r.occurred_at))
                 ORDER BY o.id FOR NO KEY UPDATE);
-            PERFORM cancel_offboardings(concerned, array_fill(r.value ->> 'reason', ARRAY[cardinality(concerned)]));
+            PERFORM cancel_offboardings(concerned, array_fill(r.value ->> 'reason', ARRAY[cardinality(concerned)]),
+                                        array_fill((r.value ->> 'duplicate_of')::uuid, ARRAY[cardinality(concerned)]));
         END CASE;
     END LOOP;
 END
@@ -236,6 +239,7 @@ DECLARE
     fresh uuid[];
     cancelled uuid[];
     reasons text[];
+    duplicates uuid[];
     starts start[];
 BEGIN
     WITH made AS (
@@ -262,14 +266,14 @@ BEGIN
     PERFORM make_jobs(fresh);
     PERFORM make_followers(fresh);
     -- An order to cancel may have come first: it travels on another topic.
-    SELECT array_agg(o.id), array_agg(c.reason) INTO cancelled, reasons
+    SELECT array_agg(o.id), array_agg(c.reason), array_agg(c.duplicate_of) INTO cancelled, reasons, duplicates
     FROM offboarding o
          CROSS JOIN LATERAL (
-             SELECT k.reason FROM cancellation k
+             SELECT k.reason, k.duplicate_of FROM cancellation k
              WHERE k.subject = o.id::text OR (k.subject = ANY (person_keys(o.leaver)) AND o.received_at <= k.cancelled_at)
              ORDER BY k.cancelled_at LIMIT 1) c
     WHERE o.id = ANY (fresh);
-    PERFORM cancel_offboardings(cancelled, reasons) WHERE cancelled IS NOT NULL;
+    PERFORM cancel_offboardings(cancelled, reasons, duplicates) WHERE cancelled IS NOT NULL;
     SELECT array_agg(ROW(s.offboarding_id, coalesce((s.body #>> '{context,offboarding,started_at}')::timestamptz, s.occurred_at),
                          ARRAY(SELECT p::uuid FROM jsonb_array_elements_text(s.body #> '{context,published}') p))::start)
     INTO starts
@@ -388,7 +392,6 @@ CREATE FUNCTION apply_moved(w integer) RETURNS void
 LANGUAGE plpgsql AS $$
 DECLARE
     moved uuid[];
-    starts start[];
 BEGIN
     UPDATE stage s SET note = CASE WHEN o.id IS NULL THEN 'refused: unknown offboarding'
                                    ELSE 'refused: the offboarding is ' || o.status END
@@ -402,17 +405,33 @@ BEGIN
         WHERE s.wave = w AND s.name = 'moved' AND s.note IS NULL AND o.id = s.offboarding_id
         RETURNING o.id)
     SELECT array_agg(id) INTO moved FROM changed;
-    SELECT array_agg(ROW(s.offboarding_id, coalesce((s.body #>> '{context,started_at}')::timestamptz, s.occurred_at),
-                         ARRAY(SELECT p::uuid FROM jsonb_array_elements_text(s.body #> '{context,published}') p))::start)
-    INTO starts
-    FROM stage s
-    WHERE s.wave = w AND s.name = 'moved' AND s.offboarding_id = ANY (moved) AND s.body #>> '{context,status}' = 'initiated';
-    PERFORM start_offboardings(starts) WHERE starts IS NOT NULL;
     PERFORM wait_until_effective(moved);
 END
 $$;
 COMMENT ON FUNCTION apply_moved(integer) IS
-    'Staged `moved` events of a wave: a waiting or held offboarding gets another date or priority, or starts at once.';
+    'Staged `moved` events of a wave: a waiting or held offboarding gets another date or priority. A date that has passed is due at once; a held one stays held.';
+
+CREATE FUNCTION apply_starts(w integer) RETURNS void
+LANGUAGE plpgsql AS $$
+DECLARE
+    starts start[];
+BEGIN
+    UPDATE stage s
+    SET note = CASE WHEN o.id IS NULL THEN 'refused: unknown offboarding'
+                    WHEN o.status <> 'waiting' THEN 'refused: the offboarding is ' || o.status
+                    WHEN o.effective_at <> (t.body #>> '{context,due_at}')::timestamptz
+                    THEN 'stale: its date is ' || instant(o.effective_at) END
+    FROM stage t LEFT JOIN offboarding o ON o.id = t.offboarding_id
+    WHERE t.wave = w AND t.name IN ('started', 'held') AND s.seq = t.seq;
+    UPDATE offboarding o SET status = 'held', reason = coalesce(s.body #>> '{context,reason}', s.body #>> '{response,message}')
+    FROM stage s WHERE s.wave = w AND s.name = 'held' AND s.note IS NULL AND o.id = s.offboarding_id;
+    SELECT array_agg(ROW(s.offboarding_id, now(), '{}'::uuid[])::start) INTO starts
+    FROM stage s WHERE s.wave = w AND s.name = 'started' AND s.note IS NULL;
+    PERFORM start_offboardings(starts) WHERE starts IS NOT NULL;
+END
+$$;
+COMMENT ON FUNCTION apply_starts(integer) IS
+    'Staged `started` and `held` events of a wave: the planner''s answer when the date of a waiting offboarding has come.';
 
 CREATE FUNCTION apply_cancelled(w integer) RETURNS void
 LANGUAGE plpgsql AS $$
@@ -474,23 +493,23 @@ COMMENT ON FUNCTION apply_phase_due(integer) IS
 CREATE FUNCTION apply_approvals(w integer) RETURNS void
 LANGUAGE plpgsql AS $$
 DECLARE
-    approved uuid[];
+    released uuid[];
     starts start[];
 BEGIN
     WITH freed AS (
-        UPDATE offboarding o SET status = 'waiting', reason = NULL
+        UPDATE offboarding o SET status = 'waiting', reason = NULL, approved = true
         FROM stage s
         WHERE s.wave = w AND s.name = 'order.approve' AND o.id = s.offboarding_id AND o.status = 'held'
         RETURNING o.id, o.effective_at)
     SELECT coalesce(array_agg(id), '{}'),
            array_agg(ROW(id, now(), '{}'::uuid[])::start) FILTER (WHERE effective_at <= now())
-    INTO approved, starts
+    INTO released, starts
     FROM freed;
     UPDATE stage s SET note = coalesce('refused: the offboarding is ' || o.status, 'refused: unknown offboarding')
     FROM stage t LEFT JOIN offboarding o ON o.id = t.offboarding_id
-    WHERE t.wave = w AND t.name = 'order.approve' AND t.offboarding_id <> ALL (approved) AND s.seq = t.seq;
+    WHERE t.wave = w AND t.name = 'order.approve' AND t.offboarding_id <> ALL (released) AND s.seq = t.seq;
     PERFORM start_offboardings(starts) WHERE starts IS NOT NULL;
-    PERFORM wait_until_effective(approved);
+    PERFORM wait_until_effective(released);
 END
 $$;
 COMMENT ON FUNCTION apply_approvals(integer) IS
@@ -620,6 +639,7 @@ DECLARE
 BEGIN
     PERFORM apply_initiated(w) WHERE 'initiated' = ANY (names);
     PERFORM apply_moved(w) WHERE 'moved' = ANY (names);
+    PERFORM apply_starts(w) WHERE names && '{started,held}';
     PERFORM apply_cancelled(w) WHERE 'cancelled' = ANY (names);
     PERFORM apply_phase_due(w) WHERE 'phase.due' = ANY (names);
     PERFORM apply_approvals(w) WHERE 'order.approve' = ANY (names);
