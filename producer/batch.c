@@ -23,6 +23,8 @@ struct output {
     char *key;
     char *value;   /* NULL: a tombstone */
     char *smaller; /* the same in less bytes; may be NULL */
+    char *else_topic;
+    char *else_value; /* an event instead of it; may be NULL */
     struct message_headers headers;
     const rd_kafka_message_t *record; /* that it belongs to; borrowed, may be NULL */
     char *dead_reason;                /* of a dead letter: the record itself is published; NULL: it is none */
@@ -63,6 +65,8 @@ void batch_clear(struct batch *batch)
         free(output->key);
         free(output->value);
         free(output->smaller);
+        free(output->else_topic);
+        free(output->else_value);
         free(output->dead_reason);
         message_headers_release(&output->headers);
     }
@@ -98,8 +102,8 @@ static struct output *add(struct batch *batch, enum stage stage)
     return output;
 }
 
-void batch_add(struct batch *batch, enum stage stage, const char *topic, const char *key, json_t *value,
-               const char *type, const char *id, const char *traceparent)
+size_t batch_add(struct batch *batch, enum stage stage, const char *topic, const char *key, json_t *value,
+                 const char *type, const char *id, const char *traceparent)
 {
     struct output *output = add(batch, stage);
     output->topic = mem_strdup(topic);
@@ -107,12 +111,21 @@ void batch_add(struct batch *batch, enum stage stage, const char *topic, const c
     output->value = value ? json_text(value) : NULL;
     message_headers(&output->headers, "planner", type, id, traceparent);
     json_decref(value);
+    return output->value ? strlen(output->value) : 0;
 }
 
 void batch_or(struct batch *batch, json_t *value)
 {
     batch->outputs[batch->count - 1].smaller = json_text(value);
     json_decref(value);
+}
+
+void batch_else(struct batch *batch, const char *topic, json_t *event)
+{
+    struct output *output = &batch->outputs[batch->count - 1];
+    output->else_topic = mem_strdup(topic);
+    output->else_value = json_text(event);
+    json_decref(event);
 }
 
 void batch_write_roster(void *arg, const char *key, json_t *value)
@@ -152,6 +165,18 @@ static bool is_refused(const struct batch *batch, const rd_kafka_message_t *reco
     return false;
 }
 
+/* It becomes the event that stands for it, in a later stage. */
+static void replace(struct output *output)
+{
+    free(output->topic);
+    free(output->value);
+    output->topic = output->else_topic;
+    output->value = output->else_value;
+    output->else_topic = output->else_value = NULL;
+    output->stage = STAGE_EVENTS;
+    output->state = OPEN;
+}
+
 /* For good. What was refused of a record that is told of already, or of none, is only said. */
 static void refuse(struct output *output, const char *reason)
 {
@@ -163,8 +188,12 @@ static void refuse(struct output *output, const char *reason)
         output->state = OPEN;
         return;
     }
-    output->state = REFUSED;
     log_error("a record can't be published", "topic", output->topic, "key", output->key, "error", reason, NULL);
+    if (output->else_value) {
+        replace(output);
+        return;
+    }
+    output->state = REFUSED;
     bool early = output->stage < STAGE_EVENTS && output->stage != STAGE_DEFINITIONS;
     if (early && output->record && !is_refused(batch, output->record)) {
         batch->refusals = mem_realloc(batch->refusals, (batch->refusal_count + 1) * sizeof *batch->refusals);

@@ -29,12 +29,16 @@ void batch_clear(struct batch *batch);
  * are left out. It must outlive batch_publish(). */
 void batch_begin(struct batch *batch, const rd_kafka_message_t *message);
 
-/* Takes over `value` (a JSON object; NULL: a tombstone). `topic` is the full name. */
-void batch_add(struct batch *batch, enum stage stage, const char *topic, const char *key, json_t *value,
-               const char *type, const char *id, const char *traceparent);
+/* Takes over `value` (a JSON object; NULL: a tombstone). `topic` is the full name. Returns how long the value is. */
+size_t batch_add(struct batch *batch, enum stage stage, const char *topic, const char *key, json_t *value,
+                 const char *type, const char *id, const char *traceparent);
 
 /* What was added last is published in this form (taken over) when Kafka refuses it as too large. */
 void batch_or(struct batch *batch, json_t *value);
+
+/* When Kafka refuses what was added last, this event (taken over) is published in its stead, under the same key: what was told before
+ * stays true. */
+void batch_else(struct batch *batch, const char *topic, json_t *event);
 
 /* A roster_write(): of each key the last value of a batch is written. */
 void batch_write_roster(void *batch, const char *key, json_t *value);

@@ -11,7 +11,7 @@
 #include "lib/time.h"
 #include "producer/planner_internal.h"
 
-enum { READ_WAIT_MS = 100, FORGET_MOST = 500 };
+enum { READ_WAIT_MS = 100, FORGET_MOST = 500, NOTICES_MOST = 500 };
 
 #define LOOK_EVERY (10 * TIME_SECOND) /* for more partitions, and for what may be forgotten */
 
@@ -256,9 +256,14 @@ void leader_answer(struct planner *planner)
 {
     const char *key;
     json_t *notice;
-    json_object_foreach(planner->notices, key, notice)
+    void *next;
+    int count = 0;
+    json_object_foreach_safe(planner->notices, next, key, notice)
     {
+        if (count++ == NOTICES_MOST) {
+            break; /* the others belong to the next batch */
+        }
         answer(planner, key, notice);
+        json_object_del(planner->notices, key);
     }
-    json_object_clear(planner->notices);
 }

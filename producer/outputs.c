@@ -14,7 +14,7 @@
 #include "producer/planner_internal.h"
 
 enum {
-    DATA_SMALL = 16 * 1024, /* bytes of a record that fits whatever Kafka's limits are */
+    DATA_SMALL = 8 * 1024, /* bytes of a record that fits whatever Kafka's limits are */
     DATA_MAX =
         256 * 1024 /* bytes of a record whose data is kept beside the decision: an event has to fit into a record */
 };
@@ -177,6 +177,20 @@ static json_t *first_jobs(const struct record *record)
     return ids;
 }
 
+/* The event that a job has failed, should Kafka not take it: `initiated` says that it is published. */
+static json_t *job_refused(const json_t *offboarding, const json_t *job)
+{
+    static const char *const members[] = {"phase", "step", "system", "action", "effect", "attempt"};
+    json_t *context = json_pack("{s:O, s:s, s:O}", "job_id", json_object_get(job, "id"), "outcome", "failed", "mode",
+                                json_object_get(offboarding, "mode"));
+    for (size_t i = 0; i < COUNT_OF(members); i++) {
+        json_put(context, members[i], json_incref(json_object_get(job, members[i])));
+    }
+    json_t *event = message_event_new("job.failed", json_string_at(offboarding, "id"), context);
+    message_event_response(event, 0, "the job can't be published: it is larger than Kafka allows");
+    return event;
+}
+
 static void add_jobs(struct record *record, const json_t *offboarding, const json_t *job_ids)
 {
     bool urgent = strcmp(json_string_at(offboarding, "priority"), "urgent") == 0;
@@ -186,8 +200,12 @@ static void add_jobs(struct record *record, const json_t *offboarding, const jso
     {
         json_t *job = plan_job_message(offboarding, record->plan, json_string_value(id), 1, NULL, NULL);
         char *topic = kafka_topic(record->planner->conf, urgent ? "urgent" : "jobs", json_string_at(job, "job.system"));
-        batch_add(record->planner->batch, STAGE_JOBS, topic, json_string_at(offboarding, "id"), job, "job",
-                  json_string_value(id), record->traceparent);
+        json_t *refused = job_refused(offboarding, json_object_get(job, "job"));
+        if (batch_add(record->planner->batch, STAGE_JOBS, topic, json_string_at(offboarding, "id"), job, "job",
+                      json_string_value(id), record->traceparent) > DATA_SMALL) {
+            batch_else(record->planner->batch, record->planner->events, json_incref(refused));
+        }
+        json_decref(refused);
         free(topic);
     }
 }

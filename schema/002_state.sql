@@ -266,7 +266,7 @@ BEGIN
              CROSS JOIN LATERAL untold_results(f) u
         WHERE f.offboarding_id = ANY (affected) AND n.tells IS NOT TRUE AND u.carries IS NOT NULL
           AND may_tell(f) AND (f.kind <> 'on_phase_end' OR NOT mirrored_first(f))
-          AND (o.status IN ('initiated', 'cancelled')
+          AND (o.status IN ('initiated', 'cancelled', 'duplicate')
                OR EXISTS (SELECT FROM job j WHERE j.offboarding_id = f.offboarding_id AND j.spec ? 'undo_of'))),
     made AS (
         INSERT INTO job (id, offboarding_id, phase, step, position, system, action, effect, needs, spec, follower, carries)

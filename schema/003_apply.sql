@@ -596,7 +596,7 @@ DECLARE
 BEGIN
     SELECT array_agg(DISTINCT j.id) INTO undone
     FROM stage s
-         JOIN offboarding o ON o.id = s.offboarding_id AND o.mode = 'live' AND o.status IN ('completed', 'cancelled')
+         JOIN offboarding o ON o.id = s.offboarding_id AND o.mode = 'live' AND o.status IN ('completed', 'cancelled', 'duplicate')
          JOIN job j ON j.offboarding_id = o.id AND j.state = 'succeeded' AND j.spec ? 'undo_job_id'
     WHERE s.wave = w AND s.name = 'order.undo'
       -- What was so before the offboarding came isn't ours to change, unless a person names it.
@@ -615,7 +615,7 @@ BEGIN
     UPDATE stage s
     SET note = CASE WHEN o.id IS NULL THEN 'refused: unknown offboarding'
                     WHEN o.mode <> 'live' THEN 'refused: a dry run has changed nothing'
-                    WHEN o.status NOT IN ('completed', 'cancelled')
+                    WHEN o.status NOT IN ('completed', 'cancelled', 'duplicate')
                     THEN format('refused: the offboarding is %s; cancel it first (offboard cancel), or wait until it is over', o.status)
                     WHEN u.id IS NOT NULL THEN 'refused: it was ordered before; the jobs that undo have not failed'
                     ELSE 'refused: no such step has succeeded and can be undone' END

@@ -126,7 +126,7 @@ COMMENT ON FUNCTION due_messages(integer, text[]) IS
 
 CREATE VIEW working_offboarding AS
 SELECT o.id FROM offboarding o WHERE o.status = 'initiated'
-UNION ALL SELECT o.id FROM offboarding o JOIN follower f ON f.offboarding_id = o.id WHERE o.status = 'cancelled'
+UNION ALL SELECT o.id FROM offboarding o JOIN follower f ON f.offboarding_id = o.id WHERE o.status IN ('cancelled', 'duplicate')
 UNION ALL SELECT j.offboarding_id FROM job j WHERE j.spec ? 'undo_of';
 COMMENT ON VIEW working_offboarding IS
     'Offboardings with jobs that may be at work: all of those that run; those that are cancelled, where somebody is told of it; those that are undone. One may be here more than once.';

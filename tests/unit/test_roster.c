@@ -501,7 +501,8 @@ static void test_another_configuration_changes_no_decision(void **state)
     expect(fixture, (struct said){.id = "4", .email = "a@x", .at = 3, .intent = INTENT_CANCEL}, DISPOSITION_CANCELLED,
            "1");
     take_over(fixture, "OFFBOARD_GUARDS_CAP_PER_HOUR=1000", 1);
-    struct decision moved = decide(fixture, (struct said){.id = "5", .email = "b@x", .at = 4, .effective_at = TIME_DAY});
+    struct decision moved =
+        decide(fixture, (struct said){.id = "5", .email = "b@x", .at = 4, .effective_at = TIME_DAY});
     assert_int_equal(moved.disposition, DISPOSITION_MOVED);
     assert_true(moved.held && !moved.starts_now);
     decision_release(&moved);
