@@ -240,8 +240,10 @@ static void arrive(struct planner *planner, struct intake *intake, rd_kafka_mess
     } else if (message->offset > intake->next) {
         look_at_gap(planner, intake, message->offset);
     }
+    int64_t low = 0, high = 0; /* as of the newest answer of the broker */
+    rd_kafka_get_watermark_offsets(planner->rk, planner->topic, intake->number, &low, &high);
     intake->next = message->offset + 1;
-    intake->at_end = false;
+    intake->at_end = intake->next >= high;
     put(intake, message);
 }
 

@@ -40,7 +40,8 @@ static void begin_memory(struct planner *planner)
     roster_expect(planner->roster, intake_is_unfinished, planner);
 }
 
-/* What was remembered when the group was shaken up still holds, if nobody else led in between. */
+/* What was remembered when the group was shaken up is a beginning: who led for a moment in between has written what it decided, and that
+ * is read before anything else is decided. */
 static void take_up(struct planner *planner, rd_kafka_topic_partition_list_t *list)
 {
     planner->leads = list->cnt > 0;
@@ -51,10 +52,10 @@ static void take_up(struct planner *planner, rd_kafka_topic_partition_list_t *li
     } else {
         log_info("this producer plans", NULL);
         list->elems[0].offset = planner->roster ? planner->roster_next : RD_KAFKA_OFFSET_BEGINNING;
+        planner->roster_read = planner->reads = planner->ready = false;
         if (!planner->roster) {
             begin_memory(planner);
         }
-        planner->ready = planner->reads;
     }
     rd_kafka_assign(planner->roster_rk, list);
 }

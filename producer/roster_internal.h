@@ -1,4 +1,4 @@
-/* Between roster.c (memory), roster_index.c (finding), roster_record.c (records) and roster_decide.c (deciding). */
+/* Between roster.c (memory), roster_index.c (finding), roster_record.c (records), roster_decide.c and roster_remember.c. */
 #ifndef OFFBOARD_PRODUCER_ROSTER_INTERNAL_H
 #define OFFBOARD_PRODUCER_ROSTER_INTERNAL_H
 
@@ -83,6 +83,9 @@ bool roster_learn(struct roster *roster, struct entry *entry, const json_t *keys
 struct entry **roster_find(const struct roster *roster, const json_t *keys, size_t *count);
 void roster_count_start(struct roster *roster, int64_t at, int64_t now);
 bool roster_within_cap(const struct roster *roster, int64_t now);
+
+/* Is the member this text? */
+bool roster_says(const json_t *object, const char *name, const char *text);
 
 /* ---- records ----------------------------------------------------------------------------------------------------- */
 

@@ -1,5 +1,5 @@
 /* links: tests/fuzz/record.c tests/fuzz/shipped.c producer/decide.c producer/outputs.c producer/roster.c */
-/* links: producer/roster_index.c producer/roster_record.c producer/roster_decide.c */
+/* links: producer/roster_index.c producer/roster_record.c producer/roster_decide.c producer/roster_remember.c */
 #include "tests/fuzz/planner_stand.h"
 
 #include "lib/log.h"

@@ -1,5 +1,5 @@
 /* Who is leaving: repeats, moves, cancellations, guards; and the memory of it, written and read back. */
-/* links: producer/roster.c producer/roster_index.c producer/roster_record.c producer/roster_decide.c */
+/* links: producer/roster.c producer/roster_index.c producer/roster_record.c producer/roster_decide.c producer/roster_remember.c */
 /* links: tests/unit/mock_cluster.c */
 #include <setjmp.h>
 #include <stdarg.h>
