@@ -289,11 +289,11 @@ int search_take(struct run *run, const json_t *request, struct err *err)
 {
     const json_t *identify = json_object_get(run->system->connector->tree, "identify");
     bool lists = json_object_get(request, "pages") && !evidence_reads(request, "key");
-    if (run->place->page) {
-        json_object_set_new(run->place->saved, SAVED_WHOLE, json_true());
-    }
     json_t *answer = expr_render(run->engine->exprs, json_object_get(request, "found"), run->context, err);
     json_t *list = json_is_object(answer) ? json_pack("[O]", answer) : json_incref(answer);
+    if (run->place->page && json_array_size(list)) {
+        json_object_set_new(run->place->saved, SAVED_WHOLE, json_true());
+    }
     int result = answer ? 0 : -1;
     size_t i;
     json_t *account;
