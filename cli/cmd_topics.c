@@ -59,6 +59,10 @@ static void add_topic(struct work *work, const struct kind *kind, const char *sy
         if (kind->brokers_time) {
             rd_kafka_NewTopic_set_config(topic, "message.timestamp.type", "LogAppendTime");
         }
+        if (strcmp(kind->cleanup, "compact") ==
+            0) { /* read whole at each start: the newest segment is never compacted */
+            rd_kafka_NewTopic_set_config(topic, "segment.bytes", "67108864");
+        }
         work->topics = mem_realloc(work->topics, (work->count + 1) * sizeof(rd_kafka_NewTopic_t *));
         work->topics[work->count++] = topic;
     } else {

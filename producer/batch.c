@@ -78,6 +78,11 @@ void batch_clear(struct batch *batch)
     err_release(&batch->failed);
 }
 
+bool batch_is_empty(const struct batch *batch)
+{
+    return batch->count == 0;
+}
+
 void batch_free(struct batch *batch)
 {
     if (batch) {

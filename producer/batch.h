@@ -24,6 +24,7 @@ struct batch;
 struct batch *batch_new(const struct conf *conf);
 void batch_free(struct batch *batch);
 void batch_clear(struct batch *batch);
+bool batch_is_empty(const struct batch *batch);
 
 /* What is added from now on belongs to this record (NULL: to none): when Kafka refuses one of its outputs for good, the later ones
  * are left out. It must outlive batch_publish(). */

@@ -70,6 +70,13 @@ static int64_t time_received(const rd_kafka_message_t *message)
 {
     rd_kafka_timestamp_type_t type = RD_KAFKA_TIMESTAMP_NOT_AVAILABLE;
     int64_t at = rd_kafka_message_timestamp(message, &type) * (TIME_SECOND / 1000), now = time_now();
+    static bool said; /* the planner is one thread */
+    if (type == RD_KAFKA_TIMESTAMP_CREATE_TIME && !said) {
+        said = true;
+        log_warning("records of intake have their senders' times, by which decisions are made: set "
+                    "message.timestamp.type=LogAppendTime, as `offboard topics` does for a new topic",
+                    "topic", rd_kafka_topic_name(message->rkt), NULL);
+    }
     return at > 0 && (type == RD_KAFKA_TIMESTAMP_LOG_APPEND_TIME || at < now) ? at : now;
 }
 

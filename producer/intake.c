@@ -335,6 +335,16 @@ size_t intake_take(struct planner *planner, rd_kafka_message_t **messages, size_
     return count;
 }
 
+void intake_put_back(struct planner *planner, rd_kafka_message_t **messages, size_t count)
+{
+    while (count-- > 0) {
+        struct intake *intake = find(planner, messages[count]->partition);
+        intake->first = (intake->first + intake->room - 1) % intake->room;
+        intake->records[intake->first] = messages[count];
+        intake->count++;
+    }
+}
+
 void intake_commit(struct planner *planner, rd_kafka_message_t **messages, size_t count)
 {
     rd_kafka_topic_partition_list_t *list = rd_kafka_topic_partition_list_new(8);

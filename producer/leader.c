@@ -20,6 +20,7 @@ enum { READ_WAIT_MS = 100, FORGET_MOST = 500, NOTICES_MOST = 500 };
 void leader_drop(struct planner *planner)
 {
     intake_release_all(planner);
+    batch_clear(planner->batch); /* what was to be forgotten */
     roster_free(planner->roster);
     planner->roster = NULL;
     planner->roster_read = planner->reads = false;
@@ -221,6 +222,21 @@ bool leader_follow(struct planner *planner, int wait_ms)
     return true;
 }
 
+/* A commit is taken from the group's present member only. */
+bool leader_confirmed(struct planner *planner)
+{
+    rd_kafka_topic_partition_list_t *list = rd_kafka_topic_partition_list_new(1);
+    rd_kafka_topic_partition_list_add(list, planner->roster_topic, 0)->offset = planner->roster_next;
+    rd_kafka_resp_err_t code = rd_kafka_commit(planner->roster_rk, list, 0);
+    rd_kafka_topic_partition_list_destroy(list);
+    bool confirmed = code == RD_KAFKA_RESP_ERR_NO_ERROR;
+    if (!confirmed && !planner->doubted) {
+        log_warning("nothing is planned until Kafka confirms who plans", "error", rd_kafka_err2str(code), NULL);
+    }
+    planner->doubted = !confirmed;
+    return confirmed;
+}
+
 /* ---- notices ----------------------------------------------------------------------------------------------------- */
 
 static void answer_due(struct planner *planner, const char *id, const json_t *notice)
@@ -251,6 +267,11 @@ static void answer(struct planner *planner, const char *key, const json_t *notic
         answer_due(planner, id, notice);
     }
     batch_add(planner->batch, STAGE_NOTICES, planner->roster_topic, key, NULL, "roster", key, NULL);
+}
+
+bool leader_has_notices(const struct planner *planner)
+{
+    return json_object_size(planner->notices) > 0;
 }
 
 void leader_answer(struct planner *planner)

@@ -96,8 +96,14 @@ static int run_batch(struct planner *planner, struct err *err)
     if (kafka_consumer_sound(planner->rk, err) != 0) {
         return -1;
     }
-    leader_answer(planner);
     size_t count = intake_take(planner, messages, BATCH_MAX - 1);
+    bool idle = !count && !leader_has_notices(planner) && batch_is_empty(planner->batch);
+    if (idle || !leader_confirmed(planner)) {
+        set_lag(planner, messages, count);
+        intake_put_back(planner, messages, count);
+        return 0;
+    }
+    leader_answer(planner);
     follow_control(planner);
     for (size_t i = 0; i < count; i++) {
         decide_record(planner, messages[i]);
@@ -274,15 +280,16 @@ void planner_stop(struct planner *planner)
         pthread_join(planner->thread, NULL);
     }
     kafka_producer_free(planner->producer, 5 * TIME_SECOND);
-    batch_free(planner->batch); /* after the producer, which may still report */
     leader_drop(planner);
-    rd_kafka_t *const consumers[] = {planner->roster_rk, planner->rk, planner->control_rk};
+    rd_kafka_t **const consumers[] = {&planner->roster_rk, &planner->rk, &planner->control_rk};
     for (size_t i = 0; i < COUNT_OF(consumers); i++) {
-        if (consumers[i]) {
-            rd_kafka_consumer_close(consumers[i]);
-            rd_kafka_destroy(consumers[i]);
+        if (*consumers[i]) {
+            rd_kafka_consumer_close(*consumers[i]);
+            rd_kafka_destroy(*consumers[i]);
+            *consumers[i] = NULL;
         }
     }
+    batch_free(planner->batch); /* after the producer, which may still report */
     control_free(planner->control);
     definitions_free(planner->definitions);
     json_decref(planner->published);

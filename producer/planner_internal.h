@@ -44,6 +44,7 @@ struct planner {
     int64_t roster_next;   /* the next offset of its topic */
     bool roster_read;      /* to its end */
     bool reads;            /* and intake is being read */
+    bool doubted;          /* it was said that nobody confirms that this process leads */
     json_t *notices;       /* of the scheduler: key to {value, traceparent}; not answered yet */
     struct intake *intakes;
     size_t intake_count;
@@ -69,6 +70,9 @@ int leader_open(struct planner *planner, struct err *err);
 void leader_subscribe(struct planner *planner);
 /* Follows the group for at most `wait_ms`. True while this process leads and remembers: reads the memory first where it has to. */
 bool leader_follow(struct planner *planner, int wait_ms);
+/* Does Kafka confirm that nobody else leads? Asked before anything is decided: a process that stood still may not know yet. */
+bool leader_confirmed(struct planner *planner);
+bool leader_has_notices(const struct planner *planner);
 /* Answers the scheduler's notices: outputs go to the planner's batch. */
 void leader_answer(struct planner *planner);
 void leader_drop(struct planner *planner); /* forgets the memory and intake */
@@ -83,6 +87,7 @@ void intake_look_for_more(struct planner *planner); /* partitions, every few sec
 void intake_release_all(struct planner *planner);
 /* Takes at most `most` records in the order of their times; waits a little for the first. The caller destroys them. */
 size_t intake_take(struct planner *planner, rd_kafka_message_t **messages, size_t most);
+void intake_put_back(struct planner *planner, rd_kafka_message_t **messages, size_t count);
 void intake_commit(struct planner *planner, rd_kafka_message_t **messages, size_t count);
 
 /* ---- decide.c ---------------------------------------------------------------------------------------------------- */

@@ -358,7 +358,7 @@ def test_ids_in_upper_case_are_ids(make_stack):
 
 
 def test_what_kafka_does_not_take_is_set_aside_and_the_planner_goes_on(make_stack):
-    stack = make_stack(settings={"topics": {"partitions": 3}}).start("producer", "logger")
+    stack = make_stack(settings={"topics": {"partitions": 3}})
     admin = AdminClient({"bootstrap.servers": stack.brokers, "log_level": 0})
 
     def limit(size: int) -> None:
@@ -367,6 +367,7 @@ def test_what_kafka_does_not_take_is_set_aside_and_the_planner_goes_on(make_stac
         admin.incremental_alter_configs([resource])[resource].result(20)
 
     limit(9000)
+    stack.start("producer", "logger")
     big = leaver(EMAIL, user={f"note{n}": secrets.token_hex(450) for n in range(16)},
                  ids={"scim": [secrets.token_hex(450) for _ in range(14)]})
     stack.publish(big)
@@ -404,6 +405,7 @@ def test_a_system_without_topics_keeps_nobody_back(make_stack):
     wait_until(lambda: stack.topics.read("jobs.scim"), 30, "the other system's jobs are out")
     assert stack.wait_intake(1)[0]["disposition"] == "started"
     stack.cli("topics", "jira").ok()
+    wait_until(lambda: stack.topics.partitions("jobs.jira") == 3, 20, "the topics are there")
     wait_until(lambda: stack.topics.read("jobs.jira"), 60, "the jobs come when the topics do")
 
 
