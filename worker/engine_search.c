@@ -211,8 +211,8 @@ static json_t *describe(struct run *run, const json_t *rules, json_t *account, s
     return result;
 }
 
-/* Adds the account's id to the list of that name: each account counts once, however many requests name it. */
-static void add_id(json_t *saved, const char *name, const json_t *account)
+/* Adds the account's id to the list of that name: each account counts once, however many requests name it. Was it new? */
+static bool add_id(json_t *saved, const char *name, const json_t *account)
 {
     const json_t *id = json_object_get(account, "id");
     json_t *list = json_object_get(saved, name);
@@ -230,6 +230,7 @@ static void add_id(json_t *saved, const char *name, const json_t *account)
     if (!there && json_array_size(list) < STRANGERS_MAX) {
         json_array_append(list, (json_t *)(uintptr_t)id);
     }
+    return !there;
 }
 
 static bool is_sure(const json_t *saved, const json_t *account)
@@ -277,8 +278,8 @@ static int take_account(struct run *run, const json_t *identify, json_t *shown, 
         add_id(saved, SAVED_UNKNOWN, account);
     } else {
         json_object_set_new(saved, SAVED_OTHERS, json_integer(json_int_at(saved, SAVED_OTHERS, 0) + 1));
-        if (!lists && !holds_key(run, account)) {
-            add_id(saved, SAVED_STRANGE, account);
+        if (!lists && !holds_key(run, account) && add_id(saved, SAVED_STRANGE, account) && run->place->page) {
+            json_object_set_new(saved, SAVED_WHOLE, json_true()); /* a second page with other people on it */
         }
     }
     json_decref(account);
@@ -291,9 +292,6 @@ int search_take(struct run *run, const json_t *request, struct err *err)
     bool lists = json_object_get(request, "pages") && !evidence_reads(request, "key");
     json_t *answer = expr_render(run->engine->exprs, json_object_get(request, "found"), run->context, err);
     json_t *list = json_is_object(answer) ? json_pack("[O]", answer) : json_incref(answer);
-    if (run->place->page && json_array_size(list)) {
-        json_object_set_new(run->place->saved, SAVED_WHOLE, json_true());
-    }
     int result = answer ? 0 : -1;
     size_t i;
     json_t *account;
