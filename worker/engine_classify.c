@@ -18,7 +18,9 @@ static bool predicate(struct run *run, const json_t *request, const char *name)
 static char *shown(const struct run *run, char *said)
 {
     char *masked = run_mask(run, said); /* before it is cut: half a secret would not be known as one */
-    char *why = text_shortened(masked, WHY_MAX);
+    char *plain = text_plain(masked);
+    char *why = text_shortened(plain, WHY_MAX);
+    free(plain);
     free(masked);
     free(said);
     return why;

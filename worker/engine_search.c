@@ -51,8 +51,11 @@ json_t *search_id(const json_t *value, struct err *err)
     }
     char *whole = value ? json_text(value) : mem_strdup("none");
     char *text = text_shortened(whole, 100);
-    err_set(err, ERR_PERMANENT, "an account's id has to be a text or a whole number, and the vendor's answer gives %s",
-            text);
+    err_set(
+        err, ERR_PERMANENT,
+        "an account's id has to be a text or a whole number, and the vendor's answer gives %s: the connector looks for "
+        "it in the wrong place (account.id)",
+        text);
     free(text);
     free(whole);
     return NULL;
