@@ -44,7 +44,7 @@ static const struct engine_row rows[] = {
                    {"GET /devices/d2", 200, "{\"owner\": \"bob@example.com\"}", NULL},
                    {"GET /devices/d3", 200, "{\"owner\": \"bob@example.com\", \"wiped\": true}", NULL}},
      .outcome = "blocked",
-     .said = "1 of 3 items failed: d2 (somebody else's; required: ",
+     .said = "1 of 3 items failed: d2 (somebody else's",
      .facts = {{"state.accounts.u1.items_left", "[\"d2\"]"}}},
 
     {.title = "what a person puts right is looked at anew",
