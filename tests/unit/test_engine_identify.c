@@ -221,8 +221,8 @@ static const struct engine_row rows_of_directory[] = {
      .action = "off",
      .offboarding = NUMBERED,
      .exchanges =
-         {{BY_NUMBER, 200, "{\"people\": [{\"id\": \"u1\", \"mail\": \"ann@example.com\", \"number\": \" 42\\u200b\"}]}",
-           NULL},
+         {{BY_NUMBER, 200,
+           "{\"people\": [{\"id\": \"u1\", \"mail\": \"ann@example.com\", \"number\": \" 42\\u200b\"}]}", NULL},
           {BY_MAIL, 200,
            "{\"people\": [{\"id\": \"u1\", \"mail\": \" an\\u200bn@example.com\\u00a0\", \"number\": \"42\"}]}", NULL},
           {"POST /users/u1/off", 200, NULL, NULL}},
