@@ -227,8 +227,11 @@ static bool is_independent(const struct run *run, const json_t *predicate)
     struct completion completion = {json_object(), sentinel, NULL};
     each_path(predicate, complete_path, &completion);
     bool empty = json_object_size(completion.body) == 0;
-    return holds_with(run, predicate, completion.body) && holds_with(run, predicate, sentinel) &&
-           (empty || !reads(predicate, "body", NULL) || holds_with(run, predicate, json_string("offboard-sentinel")));
+    bool holds =
+        holds_with(run, predicate, completion.body) && holds_with(run, predicate, json_incref(sentinel)) &&
+        (empty || !reads(predicate, "body", NULL) || holds_with(run, predicate, json_string("offboard-sentinel")));
+    json_decref(sentinel);
+    return holds;
 }
 
 struct presence {
