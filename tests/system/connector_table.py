@@ -114,6 +114,9 @@ class ConnectorTable:
     rows: list[Row]
     token_path = r"/(oauth2?|token)\b.*token"   # what is left out of the requests
     nobody = "nobody"       # an id that no account has
+    # The account's own path (a regex with {placeholders}), and by action an answer about somebody else who is as the action wants it.
+    account_path = ""
+    others: dict[str, dict] = {}
     # Faults; `body` where the vendor tells by more than the status.
     refusal = {"do": "status", "status": 400}
     throttle = {"do": "status", "status": 429, "headers": {"Retry-After": "0"}}     # the engine backs off all the same
@@ -125,6 +128,8 @@ class ConnectorTable:
     @classmethod
     def rows_of(cls, test: str) -> list[Row]:
         """Those that a test is about."""
+        if test == "test_an_answer_about_somebody_else":
+            return [row for row in cls.rows if (row.name or row.action) in cls.others]
         wanted = {"test_done_before": "again", "test_nobody_there": "missing"}.get(test)
         return [row for row in cls.rows if not wanted or getattr(row, wanted) is not None]
 
@@ -173,6 +178,19 @@ class ConnectorTable:
         said = case.try_(id=self.nobody)
         assert said["outcome"] == row.missing, said
         assert not [entry for entry in case.changed() if entry.get("effect")]
+
+    def test_an_answer_about_somebody_else(self, case, row):
+        """It confirms nothing about the leaver, neither before the change nor after it."""
+        path = filled(self.account_path, case.names) + "$"
+        paths = [line.split(" ")[1].partition("?")[0] if line.startswith("GET ") else None for line in case.expected()]
+        before = paths[:paths.index(None)]
+        for skip in {0, sum(bool(re.search(path, one)) for one in before)}:
+            case.stack.sandbox.fault(self.vendor_name, {"match": {"method": "GET", "path": path}, "do": "status", "status": 200,
+                                                        "skip": skip, "body": self.others[row.name or row.action]})
+            said = case.try_in_vain()
+            case.stack.sandbox.clear_faults(self.vendor_name)
+            assert said["outcome"] not in ("succeeded", "already_done"), (skip, said)
+            assert skip or not case.changed(), said
 
     def test_refused_for_good(self, case, row):
         case.fault({**self.refusal, "times": None})

@@ -18,6 +18,9 @@ ODD = {"empty": "", "list": [], "object": {}, "page": "<!DOCTYPE html><html><tit
 class TestAtlassian(ConnectorTable):
     system = "atlassian"
     nobody = "5b10ac8d82e05b22cc7dffff"
+    account_path = "/users/{id}/manage/profile"
+    others = {action: {"account": {"account_id": "5b10ac8d82e05b22cc7dffff", "account_status": status}} for action, status in (
+        ("disable_account", "inactive"), ("enable_account", "active"))}
     refusal = {"do": "status", "status": 400, "body": {"key": "invalidBody", "message": "of the test"}}
     rows = [
         Row("disable_account", [PROFILE, ALLOWED, "POST /users/{id}/manage/lifecycle/disable {'message': 'Left'}", PROFILE],

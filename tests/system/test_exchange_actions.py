@@ -5,7 +5,7 @@ import json
 
 import pytest
 from connector_table import Case, ConnectorTable, Row, filled, left
-from unconfirmed import hasty_connector
+from unconfirmed import hasty_connector, impatient
 from vendors.exchange_admin import error_body
 from vendors.entra_tokens import Tokens
 
@@ -177,6 +177,38 @@ def test_an_alias_of_the_leaver(stack, try_):
     mailbox(stack, "new.name@example.com", EmailAddresses=["SMTP:new.name@example.com", "smtp:old.name@example.com"])
     said = try_("convert_to_shared", "old.name@example.com", "--user", json.dumps({"emails": ["new.name@example.com"]}))
     assert said["outcome"] == "succeeded", said
+
+
+def test_an_alias_that_the_directory_knows(stack, try_):
+    """HR has the old address only: that the mailbox is the leaver's says the account of Microsoft 365."""
+    known = mailbox(stack, "married@example.com", EmailAddresses=["SMTP:married@example.com", "smtp:maiden@example.com"])
+    said = try_("convert_to_shared", "maiden@example.com", "--ids", json.dumps({"m365": [known["ExternalDirectoryObjectId"]]}))
+    assert said["outcome"] == "succeeded" and said["pinned"]["exchange"] == [known["Guid"]], said
+
+
+@pytest.mark.parametrize("alias, outcome", [(False, "succeeded"), (True, "blocked")], ids=["leaver", "alias"])
+def test_a_mailbox_on_the_second_page(stack, try_, alias, outcome):
+    name = f"second.{outcome}@example.com"
+    key = f"alias.{name}" if alias else name
+    known = mailbox(stack, name, EmailAddresses=[f"SMTP:{name}", f"smtp:{key}"])
+    stack.sandbox.fault("exchange", {"match": {"body": f'"Identity": ?"{key}"', "query": "^$"}, "do": "status", "status": 200, "body": {
+        "value": [], "@odata.nextLink": f"{stack.sandbox.url('exchange')}/adminapi/beta/{TOKEN['tenant']}/InvokeCommand?$skiptoken=0"}})
+    said = try_("hide_from_address_list", key)
+    assert said["outcome"] == outcome and known["Guid"] in str(said), said
+
+
+@pytest.mark.parametrize("action, state", [
+    ("convert_to_shared", {"RecipientTypeDetails": "SharedMailbox"}), ("set_litigation_hold", {"LitigationHoldEnabled": True}),
+    ("hide_from_address_list", {"HiddenFromAddressListsEnabled": True})])
+def test_an_answer_about_somebody_else(stack, try_, action, state):
+    """It confirms nothing, neither before the change nor after it."""
+    known = mailbox(stack, f"{action}.mine@example.com".replace("_", "-"))
+    for skip in (0, 1):
+        stack.sandbox.fault("exchange", {"match": {"body": '"Get-Mailbox"'}, "do": "status", "status": 200, "skip": skip, "body": {
+            "value": [{**known, **state, "Guid": "another"}]}})
+        said = try_(action, known["PrimarySmtpAddress"], "--ids", json.dumps({"exchange": [known["Guid"]]}), **impatient(stack, "exchange"))
+        stack.sandbox.clear_faults()
+        assert said["outcome"] == "failed", (skip, said)
 
 
 def test_nobody_of_this_name(try_):

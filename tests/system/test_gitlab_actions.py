@@ -18,17 +18,20 @@ MARK = "<!-- offboard-{job} -->"
 class TestGitLab(ConnectorTable):
     system = "gitlab"
     nobody = "99999"
+    account_path = "/(users|members)/{id}"
+    others = {action: {"id": 4711, "username": "other", **state} for action, state in (
+        ("block_user", {"state": "blocked"}), ("unblock_user", {"state": "active"}))}
     rows = [
         Row("block_user", [f"GET {USER}", f"POST {USER}/block", f"GET {USER}"]),
         Row("unblock_user", [f"GET {USER}", f"POST {USER}/unblock", f"GET {USER}"], user={"state": "blocked"}),
         Row("delete_keys", [
             f"GET {USER}", f"GET {USER}/keys?per_page=100", f"GET {USER}/gpg_keys?per_page=100", f"DELETE {USER}/keys/{{keys}}",
-            f"DELETE {USER}/gpg_keys/{{gpg_keys}}", f"GET {USER}/keys", f"GET {USER}/gpg_keys"],
+            f"DELETE {USER}/gpg_keys/{{gpg_keys}}", f"GET {USER}/keys?per_page=100", f"GET {USER}/gpg_keys?per_page=100"],
             user={"keys": 1, "gpg_keys": 1}, outputs={"ssh": ["{keys}"], "gpg": ["{gpg_keys}"]}, again="succeeded"),
         Row("revoke_tokens", [
             f"GET {USER}", TOKENS, f"GET {IMPERSONATION}?state=active&per_page=100",
             f"DELETE {API}/personal_access_tokens/{{personal_access_tokens}}", f"DELETE {IMPERSONATION}/{{impersonation_tokens}}",
-            TOKENS, f"GET {IMPERSONATION}?state=active"],
+            TOKENS, f"GET {IMPERSONATION}?state=active&per_page=100"],
             user={"personal_access_tokens": 1, "impersonation_tokens": 1},
             outputs={"personal": ["{personal_access_tokens}"], "impersonation": ["{impersonation_tokens}"]}, again="succeeded"),
         Row("remove_group_member", [f"GET {USER}", MEMBER, f"DELETE {API}/groups/staff%2Fsales/members/{{id}}", MEMBER],
@@ -120,6 +123,30 @@ class TestGitLab(ConnectorTable):
         assert case.try_()["pinned"] == {"gitlab": [known]} and len(case.changed()) == 1
         case.email = "nobody-at-all@example.com"
         assert case.try_()["outcome"] == "missing"
+
+    @pytest.mark.parametrize("link", ['<{url}&page=2>; rel="next"', '<{url}&page=1>; rel="first", <{url}&ids=1,2&page=2>; rel="next"'], ids=["next", "commas"])
+    def test_a_full_page_whose_link_alone_leads_on(self, stack, link):
+        """Without x-next-page; the leaver is behind a hundred strangers."""
+        case = tries.case(self, stack, "block_user", f"linked-{len(link)}")
+        known = case.names.pop("id")
+        url = "https://gitlab.example.com/api/v4/users?per_page=100"      # as GitLab knows itself, whatever the address here
+        strangers = [{"id": number, "username": "x", "state": "active", "email": f"x{number}@example.com"} for number in range(9000, 9100)]
+        stack.sandbox.fault("gitlab", {"match": {"path": "/users$"}, "do": "status", "status": 200, "times": 1, "body": strangers,
+                                       "headers": {"Link": link.replace("{url}", url)}})
+        stack.sandbox.fault("gitlab", {"match": {"path": "/users$", "query": "page=2"}, "do": "status", "status": 200, "body": [
+            {"id": int(known), "username": "linked", "state": "active", "email": case.email}]})
+        said = case.try_()
+        assert said["outcome"] == "succeeded" and said["pinned"] == {"gitlab": [known]}, said
+
+    @pytest.mark.parametrize("action", ["delete_keys", "revoke_tokens"])
+    def test_what_is_left_on_the_second_page(self, stack, action):
+        """An empty page that a link leads on from is not the end."""
+        case = tries.case(self, stack, action, "left")
+        stack.sandbox.fault("gitlab", {"match": {"method": "DELETE"}, "do": "noop"})
+        stack.sandbox.fault("gitlab", {"match": {"method": "GET", "path": "(keys|tokens)$"}, "do": "status", "status": 200, "skip": 2, "times": None,
+                                       "body": [], "headers": {"Link": '<https://gitlab.example.com/x?page=2>; rel="next"'}})
+        said = case.try_in_vain()
+        assert said["outcome"] == "failed", said
 
     def test_who_is_no_administrator_sees_no_addresses(self, stack):
         """On GitLab.com, for one: a name that is like the address is not taken for it, and the leaver is not missing."""

@@ -88,6 +88,12 @@ ROWS = [
 class TestGoogle(ConnectorTable):
     system = "google"
     rows = ROWS
+    account_path = "/users/{id}"
+    others = {action: {"kind": "admin#directory#user", "id": "100000000000000000009", "primaryEmail": "other@example.com", **state}
+              for action, state in (
+                  ("strip_profile", {"includeInGlobalAddressList": False}), ("move_to_ou", {"orgUnitPath": FORMER}),
+                  ("move_to_unlicensed_ou", {"orgUnitPath": UNLICENSED}), ("remove_admin_roles", {"isAdmin": False}),
+                  ("suspend_user", {"suspended": True}), ("restore_user", {"suspended": False}))}
     token_path = "^/token$"
     nobody = "100000000000000000001"
     refusal = {"do": "status", "status": 400, "body": error_body("invalid", "Invalid Input: of the test")}

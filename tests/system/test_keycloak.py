@@ -48,11 +48,11 @@ ROWS = [
         path=f"{USER}/consents"),
     Row("remove_credentials", [f"GET {DIRECTORY}", f"GET {USER}/credentials", f"DELETE {USER}/credentials/{{credential}}",
                                f"GET {USER}/credentials", f"GET {DIRECTORY}"], path=f"{USER}/credentials"),
-    Row("leave_groups", [f"GET {USER}/groups?first=0&max=100", f"DELETE {USER}/groups/{{sales}}",
+    Row("leave_groups", [f"GET {USER}/groups?first=0&max=100", f"GET {USER}/groups?first=2&max=100", f"DELETE {USER}/groups/{{sales}}",
                          f"DELETE {USER}/groups/{{staff}}", f"GET {USER}/groups?first=0&max=100"], {"groups": ["/staff", "/sales"]},
         before={"groups": ["{sales}", "{staff}"]}, outputs={"groups": ["/sales", "/staff"]}, path=f"{USER}/groups"),
     Row("rejoin_groups", [f"GET {USER}", f"PUT {USER}/groups/{{sales}}", f"PUT {USER}/groups/{{staff}}",
-                          f"GET {USER}/groups?max=1000&first=0"], was={"groups": ["{sales}", "{staff}"]}, again="succeeded",
+                          f"GET {USER}/groups?first=0&max=100", f"GET {USER}/groups?first=2&max=100"], was={"groups": ["{sales}", "{staff}"]}, again="succeeded",
         path=f"{USER}/groups", wanted=["sales", "staff"]),
 ]
 
@@ -182,8 +182,8 @@ def test_a_dry_run_changes_nothing(case, row):
 
 # What a leaver can do.
 
-def try_(stack, action: str, email: str, *more: str) -> dict:
-    return json.loads(stack.cli("try", "keycloak", action, "--email", email, "--json", "--live", *more).out)
+def try_(stack, action: str, email: str, *more: str, **env: str) -> dict:
+    return json.loads(stack.cli("try", "keycloak", action, "--email", email, "--json", "--live", *more, **env).out)
 
 
 @pytest.mark.parametrize("offline", [False, True], ids=["session", "offline"])
@@ -298,6 +298,27 @@ def test_a_leaver_on_page_two_is_found_and_nobody_else(keycloak, fronted, front)
     front.answer("GET .*/users[?].*username=", [])
     said = try_(fronted, "disable_user", "paged@example.com")
     assert said["outcome"] == "succeeded" and said["pinned"] == {"keycloak": [key]}, said
+
+
+def test_a_page_that_is_smaller_than_asked_for_is_not_the_last(keycloak, fronted, front):
+    key = keycloak.add_user("behind@example.com")
+    front.answer("GET .*/users[?].*email=.*first=0", [stranger(number) for number in range(99)])
+    front.answer("GET .*/users[?].*email=.*first=99", [{"id": key, "email": "behind@example.com"}])
+    front.answer("GET .*/users[?].*username=", [])
+    said = try_(fronted, "disable_user", "behind@example.com")
+    assert said["outcome"] == "succeeded" and said["pinned"] == {"keycloak": [key]}, said
+
+
+def test_groups_on_a_page_that_is_smaller_than_asked_for(keycloak, fronted, front):
+    for name in ("short-1", "short-2"):
+        keycloak.of("POST", "/groups", {"name": name})
+    key = keycloak.add_user("short@example.com", groups=["/short-1", "/short-2"])
+    first, second = sorted(keycloak.of("GET", f"/users/{key}/groups"), key=lambda group: group["path"])
+    front.rules.append((f"GET .*/users/{key}/groups.*first=0", 200, json.dumps([first])))
+    front.rules.append((f"GET .*/users/{key}/groups.*first=1&", 200, json.dumps([second])))
+    front.rules.append((f"GET .*/users/{key}/groups.*first=2&", 200, "[]"))
+    said = try_(fronted, "leave_groups", "short@example.com", **impatient(fronted, "keycloak"))
+    assert len(changes(said)) == 2 and keycloak.of("GET", f"/users/{key}/groups") == [], said
 
 
 def test_a_server_that_does_not_filter_says_nothing_of_who_is_not_there(fronted, front):

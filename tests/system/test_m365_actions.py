@@ -170,6 +170,13 @@ class Table(ConnectorTable):
     system = "m365"
     rows = ROWS
     nobody = NOBODY
+    account_path = "/users/{id}"
+    others = {action: {"id": NOBODY, **state} for action, state in (
+        ("disable_user", {"accountEnabled": False}), ("enable_user", {"accountEnabled": True}),
+        ("revoke_sessions", {"userType": "Member", "signInSessionsValidFromDateTime": "2999-01-01T00:00:00Z"}),
+        ("reset_password", {"onPremisesSyncEnabled": None, "lastPasswordChangeDateTime": "2999-01-01T00:00:00Z"}),
+        ("remove_licences", {"licenseAssignmentStates": []}),
+        ("restore_licences", {"licenseAssignmentStates": [{"skuId": OTHER_SKU, "disabledPlans": [], "assignedByGroup": None}]}))}
     refusal = {"do": "status", "status": 400, "body": error_body("Request_BadRequest", "Of the test.")}
 
     def vendors(self):

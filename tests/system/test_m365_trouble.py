@@ -82,6 +82,66 @@ def test_an_address_that_is_an_alias(stack, try_):
     assert said["outcome"] == "succeeded" and said["pinned"] == {"m365": [heir["id"]]}, said
 
 
+@pytest.mark.parametrize("shown, outcome", [("E-0815", "succeeded"), ("E-9", "blocked")])
+def test_somebody_who_was_renamed(stack, try_, shown, outcome):
+    """HR knows the old address only, which is an alias by now: the employee number says whose it is."""
+    name = f"renamed.{shown.lower()}@example.com"
+    account = person(stack, name, employeeId=shown, proxyAddresses=[f"SMTP:{name}", f"smtp:maiden.{name}"])
+    said = try_("disable_user", f"maiden.{name}", "--employee-id", "e-0815")
+    assert said["outcome"] == outcome and user(stack, account)["accountEnabled"] is (outcome == "blocked"), said
+    assert outcome == "blocked" or said["pinned"] == {"m365": [account["id"]]}, said
+
+
+def pages_of(stack, path: str, *pages: list[dict], query: str = "") -> None:
+    """Answers a list in these pages."""
+    url = f"{stack.sandbox.url('m365')}/v1.0{path}?$select=id&$skiptoken="
+    for number, page in enumerate(pages):
+        link = {"@odata.nextLink": f"{url}{number + 1}"} if page is not pages[-1] else {}
+        stack.sandbox.fault("m365", {"match": {"method": "GET", "path": f"{path}$", "query": f"skiptoken={number}" if number else query},
+                                     "do": "status", "status": 200, "body": {"value": page, **link}, "times": None if number else 1})
+
+
+@pytest.mark.parametrize("ours", [True, False], ids=["number", "nobody-knows"])
+def test_an_alias_on_the_second_page(stack, try_, ours):
+    name, stranger = f"behind.{ours}@example.com".lower(), person(stack, f"before.{ours}@example.com".lower())
+    account = person(stack, name, employeeId=f"P2-{ours}", proxyAddresses=[f"smtp:alias.{name}"])
+    shown = {key: account[key] for key in ("id", "userPrincipalName", "mail", "employeeId", "proxyAddresses")}
+    pages_of(stack, "/users", [], [shown], query="proxyAddresses%2Fany")
+    said = try_("disable_user", f"alias.{name}", *(["--employee-id", f"P2-{ours}"] if ours else []))
+    assert said["outcome"] == ("succeeded" if ours else "blocked") and account["id"] in str(said), said
+    assert user(stack, stranger)["accountEnabled"] is True
+
+
+def test_methods_on_the_second_page(stack, try_):
+    """The password alone on the first page is not the end of the list, neither before the change nor in the read-back."""
+    leaver = person(stack, "keys@example.com", methods=[PASSWORD, method("fido2", 1), method("phone", 2)])
+    stack.sandbox.settings("m365", page_size=1)
+    said = try_("remove_methods", "keys@example.com")
+    assert said["outcome"] == "succeeded" and user(stack, leaver)["methods"] == [PASSWORD], said
+    person(stack, "keys.kept@example.com", methods=[PASSWORD, method("fido2", 1)])
+    stack.sandbox.fault("m365", {"match": {"method": "DELETE", "path": "/authentication/"}, "do": "noop"})
+    said = try_("remove_methods", "keys.kept@example.com", in_vain=True)
+    assert said["outcome"] == "failed" and "not confirmed" in said["message"], said
+
+
+def test_a_device_whose_owners_fill_a_page(stack, try_):
+    leaver = person(stack, "owner.pages@example.com")
+    device, = seed(stack, "devices", {"registeredUsers": ["owner.pages@example.com"], "registeredOwners": ["owner.pages@example.com"]})
+    pages_of(stack, "/registeredOwners", [{"id": leaver["id"]}], [{"id": "somebody-else"}])
+    said = try_("disable_devices", "owner.pages@example.com")
+    assert said["outcome"] == "blocked" and changes(said) == [], (device, said)
+
+
+def test_groups_of_before_on_two_pages(stack, try_):
+    """What has to be there again may stand on any page."""
+    leaver = person(stack, "back@example.com")
+    groups = seed(stack, "groups", *({"displayName": f"back.{number}", "members": []} for number in range(3)))
+    stack.sandbox.settings("m365", page_size=1)
+    before = {leaver["id"]: {"groups": [{"id": one["id"], "name": one["displayName"]} for one in groups]}}
+    said = try_("rejoin_groups", "back@example.com", "--ids", json.dumps({"m365": [leaver["id"]]}), "--before", json.dumps(before), in_vain=True)
+    assert said["outcome"] == "succeeded", said
+
+
 def test_an_address_that_was_given_to_another_employee(stack, try_):
     heir = person(stack, "reused@example.com", employeeId="E-9")
     said = try_("disable_user", "reused@example.com", "--employee-id", "E-8")

@@ -28,6 +28,9 @@ def left(group: str) -> str:
 
 class TestScim(ConnectorTable):
     system = "scim"
+    account_path = "/Users/{id}"
+    others = {action: {"id": "other", "userName": "other@example.com", "active": active} for action, active in (
+        ("deactivate_user", False), ("activate_user", True))}
     rows = [
         Row("deactivate_user", [READ, patched(False), READ]),
         Row("activate_user", [READ, patched(True), READ], user={"active": False}),
@@ -104,8 +107,9 @@ class TestScim(ConnectorTable):
 
     @pytest.mark.parametrize("body", [
         "", [], {}, {"totalResults": 1}, {"totalResults": 1, "resources": [{"id": "1"}]}, {"totalresults": 0, "resources": []}, ERROR,
-        {"error": "maintenance"}, {"Resources": None}, {"Resources": []}, "<!DOCTYPE html><html><title>Sign in</title></html>"],
-        ids=["empty", "list", "object", "no-list", "lower-case", "lower-case-nobody", "error", "error-word", "null", "no-total", "page"])
+        {"error": "maintenance"}, {"Resources": None}, {"Resources": []}, {"totalResults": -1, "Resources": []}, {"totalResults": "many", "Resources": []},
+        {"totalResults": True, "Resources": []}, {"totalResults": 0, "Resources": [], "Errors": [{"code": "500", "description": "maintenance"}]}, "<!DOCTYPE html><html><title>Sign in</title></html>"],
+        ids=["empty", "list", "object", "no-list", "lower-case", "lower-case-nobody", "error", "error-word", "null", "no-total", "negative", "no-number", "boolean", "errors", "page"])
     def test_an_answer_that_cannot_be_read_says_nothing(self, searched, dialect, body):
         self.answers(searched, body)
         said = searched.try_(OFFBOARD_WORKER_RETRY_WAIT="0s")
@@ -114,7 +118,18 @@ class TestScim(ConnectorTable):
     def test_a_list_that_ends_before_its_total_is_for_a_person(self, searched, dialect):
         self.answers(searched, {"totalResults": 5, "Resources": []})
         said = searched.try_()
-        assert said["outcome"] == "blocked" and "nobody knows who is missing" in said["message"], said
+        assert said["outcome"] == "blocked" and "the server found 5 and shows only 0" in said["message"], said
+
+    def test_who_is_shown_counts_whatever_the_total(self, searched, dialect):
+        self.answers(searched, {"totalResults": 0, "Resources": [{"id": searched.id, "userName": searched.email}]})
+        said = searched.try_()
+        assert said["outcome"] == "succeeded" and said["pinned"] == {"scim": [searched.id]}, said
+
+    def test_a_group_that_is_shown_counts_whatever_the_total(self, stack, dialect):
+        case = tries.case(self, stack, "leave_groups", "total-of-none")
+        stack.sandbox.fault("scim", {"match": {"method": "GET", "path": "^/Groups$"}, "do": "status", "status": 200, "times": 1, "body": {
+            "totalResults": 0, "Resources": [{"id": case.names[name], "members": [{"value": case.names["id"]}]} for name in ("staff", "sales")]}})
+        assert case.try_()["outcome"] == "succeeded" and len(case.changed()) == 2
 
     def test_a_total_of_nobody_needs_no_list(self, searched, dialect):
         self.answers(searched, {"totalResults": 0})

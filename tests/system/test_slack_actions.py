@@ -45,7 +45,7 @@ class TestSlack(ConnectorTable):
             f"GET {API}conversations.members?channel={{channel}}&limit=200",
             f"POST {API}conversations.invite {{'channel': '{{channel}}', 'users': '{{id}}'}}",
             f"POST {API}conversations.invite {{'channel': '{{channel}}', 'users': '{{boss}}'}}",
-            f"GET {API}conversations.members?limit=999&channel={{channel}}"],
+            f"GET {API}conversations.members?channel={{channel}}&limit=200"],
             with_={"name": "{name}", "members": ["{email}", "nobody@example.com", "boss@example.com"]},
             outputs={"channel": "{channel}", "name": "{name}"}, again="succeeded", missing=None),
         Row("reset_sessions", [
@@ -132,6 +132,24 @@ class TestSlack(ConnectorTable):
         stack.sandbox.settings("slack", session_lag=0)
         assert said["outcome"] == "succeeded" and case.requests().count(SESSIONS) >= 2
         assert not [one for one in stack.sandbox.state("slack")["sessions"] if one["user_id"] == case.names["id"]]
+
+    def test_a_session_on_the_second_page_is_seen(self, stack):
+        case = tries.case(self, stack, "reset_sessions", "paged")
+        pages = [{"active_sessions": [], "response_metadata": {"next_cursor": "two"}}, {"active_sessions": [{"user_id": case.names["id"]}]}]
+        for number, page in enumerate(pages):
+            stack.sandbox.fault("slack", {"match": {"path": "session.list$", "body": '"cursor": ?"two"' if number else ""}, "do": "status",
+                                          "status": 200, "times": None if number else 1, "body": {"ok": True, **page}})
+        said = case.try_in_vain()
+        stack.sandbox.clear_faults("slack")
+        assert said["outcome"] == "failed" and "not confirmed" in said["message"], said
+
+    def test_an_answer_about_another_member_confirms_nothing(self, stack):
+        case = tries.case(self, stack, "reset_sessions", "other")
+        stack.sandbox.fault("slack", {"match": {"path": "users.info$"}, "do": "status", "status": 200, "skip": 1,
+                                      "body": {"ok": True, "user": {"id": "U0STRANGER", "team_id": TEAM}}})
+        said = case.try_in_vain()
+        stack.sandbox.clear_faults("slack")
+        assert said["outcome"] == "failed", said
 
     def test_only_an_enterprise_has_sessions_to_reset(self, stack):
         stack.sandbox.settings("slack", grid=False)

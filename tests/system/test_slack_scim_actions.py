@@ -15,6 +15,8 @@ class TestSlackScim(ConnectorTable):
     system = "slack-scim"
     vendor = "slack"
     nobody = "U99999999"
+    account_path = "/Users/{id}"
+    others = {action: {"id": "U0STRANGER", "active": active} for action, active in (("deactivate_user", False), ("activate_user", True))}
     rows = [Row("deactivate_user", [f"GET {USER}", SET % False, f"GET {USER}"]),
             Row("activate_user", [f"GET {USER}", SET % True, f"GET {USER}"], user={"deleted": True})]
 
@@ -68,7 +70,10 @@ class TestSlackScim(ConnectorTable):
 
     @pytest.mark.parametrize("body, outcome", [
         ({"totalResults": 5, "Resources": []}, "blocked"), ({"totalResults": 1, "Resources": [{"id": "U0STRANGER"}]}, "blocked"),
-        ({"totalResults": 0}, "missing"), ({"resources": []}, "deferred"), ({}, "deferred")], ids=["total", "bare", "nobody", "lower", "object"])
+        ({"totalResults": 0}, "missing"), ({"totalResults": "0", "Resources": []}, "missing"), ({"resources": []}, "deferred"), ({}, "deferred"),
+        ({"totalResults": -1, "Resources": []}, "deferred"), ({"totalResults": "many", "Resources": []}, "deferred"),
+        ({"totalResults": 0, "Resources": [], "Errors": {"description": "internal_error", "code": 500}}, "deferred")],
+        ids=["total", "bare", "nobody", "text", "lower", "object", "negative", "no-number", "errors"])
     def test_what_a_list_says(self, stack, body, outcome):
         case = tries.case(self, stack, "deactivate_user", "listed")
         case.names.pop("id")
@@ -76,6 +81,15 @@ class TestSlackScim(ConnectorTable):
         said = case.try_()
         stack.sandbox.clear_faults("slack")
         assert said["outcome"] == outcome and not case.changed(), said
+
+    def test_who_is_shown_counts_whatever_the_total(self, stack):
+        case = tries.case(self, stack, "deactivate_user", "total-of-none")
+        known = case.names.pop("id")
+        case.stack.sandbox.fault("slack", {"match": {"path": "/Users$"}, "do": "status", "status": 200, "body": {
+            "totalResults": 0, "Resources": [{"id": known, "emails": [{"value": case.email}]}]}})
+        said = case.try_()
+        stack.sandbox.clear_faults("slack")
+        assert said["outcome"] == "succeeded" and said["pinned"] == {"slack-scim": [known]}, said
 
     def test_a_200_that_changes_nothing_is_not_done(self, stack):
         stack.sandbox.settings("slack", scim_active="ignored")

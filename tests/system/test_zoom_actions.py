@@ -39,6 +39,11 @@ ROWS = [
 class TestZoom(ConnectorTable):
     system = "zoom"
     rows = ROWS
+    account_path = "/users/{id}"
+    others = {action: {"id": "z-other", "email": "other@example.com", **state} for action, state in (
+        ("deactivate_user", {"status": "inactive", "type": 2}), ("activate_user", {"status": "active", "type": 2}),
+        ("activate_with_licence", {"status": "active", "type": 2}), ("remove_licence", {"status": "active", "type": 1}),
+        ("restore_licence", {"status": "active", "type": 2}))}
     # A code that the connector doesn't know: those it knows are for a person.
     refusal = {"do": "status", "status": 400, "body": {"code": 5999, "message": "not like this"}}
 

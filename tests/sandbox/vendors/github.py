@@ -141,7 +141,7 @@ class GitHub(Vendor):
         user = self._user(login)
         if not user["membership"]:
             raise Refusal(self.fail(404, "Not Found"))
-        return Answer(200, {**user["membership"], "user": {"login": user["login"]}})
+        return Answer(200, {**user["membership"], "user": {"login": user["login"], "id": user["id"]}})
 
     @route("PUT", "/orgs/{organization}/memberships/{login}")
     def invite(self, request: Request, organization: str, login: str) -> Answer:
@@ -151,7 +151,7 @@ class GitHub(Vendor):
             raise Refusal(self.fail(422, "Validation Failed"))
         membership = {"state": (user["membership"] or {}).get("state", "pending"), "role": role}
         self._save(user, membership=membership)
-        return Answer(200, {**membership, "user": {"login": user["login"]}})
+        return Answer(200, {**membership, "user": {"login": user["login"], "id": user["id"]}})
 
     @route("DELETE", "/orgs/{organization}/memberships/{login}")
     def remove(self, request: Request, organization: str, login: str) -> Answer:
@@ -209,7 +209,7 @@ class GitHub(Vendor):
             raise Refusal(self.fail(422, "Copilot Business is not enabled for this organization."))
         if not user["copilot"]:
             raise Refusal(self.fail(404, "Not Found"))
-        return Answer(200, {"assignee": {"login": user["login"]}, **user["copilot"]})
+        return Answer(200, {"assignee": {"login": user["login"], "id": user["id"]}, **user["copilot"]})
 
     @route("DELETE", "/orgs/{organization}/copilot/billing/selected_users")
     def cancel_seats(self, request: Request, organization: str) -> Answer:

@@ -134,7 +134,7 @@ class Users:
     def list_methods(self, request: Request, key: str) -> Answer:
         shown = [{name: value for name, value in method.items() if name != "default"}
                  for method in self.seen_user(key)["methods"]]
-        return Answer(200, {**context(request, "users/authentication/methods"), "value": shown})
+        return self.page(request, shown, "users/authentication/methods")
 
     @call("DELETE", "/users/{key}/authentication/{kind}/{method}", "UserAuthenticationMethod.ReadWrite.All")
     def delete_method(self, request: Request, key: str, kind: str, method: str) -> Answer:
