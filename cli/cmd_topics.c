@@ -24,12 +24,16 @@ static const struct kind {
     bool per_system;
     const char *cleanup;
     const char *retention_ms;
+    bool brokers_time; /* decisions are made by its records' times: a sender's clock must not count */
+    bool single;       /* one partition */
 } kinds[] = {
-    {"intake", false, "delete", "34560000000"}, /* 400 days */
-    {"events", false, "delete", "-1"},          /* for ever: the way back for a lost database */
-    {"control", false, "compact", NULL},        {"dead", false, "delete", "-1"},
-    {"jobs", true, "delete", "7776000000"}, /* 90 days */
-    {"urgent", true, "delete", "7776000000"},
+    {"intake", false, "delete", "34560000000", true, false}, /* 400 days */
+    {"events", false, "delete", "-1", false, false},         /* for ever: the way back for a lost database */
+    {"control", false, "compact", NULL, true, true},
+    {"roster", false, "compact", NULL, true, true},
+    {"dead", false, "delete", "-1", false, false},
+    {"jobs", true, "delete", "7776000000", false, false}, /* 90 days */
+    {"urgent", true, "delete", "7776000000", false, false},
 };
 
 struct work {
@@ -42,7 +46,7 @@ struct work {
 
 static void add_topic(struct work *work, const struct kind *kind, const char *system)
 {
-    int partitions = strcmp(kind->name, "control") == 0 ? 1 : (int)conf_int(work->cli->conf, "topics.partitions");
+    int partitions = kind->single ? 1 : (int)conf_int(work->cli->conf, "topics.partitions");
     char error[256];
     char *name = kafka_topic(work->cli->conf, kind->name, system);
     rd_kafka_NewTopic_t *topic = rd_kafka_NewTopic_new(
@@ -51,6 +55,13 @@ static void add_topic(struct work *work, const struct kind *kind, const char *sy
         rd_kafka_NewTopic_set_config(topic, "cleanup.policy", kind->cleanup);
         if (kind->retention_ms) {
             rd_kafka_NewTopic_set_config(topic, "retention.ms", kind->retention_ms);
+        }
+        if (kind->brokers_time) {
+            rd_kafka_NewTopic_set_config(topic, "message.timestamp.type", "LogAppendTime");
+        }
+        if (strcmp(kind->cleanup, "compact") ==
+            0) { /* read whole at each start: the newest segment is never compacted */
+            rd_kafka_NewTopic_set_config(topic, "segment.bytes", "67108864");
         }
         work->topics = mem_realloc(work->topics, (work->count + 1) * sizeof(rd_kafka_NewTopic_t *));
         work->topics[work->count++] = topic;
@@ -72,14 +83,25 @@ static void add_topics(struct work *work, const char *const *systems, size_t sys
     }
 }
 
+static int32_t partitions_wanted(const struct work *work, const char *topic)
+{
+    for (size_t i = 0; i < COUNT_OF(kinds); i++) {
+        char *single = kinds[i].single ? kafka_topic(work->cli->conf, kinds[i].name, NULL) : NULL;
+        bool same = single && strcmp(topic, single) == 0;
+        free(single);
+        if (same) {
+            return 1;
+        }
+    }
+    return (int32_t)conf_int(work->cli->conf, "topics.partitions");
+}
+
 /* A topic that was there: does it have the number of partitions that we count on? */
 static void check_existing(struct work *work, const char *topic)
 {
     struct err err = ERR_INIT;
     int32_t partitions = kafka_partition_count(work->rk, topic, 10 * TIME_SECOND, &err);
-    char *control = kafka_topic(work->cli->conf, "control", NULL);
-    int32_t wanted = strcmp(topic, control) == 0 ? 1 : (int32_t)conf_int(work->cli->conf, "topics.partitions");
-    free(control);
+    int32_t wanted = partitions_wanted(work, topic);
     if (partitions < 0) {
         work->code = cli_fail_err(CLI_AWAY, &err);
     } else if (partitions != wanted) {
@@ -198,11 +220,13 @@ const struct command command_topics = {
     .name = "topics",
     .arguments = "[SYSTEM…] [--all]",
     .summary = "Creates the Kafka topics that are missing; says what differs.",
-    .details = "Intake (400 days), events and dead letters (for ever), control (compacted, one partition), and per "
-               "system jobs\n"
-               "and urgent (90 days). Without operands: for the systems that the configuration names. "
-               "topics.partitions holds for all\n"
-               "but control and can never be changed afterwards: partitions decide which worker sees whom.\n\n"
+    .details = "Intake (400 days), events and dead letters (for ever), control and roster (compacted, one partition), "
+               "and per\n"
+               "system jobs and urgent (90 days). Without operands: for the systems that the configuration names. "
+               "topics.partitions\n"
+               "holds for all but control and roster; that of jobs and urgent can never be changed afterwards: it "
+               "decides which worker\n"
+               "sees whom.\n\n"
                "  offboard topics\n  offboard topics okta google",
     .options = (const struct cli_option[]){{"all", NULL, "for every connector that there is", NULL, &opt.all},
                                            {NULL, NULL, NULL, NULL, NULL}},

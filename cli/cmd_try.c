@@ -184,7 +184,9 @@ static void print_result(const json_t *said)
                                         "escrow", "open",    "verified", "due_at"};
     print_calls(said);
     printf("%-9s %s\n", "outcome", json_string_at(said, "outcome"));
-    printf("%-9s %s\n", "message", json_string_at(said, "message"));
+    char *message = cli_text(json_object_get(said, "message"));
+    printf("%-9s %s\n", "message", message);
+    free(message);
     for (size_t i = 0; i < COUNT_OF(parts); i++) {
         print_part(said, parts[i]);
     }

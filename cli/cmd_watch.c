@@ -209,6 +209,9 @@ static int ended(const struct watch *watch)
     if (status && strcmp(status, "cancelled") == 0) {
         return cli_fail(CLI_REFUSED, "the offboarding was cancelled");
     }
+    if (status && strcmp(status, "duplicate") == 0) {
+        return cli_fail(CLI_REFUSED, "another offboarding is about the same person: offboard status %s", watch->id);
+    }
     if (watch->how->now && at_rest(watch)) {
         int failed = (int)json_int_at(watch->progress, "offboarding.failed", 0);
         return failed ? cli_fail(CLI_REFUSED, "%d job%s failed: offboard status %s", failed, failed == 1 ? "" : "s",

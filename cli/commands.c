@@ -34,7 +34,8 @@ static int help_list(void)
            "options.\n"
            "`offboard help COMMAND` tells more, with examples.\n\n"
            "Exit codes: 0 done; 1 refused, or problems were found; 2 the command line or the configuration is wrong;\n"
-           "3 the edge, the database or Kafka can't be reached; 4 no such offboarding, job or system.\n");
+           "3 the edge, the database or Kafka can't be reached, or nobody knows yet what became of an order;\n"
+           "4 no such offboarding, job or system.\n");
     return CLI_OK;
 }
 

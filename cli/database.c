@@ -144,5 +144,6 @@ char *cli_find_offboarding(struct cli *cli, const char *named, struct err *err)
 
 char *cli_offboarding_id(struct cli *cli, const char *named, struct err *err)
 {
-    return id_valid(named) ? mem_strdup(named) : cli_find_offboarding(cli, named, err);
+    char id[ID_SIZE];
+    return id_parse(named, id) == 0 ? mem_strdup(id) : cli_find_offboarding(cli, named, err);
 }

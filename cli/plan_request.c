@@ -60,7 +60,9 @@ static char *sender_text(enum signature_verdict verdict, bool carries, bool keys
 {
     static const char anyway[] = "The rest assumes that it was let in.";
     if (!carries) {
-        return mem_printf("not checked: no header of the request proves who sent it. %s", anyway);
+        return mem_printf(
+            "not checked: no header of the request proves who sent it, so the edge would turn it away (401). %s",
+            anyway);
     }
     switch (verdict) {
     case SIGNATURE_GOOD:

@@ -9,7 +9,7 @@
 #include "lib/time.h"
 
 struct control {
-    json_t *orders; /* key ("pause/okta", "cancel/…") to the order's value */
+    json_t *orders; /* key ("pause/okta", "cancel/…") to {reason, at}, microseconds */
 };
 
 struct control *control_new(void)
@@ -27,21 +27,46 @@ void control_free(struct control *control)
     }
 }
 
+static void put_order(struct control *control, const char *key, json_t *reason, int64_t at)
+{
+    json_object_set_new(control->orders, key, json_pack("{s:O?, s:I}", "reason", reason, "at", (json_int_t)at));
+}
+
+/* Who orders has a clock that may be wrong: without `at` the record's time counts, which the broker sets. */
+static int64_t time_of(const rd_kafka_message_t *record, const json_t *order)
+{
+    const char *text = json_string_at(order, "at");
+    int64_t at = 0;
+    if (!text || time_parse(text, &at, NULL) != 0) {
+        at = rd_kafka_message_timestamp(record, NULL) * (TIME_SECOND / 1000);
+    }
+    return at;
+}
+
 int control_apply(struct control *control, const rd_kafka_message_t *record, struct err *err)
 {
     json_t *order = message_control(record->key, record->key_len, record->payload, record->len, err);
     if (!order) {
         return -1;
     }
-    char *key = mem_strndup(record->key, record->key_len);
+    char *key = message_control_key(record->key, record->key_len);
     if (json_is_null(order)) {
         json_object_del(control->orders, key);
-        json_decref(order);
     } else {
-        json_object_set_new(control->orders, key, order);
+        put_order(control, key, json_object_get(order, "reason"), time_of(record, order));
     }
+    json_decref(order);
     free(key);
     return 0;
+}
+
+void control_note_cancelled(struct control *control, const char *subject, const char *reason, int64_t at)
+{
+    char *key = mem_printf("cancel/%s", subject);
+    json_t *text = reason ? json_string(reason) : NULL;
+    put_order(control, key, text, at);
+    json_decref(text);
+    free(key);
 }
 
 static json_t *order_of(const struct control *control, const char *kind, const char *name)
@@ -71,9 +96,7 @@ static const json_t *order_for_name(const struct control *control, const char *n
         order = order_of(control, "cancel", name); /* employee ids keep their case */
     }
     free(lower);
-    int64_t at = 0;
-    const char *text = json_string_at(order, "at");
-    return text && time_parse(text, &at, NULL) == 0 && at >= planned_at ? order : NULL;
+    return order && json_int_at(order, "at", 0) >= planned_at ? order : NULL;
 }
 
 static const json_t *cancel_order(const struct control *control, const char *offboarding_id, const json_t *user,
@@ -99,13 +122,12 @@ const char *control_cancelled(const struct control *control, const char *offboar
     return !order ? NULL : reason ? reason : "cancelled";
 }
 
-int64_t control_cancelled_when(const struct control *control, const char *offboarding_id, const json_t *user,
-                               int64_t planned_at)
+int64_t control_id_cancelled_when(const struct control *control, const char *offboarding_id)
 {
-    int64_t at = 0;
-    const char *text = json_string_at(cancel_order(control, offboarding_id, user, planned_at), "at");
-    if (text) {
-        time_parse(text, &at, NULL);
-    }
-    return at;
+    return json_int_at(order_of(control, "cancel", offboarding_id), "at", 0);
+}
+
+int64_t control_person_cancelled_when(const struct control *control, const char *name, int64_t planned_at)
+{
+    return json_int_at(order_for_name(control, name, planned_at), "at", 0);
 }

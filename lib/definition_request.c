@@ -343,6 +343,29 @@ static void check_meanwhile(struct check *check, const char *pointer, const json
     free(at);
 }
 
+static void read_answer(struct check *check, const char *pointer, const struct expr_path *path, void *arg)
+{
+    static const char *const parts[] = {"status", "body", "headers"};
+    for (size_t i = 0; i < COUNT_OF(parts); i++) {
+        if (expr_path_within(path, parts[i])) {
+            check_problem(
+                check, pointer,
+                "\"%s\" reads .%s of the request before it, which an attempt that goes on here later has not got: "
+                "let that request save it, and read .saved",
+                (const char *)arg, parts[i]);
+        }
+    }
+}
+
+/* An attempt may go on with this request, hours after the one before it was answered. */
+static void check_beginning(struct check *check, const char *pointer, const json_t *request)
+{
+    static const char *const first[] = {"if", "for_each"};
+    for (size_t i = 0; i < COUNT_OF(first); i++) {
+        check_paths(check, pointer, json_object_get(request, first[i]), read_answer, (void *)(uintptr_t)first[i]);
+    }
+}
+
 void check_requests(struct check *check, const char *pointer, const json_t *requests, bool searches)
 {
     bool reads = searches;
@@ -371,6 +394,7 @@ void check_requests(struct check *check, const char *pointer, const json_t *requ
             check_meanwhile(check, at, request);
             check_batch(check, at, request);
             check_search(check, at, request, searches);
+            check_beginning(check, at, request);
         }
         free(at);
     }

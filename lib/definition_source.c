@@ -15,7 +15,7 @@ static const struct check_key source_keys[] = {
     {"poll", CHECK_MAP, false},         {"signal", CHECK_MAP, false},       {"settings", CHECK_MAP, false},
     {"signature", CHECK_MAP, false},    {"token", CHECK_MAP, false},        {"challenge", CHECK_MAP, false},
     {"events", CHECK_PREDICATE, false}, {"event", CHECK_MAP, false},        {"authorize", CHECK_ANY, false},
-    {"answer", CHECK_MAP, false},       {"jwt", CHECK_MAP, false},
+    {"answer", CHECK_MAP, false},       {"jwt", CHECK_MAP, false},          {"members", CHECK_TEXTS, false},
 };
 
 static const struct check_key map_keys[] = {
@@ -236,8 +236,8 @@ static void check_guarantees(struct check *check, const json_t *guarantees)
 /* What it takes in completes a step, and starts nobody's offboarding. */
 static void check_signal(struct check *check, const json_t *signal)
 {
-    static const char *const useless[] = {"types",  "map",   "guarantees", "poll",
-                                          "events", "event", "authorize",  "answer"};
+    static const char *const useless[] = {"types", "map",       "guarantees", "poll",   "events",
+                                          "event", "authorize", "answer",     "members"};
     for (size_t i = 0; i < COUNT_OF(useless); i++) {
         if (json_object_get(check->definition->tree, useless[i])) {
             char *at = mem_printf("/%s", useless[i]);

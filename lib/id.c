@@ -84,6 +84,16 @@ int id_valid(const char *text)
     return text && strlen(text) == ID_LEN && uuid_parse(text, id) == 0;
 }
 
+int id_parse(const char *text, char out[ID_SIZE])
+{
+    uuid_t id;
+    if (!id_valid(text) || uuid_parse(text, id) != 0) {
+        return -1;
+    }
+    uuid_unparse_lower(id, out);
+    return 0;
+}
+
 void id_sha256_hex(const void *data, size_t len, char out[ID_SHA256_HEX_SIZE])
 {
     static const char digits[] = "0123456789abcdef";

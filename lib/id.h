@@ -24,6 +24,9 @@ void id_signal(const char *source, const char *sent, char out[ID_SIZE]);
 
 int id_valid(const char *text); /* 1 when it is a UUID's text */
 
+/* Copies a UUID's text in lower case, as everything here writes it: for every door by which ids come in. -1 when it is none. */
+int id_parse(const char *text, char out[ID_SIZE]);
+
 void id_sha256_hex(const void *data, size_t len, char out[ID_SHA256_HEX_SIZE]);
 
 #endif

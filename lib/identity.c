@@ -1,8 +1,8 @@
 #include "lib/identity.h"
 
-#include <stdbool.h>
 #include <stdint.h>
 #include <string.h>
+#include <strings.h>
 
 #include "lib/buf.h"
 #include "lib/mem.h"
@@ -138,4 +138,11 @@ char *identity_seen(const char *text)
     char *result = mem_strndup(buf_text(&seen) + first, end - first);
     buf_release(&seen);
     return result;
+}
+
+bool identity_same_number(const char *a, const char *b)
+{
+    a += strspn(a, "0");
+    b += strspn(b, "0");
+    return strcasecmp(a, b) == 0;
 }

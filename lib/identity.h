@@ -4,6 +4,7 @@
 #define OFFBOARD_LIB_IDENTITY_H
 
 #include <jansson.h>
+#include <stdbool.h>
 
 #include "lib/err.h"
 
@@ -15,5 +16,8 @@ json_t *identity_clean(const char *field, const json_t *text, struct err *err);
 /* The text as people see it: without blanks at its ends, and without invisible characters anywhere. For comparing what a vendor shows
  * with what HR says: both mean the address that a person reads. The caller frees. */
 char *identity_seen(const char *text);
+
+/* Are these one employee number? Systems drop zeros in front, and letters may be of either case. */
+bool identity_same_number(const char *a, const char *b);
 
 #endif

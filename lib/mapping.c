@@ -10,6 +10,7 @@
 #include "lib/mapping_internal.h"
 #include "lib/mem.h"
 #include "lib/message.h"
+#include "lib/nearest.h"
 #include "lib/source_settings.h"
 #include "lib/time.h"
 
@@ -114,6 +115,35 @@ static bool authorized(struct definitions *definitions, const struct definition 
     }
     json_decref(rules);
     return !mapped->refused;
+}
+
+/* Of a source that lists the members of its events another one is a mistake: `runbok` must not start the default runbook. */
+static int check_members(const struct mapping *mapping)
+{
+    enum { MOST = 64 };
+    const json_t *members = json_object_get(mapping->source->tree, "members");
+    const char *right[MOST], *name;
+    size_t count = 0, i;
+    json_t *member;
+    json_array_foreach(members, i, member)
+    {
+        right[count] = json_string_value(member);
+        count += count + 1 < MOST;
+    }
+    json_object_foreach(members ? json_object_get(mapping->event, "data") : NULL, name, member)
+    {
+        bool known = false;
+        for (i = 0; i < count; i++) {
+            known = known || strcmp(right[i], name) == 0;
+        }
+        const char *near = known ? NULL : nearest_name(name, right, count);
+        if (!known) {
+            return err_set(mapping->err, ERR_PERMANENT, "%.*s: source %s knows no such member%s%s%s", MAPPING_TEXT_MAX,
+                           name, mapping->source->name, near ? "; did you mean \"" : "", near ? near : "",
+                           near ? "\"?" : "");
+        }
+    }
+    return 0;
 }
 
 /* ---- the rest of the map ----------------------------------------------------------------------------------------- */
@@ -337,6 +367,9 @@ static json_t *context_for(const struct definition *source, const struct conf *c
 static int apply(struct mapping *mapping, struct mapped *result)
 {
     struct definitions *definitions = mapping->definitions;
+    if (check_members(mapping) != 0) {
+        return -1;
+    }
     if (!type_taken(mapping->source, mapping->event, result) ||
         !criteria_met(definitions, mapping->source, mapping->event, result) ||
         !authorized(definitions, mapping->source, mapping->event, result)) {

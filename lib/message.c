@@ -17,20 +17,20 @@
 /* ---- checks ------------------------------------------------------------------------------------------------------ */
 
 enum {
-    DEPTH_MAX = 64,       /* of a CloudEvent's data: our own messages carry it, and lie below 128 levels */
+    DEPTH_MAX = 32,       /* of a CloudEvent: our own messages carry it, deeper, and must stay far below 128 levels */
     ATTRIBUTE_MAX = 1000, /* bytes of a CloudEvent's id, source or type: they become parts of ids, keys and rows */
 };
 
-enum kind { TEXT, TEXT_OR_NULL, ID, OBJECT, OBJECT_OR_NULL, ARRAY, NUMBER, INSTANT };
+enum kind { TEXT, TEXT_OR_NULL, ID, OBJECT, OBJECT_OR_NULL, ARRAY, NUMBER, INSTANT, INSTANT_OR_NULL };
 
 struct member {
     const char *path;
     enum kind kind;
 };
 
-static const char *const kind_names[] = {"a text",         "a text or null",       "a UUID",
-                                         "an object",      "an object or null",    "a list",
-                                         "a whole number", "an RFC 3339 date-time"};
+static const char *const kind_names[] = {"a text",         "a text or null",        "a UUID",
+                                         "an object",      "an object or null",     "a list",
+                                         "a whole number", "an RFC 3339 date-time", "an RFC 3339 date-time or null"};
 
 static bool is_kind(const json_t *value, enum kind kind)
 {
@@ -52,6 +52,8 @@ static bool is_kind(const json_t *value, enum kind kind)
         return json_is_integer(value);
     case INSTANT:
         return json_is_string(value) && time_parse(json_string_value(value), &at, NULL) == 0;
+    case INSTANT_OR_NULL:
+        return !value || json_is_null(value) || is_kind(value, INSTANT);
     }
     return false;
 }
@@ -166,8 +168,20 @@ json_t *message_control(const char *key, size_t key_len, const void *value, size
     if (!value) {
         return json_null();
     }
-    static const struct member members[] = {{"reason", TEXT_OR_NULL}, {"at", INSTANT}, {"actor", OBJECT_OR_NULL}};
+    static const struct member members[] = {
+        {"reason", TEXT_OR_NULL}, {"at", INSTANT_OR_NULL}, {"actor", OBJECT_OR_NULL}};
     return checked(parse_own(value, len, err), members, COUNT_OF(members), err);
+}
+
+char *message_control_key(const char *key, size_t len)
+{
+    char *copy = mem_strndup(key, len);
+    char *subject = strchr(copy, '/');
+    char id[ID_SIZE];
+    if (subject && id_parse(subject + 1, id) == 0) {
+        memcpy(subject + 1, id, ID_LEN);
+    }
+    return copy;
 }
 
 /* ---- CloudEvents ------------------------------------------------------------------------------------------------- */
@@ -188,6 +202,13 @@ static bool too_deep(const json_t *value, int levels)
         deep = deep || too_deep(member, levels - 1);
     }
     return deep;
+}
+
+int message_check_depth(const char *field, const json_t *value, struct err *err)
+{
+    return too_deep(value, DEPTH_MAX)
+               ? err_set(err, ERR_PERMANENT, "%s is nested deeper than %d levels", field, DEPTH_MAX)
+               : 0;
 }
 
 int message_cloudevent_check(const json_t *event, struct err *err)
@@ -213,8 +234,13 @@ int message_cloudevent_check(const json_t *event, struct err *err)
     if (time && (!json_is_string(time) || time_parse(json_string_value(time), &at, err) != 0)) {
         return json_is_string(time) ? err_prefix(err, "time") : err_set(err, ERR_PERMANENT, "time must be a text");
     }
-    if (too_deep(json_object_get(event, "data"), DEPTH_MAX)) {
-        return err_set(err, ERR_PERMANENT, "data is nested deeper than %d levels", DEPTH_MAX);
+    const char *name;
+    json_t *attribute;
+    json_object_foreach((json_t *)(uintptr_t)event, name, attribute)
+    {
+        if (message_check_depth(name, attribute, err) != 0) {
+            return -1;
+        }
     }
     return 0;
 }

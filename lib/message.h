@@ -17,12 +17,18 @@ json_t *message_job(const void *value, size_t len, struct err *err);
 json_t *message_event(const void *value, size_t len, struct err *err);
 json_t *message_control(const char *key, size_t key_len, const void *value, size_t len, struct err *err);
 
+/* The key of a control record as everything here writes it: an offboarding's id in lower case. The caller frees. */
+char *message_control_key(const char *key, size_t len);
+
 /* A CloudEvent from a Kafka record, structured or binary mode (Kafka protocol binding 1.0.2: headers ce_…), as one
  * object in structured form. */
 json_t *message_cloudevent(const rd_kafka_message_t *record, struct err *err);
 
 /* Checks a structured CloudEvent (required attributes, types). -1 with the attribute's name in the text. */
 int message_cloudevent_check(const json_t *event, struct err *err);
+
+/* What comes from outside may not be nested so deeply that a message of ours that carries it can't be read. -1 with the field's name. */
+int message_check_depth(const char *field, const json_t *value, struct err *err);
 
 /* A new event object with version, id (UUIDv7), timestamp (now), name, and a context holding offboarding_id when given.
  * `context` is taken over (NULL: empty). */

@@ -2,16 +2,20 @@
 
 #include <stdint.h>
 #include <stdlib.h>
+#include <string.h>
 #include <strings.h>
 
+#include "lib/identity.h"
 #include "lib/json.h"
 #include "lib/mem.h"
 
-static bool listed(const struct conf *conf, const char *name)
+bool protected_name(const struct conf *conf, const char *name)
 {
     bool found = false;
-    for (size_t i = 0; name && i < conf_list_size(conf, "guards.protected"); i++) {
-        found = found || strcasecmp(conf_list_item(conf, "guards.protected", i), name) == 0;
+    bool number = name && *name && !name[strspn(name, "0123456789")];
+    for (size_t i = 0; name && *name && i < conf_list_size(conf, "guards.protected"); i++) {
+        const char *item = conf_list_item(conf, "guards.protected", i);
+        found = found || strcasecmp(item, name) == 0 || (number && identity_same_number(item, name));
     }
     return found;
 }
@@ -27,7 +31,7 @@ static bool account_listed(const struct conf *conf, const json_t *given_ids)
         json_array_foreach(accounts, i, account)
         {
             char *name = mem_printf("%s:%s", system, json_string_value(account));
-            found = found || listed(conf, name);
+            found = found || protected_name(conf, name);
             free(name);
         }
     }
@@ -37,13 +41,14 @@ static bool account_listed(const struct conf *conf, const json_t *given_ids)
 bool protected_person(const struct conf *conf, const json_t *offboarding)
 {
     const json_t *user = json_object_get(offboarding, "user");
-    bool found = listed(conf, json_string_at(user, "email")) || listed(conf, json_string_at(user, "employee_id")) ||
+    bool found = protected_name(conf, json_string_at(user, "email")) ||
+                 protected_name(conf, json_string_at(user, "employee_id")) ||
                  account_listed(conf, json_object_get(offboarding, "given_ids"));
     size_t i;
     json_t *alias;
     json_array_foreach(json_object_get(user, "emails"), i, alias)
     {
-        found = found || listed(conf, json_string_value(alias));
+        found = found || protected_name(conf, json_string_value(alias));
     }
     return found;
 }

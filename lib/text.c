@@ -27,6 +27,34 @@ char *text_shortened(const char *text, size_t max)
     return mem_printf("%.*s%s", (int)length, text, text[length] ? "…" : "");
 }
 
+/* U+202A to U+202E and U+2066 to U+2069 turn what follows them around. The length of the mark at `at`; 0: there is none. */
+static size_t direction_mark(const char *at)
+{
+    const unsigned char *c = (const unsigned char *)at;
+    bool first = c[0] == 0xe2 && c[1] == 0x80 && c[2] >= 0xaa && c[2] <= 0xae;
+    bool second = c[0] == 0xe2 && c[1] == 0x81 && c[2] >= 0xa6 && c[2] <= 0xa9;
+    return first || second ? 3 : 0;
+}
+
+char *text_plain(const char *text)
+{
+    char *plain = mem_strdup(text);
+    char *to = plain;
+    for (const char *at = text; at && *at;) {
+        size_t mark = direction_mark(at);
+        if (mark) {
+            at += mark;
+            continue;
+        }
+        *to++ = (unsigned char)*at < ' ' || *at == 0x7f ? ' ' : *at;
+        at++;
+    }
+    if (plain) {
+        *to = '\0';
+    }
+    return plain;
+}
+
 /* Behind white space, byte-order marks, comments and declarations. */
 static const char *behind_prologue(const char *text)
 {

@@ -11,6 +11,10 @@ size_t text_cut(const char *text, size_t max);
 /* The beginning of `text`, at most `max` bytes, with "…" where something was left out. The caller frees; NULL gives NULL. */
 char *text_shortened(const char *text, size_t max);
 
+/* The text for logs, tickets and terminals: control characters are blanks, and marks of text direction are left out. The caller frees;
+ * NULL gives NULL. */
+char *text_plain(const char *text);
+
 /* Does the text begin as a web page does? White space, a byte-order mark, comments and an XML declaration may stand before it. */
 bool text_is_page(const char *text);
 

@@ -9,7 +9,8 @@
 #include "logger/logger.h"
 
 /* Events that change an offboarding; "job." and "order." stand for all that begin so. */
-static const char *const changing[] = {"initiated", "moved", "cancelled", "phase.due", "job.", "order."};
+static const char *const changing[] = {"initiated", "moved",     "started", "held",
+                                       "cancelled", "phase.due", "job.",    "order."};
 
 static bool changes_offboarding(const char *name)
 {
@@ -50,11 +51,7 @@ static int read_id(const json_t *event, const char *path, char out[ID_SIZE])
     if (!value || json_is_null(value)) {
         return 0;
     }
-    if (!id_valid(json_string_value(value))) {
-        return -1;
-    }
-    memcpy(out, json_string_value(value), ID_SIZE);
-    return 0;
+    return id_parse(json_string_value(value), out);
 }
 
 static void read_members(struct row *row, const json_t *event)
@@ -62,7 +59,7 @@ static void read_members(struct row *row, const json_t *event)
     int64_t at = 0;
     time_parse(json_string_at(event, "timestamp"), &at, NULL); /* checked by message_event() */
     time_format(at, row->occurred_at);
-    memcpy(row->id, json_string_at(event, "id"), ID_SIZE);
+    id_parse(json_string_at(event, "id"), row->id); /* checked as well */
     row->name = mem_strdup(json_string_at(event, "name"));
     row->wave = changes_offboarding(row->name);
     if (read_id(event, "context.offboarding_id", row->offboarding_id) != 0) {
@@ -120,21 +117,23 @@ static void read_control(struct row *row)
         err_release(&err);
         return;
     }
-    json_t *key = json_stringn(message->key, message->key_len);
-    const char *subject = json_string_value(key);
+    char *subject = message_control_key(message->key, message->key_len);
+    json_t *key = json_string(subject);
     bool pause = strncmp(subject, "pause/", 6) == 0;
     bool order = json_is_object(value);
     row->name = mem_strdup(pause ? (order ? "control.pause" : "control.resume")
                                  : (order ? "control.cancel" : "control.uncancel"));
     int64_t at = rd_kafka_message_timestamp(message, NULL) * (TIME_SECOND / 1000);
-    if (order) {
-        time_parse(json_string_at(value, "at"), &at, NULL); /* checked by message_control() */
+    const char *said = json_string_at(value, "at"); /* checked by message_control() */
+    if (said) {
+        time_parse(said, &at, NULL);
     }
     time_format(at, row->occurred_at);
     control_id(message, row->id);
-    if (!pause && id_valid(strchr(subject, '/') + 1)) {
-        memcpy(row->offboarding_id, strchr(subject, '/') + 1, ID_SIZE);
+    if (pause || id_parse(strchr(subject, '/') + 1, row->offboarding_id) != 0) {
+        row->offboarding_id[0] = '\0';
     }
+    free(subject);
     json_t *body = json_object();
     json_put(body, "key", key);
     json_put(body, "value", value);

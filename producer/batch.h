@@ -1,5 +1,5 @@
 /* What one batch of intake records will publish, in stages: each stage is acknowledged before the next begins, and
- * the offsets are committed after the last. */
+ * the offsets are committed after the last. The roster comes first: what was decided is on record before anybody is told. */
 #ifndef OFFBOARD_PRODUCER_BATCH_H
 #define OFFBOARD_PRODUCER_BATCH_H
 
@@ -8,23 +8,50 @@
 
 #include "producer/producer.h"
 
-enum stage { STAGE_DEFINITIONS, STAGE_INITIATED, STAGE_JOBS, STAGE_CONTROL, STAGE_EVENTS, STAGES };
+enum stage {
+    STAGE_ROSTER,
+    STAGE_DEFINITIONS,
+    STAGE_INITIATED,
+    STAGE_CONTROL,
+    STAGE_JOBS,
+    STAGE_EVENTS,
+    STAGE_NOTICES, /* tombstones of what was answered */
+    STAGES
+};
 
 struct batch;
 
 struct batch *batch_new(const struct conf *conf);
 void batch_free(struct batch *batch);
 void batch_clear(struct batch *batch);
+bool batch_is_empty(const struct batch *batch);
 
-/* Takes over `value` (a JSON object). `topic` is the full name. */
-void batch_add(struct batch *batch, enum stage stage, const char *topic, const char *key, json_t *value,
-               const char *type, const char *id, const char *traceparent);
+/* What is added from now on belongs to this record (NULL: to none): when Kafka refuses one of its outputs for good, the later ones
+ * are left out. It must outlive batch_publish(). */
+void batch_begin(struct batch *batch, const rd_kafka_message_t *message);
 
-/* The message goes to where its person belongs, or to the dead letters. It must outlive batch_publish(). */
-void batch_forward(struct batch *batch, const rd_kafka_message_t *message, const char *person);
+/* Takes over `value` (a JSON object; NULL: a tombstone). `topic` is the full name. Returns how long the value is. */
+size_t batch_add(struct batch *batch, enum stage stage, const char *topic, const char *key, json_t *value,
+                 const char *type, const char *id, const char *traceparent);
+
+/* What was added last is published in this form (taken over) when Kafka refuses it as too large. */
+void batch_or(struct batch *batch, json_t *value);
+
+/* When Kafka refuses what was added last, this event (taken over) is published in its stead, under the same key: what was told before
+ * stays true. */
+void batch_else(struct batch *batch, const char *topic, json_t *event);
+
+/* A roster_write(): of each key the last value of a batch is written. */
+void batch_write_roster(void *batch, const char *key, json_t *value);
+
+/* The record goes to the dead letters. */
 void batch_dead(struct batch *batch, const rd_kafka_message_t *message, const char *reason);
 
-/* Publishes stage after stage; waits out temporary trouble until `*stopping`. 0 when all is acknowledged. */
+/* Publishes stage after stage; waits out temporary trouble until `*stopping`. 0 when all is acknowledged or refused for good; -1: the
+ * process has to end, and the batch must stay until the producer is freed. */
 int batch_publish(struct batch *batch, struct kafka_producer *producer, const atomic_bool *stopping, struct err *err);
+
+/* The records whose outputs were refused, one after the other: `*at` is 0 at first. NULL: no more. */
+const rd_kafka_message_t *batch_refused(const struct batch *batch, size_t *at, const char **reason);
 
 #endif

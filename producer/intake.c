@@ -1,19 +1,27 @@
-/* Intake partitions come and go; the log is their memory. */
+/* All partitions of intake, read as one: the records of a person may lie on several of them, under this or that name. */
 #include <stdlib.h>
 #include <string.h>
 #include <time.h>
 
-#include "lib/dead.h"
 #include "lib/log.h"
 #include "lib/mem.h"
 #include "lib/time.h"
 #include "producer/planner_internal.h"
 
-enum { ASK_MS = 10000, ASK_AGAIN_MS = 200 };
+enum {
+    ASK_MS = 10000,
+    ASK_AGAIN_MS = 200,
+    IDLE_WAIT_MS = 50,
+    IN_HAND_MOST = 500,  /* records of one partition; then it is paused */
+    IN_HAND_FEW = 100,   /* then it goes on */
+    FETCHED_MOST = 2000, /* records at a time */
+};
 
-#define ANEW_EVERY TIME_MINUTE
+#define ANEW_EVERY  TIME_MINUTE
+#define PATIENCE    (10 * TIME_SECOND) /* with a partition that gives nothing while others have records */
+#define COUNT_EVERY (10 * TIME_SECOND)
 
-struct intake *intake_find(struct planner *planner, int32_t number)
+static struct intake *find(struct planner *planner, int32_t number)
 {
     for (size_t i = 0; i < planner->intake_count; i++) {
         if (planner->intakes[i].number == number) {
@@ -23,32 +31,55 @@ struct intake *intake_find(struct planner *planner, int32_t number)
     return NULL;
 }
 
+/* ---- records in hand --------------------------------------------------------------------------------------------- */
+
+static void put(struct intake *intake, rd_kafka_message_t *message)
+{
+    if (intake->count == intake->room) {
+        size_t room = intake->room ? intake->room * 2 : 64;
+        rd_kafka_message_t **records = mem_alloc(room * sizeof *records);
+        for (size_t i = 0; i < intake->count; i++) {
+            records[i] = intake->records[(intake->first + i) % intake->room];
+        }
+        free(intake->records);
+        intake->records = records;
+        intake->first = 0;
+        intake->room = room;
+    }
+    intake->records[(intake->first + intake->count++) % intake->room] = message;
+}
+
+static rd_kafka_message_t *head(const struct intake *intake)
+{
+    return intake->count ? intake->records[intake->first] : NULL;
+}
+
+static rd_kafka_message_t *take(struct intake *intake)
+{
+    rd_kafka_message_t *message = head(intake);
+    intake->first = (intake->first + 1) % intake->room;
+    intake->count--;
+    return message;
+}
+
 void intake_release_all(struct planner *planner)
 {
+    if (planner->intakes) {
+        rd_kafka_assign(planner->rk, NULL);
+    }
     for (size_t i = 0; i < planner->intake_count; i++) {
-        roster_free(planner->intakes[i].roster);
+        struct intake *intake = &planner->intakes[i];
+        while (intake->count) {
+            rd_kafka_message_destroy(take(intake));
+        }
+        free(intake->records);
     }
     free(planner->intakes);
     planner->intakes = NULL;
     planner->intake_count = 0;
 }
 
-/* The first offset within producer.memory, or the beginning. The mock cluster's answers are nonsense: only one that
- * lies between the ends is believed. */
-static int64_t memory_start(struct planner *planner, int32_t number, int64_t low, int64_t high)
-{
-    rd_kafka_topic_partition_list_t *list = rd_kafka_topic_partition_list_new(1);
-    int64_t since = time_now() - conf_duration(planner->conf, "producer.memory");
-    rd_kafka_topic_partition_list_add(list, planner->topic, number)->offset = since > 0 ? since / 1000 : 0;
-    int64_t start = low;
-    if (low < high && rd_kafka_offsets_for_times(planner->rk, list, ASK_MS) == RD_KAFKA_RESP_ERR_NO_ERROR &&
-        list->elems[0].err == RD_KAFKA_RESP_ERR_NO_ERROR && list->elems[0].offset > low &&
-        list->elems[0].offset <= high) {
-        start = list->elems[0].offset;
-    }
-    rd_kafka_topic_partition_list_destroy(list);
-    return start;
-}
+/* ---- where to begin ---------------------------------------------------------------------------------------------- */
 
 /* After a question that Kafka did not answer: ask again? Says why, once, and waits a little: many errors come at
  * once. */
@@ -75,35 +106,99 @@ static void ask_ends(const struct planner *planner, int32_t number, int64_t *low
     } while (ask_again(planner, code, "could not read the ends of an intake partition, trying again", &said));
 }
 
-static void ask_committed(const struct planner *planner, rd_kafka_topic_partition_list_t *list)
+static int64_t ask_committed(const struct planner *planner, int32_t number)
 {
+    rd_kafka_topic_partition_list_t *list = rd_kafka_topic_partition_list_new(1);
+    rd_kafka_topic_partition_list_add(list, planner->topic, number);
     rd_kafka_resp_err_t code;
     bool said = false;
     do {
         code = rd_kafka_committed(planner->rk, list, ASK_MS);
     } while (ask_again(planner, code, "could not read the committed offsets of intake, trying again", &said));
+    int64_t committed = list->elems[0].offset;
+    rd_kafka_topic_partition_list_destroy(list);
+    return committed;
 }
 
-/* Where to begin reading a partition, and from where on records are planned. */
-static void place(struct planner *planner, rd_kafka_topic_partition_t *partition, struct intake *intake)
+/* Retention deleted records that nobody had read: leavers may be among them. */
+static void tell_of_loss(struct planner *planner, int32_t number, int64_t from, int64_t to)
 {
-    int64_t low = 0, high = 0;
-    ask_ends(planner, partition->partition, &low, &high);
-    intake->number = partition->partition;
-    intake->committed = partition->offset >= low ? partition->offset : low;
-    if (intake->committed > high) {
-        /* The topic was made anew. Planning all of it is right, only remembering it would lose leavers. */
-        log_warning("the committed offset of intake lies behind its end: the partition is planned from its beginning",
-                    NULL);
-        intake->committed = low;
-    }
-    int64_t share =
-        roster_cap_share(conf_int(planner->conf, "guards.cap_per_hour"), partition->partition, planner->partitions);
-    intake->roster = roster_new(share, planner->conf, planner->control);
-    int64_t start = memory_start(planner, partition->partition, low, high);
-    partition->offset = start < intake->committed ? start : intake->committed;
-    tail_start(&intake->tail, partition->offset, time_now());
+    char *partition = mem_printf("%d", number), *count = mem_printf("%lld", (long long)(to - from));
+    log_error("records of intake were deleted before they were read: leavers may be among them", "partition", partition,
+              "records", count, NULL);
+    series_add(planner->lost, (double)(to - from));
+    free(partition);
+    free(count);
 }
+
+static void place(struct planner *planner, struct intake *intake, int32_t number)
+{
+    int64_t low = 0, high = 0, committed = ask_committed(planner, number);
+    ask_ends(planner, number, &low, &high);
+    if (committed > high) {
+        log_warning("the committed offset of intake lies behind its end: the topic was made anew, and the partition is "
+                    "read from its beginning",
+                    NULL);
+        committed = low;
+    } else if (committed >= 0 && committed < low) {
+        tell_of_loss(planner, number, committed, low);
+    }
+    *intake = (struct intake){.number = number, .committed = committed > low ? committed : low};
+    intake->next = intake->committed;
+    tail_start(&intake->tail, intake->committed, time_now());
+}
+
+static void add_partitions(struct planner *planner, int32_t count)
+{
+    planner->intakes = mem_realloc(planner->intakes, (size_t)count * sizeof *planner->intakes);
+    while ((int32_t)planner->intake_count < count) {
+        place(planner, &planner->intakes[planner->intake_count], (int32_t)planner->intake_count);
+        planner->intake_count++;
+    }
+}
+
+int intake_find_all(struct planner *planner, struct err *err)
+{
+    intake_release_all(planner);
+    int32_t count = kafka_partition_count(planner->rk, planner->topic, TIME_SECOND, err);
+    if (count < 0) {
+        return -1;
+    }
+    add_partitions(planner, count);
+    return 0;
+}
+
+bool intake_is_unfinished(const struct place *place, void *arg)
+{
+    const struct intake *intake = find(arg, place->partition);
+    return intake && place->offset >= intake->committed;
+}
+
+void intake_read(struct planner *planner)
+{
+    rd_kafka_topic_partition_list_t *list = rd_kafka_topic_partition_list_new((int)planner->intake_count);
+    for (size_t i = 0; i < planner->intake_count; i++) {
+        struct intake *intake = &planner->intakes[i];
+        rd_kafka_topic_partition_list_add(list, planner->topic, intake->number)->offset = intake->next;
+        intake->at_end = intake->paused = false;
+    }
+    rd_kafka_assign(planner->rk, list);
+    rd_kafka_topic_partition_list_destroy(list);
+    char *count = mem_printf("%zu", planner->intake_count);
+    log_info("reading intake", "partitions", count, NULL);
+    free(count);
+}
+
+void intake_look_for_more(struct planner *planner)
+{
+    int32_t count = kafka_partition_count(planner->rk, planner->topic, 0, NULL);
+    if (count > (int32_t)planner->intake_count) {
+        add_partitions(planner, count);
+        intake_read(planner);
+    }
+}
+
+/* ---- arriving ---------------------------------------------------------------------------------------------------- */
 
 /* Another partition may have as many records as before by now, and its offset be in the log: none of its own tells. */
 static void read_others_again(struct planner *planner, const struct intake *intake)
@@ -112,11 +207,12 @@ static void read_others_again(struct planner *planner, const struct intake *inta
         return; /* it is the same deletion that they tell of, one after another */
     }
     planner->anew = time_monotonic();
-    log_warning("the topic of intake was made anew while it was read: it is planned from its beginning", NULL);
+    log_warning("the topic of intake was made anew while it was read: it is read from its beginning", NULL);
     int32_t *numbers = mem_alloc(planner->intake_count * sizeof *numbers);
     size_t count = 0;
     for (size_t i = 0; i < planner->intake_count; i++) {
         if (&planner->intakes[i] != intake) {
+            planner->intakes[i].next = 0;
             numbers[count++] = planner->intakes[i].number;
         }
     }
@@ -124,95 +220,146 @@ static void read_others_again(struct planner *planner, const struct intake *inta
     free(numbers);
 }
 
-bool intake_plans(struct planner *planner, struct intake *intake, const rd_kafka_message_t *message)
+/* An HR system's transactions leave gaps as well: the beginning of the log tells. */
+static void look_at_gap(struct planner *planner, struct intake *intake, int64_t offset)
+{
+    int64_t low = 0, high = 0;
+    if (rd_kafka_query_watermark_offsets(planner->rk, planner->topic, intake->number, &low, &high, ASK_MS) ==
+            RD_KAFKA_RESP_ERR_NO_ERROR &&
+        low > intake->next) {
+        tell_of_loss(planner, intake->number, intake->next, low < offset ? low : offset);
+    }
+}
+
+static void arrive(struct planner *planner, struct intake *intake, rd_kafka_message_t *message)
 {
     rd_kafka_timestamp_type_t type;
     int64_t at = rd_kafka_message_timestamp(message, &type) * 1000;
     if (tail_read(&intake->tail, message->offset, at, time_now()) == TAIL_ANEW) {
         read_others_again(planner, intake);
-        intake->committed = message->offset;
+    } else if (message->offset > intake->next) {
+        look_at_gap(planner, intake, message->offset);
     }
-    return message->offset >= intake->committed;
+    int64_t low = 0, high = 0; /* as of the newest answer of the broker */
+    rd_kafka_get_watermark_offsets(planner->rk, planner->topic, intake->number, &low, &high);
+    intake->next = message->offset + 1;
+    intake->at_end = intake->next >= high;
+    put(intake, message);
 }
 
-/* ---- what was set aside ------------------------------------------------------------------------------------------ */
-
-static char *place_text(int32_t partition, int64_t offset)
+static void fetched(struct planner *planner, rd_kafka_message_t *message)
 {
-    return mem_printf("%d/%lld", partition, (long long)offset);
+    struct intake *intake = message->rkt ? find(planner, message->partition) : NULL;
+    if (!message->err && intake) {
+        arrive(planner, intake, message);
+        return;
+    }
+    if (message->err == RD_KAFKA_RESP_ERR__PARTITION_EOF && intake) {
+        intake->at_end = true;
+    } else if (message->err && message->err != RD_KAFKA_RESP_ERR__PARTITION_EOF) {
+        log_warning("could not read intake", "error", rd_kafka_message_errstr(message), NULL);
+    }
+    rd_kafka_message_destroy(message);
 }
 
-static bool is_planners(const struct dead_letter *letter, void *arg)
+/* A partition of which much is in hand waits for the others. */
+static void pause_or_resume(struct planner *planner, struct intake *intake)
 {
-    const struct planner *planner = arg;
-    return strcmp(letter->topic, planner->topic) == 0 && letter->process && strcmp(letter->process, "planner") == 0;
+    bool pause = intake->paused ? intake->count > IN_HAND_FEW : intake->count >= IN_HAND_MOST;
+    if (pause == intake->paused) {
+        return;
+    }
+    rd_kafka_topic_partition_list_t *list = rd_kafka_topic_partition_list_new(1);
+    rd_kafka_topic_partition_list_add(list, planner->topic, intake->number);
+    if (pause) {
+        rd_kafka_pause_partitions(planner->rk, list);
+    } else {
+        rd_kafka_resume_partitions(planner->rk, list);
+    }
+    rd_kafka_topic_partition_list_destroy(list);
+    intake->paused = pause;
 }
 
-/* A definition that was mended since would make an offboarding of a record that started none, and the next event about
- * this person a repeat of it. */
-static void remember_dead(struct planner *planner)
+static void fetch(struct planner *planner, int wait_ms)
 {
-    struct dead_want want = {.accepts = is_planners, .arg = planner};
-    struct dead_letters letters = {0};
-    struct err err = ERR_INIT;
-    bool said = false;
-    while (!planner->stopping && dead_letters_read(planner->conf, &want, &letters, &err) != 0) {
-        if (!said) {
-            log_warning("could not read which intake records were set aside, trying again", "error", err_text(&err),
-                        NULL);
-            said = true;
+    rd_kafka_message_t *message;
+    for (int i = 0; i < FETCHED_MOST && (message = rd_kafka_consumer_poll(planner->rk, i ? 0 : wait_ms)); i++) {
+        fetched(planner, message);
+    }
+    for (size_t i = 0; i < planner->intake_count; i++) {
+        pause_or_resume(planner, &planner->intakes[i]);
+    }
+}
+
+/* ---- as one ------------------------------------------------------------------------------------------------------ */
+
+/* Is nothing known of what comes next in the partition? Then it may be older than what the others have. */
+static bool keeps_waiting(struct intake *intake)
+{
+    if (intake->count || intake->at_end) {
+        intake->empty_since = 0;
+        return false;
+    }
+    int64_t now = time_monotonic();
+    intake->empty_since = intake->empty_since ? intake->empty_since : now;
+    return now - intake->empty_since < PATIENCE; /* its broker is away: access must not wait for it */
+}
+
+/* The partition whose record is the oldest; NULL: none has any, or one has to be waited for. */
+static struct intake *next_partition(struct planner *planner)
+{
+    struct intake *oldest = NULL;
+    int64_t least = 0;
+    bool waits = false;
+    for (size_t i = 0; i < planner->intake_count; i++) {
+        struct intake *intake = &planner->intakes[i];
+        waits = keeps_waiting(intake) || waits;
+        rd_kafka_timestamp_type_t type;
+        int64_t at = intake->count ? rd_kafka_message_timestamp(head(intake), &type) : 0;
+        if (intake->count && (!oldest || at < least)) {
+            oldest = intake;
+            least = at;
         }
     }
-    json_object_clear(planner->dead);
-    for (size_t i = 0; i < letters.count; i++) {
-        char *place = place_text(letters.items[i].from_partition, letters.items[i].from_offset);
-        json_object_set_new(planner->dead, place, json_true());
-        free(place);
-    }
-    dead_letters_release(&letters);
-    err_release(&err);
+    return waits ? NULL : oldest;
 }
 
-bool intake_was_dead(const struct planner *planner, const rd_kafka_message_t *message)
+size_t intake_take(struct planner *planner, rd_kafka_message_t **messages, size_t most)
 {
-    char *place = place_text(message->partition, message->offset);
-    bool dead = json_object_get(planner->dead, place) != NULL;
-    free(place);
-    return dead;
+    size_t count = 0;
+    struct intake *intake = NULL;
+    fetch(planner, next_partition(planner) ? 0 : IDLE_WAIT_MS);
+    while (count < most && (intake = next_partition(planner))) {
+        messages[count++] = take(intake);
+    }
+    return count;
 }
 
-/* ---- the group --------------------------------------------------------------------------------------------------- */
-
-static void assign(struct planner *planner, rd_kafka_topic_partition_list_t *list)
+void intake_put_back(struct planner *planner, rd_kafka_message_t **messages, size_t count)
 {
-    intake_release_all(planner);
-    ask_committed(planner, list);
-    planner->intakes = mem_alloc((size_t)list->cnt * sizeof *planner->intakes);
-    planner->intake_count = (size_t)list->cnt;
-    bool remembers = false;
-    for (int i = 0; i < list->cnt; i++) {
-        place(planner, &list->elems[i], &planner->intakes[i]);
-        remembers = remembers || list->elems[i].offset < planner->intakes[i].committed;
+    while (count-- > 0) {
+        struct intake *intake = find(planner, messages[count]->partition);
+        intake->first = (intake->first + intake->room - 1) % intake->room;
+        intake->records[intake->first] = messages[count];
+        intake->count++;
     }
-    if (remembers) {
-        remember_dead(planner);
-    }
-    rd_kafka_assign(planner->rk, list);
-    planner->ready = true;
-    char *count = mem_printf("%d", list->cnt);
-    log_info("intake partitions assigned", "partitions", count, NULL);
-    free(count);
 }
 
-void intake_rebalanced(rd_kafka_t *rk, rd_kafka_resp_err_t code, rd_kafka_topic_partition_list_t *list, void *arg)
+void intake_commit(struct planner *planner, rd_kafka_message_t **messages, size_t count)
 {
-    struct planner *planner = arg;
-    planner->generation++;
-    if (code == RD_KAFKA_RESP_ERR__ASSIGN_PARTITIONS) {
-        assign(planner, list);
-    } else {
-        planner->ready = false;
-        intake_release_all(planner);
-        rd_kafka_assign(rk, NULL);
+    rd_kafka_topic_partition_list_t *list = rd_kafka_topic_partition_list_new(8);
+    for (size_t i = 0; i < count; i++) {
+        rd_kafka_topic_partition_t *found =
+            rd_kafka_topic_partition_list_find(list, planner->topic, messages[i]->partition);
+        if (!found) {
+            found = rd_kafka_topic_partition_list_add(list, planner->topic, messages[i]->partition);
+        }
+        found->offset = messages[i]->offset + 1;
     }
+    rd_kafka_resp_err_t code = list->cnt ? rd_kafka_commit(planner->rk, list, 0) : RD_KAFKA_RESP_ERR_NO_ERROR;
+    if (code != RD_KAFKA_RESP_ERR_NO_ERROR) {
+        /* Whoever leads next finds in the roster what was decided of them. */
+        log_warning("could not commit intake offsets", "error", rd_kafka_err2str(code), NULL);
+    }
+    rd_kafka_topic_partition_list_destroy(list);
 }

@@ -7,7 +7,6 @@
 #include "lib/json.h"
 #include "lib/mem.h"
 #include "lib/message.h"
-#include "lib/time.h"
 #include "producer/edge_internal.h"
 
 enum {
@@ -74,14 +73,14 @@ static void order_events(struct order *order)
 
 /* ---- control ----------------------------------------------------------------------------------------------------- */
 
+/* Without a time: when it was ordered is the broker's to say. */
 static void control_record(struct order *order, const char *kind, const char *name, bool tombstone)
 {
-    char now[TIME_TEXT_SIZE], id[ID_SIZE];
+    char id[ID_SIZE];
     id_v7(id);
-    time_format(time_now(), now);
     json_t *value = NULL;
     if (!tombstone) {
-        value = json_pack("{s:i, s:O, s:s}", "version", MESSAGE_VERSION, "actor", order->actor, "at", now);
+        value = json_pack("{s:i, s:O}", "version", MESSAGE_VERSION, "actor", order->actor);
         json_put_string(value, "reason", json_string_at(order->body, "reason"));
     }
     char *key = mem_printf("%s/%s", kind, name);
@@ -118,13 +117,16 @@ static void order_resume(struct order *order)
 
 /* ---- checks ------------------------------------------------------------------------------------------------------ */
 
-static int check_ids(const json_t *body, size_t most, struct err *err)
+/* Ids are written in lower case from here on. */
+static int check_ids(json_t *body, size_t most, struct err *err)
 {
-    const json_t *ids = json_object_get(body, "offboardings");
+    json_t *ids = json_object_get(body, "offboardings");
     const json_t *job = json_object_get(body, "job"), *step = json_object_get(body, "step");
-    if (job && !id_valid(json_string_value(job))) {
+    char text[ID_SIZE];
+    if (job && id_parse(json_string_value(job), text) != 0) {
         return err_set(err, ERR_PERMANENT, "job must be a job's id (a UUID); a step is named by `step`");
     }
+    json_put_string(body, "job", job ? text : NULL);
     if (step && !json_is_string(step)) {
         return err_set(err, ERR_PERMANENT, "step must be a text");
     }
@@ -138,9 +140,10 @@ static int check_ids(const json_t *body, size_t most, struct err *err)
     json_t *id;
     json_array_foreach(ids, i, id)
     {
-        if (!id_valid(json_string_value(id))) {
+        if (id_parse(json_string_value(id), text) != 0) {
             return err_set(err, ERR_PERMANENT, "offboardings: item %zu is no offboarding id", i + 1);
         }
+        json_array_set_new(ids, i, json_string(text));
     }
     return 0;
 }
@@ -163,19 +166,19 @@ static int check_text(const json_t *body, const char *field, struct err *err)
     return 0;
 }
 
-static int check_approve(struct edge *edge, const json_t *body, struct err *err)
+static int check_approve(struct edge *edge, json_t *body, struct err *err)
 {
     (void)edge;
     return check_ids(body, IDS_LIMIT, err);
 }
 
-static int check_retry(struct edge *edge, const json_t *body, struct err *err)
+static int check_retry(struct edge *edge, json_t *body, struct err *err)
 {
     (void)edge;
     return check_ids(body, json_object_get(body, "step") || json_object_get(body, "job") ? 1 : IDS_LIMIT, err);
 }
 
-static int check_skip(struct edge *edge, const json_t *body, struct err *err)
+static int check_skip(struct edge *edge, json_t *body, struct err *err)
 {
     (void)edge;
     if (check_ids(body, 1, err) != 0 || check_reason(body, err) != 0) {
@@ -187,12 +190,12 @@ static int check_skip(struct edge *edge, const json_t *body, struct err *err)
     return 0;
 }
 
-static int check_undo(struct edge *edge, const json_t *body, struct err *err)
+static int check_undo(struct edge *edge, json_t *body, struct err *err)
 {
     return check_retry(edge, body, err) != 0 ? -1 : check_reason(body, err);
 }
 
-static int check_cancel(struct edge *edge, const json_t *body, struct err *err)
+static int check_cancel(struct edge *edge, json_t *body, struct err *err)
 {
     (void)edge;
     const char *person = json_string_at(body, "person");
@@ -209,7 +212,7 @@ static int check_cancel(struct edge *edge, const json_t *body, struct err *err)
     return check_reason(body, err);
 }
 
-static int check_system(struct edge *edge, const json_t *body, struct err *err)
+static int check_system(struct edge *edge, json_t *body, struct err *err)
 {
     const char *system = json_string_at(body, "system");
     if (!system) {
@@ -223,7 +226,7 @@ static int check_system(struct edge *edge, const json_t *body, struct err *err)
     return 0;
 }
 
-static int check_pause(struct edge *edge, const json_t *body, struct err *err)
+static int check_pause(struct edge *edge, json_t *body, struct err *err)
 {
     return check_system(edge, body, err) != 0 ? -1 : check_reason(body, err);
 }
@@ -232,7 +235,7 @@ static int check_pause(struct edge *edge, const json_t *body, struct err *err)
 
 static const struct kind {
     const char *name;
-    int (*check)(struct edge *edge, const json_t *body, struct err *err);
+    int (*check)(struct edge *edge, json_t *body, struct err *err);
     void (*carry_out)(struct order *order);
 } kinds[] = {
     {"approve", check_approve, order_events}, {"retry", check_retry, order_events},

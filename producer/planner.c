@@ -1,4 +1,4 @@
-/* The planner's thread: a batch of intake records at a time. */
+/* The planner's thread: while this process leads, a batch of intake records at a time. */
 #include <stdlib.h>
 #include <string.h>
 
@@ -8,7 +8,9 @@
 #include "lib/time.h"
 #include "producer/planner_internal.h"
 
-enum { PLANNER_MAGIC = 0x504c414e, BATCH_MAX = 300, BATCH_WAIT_MS = 20, GAP_WAIT_MS = 2, IDLE_WAIT_MS = 200 };
+enum { PLANNER_MAGIC = 0x504c414e, BATCH_MAX = 300, STAND_BY_MS = 200 };
+
+#define LANE_EVERY (15 * TIME_SECOND) /* a system's missing topics are looked for */
 
 /* ---- control ----------------------------------------------------------------------------------------------------- */
 
@@ -35,77 +37,27 @@ static void follow_control(struct planner *planner)
 
 /* ---- batches ----------------------------------------------------------------------------------------------------- */
 
-static void discard(rd_kafka_message_t **messages, size_t count)
+bool planner_publishes(struct planner *planner, const char *system)
 {
-    for (size_t i = 0; i < count; i++) {
-        rd_kafka_message_destroy(messages[i]);
+    const json_t *known = json_object_get(planner->lanes, system);
+    if (json_is_true(known)) {
+        return true;
     }
-}
-
-/* Gathers up to BATCH_MAX messages; the caller discards them. */
-static size_t gather(struct planner *planner, rd_kafka_message_t **messages)
-{
-    size_t count = 0;
-    int64_t end = 0;
-    while (count < BATCH_MAX && !planner->stopping) {
-        unsigned generation = planner->generation;
-        rd_kafka_message_t *message = rd_kafka_consumer_poll(planner->rk, count ? GAP_WAIT_MS : IDLE_WAIT_MS);
-        if (planner->generation != generation) {
-            discard(messages, count); /* they come again, after what must be remembered before them */
-            count = 0;
-        }
-        if (message && message->err) {
-            if (message->err != RD_KAFKA_RESP_ERR__PARTITION_EOF) {
-                log_warning("could not read intake", "error", rd_kafka_message_errstr(message), NULL);
-            }
-            rd_kafka_message_destroy(message);
-        } else if (message) {
-            messages[count++] = message;
-        }
-        if (count == 1) {
-            end = time_monotonic() + BATCH_WAIT_MS * 1000;
-        }
-        if (!message || (count && time_monotonic() > end)) {
-            break;
-        }
+    if (known && time_monotonic() - json_integer_value(known) < LANE_EVERY) {
+        return false;
     }
-    return count;
-}
-
-static void decide_all(struct planner *planner, rd_kafka_message_t **messages, size_t count)
-{
-    for (size_t i = 0; i < count; i++) {
-        struct intake *intake = intake_find(planner, messages[i]->partition);
-        bool remember_only = intake && !intake_plans(planner, intake, messages[i]);
-        if (intake && !(remember_only && intake_was_dead(planner, messages[i]))) {
-            decide_record(planner, intake, messages[i], remember_only);
-        } /* else: taken away since it was fetched, or it did nothing */
+    static const char *const kinds[] = {"jobs", "urgent"};
+    bool there = true;
+    for (size_t i = 0; i < COUNT_OF(kinds) && there; i++) {
+        char *topic = kafka_topic(planner->conf, kinds[i], system);
+        there = kafka_partition_count(planner->rk, topic, 0, NULL) > 0;
+        free(topic);
     }
-}
-
-/* Commits the offset after the last message of each partition, when it was planned and not only remembered. */
-static int commit(struct planner *planner, rd_kafka_message_t **messages, size_t count)
-{
-    rd_kafka_topic_partition_list_t *list = rd_kafka_topic_partition_list_new(8);
-    for (size_t i = 0; i < count; i++) {
-        const struct intake *intake = intake_find(planner, messages[i]->partition);
-        if (!intake || messages[i]->offset < intake->committed) {
-            continue;
-        }
-        rd_kafka_topic_partition_t *found =
-            rd_kafka_topic_partition_list_find(list, planner->topic, messages[i]->partition);
-        if (!found) {
-            found = rd_kafka_topic_partition_list_add(list, planner->topic, messages[i]->partition);
-        }
-        found->offset = messages[i]->offset + 1;
+    if (!there) {
+        log_warning("a system has no topics for its jobs: they wait for them at the scheduler", "system", system, NULL);
     }
-    rd_kafka_resp_err_t code = list->cnt ? rd_kafka_commit(planner->rk, list, 0) : RD_KAFKA_RESP_ERR_NO_ERROR;
-    if (code != RD_KAFKA_RESP_ERR_NO_ERROR) {
-        /* Whoever owns the partition now plans the same records to the same ids. */
-        log_warning("could not commit intake offsets", "error", rd_kafka_err2str(code), NULL);
-    }
-    rd_kafka_topic_partition_list_destroy(list);
-    return code == RD_KAFKA_RESP_ERR_NO_ERROR ? 0 : -1;
+    json_object_set_new(planner->lanes, system, there ? json_true() : json_integer(time_monotonic()));
+    return there;
 }
 
 /* How old the newest record was when all that it led to had been published; 0 while there is nothing to do. */
@@ -116,22 +68,57 @@ static void set_lag(struct planner *planner, rd_kafka_message_t **messages, size
     series_set(planner->lag, newest > 0 ? (double)(time_now() - newest) / (double)TIME_SECOND : 0);
 }
 
+/* What Kafka takes no outputs of is set aside. */
+static int set_refused_aside(struct planner *planner, struct err *err)
+{
+    const rd_kafka_message_t *refused[BATCH_MAX];
+    char *reasons[BATCH_MAX];
+    const char *reason;
+    size_t count = 0;
+    for (size_t at = 0; (refused[count] = batch_refused(planner->batch, &at, &reason));) {
+        reasons[count++] = mem_strdup(reason);
+    }
+    batch_clear(planner->batch);
+    for (size_t i = 0; i < count; i++) {
+        decide_refused(planner, refused[i], reasons[i]);
+        free(reasons[i]);
+    }
+    int result = count ? batch_publish(planner->batch, planner->producer, &planner->stopping, err) : 0;
+    if (result == 0) {
+        batch_clear(planner->batch);
+    }
+    return result;
+}
+
 static int run_batch(struct planner *planner, struct err *err)
 {
+    rd_kafka_message_t *messages[BATCH_MAX];
     if (kafka_consumer_sound(planner->rk, err) != 0) {
         return -1;
     }
-    rd_kafka_message_t *messages[BATCH_MAX];
-    size_t count = gather(planner, messages);
+    size_t count = intake_take(planner, messages, BATCH_MAX - 1);
+    bool idle = !count && !leader_has_notices(planner) && batch_is_empty(planner->batch);
+    if (idle || !leader_confirmed(planner)) {
+        set_lag(planner, messages, count);
+        intake_put_back(planner, messages, count);
+        return 0;
+    }
+    leader_answer(planner);
     follow_control(planner);
-    decide_all(planner, messages, count);
+    for (size_t i = 0; i < count; i++) {
+        decide_record(planner, messages[i]);
+    }
     int result = batch_publish(planner->batch, planner->producer, &planner->stopping, err);
-    batch_clear(planner->batch);
     if (result == 0) {
-        commit(planner, messages, count);
+        result = set_refused_aside(planner, err);
+    }
+    if (result == 0) {
+        intake_commit(planner, messages, count);
         set_lag(planner, messages, count);
     }
-    discard(messages, count);
+    for (size_t i = 0; i < count; i++) {
+        rd_kafka_message_destroy(messages[i]);
+    }
     return result;
 }
 
@@ -142,8 +129,8 @@ static int prepare(struct planner *planner, struct err *err)
 {
     while (!planner->stopping) {
         err_release(err);
-        planner->partitions = kafka_partition_count(planner->rk, planner->topic, 10 * TIME_SECOND, err);
-        if (planner->partitions > 0) {
+        if (kafka_partition_count(planner->rk, planner->topic, 10 * TIME_SECOND, err) > 0 &&
+            kafka_partition_count(planner->rk, planner->roster_topic, 10 * TIME_SECOND, err) > 0) {
             planner->control_rk =
                 kafka_follow(planner->conf, planner->control_topic, 30 * TIME_SECOND, on_control, planner, err);
         }
@@ -160,13 +147,17 @@ static void *planner_run(void *arg)
     struct planner *planner = arg;
     struct err err = ERR_INIT;
     if (prepare(planner, &err) == 0) {
-        rd_kafka_topic_partition_list_t *topics = rd_kafka_topic_partition_list_new(1);
-        rd_kafka_topic_partition_list_add(topics, planner->topic, RD_KAFKA_PARTITION_UA);
-        rd_kafka_subscribe(planner->rk, topics);
-        rd_kafka_topic_partition_list_destroy(topics);
+        leader_subscribe(planner);
     }
     while (!planner->stopping) {
-        if (run_batch(planner, &err) != 0 && !planner->stopping) {
+        bool leads = leader_follow(planner, STAND_BY_MS);
+        int result = kafka_consumer_sound(planner->roster_rk, &err);
+        if (result == 0 && leads) {
+            result = run_batch(planner, &err);
+        } else if (result == 0) {
+            follow_control(planner);
+        }
+        if (result != 0 && !planner->stopping) {
             log_error("the planner can't go on", "error", err_text(&err), NULL);
             exit(1);
         }
@@ -175,7 +166,8 @@ static void *planner_run(void *arg)
     return NULL;
 }
 
-static int open_all(struct planner *planner, struct err *err)
+/* The leader reads intake by itself, all of it; the group only keeps its offsets. */
+static int open_intake(struct planner *planner, struct err *err)
 {
     char *group = mem_printf("%s.producer", conf_string(planner->conf, "kafka.prefix"));
     rd_kafka_conf_t *settings = kafka_consumer_conf(planner->conf, group, err);
@@ -183,15 +175,25 @@ static int open_all(struct planner *planner, struct err *err)
     if (!settings) {
         return -1;
     }
-    rd_kafka_conf_set_opaque(settings, planner);
-    rd_kafka_conf_set_rebalance_cb(settings, intake_rebalanced);
+    rd_kafka_conf_set(settings, "enable.partition.eof", "true", NULL, 0);
+    rd_kafka_conf_set(settings, "queued.min.messages", "1000", NULL, 0);
+    rd_kafka_conf_set(settings, "queued.max.messages.kbytes", "4096", NULL, 0);
     planner->rk = kafka_consumer_new(settings, err);
     if (!planner->rk) {
         return -1;
     }
     rd_kafka_poll_set_consumer(planner->rk);
+    return 0;
+}
+
+static int open_all(struct planner *planner, struct err *err)
+{
+    if (open_intake(planner, err) != 0 || leader_open(planner, err) != 0) {
+        return -1;
+    }
     planner->producer = kafka_producer_new(planner->conf, err);
-    if (!planner->producer || kafka_producer_open(planner->producer, planner->events, err) != 0) {
+    if (!planner->producer || kafka_producer_open(planner->producer, planner->roster_topic, err) != 0 ||
+        kafka_producer_open(planner->producer, planner->events, err) != 0) {
         return -1;
     }
     for (size_t i = 0; i < definition_count(planner->definitions, DEFINITION_CONNECTOR); i++) {
@@ -216,6 +218,29 @@ static int check_complete(const struct definitions *definitions, struct err *err
     return 0;
 }
 
+static void make_metrics(struct planner *planner)
+{
+    planner->dispositions = metric_new(METRIC_COUNTER, "offboard_intake_events_total", "source disposition",
+                                       "HR events by source and what became of them.");
+    planner->last_event = metric_new(METRIC_GAUGE, "offboard_intake_last_event_timestamp_seconds", "source",
+                                     "When the newest event of a source came.");
+    planner->lag = metric_series(metric_new(METRIC_GAUGE, "offboard_planner_lag_seconds", "",
+                                            "Age of the newest intake record when its batch was published."),
+                                 NULL);
+    planner->without_effect =
+        metric_new(METRIC_COUNTER, "offboard_cancellations_without_effect_total", "source",
+                   "Cancellations and rehires that found no open offboarding of the person, by source.");
+    planner->lost = metric_series(metric_new(METRIC_COUNTER, "offboard_intake_lost_total", "",
+                                             "Records of intake that retention deleted before they were read."),
+                                  NULL);
+    planner->leading = metric_series(
+        metric_new(METRIC_GAUGE, "offboard_planner_leads", "", "1 while this producer plans, 0 while it stands by."),
+        NULL);
+    planner->remembered = metric_series(metric_new(METRIC_GAUGE, "offboard_planner_offboardings", "",
+                                                   "Offboardings in the memory of the producer that plans."),
+                                        NULL);
+}
+
 struct planner *planner_start(const struct conf *conf, struct err *err)
 {
     struct planner *planner = MEM_NEW(struct planner);
@@ -224,17 +249,13 @@ struct planner *planner_start(const struct conf *conf, struct err *err)
     planner->topic = kafka_topic(conf, "intake", NULL);
     planner->events = kafka_topic(conf, "events", NULL);
     planner->control_topic = kafka_topic(conf, "control", NULL);
+    planner->roster_topic = kafka_topic(conf, "roster", NULL);
     planner->control = control_new();
     planner->batch = batch_new(conf);
     planner->published = json_object();
-    planner->dead = json_object();
-    planner->dispositions = metric_new(METRIC_COUNTER, "offboard_intake_events_total", "source disposition",
-                                       "HR events by source and what became of them.");
-    planner->last_event = metric_new(METRIC_GAUGE, "offboard_intake_last_event_timestamp_seconds", "source",
-                                     "When the newest event of a source came.");
-    planner->lag = metric_series(metric_new(METRIC_GAUGE, "offboard_planner_lag_seconds", "",
-                                            "Age of the newest intake record when its batch was published."),
-                                 NULL);
+    planner->notices = json_object();
+    planner->lanes = json_object();
+    make_metrics(planner);
     planner->definitions = definitions_load_or_fail(conf, &(struct definition_use){.sources = true}, err);
     if (!planner->definitions || check_complete(planner->definitions, err) != 0 || open_all(planner, err) != 0) {
         planner_stop(planner);
@@ -258,31 +279,33 @@ void planner_stop(struct planner *planner)
     if (planner->thread) {
         pthread_join(planner->thread, NULL);
     }
-    if (planner->rk) {
-        rd_kafka_consumer_close(planner->rk);
-        rd_kafka_destroy(planner->rk);
-    }
-    if (planner->control_rk) {
-        rd_kafka_consumer_close(planner->control_rk);
-        rd_kafka_destroy(planner->control_rk);
-    }
     kafka_producer_free(planner->producer, 5 * TIME_SECOND);
-    intake_release_all(planner);
-    batch_free(planner->batch);
+    leader_drop(planner);
+    rd_kafka_t **const consumers[] = {&planner->roster_rk, &planner->rk, &planner->control_rk};
+    for (size_t i = 0; i < COUNT_OF(consumers); i++) {
+        if (*consumers[i]) {
+            rd_kafka_consumer_close(*consumers[i]);
+            rd_kafka_destroy(*consumers[i]);
+            *consumers[i] = NULL;
+        }
+    }
+    batch_free(planner->batch); /* after the producer, which may still report */
     control_free(planner->control);
     definitions_free(planner->definitions);
     json_decref(planner->published);
-    json_decref(planner->dead);
+    json_decref(planner->notices);
+    json_decref(planner->lanes);
     free(planner->topic);
     free(planner->events);
     free(planner->control_topic);
+    free(planner->roster_topic);
     free(planner);
 }
 
 bool planner_ready(struct planner *planner, char **why)
 {
     if (!planner->ready) {
-        *why = mem_strdup("no intake partition is assigned yet");
+        *why = mem_strdup("the roster is not read yet, or it is not settled who plans");
         return false;
     }
     return true;

@@ -1,4 +1,5 @@
-/* Between planner.c (the thread), decide.c (one record) and intake.c (partitions and their memory). */
+/* Between planner.c (the thread), leader.c (who plans, and its memory), intake.c (all partitions as one), decide.c (one record) and
+ * outputs.c (what is published about it). */
 #ifndef OFFBOARD_PRODUCER_PLANNER_INTERNAL_H
 #define OFFBOARD_PRODUCER_PLANNER_INTERNAL_H
 
@@ -9,13 +10,19 @@
 #include "lib/tail.h"
 #include "producer/batch.h"
 #include "producer/producer.h"
+#include "producer/roster.h"
 
-/* One intake partition that is ours. */
+/* One partition of intake, as the leader reads it. */
 struct intake {
     int32_t number;
-    int64_t committed; /* records before it are only remembered */
+    int64_t committed; /* the first record that is not decided, or perhaps not all of whose outputs are out */
+    int64_t next;      /* the offset that is expected */
     struct tail tail;
-    struct roster *roster;
+    rd_kafka_message_t **records; /* fetched and not taken yet: a ring */
+    size_t first, count, room;
+    bool at_end;         /* there was no more when it was last looked at */
+    bool paused;         /* enough of it is in hand */
+    int64_t empty_since; /* monotonic: not at its end, and nothing in hand; 0: it isn't so */
 };
 
 struct planner {
@@ -26,37 +33,96 @@ struct planner {
     struct batch *batch;
     struct control *control;
     rd_kafka_t *control_rk;
-    rd_kafka_t *rk;
+    rd_kafka_t *roster_rk; /* the group of those who may lead */
+    rd_kafka_t *rk;        /* reads intake while this process leads */
     char *topic;
     char *events;
     char *control_topic;
-    int32_t partitions; /* of the intake topic */
+    char *roster_topic;
+    bool leads;            /* the roster's partition is ours */
+    struct roster *roster; /* NULL: not read yet */
+    int64_t roster_next;   /* the next offset of its topic */
+    bool roster_read;      /* to its end */
+    bool reads;            /* and intake is being read */
+    bool doubted;          /* it was said that nobody confirms that this process leads */
+    json_t *notices;       /* of the scheduler: key to {value, traceparent}; not answered yet */
     struct intake *intakes;
     size_t intake_count;
+    int64_t looked_at; /* monotonic; when the number of partitions was last asked for, and the roster swept */
     int64_t anew;      /* monotonic; when the topic was last found to be made anew; 0: never */
     json_t *published; /* hashes of definitions this process has published */
-    json_t *dead;      /* "partition/offset" of the records before the committed offsets that were set aside */
+    json_t *lanes;     /* systems whose topics are there: true; else when they were last looked for, monotonic */
     struct metric *dispositions;
     struct metric *last_event;
+    struct metric *without_effect;
     struct series *lag;
-    unsigned generation; /* changes with every assignment: what was fetched before it is not ours to decide any more */
+    struct series *lost;
+    struct series *leading;
+    struct series *remembered;
     pthread_t thread;
     atomic_bool stopping;
     atomic_bool ready;
 };
 
-/* intake.c */
-void intake_rebalanced(rd_kafka_t *rk, rd_kafka_resp_err_t code, rd_kafka_topic_partition_list_t *list, void *arg);
-struct intake *intake_find(struct planner *planner, int32_t number);
-void intake_release_all(struct planner *planner);
-/* Is the record to be planned, or only remembered? Notes that it was read. */
-bool intake_plans(struct planner *planner, struct intake *intake, const rd_kafka_message_t *message);
-/* Was a record that is only remembered set aside when it was its turn? Then it did nothing, whatever it would do today. */
-bool intake_was_dead(const struct planner *planner, const rd_kafka_message_t *message);
+/* ---- leader.c ---------------------------------------------------------------------------------------------------- */
 
-/* decide.c: what becomes of one record; outputs go to the planner's batch. `remember_only`: the record lies before the
- * committed offset. */
-void decide_record(struct planner *planner, struct intake *intake, const rd_kafka_message_t *message,
-                   bool remember_only);
+int leader_open(struct planner *planner, struct err *err);
+void leader_subscribe(struct planner *planner);
+/* Follows the group for at most `wait_ms`. True while this process leads and remembers: reads the memory first where it has to. */
+bool leader_follow(struct planner *planner, int wait_ms);
+/* Does Kafka confirm that nobody else leads? Asked before anything is decided: a process that stood still may not know yet. */
+bool leader_confirmed(struct planner *planner);
+bool leader_has_notices(const struct planner *planner);
+/* Answers the scheduler's notices: outputs go to the planner's batch. */
+void leader_answer(struct planner *planner);
+void leader_drop(struct planner *planner); /* forgets the memory and intake */
+
+/* ---- intake.c ---------------------------------------------------------------------------------------------------- */
+
+/* Finds all partitions and where to go on. -1 with an err. */
+int intake_find_all(struct planner *planner, struct err *err);
+bool intake_is_unfinished(const struct place *place, void *planner);
+void intake_read(struct planner *planner);          /* begins to read them */
+void intake_look_for_more(struct planner *planner); /* partitions, every few seconds */
+void intake_release_all(struct planner *planner);
+/* Takes at most `most` records in the order of their times; waits a little for the first. The caller destroys them. */
+size_t intake_take(struct planner *planner, rd_kafka_message_t **messages, size_t most);
+void intake_put_back(struct planner *planner, rd_kafka_message_t **messages, size_t count);
+void intake_commit(struct planner *planner, rd_kafka_message_t **messages, size_t count);
+
+/* ---- decide.c ---------------------------------------------------------------------------------------------------- */
+
+/* What becomes of one record; outputs go to the planner's batch. */
+void decide_record(struct planner *planner, const rd_kafka_message_t *message);
+/* Its outputs can't be published: it is set aside, and forgotten. */
+void decide_refused(struct planner *planner, const rd_kafka_message_t *message, const char *reason);
+
+/* ---- planner.c --------------------------------------------------------------------------------------------------- */
+
+/* Whether the topics of the system are there. Else the scheduler publishes its jobs: it waits for each system by itself. */
+bool planner_publishes(struct planner *planner, const char *system);
+
+/* ---- outputs.c --------------------------------------------------------------------------------------------------- */
+
+/* One record in hand. */
+struct record {
+    struct planner *planner;
+    const rd_kafka_message_t *message;
+    int64_t received_at;
+    json_t *event;
+    struct mapped mapped;
+    json_t *plan; /* of a start */
+    struct decision decision;
+    char *traceparent;
+};
+
+/* All that the record's decision leads to. */
+void outputs_add(struct record *record);
+/* What became of the record, for the table `intake`. */
+void outputs_add_intake(struct record *record, enum disposition disposition, const char *offboarding_id,
+                        const char *reason);
+/* The leader's answer to the scheduler: one that waits starts, or is held. */
+void outputs_add_start(struct planner *planner, const char *id, bool starts, const char *due_at,
+                       const char *traceparent);
 
 #endif

@@ -34,13 +34,16 @@ static int check_text(const json_t *body, const char *field, bool required, stru
     return 0;
 }
 
-static int check_body(const json_t *body, struct err *err)
+/* Ids are written in lower case from here on: what was sealed is bound to them. */
+static int check_body(json_t *body, struct err *err)
 {
     static const char *const ids[] = {"offboarding", "job"};
     for (size_t i = 0; i < COUNT_OF(ids); i++) {
-        if (!id_valid(json_string_at(body, ids[i]))) {
+        char id[ID_SIZE];
+        if (id_parse(json_string_at(body, ids[i]), id) != 0) {
             return err_set(err, ERR_PERMANENT, "%s must be an id (a UUID)", ids[i]);
         }
+        json_put_string(body, ids[i], id);
     }
     if (check_text(body, "step", true, err) != 0 || check_text(body, "reason", true, err) != 0 ||
         check_text(body, "requested_by", false, err) != 0) {

@@ -1,37 +1,18 @@
-/* Who is leaving, as one intake partition tells it. Everything is decided from records and their timestamps: reading
- * the partition again decides alike, on whatever replica. */
+/* The memory itself: entries, events, and what finds them. */
+#include "producer/roster.h"
+
 #include <stdlib.h>
 #include <string.h>
+#include <uuid/uuid.h>
 
 #include "lib/json.h"
 #include "lib/mem.h"
-#include "lib/protected.h"
 #include "lib/time.h"
-#include "producer/producer.h"
+#include "producer/roster_internal.h"
 
-/* One offboarding that was accepted. */
-struct entry {
-    json_t *offboarding; /* as it was mapped */
-    const char *id;      /* these three are borrowed from it */
-    const char *runbook;
-    const json_t *user;
-    int64_t received_at;
-    int64_t effective_at;
-    int64_t open_until;
-    bool live, urgent, held, cancelled;
-};
+#define EVENTS_KEPT (400 * TIME_DAY) /* as long as intake keeps its records */
 
-struct roster {
-    struct entry **entries;
-    size_t count;
-    json_t *events;    /* the id an event's source and id give, to the first offboarding it concerned, or null */
-    json_t *by_person; /* each_key() to a list of indices */
-    int64_t cap;
-    int64_t *starts; /* record timestamps of the last hour's live offboardings, oldest first */
-    size_t start_count;
-    const struct conf *conf;
-    const struct control *control;
-};
+enum { SWEEP = 20000 /* elements that roster_forget() looks at */ };
 
 static const char *const names[] = {"started", "held",      "waiting", "moved", "cancelled",
                                     "refused", "duplicate", "ignored", "dead"};
@@ -41,24 +22,20 @@ const char *disposition_name(enum disposition disposition)
     return names[disposition];
 }
 
-int64_t roster_cap_share(int64_t cap, int32_t partition, int32_t partitions)
+void decision_release(struct decision *decision)
 {
-    if (cap <= 0) {
-        return 0;
-    }
-    /* Fixed parts by partition number, not by who holds it: a rebalance must not change what was decided. */
-    int64_t share = (partition + 1) * cap / partitions - partition * cap / partitions;
-    return share > 0 ? share : 1;
+    json_decref(decision->offboardings);
+    json_decref(decision->duplicates);
+    free(decision->reason);
+    *decision = (struct decision){0};
 }
 
-struct roster *roster_new(int64_t cap, const struct conf *conf, const struct control *control)
+struct roster *roster_new(const struct conf *conf, const struct control *control)
 {
     struct roster *roster = MEM_NEW(struct roster);
-    roster->events = json_object();
-    roster->by_person = json_object();
-    roster->cap = cap;
     roster->conf = conf;
     roster->control = control;
+    roster->unfinished = json_object();
     return roster;
 }
 
@@ -67,300 +44,306 @@ void roster_free(struct roster *roster)
     if (!roster) {
         return;
     }
-    for (size_t i = 0; i < roster->count; i++) {
-        json_decref(roster->entries[i]->offboarding);
-        free(roster->entries[i]);
+    for (size_t i = 0; i < roster->entry_count; i++) {
+        free(roster->entries[i].keys);
+    }
+    for (size_t i = 0; i < roster->runbook_count; i++) {
+        free(roster->runbooks[i]);
     }
     free(roster->entries);
+    free(roster->events);
+    free(roster->free_entries);
+    free(roster->free_events);
+    free(roster->by_id.slots);
+    free(roster->by_key.slots);
+    free(roster->by_event.slots);
+    free(roster->runbooks);
     free(roster->starts);
-    json_decref(roster->events);
-    json_decref(roster->by_person);
+    json_decref(roster->unfinished);
     free(roster);
 }
 
-void decision_release(struct decision *decision)
+struct roster_size roster_size(const struct roster *roster)
 {
-    json_decref(decision->offboardings);
-    free(decision->reason);
-    *decision = (struct decision){0};
+    size_t slots = roster->by_id.size + roster->by_key.size + roster->by_event.size;
+    return (struct roster_size){roster->entry_live, roster->event_live,
+                                roster->entry_room * sizeof *roster->entries +
+                                    roster->event_room * sizeof *roster->events + slots * sizeof(uint64_t) +
+                                    roster->key_bytes};
 }
 
-/* ---- persons ----------------------------------------------------------------------------------------------------- */
+/* ---- elements ---------------------------------------------------------------------------------------------------- */
 
-/* Calls `each` with every key a person is known by: e-mail, aliases, employee id. Accounts make a person only of somebody of whom
- * the event says nothing else: an account may be shared. */
-static void each_key(const json_t *offboarding, void (*each)(const char *key, void *arg), void *arg)
+/* The number of a free element of an array: one that was freed, or one more at its end. */
+static uint32_t take_number(void **array, size_t size, size_t *count, size_t *room, uint32_t *freed, size_t *free_count)
 {
-    const json_t *user = json_object_get(offboarding, "user");
-    char *email = json_lower(json_string_at(user, "email"));
-    if (email) {
-        each(email, arg);
+    if (*free_count) {
+        return freed[--*free_count];
     }
-    free(email);
+    if (*count == *room) {
+        *room = *room ? *room + *room / 2 : 64;
+        *array = mem_realloc(*array, *room * size);
+    }
+    return (uint32_t)(*count)++;
+}
+
+static void give_number(uint32_t **freed, size_t *count, uint32_t number)
+{
+    if ((*count & (*count - 1)) == 0) { /* full at every power of two */
+        *freed = mem_realloc(*freed, (*count ? *count * 2 : 1) * sizeof **freed);
+    }
+    (*freed)[(*count)++] = number;
+}
+
+static uint32_t intern(struct roster *roster, const char *runbook)
+{
+    for (size_t i = 0; i < roster->runbook_count; i++) {
+        if (strcmp(roster->runbooks[i], runbook) == 0) {
+            return (uint32_t)i;
+        }
+    }
+    roster->runbooks = mem_realloc(roster->runbooks, (roster->runbook_count + 1) * sizeof *roster->runbooks);
+    roster->runbooks[roster->runbook_count] = mem_strdup(runbook);
+    return (uint32_t)roster->runbook_count++;
+}
+
+struct entry *roster_entry(const struct roster *roster, const unsigned char id[16])
+{
+    uint32_t hash = index_hash(id, 16), number;
+    for (size_t at = 0; index_next(&roster->by_id, hash, &at, &number);) {
+        if (memcmp(roster->entries[number].id, id, 16) == 0) {
+            return &roster->entries[number];
+        }
+    }
+    return NULL;
+}
+
+struct event *roster_event(const struct roster *roster, const unsigned char id[16])
+{
+    uint32_t hash = index_hash(id, 16), number;
+    for (size_t at = 0; index_next(&roster->by_event, hash, &at, &number);) {
+        if (memcmp(roster->events[number].id, id, 16) == 0) {
+            return &roster->events[number];
+        }
+    }
+    return NULL;
+}
+
+static bool has_key(const struct entry *entry, const char *key)
+{
+    for (const char *own = entry->keys; *own; own += strlen(own) + 1) {
+        if (strcmp(own, key) == 0) {
+            return true;
+        }
+    }
+    return false;
+}
+
+static size_t keys_size(const char *keys)
+{
+    const char *at = keys;
+    while (*at) {
+        at += strlen(at) + 1;
+    }
+    return (size_t)(at - keys) + 1;
+}
+
+bool roster_learn(struct roster *roster, struct entry *entry, const json_t *keys)
+{
+    bool learned = false;
     size_t i;
-    json_t *alias;
-    json_array_foreach(json_object_get(user, "emails"), i, alias)
+    json_t *key;
+    json_array_foreach(keys, i, key)
     {
-        char *lower = json_lower(json_string_value(alias));
-        if (lower) {
-            each(lower, arg);
+        const char *text = json_string_value(key);
+        if (!text || !*text || has_key(entry, text)) {
+            continue;
         }
-        free(lower);
+        size_t size = keys_size(entry->keys), len = strlen(text);
+        entry->keys = mem_realloc(entry->keys, size + len + 1);
+        memcpy(entry->keys + size - 1, text, len + 1);
+        entry->keys[size + len] = '\0';
+        roster->key_bytes += len + 1;
+        index_put(&roster->by_key, index_hash(text, len), (uint32_t)(entry - roster->entries));
+        learned = true;
     }
-    const char *employee = json_string_at(user, "employee_id");
-    if (employee) {
-        char *key = mem_printf("id:%s", employee);
-        each(key, arg);
-        free(key);
-    }
-    const char *system;
-    json_t *accounts, *account;
-    bool unnamed = !json_string_at(user, "email") && !employee;
-    json_object_foreach(unnamed ? json_object_get(offboarding, "given_ids") : NULL, system, accounts)
-    {
-        json_array_foreach(accounts, i, account)
-        {
-            char *key = mem_printf("%s:%s", system, json_string_value(account));
-            each(key, arg);
-            free(key);
-        }
-    }
+    return learned;
 }
 
-struct indexing {
-    struct roster *roster;
-    size_t index;
-};
-
-static void index_key(const char *key, void *arg)
+struct entry *roster_add_entry(struct roster *roster, const unsigned char id[16], const json_t *keys,
+                               const char *runbook)
 {
-    struct indexing *indexing = arg;
-    json_t *list = json_object_get(indexing->roster->by_person, key);
-    if (!list) {
-        list = json_array();
-        json_object_set_new(indexing->roster->by_person, key, list);
-    }
-    json_array_append_new(list, json_integer((json_int_t)indexing->index));
-}
-
-/* Open entries of a person: collected once each, in order. */
-struct search {
-    struct roster *roster;
-    int64_t now;
-    struct entry **found;
-    size_t count;
-};
-
-static bool is_open(const struct roster *roster, const struct entry *entry, int64_t now)
-{
-    if (entry->cancelled || now > entry->open_until) {
-        return false;
-    }
-    int64_t when = control_cancelled_when(roster->control, entry->id, entry->user, entry->received_at);
-    return when == 0 || when > now;
-}
-
-static void search_key(const char *key, void *arg)
-{
-    struct search *search = arg;
-    size_t i;
-    json_t *index;
-    json_array_foreach(json_object_get(search->roster->by_person, key), i, index)
-    {
-        struct entry *entry = search->roster->entries[json_integer_value(index)];
-        bool known = !is_open(search->roster, entry, search->now);
-        for (size_t j = 0; j < search->count; j++) {
-            known = known || search->found[j] == entry;
-        }
-        if (!known) {
-            search->found = mem_realloc(search->found, (search->count + 1) * sizeof(struct entry *));
-            search->found[search->count++] = entry;
-        }
-    }
-}
-
-/* The caller frees the array. */
-static struct entry **open_entries(struct roster *roster, const json_t *offboarding, int64_t now, size_t *count)
-{
-    struct search search = {.roster = roster, .now = now};
-    each_key(offboarding, search_key, &search);
-    *count = search.count;
-    return search.found;
-}
-
-/* ---- guards ------------------------------------------------------------------------------------------------------ */
-
-/* Counts this start, or says that the hour's part is used up. */
-static bool within_cap(struct roster *roster, int64_t now)
-{
-    size_t old = 0;
-    while (old < roster->start_count && roster->starts[old] <= now - TIME_HOUR) {
-        old++;
-    }
-    roster->start_count -= old;
-    if (old) {
-        memmove(roster->starts, roster->starts + old, roster->start_count * sizeof *roster->starts);
-    }
-    if (roster->cap > 0 && (int64_t)roster->start_count >= roster->cap) {
-        return false;
-    }
-    roster->starts = mem_realloc(roster->starts, (roster->start_count + 1) * sizeof *roster->starts);
-    roster->starts[roster->start_count++] = now;
-    return true;
-}
-
-/* ---- deciding ---------------------------------------------------------------------------------------------------- */
-
-static void conclude(struct decision *decision, enum disposition disposition, const char *id, const char *reason)
-{
-    decision->disposition = disposition;
-    if (id) {
-        json_array_append_new(decision->offboardings, json_string(id));
-    }
-    decision->reason = mem_strdup(reason);
-}
-
-static struct entry *remember(struct roster *roster, const struct mapped *mapped, int64_t now, int64_t effective_at,
-                              int64_t open_for)
-{
-    struct entry *entry = MEM_NEW(struct entry);
-    entry->offboarding = json_incref(mapped->offboarding);
-    entry->id = json_string_at(entry->offboarding, "id");
-    entry->runbook = json_string_at(entry->offboarding, "runbook");
-    entry->user = json_object_get(entry->offboarding, "user");
-    entry->received_at = now;
-    entry->effective_at = effective_at;
-    entry->open_until = (effective_at > now ? effective_at : now) + open_for;
-    entry->live = strcmp(json_string_at(mapped->offboarding, "mode"), "live") == 0;
-    entry->urgent = strcmp(json_string_at(mapped->offboarding, "priority"), "urgent") == 0;
-    size_t index = roster->count++;
-    roster->entries = mem_realloc(roster->entries, roster->count * sizeof(struct entry *));
-    roster->entries[index] = entry;
-    if (entry->live) {
-        struct indexing indexing = {roster, index};
-        each_key(entry->offboarding, index_key, &indexing);
-    }
+    uint32_t number = take_number((void **)&roster->entries, sizeof *roster->entries, &roster->entry_count,
+                                  &roster->entry_room, roster->free_entries, &roster->free_entry_count);
+    struct entry *entry = &roster->entries[number];
+    *entry = (struct entry){.keys = mem_alloc(1), .runbook = intern(roster, runbook)};
+    memcpy(entry->id, id, 16);
+    index_put(&roster->by_id, index_hash(id, 16), number);
+    roster_learn(roster, entry, keys);
+    roster->key_bytes++;
+    roster->entry_live++;
     return entry;
 }
 
-/* An open one is there already: moved, or a duplicate. */
-static void decide_again(struct entry *entry, const struct mapped *mapped, int64_t now, int64_t open_for,
-                         struct decision *decision)
+void roster_drop_entry(struct roster *roster, struct entry *entry)
 {
-    bool urgent = strcmp(json_string_at(mapped->offboarding, "priority"), "urgent") == 0;
-    if (mapped->intent == INTENT_CHANGE && !mapped->dated) {
-        decision->effective_at = entry->effective_at; /* another priority only */
+    uint32_t number = (uint32_t)(entry - roster->entries);
+    for (const char *key = entry->keys; *key; key += strlen(key) + 1) {
+        index_drop(&roster->by_key, index_hash(key, strlen(key)), number);
     }
-    int64_t effective_at = decision->effective_at;
-    bool begun = !entry->held && entry->effective_at <= now;
-    bool moves = effective_at != entry->effective_at && (effective_at > now || entry->effective_at > now);
-    bool rises = urgent && !entry->urgent;
-    if (begun || (!moves && !rises)) {
-        conclude(decision, DISPOSITION_DUPLICATE, entry->id,
-                 begun ? "the offboarding has begun" : "the same offboarding is open already");
-        return;
-    }
-    entry->effective_at = effective_at;
-    entry->urgent = entry->urgent || urgent;
-    entry->open_until = (effective_at > now ? effective_at : now) + open_for;
-    decision->offboarding = entry->offboarding;
-    decision->urgent = entry->urgent;
-    decision->held = entry->held;
-    decision->starts_now = !entry->held && effective_at <= now;
-    conclude(decision, DISPOSITION_MOVED, entry->id, NULL);
+    index_drop(&roster->by_id, index_hash(entry->id, 16), number);
+    roster->key_bytes -= keys_size(entry->keys);
+    free(entry->keys);
+    entry->keys = NULL;
+    roster->entry_live--;
+    give_number(&roster->free_entries, &roster->free_entry_count, number);
 }
 
-static void decide_start(struct roster *roster, const struct mapped *mapped, int64_t now, int64_t open_for,
-                         struct decision *decision)
+struct event *roster_add_event(struct roster *roster, const unsigned char id[16])
 {
-    const char *id = json_string_at(mapped->offboarding, "id");
-    bool live = strcmp(json_string_at(mapped->offboarding, "mode"), "live") == 0;
-    const char *runbook = json_string_at(mapped->offboarding, "runbook");
-    size_t count = 0;
-    struct entry **open = live ? open_entries(roster, mapped->offboarding, now, &count) : NULL;
-    struct entry *same = NULL;
-    for (size_t i = 0; i < count && !same; i++) {
-        same = strcmp(open[i]->runbook, runbook) == 0 ? open[i] : NULL;
-    }
-    free(open);
-    if (same) {
-        decide_again(same, mapped, now, open_for, decision);
-        return;
-    }
-    if (mapped->intent == INTENT_CHANGE) {
-        conclude(decision, DISPOSITION_IGNORED, NULL, "there is no open offboarding to change");
-        return;
-    }
-    struct entry *entry = remember(roster, mapped, now, decision->effective_at, open_for);
-    if (live && !within_cap(roster, now)) {
-        entry->held = true;
-        decision->held = true;
-        conclude(decision, DISPOSITION_HELD, id, "more offboardings within an hour than guards.cap_per_hour allows");
-        return;
-    }
-    decision->starts_now = decision->effective_at <= now;
-    conclude(decision, decision->starts_now ? DISPOSITION_STARTED : DISPOSITION_WAITING, id, NULL);
+    uint32_t number = take_number((void **)&roster->events, sizeof *roster->events, &roster->event_count,
+                                  &roster->event_room, roster->free_events, &roster->free_event_count);
+    struct event *event = &roster->events[number];
+    *event = (struct event){.at = 1};
+    memcpy(event->id, id, 16);
+    index_put(&roster->by_event, index_hash(id, 16), number);
+    roster->event_live++;
+    return event;
 }
 
-static void decide_end(struct roster *roster, const struct mapped *mapped, int64_t now, struct decision *decision)
+void roster_drop_event(struct roster *roster, struct event *event)
 {
-    size_t count = 0;
-    struct entry **open = open_entries(roster, mapped->offboarding, now, &count);
-    for (size_t i = 0; i < count; i++) {
-        open[i]->cancelled = true;
-        json_array_append_new(decision->offboardings, json_string(open[i]->id));
-    }
-    free(open);
-    const char *given = json_string_at(mapped->offboarding, "reason");
-    const char *reason = given ? given : mapped->intent == INTENT_REHIRE ? "rehired" : "cancelled by the HR system";
-    conclude(decision, count ? DISPOSITION_CANCELLED : DISPOSITION_IGNORED, NULL,
-             count ? reason : "the person has no open offboarding");
+    uint32_t number = (uint32_t)(event - roster->events);
+    index_drop(&roster->by_event, index_hash(event->id, 16), number);
+    event->at = 0;
+    roster->event_live--;
+    give_number(&roster->free_events, &roster->free_event_count, number);
 }
 
-/* Keeps what became of an event: sent again, it changes nothing, even when others came in between. */
-static void remember_event(struct roster *roster, const char *id, const struct decision *decision)
+static int by_age(const void *a, const void *b)
 {
-    json_t *first = json_array_get(decision->offboardings, 0);
-    json_object_set_new(roster->events, id, first ? json_incref(first) : json_null());
+    const struct entry *left = *(struct entry *const *)a, *right = *(struct entry *const *)b;
+    if (left->received_at != right->received_at) {
+        return left->received_at < right->received_at ? -1 : 1;
+    }
+    return memcmp(left->id, right->id, sizeof left->id);
 }
 
-/* Who is leaving, and when, is known; "now" is `now`. */
-static void decide(struct roster *roster, const struct mapped *mapped, int64_t now, int64_t open_for,
-                   struct decision *decision)
+struct entry **roster_find(const struct roster *roster, const json_t *keys, size_t *count)
 {
-    const char *id = json_string_at(mapped->offboarding, "id");
-    const json_t *known = json_object_get(roster->events, id);
-    if (known) {
-        conclude(decision, DISPOSITION_DUPLICATE, json_string_value(known), "this event was received before");
-        return;
+    struct entry **found = NULL;
+    *count = 0;
+    size_t i;
+    json_t *key;
+    json_array_foreach(keys, i, key)
+    {
+        const char *text = json_string_value(key);
+        uint32_t hash = index_hash(text, strlen(text)), number;
+        for (size_t at = 0; index_next(&roster->by_key, hash, &at, &number);) {
+            struct entry *entry = &roster->entries[number];
+            bool known = !has_key(entry, text);
+            for (size_t j = 0; j < *count; j++) {
+                known = known || found[j] == entry;
+            }
+            if (!known) {
+                found = mem_realloc(found, (*count + 1) * sizeof *found);
+                found[(*count)++] = entry;
+            }
+        }
     }
-    if (mapped->intent == INTENT_CANCEL || mapped->intent == INTENT_REHIRE) {
-        decide_end(roster, mapped, now, decision);
-    } else if (protected_person(roster->conf, mapped->offboarding)) {
-        conclude(decision, DISPOSITION_REFUSED, NULL, PROTECTED_WHY);
-    } else {
-        decide_start(roster, mapped, now, open_for, decision);
+    if (*count) {
+        qsort(found, *count, sizeof *found, by_age);
     }
-    remember_event(roster, id, decision);
+    return found;
 }
 
-int roster_decide(struct roster *roster, const struct mapped *mapped, int64_t received_at, int64_t open_for,
-                  struct decision *decision, struct err *err)
+/* ---- the cap ----------------------------------------------------------------------------------------------------- */
+
+void roster_count_start(struct roster *roster, int64_t at, int64_t now)
 {
-    *decision = (struct decision){.offboardings = json_array(), .effective_at = received_at};
-    if (mapped->ignored_by) {
-        conclude(decision, DISPOSITION_IGNORED, NULL, "a criterion of the source is not met");
-        return 0;
+    size_t kept = 0;
+    for (size_t i = 0; i < roster->start_count; i++) {
+        if (roster->starts[i] > now - TIME_HOUR) {
+            roster->starts[kept++] = roster->starts[i];
+        }
     }
-    if (mapped->refused) {
-        conclude(decision, DISPOSITION_REFUSED, NULL, mapped->refused);
-        return 0;
+    roster->start_count = kept;
+    if (roster->start_count == roster->start_room) {
+        roster->start_room = roster->start_room ? roster->start_room * 2 : 64;
+        roster->starts = mem_realloc(roster->starts, roster->start_room * sizeof *roster->starts);
     }
-    const char *effective_at = json_string_at(mapped->offboarding, "effective_at");
-    if (time_parse(effective_at ? effective_at : "", &decision->effective_at, err) != 0) {
-        decision_release(decision);
-        return err_prefix(err, "effective_at");
+    roster->starts[roster->start_count++] = at;
+}
+
+bool roster_within_cap(const struct roster *roster, int64_t now)
+{
+    int64_t cap = conf_int(roster->conf, "guards.cap_per_hour"), count = 0;
+    for (size_t i = 0; i < roster->start_count; i++) {
+        count += roster->starts[i] > now - TIME_HOUR;
     }
-    decide(roster, mapped, received_at, open_for, decision);
-    return 0;
+    return cap <= 0 || count < cap;
+}
+
+void roster_ready(struct roster *roster, int64_t now)
+{
+    roster->start_count = 0;
+    for (size_t i = 0; i < roster->entry_count; i++) {
+        const struct entry *entry = &roster->entries[i];
+        if (entry->keys && entry->started_at > now - TIME_HOUR) {
+            roster_count_start(roster, entry->started_at, now);
+        }
+    }
+}
+
+/* ---- forgetting -------------------------------------------------------------------------------------------------- */
+
+/* Its event stays known. Within the hour after its start it counts for the cap. */
+static bool may_go(const struct entry *entry, int64_t now)
+{
+    bool over = entry->state != ENTRY_OPEN || now > entry->open_until;
+    return entry->keys && over && entry->started_at <= now - TIME_HOUR;
+}
+
+static void forget_entry(struct roster *roster, struct entry *entry, roster_write *write, void *arg)
+{
+    char id[ID_SIZE];
+    roster_id_text(entry->id, id);
+    struct event *event = roster_event(roster, entry->id);
+    event = event ? event : roster_add_event(roster, entry->id);
+    memcpy(event->offboarding, entry->id, sizeof event->offboarding);
+    event->concerns = true;
+    event->at = entry->received_at;
+    event->place = entry->place;
+    struct decision decision = {.disposition = DISPOSITION_STARTED, .effective_at = entry->effective_at};
+    roster_write_event(event, &decision, write, arg);
+    write(arg, id, NULL);
+    roster_drop_entry(roster, entry);
+}
+
+static void forget_event(struct roster *roster, struct event *event, roster_write *write, void *arg)
+{
+    char id[ID_SIZE];
+    roster_id_text(event->id, id);
+    char *key = mem_printf("event/%s", id);
+    write(arg, key, NULL);
+    free(key);
+    roster_drop_event(roster, event);
+}
+
+void roster_forget(struct roster *roster, int64_t now, size_t most, roster_write *write, void *arg)
+{
+    for (size_t i = 0; i < SWEEP && i < roster->entry_count && most > 0; i++) {
+        struct entry *entry = &roster->entries[roster->swept_entries++ % roster->entry_count];
+        if (may_go(entry, now)) {
+            forget_entry(roster, entry, write, arg);
+            most--;
+        }
+    }
+    for (size_t i = 0; i < SWEEP && i < roster->event_count && most > 0; i++) {
+        struct event *event = &roster->events[roster->swept_events++ % roster->event_count];
+        if (event->at && event->at < now - EVENTS_KEPT) {
+            forget_event(roster, event, write, arg);
+            most--;
+        }
+    }
 }

@@ -45,6 +45,9 @@ static json_t *read_data(struct edge *edge, const json_t *rules, const json_t *c
     char *text = data ? json_text(data) : NULL;
     if (!data) {
         err_prefix(err, "signal.data");
+    } else if (message_check_depth("signal.data", data, err) != 0) {
+        json_decref(data);
+        data = NULL;
     } else if (strlen(text) > DATA_LIMIT) {
         err_set(err, ERR_PERMANENT, "signal.data is longer than %d bytes", DATA_LIMIT);
         json_decref(data);

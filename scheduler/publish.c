@@ -21,9 +21,12 @@ enum column { KIND, DUE_AT, OFFBOARDING_ID, PRIORITY, SYSTEM, TRACEPARENT, MESSA
 
 int publisher_init(struct publisher *publisher, const struct conf *conf, struct err *err)
 {
-    *publisher = (struct publisher){.conf = conf, .events_topic = kafka_topic(conf, "events", NULL)};
+    *publisher = (struct publisher){.conf = conf,
+                                    .events_topic = kafka_topic(conf, "events", NULL),
+                                    .roster_topic = kafka_topic(conf, "roster", NULL)};
     publisher->producer = kafka_producer_new(conf, err);
-    if (!publisher->producer || kafka_producer_open(publisher->producer, publisher->events_topic, err) != 0) {
+    if (!publisher->producer || kafka_producer_open(publisher->producer, publisher->events_topic, err) != 0 ||
+        kafka_producer_open(publisher->producer, publisher->roster_topic, err) != 0) {
         return -1;
     }
     publisher->client = kafka_consumer_new(kafka_consumer_conf(conf, NULL, err), err);
@@ -58,6 +61,7 @@ void publisher_release(struct publisher *publisher)
         rd_kafka_destroy(publisher->client);
     }
     free(publisher->events_topic);
+    free(publisher->roster_topic);
     *publisher = (struct publisher){0};
 }
 
@@ -206,10 +210,35 @@ static json_t *failure_context(const json_t *message)
     return context;
 }
 
+/* Kinds of rows that become records of the roster, and what stands before the offboarding's id in their keys. */
+static const char *roster_prefix(const char *kind)
+{
+    static const char *const kinds[][2] = {{"start", "due"}, {"ended", "ended"}, {"approved", "approved"}};
+    for (size_t i = 0; i < COUNT_OF(kinds); i++) {
+        if (strcmp(kinds[i][0], kind) == 0) {
+            return kinds[i][1];
+        }
+    }
+    return NULL;
+}
+
+static void produce_notice(struct publisher *publisher, const char *prefix, const char *id, const char *text,
+                           const char *traceparent)
+{
+    char *key = mem_printf("%s/%s", prefix, id);
+    produce(delivery_new(publisher, key), publisher->roster_topic, text, prefix, key, traceparent);
+    free(key);
+}
+
 static void produce_row(struct publisher *publisher, PGresult *rows, int i)
 {
     const char *text = PQgetvalue(rows, i, MESSAGE);
     const char *traceparent = PQgetisnull(rows, i, TRACEPARENT) ? NULL : PQgetvalue(rows, i, TRACEPARENT);
+    const char *prefix = roster_prefix(PQgetvalue(rows, i, KIND));
+    if (prefix) {
+        produce_notice(publisher, prefix, PQgetvalue(rows, i, OFFBOARDING_ID), text, traceparent);
+        return;
+    }
     struct delivery *delivery = delivery_new(publisher, PQgetvalue(rows, i, OFFBOARDING_ID));
     json_t *message = json_loads(text, 0, NULL);
     if (strcmp(PQgetvalue(rows, i, KIND), "phase") == 0) {

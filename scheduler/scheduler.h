@@ -1,7 +1,7 @@
 /* offboard-scheduler: publishes what is due. One rule, for stages, retries, polls, reminders and the post-90-day clean-up.
  *
  * One pass, in one transaction: DELETE the earliest due rows FOR UPDATE SKIP LOCKED RETURNING what they stand for, build
- * the job messages (or `phase.due` events) from PostgreSQL, produce them, wait until all are acknowledged, commit. A crash
+ * the job messages (or `phase.due` events, or records of the roster) from PostgreSQL, produce them, wait until all are acknowledged, commit. A crash
  * in between publishes them again with the same id and attempt, which workers skip. Several replicas share the work by
  * SKIP LOCKED. LISTEN on channel `due` wakes it; else it sleeps until the next due row, at most scheduler.poll.
  *
@@ -10,7 +10,10 @@
  * attempt) the jobs `ready` without a row in `due` and scheduler.republish_after past their time, unless their system is
  * paused.
  *
- * It writes nothing in PostgreSQL but the deletion from `due`. What is due, and the messages, are SQL:
+ * When the date of a waiting offboarding comes, it asks the planner, which counts starts: a record `due/<id>` on offboard.roster, which
+ * stays there until it is answered. By `ended/<id>` and `approved/<id>` it tells the planner what became of offboardings.
+ *
+ * It writes nothing in PostgreSQL but the deletion from `due` and `roster_notice`. What is due, and the messages, are SQL:
  * schema/004_schedule.sql. */
 #ifndef OFFBOARD_SCHEDULER_H
 #define OFFBOARD_SCHEDULER_H
@@ -71,6 +74,7 @@ struct publisher {
     struct kafka_producer *producer;
     rd_kafka_t *client; /* for metadata and offsets */
     char *events_topic;
+    char *roster_topic;
     struct lane **lanes;
     size_t lane_count;
     struct delivery **deliveries;

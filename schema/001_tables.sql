@@ -74,6 +74,7 @@ CREATE TABLE offboarding (
     effective_at timestamptz NOT NULL,
     started_at timestamptz,
     ended_at timestamptz,
+    approved boolean NOT NULL DEFAULT false,
     plan jsonb NOT NULL,
     extra jsonb NOT NULL DEFAULT '{}',
     traceparent text,
@@ -85,7 +86,8 @@ CREATE INDEX offboarding_employee ON offboarding ((leaver ->> 'employee_id'));
 CREATE INDEX offboarding_received_at ON offboarding (received_at);
 COMMENT ON TABLE offboarding IS 'One leaver, one runbook: the offboarding object of messages.md, as it is now.';
 COMMENT ON COLUMN offboarding.id IS 'UUIDv5 of the HR event''s source and id.';
-COMMENT ON COLUMN offboarding.status IS 'waiting (its time lies ahead), held (until approved), initiated, completed, cancelled.';
+COMMENT ON COLUMN offboarding.status IS
+    'waiting (its time lies ahead), held (until approved), initiated, completed, cancelled, duplicate (another offboarding is about the same person).';
 COMMENT ON COLUMN offboarding.reason IS 'Why it was cancelled or is held.';
 COMMENT ON COLUMN offboarding.runbook IS 'Name of the runbook.';
 COMMENT ON COLUMN offboarding.source IS 'Name of the source that mapped the HR event.';
@@ -103,6 +105,7 @@ COMMENT ON COLUMN offboarding.received_at IS 'When the HR event reached us (the 
 COMMENT ON COLUMN offboarding.effective_at IS 'When access ends, as HR said.';
 COMMENT ON COLUMN offboarding.started_at IS 'When it really started; null while it waits or is held.';
 COMMENT ON COLUMN offboarding.ended_at IS 'When it was completed or cancelled.';
+COMMENT ON COLUMN offboarding.approved IS 'It was held, and a person let it go: no cap holds it again.';
 COMMENT ON COLUMN offboarding.plan IS 'The plan as made at the start, with the hashes of runbook, source and connectors.';
 COMMENT ON COLUMN offboarding.extra IS 'Members of the offboarding object that have no column of their own.';
 COMMENT ON COLUMN offboarding.traceparent IS 'W3C trace context of the HR event; goes on with every job.';
@@ -314,6 +317,16 @@ COMMENT ON COLUMN due.job_id IS 'The job; null for a phase.';
 COMMENT ON COLUMN due.attempt IS 'The job''s attempt that this row publishes.';
 COMMENT ON COLUMN due.phase IS 'The phase (the first one also starts a waiting offboarding); null for a job.';
 
+CREATE TABLE roster_notice (
+    offboarding_id uuid NOT NULL,
+    kind text NOT NULL CHECK (kind IN ('ended', 'approved')),
+    PRIMARY KEY (offboarding_id, kind)
+);
+COMMENT ON TABLE roster_notice IS
+    'What the planner has to know of offboardings: the scheduler publishes each row on offboard.roster, and deletes it.';
+COMMENT ON COLUMN roster_notice.offboarding_id IS 'The offboarding.';
+COMMENT ON COLUMN roster_notice.kind IS 'ended: it is over, and the person may leave again; approved: it is held no longer.';
+
 -- ---- the audit ------------------------------------------------------------------------------------------------------
 
 CREATE TABLE event (
@@ -425,13 +438,15 @@ CREATE TABLE cancellation (
     subject text PRIMARY KEY,
     reason text,
     actor jsonb,
-    cancelled_at timestamptz NOT NULL
+    cancelled_at timestamptz NOT NULL,
+    duplicate_of uuid
 );
 COMMENT ON TABLE cancellation IS
     'Cancellations of offboard.control. Kept, as the order and the offboarding travel on different topics and either may come first.';
 COMMENT ON COLUMN cancellation.subject IS 'Id of an offboarding, or a person: e-mail in lower case, or employee id. Personal data.';
 COMMENT ON COLUMN cancellation.reason IS 'Why.';
 COMMENT ON COLUMN cancellation.actor IS 'Who cancelled.';
+COMMENT ON COLUMN cancellation.duplicate_of IS 'The offboarding of the same person that goes on; null: it was cancelled.';
 COMMENT ON COLUMN cancellation.cancelled_at IS 'Of a person, all offboardings received up to then are cancelled.';
 
 -- ---- months of events -----------------------------------------------------------------------------------------------

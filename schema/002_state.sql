@@ -266,7 +266,7 @@ BEGIN
              CROSS JOIN LATERAL untold_results(f) u
         WHERE f.offboarding_id = ANY (affected) AND n.tells IS NOT TRUE AND u.carries IS NOT NULL
           AND may_tell(f) AND (f.kind <> 'on_phase_end' OR NOT mirrored_first(f))
-          AND (o.status IN ('initiated', 'cancelled')
+          AND (o.status IN ('initiated', 'cancelled', 'duplicate')
                OR EXISTS (SELECT FROM job j WHERE j.offboarding_id = f.offboarding_id AND j.spec ? 'undo_of'))),
     made AS (
         INSERT INTO job (id, offboarding_id, phase, step, position, system, action, effect, needs, spec, follower, carries)
@@ -355,11 +355,15 @@ COMMENT ON COLUMN start.published IS 'Jobs that the planner publishes itself.';
 CREATE FUNCTION start_offboardings(starts start[]) RETURNS void
 LANGUAGE plpgsql AS $$
 DECLARE
-    started uuid[] := (SELECT array_agg(s.offboarding_id) FROM unnest(starts) s);
+    started uuid[];
     queued job_change[];
 BEGIN
-    UPDATE offboarding o SET status = 'initiated', started_at = s.started_at, reason = NULL
-    FROM unnest(starts) s WHERE o.id = s.offboarding_id;
+    -- Whoever asks: a held one starts by approval alone, which makes it wait first.
+    WITH begun AS (
+        UPDATE offboarding o SET status = 'initiated', started_at = s.started_at, reason = NULL
+        FROM unnest(starts) s WHERE o.id = s.offboarding_id AND o.status = 'waiting'
+        RETURNING o.id)
+    SELECT coalesce(array_agg(id), '{}') INTO started FROM begun;
     WITH timed AS (
         UPDATE phase p
         SET due_at = greatest(o.effective_at, o.started_at) + duration(p.after_us),
@@ -372,23 +376,24 @@ BEGIN
     SELECT due_at, offboarding_id, name FROM timed WHERE status = 'waiting' ORDER BY due_at;
     SELECT array_agg(ROW(j.id, 'ready', NULL, 1, s.started_at, false, NULL)::job_change) INTO queued
     FROM unnest(starts) s JOIN job j ON j.offboarding_id = s.offboarding_id AND j.id = ANY (s.published)
-    WHERE j.state = 'waiting';
+    WHERE j.state = 'waiting' AND s.offboarding_id = ANY (started);
     PERFORM change_job_state(queued) WHERE queued IS NOT NULL;
     PERFORM settle(started);
 END
 $$;
 COMMENT ON FUNCTION start_offboardings(start[]) IS
-    'Starts offboardings: times of all phases, the first phase, its jobs; those the planner publishes get no row in due.';
+    'Starts offboardings that wait: times of all phases, the first phase, its jobs; those the planner publishes get no row in due. What does not wait is passed over.';
 
-CREATE FUNCTION cancel_offboardings(affected uuid[], reasons text[]) RETURNS uuid[]
+CREATE FUNCTION cancel_offboardings(affected uuid[], reasons text[], duplicates uuid[] DEFAULT NULL) RETURNS uuid[]
 LANGUAGE plpgsql AS $$
 DECLARE
     open uuid[];
     changes job_change[];
 BEGIN
     WITH cancelled AS (
-        UPDATE offboarding o SET status = 'cancelled', reason = a.reason, ended_at = now()
-        FROM unnest(affected, reasons) a (id, reason)
+        UPDATE offboarding o
+        SET status = CASE WHEN a.duplicate_of IS NULL THEN 'cancelled' ELSE 'duplicate' END, reason = a.reason, ended_at = now()
+        FROM unnest(affected, reasons, duplicates) a (id, reason, duplicate_of)
         WHERE o.id = a.id AND o.status IN ('waiting', 'held', 'initiated')
         RETURNING o.id)
     SELECT coalesce(array_agg(id), '{}') INTO open FROM cancelled;
@@ -402,8 +407,8 @@ BEGIN
     RETURN open;
 END
 $$;
-COMMENT ON FUNCTION cancel_offboardings(uuid[], text[]) IS
-    'Cancels what has not happened of those that are open, and returns their ids. Their rows in due become stale, but for followers: they tell of it.';
+COMMENT ON FUNCTION cancel_offboardings(uuid[], text[], uuid[]) IS
+    'Cancels what has not happened of those that are open, and returns their ids; with the offboarding that each of them repeats they become duplicates. Their rows in due become stale, but for followers: they tell of it.';
 
 CREATE FUNCTION cancel_phases(missing uuid[]) RETURNS void
 LANGUAGE plpgsql AS $$
@@ -432,6 +437,25 @@ END
 $$;
 COMMENT ON FUNCTION cancel_phases(uuid[]) IS
     'What the jobs that found nobody cancel, where the runbook says so (`on_missing: cancel_phase`): their phase, all later ones, and with them the offboarding; those before are over.';
+
+-- ---- what the planner has to know ------------------------------------------------------------------------------------
+
+CREATE FUNCTION note_for_planner() RETURNS trigger
+LANGUAGE plpgsql AS $$
+BEGIN
+    INSERT INTO roster_notice (offboarding_id, kind)
+    VALUES (NEW.id, CASE WHEN NEW.status IN ('completed', 'cancelled', 'duplicate') THEN 'ended' ELSE 'approved' END)
+    ON CONFLICT DO NOTHING;
+    RETURN NULL;
+END
+$$;
+COMMENT ON FUNCTION note_for_planner() IS 'The scheduler tells the planner that an offboarding is over, or was approved.';
+
+CREATE TRIGGER note_for_planner AFTER UPDATE OF status ON offboarding
+    FOR EACH ROW WHEN (NEW.mode = 'live' AND OLD.status <> NEW.status
+                       AND (NEW.status IN ('completed', 'cancelled', 'duplicate') OR OLD.status = 'held' AND NEW.approved))
+    EXECUTE FUNCTION note_for_planner();
+COMMENT ON TRIGGER note_for_planner ON offboarding IS 'When it is over, or approved.';
 
 -- ---- waking the scheduler -------------------------------------------------------------------------------------------
 

@@ -114,10 +114,11 @@ LANGUAGE sql AS $$
         FROM staged_control c WHERE c.name IN ('control.cancel', 'control.uncancel') ORDER BY c.subject, c.seq DESC),
     withdrawn AS (
         DELETE FROM cancellation k USING last l WHERE k.subject = l.subject AND l.name = 'control.uncancel')
-    INSERT INTO cancellation (subject, reason, actor, cancelled_at)
-    SELECT subject, value ->> 'reason', nullif(value -> 'actor', 'null'), occurred_at FROM last WHERE name = 'control.cancel'
+    INSERT INTO cancellation (subject, reason, actor, cancelled_at, duplicate_of)
+    SELECT subject, value ->> 'reason', nullif(value -> 'actor', 'null'), occurred_at, (value ->> 'duplicate_of')::uuid
+    FROM last WHERE name = 'control.cancel'
     ON CONFLICT (subject) DO UPDATE
-    SET reason = excluded.reason, actor = excluded.actor, cancelled_at = excluded.cancelled_at
+    SET reason = excluded.reason, actor = excluded.actor, cancelled_at = excluded.cancelled_at, duplicate_of = excluded.duplicate_of
 $$;
 COMMENT ON FUNCTION apply_cancellations() IS 'Staged control records: which offboardings and persons are cancelled.';
 
@@ -127,29 +128,32 @@ LANGUAGE plpgsql AS $$
 DECLARE
     named uuid[];
     reasons text[];
+    duplicates uuid[];
 BEGIN
     WITH named AS (
-        SELECT o.id, c.seq, c.value ->> 'reason' AS reason
+        SELECT o.id, c.seq, c.value ->> 'reason' AS reason, (c.value ->> 'duplicate_of')::uuid AS duplicate_of
         FROM staged_control c JOIN offboarding o ON o.id = id_of(c.subject)
         WHERE c.name = 'control.cancel' AND o.status IN ('waiting', 'held', 'initiated')
         UNION ALL
-        SELECT o.id, c.seq, c.value ->> 'reason'
+        SELECT o.id, c.seq, c.value ->> 'reason', NULL
         FROM staged_control c
              JOIN offboarding o ON o.status IN ('waiting', 'held', 'initiated') AND person_keys(o.leaver) @> ARRAY[c.subject]
         WHERE c.name = 'control.cancel' AND o.received_at <= c.occurred_at),
-    first AS (SELECT DISTINCT ON (id) id, reason FROM named ORDER BY id, seq),
+    first AS (SELECT DISTINCT ON (id) id, reason, duplicate_of FROM named ORDER BY id, seq),
     vain AS (
         UPDATE stage s
         SET note = coalesce('refused: the offboarding is ' || o.status,
                             CASE WHEN id_of(c.subject) IS NULL THEN 'refused: the person has no open offboarding'
                                  ELSE 'refused: unknown offboarding' END)
         FROM staged_control c LEFT JOIN offboarding o ON o.id = id_of(c.subject)
-        WHERE c.name = 'control.cancel' AND s.seq = c.seq AND o.status IS DISTINCT FROM 'cancelled'
+        WHERE c.name = 'control.cancel' AND s.seq = c.seq AND c.value #>> '{actor,kind}' = 'token' -- HR's are told by intake
+          AND o.status IS DISTINCT FROM 'cancelled'
           AND NOT EXISTS (SELECT FROM named n WHERE n.seq = c.seq))
-    SELECT array_agg(id ORDER BY id), array_agg(reason ORDER BY id) INTO named, reasons FROM first;
+    SELECT array_agg(id ORDER BY id), array_agg(reason ORDER BY id), array_agg(duplicate_of ORDER BY id)
+    INTO named, reasons, duplicates FROM first;
     IF named IS NOT NULL THEN
         PERFORM FROM offboarding WHERE id = ANY (named) ORDER BY id FOR NO KEY UPDATE;
-        PERFORM cancel_offboardings(named, reasons);
+        PERFORM cancel_offboardings(named, reasons, duplicates);
     END IF;
 END
 $$;
@@ -285,6 +289,7 @@ DECLARE
     fresh uuid[];
     cancelled uuid[];
     reasons text[];
+    duplicates uuid[];
     starts start[];
 BEGIN
     WITH made AS (
@@ -311,15 +316,15 @@ BEGIN
     PERFORM make_jobs(fresh);
     PERFORM make_followers(fresh);
     -- An order to cancel may have come first: it travels on another topic.
-    SELECT array_agg(o.id), array_agg(c.reason) INTO cancelled, reasons
+    SELECT array_agg(o.id), array_agg(c.reason), array_agg(c.duplicate_of) INTO cancelled, reasons, duplicates
     FROM offboarding o
          CROSS JOIN LATERAL (
-             SELECT k.reason FROM cancellation k
+             SELECT k.reason, k.duplicate_of FROM cancellation k
              WHERE k.subject = ANY (person_keys(o.leaver) || o.id::text)
                AND (k.subject = o.id::text OR o.received_at <= k.cancelled_at)
              ORDER BY k.cancelled_at LIMIT 1) c
     WHERE o.id = ANY (fresh);
-    PERFORM cancel_offboardings(cancelled, reasons) WHERE cancelled IS NOT NULL;
+    PERFORM cancel_offboardings(cancelled, reasons, duplicates) WHERE cancelled IS NOT NULL;
     SELECT array_agg(ROW(s.offboarding_id, coalesce((s.body #>> '{context,offboarding,started_at}')::timestamptz, s.occurred_at),
                          ARRAY(SELECT p::uuid FROM jsonb_array_elements_text(s.body #> '{context,published}') p))::start)
     INTO starts
@@ -438,7 +443,6 @@ CREATE FUNCTION apply_moved(w integer) RETURNS void
 LANGUAGE plpgsql AS $$
 DECLARE
     moved uuid[];
-    starts start[];
 BEGIN
     UPDATE stage s SET note = CASE WHEN o.id IS NULL THEN 'refused: unknown offboarding'
                                    ELSE 'refused: the offboarding is ' || o.status END
@@ -452,17 +456,33 @@ BEGIN
         WHERE s.wave = w AND s.name = 'moved' AND s.note IS NULL AND o.id = s.offboarding_id
         RETURNING o.id)
     SELECT array_agg(id) INTO moved FROM changed;
-    SELECT array_agg(ROW(s.offboarding_id, coalesce((s.body #>> '{context,started_at}')::timestamptz, s.occurred_at),
-                         ARRAY(SELECT p::uuid FROM jsonb_array_elements_text(s.body #> '{context,published}') p))::start)
-    INTO starts
-    FROM stage s
-    WHERE s.wave = w AND s.name = 'moved' AND s.offboarding_id = ANY (moved) AND s.body #>> '{context,status}' = 'initiated';
-    PERFORM start_offboardings(starts) WHERE starts IS NOT NULL;
     PERFORM wait_until_effective(moved);
 END
 $$;
 COMMENT ON FUNCTION apply_moved(integer) IS
-    'Staged `moved` events of a wave: a waiting or held offboarding gets another date or priority, or starts at once.';
+    'Staged `moved` events of a wave: a waiting or held offboarding gets another date or priority. A date that has passed is due at once; a held one stays held.';
+
+CREATE FUNCTION apply_starts(w integer) RETURNS void
+LANGUAGE plpgsql AS $$
+DECLARE
+    starts start[];
+BEGIN
+    UPDATE stage s
+    SET note = CASE WHEN o.id IS NULL THEN 'refused: unknown offboarding'
+                    WHEN o.status <> 'waiting' THEN 'refused: the offboarding is ' || o.status
+                    WHEN o.effective_at <> (t.body #>> '{context,due_at}')::timestamptz
+                    THEN 'stale: its date is ' || instant(o.effective_at) END
+    FROM stage t LEFT JOIN offboarding o ON o.id = t.offboarding_id
+    WHERE t.wave = w AND t.name IN ('started', 'held') AND s.seq = t.seq;
+    UPDATE offboarding o SET status = 'held', reason = coalesce(s.body #>> '{context,reason}', s.body #>> '{response,message}')
+    FROM stage s WHERE s.wave = w AND s.name = 'held' AND s.note IS NULL AND o.id = s.offboarding_id;
+    SELECT array_agg(ROW(s.offboarding_id, now(), '{}'::uuid[])::start) INTO starts
+    FROM stage s WHERE s.wave = w AND s.name = 'started' AND s.note IS NULL;
+    PERFORM start_offboardings(starts) WHERE starts IS NOT NULL;
+END
+$$;
+COMMENT ON FUNCTION apply_starts(integer) IS
+    'Staged `started` and `held` events of a wave: the planner''s answer when the date of a waiting offboarding has come.';
 
 CREATE FUNCTION apply_cancelled(w integer) RETURNS void
 LANGUAGE plpgsql AS $$
@@ -524,23 +544,23 @@ COMMENT ON FUNCTION apply_phase_due(integer) IS
 CREATE FUNCTION apply_approvals(w integer) RETURNS void
 LANGUAGE plpgsql AS $$
 DECLARE
-    approved uuid[];
+    released uuid[];
     starts start[];
 BEGIN
     WITH freed AS (
-        UPDATE offboarding o SET status = 'waiting', reason = NULL
+        UPDATE offboarding o SET status = 'waiting', reason = NULL, approved = true
         FROM stage s
         WHERE s.wave = w AND s.name = 'order.approve' AND o.id = s.offboarding_id AND o.status = 'held'
         RETURNING o.id, o.effective_at)
     SELECT coalesce(array_agg(id), '{}'),
            array_agg(ROW(id, now(), '{}'::uuid[])::start) FILTER (WHERE effective_at <= now())
-    INTO approved, starts
+    INTO released, starts
     FROM freed;
     UPDATE stage s SET note = coalesce('refused: the offboarding is ' || o.status, 'refused: unknown offboarding')
     FROM stage t LEFT JOIN offboarding o ON o.id = t.offboarding_id
-    WHERE t.wave = w AND t.name = 'order.approve' AND t.offboarding_id <> ALL (approved) AND s.seq = t.seq;
+    WHERE t.wave = w AND t.name = 'order.approve' AND t.offboarding_id <> ALL (released) AND s.seq = t.seq;
     PERFORM start_offboardings(starts) WHERE starts IS NOT NULL;
-    PERFORM wait_until_effective(approved);
+    PERFORM wait_until_effective(released);
 END
 $$;
 COMMENT ON FUNCTION apply_approvals(integer) IS
@@ -627,7 +647,7 @@ DECLARE
 BEGIN
     SELECT array_agg(DISTINCT j.id) INTO undone
     FROM stage s
-         JOIN offboarding o ON o.id = s.offboarding_id AND o.mode = 'live' AND o.status IN ('completed', 'cancelled')
+         JOIN offboarding o ON o.id = s.offboarding_id AND o.mode = 'live' AND o.status IN ('completed', 'cancelled', 'duplicate')
          JOIN job j ON j.offboarding_id = o.id AND j.state = 'succeeded' AND j.spec ? 'undo_job_id'
     WHERE s.wave = w AND s.name = 'order.undo'
       -- What was so before the offboarding came isn't ours to change, unless a person names it.
@@ -646,7 +666,7 @@ BEGIN
     UPDATE stage s
     SET note = CASE WHEN o.id IS NULL THEN 'refused: unknown offboarding'
                     WHEN o.mode <> 'live' THEN 'refused: a dry run has changed nothing'
-                    WHEN o.status NOT IN ('completed', 'cancelled')
+                    WHEN o.status NOT IN ('completed', 'cancelled', 'duplicate')
                     THEN format('refused: the offboarding is %s; cancel it first (offboard cancel), or wait until it is over', o.status)
                     WHEN u.id IS NOT NULL THEN 'refused: it was ordered before; the jobs that undo have not failed'
                     ELSE 'refused: no such step has succeeded and can be undone' END
@@ -670,6 +690,7 @@ DECLARE
 BEGIN
     PERFORM apply_initiated(w) WHERE 'initiated' = ANY (names);
     PERFORM apply_moved(w) WHERE 'moved' = ANY (names);
+    PERFORM apply_starts(w) WHERE names && '{started,held}';
     PERFORM apply_cancelled(w) WHERE 'cancelled' = ANY (names);
     PERFORM apply_phase_due(w) WHERE 'phase.due' = ANY (names);
     PERFORM apply_approvals(w) WHERE 'order.approve' = ANY (names);

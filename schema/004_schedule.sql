@@ -1,4 +1,4 @@
--- What the scheduler calls: due rows become messages. It writes nothing but the deletion from due.
+-- What the scheduler calls: due rows and notices become messages. It writes nothing but the deletion from due and roster_notice.
 
 CREATE FUNCTION mark_leaving(person jsonb, beside uuid) RETURNS jsonb
 LANGUAGE sql STABLE PARALLEL SAFE
@@ -79,6 +79,19 @@ $$;
 COMMENT ON FUNCTION take_due(integer, text[]) IS
     'Deletes and returns the earliest rows that are due and that no other scheduler holds, but for jobs of the systems named.';
 
+CREATE FUNCTION asks_planner(o offboarding) RETURNS boolean
+LANGUAGE sql IMMUTABLE PARALLEL SAFE
+RETURN o.status = 'waiting' AND o.mode = 'live' AND NOT o.approved;
+COMMENT ON FUNCTION asks_planner(offboarding) IS
+    'Is it the planner that says whether it starts when its date comes? It counts all starts, by guards.cap_per_hour.';
+
+CREATE FUNCTION take_notices(most integer) RETURNS SETOF roster_notice
+LANGUAGE sql SECURITY DEFINER SET search_path = public, pg_temp AS $$
+    DELETE FROM roster_notice WHERE ctid = ANY (ARRAY(SELECT n.ctid FROM roster_notice n LIMIT most FOR UPDATE OF n SKIP LOCKED))
+    RETURNING *
+$$;
+COMMENT ON FUNCTION take_notices(integer) IS 'Deletes and returns what the planner has to know and no other scheduler holds.';
+
 -- Taking is a statement of its own: one statement would look at the jobs as they were before the rows it takes were committed,
 -- and drop as stale what has only just become due.
 CREATE FUNCTION due_messages(most integer, barred text[])
@@ -90,25 +103,30 @@ BEGIN
     RETURN QUERY
     SELECT CASE WHEN d.job_id IS NOT NULL AND (o.status = 'initiated' OR outlives(j))
                      AND j.state = 'ready' AND j.attempt = d.attempt THEN 'job'
-                WHEN d.phase IS NOT NULL AND o.status IN ('waiting', 'initiated') AND p.status = 'waiting'
-                     AND p.due_at = d.due_at THEN 'phase'
-                ELSE 'stale' END,
+                WHEN d.phase IS NULL OR o.status NOT IN ('waiting', 'initiated') OR p.status <> 'waiting'
+                     OR p.due_at <> d.due_at OR o.id IS NULL OR p.due_at IS NULL THEN 'stale'
+                WHEN asks_planner(o) THEN 'start'
+                ELSE 'phase' END,
            d.due_at, d.offboarding_id, o.priority, j.system, o.traceparent,
-           CASE WHEN d.phase IS NOT NULL THEN jsonb_build_object('phase', d.phase, 'due_at', instant(d.due_at))
+           CASE WHEN d.phase IS NOT NULL AND asks_planner(o) THEN jsonb_build_object('version', 1, 'due_at', instant(d.due_at))
+                WHEN d.phase IS NOT NULL THEN jsonb_build_object('phase', d.phase, 'due_at', instant(d.due_at))
                 ELSE job_message(j, o) END
     FROM unnest(taken) d
          LEFT JOIN offboarding o ON o.id = d.offboarding_id
          LEFT JOIN job j ON j.id = d.job_id
          LEFT JOIN phase p ON p.offboarding_id = d.offboarding_id AND p.name = d.phase
     ORDER BY d.due_at;
+    RETURN QUERY
+    SELECT n.kind, now(), n.offboarding_id, NULL, NULL, o.traceparent, jsonb_build_object('version', 1, 'at', instant(now()))
+    FROM take_notices(most) n LEFT JOIN offboarding o ON o.id = n.offboarding_id;
 END
 $$;
 COMMENT ON FUNCTION due_messages(integer, text[]) IS
-    'Takes what is due and builds what to publish: job messages, and contexts of phase.due events. Kind stale: the row no longer agrees with its job or phase and is dropped.';
+    'Takes what is due and builds what to publish: job messages, contexts of phase.due events, and records of the roster: start (may it start now?), ended, approved. Kind stale: the row no longer agrees with its job or phase and is dropped.';
 
 CREATE VIEW working_offboarding AS
 SELECT o.id FROM offboarding o WHERE o.status = 'initiated'
-UNION ALL SELECT o.id FROM offboarding o JOIN follower f ON f.offboarding_id = o.id WHERE o.status = 'cancelled'
+UNION ALL SELECT o.id FROM offboarding o JOIN follower f ON f.offboarding_id = o.id WHERE o.status IN ('cancelled', 'duplicate')
 UNION ALL SELECT j.offboarding_id FROM job j WHERE j.spec ? 'undo_of';
 COMMENT ON VIEW working_offboarding IS
     'Offboardings with jobs that may be at work: all of those that run; those that are cancelled, where somebody is told of it; those that are undone. One may be here more than once.';

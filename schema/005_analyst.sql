@@ -112,7 +112,7 @@ COMMENT ON COLUMN analyst.offboardings.offboarding_id IS 'The offboarding.';
 COMMENT ON COLUMN analyst.offboardings.email IS 'The leaver''s e-mail.';
 COMMENT ON COLUMN analyst.offboardings.employee_id IS 'The leaver''s employee id.';
 COMMENT ON COLUMN analyst.offboardings.name IS 'The leaver''s name.';
-COMMENT ON COLUMN analyst.offboardings.status IS 'waiting, held, initiated, completed or cancelled.';
+COMMENT ON COLUMN analyst.offboardings.status IS 'waiting, held, initiated, completed, cancelled or duplicate.';
 COMMENT ON COLUMN analyst.offboardings.reason IS 'Why it is held or was cancelled.';
 COMMENT ON COLUMN analyst.offboardings.runbook IS 'Its runbook.';
 COMMENT ON COLUMN analyst.offboardings.source IS 'Its source.';

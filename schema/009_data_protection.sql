@@ -9,7 +9,7 @@ DECLARE
 BEGIN
     SELECT coalesce(array_agg(o.id), '{}'), coalesce(array_agg(DISTINCT k.key) FILTER (WHERE k.key IS NOT NULL), '{}')
     INTO over, persons
-    FROM (SELECT id, leaver FROM offboarding WHERE id = ANY (which) AND status IN ('completed', 'cancelled')
+    FROM (SELECT id, leaver FROM offboarding WHERE id = ANY (which) AND status IN ('completed', 'cancelled', 'duplicate')
           ORDER BY id FOR NO KEY UPDATE) o
          LEFT JOIN LATERAL unnest(person_keys(o.leaver)) k (key) ON true;
 

@@ -41,7 +41,8 @@ static bool says_gone(json_int_t status)
 static bool only_gone(const struct run *run, enum verdict verdict)
 {
     bool looked_gone = says_gone(json_int_at(run->place->verified, "seen.status", 0));
-    return verdict == VERDICT_MISSING || (verdict == VERDICT_ALREADY && (says_gone(run->last_status) || looked_gone)) ||
+    return verdict == VERDICT_MISSING || run->gone ||
+           (verdict == VERDICT_ALREADY && (says_gone(run->last_status) || looked_gone)) ||
            (verdict == VERDICT_DONE && run->read_back && looked_gone);
 }
 
@@ -69,6 +70,7 @@ static enum verdict run_account(struct run *run, const char *account)
     bool only_verify = run->place->verifying || run->only_verify;
     run->read_back = false;
     run->seen = false;
+    run->gone = false;
     if (verdict == VERDICT_DONE && !only_verify) {
         verdict = run_requests(run);
     }

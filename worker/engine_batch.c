@@ -22,7 +22,7 @@ static enum verdict result_verdict(struct run *run, const json_t *result)
     if (code >= 200 && code < 300 && !json_object_get(result, "ok")) {
         return VERDICT_DONE;
     }
-    if (json_true_at(result, "retry") || status_is_temporary((int)code)) {
+    if (json_true_at(result, "retry") || status_is_temporary((int)code) || words_ask_again((int)code, why)) {
         return run_say(run, VERDICT_DEFERRED, "temporary trouble: the vendor answered %lld: %s", (long long)code, why);
     }
     bool denied = code == 401 || code == 403;
@@ -31,21 +31,38 @@ static enum verdict result_verdict(struct run *run, const json_t *result)
                 : run_say(run, VERDICT_FAILED, "%s: %s", what, why);
 }
 
-/* The result for the item at `index` of the call: by its member `index`, else by its place. */
-static const json_t *result_at(const json_t *results, size_t index)
+/* Is it about the item at `index` of the call: by its member `index`, else by its place? */
+static bool is_about(const json_t *result, size_t place, size_t index)
 {
+    const json_t *number = json_object_get(result, "index");
+    return number ? json_is_integer(number) && json_integer_value(number) == (json_int_t)index : place == index;
+}
+
+/* The verdict of an item. Of several results about it the worst counts. */
+static enum verdict item_verdict(struct run *run, const json_t *results, size_t index)
+{
+    enum verdict worst = VERDICT_DONE;
+    char *why = NULL;
+    bool any = false;
     size_t i;
     json_t *result;
-    bool numbered = false;
     json_array_foreach(results, i, result)
     {
-        const json_t *number = json_object_get(result, "index");
-        numbered = numbered || number;
-        if (json_is_integer(number) && json_integer_value(number) == (json_int_t)index) {
-            return result;
+        enum verdict verdict = is_about(result, i, index) ? result_verdict(run, result) : VERDICT_DONE;
+        any = any || is_about(result, i, index);
+        if (verdict > worst) {
+            worst = verdict;
+            free(why);
+            why = mem_strdup(run->message);
         }
     }
-    return numbered ? NULL : json_array_get(results, index);
+    if (!any) {
+        worst = result_verdict(run, NULL);
+    } else if (why) {
+        run_say(run, worst, "%s", why);
+    }
+    free(why);
+    return worst;
 }
 
 /* A list of another length that does not number its results can't be matched with the items. */
@@ -79,7 +96,7 @@ static bool judge_call(struct items *items, struct run *run, const json_t *batch
                                : json_is_array(results) && !matches(results, json_array_size(call->items))
                                    ? mismatch(run, json_array_size(results), json_array_size(call->items))
                                : json_is_array(results)
-                                   ? result_verdict(run, result_at(results, i))
+                                   ? item_verdict(run, results, i)
                                    : run_say(run, VERDICT_FAILED, "batch.results: %s",
                                              results ? "the expression yields no list" : err_text(&err));
         if (verdict == VERDICT_DEFERRED) {

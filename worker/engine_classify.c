@@ -18,7 +18,9 @@ static bool predicate(struct run *run, const json_t *request, const char *name)
 static char *shown(const struct run *run, char *said)
 {
     char *masked = run_mask(run, said); /* before it is cut: half a secret would not be known as one */
-    char *why = text_shortened(masked, WHY_MAX);
+    char *plain = text_plain(masked);
+    char *why = text_shortened(plain, WHY_MAX);
+    free(plain);
     free(masked);
     free(said);
     return why;
@@ -123,24 +125,44 @@ static bool says_any(const char *text, const char *const *phrases)
     return false;
 }
 
-/* A refusal that says "later": a conflict with another change under way, or a limit that some vendors tell by 403. Vendors have no
- * common word for it; a connector whose vendor has another one says so by `retry`. */
+/* Vendors have no common word for "later"; a connector whose vendor has another one says so by `retry`. */
+bool words_ask_again(int status, const char *said)
+{
+    static const char *const limits[] = {"rate limit exceeded", "rate limit reached",     "secondary rate limit",
+                                         "ratelimitexceeded",   "too many requests",      "throttled",
+                                         "throttling",          "request limit exceeded", NULL};
+    static const char *const later[] = {"try again",
+                                        "retry",
+                                        "try later",
+                                        "concurrent modification",
+                                        "concurrent update",
+                                        "concurrent request",
+                                        "erneut versuchen",
+                                        "noch einmal",
+                                        "réessay",
+                                        "reintent",
+                                        "riprova",
+                                        "tente novamente",
+                                        "operation is in progress",
+                                        "request is in progress",
+                                        "update is in progress",
+                                        "already being processed",
+                                        NULL};
+    static const char *const never[] = {"try again with", "retry with", "with another", "with a different", NULL};
+    return (status == 403 && says_any(said, limits)) ||
+           (status == 409 && says_any(said, later) && !says_any(said, never));
+}
+
+/* A refusal that says "later": a conflict with another change under way, or a limit that some vendors tell by 403. */
 static bool asks_to_try_again(const struct run *run, const json_t *request, int status)
 {
     const json_t *headers = json_object_get(run->context, "headers");
     bool waits = json_object_get(headers, "retry-after") != NULL;
-    static const char *const limits[] = {
-        "rate limit", "rate-limit", "ratelimit", "too many requests", "throttl", "request limit exceeded", NULL};
-    static const char *const later[] = {"try again",   "retry",       "try later", "concurrent", "erneut versuchen",
-                                        "noch einmal", "réessay",     "reintent",  "riprova",    "tente novamente",
-                                        "in progress", "please wait", NULL};
-    static const char *const never[] = {"try again with", "retry with", "with another", "with a different", NULL};
     if (status != 403 && status != 409) {
         return false;
     }
     char *said = explain(run, request);
-    bool again = waits || (status == 403 ? is_exhausted(headers) || says_any(said, limits)
-                                         : says_any(said, later) && !says_any(said, never));
+    bool again = waits || (status == 403 && is_exhausted(headers)) || words_ask_again(status, said);
     free(said);
     return again;
 }
@@ -262,7 +284,7 @@ enum verdict classify(struct run *run, const json_t *request, struct response *r
         return verdict;
     }
     if (is_odd(run, request, response)) {
-        *again = true;
+        *again = !response->unreadable; /* what can't be decoded is no outage: the next answer would be like it */
         response->doubtful = true;
         response->retry_after = -1;
         return VERDICT_FAILED;

@@ -233,6 +233,48 @@ json_t *context_value(struct run *run, const char *name, const json_t *tmpl, str
     return value;
 }
 
+/* The members of a map or list, each by itself: those that reckon with an answer that a dry run has not got are stand-ins. */
+static json_t *render_members(struct run *run, const json_t *tmpl)
+{
+    json_t *value = json_is_object(tmpl) ? json_object() : json_array();
+    const char *name;
+    json_t *member;
+    size_t i;
+    json_object_foreach((json_t *)(uintptr_t)tmpl, name, member)
+    {
+        json_object_set_new(value, name, context_render(run, member, NULL));
+    }
+    json_array_foreach(tmpl, i, member)
+    {
+        json_array_append_new(value, context_render(run, member, NULL));
+    }
+    return value;
+}
+
+json_t *context_render(struct run *run, const json_t *tmpl, struct err *err)
+{
+    json_t *value = expr_render(run->engine->exprs, tmpl, run->context, err);
+    if (value || !run->dry || !context_guesses(run, tmpl)) {
+        return value;
+    }
+    err_release(err);
+    return json_is_object(tmpl) || json_is_array(tmpl) ? render_members(run, tmpl) : context_stand_in("value");
+}
+
+char *context_text(struct run *run, const char *tmpl, struct err *err)
+{
+    char *text = expr_text(run->engine->exprs, tmpl, run->context, err);
+    if (!text && run->dry) {
+        json_t *value = json_string(tmpl);
+        if (context_guesses(run, value)) {
+            err_release(err);
+            text = mem_strdup(STAND_IN "value");
+        }
+        json_decref(value);
+    }
+    return text;
+}
+
 /* Adds a value to the list of those that pages or items have brought; null adds nothing. Takes over `value`. */
 static void collect_value(json_t *saved, const char *name, json_t *value)
 {

@@ -77,7 +77,7 @@ struct reading {
 static void note_reading(const struct expr_path *path, void *arg)
 {
     struct reading *reading = arg;
-    reading->found = reading->found ||
+    reading->found = reading->found || (path->count == 0 && !reading->second) || /* all that there is */
                      (is_named(path, 0, reading->first) && (!reading->second || is_named(path, 1, reading->second)));
 }
 
@@ -86,6 +86,11 @@ static bool reads(const json_t *value, const char *first, const char *second)
     struct reading reading = {.first = first, .second = second};
     each_path(value, note_reading, &reading);
     return reading.found;
+}
+
+bool evidence_reads(const json_t *value, const char *name)
+{
+    return reads(value, name, NULL);
 }
 
 /* Does the request make something of this part of its answer, whatever it is? */
@@ -198,15 +203,35 @@ static void complete_path(const struct expr_path *path, void *arg)
     }
 }
 
-/* Does the predicate hold whatever the body says, as one about a status does? */
+/* `.body` as a whole (`.body | keys`), or all that there is (`..`). */
+static bool is_whole_body(const struct expr_path *path)
+{
+    return path->count == 0 || (path->count == 1 && is_named(path, 0, "body"));
+}
+
+static void note_whole_body(const struct expr_path *path, void *arg)
+{
+    bool *whole = arg;
+    *whole = *whole || is_whole_body(path);
+}
+
+/* Does the predicate hold whatever the body says, as one about a status does? Of one that searches the whole body nobody knows. */
 static bool is_independent(const struct run *run, const json_t *predicate)
 {
+    bool searches = false;
+    each_path(predicate, note_whole_body, &searches);
+    if (searches) {
+        return false;
+    }
     json_t *sentinel = json_pack("[s]", "offboard-sentinel"); /* something that no vendor would send */
     struct completion completion = {json_object(), sentinel, NULL};
     each_path(predicate, complete_path, &completion);
     bool empty = json_object_size(completion.body) == 0;
-    return holds_with(run, predicate, completion.body) && holds_with(run, predicate, sentinel) &&
-           (empty || !reads(predicate, "body", NULL) || holds_with(run, predicate, json_string("offboard-sentinel")));
+    bool holds =
+        holds_with(run, predicate, completion.body) && holds_with(run, predicate, json_incref(sentinel)) &&
+        (empty || !reads(predicate, "body", NULL) || holds_with(run, predicate, json_string("offboard-sentinel")));
+    json_decref(sentinel);
+    return holds;
 }
 
 struct presence {
@@ -221,19 +246,19 @@ static void look_for_path(const struct expr_path *path, void *arg)
 {
     struct presence *presence = arg;
     const json_t *body = json_object_get(presence->run->context, "body");
-    if (!is_named(path, 0, "body")) {
+    if (!is_named(path, 0, "body") && path->count) {
+        return;
+    }
+    bool whole = is_whole_body(path) && !path->iterated; /* a list, or an object that says something */
+    if (presence->lists && !path->iterated && !whole) {
         return;
     }
     const json_t *value;
     enum reach reach = follow(presence->run->context, path, &value);
-    if (presence->lists && !path->iterated) {
-        return;
-    }
-    bool whole = path->count == 1; /* `.body` itself: a list, or an object that says something */
     bool there = json_is_null(body)      ? false
+                 : whole                 ? json_is_array(body) || json_object_size(body) > 0
                  : reach == REACH_BEYOND ? true
                  : path->iterated        ? json_is_array(value)
-                 : whole                 ? json_is_array(value) || json_object_size(value) > 0
                                          : reach != REACH_ABSENT;
     bool omitted = reach == REACH_ABSENT && json_is_object(body) && is_omitted(presence->omits, path);
     presence->all = presence->all && (there || omitted);
@@ -292,13 +317,14 @@ static bool is_good_status(const struct response *response)
 }
 
 /* An error answer is about the request, not about the account: only a predicate that names the status may read it. A few errors
- * answer the question as well (404, 409, 410 …), as far as absence proves nothing there. An error that comes as a web page is no
- * word of the vendor's interface: a gateway, or a wrong address, says 404 as well. */
+ * answer the question as well (404, 409, 410 …), as far as absence proves nothing there. An error that comes as a web page, or
+ * as text that is no JSON, is no word of the vendor's interface: a gateway, or a wrong address, says 404 as well. */
 static bool may_read(const struct run *run, const json_t *request, const json_t *predicate,
                      const struct response *response, bool expects)
 {
     int status = response->status;
-    if (response->web_page && !is_good_status(response) && !json_true_at(request, "text")) {
+    bool foreign = response->web_page || (response->plain && !request_is_mail(request));
+    if (foreign && !is_good_status(response) && !json_true_at(request, "text")) {
         return false;
     }
     if (is_good_status(response) || json_is_boolean(predicate) || reads(predicate, "status", NULL)) {
@@ -337,30 +363,77 @@ bool evidence_shows_not(const struct run *run, const json_t *request, const char
 
 /* ---- answers that say nothing ------------------------------------------------------------------------------------ */
 
+static bool is_name(const char *name, const char *const *names)
+{
+    for (; *names; names++) {
+        if (strcasecmp(name, *names) == 0) {
+            return true;
+        }
+    }
+    return false;
+}
+
+/* Something is said: neither null, false, 0, nor empty. */
+static bool says_something(const json_t *value)
+{
+    return json_is_true(value) || json_string_length(value) || json_array_size(value) || json_object_size(value) ||
+           (json_is_number(value) && json_number_value(value) != 0);
+}
+
+static bool says_no(const json_t *value)
+{
+    const char *text = json_string_value(value);
+    return json_is_false(value) || (json_is_number(value) && json_number_value(value) == 0) ||
+           (text && (strcasecmp(text, "false") == 0 || strcasecmp(text, "no") == 0));
+}
+
+/* 400 to 599, as a number or as a text. */
+static bool is_error_code(const json_t *value)
+{
+    const char *text = json_string_value(value);
+    double code = json_is_number(value) ? json_number_value(value) : text && strlen(text) == 3 ? strtod(text, NULL) : 0;
+    return code >= 400 && code < 600;
+}
+
+static bool explains_itself(const json_t *body)
+{
+    static const char *const words[] = {"message", "detail", "title", "error_description", "reason"};
+    for (size_t i = 0; i < COUNT_OF(words); i++) {
+        if (json_string_length(json_object_get(body, words[i]))) {
+            return true;
+        }
+    }
+    return false;
+}
+
+/* JSend, RFC 9457, and what is like them: a status that is an error, and a sentence beside it. */
+static bool is_error_status(const json_t *body, const json_t *status)
+{
+    const char *word = json_string_value(status);
+    bool told = json_object_size(body) == 1 || explains_itself(body) || json_object_get(body, "data");
+    return told &&
+           (is_error_code(status) || (word && (strcasecmp(word, "error") == 0 || strcasecmp(word, "fail") == 0)));
+}
+
 /* The member of an answer that tells of an error although the status is good; NULL: none. */
 static const char *error_member(const json_t *body)
 {
-    static const char *const negated[] = {"ok", "success"};
-    for (size_t i = 0; i < COUNT_OF(negated); i++) {
-        if (json_is_false(json_object_get(body, negated[i]))) {
-            return negated[i];
-        }
-    }
-    const json_t *error = json_object_get(body, "error");
-    if (json_is_object(error) || json_is_true(error) || (json_is_string(error) && json_string_length(error))) {
-        return "error";
-    }
-    const json_t *errors = json_object_get(body, "errors");
-    if (json_array_size(errors) || json_object_size(errors)) {
-        return "errors";
-    }
-    const char *status = json_string_at(body, "status"); /* JSend */
-    bool explains = json_object_size(body) == 1 || json_object_get(body, "message") || json_object_get(body, "data");
-    if (status && explains && (strcasecmp(status, "error") == 0 || strcasecmp(status, "fail") == 0)) {
-        return "status";
-    }
+    static const char *const errors[] = {
+        "error",          "errors",       "fault",         "faults",    "exception", "errorMessages",
+        "error_messages", "errorMessage", "error_message", "timed_out", NULL};
+    static const char *const good[] = {"ok", "success", NULL};
+    static const char *const codes[] = {"status", "code", "statusCode", "error_code", "errorCode", NULL};
     const json_t *schemas = json_object_get(body, "schemas"); /* RFC 7644, 3.12 */
     const char *schema = json_string_value(json_array_get(schemas, 0));
+    const char *name;
+    json_t *value;
+    json_object_foreach((json_t *)(uintptr_t)body, name, value)
+    {
+        if ((is_name(name, errors) && says_something(value)) || (is_name(name, good) && says_no(value)) ||
+            (is_name(name, codes) && is_error_status(body, value))) {
+            return name;
+        }
+    }
     return schema && strcmp(schema, "urn:ietf:params:scim:api:messages:2.0:Error") == 0 ? "schemas" : NULL;
 }
 
@@ -389,6 +462,53 @@ static bool any_shows(const struct run *run, const json_t *request, const struct
         any = evidence_shows(run, request, response, names[i]);
     }
     return any;
+}
+
+/* 202: it will be answered later; 206: it is a part. Only who names the status knows what to make of it. */
+static char *why_partial(const struct run *run, const json_t *request, const struct response *response)
+{
+    bool partial = response->status == 202 || response->status == 206;
+    bool named = reads(request, "status", NULL);
+    if (!partial || named || request_changes(request) || !reads_body(request)) {
+        return NULL;
+    }
+    (void)run;
+    return mem_strdup(response->status == 202 ? "the vendor only accepted the question, and has not answered it"
+                                              : "the vendor's answer is only a part of the whole");
+}
+
+static bool is_text(const json_t *value)
+{
+    return json_string_length(value) > 0;
+}
+
+/* Does the vendor say that there is another page? The ways of OData, Google, Slack, Link headers (RFC 8288) and the like. */
+static bool names_next_page(const struct run *run)
+{
+    static const char *const paths[] = {"@odata.nextLink", "nextPageToken",    "next_page_token",
+                                        "next_cursor",     "nextCursor",       "nextLink",
+                                        "next_page",       "_links.next",      "links.next",
+                                        "paging.next",     "meta.next_cursor", "response_metadata.next_cursor"};
+    const json_t *body = json_object_get(run->context, "body");
+    const char *link = json_string_at(json_object_get(run->context, "headers"), "link");
+    bool next = link && (strstr(link, "rel=\"next\"") || strstr(link, "rel=next"));
+    for (size_t i = 0; !next && i < COUNT_OF(paths); i++) {
+        const json_t *value = json_object_get(body, paths[i]);
+        value = value ? value : strchr(paths[i], '@') ? NULL : json_at(body, paths[i]);
+        next = is_text(value) || (json_is_object(value) && is_text(json_object_get(value, "href")));
+    }
+    return next;
+}
+
+/* One page of several proves neither that somebody is not there nor that something is gone. */
+static char *why_unfinished(const struct run *run, const json_t *request)
+{
+    bool decides = run->searching || run->looking;
+    if (!decides || json_object_get(request, "pages") || !names_next_page(run)) {
+        return NULL;
+    }
+    return mem_strdup(
+        "the vendor's answer is one page of several, and the connector does not read the others (`pages`)");
 }
 
 static char *why_no_data(const struct run *run, const json_t *request, const struct response *response)
@@ -463,6 +583,8 @@ char *evidence_odd(const struct run *run, const json_t *request, const struct re
     const json_t *body = json_object_get(run->context, "body");
     const char *member = error_member(body);
     char *why = why_no_data(run, request, response);
+    why = why ? why : why_partial(run, request, response);
+    why = why ? why : why_unfinished(run, request);
     if (!why && member && !knows_error(run, request, member)) {
         char *said = explain(run, request);
         why = mem_printf("the vendor answered %d, but with an error%s%s", response->status, *said ? ": " : "", said);

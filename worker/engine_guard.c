@@ -6,25 +6,15 @@
 
 #include "lib/json.h"
 #include "lib/mem.h"
+#include "lib/protected.h"
 #include "worker/engine_internal.h"
 
 /* ---- who is protected -------------------------------------------------------------------------------------------- */
 
-static bool is_protected(const struct run *run, const char *name)
-{
-    const struct conf *conf = run->engine->conf;
-    for (size_t i = 0; name && *name && i < conf_list_size(conf, "guards.protected"); i++) {
-        if (strcasecmp(conf_list_item(conf, "guards.protected", i), name) == 0) {
-            return true;
-        }
-    }
-    return false;
-}
-
 static bool protected_account(const struct run *run, const char *id)
 {
     char *name = mem_printf("%s:%s", run->job->system, id);
-    bool found = is_protected(run, name);
+    bool found = protected_name(run->engine->conf, name);
     free(name);
     return found;
 }
@@ -34,11 +24,11 @@ const char *guard_protected(const struct run *run, const json_t *names)
     size_t i;
     json_t *name;
     if (json_is_string(names)) {
-        return is_protected(run, json_string_value(names)) ? json_string_value(names) : NULL;
+        return protected_name(run->engine->conf, json_string_value(names)) ? json_string_value(names) : NULL;
     }
     json_array_foreach(names, i, name)
     {
-        if (is_protected(run, json_string_value(name))) {
+        if (protected_name(run->engine->conf, json_string_value(name))) {
             return json_string_value(name);
         }
     }

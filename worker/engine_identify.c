@@ -5,6 +5,7 @@
 #include <strings.h>
 
 #include "lib/buf.h"
+#include "lib/identity.h"
 #include "lib/json.h"
 #include "lib/mem.h"
 #include "worker/engine_search.h"
@@ -86,6 +87,74 @@ static const json_t *found_by(const struct search *search, const char *kind)
     return NULL;
 }
 
+static const json_t *of_number(const struct search *search)
+{
+    size_t i;
+    json_t *account;
+    json_array_foreach(search->found, i, account)
+    {
+        if (json_string_at(account, "employee_id")) {
+            return account;
+        }
+    }
+    return NULL;
+}
+
+/* Two accounts of one person show one number, where they show any. */
+static enum verdict numbers_differ(struct search *search)
+{
+    const json_t *one = of_number(search);
+    size_t i;
+    json_t *other;
+    json_array_foreach(search->found, i, other)
+    {
+        const char *number = json_string_at(other, "employee_id");
+        if (number && !identity_same_number(number, json_string_at(one, "employee_id"))) {
+            return run_say(search->run, VERDICT_BLOCKED,
+                           "accounts %s and %s were found, with the employee numbers %s and %s: find out which is the "
+                           "person's, then name it in the event",
+                           json_string_at(one, "id"), json_string_at(other, "id"), json_string_at(one, "employee_id"),
+                           number);
+        }
+    }
+    return VERDICT_DONE;
+}
+
+static bool shows_address(const json_t *account, const char *address)
+{
+    size_t i;
+    json_t *email;
+    bool shows = json_array_size(json_object_get(account, "emails")) == 0; /* none at all: nobody knows */
+    json_array_foreach(json_object_get(account, "emails"), i, email)
+    {
+        shows = shows || strcasecmp(json_string_value(email), address) == 0;
+    }
+    return shows;
+}
+
+/* The number proves one account, and the person's address has another one: it was given to somebody else, or the person has two. */
+static enum verdict address_elsewhere(struct search *search)
+{
+    struct run *run = search->run;
+    const char *address = json_string_at(run->context, "user.email");
+    const json_t *sure = found_by(search, "employee_id");
+    size_t i;
+    json_t *account;
+    json_array_foreach(search->found, i, account)
+    {
+        const char *by = json_string_at(account, "by");
+        bool proves = by && (strcmp(by, "email") != 0 || json_string_at(account, "employee_id"));
+        if (sure && address && by && !proves && !shows_address(sure, address) && shows_address(account, address)) {
+            return run_say(run, VERDICT_BLOCKED,
+                           "account %s has the person's employee number and another address, and account %s has the "
+                           "person's address %s and no number: find out whose it is, then name the right accounts in "
+                           "the event",
+                           json_string_at(sure, "id"), json_string_at(account, "id"), address);
+        }
+    }
+    return VERDICT_DONE;
+}
+
 /* An address is given to new people: an account that carries another employee number is somebody else's. */
 static enum verdict contradiction(struct search *search)
 {
@@ -98,7 +167,7 @@ static enum verdict contradiction(struct search *search)
     {
         const char *shown = json_string_at(account, "employee_id");
         const char *by = json_string_at(account, "by"); /* NULL: the event names the account */
-        if (known && shown && !search_same_number(known, shown)) {
+        if (known && shown && !identity_same_number(known, shown)) {
             return run_say(
                 run, VERDICT_BLOCKED,
                 "account %s has %semployee number %s, and the person's is %s%s%s%s: find out whose it is, then name "
@@ -107,7 +176,8 @@ static enum verdict contradiction(struct search *search)
                 sure ? " (account " : "", sure ? json_string_at(sure, "id") : "", sure ? ")" : "");
         }
     }
-    return VERDICT_DONE;
+    enum verdict verdict = numbers_differ(search);
+    return verdict == VERDICT_DONE ? address_elsewhere(search) : verdict;
 }
 
 /* What the look-up brought to light of the accounts: addresses and numbers that nobody knew before. */
@@ -323,10 +393,20 @@ static enum verdict search_manager(struct run *run, const json_t *identify, cons
     struct search search;
     struct place *place = run->place;
     search_begin(&search, run, identify);
-    enum verdict verdict = search_key(&search, "email", manager);
-    if (verdict == VERDICT_BLOCKED) { /* several, or nobody knows whose: none of them may be touched */
-        verdict = VERDICT_DONE;
+    json_t *keys = json_array();
+    enum verdict verdict = VERDICT_DONE;
+    size_t i;
+    json_t *key;
+    add_email(keys, manager);
+    json_array_foreach(keys, i, key)
+    {
+        verdict = verdict == VERDICT_DONE ? search_key(&search, "email", json_string_at(key, "key")) : verdict;
+        if (verdict == VERDICT_BLOCKED) { /* several, or nobody knows whose: none of them may be touched */
+            place_restart(&search.place);
+            verdict = VERDICT_DONE;
+        }
     }
+    json_decref(keys);
     *accounts = verdict == VERDICT_DONE ? search_ids(&search) : NULL;
     search_end(&search);
     run->place = place;

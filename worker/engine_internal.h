@@ -168,6 +168,7 @@ struct run {
     bool begin_acknowledged;    /* in this life */
     bool found_before;          /* `find` saw the effect of an earlier call */
     bool read_back;             /* an error was answered by looking: the state is there */
+    bool gone;                  /* a change was taken for done although the vendor knows no such name (404, 410) */
     bool seen;                  /* it was there at the last look, and nothing was changed since */
     bool searching;             /* for accounts */
     bool looking;               /* reading back: a cancellation waits until it is known what the calls before did */
@@ -365,7 +366,8 @@ enum verdict signal_wait(struct run *run, const json_t *request);
 
 /* engine_classify.c: what an answer means; `*again`: it may be tried again. */
 enum verdict classify(struct run *run, const json_t *request, struct response *response, bool *again);
-bool status_is_temporary(int status); /* does this HTTP status tell of trouble that passes? */
+bool status_is_temporary(int status);               /* does this HTTP status tell of trouble that passes? */
+bool words_ask_again(int status, const char *said); /* does a refusal say that it is for now only? */
 
 /* engine_evidence.c: what an answer proves. */
 char *evidence_odd(const struct run *run, const json_t *request,
@@ -377,6 +379,7 @@ bool evidence_shows(const struct run *run, const json_t *request, const struct r
 bool evidence_shows_not(const struct run *run, const json_t *request, const char *name);
 /* Does the answer hold what a predicate with < or > compares? Null is less than any number. */
 bool evidence_counts(const struct run *run, const json_t *predicate);
+bool evidence_reads(const json_t *value, const char *name); /* does an expression in it read `.NAME`? */
 json_t *evidence_seen(const struct run *run,
                       const char *expect); /* the values that it reads, by path; a new reference */
 char *evidence_seen_text(const struct run *run, const char *expect); /* the same as text; the caller frees */
@@ -494,6 +497,9 @@ json_t *context_value(struct run *run, const char *name, const json_t *tmpl, str
 #define STAND_IN         "dry-run:"
 #define STAND_IN_ENCODED "dry-run%3A"
 json_t *context_stand_in(const char *name);
+/* As expr_render() and expr_text() with the run's context; what fails for an answer that a dry run has not got is a stand-in. */
+json_t *context_render(struct run *run, const json_t *tmpl, struct err *err);
+char *context_text(struct run *run, const char *tmpl, struct err *err);
 bool context_is_stand_in(const json_t *value);             /* is it one? */
 bool context_holds_stand_in(const json_t *value);          /* is one within it? */
 bool context_guesses(struct run *run, const json_t *tmpl); /* does it read what only an unsent request would bring? */

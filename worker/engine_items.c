@@ -197,5 +197,7 @@ enum verdict items_run(struct run *run, const json_t *request)
     }
     verdict = verdict == VERDICT_DONE ? conclude(&items, run) : verdict;
     items_end(&items);
+    context_set(run, "item", json_null()); /* no later request, and no other account, takes the last one for its own */
+    context_set(run, "items", json_null());
     return verdict;
 }

@@ -29,9 +29,11 @@ static enum verdict find_effect(struct run *run, const json_t *find, bool *found
     json_t *page = json_copy((json_t *)(uintptr_t)find);
     json_object_del(page, "save"); /* saved only when it is found */
     enum verdict verdict = VERDICT_DONE;
-    for (int count = 0; page && verdict == VERDICT_DONE && !*found && count < PAGES_MAX; count++) {
+    for (int count = 0; page && verdict == VERDICT_DONE && !*found; count++) {
         json_t *next = NULL;
-        verdict = look_at(run, page, found);
+        verdict = count < PAGES_MAX
+                      ? look_at(run, page, found)
+                      : run_say(run, VERDICT_FAILED, "more than %d pages were searched for an earlier call", PAGES_MAX);
         if (verdict == VERDICT_DONE && !*found) {
             verdict = pages_next(run, page, &next);
         }

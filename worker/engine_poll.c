@@ -20,8 +20,12 @@ static enum verdict judge(struct run *run, const json_t *require)
     const char *tmpl = json_string_at(require, "why");
     char *why = tmpl ? expr_text(run->engine->exprs, tmpl, run->context, NULL) : NULL;
     char *seen = evidence_seen_text(run, json_string_value(that));
-    run_say(run, VERDICT_BLOCKED, "%s%srequired: %s, seen: %s", why ? why : "", why ? "; " : "",
-            json_is_string(that) ? json_string_value(that) : "true", seen);
+    if (why) {
+        run_say(run, VERDICT_BLOCKED, "%s", why); /* a sentence for people; the expression would not help them */
+    } else {
+        run_say(run, VERDICT_BLOCKED, "required: %s, seen: %s", json_is_string(that) ? json_string_value(that) : "true",
+                seen);
+    }
     free(why);
     free(seen);
     return VERDICT_BLOCKED;

@@ -32,7 +32,7 @@ int render_escaped(struct run *run, const char *text, bool (*add)(struct buf *ou
         }
         const char *close = expr_end(open);
         char *expression = mem_strndup(open, (size_t)(close - open));
-        char *value = expr_text(run->engine->exprs, expression, run->context, err);
+        char *value = context_text(run, expression, err);
         bool bad = value && (!*value || !add(out, value));
         if (bad) {
             err_set(err, ERR_PERMANENT, "%s is \"%s\": that has no place in %s", expression, value, place);
@@ -81,7 +81,7 @@ static int render_pairs(struct run *run, const json_t *map, const json_t *values
     json_t *tmpl;
     json_object_foreach((json_t *)(uintptr_t)map, name, tmpl)
     {
-        json_t *value = expr_render(run->engine->exprs, tmpl, run->context, err);
+        json_t *value = context_render(run, tmpl, err);
         if (!value) {
             json_decref(pairs);
             return err_prefix(err, "%s", name);
@@ -130,8 +130,7 @@ int render_headers(struct run *run, const json_t *map, struct rendered *rendered
     json_t *tmpl;
     json_object_foreach((json_t *)(uintptr_t)map, name, tmpl)
     {
-        char *value =
-            expr_text(run->engine->exprs, json_string_value(tmpl) ? json_string_value(tmpl) : "", run->context, err);
+        char *value = context_text(run, json_string_value(tmpl) ? json_string_value(tmpl) : "", err);
         if (!value || strpbrk(value, "\r\n")) {
             free(value);
             return value ? err_set(err, ERR_PERMANENT, "header %s holds a line break", name)
@@ -172,7 +171,7 @@ static int render_body(struct run *run, const json_t *request, struct rendered *
     const json_t *json = json_object_get(request, "json");
     const json_t *form = json_object_get(request, "form");
     if (json) {
-        json_t *value = expr_render(run->engine->exprs, json, run->context, err);
+        json_t *value = context_render(run, json, err);
         if (!value) {
             return err_prefix(err, "json");
         }

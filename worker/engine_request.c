@@ -353,6 +353,7 @@ enum verdict request_save(struct run *run, const json_t *request, enum verdict v
 static enum verdict answered(struct run *run, const json_t *request, enum verdict verdict)
 {
     bool good = verdict == VERDICT_DONE || verdict == VERDICT_ALREADY;
+    run->gone = run->gone || (good && request_changes(request) && (run->last_status == 404 || run->last_status == 410));
     enum verdict next = good ? request_save(run, request, verdict) : verdict;
     if (next == VERDICT_DONE) {
         next = request_requires(run, request);

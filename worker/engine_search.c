@@ -10,7 +10,7 @@
 #include "lib/mem.h"
 #include "lib/text.h"
 
-#define WHOLE_MAX 9007199254740992.0 /* up to here a double is exact */
+#define WHOLE_MAX 9007199254740992.0 /* 2^53: below it a double is exact */
 
 /* ---- life -------------------------------------------------------------------------------------------------------- */
 
@@ -41,7 +41,7 @@ json_t *search_id(const json_t *value, struct err *err)
         return json_incref((json_t *)(uintptr_t)value);
     }
     double number = json_is_number(value) ? json_number_value(value) : 0.5;
-    bool whole_number = number >= -WHOLE_MAX && number <= WHOLE_MAX && number == (double)(long long)number;
+    bool whole_number = number > -WHOLE_MAX && number < WHOLE_MAX && number == (double)(long long)number;
     if (json_is_integer(value) || whole_number) { /* some vendors write 7.0 */
         char *text =
             mem_printf("%lld", json_is_integer(value) ? (long long)json_integer_value(value) : (long long)number);
@@ -51,8 +51,11 @@ json_t *search_id(const json_t *value, struct err *err)
     }
     char *whole = value ? json_text(value) : mem_strdup("none");
     char *text = text_shortened(whole, 100);
-    err_set(err, ERR_PERMANENT, "an account's id has to be a text or a whole number, and the vendor's answer gives %s",
-            text);
+    err_set(
+        err, ERR_PERMANENT,
+        "an account's id has to be a text or a whole number, and the vendor's answer gives %s: the connector looks for "
+        "it in the wrong place (account.id)",
+        text);
     free(text);
     free(whole);
     return NULL;
@@ -95,11 +98,19 @@ static json_t *number_of(const json_t *value)
 
 /* ---- comparing --------------------------------------------------------------------------------------------------- */
 
-bool search_same_number(const char *a, const char *b)
+/* Does the account show one of the person's addresses? Where one of both has none, nothing speaks against it. */
+static bool fits_addresses(const struct run *run, const json_t *emails)
 {
-    a += strspn(a, "0"); /* systems drop leading zeros */
-    b += strspn(b, "0");
-    return strcasecmp(a, b) == 0;
+    const json_t *user = json_object_get(run->context, "user");
+    bool known = json_string_at(user, "email") || json_array_size(json_object_get(user, "emails"));
+    size_t i;
+    json_t *email;
+    bool fits = !known || json_array_size(emails) == 0;
+    json_array_foreach(emails, i, email)
+    {
+        fits = fits || identify_is_leaver(run, json_string_value(email));
+    }
+    return fits;
 }
 
 enum likeness { LIKE_SAME, LIKE_OTHER, LIKE_UNKNOWN };
@@ -117,6 +128,14 @@ static enum likeness compare_emails(const json_t *emails, const char *key)
     return json_array_size(emails) ? LIKE_OTHER : LIKE_UNKNOWN;
 }
 
+/* 0042 and 42 may be two people: zeros in front are overlooked only where no address speaks against it. */
+static enum likeness compare_numbers(const struct run *run, const json_t *account, const char *number, const char *key)
+{
+    bool same = strcasecmp(number, key) == 0 ||
+                (identity_same_number(number, key) && fits_addresses(run, json_object_get(account, "emails")));
+    return same ? LIKE_SAME : LIKE_OTHER;
+}
+
 /* Is this the account that was searched for? UNKNOWN: it does not show what was searched by. Without a key, or when the connector
  * does not say how accounts show it, the vendor's word counts (`offboard validate` warns of that). */
 static enum likeness compare(const struct run *run, const json_t *rules, const json_t *account)
@@ -130,8 +149,7 @@ static enum likeness compare(const struct run *run, const json_t *rules, const j
         const char *number = json_string_at(account, "employee_id");
         return !json_object_get(rules, "employee_id") ? LIKE_SAME
                : !number                              ? LIKE_UNKNOWN
-               : search_same_number(number, key)      ? LIKE_SAME
-                                                      : LIKE_OTHER;
+                                                      : compare_numbers(run, account, number, key);
     }
     return json_object_get(rules, "email") ? compare_emails(json_object_get(account, "emails"), key) : LIKE_SAME;
 }
@@ -158,6 +176,10 @@ static json_t *account_by_id(const json_t *accounts, const char *id)
 #define SAVED_OTHERS   "@others"
 #define SAVED_STRANGE  "@strange"
 #define SAVED_UNKNOWN  "@unknown"
+#define SAVED_SURE     "@sure"  /* ids found by an earlier key: what answers with them is about the person */
+#define SAVED_WHOLE    "@whole" /* the vendor has listed people over several pages, as it does with everybody */
+
+enum { STRANGERS_MAX = 100 }; /* of whom the ids are kept */
 
 /* Takes over `account`. */
 static void add_account(struct run *run, json_t *account)
@@ -189,8 +211,8 @@ static json_t *describe(struct run *run, const json_t *rules, json_t *account, s
     return result;
 }
 
-/* Adds the account's id to the list of that name: each account counts once, however many requests name it. */
-static void add_id(json_t *saved, const char *name, const json_t *account)
+/* Adds the account's id to the list of that name: each account counts once, however many requests name it. Was it new? */
+static bool add_id(json_t *saved, const char *name, const json_t *account)
 {
     const json_t *id = json_object_get(account, "id");
     json_t *list = json_object_get(saved, name);
@@ -205,12 +227,42 @@ static void add_id(json_t *saved, const char *name, const json_t *account)
     {
         there = there || json_equal(known, id);
     }
-    if (!there) {
+    if (!there && json_array_size(list) < STRANGERS_MAX) {
         json_array_append(list, (json_t *)(uintptr_t)id);
     }
+    return !there;
 }
 
-/* `lists`: the request reads all pages of a list, so that it names other people as a matter of course. */
+static bool is_sure(const json_t *saved, const json_t *account)
+{
+    const json_t *id = json_object_get(account, "id");
+    size_t i;
+    json_t *known;
+    json_array_foreach(json_object_get(saved, SAVED_SURE), i, known)
+    {
+        if (json_equal(known, id)) {
+            return true;
+        }
+    }
+    return false;
+}
+
+/* Does what the account shows hold the key as a part? A search by words finds joann@ for ann@. */
+static bool holds_key(const struct run *run, const json_t *account)
+{
+    const char *key = json_string_at(run->context, "key");
+    const char *number = json_string_at(account, "employee_id");
+    bool holds = key && number && strcasestr(number, key);
+    size_t i;
+    json_t *email;
+    json_array_foreach(json_object_get(account, "emails"), i, email)
+    {
+        holds = holds || (key && strcasestr(json_string_value(email), key));
+    }
+    return holds;
+}
+
+/* `lists`: the request names other people as a matter of course. */
 static int take_account(struct run *run, const json_t *identify, json_t *shown, bool lists, struct err *err)
 {
     const json_t *rules = json_object_get(identify, "account");
@@ -219,15 +271,15 @@ static int take_account(struct run *run, const json_t *identify, json_t *shown, 
     if (!account) {
         return -1;
     }
-    enum likeness likeness = compare(run, rules, account);
+    enum likeness likeness = is_sure(saved, account) ? LIKE_SAME : compare(run, rules, account);
     if (likeness == LIKE_SAME || (likeness == LIKE_UNKNOWN && json_object_get(identify, "trusts"))) {
         add_account(run, json_incref(account));
     } else if (likeness == LIKE_UNKNOWN) {
         add_id(saved, SAVED_UNKNOWN, account);
     } else {
         json_object_set_new(saved, SAVED_OTHERS, json_integer(json_int_at(saved, SAVED_OTHERS, 0) + 1));
-        if (!lists) {
-            add_id(saved, SAVED_STRANGE, account);
+        if (!lists && !holds_key(run, account) && add_id(saved, SAVED_STRANGE, account) && run->place->page) {
+            json_object_set_new(saved, SAVED_WHOLE, json_true()); /* a second page with other people on it */
         }
     }
     json_decref(account);
@@ -237,7 +289,7 @@ static int take_account(struct run *run, const json_t *identify, json_t *shown, 
 int search_take(struct run *run, const json_t *request, struct err *err)
 {
     const json_t *identify = json_object_get(run->system->connector->tree, "identify");
-    bool lists = json_object_get(request, "pages") != NULL;
+    bool lists = json_object_get(request, "pages") && !evidence_reads(request, "key");
     json_t *answer = expr_render(run->engine->exprs, json_object_get(request, "found"), run->context, err);
     json_t *list = json_is_object(answer) ? json_pack("[O]", answer) : json_incref(answer);
     int result = answer ? 0 : -1;
@@ -315,7 +367,7 @@ static enum verdict doubt(struct search *search, const char *kind)
     const json_t *accounts = json_object_get(saved, SAVED_ACCOUNTS);
     const char *unknown = json_string_value(json_array_get(json_object_get(saved, SAVED_UNKNOWN), 0));
     const json_t *strange = json_object_get(saved, SAVED_STRANGE);
-    size_t others = json_array_size(strange);
+    size_t others = json_true_at(saved, SAVED_WHOLE) ? 0 : json_array_size(strange);
     size_t same = json_array_size(accounts);
     if (same > 1) {
         return run_say(run, VERDICT_BLOCKED,
@@ -331,16 +383,17 @@ static enum verdict doubt(struct search *search, const char *kind)
             unknown, kind_text(kind));
     }
     if (same == 0 && others == 1) {
-        return run_say(run, VERDICT_BLOCKED,
-                       "the vendor names account %s for %s, but the account shows another one: if it is the person's, "
-                       "name it in the event; else skip the step",
-                       json_string_value(json_array_get(strange, 0)), kind_text(kind));
+        return run_say(
+            run, VERDICT_BLOCKED,
+            "%s: asked for %s, the vendor names account %s, which shows another one: if it is the person's, name it "
+            "in the event; else skip the step",
+            run->job->system, kind_text(kind), json_string_value(json_array_get(strange, 0)));
     }
     if (same == 0 && others) {
         return run_say(
             run, VERDICT_BLOCKED,
             "the vendor answered the search for %s with %zu accounts of other people, as if it had not understood "
-            "it: confirm that the person has no account (skip the step)",
+            "it: confirm that the person has no account, then skip the step",
             kind_text(kind), others);
     }
     return VERDICT_DONE;
@@ -373,6 +426,7 @@ static void note_searched(struct search *search, const char *kind)
 enum verdict search_key(struct search *search, const char *kind, const char *key)
 {
     struct run *run = search->run;
+    json_object_set_new(run->place->saved, SAVED_SURE, search_ids(search));
     context_set(run, "key", key ? json_string(key) : json_null());
     context_set(run, "key_kind", kind ? json_string(kind) : json_null());
     enum verdict verdict = ask_all(search, json_object_get(search->identify, "requests"), false);

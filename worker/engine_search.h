@@ -31,9 +31,6 @@ json_t *search_ids(const struct search *search);
  * to `.saved.accounts`. */
 int search_take(struct run *run, const json_t *request, struct err *err);
 
-/* Are these the same employee number? Letters in either case; systems drop leading zeros. */
-bool search_same_number(const char *a, const char *b);
-
 /* An id as text, a new reference: texts and whole numbers are ids; for anything else NULL with an err that says what it is. */
 json_t *search_id(const json_t *value, struct err *err);
 

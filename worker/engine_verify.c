@@ -105,6 +105,7 @@ static void look_at_items(struct run *run, const json_t *verify, struct sight *s
         context_set(run, "item", json_incref(json_array_get(items, i)));
         look_once(run, verify, sight);
     }
+    context_set(run, "item", json_null());
     json_decref(items);
 }
 
@@ -216,10 +217,16 @@ static int64_t duration_at(const json_t *verify, const char *name, int64_t other
 static enum verdict not_confirmed(struct run *run)
 {
     char *seen = json_text(json_object_get(run->place->verified, "seen"));
+    const char *expected = json_string_at(run->place->verified, "expected");
     run->place->verify_since = 0;
     place_restart(run->place); /* a retry makes the change again, and does not only look again */
-    run_say(run, VERDICT_FAILED, "not confirmed by reading back: the vendor shows %s; expected: %s", seen,
-            json_string_at(run->place->verified, "expected"));
+    if (expected && *expected) {
+        run_say(run, VERDICT_FAILED, "not confirmed by reading back: the vendor shows %s; expected: %s", seen,
+                expected);
+    } else {
+        run_say(run, VERDICT_FAILED,
+                "not confirmed: the connector left out every read-back (\"if\"), so nothing was asked");
+    }
     free(seen);
     return VERDICT_FAILED;
 }

@@ -1,12 +1,11 @@
-/* producer/decide.c, producer/roster.c: records of the intake topic, one a line, in the order they came. Each gets one row of intake or goes
- * to the dead letters, and whatever is published can be read by those who read it. Reading them again, as after a restart, publishes
- * nothing. */
+/* producer/decide.c, outputs.c, roster*.c: records of the intake topic, one a line, in the order they came. Each gets one row of intake or
+ * goes to the dead letters, and whatever is published can be read by those who read it. Reading them again, as after a restart, decides
+ * nothing anew. */
 /* links: tests/fuzz/planner_stand.c */
 #include "tests/fuzz/planner_stand.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
-    planner_stand_decide((struct fuzz_input){data, size}, false);
-    planner_stand_decide((struct fuzz_input){data, size}, true);
+    planner_stand_decide((struct fuzz_input){data, size});
     return 0;
 }

@@ -4,8 +4,8 @@
 
 #include "tests/fuzz/fuzz.h"
 
-/* Decides the records of an intake topic with one partition, one a line, as they come after a start. Each gets one row of intake.
- * `remember_only`: they were decided before the start; then nothing is published. */
-void planner_stand_decide(struct fuzz_input records, bool remember_only);
+/* Decides the records of an intake topic with one partition, one a line, as they come after a start. Each gets one row of intake. Then
+ * another process takes over, and reads them again: it decides none anew. */
+void planner_stand_decide(struct fuzz_input records);
 
 #endif

@@ -372,7 +372,7 @@ def test_a_process_is_told_what_it_reads():
         readers = {found[1]: found[2].split() for found in re.finditer(
             r"^\| `([a-z_.]+)`(?: \(secret\))? \|[^|]*\|[^|]*\| ([a-z ]+) \|", file.read(), re.MULTILINE)}
     given = {"clock.zone": "UTC", "kafka.prefix": "x", "log.level": "debug", "guards.cap_per_hour": 9, "edge.body_limit": 9, "logger.batch_size": 9,
-             "producer.memory": "9d", "scheduler.poll": "9s", "worker.in_flight": 9, "worker.escrow_key": "x", "topics.replication": 9}
+             "scheduler.poll": "9s", "worker.in_flight": 9, "worker.escrow_key": "x", "topics.replication": 9}
     options = [word for name, value in given.items() for word in ("--set-json", f"config.{name}={json.dumps(value)}")]
     found = of_kind(objects("minimal.yaml", *options), "ConfigMap")
     for process in ("producer", "worker", "logger", "scheduler"):

@@ -269,12 +269,12 @@ def test_topics_says_what_differs_and_changes_nothing(stack):
     systems = {name.partition(".")[2] for name in stack.topics.names() if "." in name}
     assert {"scim", "jira"} <= systems and "okta" not in systems, "those of the configuration"
     stack.cli("topics", "--all").ok()
-    names = stack.topics.names()
     shipped = [name.removesuffix(".yaml") for name in os.listdir(os.path.join(ROOT, "worker", "connectors"))
                if name.endswith(".yaml")]
-    assert set(names) == {"intake", "events", "control", "dead", *(f"{kind}.{system}" for kind in ("jobs", "urgent") for system in shipped)}
+    wanted = {"intake", "events", "control", "roster", "dead", *(f"{kind}.{system}" for kind in ("jobs", "urgent") for system in shipped)}
+    wait_until(lambda: set(stack.topics.names()) == wanted, 30, "the broker tells of all of them")
     assert stack.topics.partitions("jobs.scim") == stack.topics.partitions("urgent.scim") == 3
-    assert stack.topics.partitions("control") == 1
+    assert stack.topics.partitions("control") == stack.topics.partitions("roster") == 1
     stack.cli("topics").ok()
     differs = stack.cli("topics", OFFBOARD_TOPICS_PARTITIONS="5")
     assert differs.status == REFUSED and "3" in differs.out + differs.err and "5" in differs.out + differs.err, differs

@@ -178,7 +178,7 @@ def test_who_is_found_shows_what_was_searched_by(okta, try_):
     assert said["outcome"] == "succeeded" and said["pinned"] == {"okta": [known]}, "the search by address finds the leaver"
     okta.sandbox.fault("okta", {"match": {"method": "GET", "path": "/users$"}, "do": "status", "status": 200, "body": [stranger]})
     said = case.try_()
-    assert said["outcome"] == "blocked" and "the account shows another one" in said["message"] and not case.changed(), said
+    assert said["outcome"] == "blocked" and "which shows another one" in said["message"] and not case.changed(), said
 
 
 def test_a_leaver_on_page_two(okta, try_):

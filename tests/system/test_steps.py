@@ -264,7 +264,8 @@ def test_what_was_taken_is_given_back(badge_stack):
     assert list(stack.jobs(offboarding)["badge"]["before_image"].values()) == [{"title": "Door 7"}]
 
     # Not while it runs: the order is on record, with the remedy.
-    stack.cli("undo", offboarding, "--reason", "wrong Jane").ok()
+    refused = stack.cli("undo", offboarding, "--reason", "wrong Jane")
+    assert refused.status == 1 and "cancel it first" in refused.err, refused
     note = wait_until(lambda: stack.database.query("SELECT note FROM event WHERE name = 'order.undo'"), 20, "the order")[0]
     assert note["note"].startswith("refused: the offboarding is initiated; cancel it first"), note
     stack.cli("cancel", email, "--reason", "wrong Jane").ok()

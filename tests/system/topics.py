@@ -68,6 +68,10 @@ class Topics:
             arguments += ["-H", header]
         subprocess.run(arguments, input=value.encode(), check=True, timeout=30, capture_output=True)
 
+    def forget_producers(self) -> None:
+        """New ones learn at once how many partitions there are."""
+        self._producers.clear()
+
     def read(self, kind: str) -> list[Record]:
         """All records, in the order of partitions and offsets."""
         if kind not in self._readers:

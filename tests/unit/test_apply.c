@@ -236,12 +236,47 @@ static void test_waits_for_its_date(void **state)
 static void test_moved_to_now(void **state)
 {
     tell(*state, "initiated", PERSON(1), WAITING("2100-01-01T00:00:00Z"));
-    tell(*state, "moved", PERSON(1),
-         "\"effective_at\": \"2026-01-05T09:00:00Z\", \"status\": \"initiated\","
-         " \"started_at\": \"2026-01-05T10:00:00Z\", \"published\": [\"@a\", \"@b\"]");
+    tell(*state, "moved", PERSON(1), "\"effective_at\": \"2026-01-05T09:00:00Z\", \"status\": \"waiting\"");
+    assert_status(*state, PERSON(1), "waiting: waiting waiting");
+    /* The planner counts starts: it is asked, and not twice. */
+    assert_answer(*state, "SELECT string_agg(kind || ' ' || message::text, ', ') FROM due_messages(9, '{}')",
+                  "start {\"due_at\": \"2026-01-05T09:00:00.000000Z\", \"version\": 1}");
+    assert_answer(*state, "SELECT count(*) FROM due_messages(9, '{}')", "0");
+    tell(*state, "started", PERSON(1), "\"due_at\": \"2026-01-04T09:00:00Z\"");
+    assert_note(*state, "started", "stale: its date is 2026-01-05T09:00:00.000000Z");
+    tell(*state, "started", PERSON(1), "\"due_at\": \"2026-01-05T09:00:00Z\"");
     assert_status(*state, PERSON(1), "initiated: initiated waiting");
-    assert_jobs(*state, PERSON(1), "a:ready b:ready c:waiting d:waiting e:waiting f:waiting");
-    assert_due(*state, PERSON(1), "second");
+    assert_due(*state, PERSON(1), "a#1 b#1 second");
+    tell(*state, "started", PERSON(1), "\"due_at\": \"2026-01-05T09:00:00Z\"");
+    assert_note(*state, "started", "refused: the offboarding is initiated");
+    tell(*state, "held", PERSON(1), "\"due_at\": \"2026-01-05T09:00:00Z\", \"reason\": \"cap\"");
+    assert_note(*state, "held", "refused: the offboarding is initiated");
+}
+
+/* Held is held, whatever HR says of its date, and whoever says that it starts: only a person lets it go. */
+static void test_held_starts_by_approval_alone(void **state)
+{
+    tell(*state, "initiated", PERSON(1), WAITING("2026-01-05T09:00:00Z"));
+    tell(*state, "held", PERSON(1), "\"due_at\": \"2026-01-05T09:00:00Z\", \"reason\": \"the cap\"");
+    assert_status(*state, PERSON(1), "held: waiting waiting");
+    assert_answer(*state, "SELECT reason FROM analyst.held_offboardings", "the cap");
+    tell(*state, "moved", PERSON(1),
+         "\"effective_at\": \"2026-01-04T09:00:00Z\", \"status\": \"initiated\", \"published\": [\"@a\"]");
+    tell(*state, "started", PERSON(1), "\"due_at\": \"2026-01-04T09:00:00Z\"");
+    assert_note(*state, "started", "refused: the offboarding is held");
+    free(ask(*state, "SELECT start_offboardings(ARRAY[ROW('" PERSON(1) "', now(), '{}')::start])"));
+    assert_status(*state, PERSON(1), "held: waiting waiting");
+    assert_jobs(*state, PERSON(1), "a:waiting b:waiting c:waiting d:waiting e:waiting f:waiting");
+    tell(*state, "order.approve", PERSON(1), "\"order_id\": \"1\"");
+    assert_status(*state, PERSON(1), "initiated: initiated waiting");
+    /* One that is approved before its date starts without asking. */
+    tell(*state, "initiated", PERSON(2), HELD("2100-01-01T00:00:00Z"));
+    tell(*state, "order.approve", PERSON(2), "\"order_id\": \"2\"");
+    tell(*state, "moved", PERSON(2), "\"effective_at\": \"2026-01-04T09:00:00Z\", \"status\": \"waiting\"");
+    assert_answer(
+        *state,
+        "SELECT string_agg(kind, ' ' ORDER BY kind) FROM due_messages(9, '{}') WHERE offboarding_id = '" PERSON(2) "'",
+        "approved phase");
 }
 
 static void test_approve(void **state)
@@ -389,16 +424,56 @@ static void test_illegal_transition(void **state)
 
 #define APPLIED(test) cmocka_unit_test_setup_teardown(test, database_make, database_drop)
 
+/* What the planner has to know is told it once. */
+static void test_the_planner_is_told_what_is_over(void **state)
+{
+    tell(*state, "initiated", PERSON(1), STARTED);
+    tell(*state, "cancelled", PERSON(1), "\"reason\": \"rehired\"");
+    tell(*state, "initiated", PERSON(2), STARTED);
+    order(*state, "control.cancel",
+          "{\"key\": \"cancel/" PERSON(
+              2) "\", \"value\": {\"reason\": \"the same person\", \"duplicate_of\": \"" PERSON(1) "\"}}");
+    assert_status(*state, PERSON(2), "duplicate: cancelled cancelled");
+    assert_answer(*state,
+                  "SELECT string_agg(kind || ' ' || right(offboarding_id::text, 1), ', ' ORDER BY offboarding_id) FROM "
+                  "due_messages(9, '{}') WHERE kind <> 'stale'",
+                  "ended 1, ended 2");
+    assert_answer(*state, "SELECT count(*) FROM due_messages(9, '{}') WHERE kind <> 'stale'", "0");
+    /* The control record may come first. */
+    order(*state, "control.cancel",
+          "{\"key\": \"cancel/" PERSON(
+              3) "\", \"value\": {\"reason\": \"the same person\", \"duplicate_of\": \"" PERSON(1) "\"}}");
+    tell(*state, "initiated", PERSON(3), STARTED);
+    assert_status(*state, PERSON(3), "duplicate: cancelled cancelled");
+    assert_jobs(*state, PERSON(3), "a:cancelled b:cancelled c:cancelled d:cancelled e:cancelled f:cancelled");
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        APPLIED(test_start),        APPLIED(test_repeated_start),    APPLIED(test_success),
-        APPLIED(test_failure),      APPLIED(test_skipped_cascades),  APPLIED(test_deferred),
-        APPLIED(test_late_answers), APPLIED(test_facts_go_on),       APPLIED(test_job_message),
-        APPLIED(test_phases),       APPLIED(test_phase_in_its_turn), APPLIED(test_waits_for_its_date),
-        APPLIED(test_moved_to_now), APPLIED(test_approve),           APPLIED(test_retry_and_skip),
-        APPLIED(test_pause),        APPLIED(test_cancel_by_order),   APPLIED(test_cancel_in_upper_case),
-        APPLIED(test_cancel_many),  APPLIED(test_one_batch),         APPLIED(test_illegal_transition),
+        APPLIED(test_start),
+        APPLIED(test_repeated_start),
+        APPLIED(test_success),
+        APPLIED(test_failure),
+        APPLIED(test_skipped_cascades),
+        APPLIED(test_deferred),
+        APPLIED(test_late_answers),
+        APPLIED(test_facts_go_on),
+        APPLIED(test_job_message),
+        APPLIED(test_phases),
+        APPLIED(test_phase_in_its_turn),
+        APPLIED(test_waits_for_its_date),
+        APPLIED(test_moved_to_now),
+        APPLIED(test_held_starts_by_approval_alone),
+        APPLIED(test_the_planner_is_told_what_is_over),
+        APPLIED(test_approve),
+        APPLIED(test_retry_and_skip),
+        APPLIED(test_pause),
+        APPLIED(test_cancel_by_order),
+        APPLIED(test_cancel_in_upper_case),
+        APPLIED(test_cancel_many),
+        APPLIED(test_one_batch),
+        APPLIED(test_illegal_transition),
     };
     return cmocka_run_group_tests(tests, postgres_start, postgres_stop);
 }

@@ -169,7 +169,7 @@ static void test_cancelled_by_on_missing(void **state)
     assert_answer(*state,
                   "SELECT string_agg(kind || ' ' || coalesce(message #>> '{job,step}', ''), ', ' ORDER BY kind)"
                   " FROM due_messages(10, '{}')",
-                  "job mirror-1, stale a, stale b");
+                  "ended , job mirror-1, stale a, stale b");
 }
 
 /* All that happened at once is told at once, and what is said twice is told once. */

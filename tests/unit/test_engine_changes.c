@@ -31,8 +31,7 @@ static const struct engine_row rows[] = {
      .action = "wipe",
      .exchanges = {{"GET /devices/d1", 200, "{\"owner\": \"bob@example.com\"}", NULL}},
      .outcome = "blocked",
-     .said = "device d1 is not ann@example.com's; required: ${ .body.owner == .user.email }, seen: "
-             "{\"status\":200,\"body.owner\":\"bob@example.com\"}"},
+     .said = "device d1 is not ann@example.com's"},
     {.title = "an answer that says nothing of it is no yes",
      .action = "wipe",
      .exchanges = {{"GET /devices/d1", 200, NULL, NULL}},
@@ -45,7 +44,7 @@ static const struct engine_row rows[] = {
                    {"GET /devices/d2", 200, "{\"owner\": \"bob@example.com\"}", NULL},
                    {"GET /devices/d3", 200, "{\"owner\": \"bob@example.com\", \"wiped\": true}", NULL}},
      .outcome = "blocked",
-     .said = "1 of 3 items failed: d2 (somebody else's; required: ",
+     .said = "1 of 3 items failed: d2 (somebody else's",
      .facts = {{"state.accounts.u1.items_left", "[\"d2\"]"}}},
 
     {.title = "what a person puts right is looked at anew",

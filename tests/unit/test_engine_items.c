@@ -14,49 +14,56 @@
 #include "tests/unit/engine_stand.h"
 #include "tests/unit/helpers.h"
 
-static const char connector[] = "system: vendor\n"
-                                "settings: {url: {required: true}, token: {required: true, secret: true}}\n"
-                                "actions:\n"
-                                "  each:\n"
-                                "    effect: revoke\n"
-                                "    requests:\n"
-                                "      - get: /items\n"
-                                "        save: {items: \"${ .body.items }\"}\n"
-                                "      - delete: \"/items/${ .item }\"\n"
-                                "        for_each: \"${ .saved.items }\"\n"
-                                "        parallel: 4\n"
-                                "        save: {seen: \"${ .body.was }\"}\n"
-                                "    outputs: {seen: \"${ .saved.seen }\"}\n"
-                                "  bulk:\n"
-                                "    effect: revoke\n"
-                                "    requests:\n"
-                                "      - post: /batch\n"
-                                "        for_each: \"${ [\\\"a\\\", \\\"b\\\", \\\"c\\\"] }\"\n"
-                                "        batch: {size: 2, results: \"${ .body.results }\"}\n"
-                                "        json: {remove: \"${ .items }\"}\n"
-                                "  guess:\n"
-                                "    effect: revoke\n"
-                                "    requests:\n"
-                                "      - {get: /box, save: {size: \"${ .body.size | tonumber }\"}}\n"
-                                "      - {post: /order, json: {size: \"${ .saved.size }\", key: \"${ .settings.token "
-                                "}\"}, save: {number: \"${ .body.number }\", "
-                                "parts: \"${ [.body.parts[] | .id] }\"}}\n"
-                                "      - {get: \"/order/${ .saved.number }\", save: {state: \"${ .body.state }\"}}\n"
-                                "      - {delete: \"/part/${ .item }\", for_each: \"${ .saved.parts }\"}\n"
-                                "    outputs: {number: \"${ .saved.number }\", size: \"${ .saved.size }\"}\n"
-                                "  choose:\n"
-                                "    effect: revoke\n"
-                                "    requests:\n"
-                                "      - {get: /box, poll: {until: \"${ .body.open }\", every: 1m, timeout: 1h}}\n"
-                                "      - {post: /order, save: {kind: \"${ .body.kind }\"}}\n"
-                                "      - {post: /odd, if: \"${ .saved.kind == \\\"odd\\\" }\"}\n"
-                                "      - {post: /even, if: \"${ .saved.kind != \\\"odd\\\" }\"}\n"
-                                "      - {post: /never, if: \"${ .user.never == true }\"}\n"
-                                "      - {get: /box, poll: {until: \"${ .body.shut }\", every: 1m, timeout: 1h}}\n"
-                                "  demand:\n"
-                                "    effect: revoke\n"
-                                "    with: {to: {required: true}}\n"
-                                "    requests: [{post: \"/to/${ .with.to }\"}]\n";
+static const char connector[] =
+    "system: vendor\n"
+    "settings: {url: {required: true}, token: {required: true, secret: true}}\n"
+    "actions:\n"
+    "  each:\n"
+    "    effect: revoke\n"
+    "    requests:\n"
+    "      - get: /items\n"
+    "        save: {items: \"${ .body.items }\"}\n"
+    "      - delete: \"/items/${ .item }\"\n"
+    "        for_each: \"${ .saved.items }\"\n"
+    "        parallel: 4\n"
+    "        save: {seen: \"${ .body.was }\"}\n"
+    "    outputs: {seen: \"${ .saved.seen }\"}\n"
+    "  bulk:\n"
+    "    effect: revoke\n"
+    "    requests:\n"
+    "      - post: /batch\n"
+    "        for_each: \"${ [\\\"a\\\", \\\"b\\\", \\\"c\\\"] }\"\n"
+    "        batch: {size: 2, results: \"${ .body.results }\"}\n"
+    "        json: {remove: \"${ .items }\"}\n"
+    "  guess:\n"
+    "    effect: revoke\n"
+    "    requests:\n"
+    "      - {get: /box, save: {size: \"${ .body.size | tonumber }\"}}\n"
+    "      - {post: /order, json: {size: \"${ .saved.size }\", key: \"${ .settings.token "
+    "}\"}, save: {number: \"${ .body.number }\", "
+    "parts: \"${ [.body.parts[] | .id] }\"}}\n"
+    "      - {get: \"/order/${ .saved.number }\", save: {state: \"${ .body.state }\"}}\n"
+    "      - {delete: \"/part/${ .item }\", for_each: \"${ .saved.parts }\"}\n"
+    "    outputs: {number: \"${ .saved.number }\", size: \"${ .saved.size }\"}\n"
+    "  choose:\n"
+    "    effect: revoke\n"
+    "    requests:\n"
+    "      - {get: /box, poll: {until: \"${ .body.open }\", every: 1m, timeout: 1h}}\n"
+    "      - {post: /order, save: {kind: \"${ .body.kind }\"}}\n"
+    "      - {post: /odd, if: \"${ .saved.kind == \\\"odd\\\" }\"}\n"
+    "      - {post: /even, if: \"${ .saved.kind != \\\"odd\\\" }\"}\n"
+    "      - {post: /never, if: \"${ .user.never == true }\"}\n"
+    "      - {get: /box, poll: {until: \"${ .body.shut }\", every: 1m, timeout: 1h}}\n"
+    "  reckon:\n"
+    "    effect: revoke\n"
+    "    requests:\n"
+    "      - {post: /order, save: {n: \"${ .body.n }\"}}\n"
+    "      - {post: \"/next/${ .saved.n + 1 }\", query: {at: \"${ .saved.n | tonumber }\"}, "
+    "json: {n: \"${ .saved.n + 1 }\", fixed: 7}}\n"
+    "  demand:\n"
+    "    effect: revoke\n"
+    "    with: {to: {required: true}}\n"
+    "    requests: [{post: \"/to/${ .with.to }\"}]\n";
 
 #define LIST   "GET /items", 200, "{\"items\": [\"a\", \"b\", \"c\", \"d\", \"e\"]}", NULL
 #define BATCH1 "POST /batch\n{\"remove\":[\"a\",\"b\"]}"
@@ -83,6 +90,22 @@ static const struct engine_row rows[] = {
      .action = "bulk",
      .job = "{\"state\": {\"accounts\": {\"\": {\"at\": 0, \"saved\": {}, \"items_left\": [\"b\"]}}}}",
      .exchanges = {{"POST /batch\n{\"remove\":[\"b\"]}", 200, "{\"results\": [{\"status\": 204}]}", NULL}},
+     .outcome = "succeeded"},
+    {.title = "of two results about one item the worst counts",
+     .action = "bulk",
+     .exchanges = {{BATCH1, 200,
+                    "{\"results\": [{\"index\": 0, \"status\": 204}, {\"index\": 1, \"status\": 204}, {\"index\": 1, "
+                    "\"status\": 400, \"why\": \"no\"}]}",
+                    NULL},
+                   {BATCH2, 200, "{\"results\": [{\"status\": 204}]}", NULL}},
+     .outcome = "failed",
+     .said = "1 of 3 items failed: b (refused: 400: no)"},
+    {.title = "an item's refusal that is for now only is sent again",
+     .action = "bulk",
+     .exchanges = {{BATCH1, 200, "{\"results\": [{\"status\": 204}, {\"status\": 409, \"why\": \"try again\"}]}", NULL},
+                   {"POST /batch\n{\"remove\":[\"b\",\"c\"]}", 200,
+                    "{\"results\": [{\"status\": 204}, {\"status\": 403, \"why\": \"rate limit exceeded\"}]}", NULL},
+                   {BATCH2, 200, "{\"results\": [{\"status\": 204}]}", NULL}},
      .outcome = "succeeded"},
     {.title = "one that is to come later is sent again, alone",
      .action = "bulk",
@@ -140,6 +163,12 @@ static const struct engine_row rows[] = {
      .outcome = "succeeded",
      .said = "/order, and 2 more",
      .facts = {{"calls.2.uncertain", "true"}, {"calls.3.uncertain", "true"}, {"calls.4.method", "\"GET\""}}},
+    {.title = "what is reckoned with an unsent answer is a stand-in, not a failure",
+     .action = "reckon",
+     .offboarding = DRY,
+     .outcome = "succeeded",
+     .said = "/order, and 1 more",
+     .facts = {{"calls.1.body", "\"{\\\"n\\\":\\\"dry-run:value\\\",\\\"fixed\\\":7}\""}}},
     {.title = "a dry run waits where a live one would, before anything is changed",
      .action = "choose",
      .offboarding = DRY,

@@ -67,6 +67,11 @@ static void test_v7(void **state)
 static void test_valid(void **state)
 {
     (void)state;
+    char lower[ID_SIZE];
+    assert_int_equal(id_parse("7D3C2B1E-0c55-5B0E-9a44-6F66626F6172", lower), 0);
+    assert_string_equal(lower, "7d3c2b1e-0c55-5b0e-9a44-6f66626f6172");
+    assert_int_equal(id_parse("7d3c2b1e-0c55-5b0e-9a44", lower), -1);
+    assert_int_equal(id_parse(NULL, lower), -1);
     assert_true(id_valid("7d3c2b1e-0c55-5b0e-9a44-6f66626f6172"));
     assert_false(id_valid(NULL));
     assert_false(id_valid(""));

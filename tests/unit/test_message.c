@@ -122,10 +122,10 @@ static void test_golden_files_are_complete(void **state)
 {
     (void)state;
     static const char *const names[] = {
-        "initiated",        "intake",      "moved",         "cancelled",    "job.succeeded",
-        "job.already_done", "job.skipped", "job.missing",   "job.deferred", "job.failed",
-        "job.blocked",      "job.denied",  "job.cancelled", "phase.due",    "definition",
-        "order.approve",    "order.retry", "order.skip",    "job.before",   "order.undo",
+        "initiated",     "intake",      "moved",        "cancelled",     "job.succeeded", "job.already_done",
+        "job.skipped",   "job.missing", "job.deferred", "job.failed",    "job.blocked",   "job.denied",
+        "job.cancelled", "phase.due",   "definition",   "order.approve", "order.retry",   "order.skip",
+        "job.before",    "order.undo",  "started",      "held",
     };
     for (size_t i = 0; i < COUNT_OF(names); i++) {
         char *file = mem_printf("event.%s.json", names[i]);
@@ -216,8 +216,9 @@ static json_t *read_cancel(const void *value, size_t len, struct err *err)
 static void test_control_is_checked(void **state)
 {
     (void)state;
-    assert_members_checked("control.cancel.json", read_cancel, (const char *const[]){"version", "at", NULL}, true);
-    assert_members_checked("control.cancel.json", read_cancel, (const char *const[]){"reason", "actor", NULL}, false);
+    assert_members_checked("control.cancel.json", read_cancel, (const char *const[]){"version", NULL}, true);
+    assert_members_checked("control.cancel.json", read_cancel, (const char *const[]){"reason", "actor", "at", NULL},
+                           false);
     static const char *const keys[] = {"", "pause", "pause/", "cancel/", "resume/scim", "x"};
     for (size_t i = 0; i < COUNT_OF(keys); i++) {
         struct err err = ERR_INIT;

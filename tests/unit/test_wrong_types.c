@@ -123,7 +123,7 @@ static void plan_event(const json_t *message)
     }
     char *records = mem_printf("%s\n%s\n%s", lines[0], lines[1], lines[2]);
     input = (struct fuzz_input){(const uint8_t *)records, strlen(records)};
-    planner_stand_decide(input, false);
+    planner_stand_decide(input);
     free(records);
     for (size_t i = 0; i < COUNT_OF(types); i++) {
         free(lines[i]);
