@@ -80,6 +80,7 @@ def test_an_alias_may_be_somebody_elses_by_now(stack, email):
 @pytest.mark.parametrize("shown, outcome", [("E-0815", "succeeded"), ("E-9", "blocked")])
 def test_somebody_who_was_renamed(stack, email, shown, outcome):
     """HR knows the old address only, which is an alias by now: the employee number says whose it is."""
+    email = f"{shown.lower()}.{email}"
     account = person(stack, email, aliases=[f"maiden.{email}"], externalIds=[{"type": "organization", "value": shown}])
     said = try_(stack, "suspend_user", f"maiden.{email}", "--employee-id", "E-0815")
     assert said["outcome"] == outcome and user(stack, email)["suspended"] is (outcome == "succeeded"), said
