@@ -25,7 +25,7 @@ static const char definitions_sql[] =
     "SELECT to_jsonb(d) - 'text' FROM analyst.definitions d JOIN analyst.timeline t ON t.name = 'initiated'"
     " WHERE t.offboarding_id = $1::uuid AND (d.hash IN (t.body #>> '{context,plan,runbook,hash}',"
     " t.body #>> '{context,plan,source,hash}') OR d.hash IN (SELECT c.value FROM"
-    " jsonb_each_text(coalesce(t.body #> '{context,plan,connectors}', '{}')) c)) ORDER BY d.kind, d.name";
+    " json_each_text(coalesce(t.body #> '{context,plan,connectors}', '{}')) c)) ORDER BY d.kind, d.name";
 
 /* "09:15:00.123", and a line with the date when it is another day than before. */
 static void print_time(const json_t *event, char day[11])
@@ -74,14 +74,25 @@ static char *story(const json_t *event)
     return mem_strdup(reason ? reason : "");
 }
 
-static void print_message(const json_t *event)
+/* Without control characters. */
+static void print_plain(const char *text)
 {
-    char *text = story(event);
     json_t *told = json_string(text);
-    char *shown = cli_text(told); /* without control characters */
+    char *shown = cli_text(told);
     printf("%s", shown);
     free(shown);
     json_decref(told);
+}
+
+static void print_message(const json_t *event)
+{
+    char *text = story(event);
+    const char *actor = json_string_at(event, "actor");
+    print_plain(text);
+    if (actor && !strstr(text, actor)) {
+        printf("%sby ", *text ? ", " : "");
+        print_plain(actor);
+    }
     free(text);
     if (json_true_at(event, "verified.ok")) {
         printf(" [read back]");

@@ -195,7 +195,7 @@ static int pause_run(struct cli *cli, int argc, char **argv)
 static int resume_run(struct cli *cli, int argc, char **argv)
 {
     if (argc != 1) {
-        return cli_fail(CLI_USAGE, "usage: offboard resume SYSTEM");
+        return cli_fail(CLI_USAGE, "usage: offboard resume SYSTEM [--reason TEXT]");
     }
     char *done = mem_printf("%s is resumed", argv[0]);
     int code = send_order(cli, json_pack("{s:s, s:s}", "order", "resume", "system", argv[0]), done);

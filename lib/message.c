@@ -416,6 +416,19 @@ void message_headers(struct message_headers *headers, const char *process, const
     memcpy(headers->list, list, sizeof list);
 }
 
+void message_headers_add(struct message_headers *headers, const char *name, const char *value)
+{
+    size_t next = 0;
+    while (headers->list[next]) {
+        next += 2;
+    }
+    if (value) {
+        headers->owned[next / 2] = mem_strdup(value);
+        headers->list[next] = name;
+        headers->list[next + 1] = headers->owned[next / 2];
+    }
+}
+
 void message_headers_release(struct message_headers *headers)
 {
     for (size_t i = 0; i < COUNT_OF(headers->owned); i++) {

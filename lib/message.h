@@ -39,6 +39,10 @@ void message_event_response(json_t *event, int status, const char *message);
  * user has neither. */
 char *message_person_key(const json_t *user);
 
+/* Header of a record of control that has no value: who gave the order and why, {actor, reason}. A value would stay in the
+ * compacted topic. */
+#define MESSAGE_ORDER "offboard_order"
+
 /* Headers of a record we produce: ce_id, ce_source ("/offboard/<process>"), ce_type, ce_specversion, content-type,
  * traceparent. Fill with message_headers(), read `list`, free with message_headers_release(). */
 struct message_headers {
@@ -47,6 +51,9 @@ struct message_headers {
 };
 void message_headers(struct message_headers *headers, const char *process, const char *type, const char *id,
                      const char *traceparent);
+
+/* One header more, `name` a constant; NULL: none. */
+void message_headers_add(struct message_headers *headers, const char *name, const char *value);
 void message_headers_release(struct message_headers *headers);
 
 /* A new W3C traceparent, or a child of `parent` (same trace id, new span id) when that is valid. The caller frees. */

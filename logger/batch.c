@@ -58,7 +58,7 @@ void batch_number_waves(struct row *rows, size_t count)
 /* ---- COPY -------------------------------------------------------------------------------------------------------- */
 
 const char batch_copy_sql[] = "COPY stage (seq, wave, topic, kafka_partition, kafka_offset, id, name, occurred_at,"
-                              " offboarding_id, job_id, published_by, traceparent, body) FROM STDIN";
+                              " offboarding_id, job_id, published_by, traceparent, raw) FROM STDIN";
 
 /* One column in COPY's text format: NULL and "" are \N here, as no column of `stage` holds an empty text. */
 static void add_column(struct buf *out, const char *text)

@@ -3,6 +3,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "lib/buf.h"
 #include "lib/json.h"
 #include "lib/mem.h"
 #include "lib/message.h"
@@ -107,6 +108,34 @@ static void control_id(const rd_kafka_message_t *message, char out[ID_SIZE])
     free(name);
 }
 
+/* {"key", "value", "order"}: the value byte for byte as it came; `order` of a record without value, whose header has who gave
+ * the order and why. The caller frees. */
+static char *control_body(const rd_kafka_message_t *message, const char *subject)
+{
+    struct buf body = BUF_INIT;
+    json_t *key = json_string(subject);
+    char *key_text = json_text(key);
+    char *order_text = message->payload ? NULL : header(message, MESSAGE_ORDER);
+    struct err err = ERR_INIT;
+    json_t *order = order_text ? json_parse(order_text, strlen(order_text), &err) : NULL;
+    buf_addf(&body, "{\"key\":%s,\"value\":", key_text);
+    if (message->payload) {
+        buf_add(&body, message->payload, message->len);
+    } else {
+        buf_adds(&body, "null");
+    }
+    if (json_is_object(order)) {
+        buf_addf(&body, ",\"order\":%s", order_text);
+    }
+    buf_adds(&body, "}");
+    err_release(&err);
+    json_decref(order);
+    json_decref(key);
+    free(order_text);
+    free(key_text);
+    return buf_take(&body);
+}
+
 static void read_control(struct row *row)
 {
     const rd_kafka_message_t *message = row->message;
@@ -118,7 +147,6 @@ static void read_control(struct row *row)
         return;
     }
     char *subject = message_control_key(message->key, message->key_len);
-    json_t *key = json_string(subject);
     bool pause = strncmp(subject, "pause/", 6) == 0;
     bool order = json_is_object(value);
     row->name = mem_strdup(pause ? (order ? "control.pause" : "control.resume")
@@ -133,12 +161,9 @@ static void read_control(struct row *row)
     if (pause || id_parse(strchr(subject, '/') + 1, row->offboarding_id) != 0) {
         row->offboarding_id[0] = '\0';
     }
+    row->body = control_body(message, subject);
+    json_decref(value);
     free(subject);
-    json_t *body = json_object();
-    json_put(body, "key", key);
-    json_put(body, "value", value);
-    row->body = json_text(body);
-    json_decref(body);
     row->published_by = header(message, "ce_source");
     row->traceparent = header(message, "traceparent");
 }

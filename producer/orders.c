@@ -26,13 +26,25 @@ struct order {
 
 /* ---- events ------------------------------------------------------------------------------------------------------ */
 
+/* Who gave the order, and why: the header of a record whose value is empty. The caller frees. */
+static char *order_header(const struct order *order)
+{
+    json_t *said = json_pack("{s:O}", "actor", order->actor);
+    json_put_string(said, "reason", json_string_at(order->body, "reason"));
+    char *text = json_dumps(said, JSON_COMPACT | JSON_ENSURE_ASCII);
+    json_decref(said);
+    return text;
+}
+
 /* `id` is the order's: the audit's view `orders` says under it what became of the order. */
 static void produce(struct order *order, const char *topic, const char *key, json_t *value, const char *type,
                     const char *id)
 {
     char *text = value ? json_text(value) : NULL;
+    char *said = value ? NULL : order_header(order);
     struct message_headers headers;
     message_headers(&headers, "edge", type, id, NULL);
+    message_headers_add(&headers, MESSAGE_ORDER, said);
     struct kafka_record record = {.topic = topic,
                                   .partition = RD_KAFKA_PARTITION_UA,
                                   .key = key,
@@ -43,6 +55,7 @@ static void produce(struct order *order, const char *topic, const char *key, jso
     exchange_produce(order->exchange, &record);
     message_headers_release(&headers);
     json_decref(value);
+    free(said);
     free(text);
 }
 

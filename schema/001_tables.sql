@@ -347,14 +347,14 @@ CREATE TABLE event (
     outcome text,
     status_code integer,
     note text,
-    body jsonb,
+    body json,
     salt bytea,
     commitment bytea NOT NULL,
     hash bytea NOT NULL
 ) PARTITION BY RANGE (recorded_at);
 CREATE INDEX event_offboarding ON event (offboarding_id, occurred_at);
 CREATE INDEX event_position ON event (topic, kafka_partition, kafka_offset);
-CREATE INDEX event_order ON event (id) WHERE name LIKE 'order.%' OR name LIKE 'control.%';
+CREATE INDEX event_order ON event (id) WHERE name LIKE 'order.%' OR name LIKE 'control.%' OR name IN ('dead.replayed', 'secret.revealed');
 COMMENT ON TABLE event IS
     'Every event and every control record, exactly once, append-only, in a hash chain per Kafka partition (verify_event_chain). Columns in clear hold no personal data; the body is behind a salted commitment and can be blanked without breaking the chain.';
 COMMENT ON COLUMN event.recorded_at IS 'When the logger wrote it; chooses the partition.';
@@ -374,9 +374,9 @@ COMMENT ON COLUMN event.attempt IS 'The publication of the job that this answers
 COMMENT ON COLUMN event.outcome IS 'Its outcome.';
 COMMENT ON COLUMN event.status_code IS 'The vendor''s last HTTP status; 0: none.';
 COMMENT ON COLUMN event.note IS 'What the logger made of it when it changed nothing: a refused order, a late or unknown job.';
-COMMENT ON COLUMN event.body IS 'The whole event as it came; null once blanked. Personal data.';
+COMMENT ON COLUMN event.body IS 'The whole event, byte for byte as it came; of a control record {key, value, order}. Null once blanked. Personal data.';
 COMMENT ON COLUMN event.salt IS 'Random bytes before the body in the commitment; blanked with it.';
-COMMENT ON COLUMN event.commitment IS 'SHA-256 of salt and body.';
+COMMENT ON COLUMN event.commitment IS 'SHA-256 of salt and body: of the bytes that Kafka has.';
 COMMENT ON COLUMN event.hash IS
     'SHA-256 of the hash before it in its Kafka partition, the columns in clear and the commitment.';
 CREATE TABLE event_default (LIKE event INCLUDING ALL); -- with the comments, which PARTITION OF would leave behind

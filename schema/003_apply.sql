@@ -19,7 +19,8 @@ LANGUAGE sql AS $$
         job_id uuid,
         published_by text,              -- header ce_source
         traceparent text,               -- header
-        body jsonb NOT NULL,            -- the event; of a control record {key, value}
+        raw json NOT NULL,              -- the event as it came; of a control record {key, value, order}
+        body jsonb GENERATED ALWAYS AS (raw::jsonb) STORED,
         note text
     ) ON COMMIT DELETE ROWS;
     -- Bodies are read member by member: neither compressed nor moved out of the row while they fit a page.

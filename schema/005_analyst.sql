@@ -370,12 +370,18 @@ COMMENT ON COLUMN analyst.intake_summary.duplicate IS 'Changed nothing: the same
 COMMENT ON COLUMN analyst.intake_summary.ignored IS 'Met no criteria.';
 COMMENT ON COLUMN analyst.intake_summary.dead IS 'Could not be understood.';
 
+CREATE FUNCTION event_actor(body json) RETURNS jsonb
+LANGUAGE sql IMMUTABLE PARALLEL SAFE
+RETURN nullif(coalesce(body #> '{context,actor}', body #> '{value,actor}', body #> '{order,actor}')::jsonb, 'null');
+COMMENT ON FUNCTION event_actor(json) IS 'Who did what this event, or this record of control, tells: kind, id, name. Null: a process of ours.';
+
 CREATE VIEW analyst.timeline AS
 SELECT e.offboarding_id, e.occurred_at, e.name, e.phase, e.step, e.system, e.action, e.attempt, e.outcome, e.status_code,
-       e.body #>> '{response,message}' AS message, e.note, e.body #> '{context,verified}' AS verified,
-       e.body #> '{context,calls}' AS calls, e.recorded_at, e.id AS event_id, e.job_id, e.topic, e.kafka_partition, e.kafka_offset,
-       e.body #>> '{context,trace_id}' AS trace_id, e.body
-FROM event e
+       coalesce(x.actor ->> 'name', x.actor ->> 'id') AS actor,
+       e.body #>> '{response,message}' AS message, e.note, (e.body #> '{context,verified}')::jsonb AS verified,
+       (e.body #> '{context,calls}')::jsonb AS calls, e.recorded_at, e.id AS event_id, e.job_id, e.topic, e.kafka_partition,
+       e.kafka_offset, e.body #>> '{context,trace_id}' AS trace_id, e.body
+FROM event e CROSS JOIN LATERAL (SELECT event_actor(e.body) OFFSET 0) AS x (actor)
 WHERE e.offboarding_id IS NOT NULL;
 COMMENT ON VIEW analyst.timeline IS 'What happened in every offboarding; order by occurred_at.';
 COMMENT ON COLUMN analyst.timeline.offboarding_id IS 'The offboarding.';
@@ -388,6 +394,7 @@ COMMENT ON COLUMN analyst.timeline.action IS 'The action concerned.';
 COMMENT ON COLUMN analyst.timeline.attempt IS 'The attempt of the job.';
 COMMENT ON COLUMN analyst.timeline.outcome IS 'Its outcome.';
 COMMENT ON COLUMN analyst.timeline.status_code IS 'The vendor''s last HTTP status.';
+COMMENT ON COLUMN analyst.timeline.actor IS 'Who did it: a person, a token or the HR system; null: a process of ours.';
 COMMENT ON COLUMN analyst.timeline.message IS 'What happened, in one sentence.';
 COMMENT ON COLUMN analyst.timeline.note IS 'What the logger made of it when it changed nothing.';
 COMMENT ON COLUMN analyst.timeline.verified IS 'The read-back: expected, seen, at, ok.';
@@ -399,38 +406,73 @@ COMMENT ON COLUMN analyst.timeline.topic IS 'Kafka topic.';
 COMMENT ON COLUMN analyst.timeline.kafka_partition IS 'Kafka partition.';
 COMMENT ON COLUMN analyst.timeline.kafka_offset IS 'Kafka offset.';
 COMMENT ON COLUMN analyst.timeline.trace_id IS 'Its W3C trace; the calls have span ids of it.';
-COMMENT ON COLUMN analyst.timeline.body IS 'The whole event; null once blanked.';
+COMMENT ON COLUMN analyst.timeline.body IS 'The whole event, byte for byte as Kafka has it; null once blanked.';
 
 CREATE VIEW analyst.orders AS
-SELECT e.id AS order_id, e.occurred_at AS ordered_at, split_part(e.name, '.', 2) AS "order",
-       CASE WHEN e.name LIKE 'order.%' THEN e.offboarding_id::text
-            ELSE substr(e.body ->> 'key', strpos(e.body ->> 'key', '/') + 1) END AS subject,
+SELECT e.id AS order_id, e.occurred_at AS ordered_at,
+       CASE e.name WHEN 'dead.replayed' THEN 'replay' WHEN 'secret.revealed' THEN 'reveal'
+                   ELSE split_part(e.name, '.', 2) END AS "order",
+       CASE WHEN e.name = 'dead.replayed' THEN (SELECT string_agg(p.value, '/' ORDER BY p.n)
+                FROM (VALUES (1, e.body #>> '{context,record,topic}'), (2, e.body #>> '{context,record,partition}'),
+                             (3, e.body #>> '{context,record,offset}')) p (n, value))
+            WHEN e.name LIKE 'control.%' THEN substr(e.body ->> 'key', strpos(e.body ->> 'key', '/') + 1)
+            ELSE e.offboarding_id::text END AS subject,
        coalesce(e.body #>> '{context,step}', e.body #>> '{context,job_id}') AS step,
        coalesce(x.actor ->> 'name', x.actor ->> 'id') AS ordered_by, x.actor,
-       coalesce(e.body #>> '{context,reason}', e.body #>> '{value,reason}') AS reason,
+       coalesce(e.body #>> '{context,reason}', e.body #>> '{value,reason}', e.body #>> '{order,reason}') AS reason,
        CASE WHEN e.note LIKE 'refused:%' THEN 'refused' ELSE 'applied' END AS result,
        nullif(regexp_replace(e.note, '^refused: ', ''), '') AS why, e.recorded_at
-FROM event e CROSS JOIN LATERAL (SELECT coalesce(e.body #> '{context,actor}', e.body #> '{value,actor}')) AS x (actor)
-WHERE e.name LIKE 'order.%' OR e.name LIKE 'control.%';
+FROM event e CROSS JOIN LATERAL (SELECT event_actor(e.body) OFFSET 0) AS x (actor)
+WHERE e.name LIKE 'order.%' OR e.name LIKE 'control.%' OR e.name IN ('dead.replayed', 'secret.revealed');
 COMMENT ON VIEW analyst.orders IS
-    'Every order of a person or of the HR system, and what became of it: approve, retry, skip, undo, cancel, uncancel, pause, resume.';
+    'Every order of a person, of the HR system or of a worker, and what became of it: approve, retry, skip, undo, cancel, uncancel, pause, resume, replay, reveal.';
 COMMENT ON COLUMN analyst.orders.order_id IS 'The order; the HTTP API and `offboard` answer with it.';
 COMMENT ON COLUMN analyst.orders.ordered_at IS 'When it was given.';
 COMMENT ON COLUMN analyst.orders."order" IS 'What was ordered.';
-COMMENT ON COLUMN analyst.orders.subject IS 'What it is about: an offboarding, a person (e-mail or employee id), or a system.';
+COMMENT ON COLUMN analyst.orders.subject IS 'What it is about: an offboarding, a person (e-mail or employee id), a system, or the Kafka record that was replayed (topic/partition/offset).';
 COMMENT ON COLUMN analyst.orders.step IS 'The step or job it is about; null: all.';
 COMMENT ON COLUMN analyst.orders.ordered_by IS 'Who gave it.';
-COMMENT ON COLUMN analyst.orders.actor IS 'Who gave it, in full: kind, id, name. Null for a resume: the record of a resume is empty.';
+COMMENT ON COLUMN analyst.orders.actor IS 'Who gave it, in full: kind, id, name.';
 COMMENT ON COLUMN analyst.orders.reason IS 'Why, as they said.';
 COMMENT ON COLUMN analyst.orders.result IS 'applied, or refused: then nothing was changed.';
 COMMENT ON COLUMN analyst.orders.why IS 'Why it was refused.';
 COMMENT ON COLUMN analyst.orders.recorded_at IS 'When the logger applied or refused it.';
 
+CREATE VIEW analyst.signals AS
+SELECT s.id AS signal_id, s.received_at, s.name AS signal, s.key, s.source, coalesce(s.actor ->> 'name', s.actor ->> 'id') AS sent_by,
+       s.actor, coalesce(s.data ->> 'reason', s.data ->> 'evidence') AS reason, s.data, j.offboarding_id, o.leaver ->> 'email' AS email,
+       j.id AS job_id, j.step, j.system,
+       CASE WHEN j.id IS NULL THEN 'no job waits for it'
+            WHEN j.state <> 'ready' THEN 'the job is ' || j.state
+            WHEN j.saved #> '{heard}' ? s.id::text THEN 'the job has read it and waits on'
+            ELSE 'the job has not read it yet' END AS result
+FROM signal s
+     LEFT JOIN awaited a ON a.signal = s.name AND a.key = s.key
+     LEFT JOIN job j ON j.id = a.job_id
+     LEFT JOIN offboarding o ON o.id = j.offboarding_id;
+COMMENT ON VIEW analyst.signals IS
+    'What came in from outside (a parcel was delivered, a person has done a task), who sent it, and what became of it. A signal that several jobs wait for has a row for each.';
+COMMENT ON COLUMN analyst.signals.signal_id IS 'The signal.';
+COMMENT ON COLUMN analyst.signals.received_at IS 'When it reached us.';
+COMMENT ON COLUMN analyst.signals.signal IS 'What kind: the connector''s `wait.signal`.';
+COMMENT ON COLUMN analyst.signals.key IS 'About what: the connector''s `wait.key`, such as a tracking number.';
+COMMENT ON COLUMN analyst.signals.source IS 'The source that took it in.';
+COMMENT ON COLUMN analyst.signals.sent_by IS 'Who sent it.';
+COMMENT ON COLUMN analyst.signals.actor IS 'Who sent it, in full: kind, id, name.';
+COMMENT ON COLUMN analyst.signals.reason IS 'Why, or what shows it, as they said.';
+COMMENT ON COLUMN analyst.signals.data IS 'All that the source maps of it.';
+COMMENT ON COLUMN analyst.signals.offboarding_id IS 'The offboarding whose job waits for it.';
+COMMENT ON COLUMN analyst.signals.email IS 'The leaver''s e-mail.';
+COMMENT ON COLUMN analyst.signals.job_id IS 'The job that waits, or waited, for it.';
+COMMENT ON COLUMN analyst.signals.step IS 'Its step.';
+COMMENT ON COLUMN analyst.signals.system IS 'Its system.';
+COMMENT ON COLUMN analyst.signals.result IS 'What became of it.';
+
 CREATE VIEW analyst.escrow AS
 SELECT e.offboarding_id, e.job_id, e.phase, e.step, e.system, e.action, e.attempt, e.occurred_at AS sealed_at, a.key AS account,
        v.key AS name, v.value #>> '{}' AS sealed
 FROM event e
-     CROSS JOIN LATERAL (SELECT e.body #> '{context,escrow}' OFFSET 0) AS x (escrow)
+     CROSS JOIN LATERAL (SELECT (e.body #> '{context,escrow}')::jsonb OFFSET 0) AS x (escrow)
      CROSS JOIN LATERAL jsonb_each(CASE WHEN jsonb_typeof(x.escrow) = 'object' THEN x.escrow END) a
      CROSS JOIN LATERAL jsonb_each(CASE WHEN jsonb_typeof(a.value) = 'object' THEN a.value END) v
 WHERE e.name = 'job.before' AND e.job_id IS NOT NULL;

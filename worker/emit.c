@@ -138,13 +138,22 @@ static void send_event(struct task *task, bool stubborn)
     outbox_send(feed_of(task)->worker, outgoing);
 }
 
+/* A revocation that did not happen is an error: access is still there. Other failures are warnings. */
+static enum log_level level_of(const struct task *task, const char *outcome)
+{
+    const char *effect = json_string_at(task->job.message, "job.effect");
+    bool failed = strcmp(outcome, "failed") == 0 || strcmp(outcome, "denied") == 0 || strcmp(outcome, "blocked") == 0;
+    return !failed ? LOG_INFO : effect && strcmp(effect, "revoke") == 0 ? LOG_ERROR : LOG_WARNING;
+}
+
 void emit_result(struct task *task, const char *outcome, int status, const char *message, const json_t *context)
 {
     struct feed *feed = feed_of(task);
     task->state = TASK_EMITTING;
     task->event = event_new(task, outcome, status, message, context);
-    log_info("job ended", "system", feed->name, "offboarding_id", task->offboarding_id, "job_id", task->job_id,
-             "action", task->action, "outcome", outcome, "detail", message, "trace_id", task->trace_id, NULL);
+    log_line(level_of(task, outcome), "job ended", "system", feed->name, "offboarding_id", task->offboarding_id,
+             "job_id", task->job_id, "action", task->action, "outcome", outcome, "detail", message, "trace_id",
+             task->trace_id, NULL);
     measure_job(task, outcome);
     send_event(task, false);
 }

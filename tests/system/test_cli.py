@@ -201,9 +201,13 @@ def test_pause_holds_jobs_back_and_resume_lets_them_go(stack):
     assert stack.jobs(offboarding)["deactivate"]["state"] == "ready"
     assert stack.account("paused@example.com")["active"] is True
     assert "maintenance" in stack.cli("status").ok().out
-    stack.cli("resume", "scim").ok()
+    stack.cli("resume", "scim", "--reason", "the maintenance is over").ok()
     stack.wait_job(offboarding, "deactivate", "succeeded")
     wait_until(lambda: not stack.database.query("SELECT * FROM system_pause"), 20, "the pause is over, on record")
+    orders = stack.database.query("SELECT * FROM analyst.orders WHERE subject = 'scim' ORDER BY ordered_at DESC LIMIT 2")
+    assert [(row["order"], row["result"]) for row in orders] == [("resume", "applied"), ("pause", "applied")]
+    assert orders[0]["reason"] == "the maintenance is over"
+    assert all(row["ordered_by"] and row["actor"]["id"] == "operator" for row in orders), orders
 
 
 def test_pause_of_an_unknown_system_is_refused(stack):
@@ -231,6 +235,15 @@ def test_retry_and_skip(stack):
     assert [(row["order"], row["step"], row["result"]) for row in orders] == [
         ("retry", "deactivate", "applied"), ("skip", "deactivate", "applied"), ("retry", "ticket", "refused")], orders
     assert orders[2]["reason"] == "just in case" and orders[2]["ordered_by"] and "not failed" in orders[2]["why"]
+    actors = stack.database.query("SELECT name, actor FROM analyst.timeline WHERE offboarding_id = %s", offboarding)
+    assert {row["actor"] for row in actors if row["name"].startswith("order.")} == {orders[0]["ordered_by"]}
+    assert {row["actor"] for row in actors if row["name"].startswith("job.")} == {None}
+    told = [line for line in stack.cli("events", offboarding).ok().out.splitlines() if "order.retry" in line]
+    assert len(told) == 2 and all(orders[0]["ordered_by"] in line for line in told), told
+    # A revocation that did not happen is an error in the log: access is still there.
+    lines = [json.loads(line) for line in stack.process("worker").log().splitlines()]
+    ended = {line["level"] for line in lines if line.get("offboarding_id") == offboarding and line.get("outcome") == "failed"}
+    assert ended == {"error"}, lines
 
 
 def test_an_order_is_not_waited_for_longer_than_the_logger_needs(stack):

@@ -147,6 +147,10 @@ def test_a_code_is_kept_and_told_on_record(stack, vendor):
     assert (first["context"]["step"], second["context"]["step"]) == ("lock", "lock-again")
     wait_until(lambda: "secret.revealed" in stack.cli("events", offboarding).out, 20, "the audit has it")
     assert "IT-7: the laptop is back" in stack.cli("events", offboarding).out
+    orders = stack.database.query("SELECT * FROM analyst.orders WHERE subject = %s ORDER BY ordered_at", offboarding)
+    assert [(row["order"], row["step"], row["reason"], row["result"]) for row in orders] == [
+        ("reveal", "lock", "IT-7: the laptop is back", "applied"), ("reveal", "lock-again", "IT-7", "applied")]
+    assert orders[0]["ordered_by"] == first["context"]["actor"]["name"]
     stack.wait_quiet()
     assert stack.database.value("SELECT count(*) FROM verify_event_chain()") == 0
     leaks = {place: found_in(text, [code, other]) for place, text in everything(stack).items()}

@@ -223,6 +223,8 @@ def check_on_record(stack) -> None:
         assert context["actor"]["id"] == "operator" and context["actor"]["name"]
         assert context["record"]["topic"] == stack.topics.name("intake") and "contractor-leaver" in context["dead_reason"]
     assert stack.database.query("SELECT * FROM verify_event_chain()") == []
+    orders = stack.database.query("SELECT * FROM analyst.orders WHERE \"order\" = 'replay' ORDER BY ordered_at")
+    assert len(orders) == 5 and all(row["subject"].startswith(stack.topics.name("intake") + "/") and row["ordered_by"] for row in orders)
 
 
 def test_replays_that_are_refused(stack):

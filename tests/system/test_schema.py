@@ -1,5 +1,6 @@
 """The database: migrations go forward only, roles may do what they must, everything is explained."""
 
+import hashlib
 import os
 import shutil
 from concurrent.futures import ThreadPoolExecutor
@@ -127,6 +128,18 @@ def test_a_statement_of_the_analyst_ends(stack):
     assert any(text.startswith("statement_timeout=") for text in settings["offboard_analyst"])
 
 
+def check_bodies_are_what_kafka_has(stack) -> None:
+    """Byte for byte: whoever keeps the Kafka records can check the commitments."""
+    records = {(record.topic, record.partition, record.offset): record.value for record in stack.topics.read("events")}
+    rows = stack.database.query("SELECT topic, kafka_partition, kafka_offset, body::text, salt, commitment FROM event"
+                                " WHERE topic = %s", stack.topics.name("events"))
+    assert len(rows) == len(records) > 5
+    for row in rows:
+        value = records[row["topic"], row["kafka_partition"], row["kafka_offset"]]
+        assert row["body"].encode() == value
+        assert hashlib.sha256(bytes(row["salt"]) + value).digest() == bytes(row["commitment"])
+
+
 def test_an_altered_audit_is_noticed(make_stack):
     stack = make_stack().start("producer", "worker", "logger")
     stack.person(EMAIL)
@@ -135,8 +148,10 @@ def test_an_altered_audit_is_noticed(make_stack):
     stack.wait_quiet()
     check = "SELECT * FROM verify_event_chain()"
     assert stack.database.query(check) == []
+    check_bodies_are_what_kafka_has(stack)
     changes = ["UPDATE event SET outcome = 'failed' WHERE name = 'job.succeeded'",
-               "UPDATE event SET body = jsonb_set(body, '{response,message}', '\"all is well\"') WHERE name = 'job.succeeded'",
+               "UPDATE event SET body = jsonb_set(body::jsonb, '{response,message}', '\"all is well\"')::json WHERE name = 'job.succeeded'",
+               "UPDATE event SET body = (body::text || ' ')::json WHERE name = 'job.succeeded'",
                "DELETE FROM event WHERE kafka_offset = (SELECT max(kafka_offset) FROM event) - 1",
                "UPDATE event SET occurred_at = occurred_at - interval '1 hour' WHERE name = 'initiated'"]
     for change in changes:
@@ -173,7 +188,7 @@ def test_what_becomes_due_while_the_scheduler_looks_is_not_dropped(stack):
 def test_a_signal_and_who_waits_for_it_cannot_miss_each_other(stack):
     """They are applied by two loggers at the same time, neither of which sees what the other has not committed."""
     job = stack.database.one("SELECT id, offboarding_id FROM job WHERE step = 'reminder' OR step = 'delete' ORDER BY step LIMIT 1")
-    row = ("INSERT INTO stage (seq, wave, topic, kafka_partition, kafka_offset, id, name, occurred_at, offboarding_id, job_id, body)"
+    row = ("INSERT INTO stage (seq, wave, topic, kafka_partition, kafka_offset, id, name, occurred_at, offboarding_id, job_id, raw)"
            " VALUES (0, %s, 't', 0, 0, gen_random_uuid(), %s, now(), %s, %s, %s)")
     subject = '"name": "parcel", "key": "1Z7"'
     due = "SELECT count(*) FROM due WHERE job_id = %s AND due_at <= now()"

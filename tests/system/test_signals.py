@@ -190,6 +190,9 @@ def test_signals_of_another_system(stack, mail):
     assert sum("InTransit" in one.message.get_content() for one in mail.mails) == 1, "told once"
     events = stack.database.query("SELECT name FROM event WHERE name = 'signal' AND body #>> '{context,signal,key}' = '1Z-Pat'")
     assert len(events) == 3, "all that came in is in the audit"
+    signals = stack.database.query("SELECT * FROM analyst.signals WHERE key = '1Z-Pat' ORDER BY received_at")
+    assert [(row["step"], row["email"], row["sent_by"], row["result"]) for row in signals] == [
+        ("parcel", "parcel@example.com", "carrier", "the job is succeeded")] * 2, signals
 
 
 def test_who_may_signal_and_what(stack):
@@ -203,3 +206,5 @@ def test_who_may_signal_and_what(stack):
     refused = tell(stack, event="e", tag="x")
     assert refused.status == 422 and "signal.key" in refused.json["detail"]
     assert tell(stack, token="operator", number="7", event="e9", tag="x").status == 202
+    wait_until(lambda: [row["result"] for row in stack.database.query("SELECT * FROM analyst.signals WHERE key = '7'")]
+               == ["no job waits for it"], 20, "a signal for nobody is shown, too")

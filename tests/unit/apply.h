@@ -29,10 +29,10 @@ static void stage(const char *name, const char *offboarding, const char *body)
 {
     static const char sql[] =
         "INSERT INTO stage (seq, wave, topic, kafka_partition, kafka_offset, id, name, occurred_at, offboarding_id, "
-        "job_id, body)"
+        "job_id, raw)"
         " SELECT $4, CASE WHEN $1 NOT LIKE 'control.%' THEN (SELECT count(*) + 1 FROM stage WHERE offboarding_id = "
         "$2::uuid) END,"
-        " 't', 0, $5, gen_random_uuid(), $1, now(), $2::uuid, ($3::jsonb #>> '{context,job_id}')::uuid, $3::jsonb";
+        " 't', 0, $5, gen_random_uuid(), $1, now(), $2::uuid, ($3::jsonb #>> '{context,job_id}')::uuid, $3::json";
     char *seq = mem_printf("%d", batch.staged);
     char *offset = mem_printf("%lld", (long long)(batch.next + batch.staged));
     const char *const values[] = {name, offboarding, body, seq, offset};

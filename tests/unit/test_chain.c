@@ -67,7 +67,7 @@ static void test_altered_rows(void **state)
 
 static void test_altered_body(void **state)
 {
-    assert_noticed(*state, "UPDATE event SET body = body || '{\"x\": 1}' WHERE kafka_offset = 2",
+    assert_noticed(*state, "UPDATE event SET body = (body::text || ' ')::json WHERE kafka_offset = 2",
                    "2 the body was altered");
     assert_noticed(*state, "UPDATE event SET salt = '\\x00' WHERE kafka_offset = 2", "2 the body was altered");
     /* A new commitment would hide that, but it is in the chain. */
@@ -98,6 +98,99 @@ static void test_added_row(void **state)
         " e.hash := chain_hash((SELECT hash FROM event WHERE kafka_offset = 4), event_link(e));"
         " INSERT INTO event SELECT e.*; END $$",
         "5 rows at the end were added or removed");
+}
+
+/* ---- ranges, and months that go --------------------------------------------------------------------------------- */
+
+/* Six events of three months of 2020 in a topic of their own, two a month, as the logger would have written them. */
+static const char three_months[] =
+    "DO $$ DECLARE e event; chain bytea := decode(repeat('00', 32), 'hex');"
+    " BEGIN"
+    "  SELECT * INTO e FROM event WHERE kafka_offset = 0;"
+    "  e.topic := 'old';"
+    "  FOR n IN 0 .. 5 LOOP"
+    "   e.recorded_at := timestamptz '2020-01-10 00:00Z' + (n / 2) * interval '1 month' + n * interval '1 hour';"
+    "   e.kafka_offset := n;"
+    "   e.hash := chain_hash(chain, event_link(e));"
+    "   chain := e.hash;"
+    "   INSERT INTO event SELECT e.*;"
+    "  END LOOP;"
+    "  INSERT INTO kafka_offset VALUES ('old', 0, 6, chain);"
+    " END $$";
+
+/* The problems that a range shows after a change, which is undone. */
+static void assert_range(struct pg *pg, const char *change, const char *since, const char *before, const char *expected)
+{
+    char *sql = mem_printf("SELECT string_agg(kafka_offset || ' ' || problem, '; ') FROM verify_event_chain('%s', '%s')"
+                           " WHERE topic = 'old'",
+                           since, before);
+    free(ask(pg, "BEGIN"));
+    free(ask(pg, "%s", change));
+    assert_answer(pg, sql, expected);
+    free(ask(pg, "ROLLBACK"));
+    free(sql);
+}
+
+#define JANUARY  "2020-01-01Z"
+#define FEBRUARY "2020-02-01Z"
+#define MARCH    "2020-03-01Z"
+#define APRIL    "2020-04-01Z"
+
+static void test_ranges(void **state)
+{
+    static const char altered[] = "UPDATE event SET note = 'x' WHERE topic = 'old' AND kafka_offset = 2";
+    static const char removed[] = "DELETE FROM event WHERE topic = 'old' AND kafka_offset IN (2, 3)";
+    static const char body[] = "UPDATE event SET body = '{}' WHERE topic = 'old' AND kafka_offset = 3";
+    free(ask(*state, "%s", three_months));
+    assert_range(*state, "SELECT 1", JANUARY, APRIL, NULL);
+    assert_range(*state, "SELECT 1", FEBRUARY, MARCH, NULL);
+    assert_range(*state, altered, JANUARY, FEBRUARY, NULL);
+    assert_range(*state, altered, FEBRUARY, MARCH, ALTERED(2));
+    assert_range(*state, body, FEBRUARY, MARCH, "3 the body was altered");
+    assert_range(*state, body, MARCH, APRIL, NULL);
+    /* A month that is gone is missed by the one after it. */
+    assert_range(*state, removed, FEBRUARY, MARCH, NULL);
+    assert_range(*state, removed, MARCH, APRIL, ALTERED(4));
+    /* The end is looked at whatever the range. */
+    assert_range(*state, "DELETE FROM event WHERE topic = 'old' AND kafka_offset = 5", JANUARY, FEBRUARY,
+                 "4 rows at the end were added or removed");
+    /* A clock that was set back, as after a failover: the row before lies in the month after. */
+    free(ask(*state, "DELETE FROM event WHERE topic = 'old'"));
+    free(ask(*state, "DELETE FROM kafka_offset WHERE topic = 'old'"));
+    char *back = mem_printf("%s", three_months);
+    char *factor = strstr(back, "(n / 2)");
+    assert_non_null(factor);
+    memcpy(factor, "(n % 2)", 7);
+    free(ask(*state, "%s", back));
+    free(back);
+    assert_range(*state, "SELECT 1", JANUARY, FEBRUARY, NULL);
+    assert_range(*state, "SELECT 1", FEBRUARY, MARCH, NULL);
+}
+
+/* Months are tables of their own; those that are detached are gone from the audit, and the chain goes on without them. */
+static void test_detached_months(void **state)
+{
+    static const char *const months[] = {"2020_01", "2020_02", "2020_03", "2020_04"};
+    for (size_t i = 0; i + 1 < COUNT_OF(months); i++) {
+        free(ask(*state,
+                 "CREATE TABLE event_%s PARTITION OF event FOR VALUES FROM (to_timestamp('%s', 'YYYY_MM'))"
+                 " TO (to_timestamp('%s', 'YYYY_MM'))",
+                 months[i], months[i], months[i + 1]));
+    }
+    free(ask(*state, "%s", three_months));
+    assert_answer(*state, "SELECT string_agg(d, ' ') FROM detach_event_partitions('2020-03-15Z') d",
+                  "event_2020_01 event_2020_02");
+    assert_answer(*state, "SELECT count(*) FROM event WHERE topic = 'old'", "2");
+    assert_answer(*state, "SELECT count(*) FROM event_2020_01", "2");
+    assert_range(*state, "SELECT 1", JANUARY, APRIL, NULL);
+    assert_range(*state, "DELETE FROM event WHERE topic = 'old' AND kafka_offset = 4", JANUARY, APRIL, ALTERED(5));
+    assert_range(*state, "UPDATE event_checkpoint SET hash = '\\x00'", JANUARY, APRIL, ALTERED(4));
+    free(ask(*state, "DROP TABLE event_2020_01, event_2020_02"));
+    assert_range(*state, "SELECT 1", JANUARY, APRIL, NULL);
+    /* The month that runs is never detached. */
+    free(ask(*state, "SELECT make_event_partitions(0)"));
+    assert_answer(*state, "SELECT string_agg(d, ' ') FROM detach_event_partitions('2199-01-01Z') d", "event_2020_03");
+    assert_answer(*state, "SELECT count(*) FROM verify_event_chain()", "0");
 }
 
 /* ---- the fence --------------------------------------------------------------------------------------------------- */
@@ -155,6 +248,7 @@ int main(void)
         CHAINED(test_unaltered),    CHAINED(test_altered_rows),
         CHAINED(test_altered_body), CHAINED(test_removed_rows),
         CHAINED(test_blanked_body), CHAINED(test_added_row),
+        CHAINED(test_ranges),       CHAINED(test_detached_months),
         CHAINED(test_fence),        CHAINED(test_fence_while_another_writes),
     };
     return cmocka_run_group_tests(tests, postgres_start, postgres_stop);

@@ -174,6 +174,7 @@ static void test_control(void **state)
     assert_string_not_equal(row.id, first);
     row_release(&row);
     read_control(&row, "cancel/" PERSON, ORDER);
+    assert_string_equal(row.body, "{\"key\":\"cancel/" PERSON "\",\"value\":" ORDER "}");
     assert_string_equal(row.name, "control.cancel");
     assert_string_equal(row.offboarding_id, PERSON);
     row_release(&row);
