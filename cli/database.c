@@ -94,13 +94,30 @@ static bool looks_like_prefix(const char *named)
     return len >= PREFIX_LEN && len < ID_LEN && strspn(named, "0123456789abcdefABCDEF-") == len;
 }
 
+/* The first or the last id that begins so: the digits that are missing are all `fill`. */
+static void id_from_prefix(const char *named, char fill, char out[33])
+{
+    size_t len = 0;
+    for (; *named; named++) {
+        if (*named != '-' && len < 32) {
+            out[len++] = *named;
+        }
+    }
+    memset(out + len, fill, 32 - len);
+    out[32] = '\0';
+}
+
 /* By the beginning of its id. Two rows are enough to see that it is ambiguous. */
 static json_t *rows_by_prefix(struct cli *cli, const char *named, struct err *err)
 {
+    char first[33], last[33];
+    const char *const values[] = {first, last};
+    id_from_prefix(named, '0', first);
+    id_from_prefix(named, 'f', last);
     return cli_rows(cli, err,
                     "SELECT to_jsonb(o.offboarding_id) FROM analyst.offboardings o"
-                    " WHERE starts_with(o.offboarding_id::text, lower($1)) LIMIT 2",
-                    1, &named);
+                    " WHERE o.offboarding_id BETWEEN $1::uuid AND $2::uuid LIMIT 2",
+                    2, values);
 }
 
 static json_t *rows_by_person(struct cli *cli, const char *named, struct err *err)

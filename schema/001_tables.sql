@@ -12,6 +12,11 @@ LANGUAGE sql IMMUTABLE STRICT PARALLEL SAFE
 RETURN make_interval(secs => microseconds / 1000000) + (microseconds % 1000000) * interval '1 microsecond';
 COMMENT ON FUNCTION duration(bigint) IS 'Microseconds, as plans and messages count durations, as an interval.';
 
+CREATE FUNCTION day_of(at timestamptz) RETURNS date
+LANGUAGE sql IMMUTABLE STRICT PARALLEL SAFE
+RETURN (at AT TIME ZONE 'UTC')::date;
+COMMENT ON FUNCTION day_of(timestamptz) IS 'The day of an instant, in UTC. Views that count by day have an index on it.';
+
 -- ---- what HR said ---------------------------------------------------------------------------------------------------
 
 CREATE TABLE intake (
@@ -34,7 +39,9 @@ CREATE TABLE intake (
     recorded_at timestamptz NOT NULL DEFAULT now()
 );
 CREATE INDEX intake_received_at ON intake (received_at);
+CREATE INDEX intake_day ON intake (day_of(received_at));
 CREATE INDEX intake_offboarding ON intake (offboarding_id);
+CREATE INDEX intake_person ON intake (person) WHERE offboarding_id IS NULL;
 COMMENT ON TABLE intake IS 'Every HR event and what became of it; ignored and dead ones too.';
 COMMENT ON COLUMN intake.id IS 'Id of the intake event: the same whenever the same record is planned again.';
 COMMENT ON COLUMN intake.source IS 'The CloudEvent''s source.';
@@ -78,12 +85,15 @@ CREATE TABLE offboarding (
     plan jsonb NOT NULL,
     extra jsonb NOT NULL DEFAULT '{}',
     traceparent text,
-    recorded_at timestamptz NOT NULL DEFAULT now()
+    recorded_at timestamptz NOT NULL DEFAULT now(),
+    blanked_at timestamptz
 ) WITH (fillfactor = 70);
 CREATE INDEX offboarding_status ON offboarding (status);
 CREATE INDEX offboarding_email ON offboarding (lower(leaver ->> 'email'));
 CREATE INDEX offboarding_employee ON offboarding ((leaver ->> 'employee_id'));
 CREATE INDEX offboarding_received_at ON offboarding (received_at);
+CREATE INDEX offboarding_day ON offboarding (day_of(received_at));
+CREATE INDEX offboarding_unblanked ON offboarding (ended_at) WHERE blanked_at IS NULL;
 COMMENT ON TABLE offboarding IS 'One leaver, one runbook: the offboarding object of messages.md, as it is now.';
 COMMENT ON COLUMN offboarding.id IS 'UUIDv5 of the HR event''s source and id.';
 COMMENT ON COLUMN offboarding.status IS
@@ -110,6 +120,7 @@ COMMENT ON COLUMN offboarding.plan IS 'The plan as made at the start, with the h
 COMMENT ON COLUMN offboarding.extra IS 'Members of the offboarding object that have no column of their own.';
 COMMENT ON COLUMN offboarding.traceparent IS 'W3C trace context of the HR event; goes on with every job.';
 COMMENT ON COLUMN offboarding.recorded_at IS 'When the logger wrote the row.';
+COMMENT ON COLUMN offboarding.blanked_at IS 'When its personal data were removed; null while they are there.';
 
 CREATE TABLE phase (
     offboarding_id uuid NOT NULL REFERENCES offboarding,
@@ -355,6 +366,9 @@ CREATE TABLE event (
 CREATE INDEX event_offboarding ON event (offboarding_id, occurred_at);
 CREATE INDEX event_position ON event (topic, kafka_partition, kafka_offset);
 CREATE INDEX event_order ON event (id) WHERE name LIKE 'order.%' OR name LIKE 'control.%' OR name IN ('dead.replayed', 'secret.revealed');
+CREATE INDEX event_loose ON event (id) WHERE offboarding_id IS NULL AND name = 'intake';
+CREATE INDEX event_control ON event ((body ->> 'key')) WHERE name IN ('control.cancel', 'control.uncancel');
+CREATE INDEX event_signal ON event ((body #>> '{context,signal,key}')) WHERE name = 'signal';
 COMMENT ON TABLE event IS
     'Every event and every control record, exactly once, append-only, in a hash chain per Kafka partition (verify_event_chain). Columns in clear hold no personal data; the body is behind a salted commitment and can be blanked without breaking the chain.';
 COMMENT ON COLUMN event.recorded_at IS 'When the logger wrote it; chooses the partition.';

@@ -195,7 +195,7 @@ COMMENT ON COLUMN analyst.open_failures.failed_at IS 'When.';
 COMMENT ON COLUMN analyst.open_failures.waiting_jobs IS 'Jobs that wait for this one.';
 
 CREATE VIEW analyst.system_results AS
-SELECT j.system, j.action, o.mode, count(*) AS answered,
+SELECT day_of(o.received_at) AS day, j.system, j.action, o.mode, count(*) AS answered,
        count(*) FILTER (WHERE j.state = 'succeeded') AS succeeded,
        count(*) FILTER (WHERE j.state = 'skipped') AS skipped,
        count(*) FILTER (WHERE j.state = 'failed') AS failed,
@@ -209,8 +209,10 @@ SELECT j.system, j.action, o.mode, count(*) AS answered,
        max(j.answered_at) AS last_answer_at
 FROM job j JOIN offboarding o ON o.id = j.offboarding_id
 WHERE j.answered_at IS NOT NULL
-GROUP BY j.system, j.action, o.mode;
-COMMENT ON VIEW analyst.system_results IS 'Results and latencies of every action of every system, over all jobs that a worker answered.';
+GROUP BY 1, 2, 3, 4;
+COMMENT ON VIEW analyst.system_results IS
+    'Results and latencies of every action of every system, over all jobs that a worker answered, by the day the leaver''s offboarding came in. Ask for days: WHERE day >= current_date - 30.';
+COMMENT ON COLUMN analyst.system_results.day IS 'Day (UTC) the offboardings came in.';
 COMMENT ON COLUMN analyst.system_results.system IS 'The system.';
 COMMENT ON COLUMN analyst.system_results.action IS 'The action.';
 COMMENT ON COLUMN analyst.system_results.mode IS 'live or dry_run.';
@@ -228,7 +230,7 @@ COMMENT ON COLUMN analyst.system_results.latency_p95 IS '95th percentile of it.'
 COMMENT ON COLUMN analyst.system_results.last_answer_at IS 'Last answer of a worker.';
 
 CREATE VIEW analyst.time_to_revoke AS
-SELECT j.offboarding_id, o.leaver ->> 'email' AS email, o.runbook, j.id AS job_id, j.system, j.action, j.state,
+SELECT day_of(o.received_at) AS day, j.offboarding_id, o.leaver ->> 'email' AS email, o.runbook, j.id AS job_id, j.system, j.action, j.state,
        o.event_at, o.received_at, o.effective_at, o.started_at, j.verified_at,
        j.verified_at - coalesce(o.event_at, o.received_at) AS from_event,
        j.verified_at - o.received_at AS from_received,
@@ -237,6 +239,7 @@ FROM job j JOIN offboarding o ON o.id = j.offboarding_id
 WHERE j.effect = 'revoke' AND o.mode = 'live' AND NOT j.spec ?| '{only_verify,undo_of}';
 COMMENT ON VIEW analyst.time_to_revoke IS
     'Every revoking job of live offboardings: how long until the read-back saw access gone. Times are null while it has not.';
+COMMENT ON COLUMN analyst.time_to_revoke.day IS 'Day (UTC) the offboarding came in.';
 COMMENT ON COLUMN analyst.time_to_revoke.offboarding_id IS 'The offboarding.';
 COMMENT ON COLUMN analyst.time_to_revoke.email IS 'The leaver''s e-mail.';
 COMMENT ON COLUMN analyst.time_to_revoke.runbook IS 'Its runbook.';
@@ -254,16 +257,17 @@ COMMENT ON COLUMN analyst.time_to_revoke.from_received IS 'From the HR event''s 
 COMMENT ON COLUMN analyst.time_to_revoke.from_effective IS 'From effective_at to the read-back.';
 
 CREATE VIEW analyst.time_to_revoke_by_offboarding AS
-SELECT offboarding_id, email, runbook, event_at, received_at, effective_at, count(*) AS revocations,
+SELECT day, offboarding_id, email, runbook, event_at, received_at, effective_at, count(*) AS revocations,
        count(verified_at) AS verified,
        CASE WHEN bool_and(verified_at IS NOT NULL OR state = 'skipped') THEN max(verified_at) END AS revoked_at,
        CASE WHEN bool_and(verified_at IS NOT NULL OR state = 'skipped') THEN max(from_event) END AS from_event,
        CASE WHEN bool_and(verified_at IS NOT NULL OR state = 'skipped') THEN max(from_received) END AS from_received,
        CASE WHEN bool_and(verified_at IS NOT NULL OR state = 'skipped') THEN max(from_effective) END AS from_effective
 FROM analyst.time_to_revoke
-GROUP BY offboarding_id, email, runbook, event_at, received_at, effective_at;
+GROUP BY day, offboarding_id, email, runbook, event_at, received_at, effective_at;
 COMMENT ON VIEW analyst.time_to_revoke_by_offboarding IS
     'Every live offboarding: how long until all access was seen gone, skipped steps aside. Null while any is left.';
+COMMENT ON COLUMN analyst.time_to_revoke_by_offboarding.day IS 'Day (UTC) it came in.';
 COMMENT ON COLUMN analyst.time_to_revoke_by_offboarding.offboarding_id IS 'The offboarding.';
 COMMENT ON COLUMN analyst.time_to_revoke_by_offboarding.email IS 'The leaver''s e-mail.';
 COMMENT ON COLUMN analyst.time_to_revoke_by_offboarding.runbook IS 'Its runbook.';
@@ -278,15 +282,19 @@ COMMENT ON COLUMN analyst.time_to_revoke_by_offboarding.from_received IS 'From t
 COMMENT ON COLUMN analyst.time_to_revoke_by_offboarding.from_effective IS 'From effective_at until then.';
 
 CREATE VIEW analyst.time_to_revoke_by_system AS
-SELECT system, count(*) AS revocations, count(verified_at) AS verified,
+SELECT day, system, count(*) AS revocations, count(verified_at) AS verified,
        percentile_cont(0.5) WITHIN GROUP (ORDER BY from_event) AS from_event_p50,
        percentile_cont(0.95) WITHIN GROUP (ORDER BY from_event) AS from_event_p95,
        percentile_cont(0.5) WITHIN GROUP (ORDER BY from_effective) AS from_effective_p50,
        percentile_cont(0.95) WITHIN GROUP (ORDER BY from_effective) AS from_effective_p95,
-       max(from_effective) AS from_effective_max
+       max(from_effective) AS from_effective_max,
+       count(*) FILTER (WHERE verified_at IS NULL AND state NOT IN ('skipped', 'cancelled')) AS pending,
+       max(now() - effective_at) FILTER (WHERE verified_at IS NULL AND state NOT IN ('skipped', 'cancelled')) AS pending_longest
 FROM analyst.time_to_revoke
-GROUP BY system;
-COMMENT ON VIEW analyst.time_to_revoke_by_system IS 'How long every system takes until access is seen gone.';
+GROUP BY day, system;
+COMMENT ON VIEW analyst.time_to_revoke_by_system IS
+    'How long every system takes until access is seen gone, by the day the offboardings came in. The percentiles are those of the verified revocations; look at pending, too. Ask for days: WHERE day >= current_date - 30.';
+COMMENT ON COLUMN analyst.time_to_revoke_by_system.day IS 'Day (UTC) the offboardings came in.';
 COMMENT ON COLUMN analyst.time_to_revoke_by_system.system IS 'The system.';
 COMMENT ON COLUMN analyst.time_to_revoke_by_system.revocations IS 'Its revoking jobs.';
 COMMENT ON COLUMN analyst.time_to_revoke_by_system.verified IS 'Those whose read-back saw access gone.';
@@ -295,6 +303,8 @@ COMMENT ON COLUMN analyst.time_to_revoke_by_system.from_event_p95 IS '95th perce
 COMMENT ON COLUMN analyst.time_to_revoke_by_system.from_effective_p50 IS 'Median from effective_at.';
 COMMENT ON COLUMN analyst.time_to_revoke_by_system.from_effective_p95 IS '95th percentile of it.';
 COMMENT ON COLUMN analyst.time_to_revoke_by_system.from_effective_max IS 'The longest.';
+COMMENT ON COLUMN analyst.time_to_revoke_by_system.pending IS 'Revoking jobs that are neither verified nor skipped nor cancelled: access may still be there.';
+COMMENT ON COLUMN analyst.time_to_revoke_by_system.pending_longest IS 'How long past effective_at the oldest of them is; negative: its time lies ahead.';
 
 CREATE VIEW analyst.stuck_jobs AS
 SELECT j.id AS job_id, j.offboarding_id, o.leaver ->> 'email' AS email, j.phase, j.step, j.system, j.action, j.effect, j.attempt,
@@ -343,7 +353,7 @@ COMMENT ON COLUMN analyst.intake.kafka_offset IS 'Kafka offset.';
 COMMENT ON COLUMN analyst.intake.recorded_at IS 'When the logger wrote it.';
 
 CREATE VIEW analyst.intake_summary AS
-SELECT (i.received_at AT TIME ZONE 'UTC')::date AS day, i.source, i.type, count(*) AS events,
+SELECT day_of(i.received_at) AS day, i.source, i.type, count(*) AS events,
        count(*) FILTER (WHERE i.disposition = 'started') AS started,
        count(*) FILTER (WHERE i.disposition = 'held') AS held,
        count(*) FILTER (WHERE i.disposition = 'waiting') AS waiting,

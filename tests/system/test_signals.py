@@ -195,6 +195,22 @@ def test_signals_of_another_system(stack, mail):
         ("parcel", "parcel@example.com", "carrier", "the job is succeeded")] * 2, signals
 
 
+def test_what_is_blanked_is_gone_from_signals_too(stack, mail):
+    offboarding = stack.offboard("blank@example.com", runbook="parcel", user={"name": "Blank"})
+    waits(stack, offboarding, "parcel")
+    assert tell(stack, number="1Z-Blank", event="b1", tag="Delivered").status == 202
+    stack.wait_status(offboarding, "completed")
+    stack.wait_quiet()
+    blank = "SELECT blank_offboardings(ARRAY[%s]::uuid[])"
+    left = "SELECT count(*) FROM event WHERE body::text LIKE '%%1Z-Blank%%' OR body::text LIKE '%%blank@example.com%%'"
+    assert stack.database.value(left) > 3
+    with stack.postgres.connect(stack.database.name) as owner:
+        assert [owner.execute(blank, [offboarding]).fetchone()["blank_offboardings"] for _ in range(2)] == [1, 0]
+    assert stack.database.value(left) == 0
+    assert stack.database.value("SELECT data FROM signal WHERE key = '1Z-Blank'") is None
+    assert stack.database.query("SELECT * FROM verify_event_chain()") == []
+
+
 def test_who_may_signal_and_what(stack):
     assert tell(stack, token="hr", number="1", event="e", tag="x").status == 403
     assert stack.post("/v1/signals/carrier", {}, token=None).status == 401
