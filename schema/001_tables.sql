@@ -364,6 +364,7 @@ CREATE TABLE event (
     hash bytea NOT NULL
 ) PARTITION BY RANGE (recorded_at);
 CREATE INDEX event_offboarding ON event (offboarding_id, occurred_at);
+CREATE INDEX event_recorded_at ON event USING brin (recorded_at) WITH (pages_per_range = 32);
 CREATE INDEX event_position ON event (topic, kafka_partition, kafka_offset);
 CREATE INDEX event_order ON event (id) WHERE name LIKE 'order.%' OR name LIKE 'control.%' OR name IN ('dead.replayed', 'secret.revealed');
 CREATE INDEX event_loose ON event (id) WHERE offboarding_id IS NULL AND name = 'intake';

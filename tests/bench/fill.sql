@@ -1,0 +1,108 @@
+-- A company's history: current_setting('bench.n') offboardings over 400 days, of each 30 jobs, 20 results and 100 events. Of the last 90 days
+-- they are open (their second phase comes on day 90); a few are held, cancelled, failed or at work. Bodies of events older than a week are
+-- blanked. Hashes are made up: verify_event_chain() reads them like others and calls each row altered.
+SET session_replication_role = replica; -- neither triggers nor foreign keys
+SET synchronous_commit = off;
+SET maintenance_work_mem = '1GB';
+SET work_mem = '256MB';
+SET jit = off;
+
+CREATE UNLOGGED TABLE one AS
+SELECT i, md5('o' || i)::uuid AS id, now() - interval '400 days' * (n - i) / n AS at,
+       CASE WHEN i > n - 100 THEN 'held'
+            WHEN i % 200 = 0 THEN 'cancelled'
+            WHEN i > n * 31 / 40 THEN CASE WHEN i % 50 = 1 THEN 'waiting' ELSE 'initiated' END
+            ELSE 'completed' END AS status
+FROM (SELECT current_setting('bench.n')::bigint AS n) s, generate_series(1, n) i;
+ANALYZE one;
+
+INSERT INTO offboarding (id, status, runbook, source, mode, priority, leaver, ids, actor, received_at, effective_at, started_at, ended_at, plan,
+                         recorded_at)
+SELECT id, status, 'standard-leaver', 'hr', 'live', 'normal',
+       jsonb_build_object('email', 'person-' || i || '@example.com', 'employee_id', 'E' || i, 'name', 'Person ' || i),
+       '{"okta": ["00u1"]}', '{"kind": "token", "id": "hr"}', at, CASE WHEN status = 'waiting' THEN now() + interval '30 days' ELSE at END,
+       CASE WHEN status NOT IN ('waiting', 'held') THEN at END,
+       CASE WHEN status = 'completed' THEN at + interval '90 days' WHEN status = 'cancelled' THEN at + interval '1 hour' END,
+       '{"runbook": {"name": "standard-leaver"}, "phases": []}', at
+FROM one;
+
+INSERT INTO phase (offboarding_id, name, position, status, after, after_us, due_at, started_at, ended_at)
+SELECT id, p.name, p.position,
+       CASE WHEN status IN ('completed', 'cancelled') THEN status
+            WHEN status = 'initiated' AND p.position = 1 THEN CASE WHEN i % 100 < 2 THEN 'initiated' ELSE 'completed' END
+            ELSE 'waiting' END,
+       p.after, 0, CASE WHEN p.position = 2 THEN at + interval '90 days' END, at, NULL
+FROM one, (VALUES ('day-0', 1, NULL), ('day-90', 2, '90d')) p (name, position, after);
+
+INSERT INTO due (due_at, offboarding_id, phase)
+SELECT at + interval '90 days', id, 'day-90' FROM one WHERE status = 'initiated' AND at + interval '90 days' > now() + interval '1 hour';
+
+INSERT INTO follower (offboarding_id, name, kind, spec) SELECT id, 'mirror-1', 'mirror', '{"system": "jira", "action": "comment"}' FROM one;
+
+INSERT INTO job (id, offboarding_id, phase, step, position, system, action, effect, spec, state, attempt, due_at, changed_at, outcome, status_code,
+                 outputs, verified, verified_at, answered_at, duration_ms)
+SELECT md5('j' || i || '/' || k)::uuid, id, CASE WHEN k <= 20 THEN 'day-0' ELSE 'day-90' END, 'step-' || k, k,
+       (ARRAY['okta', 'google', 'slack', 'jira', 'github', 'zoom'])[1 + k % 6], 'deactivate_user',
+       (ARRAY['revoke', 'revoke', 'handover', 'notify'])[1 + k % 4], '{"with": {}}', x.state, 1, at, at,
+       CASE x.state WHEN 'succeeded' THEN 'succeeded' WHEN 'failed' THEN 'failed' WHEN 'skipped' THEN 'missing' END, 200, '{"count": 3}',
+       CASE WHEN x.state = 'succeeded' THEN '{"ok": true, "expected": "gone", "seen": "gone"}'::jsonb END,
+       CASE WHEN x.state = 'succeeded' THEN at + interval '3 s' END,
+       CASE WHEN x.state IN ('succeeded', 'failed', 'skipped') THEN at + interval '2 s' END, 140
+FROM one, generate_series(1, 30) k
+     CROSS JOIN LATERAL (SELECT CASE WHEN status = 'cancelled' THEN 'cancelled'
+                                     WHEN status IN ('held', 'waiting') OR status = 'initiated' AND k > 20 THEN 'waiting'
+                                     WHEN status = 'initiated' AND k = 20 AND i % 100 = 0 THEN 'failed'
+                                     WHEN status = 'initiated' AND k = 20 AND i % 100 = 1 THEN 'ready'
+                                     WHEN k % 10 = 7 THEN 'skipped' ELSE 'succeeded' END AS state) x;
+
+INSERT INTO result (offboarding_id, job_id, phase, body)
+SELECT id, md5('j' || i || '/' || k)::uuid, 'day-0', '{"state": "succeeded", "message": "done"}'
+FROM one, generate_series(1, 20) k WHERE status IN ('initiated', 'completed');
+
+INSERT INTO intake (id, source, source_event_id, type, received_at, person, disposition, offboarding_id, data, recorded_at)
+SELECT md5('i' || i || '/' || k)::uuid, 'hr', i || '-' || k, 'leaver', at, 'person-' || i || '@example.com',
+       CASE k WHEN 1 THEN 'started' ELSE 'ignored' END, CASE k WHEN 1 THEN id END, '{"email": "x"}', at
+FROM one, generate_series(1, 2) k;
+
+INSERT INTO signal (id, name, key, source, actor, data, received_at)
+SELECT md5('s' || i)::uuid, 'parcel', '1Z' || i, 'carrier', '{"kind": "token", "id": "carrier"}', '{"tag": "Delivered"}', at
+FROM one WHERE i % 5 = 0;
+INSERT INTO awaited (job_id, signal, key) SELECT md5('j' || i || '/20')::uuid, 'parcel', '1Z' || i FROM one WHERE i % 5 = 0;
+INSERT INTO cancellation (subject, reason, cancelled_at) SELECT id::text, 'by order', at FROM one WHERE status = 'cancelled';
+INSERT INTO kafka_offset (topic, kafka_partition, next) SELECT 'offboard.events', p, 1000000000 FROM generate_series(0, 11) p;
+
+-- Each month is filled first and attached then: its indexes are built at once.
+SELECT make_event_partitions(2);
+DO $$
+DECLARE
+    month timestamptz;
+    part text;
+BEGIN
+    FOR month IN SELECT generate_series(date_trunc('month', now() - interval '400 days'), date_trunc('month', now()), interval '1 month') LOOP
+        part := 'event_' || to_char(month, 'YYYY_MM');
+        IF to_regclass(part) IS NOT NULL THEN
+            EXECUTE format('ALTER TABLE event DETACH PARTITION %I', part);
+            EXECUTE format('DROP TABLE %I', part);
+        END IF;
+        EXECUTE format('CREATE TABLE %I (LIKE event INCLUDING DEFAULTS INCLUDING STORAGE)', part);
+        EXECUTE format($f$
+            INSERT INTO %I (recorded_at, topic, kafka_partition, kafka_offset, id, name, occurred_at, offboarding_id, job_id, phase, step, system,
+                            action, attempt, outcome, status_code, body, salt, commitment, hash)
+            SELECT at, 'offboard.events', i %% 12, i * 100 + k, md5('e' || i || '/' || k)::uuid,
+                   CASE WHEN k = 1 THEN 'initiated' WHEN k = 2 AND i %% 20 = 0 THEN 'order.retry' WHEN k = 3 AND i %% 5 = 0 THEN 'signal'
+                        ELSE 'job.succeeded' END,
+                   at, CASE WHEN k <> 3 OR i %% 5 <> 0 THEN id END, md5('j' || i || '/' || k %% 30)::uuid, 'day-0', 'step-' || k %% 30, 'okta',
+                   'deactivate_user', 1, 'succeeded', 200,
+                   CASE WHEN at > now() - interval '7 days' THEN json_build_object('name', 'job.succeeded', 'response', json_build_object(
+                       'statusCode', 200, 'message', 'done, and confirmed by reading back'), 'context', json_build_object('outcome', 'succeeded',
+                       'calls', json_build_array(json_build_object('method', 'POST', 'url', 'https://okta.example.com/api/v1/users', 'status', 200)),
+                       'actor', json_build_object('kind', 'token', 'id', 'desk'), 'signal', json_build_object('name', 'parcel', 'key', '1Z' || i))) END,
+                   CASE WHEN at > now() - interval '7 days' THEN '\x00112233445566778899aabbccddeeff'::bytea END,
+                   sha256('c'), sha256('h')
+            FROM one, generate_series(1, 100) k WHERE at >= %L AND at < %L ORDER BY i, k $f$, part, month, month + interval '1 month');
+        EXECUTE format('ALTER TABLE event ATTACH PARTITION %I FOR VALUES FROM (%L) TO (%L)', part, month, month + interval '1 month');
+    END LOOP;
+END
+$$;
+DROP TABLE one;
+VACUUM ANALYZE;
