@@ -109,6 +109,19 @@ int kafka_consumer_sound(rd_kafka_t *rk, struct err *err);
 /* Number of partitions of a topic; waits for it to exist up to `timeout` microseconds. -1 with an err. */
 int32_t kafka_partition_count(rd_kafka_t *rk, const char *topic, int64_t timeout, struct err *err);
 
+/* What a partition holds: from `low` up to, but not including, `high`. */
+struct kafka_range {
+    int64_t low;
+    int64_t high;
+};
+
+/* Of the first `count` partitions of a topic. -1 with an err. */
+int kafka_ends(rd_kafka_t *rk, const char *topic, struct kafka_range *ranges, int32_t count, struct err *err);
+
+/* What a consumer group has committed there, whoever asks; -1 where that is nothing. -1 with an err. */
+int kafka_group_offsets(rd_kafka_t *rk, const char *group, const char *topic, int64_t *offsets, int32_t count,
+                        struct err *err);
+
 /* Value of a message header, NULL when absent; not NUL-terminated, borrowed. */
 const char *kafka_message_header(const rd_kafka_message_t *message, const char *name, size_t *len);
 char *kafka_message_header_text(const rd_kafka_message_t *message, const char *name); /* a copy the caller frees */

@@ -14,7 +14,7 @@
 #define ACKNOWLEDGED_WITHIN (10 * TIME_SECOND)
 #define BARRED_FOR          (15 * TIME_SECOND)
 
-/* Columns of due_messages() and unanswered_messages(). */
+/* Columns of due_messages(). */
 enum column { KIND, DUE_AT, OFFBOARDING_ID, PRIORITY, SYSTEM, TRACEPARENT, MESSAGE };
 
 /* ---- life -------------------------------------------------------------------------------------------------------- */
@@ -304,26 +304,36 @@ static int settle_failures(struct publisher *publisher, struct err *err)
     return result;
 }
 
-int publisher_publish(struct publisher *publisher, PGresult *rows, int *published, struct err *err)
+int publisher_begin(struct publisher *publisher, struct err *err)
 {
     /* Records of a pass that was given up may still be on their way. */
     if (wait_for_reports(publisher, TIME_SECOND, err) != 0) {
         return -1;
     }
     clear_deliveries(publisher);
-    if (open_lanes(publisher, rows, err) != 0) {
+    return 0;
+}
+
+int publisher_end(struct publisher *publisher, struct err *err)
+{
+    return wait_for_reports(publisher, ACKNOWLEDGED_WITHIN, err) != 0 ? -1 : settle_failures(publisher, err);
+}
+
+void publisher_event(struct publisher *publisher, const struct own_event *event)
+{
+    produce_event(delivery_new(publisher, event->offboarding_id), event->name, event->message, event->context,
+                  event->traceparent);
+}
+
+int publisher_publish(struct publisher *publisher, PGresult *rows, struct err *err)
+{
+    if (publisher_begin(publisher, err) != 0 || open_lanes(publisher, rows, err) != 0) {
         return -1;
     }
-    int count = 0;
     for (int i = 0; i < PQntuples(rows); i++) {
         if (strcmp(PQgetvalue(rows, i, KIND), "stale") != 0) {
             produce_row(publisher, rows, i);
-            count++;
         }
     }
-    if (wait_for_reports(publisher, ACKNOWLEDGED_WITHIN, err) != 0 || settle_failures(publisher, err) != 0) {
-        return -1;
-    }
-    *published = count;
-    return 0;
+    return publisher_end(publisher, err);
 }

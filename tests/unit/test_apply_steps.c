@@ -181,11 +181,10 @@ static void test_undo(void **state)
     tell(*state, "order.undo", PERSON(1), "\"reason\": \"again\"");
     assert_jobs(*state, PERSON(1), "a:succeeded b:succeeded c:succeeded d:succeeded b.undo:succeeded d.undo:ready");
     assert_due(*state, PERSON(1), "d.undo#2");
-    assert_answer(*state, "SELECT string_agg(message #>> '{job,step}', ' ') FROM unanswered_messages('-1 h')", NULL);
+    assert_answer(*state, "SELECT string_agg(context ->> 'step', ' ') FROM unanswered('-1 h')", NULL);
     assert_answer(*state, "SELECT count(*) FROM due_messages(10, '{}') WHERE kind = 'job'",
                   "1"); /* taken, unanswered */
-    assert_answer(*state, "SELECT string_agg(message #>> '{job,step}', ' ') FROM unanswered_messages('-1 h')",
-                  "d.undo");
+    assert_answer(*state, "SELECT string_agg(context ->> 'step', ' ') FROM unanswered('-1 h')", "d.undo");
     tell(*state, "order.undo", PERSON(1), "\"reason\": \"again\"");
     assert_note(*state, "order.undo", "refused: it was ordered before; the jobs that undo have not failed");
 }
@@ -264,6 +263,65 @@ static void test_managers_who_leave(void **state)
                   "f"); /* as it is now, never kept */
 }
 
+#define LOST(step, attempt)                                                                                            \
+    "\"job_id\": \"@" step "\", \"step\": \"" step "\", \"attempt\": " #attempt ", \"outcome\": \"lost\""
+
+/* What is lost is due at once, as a new attempt, once; it says nothing of what was answered meanwhile. */
+static void test_lost(void **state)
+{
+    tell(*state, "initiated", PERSON(1), PLANNED(STEP("a", "") "," STEP("b", ", \"needs\": [\"a\"]"), STEP("e", "")));
+    assert_answer(*state, "SELECT string_agg(kind || ' ' || (context ->> 'step'), ',') FROM unanswered('1d')", "job a");
+    tell(*state, "job.lost", PERSON(1), LOST("a", 1));
+    assert_note(*state, "job.lost", NULL);
+    assert_due(*state, PERSON(1), "a#2 second");
+    assert_answer(*state, "SELECT count(*) FROM unanswered('-1d') WHERE kind = 'job'", "0"); /* not published yet */
+    assert_answer(*state, "SELECT reason || ' ' || attempt || ' ' || (outcome IS NULL) FROM job WHERE step = 'a'",
+                  "attempt 1 was lost; it is published again 2 true");
+    tell(*state, "job.lost", PERSON(1), LOST("a", 1));
+    assert_note(*state, "job.lost", "late: attempt 1 is over, attempt 2 counts");
+    assert_due(*state, PERSON(1), "a#2 second");
+    tell(*state, "job.succeeded", PERSON(1), ANSWER("a", "succeeded")); /* the answer turns up after all */
+    assert_jobs(*state, PERSON(1), "a:succeeded b:ready e:waiting");
+    tell(*state, "job.lost", PERSON(1), LOST("a", 2));
+    assert_note(*state, "job.lost", "the job is already succeeded");
+    tell(*state, "job.lost", PERSON(1), LOST("nobody", 1));
+    assert_note(*state, "job.lost", "unknown job");
+    assert_due(*state, PERSON(1), "b#1 second");
+}
+
+static void test_lost_beyond_its_term(void **state)
+{
+    tell(*state, "initiated", PERSON(1),
+         PLANNED(STEP("a", ", \"expires_us\": 1") "," STEP("b", ", \"needs\": [\"a\"]"), STEP("e", "")));
+    tell(*state, "job.lost", PERSON(1), LOST("a", 1));
+    assert_jobs(*state, PERSON(1), "a:skipped b:skipped e:waiting");
+    assert_due(*state, PERSON(1), "second");
+}
+
+static void test_phase_again(void **state)
+{
+    tell(*state, "initiated", PERSON(1), PLANNED(STEP("a", ""), STEP("e", "")));
+    tell(*state, "job.succeeded", PERSON(1), ANSWER("a", "succeeded"));
+    tell(*state, "phase.again", PERSON(1), SECOND_DUE);
+    assert_note(*state, "phase.again", "late: it is due to be said again");
+    assert_answer(*state, "SELECT count(*) FROM unanswered('1d')", "0"); /* not said yet */
+    free(ask(*state, "DELETE FROM due"));
+    assert_answer(*state, "SELECT context FROM unanswered('1d') WHERE kind = 'phase'",
+                  "{\"phase\": \"second\", \"due_at\": \"2020-01-06T10:00:00.000000Z\"}");
+    tell(*state, "phase.again", PERSON(1), "\"phase\": \"second\", \"due_at\": \"2020-01-07T10:00:00Z\"");
+    assert_note(*state, "phase.again", "stale: the phase is due at 2020-01-06T10:00:00.000000Z");
+    tell(*state, "phase.again", PERSON(1), SECOND_DUE);
+    assert_due(*state, PERSON(1), "second");
+    assert_answer(*state, "SELECT string_agg(kind, ' ') FROM due_messages(10, '{}')",
+                  "phase");                                              /* said again, and lost */
+    assert_answer(*state, "SELECT count(*) FROM unanswered('1d')", "0"); /* within the day */
+    assert_answer(*state, "SELECT count(*) FROM unanswered('-1d')", "1");
+    tell(*state, "phase.due", PERSON(1), SECOND_DUE);
+    tell(*state, "phase.again", PERSON(1), SECOND_DUE);
+    assert_note(*state, "phase.again", "the phase is already initiated");
+    assert_jobs(*state, PERSON(1), "a:succeeded e:ready");
+}
+
 #define APPLIED(test) cmocka_unit_test_setup_teardown(test, database_make, database_drop)
 
 int main(void)
@@ -279,6 +337,9 @@ int main(void)
         APPLIED(test_undo_of_one_step),
         APPLIED(test_undo_refused),
         APPLIED(test_managers_who_leave),
+        APPLIED(test_lost),
+        APPLIED(test_lost_beyond_its_term),
+        APPLIED(test_phase_again),
     };
     return cmocka_run_group_tests(tests, postgres_start, postgres_stop);
 }
