@@ -88,7 +88,7 @@ CREATE TABLE offboarding (
     recorded_at timestamptz NOT NULL DEFAULT now(),
     blanked_at timestamptz
 ) WITH (fillfactor = 70);
-CREATE INDEX offboarding_status ON offboarding (status);
+CREATE INDEX offboarding_status ON offboarding (status, mode);
 CREATE INDEX offboarding_email ON offboarding (lower(leaver ->> 'email'));
 CREATE INDEX offboarding_employee ON offboarding ((leaver ->> 'employee_id'));
 CREATE INDEX offboarding_received_at ON offboarding (received_at);
@@ -136,6 +136,7 @@ CREATE TABLE phase (
     repeated_at timestamptz,
     PRIMARY KEY (offboarding_id, name)
 ) WITH (fillfactor = 70);
+CREATE INDEX phase_due_at ON phase (due_at) WHERE status = 'waiting';
 COMMENT ON TABLE phase IS 'The phases of an offboarding, in order.';
 COMMENT ON COLUMN phase.offboarding_id IS 'Whose phase it is.';
 COMMENT ON COLUMN phase.name IS 'Name in the runbook.';
@@ -218,6 +219,20 @@ COMMENT ON COLUMN job.follower IS 'Of a job that carries results of others (the 
 COMMENT ON COLUMN job.carries IS 'Of such a job: the ids of the results that it carries.';
 COMMENT ON COLUMN job.before_image IS
     'What there was before the first change, by account ("" for none): what the connector''s `before` says. For undo. Personal data.';
+
+-- An index on job.state would cost every change of state its HOT update.
+CREATE TABLE open_job (
+    job_id uuid PRIMARY KEY REFERENCES job,
+    offboarding_id uuid NOT NULL,
+    state text NOT NULL CHECK (state IN ('ready', 'failed')),
+    due_at timestamptz
+) WITH (fillfactor = 70, autovacuum_vacuum_scale_factor = 0.02, autovacuum_vacuum_threshold = 10000);
+COMMENT ON TABLE open_job IS
+    'The jobs that are ready or failed, so that nobody has to read all jobs to find them. change_job_state() keeps it.';
+COMMENT ON COLUMN open_job.job_id IS 'The job.';
+COMMENT ON COLUMN open_job.offboarding_id IS 'Its offboarding.';
+COMMENT ON COLUMN open_job.state IS 'Its state: ready or failed.';
+COMMENT ON COLUMN open_job.due_at IS 'When its latest publication was or is to run.';
 
 -- ---- who is told what became of jobs --------------------------------------------------------------------------------
 

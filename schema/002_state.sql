@@ -95,6 +95,12 @@ BEGIN
         WHERE job_transition_allowed(j.state, c.state) IS NOT TRUE;
         RAISE EXCEPTION USING ERRCODE = 'data_exception', MESSAGE = coalesce(refused, 'a job appears twice in one change');
     END IF;
+    DELETE FROM open_job w USING unnest(changes) c WHERE w.job_id = c.job_id AND c.state NOT IN ('ready', 'failed');
+    INSERT INTO open_job (job_id, offboarding_id, state, due_at)
+    SELECT j.id, j.offboarding_id, j.state, j.due_at
+    FROM unnest(changes) c JOIN job j ON j.id = c.job_id
+    WHERE c.state IN ('ready', 'failed')
+    ON CONFLICT (job_id) DO UPDATE SET state = excluded.state, due_at = excluded.due_at;
     INSERT INTO result (offboarding_id, job_id, phase, body)
     SELECT j.offboarding_id, j.id, j.phase, job_result(j)
            || CASE WHEN c.answer #>> '{context,progress}' IS NULL THEN '{}'
@@ -384,6 +390,14 @@ $$;
 COMMENT ON FUNCTION start_offboardings(start[]) IS
     'Starts offboardings that wait: times of all phases, the first phase, its jobs; those the planner publishes get no row in due. What does not wait is passed over.';
 
+-- They stay failed, but wait for nobody.
+CREATE FUNCTION give_up_failed_jobs(cancelled uuid[]) RETURNS void
+LANGUAGE sql AS $$
+    DELETE FROM open_job w USING job j
+    WHERE w.offboarding_id = ANY (cancelled) AND w.state = 'failed' AND j.id = w.job_id AND NOT outlives(j)
+$$;
+COMMENT ON FUNCTION give_up_failed_jobs(uuid[]) IS 'Failed jobs of offboardings that were cancelled are open no longer.';
+
 CREATE FUNCTION cancel_offboardings(affected uuid[], reasons text[], duplicates uuid[] DEFAULT NULL) RETURNS uuid[]
 LANGUAGE plpgsql AS $$
 DECLARE
@@ -403,6 +417,7 @@ BEGIN
     INTO changes
     FROM job j WHERE j.offboarding_id = ANY (open) AND j.follower IS NULL AND j.state IN ('waiting', 'ready');
     PERFORM change_job_state(changes) WHERE changes IS NOT NULL;
+    PERFORM give_up_failed_jobs(open);
     PERFORM follow(open);
     RETURN open;
 END
@@ -414,6 +429,7 @@ CREATE FUNCTION cancel_phases(missing uuid[]) RETURNS void
 LANGUAGE plpgsql AS $$
 DECLARE
     changes job_change[];
+    over uuid[];
 BEGIN
     WITH stopped AS MATERIALIZED (
         SELECT p.offboarding_id, p.position, min(j.step) || ': account missing' AS reason
@@ -427,12 +443,15 @@ BEGIN
         RETURNING p.offboarding_id, p.name, s.reason),
     ended AS (
         UPDATE offboarding o SET status = 'cancelled', reason = s.reason, ended_at = now()
-        FROM stopped s WHERE o.id = s.offboarding_id AND o.status = 'initiated')
-    SELECT array_agg(ROW(j.id, 'cancelled', c.reason, NULL, NULL, false, NULL)::job_change)
-    INTO changes
+        FROM stopped s WHERE o.id = s.offboarding_id AND o.status = 'initiated'
+        RETURNING o.id)
+    SELECT array_agg(ROW(j.id, 'cancelled', c.reason, NULL, NULL, false, NULL)::job_change),
+           (SELECT array_agg(id) FROM ended)
+    INTO changes, over
     FROM cancelled c JOIN job j ON j.offboarding_id = c.offboarding_id AND j.phase = c.name AND j.follower IS NULL
                              AND j.state IN ('waiting', 'ready');
     PERFORM change_job_state(changes) WHERE changes IS NOT NULL;
+    PERFORM give_up_failed_jobs(over) WHERE over IS NOT NULL;
 END
 $$;
 COMMENT ON FUNCTION cancel_phases(uuid[]) IS

@@ -124,14 +124,6 @@ $$;
 COMMENT ON FUNCTION due_messages(integer, text[]) IS
     'Takes what is due and builds what to publish: job messages, contexts of phase.due events, and records of the roster: start (may it start now?), ended, approved. Kind stale: the row no longer agrees with its job or phase and is dropped.';
 
-CREATE VIEW working_offboarding AS
-SELECT o.id FROM offboarding o WHERE o.status = 'initiated'
-UNION ALL SELECT o.id FROM offboarding o JOIN follower f ON f.offboarding_id = o.id WHERE o.status IN ('cancelled', 'duplicate')
-UNION ALL SELECT j.offboarding_id FROM job j WHERE j.spec ? 'undo_of';
-COMMENT ON VIEW working_offboarding IS
-    'Offboardings with jobs that may be at work: all of those that run; those that are cancelled, where somebody is told of it; those that are undone. One may be here more than once.';
-COMMENT ON COLUMN working_offboarding.id IS 'The offboarding.';
-
 -- A job whose message waits at a slow system has no answer either, nor has a phase whose event waits for the logger: which of them
 -- are lost is for the scheduler to find out (scheduler/lost.c).
 CREATE FUNCTION unanswered(older interval)
@@ -140,16 +132,15 @@ LANGUAGE sql STABLE AS $$
     SELECT 'job', j.id, j.attempt, j.offboarding_id, o.priority, j.system, o.traceparent,
            jsonb_build_object('job_id', j.id, 'phase', j.phase, 'step', j.step, 'system', j.system, 'action', j.action,
                               'effect', j.effect, 'attempt', j.attempt, 'due_at', instant(j.due_at), 'mode', o.mode, 'outcome', 'lost')
-    FROM offboarding o JOIN job j ON j.offboarding_id = o.id AND (o.status = 'initiated' OR outlives(j))
-    WHERE o.id IN (SELECT w.id FROM working_offboarding w)
-      AND j.state = 'ready' AND j.due_at <= now() - older
+    FROM open_job w JOIN job j ON j.id = w.job_id JOIN offboarding o ON o.id = w.offboarding_id
+    WHERE w.state = 'ready' AND w.due_at <= now() - older AND (o.status = 'initiated' OR outlives(j))
       AND NOT EXISTS (SELECT FROM due d WHERE d.due_at = j.due_at AND d.job_id = j.id)
     UNION ALL
     SELECT 'phase', o.id, p.position, o.id, o.priority, NULL, o.traceparent,
            jsonb_build_object('phase', p.name, 'due_at', instant(p.due_at))
     FROM offboarding o JOIN phase p ON p.offboarding_id = o.id AND p.status = 'waiting'
     WHERE o.status IN ('waiting', 'initiated')
-      AND greatest(p.due_at, p.repeated_at) <= now() - older
+      AND p.due_at <= now() - older AND greatest(p.due_at, p.repeated_at) <= now() - older
       AND NOT EXISTS (SELECT FROM due d WHERE d.due_at = p.due_at AND d.offboarding_id = o.id AND d.phase = p.name)
 $$;
 COMMENT ON FUNCTION unanswered(interval) IS

@@ -172,9 +172,8 @@ SELECT j.offboarding_id, j.id AS job_id, o.leaver ->> 'email' AS email, o.runboo
        j.effect, j.outcome, j.status_code, j.reason, j.attempt, j.answered_at AS failed_at,
        (SELECT count(*) FROM job d WHERE d.offboarding_id = j.offboarding_id AND d.state = 'waiting' AND j.id = ANY (d.needs))
            AS waiting_jobs
-FROM offboarding o
-     JOIN job j ON j.offboarding_id = o.id AND j.state = 'failed' AND (o.status = 'initiated' OR outlives(j))
-WHERE o.id IN (SELECT w.id FROM working_offboarding w);
+FROM open_job w JOIN job j ON j.id = w.job_id JOIN offboarding o ON o.id = w.offboarding_id
+WHERE w.state = 'failed' AND (o.status = 'initiated' OR outlives(j));
 COMMENT ON VIEW analyst.open_failures IS
     'Failed, blocked and denied jobs of running offboardings, and those that undo: a person must retry or skip them.';
 COMMENT ON COLUMN analyst.open_failures.offboarding_id IS 'The offboarding.';
@@ -311,11 +310,9 @@ SELECT j.id AS job_id, j.offboarding_id, o.leaver ->> 'email' AS email, j.phase,
        j.due_at, now() - j.due_at AS overdue,
        EXISTS (SELECT FROM due d WHERE d.due_at = j.due_at AND d.job_id = j.id) AS unpublished,
        s.reason AS paused
-FROM offboarding o
-     JOIN job j ON j.offboarding_id = o.id AND j.state = 'ready' AND j.due_at < now() - interval '15 minutes'
-                   AND (o.status = 'initiated' OR outlives(j))
+FROM open_job w JOIN job j ON j.id = w.job_id JOIN offboarding o ON o.id = w.offboarding_id
      LEFT JOIN system_pause s ON s.system = j.system
-WHERE o.id IN (SELECT w.id FROM working_offboarding w);
+WHERE w.state = 'ready' AND w.due_at < now() - interval '15 minutes' AND (o.status = 'initiated' OR outlives(j));
 COMMENT ON VIEW analyst.stuck_jobs IS 'Jobs a quarter of an hour past their time without an answer.';
 COMMENT ON COLUMN analyst.stuck_jobs.job_id IS 'The job.';
 COMMENT ON COLUMN analyst.stuck_jobs.offboarding_id IS 'Its offboarding.';

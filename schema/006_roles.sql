@@ -34,10 +34,11 @@ GRANT USAGE ON SCHEMA public, analyst TO offboard_analyst;
 GRANT SELECT, INSERT ON intake, job, due, event, definition, signal, roster_notice TO offboard_logger;
 GRANT SELECT, INSERT, UPDATE ON offboarding, phase, kafka_offset, awaited, open_item TO offboard_logger;
 GRANT SELECT, INSERT ON follower TO offboard_logger;
+GRANT SELECT, DELETE ON open_job TO offboard_logger;
 GRANT SELECT ON result TO offboard_logger;
 GRANT SELECT, INSERT, UPDATE, DELETE ON system_pause, cancellation TO offboard_logger;
 
-GRANT SELECT ON offboarding, phase, job, result, signal, awaited, due, kafka_offset, system_pause, working_offboarding TO offboard_scheduler;
+GRANT SELECT ON offboarding, phase, job, result, signal, awaited, due, kafka_offset, system_pause, open_job TO offboard_scheduler;
 GRANT DELETE ON due TO offboard_scheduler;
 
 GRANT SELECT ON ALL TABLES IN SCHEMA analyst TO offboard_analyst;

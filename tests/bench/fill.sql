@@ -55,6 +55,9 @@ FROM one, generate_series(1, 30) k
                                      WHEN status = 'initiated' AND k = 20 AND i % 100 = 1 THEN 'ready'
                                      WHEN k % 10 = 7 THEN 'skipped' ELSE 'succeeded' END AS state) x;
 
+INSERT INTO open_job (job_id, offboarding_id, state, due_at)
+SELECT id, offboarding_id, state, due_at FROM job WHERE state IN ('ready', 'failed');
+
 INSERT INTO result (offboarding_id, job_id, phase, body)
 SELECT id, md5('j' || i || '/' || k)::uuid, 'day-0', '{"state": "succeeded", "message": "done"}'
 FROM one, generate_series(1, 20) k WHERE status IN ('initiated', 'completed');

@@ -50,7 +50,7 @@ STATEMENTS = [
     ("scheduler: figures", "SELECT count(*) FROM state_figures()"),
     ("scheduler: due", "SELECT count(*) FROM due_messages(1000, '{}')"),
     ("scheduler: due, with systems that are barred", "SELECT count(*) FROM due_messages(1000, '{okta,zoom}')"),
-    ("scheduler: unanswered", "SELECT count(*) FROM unanswered_messages(interval '24 hours')"),
+    ("scheduler: unanswered", "SELECT count(*) FROM unanswered(interval '24 hours')"),
     # the logger
     ("logger: 1,000 cancellations", "SELECT cancel_staged()"),
     ("logger: is somebody leaving?", "SELECT mark_leaving('{\"email\": \"person-999@example.com\"}', gen_random_uuid())"),
