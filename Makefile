@@ -121,7 +121,7 @@ deps: ## install what is missing of the Debian packages
 demo: ## one HR event, 90 days in a minute, nothing left behind
 	@scripts/demo
 
-chaos: all ## seeded kill -9 of every process, with an oracle (SEEDS=50)
+chaos: all ## seeded storms over processes, broker, database, clocks and TLS, with an oracle (SEEDS=200)
 	@tests/chaos/run
 
 bench: all ## worker and logger against their yardsticks, as ratios

@@ -135,8 +135,9 @@ BEGIN
     LOOP
         EXECUTE format('ALTER TABLE event DETACH PARTITION %I', part);
         EXECUTE format('INSERT INTO event_checkpoint (topic, kafka_partition, kafka_offset, hash, part)'
-                       ' SELECT DISTINCT ON (topic, kafka_partition) topic, kafka_partition, kafka_offset, hash, %L'
-                       ' FROM %I ORDER BY topic, kafka_partition, kafka_offset DESC', part, part);
+                       ' SELECT k.topic, k.kafka_partition, l.kafka_offset, l.hash, %L FROM kafka_offset k CROSS JOIN LATERAL ('
+                       '  SELECT e.kafka_offset, e.hash FROM %I e WHERE e.topic = k.topic AND e.kafka_partition = k.kafka_partition'
+                       '  ORDER BY e.kafka_offset DESC LIMIT 1) l', part, part);
         RETURN NEXT part;
     END LOOP;
 END

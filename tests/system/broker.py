@@ -74,8 +74,7 @@ class Broker:
         with open(os.path.join(directory, "log4j2.yaml"), "w", encoding="utf-8") as file:
             file.write(_LOG4J)
         self._format()
-        self._process = Process("kafka", self._java("kafka.Kafka", self._properties),
-                                os.path.join(directory, "kafka.log"), cwd=directory)
+        self.start()
 
     def _java(self, program: str, *arguments: str) -> list[str]:
         return ["java", "-Xms256m", "-Xmx512m", "-XX:+UseSerialGC", "-XX:TieredStopAtLevel=1",
@@ -95,6 +94,13 @@ class Broker:
             return bool(AdminClient({"bootstrap.servers": self.address, "log_level": 0}).list_topics(timeout=2).brokers)
 
         wait_until(answers, 60, "Kafka answers")
+
+    def start(self) -> None:
+        self._process = Process("kafka", self._java("kafka.Kafka", self._properties),
+                                os.path.join(self.directory, "kafka.log"), cwd=self.directory)
+
+    def kill(self) -> None:
+        self._process.kill()
 
     def freeze(self) -> None:
         self._process.freeze()

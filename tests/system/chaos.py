@@ -1,4 +1,7 @@
-"""Chaos: a seeded storm of kill -9 and of vendors that fail, and an oracle that is asked when all is quiet.
+"""Chaos: a seeded storm of troubles, and an oracle that is asked when all is quiet.
+
+Small storms are kill -9 of the processes and vendors that lose answers. Large ones strike the broker, PostgreSQL, clocks and TLS as well
+(troubles.py), and measure how long each trouble is felt: from its end until somebody who leaves then has lost access, on record.
 
 The oracle takes nobody's word: it compares the vendors' own state and journal, the records on Kafka and the rows in
 PostgreSQL. The same seed plans the same storm (who dies when, which answers are lost); threads and clocks still differ."""
@@ -7,8 +10,10 @@ import random
 import time
 from collections import Counter
 
+import psycopg
 from events import job_id, leaver, offboarding_id
 from process import wait_until
+from troubles import Weather, seconds_since
 
 PEOPLE = 10
 KILLS = 7
@@ -39,14 +44,54 @@ class Chaos:
             self.stack.publish(event)
         rest = list(self.events[len(self.events) // 2:])
         for _ in range(KILLS):
-            self._let_pass(self.random.uniform(0.1, 1.2))
+            self.let_pass(self.random.uniform(0.1, 1.2))
             if rest:
                 self.stack.publish(rest.pop())
-            self._kill(self.random.choice(list(self.names)))
+            self.kill(self.random.choice(list(self.names)))
         for event in rest:
             self.stack.publish(event)
         self.stack.sandbox.clear_faults("scim")
         self.stack.sandbox.clear_faults("jira")
+
+    def run_large(self, weather: Weather, troubles: list[str]) -> dict[str, float]:
+        """Strikes with each of the troubles while people leave. Seconds to recover from each."""
+        self._prepare_vendors()
+        self.stack.start("producer", "logger", "scheduler", "worker", "worker")
+        rest = list(self.events)
+        self.stack.publish(rest.pop())
+        weather.keep_backup()
+        felt = {}
+        for name in troubles:
+            for _ in range(2):
+                self.stack.publish(rest.pop())
+            self.let_pass(self.random.uniform(0.1, 0.8))
+            weather.strike(name)
+            felt[name] = self._recover(rest.pop())
+        self.stack.sandbox.clear_faults("scim")
+        self.stack.sandbox.clear_faults("jira")
+        return felt
+
+    def _recover(self, event: dict) -> float:
+        """Until somebody who leaves now has lost access, on record."""
+        began = time.monotonic()
+        wait_until(lambda: self._published(event), 60, "the HR system can publish again", interval=0.1)
+        key = offboarding_id(event)
+        wait_until(lambda: self._deactivated(key), 90, "whoever leaves after the trouble has lost access, on record", interval=0.1)
+        return seconds_since(began)
+
+    def _published(self, event: dict) -> bool:
+        try:
+            self.stack.publish(event)
+            return True
+        except Exception:  # noqa: BLE001: the broker may not be there yet
+            return False
+
+    def _deactivated(self, key: str) -> bool:
+        try:
+            return self.stack.database.value("SELECT count(*) FROM job WHERE offboarding_id = %s AND step = 'deactivate'"
+                                             " AND state = 'succeeded'", key) == 1
+        except psycopg.OperationalError:
+            return False
 
     def _prepare_vendors(self) -> None:
         sandbox = self.stack.sandbox
@@ -63,15 +108,19 @@ class Chaos:
                                "times": None},
                       {"match": {}, "do": "status", "status": 503, "chance": 0.05, "seed": seed + 3, "times": None})
 
-    def _let_pass(self, seconds: float) -> None:
+    def let_pass(self, seconds: float) -> None:
         """Time goes by: what is being tested is what happens meanwhile."""
         end = time.monotonic() + seconds
         wait_until(lambda: time.monotonic() >= end, seconds + 5, "time to pass", interval=0.02)
 
-    def _kill(self, role: str) -> None:
+    def kill(self, role: str, **env: str) -> None:
+        """kill -9, and another process in its place; `env` is added to its environment."""
         self.stack.process(self.names[role]).kill()
         self.killed[role.split("-")[0]] += 1
-        self.names[role] = self.stack.restart(self.names[role]).name
+        self.revive(role, **env)
+
+    def revive(self, role: str, *, ready: bool = True, **env: str) -> None:
+        self.names[role] = self.stack.restart(self.names[role], ready=ready, **env).name
 
     # The oracle.
 

@@ -197,11 +197,12 @@ class Stack:
     def process(self, name: str) -> Process:
         return next(process for process in self.processes if process.name == name)
 
-    def restart(self, name: str) -> Process:
+    def restart(self, name: str, *, ready: bool = True, **env: str) -> Process:
         """Another process of the same program, after `name` was killed or stopped."""
         assert not self.process(name).running
-        process = self.launch(name.split("-")[0])
-        self.wait_ready(process)
+        process = self.launch(name.split("-")[0], **env)
+        if ready:
+            self.wait_ready(process)
         return process
 
     def url(self, name: str) -> str:
