@@ -97,6 +97,7 @@ class PostgresPair(PostgresCluster):
             subprocess.run(["chown", "-R", self._user, disk], check=True)
             yield filler
         finally:
+            self.stop_primary()
             if os.path.islink(wal):
                 os.remove(wal)
                 shutil.copytree(os.path.join(disk, "wal"), wal)
@@ -237,14 +238,12 @@ class Weather:
             wait_until(self._no_room, 30, "PostgreSQL has no room for its log", interval=0.1)
             self.last(0.5, 1.5)
             os.truncate(filler, 0)
-            self.cluster.stop_primary()
         self.cluster.start()
 
     def _no_room(self) -> bool:
         try:
             with self.cluster.connect("postgres") as connection:
-                connection.execute("CREATE TABLE filler AS SELECT repeat('x', 100000) FROM generate_series(1, 1000)")
-                connection.execute("DROP TABLE filler")
+                connection.execute("SELECT count(pg_logical_emit_message(false, 'filler', repeat('x', 1000000))) FROM generate_series(1, 200)")
                 return False
         except psycopg.OperationalError:
             return True
