@@ -119,6 +119,7 @@ LANGUAGE sql AS $$
     FROM last WHERE name = 'control.cancel'
     ON CONFLICT (subject) DO UPDATE
     SET reason = excluded.reason, actor = excluded.actor, cancelled_at = excluded.cancelled_at, duplicate_of = excluded.duplicate_of
+    WHERE excluded.cancelled_at >= cancellation.cancelled_at -- what the planner writes has the time of HR's event, which may be older
 $$;
 COMMENT ON FUNCTION apply_cancellations() IS 'Staged control records: which offboardings and persons are cancelled.';
 
@@ -195,7 +196,8 @@ $$;
 COMMENT ON FUNCTION lock_subjects() IS
     'Locks, until the end of the transaction and in order, what the staged signals are about and what the staged jobs wait for.';
 
--- It locks no job: a second row in due wakes it, and whichever of the two comes late is stale.
+-- A job rests while its row is in due. One that has been published is not published again: when its worker puts it off, unheard()
+-- finds the signal. A row that the scheduler holds is being published now.
 CREATE FUNCTION apply_signals() RETURNS void
 LANGUAGE sql AS $$
     WITH fresh AS (
@@ -206,14 +208,20 @@ LANGUAGE sql AS $$
         WHERE s.name = 'signal'
         ORDER BY c ->> 'id', s.seq
         ON CONFLICT DO NOTHING
-        RETURNING name, key)
+        RETURNING name, key),
+    resting AS (
+        SELECT d.ctid, d.offboarding_id, d.job_id, d.attempt
+        FROM awaited a
+             JOIN job j ON j.id = a.job_id AND j.state = 'ready'
+             JOIN due d ON d.due_at = j.due_at AND d.job_id = j.id AND d.attempt = j.attempt
+        WHERE (a.signal, a.key) IN (SELECT f.name, f.key FROM fresh f) AND d.due_at > now()
+        FOR UPDATE OF d SKIP LOCKED),
+    woken AS (
+        DELETE FROM due d USING resting r WHERE d.ctid = r.ctid)
     INSERT INTO due (due_at, offboarding_id, job_id, attempt)
-    SELECT DISTINCT now(), j.offboarding_id, j.id, j.attempt
-    FROM fresh f
-         JOIN awaited a ON a.signal = f.name AND a.key = f.key
-         JOIN job j ON j.id = a.job_id AND j.state = 'ready';
+    SELECT now(), offboarding_id, job_id, attempt FROM resting;
 $$;
-COMMENT ON FUNCTION apply_signals() IS 'Staged signals become rows, and the jobs that wait for them are due.';
+COMMENT ON FUNCTION apply_signals() IS 'Staged signals become rows, and the jobs that rest and wait for them are due.';
 
 CREATE FUNCTION unheard(waits jsonb) RETURNS boolean
 LANGUAGE sql STABLE
@@ -227,7 +235,7 @@ LANGUAGE sql AS $$
     FROM stage s
          CROSS JOIN LATERAL (SELECT s.body -> 'context' OFFSET 0) AS x (c)
          JOIN job j ON j.id = s.job_id AND j.offboarding_id = s.offboarding_id
-    WHERE s.wave = w AND s.name = 'job.deferred' AND c #>> '{waits,key}' IS NOT NULL AND c #>> '{waits,signal}' IS NOT NULL
+    WHERE s.wave = w AND s.name = 'job.deferred' AND s.note IS NULL AND c #>> '{waits,key}' IS NOT NULL AND c #>> '{waits,signal}' IS NOT NULL
     ON CONFLICT (job_id) DO UPDATE SET signal = excluded.signal, key = excluded.key
 $$;
 COMMENT ON FUNCTION apply_waits(integer) IS 'What the jobs that were put off in a wave wait for.';
@@ -399,7 +407,6 @@ DECLARE
     missing uuid[];
 BEGIN
     PERFORM apply_facts(w);
-    PERFORM apply_waits(w);
     WITH said AS (
         SELECT s.seq, s.offboarding_id, s.body, j.id AS job_id, j.state, j.attempt AS counts,
                (s.body #>> '{context,attempt}')::integer AS attempt, s.body #>> '{context,outcome}' AS outcome,
@@ -412,6 +419,8 @@ BEGIN
                        WHEN job_transition_allowed(state, target) AND target = 'succeeded' THEN NULL
                        WHEN state NOT IN ('waiting', 'ready') THEN 'the job is already ' || state
                        WHEN attempt < counts THEN format('late: attempt %s is over, attempt %s counts', attempt, counts)
+                       WHEN state = 'waiting' AND attempt = counts
+                       THEN format('late: attempt %s is over, the next one waits for other jobs', attempt)
                   END AS note
         FROM said),
     noted AS (
@@ -429,6 +438,7 @@ BEGIN
     INTO changes, affected, missing
     FROM judged WHERE note IS NULL;
     PERFORM change_job_state(changes) WHERE changes IS NOT NULL;
+    PERFORM apply_waits(w);
     PERFORM apply_open_items(w);
     PERFORM cancel_phases(missing) WHERE missing IS NOT NULL;
     PERFORM settle(affected) WHERE affected IS NOT NULL;
