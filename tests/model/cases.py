@@ -38,6 +38,9 @@ def run_case(case: dict, database) -> None:
             raise Disagreement(f"{step}: {wrong}")
     if case.get("ends", True):
         run.drain()
+    broken = database.ask("SELECT count(*) FROM verify_event_chain()", run.world.now)
+    if broken != "0":
+        raise Disagreement(f"{broken} rows of the audit's chain are broken")
 
 
 def _expectation(step: dict):
