@@ -8,6 +8,7 @@
 
 #include <jansson.h>
 #include <librdkafka/rdkafka.h>
+#include <signal.h>
 #include <stdbool.h>
 #include <stdint.h>
 
@@ -121,6 +122,20 @@ int kafka_ends(rd_kafka_t *rk, const char *topic, struct kafka_range *ranges, in
 /* What a consumer group has committed there, whoever asks; -1 where that is nothing. -1 with an err. */
 int kafka_group_offsets(rd_kafka_t *rk, const char *group, const char *topic, int64_t *offsets, int32_t count,
                         struct err *err);
+
+/* Part of a partition: from an offset up to, but not including, another. */
+struct kafka_part {
+    char *topic; /* borrowed */
+    int32_t partition;
+    int64_t from;
+    int64_t to;
+};
+
+/* Reads parts of topics as a member of no group, until `*stop` is set. -1 with an ERR_RETRY when Kafka gives nothing for
+ * `patience` microseconds, or when it was stopped. */
+int kafka_read_parts(const struct conf *conf, const struct kafka_part *parts, size_t count, int64_t patience,
+                     void (*each)(const rd_kafka_message_t *message, void *arg), void *arg,
+                     const volatile sig_atomic_t *stop, struct err *err);
 
 /* Value of a message header, NULL when absent; not NUL-terminated, borrowed. */
 const char *kafka_message_header(const rd_kafka_message_t *message, const char *name, size_t *len);

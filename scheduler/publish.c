@@ -60,6 +60,7 @@ void publisher_release(struct publisher *publisher)
     if (publisher->client) {
         rd_kafka_destroy(publisher->client);
     }
+    waiting_clear(&publisher->waiting);
     free(publisher->events_topic);
     free(publisher->roster_topic);
     *publisher = (struct publisher){0};
@@ -251,7 +252,9 @@ static void produce_row(struct publisher *publisher, PGresult *rows, int i)
     const char *topic = urgent ? delivery->lane->urgent_topic : delivery->lane->jobs_topic;
     char *id =
         mem_printf("%s/%lld", json_string_at(message, "job.id"), (long long)json_int_at(message, "job.attempt", 0));
-    produce(delivery, topic, text, "job", id, traceparent);
+    if (!waiting_has(&publisher->waiting, id)) {
+        produce(delivery, topic, text, "job", id, traceparent);
+    }
     free(id);
     json_decref(message);
 }
