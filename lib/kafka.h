@@ -72,6 +72,13 @@ int kafka_producer_wait(struct kafka_producer *producer, int64_t timeout, struct
 /* Waits for open records up to `timeout` microseconds, then frees. NULL is accepted. */
 void kafka_producer_free(struct kafka_producer *producer, int64_t timeout);
 
+/* ---- is Kafka there? --------------------------------------------------------------------------------------------- */
+
+/* Asks every few seconds, on a thread of its own, through the producer's connections. NULL with an err. */
+struct kafka_health *kafka_health_start(struct kafka_producer *producer, struct err *err);
+void kafka_health_stop(struct kafka_health *health);         /* before the producer is freed; NULL is accepted */
+bool kafka_answers(struct kafka_health *health, char **why); /* else `why`, which the caller frees */
+
 /* ---- dead letters ------------------------------------------------------------------------------------------------ */
 
 /* Everything is borrowed. */

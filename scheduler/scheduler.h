@@ -76,6 +76,7 @@ struct waiting {
 struct publisher {
     const struct conf *conf;
     struct kafka_producer *producer;
+    struct kafka_health *health;
     rd_kafka_t *client; /* for metadata and offsets */
     char *events_topic;
     char *roster_topic;
