@@ -8,9 +8,9 @@
 #include "lib/message.h"
 #include "logger/logger.h"
 
-/* Events that change an offboarding; "job." and "order." stand for all that begin so. */
-static const char *const changing[] = {"initiated", "moved",     "started", "held",
-                                       "cancelled", "phase.due", "job.",    "order."};
+/* Events that change an offboarding; "job.", "order." and "phase." stand for all that begin so. */
+static const char *const changing[] = {"initiated", "moved",  "started", "held",
+                                       "cancelled", "phase.", "job.",    "order."};
 
 static bool changes_offboarding(const char *name)
 {

@@ -44,9 +44,8 @@ int scheduler_publish_due(struct scheduler *scheduler, int *published, int64_t *
     if (pg_run(scheduler->pg, err, "BEGIN", 0, NULL) != 0) {
         return -1;
     }
-    int ignored;
     PGresult *rows = take(scheduler, err);
-    int result = rows ? publisher_publish(&scheduler->publisher, rows, &ignored, err) : -1;
+    int result = rows ? publisher_publish(&scheduler->publisher, rows, err) : -1;
     if (result == 0) {
         result = pg_run(scheduler->pg, err, "COMMIT", 0, NULL);
     } else if (pg_connected(scheduler->pg)) {

@@ -14,7 +14,7 @@
 #define ACKNOWLEDGED_WITHIN (10 * TIME_SECOND)
 #define BARRED_FOR          (15 * TIME_SECOND)
 
-/* Columns of due_messages() and unanswered_messages(). */
+/* Columns of due_messages(). */
 enum column { KIND, DUE_AT, OFFBOARDING_ID, PRIORITY, SYSTEM, TRACEPARENT, MESSAGE };
 
 /* ---- life -------------------------------------------------------------------------------------------------------- */
@@ -27,6 +27,10 @@ int publisher_init(struct publisher *publisher, const struct conf *conf, struct 
     publisher->producer = kafka_producer_new(conf, err);
     if (!publisher->producer || kafka_producer_open(publisher->producer, publisher->events_topic, err) != 0 ||
         kafka_producer_open(publisher->producer, publisher->roster_topic, err) != 0) {
+        return -1;
+    }
+    publisher->health = kafka_health_start(publisher->producer, err);
+    if (!publisher->health) {
         return -1;
     }
     publisher->client = kafka_consumer_new(kafka_consumer_conf(conf, NULL, err), err);
@@ -47,6 +51,7 @@ static void clear_deliveries(struct publisher *publisher)
 
 void publisher_release(struct publisher *publisher)
 {
+    kafka_health_stop(publisher->health);
     kafka_producer_free(publisher->producer, TIME_SECOND); /* reports what is open: the deliveries are freed after it */
     clear_deliveries(publisher);
     free(publisher->deliveries);
@@ -60,6 +65,7 @@ void publisher_release(struct publisher *publisher)
     if (publisher->client) {
         rd_kafka_destroy(publisher->client);
     }
+    waiting_clear(&publisher->waiting);
     free(publisher->events_topic);
     free(publisher->roster_topic);
     *publisher = (struct publisher){0};
@@ -251,7 +257,9 @@ static void produce_row(struct publisher *publisher, PGresult *rows, int i)
     const char *topic = urgent ? delivery->lane->urgent_topic : delivery->lane->jobs_topic;
     char *id =
         mem_printf("%s/%lld", json_string_at(message, "job.id"), (long long)json_int_at(message, "job.attempt", 0));
-    produce(delivery, topic, text, "job", id, traceparent);
+    if (!waiting_has(&publisher->waiting, id)) {
+        produce(delivery, topic, text, "job", id, traceparent);
+    }
     free(id);
     json_decref(message);
 }
@@ -304,26 +312,36 @@ static int settle_failures(struct publisher *publisher, struct err *err)
     return result;
 }
 
-int publisher_publish(struct publisher *publisher, PGresult *rows, int *published, struct err *err)
+int publisher_begin(struct publisher *publisher, struct err *err)
 {
     /* Records of a pass that was given up may still be on their way. */
     if (wait_for_reports(publisher, TIME_SECOND, err) != 0) {
         return -1;
     }
     clear_deliveries(publisher);
-    if (open_lanes(publisher, rows, err) != 0) {
+    return 0;
+}
+
+int publisher_end(struct publisher *publisher, struct err *err)
+{
+    return wait_for_reports(publisher, ACKNOWLEDGED_WITHIN, err) != 0 ? -1 : settle_failures(publisher, err);
+}
+
+void publisher_event(struct publisher *publisher, const struct own_event *event)
+{
+    produce_event(delivery_new(publisher, event->offboarding_id), event->name, event->message, event->context,
+                  event->traceparent);
+}
+
+int publisher_publish(struct publisher *publisher, PGresult *rows, struct err *err)
+{
+    if (publisher_begin(publisher, err) != 0 || open_lanes(publisher, rows, err) != 0) {
         return -1;
     }
-    int count = 0;
     for (int i = 0; i < PQntuples(rows); i++) {
         if (strcmp(PQgetvalue(rows, i, KIND), "stale") != 0) {
             produce_row(publisher, rows, i);
-            count++;
         }
     }
-    if (wait_for_reports(publisher, ACKNOWLEDGED_WITHIN, err) != 0 || settle_failures(publisher, err) != 0) {
-        return -1;
-    }
-    *published = count;
-    return 0;
+    return publisher_end(publisher, err);
 }

@@ -13,6 +13,7 @@
 #define WAIT_FIRST (200 * (TIME_SECOND / 1000))
 #define WAIT_MAX   (5 * TIME_SECOND)
 #define LATE       (5 * TIME_SECOND) /* later than this is worth a log line */
+#define LOOK_AGAIN (2 * TIME_SECOND) /* what is lost, or is not, will be known by then */
 
 struct scheduler *scheduler_new(const struct conf *conf, struct err *err)
 {
@@ -28,7 +29,8 @@ struct scheduler *scheduler_new(const struct conf *conf, struct err *err)
     scheduler->metrics = (struct scheduler_metrics){
         .published = metric_new(METRIC_COUNTER, "offboard_scheduler_published_total", "kind",
                                 "Rows dealt with: job, phase, start (the planner is asked), ended and "
-                                "approved (it is told), stale (dropped), and jobs published again."),
+                                "approved (it is told), stale (dropped); and lost, jobs and phases "
+                                "that are published again."),
         .lateness = metric_series(
             metric_new(METRIC_HISTOGRAM, "offboard_scheduler_lateness_seconds", "", "Time from due to published."),
             NULL),
@@ -54,6 +56,7 @@ void scheduler_free(struct scheduler *scheduler)
     }
     figures_stop(&scheduler->figures);
     publisher_release(&scheduler->publisher);
+    suspects_release(&scheduler->suspects);
     pg_free(scheduler->pg);
     for (size_t i = 0; i < scheduler->end_count; i++) {
         free(scheduler->ends[i].topic);
@@ -156,20 +159,21 @@ static void watch_lateness(struct scheduler *scheduler, int published, int64_t l
 
 /* ---- running ----------------------------------------------------------------------------------------------------- */
 
-static int republish(struct scheduler *scheduler, struct err *err)
+static int look_for_lost(struct scheduler *scheduler, struct err *err)
 {
-    int64_t every = conf_duration(scheduler->conf, "scheduler.republish_every");
-    if (scheduler->republished_at && time_monotonic() - scheduler->republished_at < every) {
+    if (time_monotonic() < scheduler->look_at) {
         return 0;
     }
-    int published = 0;
-    if (scheduler_republish(scheduler, &published, err) != 0) {
+    int told = 0;
+    bool soon = false;
+    if (scheduler_find_lost(scheduler, &told, &soon, err) != 0) {
         return -1;
     }
-    scheduler->republished_at = time_monotonic();
-    if (published > 0) {
-        char *count = mem_printf("%d", published);
-        log_warning("jobs nobody answered for were published again", "jobs", count, NULL);
+    int64_t every = conf_duration(scheduler->conf, "scheduler.republish_every");
+    scheduler->look_at = time_monotonic() + (soon && every > LOOK_AGAIN ? LOOK_AGAIN : every);
+    if (told > 0) {
+        char *count = mem_printf("%d", told);
+        log_warning("jobs were lost, or the word that a phase is due: they are published again", "count", count, NULL);
         free(count);
     }
     return 0;
@@ -197,7 +201,7 @@ static int step(struct scheduler *scheduler, int64_t *wait, struct err *err)
         *wait = 0;
         return 0;
     }
-    if (republish(scheduler, err) != 0 || until_next(scheduler, wait, err) != 0) {
+    if (look_for_lost(scheduler, err) != 0 || until_next(scheduler, wait, err) != 0) {
         return -1;
     }
     if (*wait <= 0 && published == 0) {

@@ -5,10 +5,10 @@
  * in between publishes them again with the same id and attempt, which workers skip. Several replicas share the work by
  * SKIP LOCKED. LISTEN on channel `due` wakes it; else it sleeps until the next due row, at most scheduler.poll.
  *
- * It starts only when the logger has reached the end offsets of offboard.events and offboard.control as they were at start:
- * a restored backup must not publish the past. Once every scheduler.republish_every it publishes again (same id, same
- * attempt) the jobs `ready` without a row in `due` and scheduler.republish_after past their time, unless their system is
- * paused.
+ * It starts only when the logger has reached the end offsets of offboard.events and offboard.control as they were when it connected:
+ * a restored backup must not publish the past. What waits in Kafka for its worker then is not published a second time. Once every scheduler.republish_every it looks at jobs that have no answer
+ * scheduler.republish_after past their time. Those whose message still waits for its worker are left alone. Of those that are
+ * lost it says so, with the event `job.lost`: the logger makes the next attempt of it, which is due at once.
  *
  * When the date of a waiting offboarding comes, it asks the planner, which counts starts: a record `due/<id>` on offboard.roster, which
  * stays there until it is answered. By `ended/<id>` and `approved/<id>` it tells the planner what became of offboardings.
@@ -27,6 +27,7 @@
 
 #include "lib/conf.h"
 #include "lib/err.h"
+#include "lib/id.h"
 #include "lib/kafka.h"
 #include "lib/pg.h"
 
@@ -44,9 +45,6 @@ void scheduler_gate_close(struct scheduler *scheduler); /* the ends are read ane
 
 /* due.c: one pass. `published` gets the number of rows, `late_us` how late the latest of them was. */
 int scheduler_publish_due(struct scheduler *scheduler, int *published, int64_t *late_us, struct err *err);
-
-/* republish.c: jobs nobody answered for. Of several schedulers one does it. */
-int scheduler_republish(struct scheduler *scheduler, int *published, struct err *err);
 
 /* ---- publish.c: messages to Kafka -------------------------------------------------------------------------------- */
 
@@ -69,9 +67,16 @@ struct delivery {
     enum err_class class;
 };
 
+/* waiting.c: jobs in Kafka that no worker has read yet, by the ids of their records. */
+struct waiting {
+    void *ids; /* of tsearch(3) */
+    size_t count;
+};
+
 struct publisher {
     const struct conf *conf;
     struct kafka_producer *producer;
+    struct kafka_health *health;
     rd_kafka_t *client; /* for metadata and offsets */
     char *events_topic;
     char *roster_topic;
@@ -79,19 +84,90 @@ struct publisher {
     size_t lane_count;
     struct delivery **deliveries;
     size_t delivery_count;
-    size_t open; /* not yet reported */
+    size_t open;            /* not yet reported */
+    struct waiting waiting; /* as of the connection to PostgreSQL */
 };
+
+int waiting_read(struct waiting *waiting, struct publisher *publisher, struct err *err);
+bool waiting_has(const struct waiting *waiting, const char *id);
+void waiting_clear(struct waiting *waiting);
 
 int publisher_init(struct publisher *publisher, const struct conf *conf, struct err *err);
 void publisher_release(struct publisher *publisher);
 
-/* The rows of due_messages() or unanswered_messages() to Kafka, and waits until all are acknowledged. `published` gets how
- * many were (stale rows are not). A job too large for Kafka is answered with a job.failed event in its stead. ERR_RETRY: not
- * all are out; systems to blame are barred, the others' may be published again. */
-int publisher_publish(struct publisher *publisher, PGresult *rows, int *published, struct err *err);
+/* The rows of due_messages() to Kafka, and waits until all are acknowledged; stale ones, and jobs that wait there, are left out. A job too large for
+ * Kafka is answered with a job.failed event in its stead. ERR_RETRY: not all are out; systems to blame are barred, the
+ * others' may be published again. */
+int publisher_publish(struct publisher *publisher, PGresult *rows, struct err *err);
+
+/* An event of our own; borrowed, but for `context`. */
+struct own_event {
+    const char *name;
+    const char *offboarding_id;
+    const char *message;
+    json_t *context; /* taken over */
+    const char *traceparent;
+};
+
+/* Such events, between a begin and an end, which waits until all are acknowledged. */
+int publisher_begin(struct publisher *publisher, struct err *err);
+void publisher_event(struct publisher *publisher, const struct own_event *event);
+int publisher_end(struct publisher *publisher, struct err *err);
 
 /* Systems barred now, as an array literal for due_messages(). The caller frees. */
 char *publisher_barred(struct publisher *publisher);
+
+/* ---- queues.c: how far the workers have come --------------------------------------------------------------------- */
+
+/* A partition of a system's topic. */
+struct place {
+    int64_t low;
+    int64_t high;
+    int64_t committed; /* by its workers; -1: nothing */
+};
+
+/* Where its workers read on: from the beginning when they have committed nothing, or something that isn't there. */
+int64_t place_reads_from(const struct place *place);
+
+/* One system's topics, and offboard.events, as they are at one moment. */
+struct queue {
+    struct queue *next;
+    char *system;            /* NULL: there are only the events */
+    bool known;              /* Kafka has answered */
+    struct place *places[2]; /* of its jobs, and of the urgent ones */
+    int32_t counts[2];
+    struct kafka_range *events;
+    int32_t event_count;
+};
+
+/* The system's, asked for at the first call. NULL: Kafka doesn't answer, which is logged. */
+const struct queue *queues_of(struct queue **queues, struct publisher *publisher, const char *system);
+void queues_free(struct queue *queues);
+
+/* ---- lost.c, suspect.c -------------------------------------------------------------------------------------------- */
+
+/* lost.c: jobs that are lost, and phases that nobody answered for, are reported in events. Of several schedulers one does it.
+ * `told` gets how many; `soon`: some will be known to be lost, or not, within seconds. */
+int scheduler_find_lost(struct scheduler *scheduler, int *told, bool *soon, struct err *err);
+/* What was published and has no answer. */
+struct suspect {
+    char id[ID_SIZE]; /* the job's; of a phase its offboarding's */
+    int64_t attempt;  /* of a phase its position */
+    int64_t read_to;  /* end of its partition when it was first looked at: its message lies before */
+    int64_t
+        answered_to; /* end of its partition of offboard.events when its message had been read: its answer lies before; -1: not yet */
+};
+
+struct suspects {
+    struct suspect *list; /* sorted by id and attempt */
+    size_t count;
+};
+
+void suspects_release(struct suspects *suspects);
+
+/* suspect.c: is it lost? `place`: its partition at its system; NULL for a phase, whose message is an event. `events_end` was
+ * read after `place`, and `recorded`, how far the logger is, before PostgreSQL was asked whether it is still unanswered. */
+bool suspect_lost(struct suspect *suspect, const struct place *place, int64_t events_end, int64_t recorded);
 
 /* ---- figures.c --------------------------------------------------------------------------------------------------- */
 
@@ -138,8 +214,9 @@ struct scheduler {
     bool gate_known; /* `ends` is complete */
     bool gate_open;
     bool session_ready;
-    bool leader;            /* holds the lock of those who publish again */
-    int64_t republished_at; /* monotonic; 0: not yet */
+    bool leader;     /* holds the lock of those who look for what is lost */
+    int64_t look_at; /* monotonic; when it is looked for next */
+    struct suspects suspects;
     int64_t
         next_due; /* monotonic; when the earliest row of `due` is due, or scheduler.poll from now; 0: not asked yet */
     int64_t backlog_late; /* lateness of the worst row since it fell behind; 0: it keeps up */

@@ -122,6 +122,7 @@ CREATE TABLE phase (
     due_at timestamptz,
     started_at timestamptz,
     ended_at timestamptz,
+    repeated_at timestamptz,
     PRIMARY KEY (offboarding_id, name)
 ) WITH (fillfactor = 70);
 COMMENT ON TABLE phase IS 'The phases of an offboarding, in order.';
@@ -136,6 +137,7 @@ COMMENT ON COLUMN phase.after_us IS
 COMMENT ON COLUMN phase.due_at IS 'When its time comes; null until that is known.';
 COMMENT ON COLUMN phase.started_at IS 'When it was initiated.';
 COMMENT ON COLUMN phase.ended_at IS 'When it was completed or cancelled.';
+COMMENT ON COLUMN phase.repeated_at IS 'When its time had come, nobody answered, and it was last said again; null: never.';
 
 -- fillfactor 50 and no index on anything that changes: every change of state is a HOT update (0.54 of COPY's speed with, 0.34
 -- without it).

@@ -412,7 +412,7 @@ BEGIN
                (s.body #>> '{context,attempt}')::integer AS attempt, s.body #>> '{context,outcome}' AS outcome,
                outcome_state(s.body #>> '{context,outcome}') AS target
         FROM stage s LEFT JOIN job j ON j.id = s.job_id AND j.offboarding_id = s.offboarding_id
-        WHERE s.wave = w AND s.name LIKE 'job.%' AND s.name <> 'job.before'),
+        WHERE s.wave = w AND s.name LIKE 'job.%' AND s.name NOT IN ('job.before', 'job.lost')),
     judged AS MATERIALIZED (
         SELECT *, CASE WHEN job_id IS NULL THEN 'unknown job'
                        WHEN target IS NULL THEN 'unknown outcome'
@@ -548,6 +548,63 @@ END
 $$;
 COMMENT ON FUNCTION apply_phase_due(integer) IS
     'Staged `phase.due` events of a wave: the phase is initiated, or held until the one before it is over; a waiting offboarding starts.';
+
+-- ---- what was lost on the way ----------------------------------------------------------------------------------------
+
+CREATE FUNCTION apply_lost_jobs(w integer) RETURNS void
+LANGUAGE plpgsql AS $$
+DECLARE
+    changes job_change[];
+    affected uuid[];
+BEGIN
+    UPDATE stage s
+    SET note = CASE WHEN j.id IS NULL THEN 'unknown job'
+                    WHEN j.state <> 'ready' THEN 'the job is already ' || j.state
+                    WHEN j.attempt <> (t.body #>> '{context,attempt}')::integer
+                    THEN format('late: attempt %s is over, attempt %s counts', t.body #>> '{context,attempt}', j.attempt) END
+    FROM stage t LEFT JOIN job j ON j.id = t.job_id AND j.offboarding_id = t.offboarding_id
+    WHERE t.wave = w AND t.name = 'job.lost' AND s.seq = t.seq;
+    SELECT array_agg(CASE WHEN j.attempt = 1 AND j.due_at + duration((j.spec ->> 'expires_us')::bigint) < now()
+                          THEN ROW(j.id, 'skipped', 'expired: its message was lost, and it could not begin in time', NULL, NULL,
+                                   false, NULL)::job_change
+                          ELSE ROW(j.id, 'ready', format('attempt %s was lost; it is published again', j.attempt), j.attempt + 1,
+                                   now(), true, NULL)::job_change END),
+           array_agg(j.offboarding_id)
+    INTO changes, affected
+    FROM stage s JOIN job j ON j.id = s.job_id
+    WHERE s.wave = w AND s.name = 'job.lost' AND s.note IS NULL;
+    PERFORM change_job_state(changes) WHERE changes IS NOT NULL;
+    PERFORM settle(affected) WHERE affected IS NOT NULL;
+END
+$$;
+COMMENT ON FUNCTION apply_lost_jobs(integer) IS
+    'Staged `job.lost` events of a wave: the next attempt is due at once. A job that the runbook gives a term, and whose first attempt was lost, is skipped when the term is over.';
+
+CREATE FUNCTION apply_repeated_phases(w integer) RETURNS void
+LANGUAGE plpgsql AS $$
+BEGIN
+    UPDATE stage s
+    SET note = CASE WHEN p.name IS NULL THEN 'unknown phase'
+                    WHEN o.status NOT IN ('waiting', 'initiated') THEN 'the offboarding is ' || o.status
+                    WHEN p.status <> 'waiting' THEN 'the phase is already ' || p.status
+                    WHEN p.due_at IS DISTINCT FROM (t.body #>> '{context,due_at}')::timestamptz
+                    THEN coalesce('stale: the phase is due at ' || instant(p.due_at), 'stale: the phase has no date')
+                    WHEN EXISTS (SELECT FROM due d WHERE d.due_at = p.due_at AND d.offboarding_id = o.id AND d.phase = p.name)
+                    THEN 'late: it is due to be said again' END
+    FROM stage t
+         LEFT JOIN offboarding o ON o.id = t.offboarding_id
+         LEFT JOIN phase p ON p.offboarding_id = o.id AND p.name = t.body #>> '{context,phase}'
+    WHERE t.wave = w AND t.name = 'phase.again' AND s.seq = t.seq;
+    WITH repeated AS (
+        UPDATE phase p SET repeated_at = now()
+        FROM stage s
+        WHERE s.wave = w AND s.name = 'phase.again' AND s.note IS NULL
+          AND p.offboarding_id = s.offboarding_id AND p.name = s.body #>> '{context,phase}'
+        RETURNING p.due_at, p.offboarding_id, p.name)
+    INSERT INTO due (due_at, offboarding_id, phase) SELECT due_at, offboarding_id, name FROM repeated;
+END
+$$;
+COMMENT ON FUNCTION apply_repeated_phases(integer) IS 'Staged `phase.again` events of a wave: nobody answered that the phase''s time has come, so that is due to be said again.';
 
 -- ---- operators' orders ----------------------------------------------------------------------------------------------
 
@@ -703,6 +760,8 @@ BEGIN
     PERFORM apply_starts(w) WHERE names && '{started,held}';
     PERFORM apply_cancelled(w) WHERE 'cancelled' = ANY (names);
     PERFORM apply_phase_due(w) WHERE 'phase.due' = ANY (names);
+    PERFORM apply_lost_jobs(w) WHERE 'job.lost' = ANY (names);
+    PERFORM apply_repeated_phases(w) WHERE 'phase.again' = ANY (names);
     PERFORM apply_approvals(w) WHERE 'order.approve' = ANY (names);
     PERFORM apply_job_orders(w) WHERE names && '{order.retry,order.skip}';
     PERFORM apply_undo(w) WHERE 'order.undo' = ANY (names);

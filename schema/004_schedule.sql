@@ -132,16 +132,25 @@ COMMENT ON VIEW working_offboarding IS
     'Offboardings with jobs that may be at work: all of those that run; those that are cancelled, where somebody is told of it; those that are undone. One may be here more than once.';
 COMMENT ON COLUMN working_offboarding.id IS 'The offboarding.';
 
-CREATE FUNCTION unanswered_messages(older interval)
-RETURNS TABLE (kind text, due_at timestamptz, offboarding_id uuid, priority text, system text, traceparent text, message jsonb)
-LANGUAGE sql AS $$
-    SELECT 'job', j.due_at, j.offboarding_id, o.priority, j.system, o.traceparent, job_message(j, o)
+-- A job whose message waits at a slow system has no answer either, nor has a phase whose event waits for the logger: which of them
+-- are lost is for the scheduler to find out (scheduler/lost.c).
+CREATE FUNCTION unanswered(older interval)
+RETURNS TABLE (kind text, id uuid, attempt integer, offboarding_id uuid, priority text, system text, traceparent text, context jsonb)
+LANGUAGE sql STABLE AS $$
+    SELECT 'job', j.id, j.attempt, j.offboarding_id, o.priority, j.system, o.traceparent,
+           jsonb_build_object('job_id', j.id, 'phase', j.phase, 'step', j.step, 'system', j.system, 'action', j.action,
+                              'effect', j.effect, 'attempt', j.attempt, 'due_at', instant(j.due_at), 'mode', o.mode, 'outcome', 'lost')
     FROM offboarding o JOIN job j ON j.offboarding_id = o.id AND (o.status = 'initiated' OR outlives(j))
     WHERE o.id IN (SELECT w.id FROM working_offboarding w)
       AND j.state = 'ready' AND j.due_at <= now() - older
       AND NOT EXISTS (SELECT FROM due d WHERE d.due_at = j.due_at AND d.job_id = j.id)
-      AND NOT EXISTS (SELECT FROM system_pause s WHERE s.system = j.system)
-    ORDER BY j.due_at
+    UNION ALL
+    SELECT 'phase', o.id, p.position, o.id, o.priority, NULL, o.traceparent,
+           jsonb_build_object('phase', p.name, 'due_at', instant(p.due_at))
+    FROM offboarding o JOIN phase p ON p.offboarding_id = o.id AND p.status = 'waiting'
+    WHERE o.status IN ('waiting', 'initiated')
+      AND greatest(p.due_at, p.repeated_at) <= now() - older
+      AND NOT EXISTS (SELECT FROM due d WHERE d.due_at = p.due_at AND d.offboarding_id = o.id AND d.phase = p.name)
 $$;
-COMMENT ON FUNCTION unanswered_messages(interval) IS
-    'Jobs that were published so long ago without an answer, as messages with the same id and attempt; none of paused systems.';
+COMMENT ON FUNCTION unanswered(interval) IS
+    'Jobs that were published, and phases that were said to be due, so long ago without an answer; with the context of the event that has them published again. A phase''s id is its offboarding''s, its attempt its position.';

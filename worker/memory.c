@@ -7,37 +7,32 @@
 
 #include "lib/mem.h"
 
-struct pair {
+struct known {
     const char *job_id; /* points behind the struct */
-    int64_t attempt;
-    int64_t timestamp;
+    int64_t attempt;    /* the latest */
+    int64_t succeeded;  /* when one of its attempts did; 0: none */
     bool running;
     void *owner;
-    struct pair *older; /* among the finished ones */
-    struct pair *newer;
+    struct known *older; /* among the finished ones */
+    struct known *newer;
 };
 
 struct memory {
-    int64_t span;
     size_t room;
-    void *pairs; /* of tsearch(3) */
-    struct pair *oldest;
-    struct pair *newest;
+    void *jobs; /* of tsearch(3) */
+    struct known *oldest;
+    struct known *newest;
     size_t finished;
 };
 
 static int compare(const void *a, const void *b)
 {
-    const struct pair *left = a;
-    const struct pair *right = b;
-    int order = strcmp(left->job_id, right->job_id);
-    return order ? order : (left->attempt > right->attempt) - (left->attempt < right->attempt);
+    return strcmp(((const struct known *)a)->job_id, ((const struct known *)b)->job_id);
 }
 
-struct memory *memory_new(int64_t span, size_t room)
+struct memory *memory_new(size_t room)
 {
     struct memory *memory = MEM_NEW(struct memory);
-    memory->span = span;
     memory->room = room;
     return memory;
 }
@@ -45,97 +40,110 @@ struct memory *memory_new(int64_t span, size_t room)
 void memory_free(struct memory *memory)
 {
     if (memory) {
-        tdestroy(memory->pairs, free);
+        tdestroy(memory->jobs, free);
         free(memory);
     }
 }
 
-static struct pair *find(const struct memory *memory, const char *job_id, int64_t attempt)
+static struct known *find(const struct memory *memory, const char *job_id)
 {
-    struct pair key = {.job_id = job_id, .attempt = attempt};
-    struct pair *const *found = tfind(&key, &memory->pairs, compare);
+    struct known key = {.job_id = job_id};
+    struct known *const *found = tfind(&key, &memory->jobs, compare);
     return found ? *found : NULL;
 }
 
-static struct pair *find_or_add(struct memory *memory, const char *job_id, int64_t attempt)
+static struct known *find_or_add(struct memory *memory, const char *job_id)
 {
-    struct pair *pair = find(memory, job_id, attempt);
-    if (!pair) {
+    struct known *known = find(memory, job_id);
+    if (!known) {
         size_t size = strlen(job_id) + 1;
-        pair = mem_alloc(sizeof *pair + size);
-        pair->job_id = memcpy(pair + 1, job_id, size);
-        pair->attempt = attempt;
-        pair->running = true;
-        tsearch(pair, &memory->pairs, compare);
+        known = mem_alloc(sizeof *known + size);
+        known->job_id = memcpy(known + 1, job_id, size);
+        known->running = true;
+        tsearch(known, &memory->jobs, compare);
     }
-    return pair;
+    return known;
 }
 
 /* ---- the finished ones, in the order they finished --------------------------------------------------------------- */
 
-static void unlink_finished(struct memory *memory, struct pair *pair)
+static void unlink_finished(struct memory *memory, struct known *known)
 {
-    *(pair->older ? &pair->older->newer : &memory->oldest) = pair->newer;
-    *(pair->newer ? &pair->newer->older : &memory->newest) = pair->older;
-    pair->older = NULL;
-    pair->newer = NULL;
+    *(known->older ? &known->older->newer : &memory->oldest) = known->newer;
+    *(known->newer ? &known->newer->older : &memory->newest) = known->older;
+    known->older = NULL;
+    known->newer = NULL;
     memory->finished--;
 }
 
-static void link_finished(struct memory *memory, struct pair *pair)
+static void link_finished(struct memory *memory, struct known *known)
 {
-    pair->older = memory->newest;
-    *(memory->newest ? &memory->newest->newer : &memory->oldest) = pair;
-    memory->newest = pair;
+    known->older = memory->newest;
+    *(memory->newest ? &memory->newest->newer : &memory->oldest) = known;
+    memory->newest = known;
     memory->finished++;
 }
 
-static void drop(struct memory *memory, struct pair *pair)
+static void drop(struct memory *memory, struct known *known)
 {
-    if (!pair->running) {
-        unlink_finished(memory, pair);
+    if (!known->running) {
+        unlink_finished(memory, known);
     }
-    tdelete(pair, &memory->pairs, compare);
-    free(pair);
+    tdelete(known, &memory->jobs, compare);
+    free(known);
 }
 
 /* ---- what the caller tells and asks ------------------------------------------------------------------------------ */
 
-enum remembered memory_look(const struct memory *memory, const char *job_id, int64_t attempt, int64_t timestamp,
+enum remembered memory_look(const struct memory *memory, const char *job_id, int64_t attempt, int64_t published,
                             void **owner)
 {
-    const struct pair *pair = find(memory, job_id, attempt);
-    if (!pair) {
+    const struct known *known = find(memory, job_id);
+    if (!known || (attempt > known->attempt && published >= known->succeeded)) {
         return MEMORY_UNKNOWN;
     }
-    if (pair->running) {
-        *owner = pair->owner;
+    if (attempt == known->attempt && known->running && published >= known->succeeded) {
+        *owner = known->owner;
         return MEMORY_RUNNING;
     }
-    return llabs(timestamp - pair->timestamp) <= memory->span ? MEMORY_FINISHED : MEMORY_UNKNOWN;
+    return MEMORY_FINISHED;
 }
 
-void memory_running(struct memory *memory, const char *job_id, int64_t attempt, int64_t timestamp, void *owner)
+void memory_running(struct memory *memory, const char *job_id, int64_t attempt, void *owner)
 {
-    struct pair *pair = find_or_add(memory, job_id, attempt);
-    if (!pair->running) {
-        unlink_finished(memory, pair);
+    struct known *known = find_or_add(memory, job_id);
+    if (attempt < known->attempt) {
+        return; /* the latest counts */
     }
-    pair->running = true;
-    pair->timestamp = timestamp;
-    pair->owner = owner;
+    if (!known->running) {
+        unlink_finished(memory, known);
+    }
+    known->running = true;
+    known->attempt = attempt;
+    known->owner = owner;
 }
 
-void memory_finished(struct memory *memory, const char *job_id, int64_t attempt, int64_t timestamp)
+void memory_succeeded(struct memory *memory, const char *job_id, int64_t now)
 {
-    struct pair *pair = find_or_add(memory, job_id, attempt);
-    if (!pair->running) {
-        unlink_finished(memory, pair);
+    struct known *known = find(memory, job_id);
+    if (known) {
+        known->succeeded = now;
     }
-    pair->running = false;
-    pair->timestamp = timestamp;
-    pair->owner = NULL;
-    link_finished(memory, pair);
+}
+
+void memory_finished(struct memory *memory, const char *job_id, int64_t attempt)
+{
+    struct known *known = find_or_add(memory, job_id);
+    if (attempt < known->attempt) {
+        return;
+    }
+    if (!known->running) {
+        unlink_finished(memory, known);
+    }
+    known->running = false;
+    known->attempt = attempt;
+    known->owner = NULL;
+    link_finished(memory, known);
     while (memory->finished > memory->room) {
         drop(memory, memory->oldest);
     }
@@ -143,8 +151,8 @@ void memory_finished(struct memory *memory, const char *job_id, int64_t attempt,
 
 void memory_forget(struct memory *memory, const char *job_id, int64_t attempt)
 {
-    struct pair *pair = find(memory, job_id, attempt);
-    if (pair) {
-        drop(memory, pair);
+    struct known *known = find(memory, job_id);
+    if (known && known->attempt == attempt) {
+        drop(memory, known);
     }
 }

@@ -17,7 +17,7 @@ struct partition *partition_new(struct feed *feed, int32_t number)
     partition->feed = feed;
     partition->number = number;
     partition->held = true;
-    partition->memory = memory_new(conf_duration(feed->worker->conf, "worker.memory"), (size_t)STREAMS * READ_BACK);
+    partition->memory = memory_new((size_t)STREAMS * READ_BACK);
     for (int i = 0; i < STREAMS; i++) {
         partition->streams[i].partition = partition;
         partition->streams[i].urgent = i == URGENT;
@@ -105,7 +105,7 @@ static void remember(struct stream *stream, const rd_kafka_message_t *record)
     json_t *message = message_job(record->payload, record->len, NULL);
     if (message) {
         memory_finished(stream->partition->memory, json_string_at(message, "job.id"),
-                        json_int_at(message, "job.attempt", 1), record_time(record));
+                        json_int_at(message, "job.attempt", 1));
         json_decref(message);
     }
 }
@@ -135,7 +135,7 @@ static void take_job(struct stream *stream, const rd_kafka_message_t *record, js
         }
         return;
     }
-    log_info("job skipped: this attempt is known", "job_id", job_id, "system", feed->name, NULL);
+    log_info("job skipped: it is known", "job_id", job_id, "system", feed->name, NULL);
     series_add(feed->repeats, 1);
     if (remembered == MEMORY_RUNNING) {
         add_twin(owner, stream, record->offset);

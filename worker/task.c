@@ -42,7 +42,7 @@ static void read_message(struct task *task, json_t *message)
     task->job.held = on_held;
     task->job.owner = task;
     json_put_string(job, "traceparent", task->traceparent); /* for the vendor's logs */
-    memory_running(task->stream->partition->memory, task->job_id, task->attempt, task->timestamp, task);
+    memory_running(task->stream->partition->memory, task->job_id, task->attempt, task);
 }
 
 struct task *task_new(struct stream *stream, const rd_kafka_message_t *record, json_t *message)
@@ -111,7 +111,7 @@ void task_settled(struct task *task)
             stream_finished(twin->stream, twin->generation, twin->offset);
         }
         if (task->job.message) {
-            memory_finished(partition->memory, task->job_id, task->attempt, task->timestamp);
+            memory_finished(partition->memory, task->job_id, task->attempt);
         }
         commit_soon(feed);
     }
@@ -134,6 +134,10 @@ static void give_turn(struct task *task)
 static void task_end(struct task *task, const char *outcome, int status, const char *message, const json_t *context)
 {
     struct feed *feed = feed_of(task);
+    if (strcmp(outcome, "succeeded") == 0 || strcmp(outcome, "already_done") == 0) {
+        memory_succeeded(task->stream->partition->memory, task->job_id,
+                         time_now()); /* the next may be this job again */
+    }
     give_turn(task);
     if (!task->stream->partition->held && strcmp(outcome, "deferred") == 0) {
         log_info("job left to another worker", "job_id", task->job_id, "system", feed->name, NULL);
@@ -231,8 +235,26 @@ static bool settle(struct task *task)
     return true;
 }
 
+/* While it waited for its turn an attempt that was taken for lost has done the job, or a later one is here to do it. */
+static bool was_done(struct task *task)
+{
+    struct partition *partition = task->stream->partition;
+    void *owner = NULL;
+    if (memory_look(partition->memory, task->job_id, task->attempt, task->timestamp, &owner) != MEMORY_FINISHED) {
+        return false;
+    }
+    log_info("job skipped: it is known", "job_id", task->job_id, "system", partition->feed->name, NULL);
+    series_add(partition->feed->repeats, 1);
+    give_turn(task);
+    task_settled(task);
+    return true;
+}
+
 void task_start(struct task *task)
 {
+    if (was_done(task)) {
+        return;
+    }
     struct feed *feed = feed_of(task);
     const char *reason = task_cancelled(task);
     task->started = time_monotonic();

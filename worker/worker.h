@@ -6,8 +6,8 @@
  * metadata) is committed.
  *
  * A job's offset is committed after its event is in Kafka. A `once` call starts only after its begin is committed. A job
- * that was read as begun but not finished is deferred by its connector's `settle`, with `begun` in its state. (job id,
- * attempt) pairs of the last ten minutes are remembered (memory.c) and skipped. */
+ * that was read as begun but not finished is deferred by its connector's `settle`, with `begun` in its state. A job
+ * that is met twice is known (memory.c) and run once. */
 #ifndef OFFBOARD_WORKER_H
 #define OFFBOARD_WORKER_H
 

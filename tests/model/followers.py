@@ -62,5 +62,5 @@ def follow(offboarding, now) -> None:
     for follower, (phase, carries) in sorted(ripe, key=lambda pair: pair[0]["name"]):
         number = 1 + sum(job.follower == follower["name"] for job in offboarding.jobs.values())
         step = follower["name"] + (f".{number}" if number > 1 else "")
-        offboarding.jobs[step] = model.Job(step, phase, {"needs": follower.get("needs", []), "system": follower["system"]}, "ready", 1, now,
+        offboarding.jobs[step] = model.Job(step, phase, {"needs": follower.get("needs", []), "system": follower["system"]}, "ready", 1, now, now,
                                            follower=follower["name"], carries=carries)

@@ -65,8 +65,8 @@ class Generator:
         return {"batch": batch, **how} if batch else None
 
     def message(self) -> dict | None:
-        makers = (self.begin, self.answer, self.deliver, self.again, self.order, self.hr, self.cancel, self.signal)
-        return self.random.choices(makers, (8, 40, 16, 8, 14, 5, 4, 5))[0]()
+        makers = (self.begin, self.answer, self.deliver, self.again, self.order, self.hr, self.cancel, self.signal, self.lost)
+        return self.random.choices(makers, (8, 40, 16, 8, 14, 5, 4, 5, 3))[0]()
 
     def number(self) -> int:
         """An offboarding, mostly one that is known."""
@@ -153,6 +153,14 @@ class Generator:
         elif how < 0.6:
             message["at"] = self.run.world.now - timedelta(hours=self.random.choice((0, 2)))
         return message
+
+    def lost(self) -> dict | None:
+        """What the scheduler takes for lost; it may turn up after all."""
+        if self.pairs and self.random.random() < 0.7:
+            number, step, attempt = self.random.choice(self.pairs)
+            return {"event": "job.lost", "of": number, "step": step, "attempt": attempt}
+        asked = [message for message in self.said + self.events if message.get("event") == "phase.due"]
+        return {**self.random.choice(asked), "event": "phase.again"} if asked else None
 
     def signal(self) -> dict:
         return {"event": "signal", "id": self.random.randint(1, 9), "name": "parcel", "key": self.random.choice(PARCELS)}

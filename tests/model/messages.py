@@ -14,8 +14,6 @@ from datetime import datetime, timedelta
 
 UNITS = {"us": "microseconds", "s": "seconds", "m": "minutes", "h": "hours", "d": "days"}
 JANE = {"email": "jane@x.org", "name": "Jane"}
-# Events that change an offboarding, as logger/row.c has them; what ends in a dot stands for all that begin so.
-CHANGING = ("initiated", "moved", "started", "held", "cancelled", "phase.due", "job.", "order.")
 
 
 def duration(text: str | None) -> timedelta:
@@ -146,7 +144,3 @@ def staged(message: dict, now: datetime) -> dict:
     body = {"timestamp": instant(message.get("at", now)), "response": {"statusCode": 200, "message": ""}, "context": context}
     return {"name": message["event"], "occurred_at": instant(now), "body": body, "job_id": context.get("job_id"),
             "offboarding_id": str(offboarding_id(message["of"])) if "of" in message else None}
-
-
-def changes_offboarding(name: str) -> bool:
-    return any(name.startswith(word) if word.endswith(".") else name == word for word in CHANGING)

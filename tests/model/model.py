@@ -24,6 +24,7 @@ class Job:
     state: str = "waiting"
     attempt: int = 0
     queued: datetime | None = None  # when the scheduler is to publish this attempt; None: it is published, or none is due
+    due: datetime | None = None     # when this attempt was to run
     outcome: str | None = None
     answered: datetime | None = None
     waits: tuple | None = None      # the signal that it waits for: name and key
@@ -40,7 +41,7 @@ class Job:
         return self.follower is not None or "undo_of" in self.spec
 
     def become(self, state: str, due: datetime | None = None) -> None:
-        self.state, self.queued = state, due
+        self.state, self.queued, self.due = state, due, due or self.due
 
 
 @dataclass
@@ -98,7 +99,7 @@ class Offboarding:
                 phase.queued = True
         for step in published:
             self.jobs[step].become("ready")
-            self.jobs[step].attempt = 1
+            self.jobs[step].attempt, self.jobs[step].due = 1, at
         self.settle(now)
 
     def wait_for_date(self) -> None:
@@ -212,11 +213,13 @@ class World:
         name, offboarding = message["event"], self.offboardings.get(message["of"])
         if name == "initiated":
             return self.initiated(message)
+        if name == "job.lost":
+            return self.lost(offboarding, message)
         if name.startswith("job."):
             return self.answer(offboarding, message)
-        unknown = "unknown offboarding" if name in ("phase.due", "cancelled") else "refused: unknown offboarding"
         if offboarding is None:
-            return unknown
+            return {"phase.due": "unknown offboarding", "phase.again": "unknown phase", "cancelled": "unknown offboarding"}.get(
+                name, "refused: unknown offboarding")
         return getattr(self, name.replace(".", "_"))(offboarding, message)
 
     # ---- the planner's ----
@@ -279,6 +282,38 @@ class World:
         phase.status, phase.begun = ("initiated", True) if free else ("held", False)
         offboarding.settle(self.now)
 
+    def phase_again(self, offboarding: Offboarding, message: dict) -> str | None:
+        """Nobody has answered that the phase's time has come: it is said again."""
+        phase = next((phase for phase in offboarding.phases if phase.name == message["phase"]), None)
+        if phase is None:
+            return "unknown phase"
+        if offboarding.status not in ("waiting", "initiated"):
+            return f"the offboarding is {offboarding.status}"
+        if phase.status != "waiting":
+            return f"the phase is already {phase.status}"
+        if phase.due != message["due"]:
+            return "stale"
+        if phase.queued:
+            return "late"
+        phase.queued = True
+
+    def lost(self, offboarding: Offboarding | None, message: dict) -> str | None:
+        """The job's message is lost, or the answer to it: the next attempt is due at once."""
+        job = offboarding and offboarding.jobs.get(message["step"])
+        if not job:
+            return "unknown job"
+        if job.state != "ready":
+            return f"the job is already {job.state}"
+        if job.attempt != message["attempt"]:
+            return "late"
+        if "expires" in job.spec and job.attempt == 1 and job.due + duration(job.spec["expires"]) < self.now:
+            job.become("skipped")
+            note_results(offboarding, [job])
+        else:
+            job.become("ready", self.now)
+            job.attempt += 1
+        offboarding.settle(self.now)
+
     def schedule(self) -> set[tuple]:
         """What is due now is published, and leaves the scheduler's table."""
         taken = set()
@@ -329,12 +364,12 @@ class World:
 
     def put_off(self, job: Job, message: dict) -> None:
         job.attempt += 1
-        job.queued = message.get("due", self.now)
+        job.queued = job.due = message.get("due", self.now)
         waits = message.get("waits")
         if waits:
             job.waits = (waits["signal"], waits["key"])
             if any(about == job.waits and signal not in waits.get("heard", []) for signal, about in self.signals.items()):
-                job.queued = self.now
+                job.queued = job.due = self.now
 
     @staticmethod
     def leave_open(offboarding: Offboarding, job: Job, left: dict) -> None:

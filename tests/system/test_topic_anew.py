@@ -1,28 +1,8 @@
 """A topic that is deleted and made anew while it is read begins with offsets that mean other records: none of them is passed over."""
-from confluent_kafka import KafkaException
-from confluent_kafka.admin import AdminClient, NewTopic
 from process import wait_until
 
 EARLIER = [f"earlier{number}@example.com" for number in range(12)]
 LATER = [f"later{number}@example.com" for number in range(4)]
-
-
-def make_anew(stack, *kinds: str, noticed=lambda: True) -> None:
-    admin = AdminClient({"bootstrap.servers": stack.brokers, "log_level": 0})
-    names = [stack.topics.name(kind) for kind in kinds]
-    for future in admin.delete_topics(names).values():
-        future.result(20)
-    wait_until(noticed, 30, "it is noticed that the topic is gone")
-
-    def made(name: str) -> bool:
-        try:
-            admin.create_topics([NewTopic(name, 3, 1)])[name].result(20)
-        except KafkaException:  # it is still being deleted
-            return False
-        return True
-
-    for name in names:
-        wait_until(lambda name=name: made(name), 30, f"{name} is made anew")
 
 
 def leave(stack, emails: list[str]) -> list[str]:
@@ -40,7 +20,7 @@ def test_jobs_of_the_new_topic_run(make_stack):
     leave(stack, EARLIER)
     stack.wait_quiet()
     worker = stack.process("worker")
-    make_anew(stack, "jobs.scim", "urgent.scim", "jobs.jira", "urgent.jira",
+    stack.topics.make_anew("jobs.scim", "urgent.scim", "jobs.jira", "urgent.jira",
               noticed=lambda: "not available" in worker.log())
     leave(stack, LATER)
     assert not any(stack.account(email)["active"] for email in EARLIER + LATER)
@@ -50,7 +30,7 @@ def test_leavers_of_the_new_intake_start(make_stack):
     stack = make_stack().start()
     leave(stack, EARLIER)
     stack.wait_quiet()
-    make_anew(stack, "intake")
+    stack.topics.make_anew("intake")
     leave(stack, LATER)
 
 
@@ -61,7 +41,7 @@ def test_the_logger_stops_rather_than_to_mix_two_topics(make_stack):
     stack.wait_intake(len(EARLIER))
     wait_until(stack.logged, 30, "all is recorded")
     logger = stack.process("logger")
-    make_anew(stack, "events", noticed=lambda: "not available" in logger.log())
+    stack.topics.make_anew("events", noticed=lambda: "not available" in logger.log())
     for email in LATER:
         stack.offboard(email)
     wait_until(lambda: not logger.running, 60, "the logger ends")

@@ -4,8 +4,9 @@ import json
 import subprocess
 from dataclasses import dataclass
 
-from confluent_kafka import Consumer, Producer, TopicPartition
-from confluent_kafka.admin import AdminClient
+from confluent_kafka import Consumer, KafkaException, Producer, TopicPartition
+from confluent_kafka.admin import AdminClient, NewTopic
+from process import wait_until
 
 
 @dataclass
@@ -106,6 +107,28 @@ class Topics:
     def partitions(self, kind: str) -> int:
         found = AdminClient({"bootstrap.servers": self.brokers, "log_level": 0}).list_topics(self.name(kind), timeout=10)
         return len(found.topics[self.name(kind)].partitions)
+
+    def make_anew(self, *kinds: str, noticed=lambda: True) -> None:
+        """Deletes topics, waits until that is `noticed`, and creates them again, empty."""
+        admin = AdminClient({"bootstrap.servers": self.brokers, "log_level": 0})
+        names = [self.name(kind) for kind in kinds]
+        for future in admin.delete_topics(names).values():
+            future.result(20)
+        wait_until(noticed, 30, "it is noticed that the topic is gone")
+
+        def made(name: str) -> bool:
+            try:
+                admin.create_topics([NewTopic(name, 3, 1)])[name].result(20)
+            except KafkaException:  # it is still being deleted
+                return False
+            return True
+
+        for name in names:
+            wait_until(lambda name=name: made(name), 30, f"{name} is made anew")
+        for kind in kinds:
+            if kind in self._readers:
+                self._readers.pop(kind).close()
+        self.forget_producers()
 
     def delete(self) -> None:
         """Topics of a finished test only burden the broker."""

@@ -1,9 +1,10 @@
-/* Memory: repeats of a (job id, attempt) pair are known, new publications are not. */
+/* Memory: a job whose message is met twice is known. */
 /* links: worker/memory.c */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <stdio.h>
 #include <stdlib.h>
 
 #include <cmocka.h>
@@ -18,46 +19,73 @@ static const char other[] = "0b1c9c7e-6a4e-5f7e-8d1a-0a7f7f5c1d12";
 static void test_running_then_finished(void **state)
 {
     (void)state;
-    struct memory *memory = memory_new(10 * TIME_MINUTE, 100);
+    struct memory *memory = memory_new(100);
     int task = 0;
     void *owner = NULL;
     assert_int_equal(memory_look(memory, job, 1, 0, &owner), MEMORY_UNKNOWN);
-    memory_running(memory, job, 1, TIME_DAY, &task);
+    memory_running(memory, job, 1, &task);
     assert_int_equal(memory_look(memory, job, 1, 9 * TIME_DAY, &owner), MEMORY_RUNNING);
     assert_ptr_equal(owner, &task);
     assert_int_equal(memory_look(memory, job, 2, TIME_DAY, &owner), MEMORY_UNKNOWN);
     assert_int_equal(memory_look(memory, other, 1, TIME_DAY, &owner), MEMORY_UNKNOWN);
-    memory_finished(memory, job, 1, TIME_DAY);
-    assert_int_equal(memory_look(memory, job, 1, TIME_DAY + 10 * TIME_MINUTE, &owner), MEMORY_FINISHED);
-    assert_int_equal(memory_look(memory, job, 1, TIME_DAY - 10 * TIME_MINUTE, &owner), MEMORY_FINISHED);
+    memory_finished(memory, job, 1);
+    assert_int_equal(memory_look(memory, job, 1, 0, &owner), MEMORY_FINISHED);
+    assert_int_equal(memory_look(memory, job, 1, 9 * TIME_DAY, &owner), MEMORY_FINISHED);
+    assert_int_equal(memory_look(memory, job, 2, 9 * TIME_DAY, &owner), MEMORY_UNKNOWN);
     memory_free(memory);
 }
 
-/* The scheduler publishes a job that nobody answered for again, same attempt, a day later: that one is to be run. */
-static void test_late_publication_is_new(void **state)
+/* The message of an attempt that was taken for lost turns up behind the one that was published instead. */
+static void test_an_earlier_attempt_is_over(void **state)
 {
     (void)state;
-    struct memory *memory = memory_new(10 * TIME_MINUTE, 100);
+    struct memory *memory = memory_new(100);
+    int task = 0;
     void *owner = NULL;
-    memory_finished(memory, job, 1, TIME_DAY);
-    int64_t later = TIME_DAY + 10 * TIME_MINUTE + 1;
-    assert_int_equal(memory_look(memory, job, 1, later, &owner), MEMORY_UNKNOWN);
-    memory_running(memory, job, 1, later, &owner);
-    memory_finished(memory, job, 1, later);
-    assert_int_equal(memory_look(memory, job, 1, later, &owner), MEMORY_FINISHED);
+    memory_running(memory, job, 2, &task);
+    assert_int_equal(memory_look(memory, job, 1, 0, &owner), MEMORY_FINISHED);
+    memory_running(memory, job, 1, NULL); /* it was in hand already */
+    memory_finished(memory, job, 1);
+    assert_int_equal(memory_look(memory, job, 2, 0, &owner), MEMORY_RUNNING);
+    assert_ptr_equal(owner, &task);
+    memory_finished(memory, job, 2);
+    assert_int_equal(memory_look(memory, job, 1, 0, &owner), MEMORY_FINISHED);
+    memory_free(memory);
+}
+
+/* The two in their order: whoever published the second did not know that the first would succeed. Who knows, and publishes it
+ * all the same, has lost the answer. */
+static void test_a_later_attempt_of_what_succeeded(void **state)
+{
+    (void)state;
+    struct memory *memory = memory_new(100);
+    void *owner = NULL;
+    memory_running(memory, job, 1, NULL);
+    memory_running(memory, job, 2, NULL); /* waits for its turn */
+    memory_succeeded(memory, job, TIME_DAY);
+    memory_finished(memory, job, 1);
+    assert_int_equal(memory_look(memory, job, 2, TIME_DAY - 1, &owner), MEMORY_FINISHED);
+    assert_int_equal(memory_look(memory, job, 2, TIME_DAY + 1, &owner), MEMORY_RUNNING);
+    memory_finished(memory, job, 2);
+    assert_int_equal(memory_look(memory, job, 3, TIME_DAY - 1, &owner), MEMORY_FINISHED);
+    assert_int_equal(memory_look(memory, job, 3, TIME_DAY + 1, &owner), MEMORY_UNKNOWN);
+    memory_succeeded(memory, other, TIME_DAY); /* nothing is known of it */
+    assert_int_equal(memory_look(memory, other, 1, 0, &owner), MEMORY_UNKNOWN);
     memory_free(memory);
 }
 
 static void test_forget(void **state)
 {
     (void)state;
-    struct memory *memory = memory_new(TIME_MINUTE, 100);
+    struct memory *memory = memory_new(100);
     void *owner = NULL;
-    memory_running(memory, job, 3, 0, &owner);
+    memory_running(memory, job, 3, &owner);
+    memory_forget(memory, job, 2);
+    assert_int_equal(memory_look(memory, job, 3, 0, &owner), MEMORY_RUNNING);
     memory_forget(memory, job, 3);
     memory_forget(memory, job, 3);
     assert_int_equal(memory_look(memory, job, 3, 0, &owner), MEMORY_UNKNOWN);
-    memory_finished(memory, job, 3, 0);
+    memory_finished(memory, job, 3);
     memory_forget(memory, job, 3);
     assert_int_equal(memory_look(memory, job, 3, 0, &owner), MEMORY_UNKNOWN);
     memory_free(memory);
@@ -68,16 +96,19 @@ static void test_room(void **state)
 {
     (void)state;
     enum { ROOM = 50 };
-    struct memory *memory = memory_new(TIME_MINUTE, ROOM);
+    struct memory *memory = memory_new(ROOM);
     void *owner = NULL;
-    memory_running(memory, other, 1, 0, &owner);
-    for (int64_t attempt = 1; attempt <= 3 * ROOM; attempt++) {
-        memory_running(memory, job, attempt, 0, &owner);
-        memory_finished(memory, job, attempt, 0);
+    memory_running(memory, other, 1, &owner);
+    char id[16];
+    for (int i = 1; i <= 3 * ROOM; i++) {
+        snprintf(id, sizeof id, "%d", i);
+        memory_running(memory, id, 1, &owner);
+        memory_finished(memory, id, 1);
     }
-    for (int64_t attempt = 1; attempt <= 3 * ROOM; attempt++) {
-        enum remembered expected = attempt > 2 * ROOM ? MEMORY_FINISHED : MEMORY_UNKNOWN;
-        assert_int_equal(memory_look(memory, job, attempt, 0, &owner), expected);
+    for (int i = 1; i <= 3 * ROOM; i++) {
+        snprintf(id, sizeof id, "%d", i);
+        enum remembered expected = i > 2 * ROOM ? MEMORY_FINISHED : MEMORY_UNKNOWN;
+        assert_int_equal(memory_look(memory, id, 1, 0, &owner), expected);
     }
     assert_int_equal(memory_look(memory, other, 1, 0, &owner), MEMORY_RUNNING);
     memory_free(memory);
@@ -87,7 +118,8 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_running_then_finished),
-        cmocka_unit_test(test_late_publication_is_new),
+        cmocka_unit_test(test_an_earlier_attempt_is_over),
+        cmocka_unit_test(test_a_later_attempt_of_what_succeeded),
         cmocka_unit_test(test_forget),
         cmocka_unit_test(test_room),
     };

@@ -125,7 +125,7 @@ static void test_golden_files_are_complete(void **state)
         "initiated",     "intake",      "moved",        "cancelled",     "job.succeeded", "job.already_done",
         "job.skipped",   "job.missing", "job.deferred", "job.failed",    "job.blocked",   "job.denied",
         "job.cancelled", "phase.due",   "definition",   "order.approve", "order.retry",   "order.skip",
-        "job.before",    "order.undo",  "started",      "held",
+        "job.before",    "order.undo",  "started",      "held",          "job.lost",      "phase.again",
     };
     for (size_t i = 0; i < COUNT_OF(names); i++) {
         char *file = mem_printf("event.%s.json", names[i]);

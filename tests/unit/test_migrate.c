@@ -152,7 +152,7 @@ static void test_roles(void **state)
     struct pg *scheduler = postgres_connect("offboard_scheduler", "shipped");
     free(ask(scheduler, "DELETE FROM due"));
     free(ask(scheduler, "SELECT * FROM due_messages(10, '{}')"));
-    free(ask(scheduler, "SELECT * FROM unanswered_messages('1h')"));
+    free(ask(scheduler, "SELECT * FROM unanswered('1h')"));
     pg_free(scheduler);
     static const char *const scheduler_may_not[] = {
         "INSERT INTO due (due_at, offboarding_id, phase) VALUES (now(), gen_random_uuid(), 'x')",

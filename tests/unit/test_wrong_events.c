@@ -17,7 +17,7 @@ static const char prepare[] =
     "SET plan_cache_mode = force_generic_plan;"
     "PREPARE a AS SELECT count(job_message(j, o)) FROM job j JOIN offboarding o ON o.id = j.offboarding_id;"
     "PREPARE b AS SELECT count(d) FROM due_messages(1000, '{}') d;"
-    "PREPARE c AS SELECT count(u) FROM unanswered_messages('0s') u;"
+    "PREPARE c AS SELECT count(u) FROM unanswered('0s') u;"
     "PREPARE d AS SELECT count(f) FROM state_figures() f;"
     "PREPARE e AS SELECT count(v::text) FROM analyst.jobs v;"
     "PREPARE f AS SELECT count(v::text) FROM analyst.offboardings v;"

@@ -1,0 +1,86 @@
+/* How far the workers of a system have come, and where offboard.events ends: what Kafka says of it, once a pass. */
+#include <stdlib.h>
+#include <string.h>
+
+#include "lib/log.h"
+#include "lib/mem.h"
+#include "scheduler/scheduler.h"
+
+static int ask_events(struct queue *queue, struct publisher *publisher, struct err *err)
+{
+    queue->event_count = kafka_partition_count(publisher->client, publisher->events_topic, 0, err);
+    if (queue->event_count < 0) {
+        return -1;
+    }
+    queue->events = mem_alloc((size_t)queue->event_count * sizeof *queue->events);
+    return kafka_ends(publisher->client, publisher->events_topic, queue->events, queue->event_count, err);
+}
+
+/* What is committed is asked for first: it may only be further than what is known of the ends. */
+static int ask_topic(struct queue *queue, int kind, struct publisher *publisher, struct err *err)
+{
+    static const char *const kinds[] = {"jobs", "urgent"};
+    char *topic = kafka_topic(publisher->conf, kinds[kind], queue->system);
+    char *group = kafka_topic(publisher->conf, queue->system, NULL);
+    int32_t count = kafka_partition_count(publisher->client, topic, 0, err);
+    int result = count < 0 ? -1 : 0;
+    if (result == 0) {
+        int64_t *committed = mem_alloc((size_t)count * sizeof *committed);
+        struct kafka_range *ranges = mem_alloc((size_t)count * sizeof *ranges);
+        queue->places[kind] = mem_alloc((size_t)count * sizeof *queue->places[kind]);
+        queue->counts[kind] = count;
+        bool good = kafka_group_offsets(publisher->client, group, topic, committed, count, err) == 0 &&
+                    kafka_ends(publisher->client, topic, ranges, count, err) == 0;
+        for (int32_t i = 0; good && i < count; i++) {
+            queue->places[kind][i] = (struct place){ranges[i].low, ranges[i].high, committed[i]};
+        }
+        result = good ? 0 : -1;
+        free(committed);
+        free(ranges);
+    }
+    free(topic);
+    free(group);
+    return result;
+}
+
+static void ask(struct queue *queue, struct publisher *publisher)
+{
+    struct err err = ERR_INIT;
+    queue->known =
+        (!queue->system || (ask_topic(queue, 0, publisher, &err) == 0 && ask_topic(queue, 1, publisher, &err) == 0)) &&
+        ask_events(queue, publisher, &err) == 0; /* after the others: see suspect_lost() */
+    if (!queue->known) {
+        log_warning("could not find out which unanswered jobs are lost; trying again", "system",
+                    queue->system ? queue->system : "", "error", err_text(&err), NULL);
+    }
+    err_release(&err);
+}
+
+const struct queue *queues_of(struct queue **queues, struct publisher *publisher, const char *system)
+{
+    struct queue *queue = *queues;
+    while (queue && (system ? !queue->system || strcmp(queue->system, system) != 0 : queue->system != NULL)) {
+        queue = queue->next;
+    }
+    if (!queue) {
+        queue = MEM_NEW(struct queue);
+        queue->system = system ? mem_strdup(system) : NULL;
+        queue->next = *queues;
+        *queues = queue;
+        ask(queue, publisher);
+    }
+    return queue->known ? queue : NULL;
+}
+
+void queues_free(struct queue *queues)
+{
+    while (queues) {
+        struct queue *queue = queues;
+        queues = queue->next;
+        free(queue->system);
+        free(queue->places[0]);
+        free(queue->places[1]);
+        free(queue->events);
+        free(queue);
+    }
+}
