@@ -43,16 +43,22 @@ COMMENT ON FUNCTION id_of(text) IS 'The text as a uuid, in whatever case it is w
 
 -- ---- people ---------------------------------------------------------------------------------------------------------
 
-CREATE FUNCTION person_keys(leaver jsonb) RETURNS text[]
+CREATE FUNCTION person_keys(leaver jsonb, given_ids jsonb DEFAULT NULL) RETURNS text[]
 LANGUAGE sql IMMUTABLE PARALLEL SAFE AS $$
     SELECT array_remove(
         ARRAY[lower(leaver ->> 'email'), leaver ->> 'employee_id']
         || CASE WHEN jsonb_typeof(leaver -> 'emails') = 'array'
-                THEN ARRAY(SELECT lower(e) FROM jsonb_array_elements_text(leaver -> 'emails') e) ELSE '{}' END, NULL)
+                THEN ARRAY(SELECT lower(e) FROM jsonb_array_elements_text(leaver -> 'emails') e) ELSE '{}' END
+        || CASE WHEN leaver ->> 'email' IS NULL AND leaver ->> 'employee_id' IS NULL AND jsonb_typeof(given_ids) = 'object'
+                THEN ARRAY(SELECT g.key || ':' || a.id FROM jsonb_each(given_ids) g
+                                CROSS JOIN jsonb_array_elements_text(
+                                    CASE jsonb_typeof(g.value) WHEN 'array' THEN g.value ELSE '[]' END) a (id))
+                ELSE '{}' END, NULL)
 $$;
-COMMENT ON FUNCTION person_keys(jsonb) IS 'What a leaver is known by: e-mails in lower case, employee id.';
+COMMENT ON FUNCTION person_keys(jsonb, jsonb) IS
+    'What a leaver is known by: e-mails in lower case, employee id; with neither, the accounts that the event named.';
 
-CREATE INDEX offboarding_open_person ON offboarding USING gin (person_keys(leaver))
+CREATE INDEX offboarding_open_person ON offboarding USING gin (person_keys(leaver, extra -> 'given_ids'))
     WHERE status IN ('waiting', 'held', 'initiated');
 
 CREATE FUNCTION merge_objects(a jsonb, b jsonb) RETURNS jsonb
@@ -138,7 +144,8 @@ BEGIN
         UNION ALL
         SELECT o.id, c.seq, c.value ->> 'reason', NULL
         FROM staged_control c
-             JOIN offboarding o ON o.status IN ('waiting', 'held', 'initiated') AND person_keys(o.leaver) @> ARRAY[c.subject]
+             JOIN offboarding o ON o.status IN ('waiting', 'held', 'initiated') 
+                                   AND person_keys(o.leaver, o.extra -> 'given_ids') @> ARRAY[c.subject]
         WHERE c.name = 'control.cancel' AND o.received_at <= c.occurred_at),
     first AS (SELECT DISTINCT ON (id) id, reason, duplicate_of FROM named ORDER BY id, seq),
     vain AS (
@@ -328,7 +335,7 @@ BEGIN
     FROM offboarding o
          CROSS JOIN LATERAL (
              SELECT k.reason, k.duplicate_of FROM cancellation k
-             WHERE k.subject = ANY (person_keys(o.leaver) || o.id::text)
+             WHERE k.subject = ANY (person_keys(o.leaver, o.extra -> 'given_ids') || o.id::text)
                AND (k.subject = o.id::text OR o.received_at <= k.cancelled_at)
              ORDER BY k.cancelled_at LIMIT 1) c
     WHERE o.id = ANY (fresh);

@@ -11,8 +11,10 @@ PEOPLE = (
     {"email": "jane@x.org", "emails": ["J.Doe@x.org"]},
     {"employee_id": "E1", "name": "Jane"},
     {"email": "tom@x.org"},
+    {"name": "Tom"},
 )
-KEYS = ("jane@x.org", "j.doe@x.org", "E1", "tom@x.org")
+ACCOUNTS = {"okta": ["7"]}
+KEYS = ("jane@x.org", "j.doe@x.org", "E1", "tom@x.org", "okta:7")
 OUTCOMES = ("succeeded",) * 8 + ("already_done",) * 2 + ("failed",) * 3 + ("deferred",) * 3 + (
     "missing", "skipped", "blocked", "denied", "cancelled")
 LENGTH = 26
@@ -84,6 +86,8 @@ class Generator:
         message = {"event": "initiated", "of": number, "runbook": runbook, "person": self.random.choice(PEOPLE),
                    "received": self.run.world.now - timedelta(hours=self.random.choice((0, 0, 1, 30))),
                    "status": self.random.choice(("initiated", "initiated", "waiting", "held"))}
+        if self.random.random() < 0.5:
+            message["given_ids"] = ACCOUNTS
         if message["status"] != "initiated" or self.random.random() < 0.3:
             message["effective"] = self.date() if message["status"] != "initiated" else self.run.world.now - timedelta(days=2)
         if self.random.random() < 0.1:

@@ -35,10 +35,13 @@ def phases_of(plan: dict) -> list[tuple[str, timedelta, dict]]:
     return [(phase["name"], duration(phase.get("after")), phase["steps"]) for phase in plan["phases"]]
 
 
-def keys_of(person: dict) -> list[str]:
-    """What a person is known by: addresses in lower case, employee id, and accounts where there is neither."""
+def keys_of(person: dict, accounts: dict) -> list[str]:
+    """What a person is known by: addresses in lower case, employee id, and where there is neither the accounts HR named."""
     addresses = [person.get("email"), *person.get("emails", [])]
-    return [address.lower() for address in addresses if address] + [person[key] for key in ("employee_id",) if key in person]
+    keys = [address.lower() for address in addresses if address] + [person[key] for key in ("employee_id",) if key in person]
+    if "email" in person or "employee_id" in person:
+        return keys
+    return keys + [f"{system}:{account}" for system, names in accounts.items() for account in names]
 
 
 def effective_of(message: dict, now: datetime) -> datetime:
@@ -49,7 +52,8 @@ def complete(message: dict, runbooks: dict) -> dict:
     """The message with what it leaves out: its plan and the person's keys, and the subject of a control record."""
     if message.get("event") == "initiated":
         name = message.get("runbook", next(iter(runbooks)))
-        return {**message, "runbook": name, "plan": runbooks[name], "keys": keys_of(message.get("person", JANE))}
+        return {**message, "runbook": name, "plan": runbooks[name], 
+                "keys": keys_of(message.get("person", JANE), message.get("given_ids", {}))}
     if "control" in message and message["control"].startswith("cancel/"):
         subject = message["control"].removeprefix("cancel/")
         return {**message, "control": int(subject) if re.fullmatch(r"\d{1,2}", subject) else subject}
@@ -103,7 +107,8 @@ def _initiated(message: dict, now: datetime) -> dict:
             "user": person, "runbook": message["runbook"], "source": "s", "mode": message.get("mode", "live"),
             "priority": message.get("priority", "normal"), "ids": {}, "tenant": "t1",
             "received_at": instant(message.get("received", now)), "effective_at": instant(effective_of(message, now)),
-            "started_at": instant(message.get("started", now)) if started else None}}
+            "started_at": instant(message.get("started", now)) if started else None,
+            **({"given_ids": message["given_ids"]} if "given_ids" in message else {})}}
 
 
 def _context(message: dict, now: datetime) -> dict:
