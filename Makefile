@@ -124,6 +124,9 @@ demo: ## one HR event, 90 days in a minute, nothing left behind
 chaos: all ## seeded storms over processes, broker, database, clocks and TLS, with an oracle (SEEDS=200)
 	@tests/chaos/run
 
+model: all ## the state machine in SQL against its model, SEEDS=100 random runs (tests/model/README.md)
+	@tests/model/run
+
 bench: all ## worker and logger against their yardsticks, as ratios
 	@tests/bench/run
 
@@ -149,6 +152,6 @@ clean: ## remove what was built
 help: ## this list
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)$$/\1\t\2/p' $(firstword $(MAKEFILE_LIST)) | awk -F'\t' '{printf "  %-16s %s\n", $$1, $$2}'
 
-.PHONY: all unit fuzz fuzz-corpus test test-kubernetes check lint format deps demo chaos bench capacity image install clean help
+.PHONY: all unit fuzz fuzz-corpus test test-kubernetes check lint format deps demo chaos model bench capacity image install clean help
 .DELETE_ON_ERROR:
 -include $(shell find $(BUILD)/obj -name '*.d' 2>/dev/null)

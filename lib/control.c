@@ -6,6 +6,7 @@
 #include "lib/json.h"
 #include "lib/mem.h"
 #include "lib/message.h"
+#include "lib/person.h"
 #include "lib/time.h"
 
 struct control {
@@ -27,8 +28,12 @@ void control_free(struct control *control)
     }
 }
 
+/* A cancellation with an older time does not replace a newer one: the planner writes the time of HR's event. */
 static void put_order(struct control *control, const char *key, json_t *reason, int64_t at)
 {
+    if (strncmp(key, "cancel/", 7) == 0 && json_int_at(json_object_get(control->orders, key), "at", at) > at) {
+        return;
+    }
     json_object_set_new(control->orders, key, json_pack("{s:O?, s:I}", "reason", reason, "at", (json_int_t)at));
 }
 
@@ -99,25 +104,25 @@ static const json_t *order_for_name(const struct control *control, const char *n
     return order && json_int_at(order, "at", 0) >= planned_at ? order : NULL;
 }
 
-static const json_t *cancel_order(const struct control *control, const char *offboarding_id, const json_t *user,
+static const json_t *cancel_order(const struct control *control, const char *offboarding_id, const json_t *offboarding,
                                   int64_t planned_at)
 {
     const json_t *order = order_of(control, "cancel", offboarding_id);
-    order = order ? order : order_for_name(control, json_string_at(user, "email"), planned_at);
-    order = order ? order : order_for_name(control, json_string_at(user, "employee_id"), planned_at);
+    json_t *keys = person_keys(offboarding);
     size_t i;
-    json_t *alias;
-    json_array_foreach(json_object_get(user, "emails"), i, alias)
+    json_t *key;
+    json_array_foreach(keys, i, key)
     {
-        order = order ? order : order_for_name(control, json_string_value(alias), planned_at);
+        order = order ? order : order_for_name(control, person_control_name(json_string_value(key)), planned_at);
     }
+    json_decref(keys);
     return order;
 }
 
-const char *control_cancelled(const struct control *control, const char *offboarding_id, const json_t *user,
+const char *control_cancelled(const struct control *control, const char *offboarding_id, const json_t *offboarding,
                               int64_t planned_at)
 {
-    const json_t *order = cancel_order(control, offboarding_id, user, planned_at);
+    const json_t *order = cancel_order(control, offboarding_id, offboarding, planned_at);
     const char *reason = json_string_at(order, "reason");
     return !order ? NULL : reason ? reason : "cancelled";
 }

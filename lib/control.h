@@ -22,9 +22,9 @@ int control_apply(struct control *control, const rd_kafka_message_t *record, str
 bool control_paused(const struct control *control, const char *system);
 const char *control_pause_reason(const struct control *control, const char *system); /* NULL when not paused */
 
-/* Cancelled by id, or because the person (e-mail or employee id of `user`) was cancelled at or after `planned_at`
- * (microseconds: the job's or intake record's time). NULL or the reason, borrowed until the next control_apply(). */
-const char *control_cancelled(const struct control *control, const char *offboarding_id, const json_t *user,
+/* Cancelled by id, or because the person of the offboarding object was cancelled by one of their keys (lib/person.h) at or after
+ * `planned_at` (microseconds: the job's or intake record's time). NULL or the reason, borrowed until the next control_apply(). */
+const char *control_cancelled(const struct control *control, const char *offboarding_id, const json_t *offboarding,
                               int64_t planned_at);
 
 /* When an offboarding was cancelled by its id; 0: it was not. */

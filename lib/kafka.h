@@ -8,6 +8,7 @@
 
 #include <jansson.h>
 #include <librdkafka/rdkafka.h>
+#include <signal.h>
 #include <stdbool.h>
 #include <stdint.h>
 
@@ -71,6 +72,13 @@ int kafka_producer_wait(struct kafka_producer *producer, int64_t timeout, struct
 /* Waits for open records up to `timeout` microseconds, then frees. NULL is accepted. */
 void kafka_producer_free(struct kafka_producer *producer, int64_t timeout);
 
+/* ---- is Kafka there? --------------------------------------------------------------------------------------------- */
+
+/* Asks every few seconds, on a thread of its own, through the producer's connections. NULL with an err. */
+struct kafka_health *kafka_health_start(struct kafka_producer *producer, struct err *err);
+void kafka_health_stop(struct kafka_health *health);         /* before the producer is freed; NULL is accepted */
+bool kafka_answers(struct kafka_health *health, char **why); /* else `why`, which the caller frees */
+
 /* ---- dead letters ------------------------------------------------------------------------------------------------ */
 
 /* Everything is borrowed. */
@@ -121,6 +129,20 @@ int kafka_ends(rd_kafka_t *rk, const char *topic, struct kafka_range *ranges, in
 /* What a consumer group has committed there, whoever asks; -1 where that is nothing. -1 with an err. */
 int kafka_group_offsets(rd_kafka_t *rk, const char *group, const char *topic, int64_t *offsets, int32_t count,
                         struct err *err);
+
+/* Part of a partition: from an offset up to, but not including, another. */
+struct kafka_part {
+    char *topic; /* borrowed */
+    int32_t partition;
+    int64_t from;
+    int64_t to;
+};
+
+/* Reads parts of topics as a member of no group, until `*stop` is set. -1 with an ERR_RETRY when Kafka gives nothing for
+ * `patience` microseconds, or when it was stopped. */
+int kafka_read_parts(const struct conf *conf, const struct kafka_part *parts, size_t count, int64_t patience,
+                     void (*each)(const rd_kafka_message_t *message, void *arg), void *arg,
+                     const volatile sig_atomic_t *stop, struct err *err);
 
 /* Value of a message header, NULL when absent; not NUL-terminated, borrowed. */
 const char *kafka_message_header(const rd_kafka_message_t *message, const char *name, size_t *len);

@@ -32,7 +32,9 @@ static rd_kafka_event_t *ask_group(rd_kafka_t *rk, const char *group, const rd_k
     const char *why = !event ? "no answer" : rd_kafka_event_error(event) ? rd_kafka_event_error_string(event) : NULL;
     if (why) {
         err_set(err, ERR_RETRY, "could not ask for the offsets of the group %s: %s", group, why);
-        rd_kafka_event_destroy(event);
+        if (event) {
+            rd_kafka_event_destroy(event);
+        }
         return NULL;
     }
     return event;
@@ -79,7 +81,9 @@ int kafka_group_offsets(rd_kafka_t *rk, const char *group, const char *topic, in
     rd_kafka_event_t *event = ask_group(rk, group, list, err);
     const rd_kafka_topic_partition_list_t *answer = event ? offsets_in(event, group, err) : NULL;
     int result = answer ? note_offsets(answer, offsets, count, err) : -1;
-    rd_kafka_event_destroy(event);
+    if (event) {
+        rd_kafka_event_destroy(event);
+    }
     rd_kafka_topic_partition_list_destroy(list);
     return result;
 }

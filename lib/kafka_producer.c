@@ -90,6 +90,11 @@ struct kafka_producer *kafka_producer_new(const struct conf *conf, struct err *e
     return producer;
 }
 
+rd_kafka_t *kafka_producer_handle(struct kafka_producer *producer)
+{
+    return producer->rk;
+}
+
 int kafka_producer_open(struct kafka_producer *producer, const char *topic, struct err *err)
 {
     rd_kafka_topic_t *handle = rd_kafka_topic_new(producer->rk, topic, NULL);

@@ -34,7 +34,8 @@ struct logger *logger_new(const struct conf *conf, struct err *err)
     char *dead = kafka_topic(conf, "dead", NULL);
     int opened = kafka_producer_open(producer, dead, err);
     free(dead);
-    if (opened != 0) {
+    logger->health = opened == 0 ? kafka_health_start(producer, err) : NULL;
+    if (!logger->health) {
         logger_free(logger);
         return NULL;
     }
@@ -51,6 +52,7 @@ void logger_free(struct logger *logger)
         rd_kafka_consumer_close(logger->consumer);
         rd_kafka_destroy(logger->consumer);
     }
+    kafka_health_stop(logger->health);
     kafka_producer_free(logger->producer, TIME_SECOND);
     pg_free(logger->pg);
     for (size_t i = 0; i < logger->partition_count; i++) {

@@ -103,6 +103,7 @@ struct logger {
     const struct conf *conf;
     struct pg *pg;
     struct kafka_producer *producer; /* of dead letters */
+    struct kafka_health *health;
     rd_kafka_t *consumer;
     char *events_topic;
     char *control_topic;

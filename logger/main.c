@@ -10,11 +10,11 @@ static void *start(const struct conf *conf, struct err *err)
 static bool ready(void *arg, char **why)
 {
     struct logger *logger = arg;
-    if (atomic_load(&logger->ready)) {
-        return true;
+    if (!atomic_load(&logger->ready)) {
+        *why = mem_strdup("PostgreSQL or Kafka is away, or the schema is not there");
+        return false;
     }
-    *why = mem_strdup("PostgreSQL or Kafka is away, or the schema is not there");
-    return false;
+    return kafka_answers(logger->health, why);
 }
 
 static int run(void *arg, struct err *err)

@@ -357,7 +357,7 @@ static void on_request(struct http_request *request, void *arg)
 static bool on_ready(void *arg, char **why)
 {
     struct edge *edge = arg;
-    return planner_ready(edge->planner, why);
+    return kafka_answers(edge->health, why) && planner_ready(edge->planner, why);
 }
 
 /* ---- life -------------------------------------------------------------------------------------------------------- */
@@ -380,6 +380,10 @@ static int open_topics(struct edge *edge, struct err *err)
     edge->control = kafka_topic(edge->conf, "control", NULL);
     edge->producer = kafka_producer_new(edge->conf, err);
     if (!edge->producer) {
+        return -1;
+    }
+    edge->health = kafka_health_start(edge->producer, err);
+    if (!edge->health) {
         return -1;
     }
     return kafka_producer_open(edge->producer, edge->intake, err) |
@@ -456,6 +460,7 @@ void edge_stop(struct edge *edge)
     if (!edge) {
         return;
     }
+    kafka_health_stop(edge->health);
     if (!edge->server) { /* never came up: no handle is open */
         kafka_producer_free(edge->producer, 0);
         uv_handle_t handle = {.data = edge};

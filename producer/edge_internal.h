@@ -17,6 +17,7 @@ struct edge {
     uv_poll_t poll;
     struct http_server *server;
     struct kafka_producer *producer;
+    struct kafka_health *health;
     struct planner *planner;
     struct definitions *definitions; /* the edge's own: expressions belong to one thread */
     char *intake;

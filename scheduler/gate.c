@@ -1,6 +1,7 @@
 /* The gate: nothing is published before the logger has recorded what was in Kafka when we connected to PostgreSQL. After a restore,
  * after a fail-over, and after an outage in which our own publications were acknowledged and not committed, the database may think that
- * jobs are due which were done, cancelled or skipped long ago. */
+ * jobs are due which were done, cancelled or skipped long ago. Those that nobody has answered, as they wait for their workers, are
+ * known by their messages (waiting.c). */
 #include <stdlib.h>
 
 #include "lib/mem.h"
@@ -80,7 +81,9 @@ void scheduler_gate_close(struct scheduler *scheduler)
 int scheduler_gate_open(struct scheduler *scheduler, bool *open, struct err *err)
 {
     if (!scheduler->gate_open) {
-        if (!scheduler->gate_known && read_ends(scheduler, err) != 0) {
+        /* What waits first: what is read, and answered, after that lies before the ends. */
+        if (!scheduler->gate_known && (waiting_read(&scheduler->publisher.waiting, &scheduler->publisher, err) != 0 ||
+                                       read_ends(scheduler, err) != 0)) {
             return -1;
         }
         int there = 1;

@@ -10,11 +10,11 @@ static void *start(const struct conf *conf, struct err *err)
 static bool ready(void *arg, char **why)
 {
     struct scheduler *scheduler = arg;
-    if (atomic_load(&scheduler->ready)) {
-        return true;
+    if (!atomic_load(&scheduler->ready)) {
+        *why = mem_strdup("PostgreSQL or Kafka is away, or the logger has not yet recorded what is in Kafka");
+        return false;
     }
-    *why = mem_strdup("PostgreSQL or Kafka is away, or the logger has not yet recorded what is in Kafka");
-    return false;
+    return kafka_answers(scheduler->publisher.health, why);
 }
 
 static int run(void *arg, struct err *err)

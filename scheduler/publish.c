@@ -29,6 +29,10 @@ int publisher_init(struct publisher *publisher, const struct conf *conf, struct 
         kafka_producer_open(publisher->producer, publisher->roster_topic, err) != 0) {
         return -1;
     }
+    publisher->health = kafka_health_start(publisher->producer, err);
+    if (!publisher->health) {
+        return -1;
+    }
     publisher->client = kafka_consumer_new(kafka_consumer_conf(conf, NULL, err), err);
     return publisher->client ? 0 : -1;
 }
@@ -47,6 +51,7 @@ static void clear_deliveries(struct publisher *publisher)
 
 void publisher_release(struct publisher *publisher)
 {
+    kafka_health_stop(publisher->health);
     kafka_producer_free(publisher->producer, TIME_SECOND); /* reports what is open: the deliveries are freed after it */
     clear_deliveries(publisher);
     free(publisher->deliveries);
@@ -60,6 +65,7 @@ void publisher_release(struct publisher *publisher)
     if (publisher->client) {
         rd_kafka_destroy(publisher->client);
     }
+    waiting_clear(&publisher->waiting);
     free(publisher->events_topic);
     free(publisher->roster_topic);
     *publisher = (struct publisher){0};
@@ -251,7 +257,9 @@ static void produce_row(struct publisher *publisher, PGresult *rows, int i)
     const char *topic = urgent ? delivery->lane->urgent_topic : delivery->lane->jobs_topic;
     char *id =
         mem_printf("%s/%lld", json_string_at(message, "job.id"), (long long)json_int_at(message, "job.attempt", 0));
-    produce(delivery, topic, text, "job", id, traceparent);
+    if (!waiting_has(&publisher->waiting, id)) {
+        produce(delivery, topic, text, "job", id, traceparent);
+    }
     free(id);
     json_decref(message);
 }

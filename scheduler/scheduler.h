@@ -5,8 +5,8 @@
  * in between publishes them again with the same id and attempt, which workers skip. Several replicas share the work by
  * SKIP LOCKED. LISTEN on channel `due` wakes it; else it sleeps until the next due row, at most scheduler.poll.
  *
- * It starts only when the logger has reached the end offsets of offboard.events and offboard.control as they were at start:
- * a restored backup must not publish the past. Once every scheduler.republish_every it looks at jobs that have no answer
+ * It starts only when the logger has reached the end offsets of offboard.events and offboard.control as they were when it connected:
+ * a restored backup must not publish the past. What waits in Kafka for its worker then is not published a second time. Once every scheduler.republish_every it looks at jobs that have no answer
  * scheduler.republish_after past their time. Those whose message still waits for its worker are left alone. Of those that are
  * lost it says so, with the event `job.lost`: the logger makes the next attempt of it, which is due at once.
  *
@@ -67,9 +67,16 @@ struct delivery {
     enum err_class class;
 };
 
+/* waiting.c: jobs in Kafka that no worker has read yet, by the ids of their records. */
+struct waiting {
+    void *ids; /* of tsearch(3) */
+    size_t count;
+};
+
 struct publisher {
     const struct conf *conf;
     struct kafka_producer *producer;
+    struct kafka_health *health;
     rd_kafka_t *client; /* for metadata and offsets */
     char *events_topic;
     char *roster_topic;
@@ -77,13 +84,18 @@ struct publisher {
     size_t lane_count;
     struct delivery **deliveries;
     size_t delivery_count;
-    size_t open; /* not yet reported */
+    size_t open;            /* not yet reported */
+    struct waiting waiting; /* as of the connection to PostgreSQL */
 };
+
+int waiting_read(struct waiting *waiting, struct publisher *publisher, struct err *err);
+bool waiting_has(const struct waiting *waiting, const char *id);
+void waiting_clear(struct waiting *waiting);
 
 int publisher_init(struct publisher *publisher, const struct conf *conf, struct err *err);
 void publisher_release(struct publisher *publisher);
 
-/* The rows of due_messages() to Kafka, and waits until all are acknowledged; stale ones are left out. A job too large for
+/* The rows of due_messages() to Kafka, and waits until all are acknowledged; stale ones, and jobs that wait there, are left out. A job too large for
  * Kafka is answered with a job.failed event in its stead. ERR_RETRY: not all are out; systems to blame are barred, the
  * others' may be published again. */
 int publisher_publish(struct publisher *publisher, PGresult *rows, struct err *err);
@@ -113,6 +125,9 @@ struct place {
     int64_t high;
     int64_t committed; /* by its workers; -1: nothing */
 };
+
+/* Where its workers read on: from the beginning when they have committed nothing, or something that isn't there. */
+int64_t place_reads_from(const struct place *place);
 
 /* One system's topics, and offboard.events, as they are at one moment. */
 struct queue {

@@ -6,15 +6,14 @@
  * topic that now ends earlier than it did was made anew, and its message went with it. */
 #include "scheduler/scheduler.h"
 
-/* Where the workers read on: from the beginning when they have committed nothing, or something that isn't there. */
-static int64_t reads_from(const struct place *place)
+int64_t place_reads_from(const struct place *place)
 {
     return place->committed < place->low || place->committed > place->high ? place->low : place->committed;
 }
 
 bool suspect_lost(struct suspect *suspect, const struct place *place, int64_t events_end, int64_t recorded)
 {
-    bool read = !place || place->high < suspect->read_to || reads_from(place) >= suspect->read_to;
+    bool read = !place || place->high < suspect->read_to || place_reads_from(place) >= suspect->read_to;
     if (suspect->answered_to < 0 && read) {
         suspect->answered_to = events_end;
     }

@@ -475,7 +475,7 @@ CREATE TABLE cancellation (
 );
 COMMENT ON TABLE cancellation IS
     'Cancellations of offboard.control. Kept, as the order and the offboarding travel on different topics and either may come first.';
-COMMENT ON COLUMN cancellation.subject IS 'Id of an offboarding, or a person: e-mail in lower case, or employee id. Personal data.';
+COMMENT ON COLUMN cancellation.subject IS 'Id of an offboarding, or a person: e-mail in lower case, employee id, or account. Personal data.';
 COMMENT ON COLUMN cancellation.reason IS 'Why.';
 COMMENT ON COLUMN cancellation.actor IS 'Who cancelled.';
 COMMENT ON COLUMN cancellation.duplicate_of IS 'The offboarding of the same person that goes on; null: it was cancelled.';

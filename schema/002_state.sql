@@ -346,7 +346,10 @@ BEGIN
         WHERE o.id = ANY (affected) AND o.status = 'waiting' AND p.offboarding_id = o.id AND p.position = 1
           AND p.due_at IS DISTINCT FROM o.effective_at
         RETURNING p.due_at, p.offboarding_id, p.name)
-    INSERT INTO due (due_at, offboarding_id, phase) SELECT due_at, offboarding_id, name FROM first ORDER BY due_at;
+    INSERT INTO due (due_at, offboarding_id, phase)
+    SELECT f.due_at, f.offboarding_id, f.name FROM first f
+    WHERE NOT EXISTS (SELECT FROM due d WHERE d.due_at = f.due_at AND d.offboarding_id = f.offboarding_id AND d.phase = f.name)
+    ORDER BY f.due_at; -- who was moved there and back has it already
 END
 $$;
 COMMENT ON FUNCTION wait_until_effective(uuid[]) IS

@@ -44,17 +44,23 @@ COMMENT ON FUNCTION id_of(text) IS 'The text as a uuid, in whatever case it is w
 
 -- ---- people ---------------------------------------------------------------------------------------------------------
 
-CREATE FUNCTION person_keys(leaver jsonb) RETURNS text[]
+CREATE FUNCTION person_keys(leaver jsonb, given_ids jsonb DEFAULT NULL) RETURNS text[]
 LANGUAGE sql IMMUTABLE PARALLEL SAFE AS $$
     SELECT array_remove(
         ARRAY[lower(leaver ->> 'email'), leaver ->> 'employee_id']
         || CASE WHEN jsonb_typeof(leaver -> 'emails') = 'array'
-                THEN ARRAY(SELECT lower(e) FROM jsonb_array_elements_text(leaver -> 'emails') e) ELSE '{}' END, NULL)
+                THEN ARRAY(SELECT lower(e) FROM jsonb_array_elements_text(leaver -> 'emails') e) ELSE '{}' END
+        || CASE WHEN leaver ->> 'email' IS NULL AND leaver ->> 'employee_id' IS NULL AND jsonb_typeof(given_ids) = 'object'
+                THEN ARRAY(SELECT g.key || ':' || a.id FROM jsonb_each(given_ids) g
+                                CROSS JOIN jsonb_array_elements_text(
+                                    CASE jsonb_typeof(g.value) WHEN 'array' THEN g.value ELSE '[]' END) a (id))
+                ELSE '{}' END, NULL)
 $$;
-COMMENT ON FUNCTION person_keys(jsonb) IS 'What a leaver is known by: e-mails in lower case, employee id.';
+COMMENT ON FUNCTION person_keys(jsonb, jsonb) IS
+    'What a leaver is known by: e-mails in lower case, employee id; with neither, the accounts that the event named.';
 
 -- No list of pending entries: each look-up would read it from one end to the other.
-CREATE INDEX offboarding_open_person ON offboarding USING gin (person_keys(leaver)) WITH (fastupdate = off)
+CREATE INDEX offboarding_open_person ON offboarding USING gin (person_keys(leaver, extra -> 'given_ids')) WITH (fastupdate = off)
     WHERE status IN ('waiting', 'held', 'initiated');
 
 CREATE FUNCTION merge_objects(a jsonb, b jsonb) RETURNS jsonb
@@ -121,6 +127,7 @@ LANGUAGE sql AS $$
     FROM last WHERE name = 'control.cancel'
     ON CONFLICT (subject) DO UPDATE
     SET reason = excluded.reason, actor = excluded.actor, cancelled_at = excluded.cancelled_at, duplicate_of = excluded.duplicate_of
+    WHERE excluded.cancelled_at >= cancellation.cancelled_at -- what the planner writes has the time of HR's event, which may be older
 $$;
 COMMENT ON FUNCTION apply_cancellations() IS 'Staged control records: which offboardings and persons are cancelled.';
 
@@ -139,7 +146,8 @@ BEGIN
         UNION ALL
         SELECT o.id, c.seq, c.value ->> 'reason', NULL
         FROM staged_control c
-             JOIN offboarding o ON o.status IN ('waiting', 'held', 'initiated') AND person_keys(o.leaver) @> ARRAY[c.subject]
+             JOIN offboarding o ON o.status IN ('waiting', 'held', 'initiated')
+                                   AND person_keys(o.leaver, o.extra -> 'given_ids') @> ARRAY[c.subject]
         WHERE c.name = 'control.cancel' AND o.received_at <= c.occurred_at),
     first AS (SELECT DISTINCT ON (id) id, reason, duplicate_of FROM named ORDER BY id, seq),
     vain AS (
@@ -197,7 +205,8 @@ $$;
 COMMENT ON FUNCTION lock_subjects() IS
     'Locks, until the end of the transaction and in order, what the staged signals are about and what the staged jobs wait for.';
 
--- It locks no job: a second row in due wakes it, and whichever of the two comes late is stale.
+-- A job rests while its row is in due. One that has been published is not published again: when its worker puts it off, unheard()
+-- finds the signal. A row that the scheduler holds is being published now.
 CREATE FUNCTION apply_signals() RETURNS void
 LANGUAGE sql AS $$
     WITH fresh AS (
@@ -208,14 +217,20 @@ LANGUAGE sql AS $$
         WHERE s.name = 'signal'
         ORDER BY c ->> 'id', s.seq
         ON CONFLICT DO NOTHING
-        RETURNING name, key)
+        RETURNING name, key),
+    resting AS (
+        SELECT d.ctid, d.offboarding_id, d.job_id, d.attempt
+        FROM awaited a
+             JOIN job j ON j.id = a.job_id AND j.state = 'ready'
+             JOIN due d ON d.due_at = j.due_at AND d.job_id = j.id AND d.attempt = j.attempt
+        WHERE (a.signal, a.key) IN (SELECT f.name, f.key FROM fresh f) AND d.due_at > now()
+        FOR UPDATE OF d SKIP LOCKED),
+    woken AS (
+        DELETE FROM due d USING resting r WHERE d.ctid = r.ctid)
     INSERT INTO due (due_at, offboarding_id, job_id, attempt)
-    SELECT DISTINCT now(), j.offboarding_id, j.id, j.attempt
-    FROM fresh f
-         JOIN awaited a ON a.signal = f.name AND a.key = f.key
-         JOIN job j ON j.id = a.job_id AND j.state = 'ready';
+    SELECT now(), offboarding_id, job_id, attempt FROM resting;
 $$;
-COMMENT ON FUNCTION apply_signals() IS 'Staged signals become rows, and the jobs that wait for them are due.';
+COMMENT ON FUNCTION apply_signals() IS 'Staged signals become rows, and the jobs that rest and wait for them are due.';
 
 CREATE FUNCTION unheard(waits jsonb) RETURNS boolean
 LANGUAGE sql STABLE
@@ -229,7 +244,7 @@ LANGUAGE sql AS $$
     FROM stage s
          CROSS JOIN LATERAL (SELECT s.body -> 'context' OFFSET 0) AS x (c)
          JOIN job j ON j.id = s.job_id AND j.offboarding_id = s.offboarding_id
-    WHERE s.wave = w AND s.name = 'job.deferred' AND c #>> '{waits,key}' IS NOT NULL AND c #>> '{waits,signal}' IS NOT NULL
+    WHERE s.wave = w AND s.name = 'job.deferred' AND s.note IS NULL AND c #>> '{waits,key}' IS NOT NULL AND c #>> '{waits,signal}' IS NOT NULL
     ON CONFLICT (job_id) DO UPDATE SET signal = excluded.signal, key = excluded.key
 $$;
 COMMENT ON FUNCTION apply_waits(integer) IS 'What the jobs that were put off in a wave wait for.';
@@ -322,7 +337,7 @@ BEGIN
     FROM offboarding o
          CROSS JOIN LATERAL (
              SELECT k.reason, k.duplicate_of FROM cancellation k
-             WHERE k.subject = ANY (person_keys(o.leaver) || o.id::text)
+             WHERE k.subject = ANY (person_keys(o.leaver, o.extra -> 'given_ids') || o.id::text)
                AND (k.subject = o.id::text OR o.received_at <= k.cancelled_at)
              ORDER BY k.cancelled_at LIMIT 1) c
     WHERE o.id = ANY (fresh);
@@ -401,7 +416,6 @@ DECLARE
     missing uuid[];
 BEGIN
     PERFORM apply_facts(w);
-    PERFORM apply_waits(w);
     WITH said AS (
         SELECT s.seq, s.offboarding_id, s.body, j.id AS job_id, j.state, j.attempt AS counts,
                (s.body #>> '{context,attempt}')::integer AS attempt, s.body #>> '{context,outcome}' AS outcome,
@@ -414,6 +428,8 @@ BEGIN
                        WHEN job_transition_allowed(state, target) AND target = 'succeeded' THEN NULL
                        WHEN state NOT IN ('waiting', 'ready') THEN 'the job is already ' || state
                        WHEN attempt < counts THEN format('late: attempt %s is over, attempt %s counts', attempt, counts)
+                       WHEN state = 'waiting' AND attempt = counts
+                       THEN format('late: attempt %s is over, the next one waits for other jobs', attempt)
                   END AS note
         FROM said),
     noted AS (
@@ -431,6 +447,7 @@ BEGIN
     INTO changes, affected, missing
     FROM judged WHERE note IS NULL;
     PERFORM change_job_state(changes) WHERE changes IS NOT NULL;
+    PERFORM apply_waits(w);
     PERFORM apply_open_items(w);
     PERFORM cancel_phases(missing) WHERE missing IS NOT NULL;
     PERFORM settle(affected) WHERE affected IS NOT NULL;

@@ -6,7 +6,7 @@ RETURN CASE
     WHEN jsonb_typeof(person) IS DISTINCT FROM 'object' THEN person
     WHEN EXISTS (SELECT FROM offboarding o
                  WHERE o.mode = 'live' AND o.status IN ('waiting', 'held', 'initiated') AND o.id <> beside
-                   AND person_keys(o.leaver) && person_keys(person)) THEN person || '{"leaving": true}'
+                   AND person_keys(o.leaver, o.extra -> 'given_ids') && person_keys(person)) THEN person || '{"leaving": true}'
     ELSE person - 'leaving'
 END;
 COMMENT ON FUNCTION mark_leaving(jsonb, uuid) IS

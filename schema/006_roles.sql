@@ -31,10 +31,11 @@ GRANT USAGE ON SCHEMA public TO offboard_logger, offboard_scheduler;
 GRANT USAGE ON SCHEMA public, analyst TO offboard_analyst;
 
 -- Logger: job is changed by change_job_state() alone, event only grows.
-GRANT SELECT, INSERT ON intake, job, due, event, definition, signal, roster_notice TO offboard_logger;
+GRANT SELECT, INSERT ON intake, job, event, definition, signal, roster_notice TO offboard_logger;
 GRANT SELECT, INSERT, UPDATE ON offboarding, phase, kafka_offset, awaited, open_item TO offboard_logger;
 GRANT SELECT, INSERT ON follower TO offboard_logger;
 GRANT SELECT, DELETE ON open_job TO offboard_logger;
+GRANT SELECT, INSERT, UPDATE, DELETE ON due TO offboard_logger; -- a signal brings a row forward
 GRANT SELECT ON result TO offboard_logger;
 GRANT SELECT, INSERT, UPDATE, DELETE ON system_pause, cancellation TO offboard_logger;
 

@@ -9,10 +9,10 @@ DECLARE
 BEGIN
     SELECT coalesce(array_agg(o.id), '{}'), coalesce(array_agg(DISTINCT k.key) FILTER (WHERE k.key IS NOT NULL), '{}')
     INTO over, persons
-    FROM (SELECT id, leaver FROM offboarding
+    FROM (SELECT id, leaver, extra FROM offboarding
           WHERE id = ANY (which) AND status IN ('completed', 'cancelled', 'duplicate') AND blanked_at IS NULL
           ORDER BY id FOR NO KEY UPDATE) o
-         LEFT JOIN LATERAL unnest(person_keys(o.leaver)) k (key) ON true;
+         LEFT JOIN LATERAL unnest(person_keys(o.leaver, o.extra -> 'given_ids')) k (key) ON true;
 
     UPDATE event e SET body = NULL, salt = NULL
     FROM awaited a JOIN job j ON j.id = a.job_id

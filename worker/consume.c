@@ -60,6 +60,10 @@ static int producer_start(struct worker *worker, struct err *err)
     if (!worker->producer) {
         return -1;
     }
+    worker->health = kafka_health_start(worker->producer, err);
+    if (!worker->health) {
+        return -1;
+    }
     uv_poll_init(worker->loop, &worker->producer_poll, kafka_producer_fd(worker->producer));
     worker->producer_poll.data = worker;
     worker->open_handles++;
@@ -135,7 +139,7 @@ bool worker_ready(struct worker *worker, char **why)
             }
         }
     }
-    return true;
+    return kafka_answers(worker->health, why);
 }
 
 /* ---- the end ----------------------------------------------------------------------------------------------------- */
@@ -182,6 +186,7 @@ void worker_free(struct worker *worker)
     }
     worker->freeing = true;
     close_handles(worker);
+    kafka_health_stop(worker->health);
     kafka_producer_free(worker->producer, PRODUCER_FREE_S * TIME_SECOND);
     outbox_release(worker);
     for (size_t i = 0; i < worker->feed_count; i++) {

@@ -190,8 +190,7 @@ const char *task_cancelled(const struct task *task)
     if (json_at(task->job.message, "job.undo_of") || json_at(task->job.message, "job.results")) {
         return NULL; /* what a cancellation leaves to do: undo, and tell of it */
     }
-    return control_cancelled(feed_of(task)->worker->control, task->offboarding_id,
-                             json_object_get(task->job.message, "user"), planned_at(task));
+    return control_cancelled(feed_of(task)->worker->control, task->offboarding_id, task->job.message, planned_at(task));
 }
 
 /* The state it came with, and that a `once` call has begun. New reference. */

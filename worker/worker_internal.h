@@ -191,6 +191,7 @@ struct worker {
     struct definitions *definitions;
     struct engine *engine;
     struct kafka_producer *producer;
+    struct kafka_health *health;
     uv_poll_t producer_poll;
     struct outgoing *outbox;
     struct control *control;

@@ -143,6 +143,21 @@ class Database:
     def value(self, sql: str, *parameters):
         return next(iter(self.one(sql, *parameters).values()))
 
+    def copy(self, name: str) -> "Database":
+        """As it is now; nobody else may be connected."""
+        self.close()
+        with self.cluster.connect("postgres") as connection:
+            connection.execute(f'CREATE DATABASE "{name}" TEMPLATE "{self.name}"')
+        return Database(self.cluster, name)
+
+    def replace_with(self, other: "Database") -> None:
+        """The other one gets this one's name; of both nobody else may be connected."""
+        self.close()
+        other.close()
+        with self.cluster.connect("postgres") as connection:
+            connection.execute(f'DROP DATABASE "{self.name}"')
+            connection.execute(f'ALTER DATABASE "{other.name}" RENAME TO "{self.name}"')
+
     def close(self) -> None:
         """The tests' connection; the next query opens another."""
         if self._connection:

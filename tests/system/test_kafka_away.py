@@ -65,3 +65,41 @@ def test_work_in_hand_is_reported_when_kafka_is_back(own_broker, make_stack):
     stack.wait_quiet(60)
     assert len(stack.tickets()) == 1
     assert len(stack.topics.events("job.succeeded", offboarding)) == 3
+
+
+def test_nobody_is_ready_while_kafka_does_not_answer(own_broker, make_stack):
+    stack = make_stack(brokers=own_broker.address).start()
+    own_broker.freeze()
+
+    def ready(name: str) -> int:
+        return http("GET", stack.url(name) + "/readyz").status
+
+    for name in ("producer", "worker", "scheduler", "logger"):
+        wait_until(lambda name=name: ready(name) == 503, 20, f"{name} isn't ready")
+        assert http("GET", stack.url(name) + "/healthz").status == 200, "it lives, and goes on when Kafka is back"
+    own_broker.thaw()
+    for name in ("producer", "worker", "scheduler", "logger"):
+        wait_until(lambda name=name: ready(name) == 200, 60, f"{name} is ready again")
+
+
+@pytest.mark.parametrize("name", ["producer", "worker", "scheduler", "logger"])
+def test_nobody_is_ready_before_its_memory_is_read(own_broker, make_stack, name):
+    """Started while Kafka gives no answer: there is nothing that it could know."""
+    stack = make_stack(brokers=own_broker.address)
+    if name == "scheduler":
+        stack.start("logger")       # for the gate
+    own_broker.freeze()
+    process = stack.launch(name)
+    seen = []
+
+    def answers() -> bool:
+        seen.append(http("GET", stack.url(name) + "/readyz").status)
+        return len(seen) > 5
+
+    try:
+        wait_until(answers, 8, "it answers")
+    except AssertionError:
+        pass        # it does not listen yet: nor is it ready
+    assert set(seen) <= {503}
+    own_broker.thaw()
+    stack.wait_ready(process, 60)

@@ -153,3 +153,55 @@ def test_a_leaver_whose_date_was_lost_leaves(make_stack):
     stack.wait_job(offboarding, "ticket", "succeeded", 30)
     assert not stack.account(email)["active"]
     assert len(stack.topics.events("phase.again", offboarding)) == 1
+
+
+LATER = """\
+runbook: later
+phases:
+  - name: initial
+    steps:
+      - {id: deactivate, system: scim, action: deactivate_user}
+      - {id: groups, system: scim, action: leave_groups, after: 60d}
+      - {id: ticket, system: jira, action: create_ticket, after: 60d}
+"""
+
+
+def test_a_restored_backup_publishes_nothing_again(make_stack, tmp_path):
+    """What was done since, and what was published since and waits for its worker: the backup has both still to be published."""
+    (tmp_path / "later.yaml").write_text(LATER, encoding="ascii")
+    stack = make_stack(settings={"clock": {"day": "50ms"}, "definitions": {"runbooks": [str(tmp_path)]}}).start()
+    stack.cli("pause", "jira", "--reason", "what is published waits").ok()
+    people = ["one@example.com", "two@example.com"]
+    for email in people:
+        stack.person(email)
+    offboardings = [stack.offboard(email, runbook="later") for email in people]
+    for offboarding in offboardings:
+        stack.wait_job(offboarding, "deactivate", "succeeded")
+    for name in ("scheduler", "logger"):
+        stack.process(name).stop()
+    assert stack.database.value("SELECT count(*) FROM due") == 4, "the backup comes before the later steps"
+    backup = stack.database.copy(stack.database.name + "_backup")
+    stack.start("logger", "scheduler")
+    wait_until(lambda: len(stack.topics.read("jobs.jira")) == 2, 30, "the tickets are published, and wait")
+    for offboarding in offboardings:
+        stack.wait_job(offboarding, "groups", "succeeded")
+    wait_until(stack.logged, 30, "all is recorded")
+
+    for name in ("scheduler-2", "logger-2"):
+        stack.process(name).stop()
+    stack.database.replace_with(backup)
+    assert stack.database.value("SELECT count(*) FROM due WHERE due_at < now()") == 4, "it is in the past"
+    scheduler = stack.launch("scheduler")
+    wait_until(lambda: "the logger has not yet recorded" in scheduler.log(), 30, "the gate is closed")
+    stack.start("logger")
+    stack.wait_ready(scheduler)
+    wait_until(lambda: stack.database.value("SELECT count(*) FROM due") == 0, 30, "what was due is dealt with")
+    stack.cli("resume", "jira").ok()
+    for offboarding in offboardings:
+        stack.wait_status(offboarding, "completed")
+    stack.wait_quiet()
+    published = Counter((message["job"]["id"], message["job"]["attempt"]) for kind in ("jobs.scim", "jobs.jira")
+                        for message in (record.json for record in stack.topics.read(kind)))
+    assert len(published) == 6 and set(published.values()) == {1}, "a job was published twice"
+    assert len(stack.tickets()) == 2
+    assert stack.database.query("SELECT * FROM verify_event_chain()") == []

@@ -43,11 +43,11 @@ static void order(struct control *control, const char *key, const char *reason, 
     free(value);
 }
 
-static json_t *user_of(const char *text)
+static json_t *object_of(const char *user)
 {
-    json_t *user = json_parse(text, strlen(text), NULL);
-    assert_non_null(user);
-    return user;
+    json_t *object = json_pack("{s:o}", "user", json_parse(user, strlen(user), NULL));
+    assert_non_null(object);
+    return object;
 }
 
 static void test_pause_and_resume(void **state)
@@ -73,18 +73,50 @@ static void test_cancelled_by_id_whenever(void **state)
 {
     (void)state;
     struct control *control = control_new();
-    json_t *user = user_of("{\"email\": \"jane@example.com\"}");
+    json_t *object = object_of("{\"email\": \"jane@example.com\"}");
     int64_t at = instant("2026-11-23T10:00:00Z");
-    assert_null(control_cancelled(control, ID, user, at));
+    assert_null(control_cancelled(control, ID, object, at));
     assert_int_equal(control_id_cancelled_when(control, ID), 0);
     order(control, "cancel/" ID, "wrong Jane", "2026-11-23T10:00:00Z");
-    assert_string_equal(control_cancelled(control, ID, user, at), "wrong Jane");
+    assert_string_equal(control_cancelled(control, ID, object, at), "wrong Jane");
     assert_string_equal(control_cancelled(control, ID, NULL, at + TIME_DAY), "wrong Jane");
     assert_int_equal(control_id_cancelled_when(control, ID), at);
-    assert_null(control_cancelled(control, OTHER, user, at));
+    assert_null(control_cancelled(control, OTHER, object, at));
     assert_int_equal(apply(control, "cancel/" ID, NULL, NULL), 0);
-    assert_null(control_cancelled(control, ID, user, at));
-    json_decref(user);
+    assert_null(control_cancelled(control, ID, object, at));
+    json_decref(object);
+    control_free(control);
+}
+
+/* Somebody without e-mail and employee id is known by the accounts that the event names; others are not. */
+static void test_cancelled_by_account(void **state)
+{
+    (void)state;
+    struct control *control = control_new();
+    int64_t at = instant("2026-11-23T10:00:00Z");
+    order(control, "cancel/okta:00U7", "HR called", "2026-11-23T10:00:00Z");
+    json_t *nameless = object_of("{\"name\": \"Jane\"}");
+    json_t *known = object_of("{\"email\": \"jane@example.com\"}");
+    json_object_set_new(nameless, "given_ids", json_pack("{s:[s, s]}", "okta", "00U6", "00U7"));
+    json_object_set_new(known, "given_ids", json_pack("{s:[s]}", "okta", "00U7"));
+    assert_string_equal(control_cancelled(control, OTHER, nameless, at), "HR called");
+    assert_null(control_cancelled(control, OTHER, nameless, at + 1));
+    assert_null(control_cancelled(control, OTHER, known, at));
+    json_decref(nameless);
+    json_decref(known);
+    control_free(control);
+}
+
+/* The planner writes the time of HR's event, perhaps after an order that came later. */
+static void test_the_latest_cancellation_counts(void **state)
+{
+    (void)state;
+    struct control *control = control_new();
+    json_t *object = object_of("{\"email\": \"jane@example.com\"}");
+    order(control, "cancel/jane@example.com", "ordered", "2026-11-23T10:00:00Z");
+    order(control, "cancel/jane@example.com", "HR called", "2026-11-23T08:00:00Z");
+    assert_string_equal(control_cancelled(control, OTHER, object, instant("2026-11-23T09:00:00Z")), "ordered");
+    json_decref(object);
     control_free(control);
 }
 
@@ -110,11 +142,11 @@ static void test_cancelled_by_person_up_to_then(void **state)
         {"{}", false},
     };
     for (size_t i = 0; i < COUNT_OF(cases); i++) {
-        json_t *user = user_of(cases[i].user);
-        assert_int_equal(control_cancelled(control, OTHER, user, at - 1) != NULL, cases[i].concerned);
-        assert_int_equal(control_cancelled(control, OTHER, user, at) != NULL, cases[i].concerned);
-        assert_null(control_cancelled(control, OTHER, user, at + 1));
-        json_decref(user);
+        json_t *object = object_of(cases[i].user);
+        assert_int_equal(control_cancelled(control, OTHER, object, at - 1) != NULL, cases[i].concerned);
+        assert_int_equal(control_cancelled(control, OTHER, object, at) != NULL, cases[i].concerned);
+        assert_null(control_cancelled(control, OTHER, object, at + 1));
+        json_decref(object);
     }
     assert_int_equal(control_person_cancelled_when(control, "JANE@example.com", at), at);
     assert_int_equal(control_person_cancelled_when(control, "Emp-7", at - 1), at);
@@ -160,6 +192,8 @@ int main(void)
         cmocka_unit_test(test_pause_and_resume),
         cmocka_unit_test(test_cancelled_by_id_whenever),
         cmocka_unit_test(test_cancelled_by_person_up_to_then),
+        cmocka_unit_test(test_cancelled_by_account),
+        cmocka_unit_test(test_the_latest_cancellation_counts),
         cmocka_unit_test(test_a_bad_record_changes_nothing),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -1,0 +1,77 @@
+"""Compares the model with the SQL over random runs: main.py [--seeds N] [--first N] [--keep-going]. A run that fails is
+reduced and printed as a case file."""
+
+import argparse
+import sys
+import time
+
+import psycopg
+
+from cases import case_text, shared_runbooks
+from compare import Disagreement, Run
+from generate import generate
+from reduce import shortest
+from server import database as new_database
+
+
+LOOK_EVERY = 12
+
+
+def failure(steps: list[dict], runbooks: dict, database, every: int = 1) -> str | None:
+    """What is wrong with a sequence: None, or a text for people. All is compared after so many steps, and in the end."""
+    run = Run(runbooks, database, every)
+    try:
+        for step in steps:
+            run.step(step)
+        run.drain()
+    except (Disagreement, psycopg.Error) as error:
+        return str(error)
+    return None
+
+
+def reduced(steps: list[dict], runbooks: dict, database) -> str:
+    """The case file of a sequence that fails."""
+    short = shortest(steps, lambda part: failure(part, runbooks, database) is not None)
+    return case_text(failure(short, runbooks, database), short, runbooks)
+
+
+def compare_seeds(first: int, count: int, database, tell=None) -> list[int]:
+    """The seeds that fail; `tell(seed, case file)` of each."""
+    runbooks, failed = shared_runbooks(), []
+    for seed in range(first, first + count):
+        try:
+            steps, wrong = generate(seed, runbooks), None
+        except Disagreement as error:   # what the model itself does wrong
+            steps, wrong = None, str(error)
+        if steps:
+            wrong = failure(steps, runbooks, database, LOOK_EVERY)
+        if seed % 100 == 0:
+            database.clean()
+        if wrong:
+            failed.append(seed)
+            if tell:
+                tell(seed, reduced(steps, runbooks, database) if steps else wrong)
+    return failed
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--seeds", type=int, default=100)
+    parser.add_argument("--first", type=int, default=1)
+    parser.add_argument("--stop", action="store_true", help="stop at the first run that fails")
+    options = parser.parse_args()
+    begun, failed, done = time.monotonic(), 0, 0
+    with new_database() as database:
+        for seed in range(options.first, options.first + options.seeds):
+            failed += len(compare_seeds(seed, 1, database, lambda seed, text: print(f"# seed {seed}\n{text}", flush=True)))
+            done += 1
+            if done % 1000 == 0:
+                print(f"model: {done} runs after {time.monotonic() - begun:.0f} s", flush=True)
+            if failed and options.stop:
+                break
+    print(f"model: {done - failed} of {done} runs agree, {time.monotonic() - begun:.0f} s")
+    return 1 if failed else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,478 @@
+"""The state machine of an offboarding, as schema/messages.md promises it: what its status, its phases and its jobs are after a
+sequence of messages. It is written from that document and not from the SQL, to be compared with the SQL (README.md).
+
+A message is a dictionary as the case files have it (messages.py). `World.apply()` takes a batch of them as the logger does,
+`World.schedule()` says what the scheduler publishes."""
+
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+
+from followers import follow, note_results
+from messages import duration, effective_of, phases_of
+
+OVER = ("completed", "cancelled", "duplicate")  # an offboarding that ended stays ended
+STATE_AFTER = {  # what an outcome makes of a job
+    "succeeded": "succeeded", "already_done": "succeeded", "skipped": "skipped", "missing": "skipped", "deferred": "ready",
+    "failed": "failed", "blocked": "failed", "denied": "failed", "cancelled": "cancelled"}
+
+
+@dataclass
+class Job:
+    step: str
+    phase: "Phase | None"
+    spec: dict
+    state: str = "waiting"
+    attempt: int = 0
+    queued: datetime | None = None  # when the scheduler is to publish this attempt; None: it is published, or none is due
+    due: datetime | None = None     # when this attempt was to run
+    outcome: str | None = None
+    answered: datetime | None = None
+    waits: tuple | None = None      # the signal that it waits for: name and key
+    follower: str | None = None     # of a job that tells of results: whose it is, and which results
+    carries: list = field(default_factory=list)
+
+    @property
+    def system(self) -> str:
+        return self.spec.get("system", "scim")
+
+    @property
+    def outlives(self) -> bool:
+        """It runs though its offboarding is over: it tells of results, or undoes a step."""
+        return self.follower is not None or "undo_of" in self.spec
+
+    def become(self, state: str, due: datetime | None = None) -> None:
+        self.state, self.queued, self.due = state, due, due or self.due
+
+
+@dataclass
+class Phase:
+    name: str
+    after: timedelta
+    status: str = "waiting"
+    due: datetime | None = None
+    queued: bool = False            # its time is in the scheduler's table
+    begun: bool = False
+
+
+class Offboarding:
+    def __init__(self, message: dict, now: datetime) -> None:
+        self.message = message
+        self.keys = message["keys"]
+        self.live = message.get("mode", "live") == "live"
+        self.status = "held" if message["status"] == "held" else "waiting"
+        self.priority = message.get("priority", "normal")
+        self.effective = effective_of(message, now)
+        self.received = message.get("received", now)
+        self.started = None
+        self.approved = False
+        self.phases, self.jobs = [], {}
+        self.results, self.followers = [], message["plan"].get("followers", [])
+        self.open_items = {}        # (system, kind) -> {item: the step that left it}
+        self.notices = set()        # what the planner has yet to be told
+        for name, after, steps in phases_of(message["plan"]):
+            phase = Phase(name, after)
+            self.phases.append(phase)
+            for step, spec in steps.items():
+                self.jobs[step] = Job(step, phase, spec)
+
+    def steps(self) -> list[Job]:
+        return [job for job in self.jobs.values() if job.follower is None]
+
+    def runs(self, job: Job) -> bool:
+        return self.status == "initiated" or job.outlives
+
+    def set_status(self, status: str) -> None:
+        if self.live and status in OVER:
+            self.notices.add("ended")
+        self.status = status
+
+    # ---- beginning ----
+
+    def start(self, at: datetime, now: datetime, published: list[str] = ()) -> None:
+        """It really starts. Its phases get their dates, and the first one begins with the jobs that the planner published."""
+        self.started, self.status = at, "initiated"
+        for phase in self.phases:
+            phase.due = max(self.effective, at) + phase.after
+            if phase is self.phases[0] and not phase.after:
+                phase.status, phase.begun = "initiated", True
+            else:
+                phase.queued = True
+        for step in published:
+            self.jobs[step].become("ready")
+            self.jobs[step].attempt, self.jobs[step].due = 1, at
+        self.settle(now)
+
+    def wait_for_date(self) -> None:
+        """A waiting offboarding starts when its first phase is due, which is its effective date."""
+        if self.status == "waiting" and self.phases[0].due != self.effective:
+            self.phases[0].due, self.phases[0].queued = self.effective, True
+
+    # ---- coming to rest after a change ----
+
+    def decide(self, job: Job) -> str | None:
+        """What becomes of a waiting job: ready, skipped or cancelled, or None while that is undecided."""
+        needs = [self.jobs[step].state for step in job.spec.get("needs", [])]
+        behind = [self.jobs[step].state for step in job.spec.get("behind", [])]
+        if any(state in ("waiting", "ready", "failed") for state in behind):
+            return None
+        if "cancelled" in needs:
+            return "cancelled"
+        when = job.spec.get("when", "on_success")
+        if when == "on_success":
+            return "skipped" if "skipped" in needs else "ready" if all(state == "succeeded" for state in needs) else None
+        if any(state in ("waiting", "ready") for state in needs):
+            return None
+        return "skipped" if when == "on_failure" and "failed" not in needs else "ready"
+
+    def release(self, job: Job, now: datetime) -> None:
+        """A job may run: at its time, or not at all when that has been over for longer than `expires`."""
+        base, after = max(self.effective, self.started), duration(job.spec.get("after"))
+        latest = base + max(after, job.phase.after) + duration(job.spec.get("expires"))
+        if "expires" in job.spec and max(after, job.phase.after) and job.attempt == 0 and latest < now:
+            job.become("skipped")
+            return
+        if "wait" in job.spec:      # a later read-back: so long after the success of what it reads
+            base, after = max(self.jobs[step].answered for step in job.spec["needs"]), duration(job.spec["wait"])
+        job.become("ready", max(now, base + after))
+        job.attempt += 1
+
+    def resolve(self, now: datetime) -> list[Job]:
+        decided = [(job, self.decide(job)) for job in self.jobs.values()
+                   if job.state == "waiting" and job.phase.status == "initiated"]
+        changed = [job for job, state in decided if state]
+        for job, state in decided:
+            if state == "ready":
+                self.release(job, now)
+            elif state:
+                job.become(state)
+        note_results(self, changed)
+        return [job for job in changed if job.state != "ready"]
+
+    def settle(self, now: datetime) -> None:
+        """Jobs whose needs are decided become due or end, phases end and begin, and so does the offboarding."""
+        moved = self.status == "initiated"
+        while moved:
+            while self.resolve(now):
+                pass
+            moved = False
+            for before, phase in zip([None, *self.phases], self.phases):
+                if phase.status == "held" and before.status in ("completed", "cancelled"):
+                    phase.status, phase.begun, moved = "initiated", True, True
+                    break
+                if phase.status == "initiated" and not any(
+                        job.phase is phase and job.state in ("waiting", "ready", "failed") for job in self.steps()):
+                    phase.status, moved = "completed", True
+        follow(self, now)
+        if (self.status == "initiated" and all(phase.status in ("completed", "cancelled") for phase in self.phases)
+                and not any(job.follower and job.state in ("waiting", "ready", "failed") for job in self.jobs.values())
+                and not any(self.open_items.values())):
+            self.set_status("completed")
+
+    # ---- ending ----
+
+    def stop(self, phases: list[Phase], status: str) -> None:
+        """These phases and what has not happened of them are cancelled, and with them the offboarding."""
+        self.set_status(status)
+        for phase in phases:
+            if phase.status not in ("completed", "cancelled"):
+                phase.status = "cancelled"
+        stopped = [job for job in self.steps() if job.phase in phases and job.state in ("waiting", "ready")]
+        for job in stopped:
+            job.become("cancelled")
+        note_results(self, stopped)
+
+    def cancel(self, now: datetime, duplicate: bool = False) -> None:
+        self.stop(self.phases, "duplicate" if duplicate else "cancelled")
+        follow(self, now)
+
+
+class World:
+    def __init__(self, now: datetime) -> None:
+        self.now = now
+        self.offboardings: dict[int, Offboarding] = {}
+        self.cancellations: dict = {}   # an offboarding, or a key of a person -> (up to when, is it a duplicate?)
+        self.signals: dict = {}         # id -> (name, key)
+
+    def apply(self, messages: list[dict]) -> list[str | None]:
+        """A batch. Of each message: why it changed nothing, or None. Signals and control records come on keys or topics of their
+        own, so they have no order with the events of an offboarding; the logger takes them first."""
+        notes: list[str | None] = [None] * len(messages)
+        for at, message in enumerate(messages):
+            if message.get("event") == "signal":
+                self.hear(message)
+        controls = [(at, message) for at, message in enumerate(messages) if "control" in message]
+        before = {number: offboarding.status for number, offboarding in self.offboardings.items()}
+        for at, message in controls:
+            notes[at] = self.control(message, before)
+        for at, message in enumerate(messages):
+            if "event" in message and message["event"] != "signal":
+                notes[at] = self.event(message)
+        return notes
+
+    def event(self, message: dict) -> str | None:
+        name, offboarding = message["event"], self.offboardings.get(message["of"])
+        if name == "initiated":
+            return self.initiated(message)
+        if name == "job.lost":
+            return self.lost(offboarding, message)
+        if name.startswith("job."):
+            return self.answer(offboarding, message)
+        if offboarding is None:
+            return {"phase.due": "unknown offboarding", "phase.again": "unknown phase", "cancelled": "unknown offboarding"}.get(
+                name, "refused: unknown offboarding")
+        return getattr(self, name.replace(".", "_"))(offboarding, message)
+
+    # ---- the planner's ----
+
+    def initiated(self, message: dict) -> str | None:
+        if message["of"] in self.offboardings:
+            return "repeated: the first one counts"
+        new = self.offboardings[message["of"]] = Offboarding(message, self.now)
+        orders = [(at, duplicate) for subject, (at, duplicate) in self.cancellations.items()
+                  if subject == message["of"] or subject in new.keys and new.received <= at]
+        if orders:  # an order to cancel travels on another topic, and may come first
+            new.cancel(self.now, min(orders)[1])
+        elif message["status"] == "initiated":
+            new.start(message.get("started", self.now), self.now, message.get("published", []))
+        new.wait_for_date()
+
+    def moved(self, offboarding: Offboarding, message: dict) -> str | None:
+        if offboarding.status not in ("waiting", "held"):
+            return f"refused: the offboarding is {offboarding.status}"
+        offboarding.effective = message.get("effective", offboarding.effective)
+        offboarding.priority = message.get("priority", offboarding.priority)
+        offboarding.wait_for_date()
+
+    def started(self, offboarding: Offboarding, message: dict) -> str | None:
+        if offboarding.status != "waiting":
+            return f"refused: the offboarding is {offboarding.status}"
+        if offboarding.effective != message["due"]:
+            return "stale"
+        if message["event"] == "held":
+            offboarding.status = "held"
+        else:
+            offboarding.start(self.now, self.now)
+
+    held = started
+
+    def cancelled(self, offboarding: Offboarding, message: dict) -> str | None:
+        if offboarding.status in OVER:
+            return f"the offboarding is already {offboarding.status}"
+        offboarding.cancel(self.now)
+
+    # ---- the scheduler's ----
+
+    def phase_due(self, offboarding: Offboarding, message: dict) -> str | None:
+        phase = next((phase for phase in offboarding.phases if phase.name == message["phase"]), None)
+        if phase is None:
+            return "unknown phase"
+        if offboarding.status not in ("waiting", "initiated"):
+            return f"the offboarding is {offboarding.status}"
+        if phase.status != "waiting":
+            return f"the phase is already {phase.status}"
+        position = offboarding.phases.index(phase)
+        if offboarding.status == "waiting" and position > 0:
+            return "the offboarding is waiting"
+        if phase.due != message["due"]:
+            return "stale"
+        if offboarding.status == "waiting":
+            offboarding.start(self.now, self.now)
+            return None
+        free = position == 0 or offboarding.phases[position - 1].status in ("completed", "cancelled")
+        phase.status, phase.begun = ("initiated", True) if free else ("held", False)
+        offboarding.settle(self.now)
+
+    def phase_again(self, offboarding: Offboarding, message: dict) -> str | None:
+        """Nobody has answered that the phase's time has come: it is said again."""
+        phase = next((phase for phase in offboarding.phases if phase.name == message["phase"]), None)
+        if phase is None:
+            return "unknown phase"
+        if offboarding.status not in ("waiting", "initiated"):
+            return f"the offboarding is {offboarding.status}"
+        if phase.status != "waiting":
+            return f"the phase is already {phase.status}"
+        if phase.due != message["due"]:
+            return "stale"
+        if phase.queued:
+            return "late"
+        phase.queued = True
+
+    def lost(self, offboarding: Offboarding | None, message: dict) -> str | None:
+        """The job's message is lost, or the answer to it: the next attempt is due at once."""
+        job = offboarding and offboarding.jobs.get(message["step"])
+        if not job:
+            return "unknown job"
+        if job.state != "ready":
+            return f"the job is already {job.state}"
+        if job.attempt != message["attempt"]:
+            return "late"
+        if "expires" in job.spec and job.attempt == 1 and job.due + duration(job.spec["expires"]) < self.now:
+            job.become("skipped")
+            note_results(offboarding, [job])
+        else:
+            job.become("ready", self.now)
+            job.attempt += 1
+        offboarding.settle(self.now)
+
+    def schedule(self) -> set[tuple]:
+        """What is due now is published, and leaves the scheduler's table."""
+        taken = set()
+        for number, offboarding in self.offboardings.items():
+            for job in offboarding.jobs.values():
+                if job.queued and job.queued <= self.now:
+                    job.queued = None
+                    if offboarding.runs(job):
+                        taken.add(("job", number, job.step, job.attempt))
+            for phase in offboarding.phases:
+                if phase.queued and phase.due <= self.now:
+                    phase.queued = False
+                    if offboarding.status in ("waiting", "initiated") and phase.status == "waiting":
+                        # Whether a live one may start is for the planner to say, who counts; a person has said it of approved ones.
+                        asks = offboarding.status == "waiting" and offboarding.live and not offboarding.approved
+                        taken.add(("start", number, phase.due) if asks else ("phase", number, phase.name, phase.due))
+            taken |= {(kind, number) for kind in offboarding.notices}
+            offboarding.notices.clear()
+        return taken
+
+    # ---- the workers' ----
+
+    def answer(self, offboarding: Offboarding | None, message: dict) -> str | None:
+        job = offboarding and offboarding.jobs.get(message["step"])
+        if not job:
+            return "unknown job"
+        if message["event"] == "job.before":
+            return None
+        outcome, attempt = message["event"].removeprefix("job."), message["attempt"]
+        state = STATE_AFTER[outcome]
+        if state != "succeeded" or job.state == "succeeded":  # a late success is the truth; anything else late changes nothing
+            if job.state not in ("waiting", "ready"):
+                return f"the job is already {job.state}"
+            if attempt < job.attempt or job.state == "waiting" and attempt == job.attempt:
+                return "late"
+        job.attempt, job.outcome, job.answered = max(attempt, job.attempt), outcome, message.get("at", self.now)
+        job.become(state)
+        if outcome == "deferred":
+            self.put_off(job, message)
+        if state == "succeeded":
+            self.leave_open(offboarding, job, message.get("open", {}))
+        if state != "ready" or "progress" in message:
+            note_results(offboarding, [job], message.get("progress"))
+            stops = outcome == "missing" and job.spec.get("on_missing") == "cancel_phase" and job.phase.status == "initiated"
+            if stops:
+                offboarding.stop(offboarding.phases[offboarding.phases.index(job.phase):], "cancelled")
+            offboarding.settle(self.now)
+
+    def put_off(self, job: Job, message: dict) -> None:
+        job.attempt += 1
+        job.queued = job.due = message.get("due", self.now)
+        waits = message.get("waits")
+        if waits:
+            job.waits = (waits["signal"], waits["key"])
+            if any(about == job.waits and signal not in waits.get("heard", []) for signal, about in self.signals.items()):
+                job.queued = job.due = self.now
+
+    @staticmethod
+    def leave_open(offboarding: Offboarding, job: Job, left: dict) -> None:
+        """What a step leaves in place on purpose; the latest word of a system about a kind counts."""
+        for kind, items in left.items():
+            offboarding.open_items[job.system, kind] = {item: job.step for item in items}
+
+    # ---- orders ----
+
+    def order_approve(self, offboarding: Offboarding, message: dict) -> str | None:
+        if offboarding.status != "held":
+            return f"refused: the offboarding is {offboarding.status}"
+        offboarding.status, offboarding.approved = "waiting", True
+        if offboarding.live:
+            offboarding.notices.add("approved")
+        if offboarding.effective <= self.now:
+            offboarding.start(self.now, self.now)
+        offboarding.wait_for_date()
+
+    def order_retry(self, offboarding: Offboarding, message: dict) -> str | None:
+        named = [job for job in offboarding.jobs.values() if message.get("step") in (None, job.step)]
+        failed = [job for job in named if job.state == "failed" and offboarding.runs(job)]
+        if not failed:
+            return (f"refused: the offboarding is {offboarding.status}" if offboarding.status != "initiated" else
+                    "refused: no job has failed" if "step" not in message else
+                    f"refused: the job is {named[0].state}, not failed" if named else "refused: no such job")
+        # Of all that failed, one that needs another of them waits for it anew; one that is named runs at once.
+        behind = [job for job in failed if "step" not in message and any(
+            offboarding.jobs[step].state in ("waiting", "ready", "failed") for step in job.spec.get("needs", []))]
+        for job in failed:
+            if job in behind:
+                job.become("waiting")
+            else:
+                job.become("ready", self.now)
+                job.attempt += 1
+        offboarding.settle(self.now)
+
+    def order_skip(self, offboarding: Offboarding, message: dict) -> str | None:
+        if "step" not in message:
+            return (f"refused: the offboarding is {offboarding.status}" if offboarding.status != "initiated" else
+                    "refused: it names no job and no step")
+        job = offboarding.jobs.get(message["step"])
+        left = [items for items in offboarding.open_items.values() for item, step in items.items() if step == message["step"]]
+        skips = job and job.state in ("waiting", "ready", "failed") and offboarding.runs(job)
+        if not skips and not left:
+            return (f"refused: the offboarding is {offboarding.status}" if offboarding.status != "initiated" else
+                    f"refused: the job is {job.state}" if job else "refused: no such job")
+        for kind, items in offboarding.open_items.items():
+            offboarding.open_items[kind] = {item: step for item, step in items.items() if step != message["step"]}
+        if skips:
+            job.become("skipped")
+            note_results(offboarding, [job])
+        offboarding.settle(self.now)
+
+    def order_undo(self, offboarding: Offboarding, message: dict) -> str | None:
+        if not offboarding.live:
+            return "refused: a dry run has changed nothing"
+        if offboarding.status not in OVER:
+            return (f"refused: the offboarding is {offboarding.status}; cancel it first (offboard cancel),"
+                    " or wait until it is over")
+        named = message.get("step")  # what was so before we came is undone only by its name
+        undone = [job for job in offboarding.steps() if job.state == "succeeded" and "undo" in job.spec
+                  and (job.step == named if named else job.outcome == "succeeded")]
+        if not undone:
+            return "refused: no such step has succeeded and can be undone"
+        jobs = [offboarding.jobs.setdefault(f"{job.step}.undo", Job(f"{job.step}.undo", job.phase, {
+            "system": job.system, "undo_of": job.step})) for job in undone]
+        ordered = [job for job in jobs if job.state in ("waiting", "failed")]
+        if not ordered:
+            return "refused: it was ordered before; the jobs that undo have not failed"
+        for job in ordered:
+            job.become("ready", self.now)
+            job.attempt += 1
+
+    # ---- control records and signals ----
+
+    def control(self, message: dict, before: dict) -> str | None:
+        """Cancels an offboarding by its number, or what has come of a person up to then, and what is still on its way."""
+        subject, up_to = message["control"], message.get("at", self.now)
+        if isinstance(subject, str) and subject.startswith("pause/"):
+            return None     # for workers: the state of no offboarding changes
+        if message.get("gone"):
+            self.cancellations.pop(subject, None)
+            return None
+        duplicate = "duplicate_of" in message
+        if subject not in self.cancellations or self.cancellations[subject][0] <= up_to:
+            self.cancellations[subject] = (up_to, duplicate)
+        meant = [number for number, offboarding in self.offboardings.items() if before[number] not in OVER
+                 and (number == subject or subject in offboarding.keys and offboarding.received <= up_to)]
+        for number in meant:
+            if self.offboardings[number].status not in OVER:
+                self.offboardings[number].cancel(self.now, duplicate)
+        if meant or before.get(subject) == "cancelled":
+            return None
+        return ("refused: the person has no open offboarding" if isinstance(subject, str) else
+                f"refused: the offboarding is {before[subject]}" if subject in before else "refused: unknown offboarding")
+
+    def hear(self, message: dict) -> None:
+        """A signal wakes the jobs that rest and wait for it. One that is at a worker now hears of it when it rests again."""
+        if message["id"] in self.signals:
+            return
+        self.signals[message["id"]] = (message["name"], message["key"])
+        for offboarding in self.offboardings.values():
+            for job in offboarding.jobs.values():
+                if job.waits == (message["name"], message["key"]) and job.state == "ready" and job.queued:
+                    job.queued = min(job.queued, self.now)
