@@ -27,7 +27,7 @@ BEGIN
     PERFORM set_config('test.now', at, false);
     DELETE FROM stage;
     INSERT INTO stage (seq, wave, topic, kafka_partition, kafka_offset, id, name, occurred_at, offboarding_id, job_id, raw)
-    SELECT seq, wave, 'offboard.events', 0, first + seq, gen_random_uuid(), name, occurred_at, offboarding_id, job_id, body
+    SELECT seq, wave, 'offboard.events', 0, first + seq, gen_random_uuid(), name, occurred_at, offboarding_id, job_id, body::text::json
     FROM jsonb_populate_recordset(NULL::stage, rows);
     PERFORM apply_batch('{offboard.events}', '{0}', ARRAY[first], ARRAY[first + jsonb_array_length(rows)]);
     RETURN ARRAY(SELECT note FROM stage ORDER BY seq);

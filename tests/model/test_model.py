@@ -14,6 +14,7 @@ def test_case(name, database):
     run_case(CASES[name], database)
 
 
+@pytest.mark.timeout(400)  # 20 s on an idle machine
 def test_seeds(database):
     """`make model SEEDS=10000` compares more of them."""
     texts: list[str] = []
