@@ -364,7 +364,7 @@ COMMENT ON COLUMN event.topic IS 'Kafka topic it was read from.';
 COMMENT ON COLUMN event.kafka_partition IS 'Kafka partition it was read from.';
 COMMENT ON COLUMN event.kafka_offset IS 'Its Kafka offset.';
 COMMENT ON COLUMN event.id IS 'The event''s id; two rows with one id are one event that was produced twice.';
-COMMENT ON COLUMN event.name IS 'What happened, as in messages.md; control.pause, .resume, .cancel and .uncancel for control records.';
+COMMENT ON COLUMN event.name IS 'What happened, as in messages.md; control.pause, .resume, .cancel and .uncancel for control records, .key and .unkey for idempotency keys of orders.';
 COMMENT ON COLUMN event.occurred_at IS 'The event''s own timestamp.';
 COMMENT ON COLUMN event.offboarding_id IS 'The offboarding concerned; null when there is none.';
 COMMENT ON COLUMN event.job_id IS 'The job concerned.';

@@ -212,8 +212,15 @@ LANGUAGE sql AS $$
     FROM fresh f
          JOIN awaited a ON a.signal = f.name AND a.key = f.key
          JOIN job j ON j.id = a.job_id AND j.state = 'ready';
+
+    UPDATE stage s SET note = 'no job waits for it yet'
+    FROM stage t CROSS JOIN LATERAL (SELECT t.body #>> '{context,signal,name}', t.body #>> '{context,signal,key}') AS x (signal, key)
+    WHERE t.name = 'signal' AND s.seq = t.seq
+      AND NOT EXISTS (SELECT FROM awaited a JOIN job j ON j.id = a.job_id AND j.state = 'ready'
+                      WHERE a.signal = x.signal AND a.key = x.key);
 $$;
-COMMENT ON FUNCTION apply_signals() IS 'Staged signals become rows, and the jobs that wait for them are due.';
+COMMENT ON FUNCTION apply_signals() IS
+    'Staged signals become rows, and the jobs that wait for them are due. One that none waits for is noted: it counts for those that begin to wait later.';
 
 CREATE FUNCTION unheard(waits jsonb) RETURNS boolean
 LANGUAGE sql STABLE
@@ -623,9 +630,24 @@ $$;
 COMMENT ON FUNCTION apply_approvals(integer) IS
     'Staged `order.approve` events of a wave: a held offboarding starts, or waits for its date.';
 
+-- With its owner's rights, as the logger's role deletes nothing from due. A row that the scheduler holds is about to be published.
+CREATE FUNCTION withdraw_due(jobs uuid[]) RETURNS SETOF uuid
+LANGUAGE sql SECURITY DEFINER SET search_path = public, pg_temp AS $$
+    DELETE FROM due WHERE ctid = ANY (ARRAY(
+        SELECT d.ctid FROM job j JOIN due d ON d.due_at = j.due_at AND d.job_id = j.id AND d.attempt = j.attempt
+        WHERE j.id = ANY (jobs) AND j.state = 'ready'
+        FOR UPDATE OF d SKIP LOCKED))
+    RETURNING job_id
+$$;
+COMMENT ON FUNCTION withdraw_due(uuid[]) IS
+    'Keeps jobs from being published that were to be, and returns which: what has been published already may be running.';
+
 CREATE FUNCTION apply_job_orders(w integer) RETURNS void
 LANGUAGE plpgsql AS $$
 DECLARE
+    withdrawn uuid[] := ARRAY(SELECT withdraw_due(ARRAY(
+        SELECT j.id FROM stage s JOIN job j ON j.offboarding_id = s.offboarding_id AND (j.id = s.job_id OR j.step = s.body #>> '{context,step}')
+        WHERE s.wave = w AND s.name = 'order.skip' AND j.state = 'ready')));
     changes job_change[];
     served integer[];
     affected uuid[];
@@ -655,12 +677,14 @@ BEGIN
       AND (s.job_id IS NULL OR j.id = s.job_id)
       AND (s.body #>> '{context,step}' IS NULL OR j.step = s.body #>> '{context,step}')
       AND CASE WHEN s.name = 'order.retry' THEN j.state = 'failed'
-               ELSE j.state IN ('waiting', 'ready', 'failed')
+               ELSE (j.state IN ('waiting', 'failed') OR j.id = ANY (withdrawn))
                     AND (s.job_id IS NOT NULL OR s.body #>> '{context,step}' IS NOT NULL) END;
     UPDATE stage s
     SET note = CASE WHEN o.id IS NULL THEN 'refused: unknown offboarding'
                     WHEN o.status <> 'initiated' THEN 'refused: the offboarding is ' || o.status
                     WHEN t.name = 'order.retry' AND j.id IS NOT NULL THEN 'refused: the job is ' || j.state || ', not failed'
+                    WHEN j.state = 'ready'
+                    THEN 'refused: the job has been published, and its worker may be running it; skip it when it has answered, or cancel the offboarding'
                     WHEN j.id IS NOT NULL THEN 'refused: the job is ' || j.state
                     WHEN t.job_id IS NOT NULL OR t.body #>> '{context,step}' IS NOT NULL THEN 'refused: no such job'
                     WHEN t.name = 'order.retry' THEN 'refused: no job has failed'
@@ -674,7 +698,7 @@ BEGIN
 END
 $$;
 COMMENT ON FUNCTION apply_job_orders(integer) IS
-    'Staged `order.retry` (failed jobs: one, or all of the offboarding) and `order.skip` events of a wave. Skipping a step also resolves what it left in place on purpose. What can''t be done is noted as refused.';
+    'Staged `order.retry` (failed jobs: one, or all of the offboarding) and `order.skip` events of a wave. Skipping a step also resolves what it left in place on purpose; one whose job has been published and not answered is not skipped. What can''t be done is noted as refused.';
 
 -- The jobs that undo are rows like others, but of an offboarding that is over, and due at once: what was done last comes first,
 -- as far as a millisecond goes.

@@ -43,6 +43,6 @@ GRANT DELETE ON due TO offboard_scheduler;
 GRANT SELECT ON ALL TABLES IN SCHEMA analyst TO offboard_analyst;
 
 -- What runs with its owner's rights is for those who need it.
-REVOKE ALL ON FUNCTION change_job_state(job_change[]), keep_before_images(uuid[], jsonb[]), make_event_partitions(integer), take_due(integer, text[]), take_notices(integer) FROM PUBLIC;
-GRANT EXECUTE ON FUNCTION change_job_state(job_change[]), keep_before_images(uuid[], jsonb[]), make_event_partitions(integer) TO offboard_logger;
+REVOKE ALL ON FUNCTION change_job_state(job_change[]), keep_before_images(uuid[], jsonb[]), make_event_partitions(integer), take_due(integer, text[]), take_notices(integer), withdraw_due(uuid[]) FROM PUBLIC;
+GRANT EXECUTE ON FUNCTION change_job_state(job_change[]), keep_before_images(uuid[], jsonb[]), make_event_partitions(integer), withdraw_due(uuid[]) TO offboard_logger;
 GRANT EXECUTE ON FUNCTION take_due(integer, text[]), take_notices(integer) TO offboard_scheduler;

@@ -317,8 +317,18 @@ static void test_retry_and_skip(void **state)
     assert_note(*state, "order.skip", "refused: no such job");
     tell(*state, "order.skip", PERSON(1), "\"job_id\": \"@b\", \"reason\": \"by hand\"");
     assert_jobs(*state, PERSON(1), "a:ready b:skipped c:ready d:waiting e:waiting f:waiting");
-    assert_due(*state, PERSON(1), "c#1 second"); /* its row is stale now */
-    assert_answer(*state, "SELECT count(*) FROM due_messages(10, '{}') WHERE kind = 'stale'", "1");
+    assert_due(*state, PERSON(1), "c#1 second");
+    assert_answer(*state, "SELECT count(*) FROM due WHERE job_id IS NOT NULL", "1"); /* it is not published any more */
+    tell(*state, "order.skip", PERSON(1),
+         "\"step\": \"a\", \"reason\": \"it takes too long\""); /* the planner published it */
+    static const char running[] = "refused: the job has been published, and its worker may be running it; skip it when "
+                                  "it has answered, or cancel the offboarding";
+    assert_note(*state, "order.skip", running);
+    assert_answer(*state, "SELECT count(*) FROM due_messages(10, '{}') WHERE kind = 'job'", "1");
+    tell(*state, "order.skip", PERSON(1),
+         "\"step\": \"c\", \"reason\": \"it takes too long\""); /* and the scheduler this */
+    assert_note(*state, "order.skip", running);
+    assert_jobs(*state, PERSON(1), "a:ready b:skipped c:ready d:waiting e:waiting f:waiting");
 }
 
 static void order(struct pg *pg, const char *name, const char *body)
