@@ -265,13 +265,15 @@ COMMENT ON COLUMN signal.received_at IS 'When the edge took it in.';
 CREATE TABLE awaited (
     job_id uuid PRIMARY KEY REFERENCES job,
     signal text NOT NULL,
-    key text NOT NULL
+    key text NOT NULL,
+    woken_at timestamptz
 );
 CREATE INDEX awaited_subject ON awaited (signal, key);
 COMMENT ON TABLE awaited IS 'Which signal a job waits for, or last waited for: its state says whether it still does.';
 COMMENT ON COLUMN awaited.job_id IS 'The job.';
 COMMENT ON COLUMN awaited.signal IS 'Name of the signal.';
 COMMENT ON COLUMN awaited.key IS 'About what.';
+COMMENT ON COLUMN awaited.woken_at IS 'When a signal last brought its row in due forward: the row then has this time instead of job.due_at. Null: never.';
 
 CREATE TABLE open_item (
     offboarding_id uuid NOT NULL REFERENCES offboarding,
@@ -364,7 +366,7 @@ COMMENT ON COLUMN event.topic IS 'Kafka topic it was read from.';
 COMMENT ON COLUMN event.kafka_partition IS 'Kafka partition it was read from.';
 COMMENT ON COLUMN event.kafka_offset IS 'Its Kafka offset.';
 COMMENT ON COLUMN event.id IS 'The event''s id; two rows with one id are one event that was produced twice.';
-COMMENT ON COLUMN event.name IS 'What happened, as in messages.md; control.pause, .resume, .cancel and .uncancel for control records.';
+COMMENT ON COLUMN event.name IS 'What happened, as in messages.md; control.pause, .resume, .cancel and .uncancel for control records, .key and .unkey for idempotency keys of orders.';
 COMMENT ON COLUMN event.occurred_at IS 'The event''s own timestamp.';
 COMMENT ON COLUMN event.offboarding_id IS 'The offboarding concerned; null when there is none.';
 COMMENT ON COLUMN event.job_id IS 'The job concerned.';

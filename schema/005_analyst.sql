@@ -411,7 +411,7 @@ SELECT e.id AS order_id, e.occurred_at AS ordered_at, split_part(e.name, '.', 2)
        CASE WHEN e.note LIKE 'refused:%' THEN 'refused' ELSE 'applied' END AS result,
        nullif(regexp_replace(e.note, '^refused: ', ''), '') AS why, e.recorded_at
 FROM event e CROSS JOIN LATERAL (SELECT coalesce(e.body #> '{context,actor}', e.body #> '{value,actor}')) AS x (actor)
-WHERE e.name LIKE 'order.%' OR e.name LIKE 'control.%';
+WHERE e.name LIKE 'order.%' OR e.name IN ('control.cancel', 'control.uncancel', 'control.pause', 'control.resume');
 COMMENT ON VIEW analyst.orders IS
     'Every order of a person or of the HR system, and what became of it: approve, retry, skip, undo, cancel, uncancel, pause, resume.';
 COMMENT ON COLUMN analyst.orders.order_id IS 'The order; the HTTP API and `offboard` answer with it.';

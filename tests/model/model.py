@@ -26,9 +26,12 @@ class World:
         """A batch. Of each message: why it changed nothing, or None. Signals and control records come on keys or topics of their
         own, so they have no order with the events of an offboarding; the logger takes them first."""
         notes: list[str | None] = [None] * len(messages)
-        for at, message in enumerate(messages):
-            if message.get("event") == "signal":
-                self.hear(message)
+        signals = [(at, message) for at, message in enumerate(messages) if message.get("event") == "signal"]
+        for _, message in signals:
+            self.hear(message)
+        for at, message in signals:
+            if not self.waiting_for(message):
+                notes[at] = "no job waits for it yet"
         controls = [(at, message) for at, message in enumerate(messages) if "control" in message]
         before = {number: offboarding.status for number, offboarding in self.offboardings.items()}
         for at, message in controls:
@@ -242,10 +245,12 @@ class World:
                     "refused: it names no job and no step")
         job = offboarding.jobs.get(message["step"])
         left = [items for items in offboarding.open_items.values() for item, step in items.items() if step == message["step"]]
-        skips = job and job.state in ("waiting", "ready", "failed") and offboarding.runs(job)
+        # One that has been published may be running; one that is still to be published is withdrawn.
+        skips = job and (job.state in ("waiting", "failed") or job.state == "ready" and job.queued) and offboarding.runs(job)
         if not skips and not left:
             return (f"refused: the offboarding is {offboarding.status}" if offboarding.status != "initiated" else
-                    f"refused: the job is {job.state}" if job else "refused: no such job")
+                    "refused: no such job" if not job else "refused: the job has been published" if job.state == "ready" else
+                    f"refused: the job is {job.state}")
         for kind, items in offboarding.open_items.items():
             offboarding.open_items[kind] = {item: step for item, step in items.items() if step != message["step"]}
         if skips:
@@ -301,7 +306,10 @@ class World:
         if message["id"] in self.signals:
             return
         self.signals[message["id"]] = (message["name"], message["key"])
-        for offboarding in self.offboardings.values():
-            for job in offboarding.jobs.values():
-                if job.waits == (message["name"], message["key"]) and job.state == "ready" and job.queued:
-                    job.queued = min(job.queued, self.now)
+        for job in self.waiting_for(message):
+            if job.queued:
+                job.queued = min(job.queued, self.now)
+
+    def waiting_for(self, message: dict) -> list[Job]:
+        return [job for offboarding in self.offboardings.values() for job in offboarding.jobs.values()
+                if job.waits == (message["name"], message["key"]) and job.state == "ready"]
