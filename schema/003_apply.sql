@@ -464,8 +464,8 @@ BEGIN
     INTO changes, affected, missing
     FROM judged WHERE note IS NULL;
     PERFORM change_job_state(changes) WHERE changes IS NOT NULL;
-    PERFORM apply_waits(w);
-    PERFORM apply_open_items(w);
+    PERFORM apply_waits(w) WHERE EXISTS (SELECT FROM stage s WHERE s.wave = w AND s.name = 'job.deferred');
+    PERFORM apply_open_items(w) WHERE EXISTS (SELECT FROM stage s WHERE s.wave = w AND s.body #> '{context,open}' IS NOT NULL);
     PERFORM cancel_phases(missing) WHERE missing IS NOT NULL;
     PERFORM settle(affected) WHERE affected IS NOT NULL;
 END
