@@ -15,6 +15,7 @@ def test_case(name, database):
     run_case(CASES[name], database)
 
 
+@pytest.mark.timeout(900)  # a quarter of a minute, unless much else runs on the machine
 def test_seeds(database):
     """`make model SEEDS=10000` compares more of them."""
     texts: list[str] = []
