@@ -438,6 +438,23 @@ COMMENT ON COLUMN system_pause.reason IS 'Why.';
 COMMENT ON COLUMN system_pause.actor IS 'Who paused it.';
 COMMENT ON COLUMN system_pause.paused_at IS 'Since when.';
 
+CREATE TABLE system_state (
+    system text PRIMARY KEY,
+    state text CHECK (state IN ('up', 'down', 'refused', 'throttled')),
+    since timestamptz,
+    status_code integer,
+    why text,
+    unattended_since timestamptz
+);
+COMMENT ON TABLE system_state IS 'How systems are, as their workers said last when that changed, and whether they have workers.';
+COMMENT ON COLUMN system_state.system IS 'The system.';
+COMMENT ON COLUMN system_state.state IS
+    'up, down (its circuit is open: no answer, or errors of its own), refused (it rejects our credentials), throttled; null: no worker has said.';
+COMMENT ON COLUMN system_state.since IS 'Since when it is in this state.';
+COMMENT ON COLUMN system_state.status_code IS 'The vendor''s HTTP status that showed it; 0: none.';
+COMMENT ON COLUMN system_state.why IS 'What the vendor said, or why it did not.';
+COMMENT ON COLUMN system_state.unattended_since IS 'Since when jobs wait that no worker takes; null: it has a worker, or nothing waits.';
+
 CREATE TABLE cancellation (
     subject text PRIMARY KEY,
     reason text,

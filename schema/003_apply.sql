@@ -98,6 +98,26 @@ LANGUAGE sql AS $$
 $$;
 COMMENT ON FUNCTION apply_records() IS 'Staged definitions and intake events become rows; the first of an id counts.';
 
+CREATE FUNCTION apply_systems() RETURNS void
+LANGUAGE sql AS $$
+    INSERT INTO system_state (system, state, since, status_code, why)
+    SELECT DISTINCT ON (c ->> 'system') c ->> 'system', substr(s.name, 8), (c ->> 'since')::timestamptz,
+           (s.body #>> '{response,statusCode}')::integer, nullif(s.body #>> '{response,message}', '')
+    FROM stage s CROSS JOIN LATERAL (SELECT s.body -> 'context' OFFSET 0) AS x (c)
+    WHERE s.name IN ('system.up', 'system.down', 'system.refused', 'system.throttled') AND c ->> 'system' IS NOT NULL
+    ORDER BY c ->> 'system', s.seq DESC
+    ON CONFLICT (system) DO UPDATE
+    SET state = excluded.state, since = excluded.since, status_code = excluded.status_code, why = excluded.why;
+
+    INSERT INTO system_state (system, unattended_since)
+    SELECT DISTINCT ON (c ->> 'system') c ->> 'system', CASE s.name WHEN 'system.unattended' THEN (c ->> 'since')::timestamptz END
+    FROM stage s CROSS JOIN LATERAL (SELECT s.body -> 'context' OFFSET 0) AS x (c)
+    WHERE s.name IN ('system.unattended', 'system.attended') AND c ->> 'system' IS NOT NULL
+    ORDER BY c ->> 'system', s.seq DESC
+    ON CONFLICT (system) DO UPDATE SET unattended_since = excluded.unattended_since;
+$$;
+COMMENT ON FUNCTION apply_systems() IS 'Staged `system.*` events: how systems are; the latest word counts.';
+
 -- Of several records about one subject the last one says how things are.
 CREATE FUNCTION apply_pauses() RETURNS void
 LANGUAGE sql AS $$
@@ -817,6 +837,7 @@ BEGIN
     END IF;
     PERFORM lock_subjects();
     PERFORM apply_records();
+    PERFORM apply_systems() WHERE EXISTS (SELECT FROM stage WHERE name LIKE 'system.%');
     PERFORM apply_signals() WHERE EXISTS (SELECT FROM stage WHERE name = 'signal');
     PERFORM apply_control() WHERE EXISTS (SELECT FROM stage WHERE name LIKE 'control.%');
     -- Against the control records of other loggers, which cancel whole offboardings; in order, against deadlocks.

@@ -32,12 +32,12 @@ GRANT USAGE ON SCHEMA public, analyst TO offboard_analyst;
 
 -- Logger: job is changed by change_job_state() alone, event only grows.
 GRANT SELECT, INSERT ON intake, job, due, event, definition, signal, roster_notice TO offboard_logger;
-GRANT SELECT, INSERT, UPDATE ON offboarding, phase, kafka_offset, awaited, open_item TO offboard_logger;
+GRANT SELECT, INSERT, UPDATE ON offboarding, phase, kafka_offset, awaited, open_item, system_state TO offboard_logger;
 GRANT SELECT, INSERT ON follower TO offboard_logger;
 GRANT SELECT ON result TO offboard_logger;
 GRANT SELECT, INSERT, UPDATE, DELETE ON system_pause, cancellation TO offboard_logger;
 
-GRANT SELECT ON offboarding, phase, job, result, signal, awaited, due, kafka_offset, system_pause, working_offboarding TO offboard_scheduler;
+GRANT SELECT ON offboarding, phase, job, result, signal, awaited, due, kafka_offset, system_pause, system_state, working_offboarding TO offboard_scheduler;
 GRANT DELETE ON due TO offboard_scheduler;
 
 GRANT SELECT ON ALL TABLES IN SCHEMA analyst TO offboard_analyst;
