@@ -84,8 +84,9 @@ int cli_edge_post(struct cli *cli, const char *path, const char *content_type, c
                   const char *body, json_t **answer, struct err *err);
 
 /* POSTs an order or a word (`body`, taken over) as JSON with `requested_by`. An exit code: CLI_OK and the answer (a new reference), or
- * another after a message. */
-enum cli_exit cli_edge_send(struct cli *cli, const char *path, json_t *body, json_t **answer);
+ * another after a message. `headers` as in cli_edge_post(). */
+enum cli_exit cli_edge_send(struct cli *cli, const char *path, json_t *body, const char *const *headers,
+                            json_t **answer);
 
 /* Puts `requested_by`, the name of the user who runs the command, into an order or an event. */
 void cli_put_requester(json_t *object);

@@ -186,9 +186,9 @@ static int send_some(struct cli *cli, const json_t *places, size_t first, json_t
         json_array_append(some, json_array_get(places, i));
     }
     json_t *answer = NULL;
-    enum cli_exit code =
-        cli_edge_send(cli, "/v1/replays",
-                      json_pack("{s:o, s:s, s:b}", "letters", some, "reason", opt.reason, "again", opt.again), &answer);
+    enum cli_exit code = cli_edge_send(
+        cli, "/v1/replays", json_pack("{s:o, s:s, s:b}", "letters", some, "reason", opt.reason, "again", opt.again),
+        NULL, &answer);
     if (code == CLI_OK) {
         json_array_extend(done, json_object_get(answer, "replayed"));
         json_decref(answer);

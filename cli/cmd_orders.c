@@ -15,6 +15,7 @@ static struct {
     const char *reason;
     const char *since;
     const char *step;
+    const char *key;
     bool held;
     bool json;
     bool no_wait;
@@ -25,7 +26,10 @@ static int send_order(struct cli *cli, json_t *order, const char *done)
 {
     json_put_string(order, "reason", opt.reason);
     json_t *answer = NULL;
-    enum cli_exit code = cli_edge_send(cli, "/v1/orders", order, &answer);
+    char *line = opt.key ? mem_printf("Idempotency-Key: %s", opt.key) : NULL;
+    const char *const headers[] = {line, NULL};
+    enum cli_exit code = cli_edge_send(cli, "/v1/orders", order, headers, &answer);
+    free(line);
     if (code != CLI_OK) {
         return code;
     }
@@ -208,7 +212,8 @@ static int resume_run(struct cli *cli, int argc, char **argv)
         "reason", "TEXT", "why; kept in the audit trail", &opt.reason, NULL                                            \
     }
 #define OPTION_JSON                                                                                                    \
-    {"no-wait", NULL, "do not wait until it is known what became of the order", NULL, &opt.no_wait},                   \
+    {"idempotency-key", "KEY", "of this order: given again within 24 hours it changes nothing", &opt.key, NULL},       \
+        {"no-wait", NULL, "do not wait until it is known what became of the order", NULL, &opt.no_wait},               \
     {                                                                                                                  \
         "json", NULL, "print the edge's answer and the results", NULL, &opt.json                                       \
     }

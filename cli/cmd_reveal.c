@@ -73,7 +73,7 @@ static int reveal(struct cli *cli, const char *offboarding, const char *step)
         return code;
     }
     json_t *answer = NULL;
-    code = cli_edge_send(cli, "/v1/reveals", order, &answer);
+    code = cli_edge_send(cli, "/v1/reveals", order, NULL, &answer);
     if (code != CLI_OK) {
         return code;
     }

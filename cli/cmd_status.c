@@ -18,7 +18,9 @@ static struct {
 static const char attention_sql[] =
     "SELECT jsonb_build_object('held', (SELECT count(*) FROM analyst.held_offboardings),"
     " 'failures', (SELECT count(*) FROM analyst.open_failures), 'stuck', (SELECT count(*) FROM analyst.stuck_jobs),"
-    " 'paused', (SELECT coalesce(jsonb_agg(to_jsonb(s) ORDER BY s.system), '[]') FROM analyst.paused_systems s))";
+    " 'paused', (SELECT coalesce(jsonb_agg(to_jsonb(s) ORDER BY s.system), '[]') FROM analyst.paused_systems s),"
+    " 'systems', (SELECT coalesce(jsonb_agg(to_jsonb(s) ORDER BY s.system), '[]') FROM analyst.systems s"
+    "             WHERE s.state <> 'up' OR s.unattended_since IS NOT NULL))";
 
 static const char failures_sql[] =
     "SELECT to_jsonb(f) FROM analyst.open_failures f ORDER BY f.failed_at DESC LIMIT $1::integer";
@@ -26,6 +28,37 @@ static const char stuck_sql[] = "SELECT to_jsonb(j) FROM analyst.stuck_jobs j OR
 static const char list_sql[] =
     "SELECT to_jsonb(o) FROM analyst.offboardings o WHERE $2::text IS NULL OR o.status = ANY (string_to_array($2, ','))"
     " ORDER BY o.received_at DESC LIMIT $1::integer";
+
+static void print_since(const json_t *row, const char *member, const char *what)
+{
+    char *since = cli_text(json_object_get(row, member));
+    printf("system %s: %s since %s UTC", json_string_at(row, "system"), what, since);
+    free(since);
+}
+
+/* "system zoom: rejects our credentials since 2026-11-23 10:03:05 UTC (401): …" */
+static void print_system(const json_t *row)
+{
+    static const char *const words[][2] = {
+        {"down", "is down"}, {"refused", "rejects our credentials"}, {"throttled", "throttles us"}};
+    const char *state = json_string_at(row, "state");
+    for (size_t i = 0; state && i < sizeof words / sizeof *words; i++) {
+        if (strcmp(words[i][0], state) == 0) {
+            char *why = cli_text(json_object_get(row, "why"));
+            json_int_t status = json_int_at(row, "status_code", 0);
+            print_since(row, "since", words[i][1]);
+            if (status) {
+                printf(" (%lld)", (long long)status);
+            }
+            printf(": %s\n", why);
+            free(why);
+        }
+    }
+    if (!json_is_null(json_object_get(row, "unattended_since"))) {
+        print_since(row, "unattended_since", "has no worker, and jobs wait for one");
+        printf("\n");
+    }
+}
 
 static void print_attention(const json_t *attention)
 {
@@ -44,6 +77,10 @@ static void print_attention(const json_t *attention)
     }
     size_t i;
     json_t *row;
+    json_array_foreach(json_object_get(attention, "systems"), i, row)
+    {
+        print_system(row);
+    }
     json_array_foreach(json_object_get(attention, "paused"), i, row)
     {
         char *since = cli_text(json_object_get(row, "paused_at"));

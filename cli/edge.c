@@ -97,13 +97,14 @@ void cli_put_requester(json_t *object)
     json_put_string(object, "requested_by", user ? user->pw_name : NULL);
 }
 
-enum cli_exit cli_edge_send(struct cli *cli, const char *path, json_t *body, json_t **answer)
+enum cli_exit cli_edge_send(struct cli *cli, const char *path, json_t *body, const char *const *headers,
+                            json_t **answer)
 {
     struct err err = ERR_INIT;
     cli_put_requester(body);
     char *text = json_text(body);
     json_decref(body);
-    int result = cli_edge_post(cli, path, "application/json", NULL, text, answer, &err);
+    int result = cli_edge_post(cli, path, "application/json", headers, text, answer, &err);
     free(text);
     return result == 0 ? CLI_OK : (enum cli_exit)cli_fail_err(CLI_REFUSED, &err);
 }

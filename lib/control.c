@@ -55,7 +55,9 @@ int control_apply(struct control *control, const rd_kafka_message_t *record, str
         return -1;
     }
     char *key = message_control_key(record->key, record->key_len);
-    if (json_is_null(order)) {
+    if (strncmp(key, "order/", 6) == 0) {
+        /* an idempotency key, of no concern to who carries orders out */
+    } else if (json_is_null(order)) {
         json_object_del(control->orders, key);
     } else {
         put_order(control, key, json_object_get(order, "reason"), time_of(record, order));

@@ -1,4 +1,6 @@
-/* How far a topic reaches, and how far a consumer group has come in it, asked by somebody who is no member. */
+/* How far a topic reaches, how far a consumer group has come in it, and whether the group has members: asked by somebody who is none. */
+#include <string.h>
+
 #include "lib/kafka.h"
 #include "lib/mem.h"
 
@@ -85,5 +87,47 @@ int kafka_group_offsets(rd_kafka_t *rk, const char *group, const char *topic, in
         rd_kafka_event_destroy(event);
     }
     rd_kafka_topic_partition_list_destroy(list);
+    return result;
+}
+
+static void note_members(const rd_kafka_ConsumerGroupDescription_t *group, const char *const *groups, int *members,
+                         size_t count)
+{
+    for (size_t i = 0; i < count; i++) {
+        if (!rd_kafka_ConsumerGroupDescription_error(group) &&
+            strcmp(groups[i], rd_kafka_ConsumerGroupDescription_group_id(group)) == 0) {
+            members[i] = (int)rd_kafka_ConsumerGroupDescription_member_count(group);
+        }
+    }
+}
+
+int kafka_group_members(rd_kafka_t *rk, const char **groups, int *members, size_t count, struct err *err)
+{
+    rd_kafka_queue_t *queue = rd_kafka_queue_new(rk);
+    rd_kafka_AdminOptions_t *options = rd_kafka_AdminOptions_new(rk, RD_KAFKA_ADMIN_OP_DESCRIBECONSUMERGROUPS);
+    rd_kafka_AdminOptions_set_request_timeout(options, ASK_TIMEOUT_MS, NULL, 0);
+    rd_kafka_DescribeConsumerGroups(rk, groups, count, options, queue);
+    rd_kafka_event_t *event = rd_kafka_queue_poll(queue, 2 * ASK_TIMEOUT_MS);
+    int result = 0;
+    if (!event || rd_kafka_event_error(event)) {
+        result = err_set(err, ERR_RETRY, "could not ask for the members of consumer groups: %s",
+                         event ? rd_kafka_event_error_string(event) : "no answer");
+    }
+    size_t described = 0;
+    const rd_kafka_ConsumerGroupDescription_t **list =
+        result == 0 ? rd_kafka_DescribeConsumerGroups_result_groups(rd_kafka_event_DescribeConsumerGroups_result(event),
+                                                                    &described)
+                    : NULL;
+    for (size_t i = 0; i < count; i++) {
+        members[i] = -1;
+    }
+    for (size_t i = 0; i < described; i++) {
+        note_members(list[i], groups, members, count);
+    }
+    if (event) {
+        rd_kafka_event_destroy(event);
+    }
+    rd_kafka_AdminOptions_destroy(options);
+    rd_kafka_queue_destroy(queue);
     return result;
 }

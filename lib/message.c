@@ -157,8 +157,9 @@ json_t *message_control(const char *key, size_t key_len, const void *value, size
 {
     bool pause = key_len > 6 && strncmp(key, "pause/", 6) == 0;
     bool cancel = key_len > 7 && strncmp(key, "cancel/", 7) == 0;
-    if (!pause && !cancel) {
-        err_set(err, ERR_PERMANENT, "the key must be pause/<system> or cancel/<offboarding id or person>");
+    bool known = key_len > 6 && strncmp(key, "order/", 6) == 0;
+    if (!pause && !cancel && !known) {
+        err_set(err, ERR_PERMANENT, "the key must be pause/<system>, cancel/<offboarding id or person> or order/<key>");
         return NULL;
     }
     if (!is_text(key, key_len)) {

@@ -136,6 +136,18 @@ static char *control_body(const rd_kafka_message_t *message, const char *subject
     return buf_take(&body);
 }
 
+/* What a record says, or its tombstone. */
+static const char *control_name(const char *key, bool said)
+{
+    if (strncmp(key, "pause/", 6) == 0) {
+        return said ? "control.pause" : "control.resume";
+    }
+    if (strncmp(key, "order/", 6) == 0) {
+        return said ? "control.key" : "control.unkey";
+    }
+    return said ? "control.cancel" : "control.uncancel";
+}
+
 static void read_control(struct row *row)
 {
     const rd_kafka_message_t *message = row->message;
@@ -147,10 +159,8 @@ static void read_control(struct row *row)
         return;
     }
     char *subject = message_control_key(message->key, message->key_len);
-    bool pause = strncmp(subject, "pause/", 6) == 0;
-    bool order = json_is_object(value);
-    row->name = mem_strdup(pause ? (order ? "control.pause" : "control.resume")
-                                 : (order ? "control.cancel" : "control.uncancel"));
+    bool cancel = strncmp(subject, "cancel/", 7) == 0;
+    row->name = mem_strdup(control_name(subject, json_is_object(value)));
     int64_t at = rd_kafka_message_timestamp(message, NULL) * (TIME_SECOND / 1000);
     const char *said = json_string_at(value, "at"); /* checked by message_control() */
     if (said) {
@@ -158,7 +168,7 @@ static void read_control(struct row *row)
     }
     time_format(at, row->occurred_at);
     control_id(message, row->id);
-    if (pause || id_parse(strchr(subject, '/') + 1, row->offboarding_id) != 0) {
+    if (!cancel || id_parse(strchr(subject, '/') + 1, row->offboarding_id) != 0) {
         row->offboarding_id[0] = '\0';
     }
     row->body = control_body(message, subject);

@@ -7,11 +7,15 @@
 #include "lib/json.h"
 #include "lib/mem.h"
 #include "lib/message.h"
+#include "lib/time.h"
 #include "producer/edge_internal.h"
+#include "producer/order_keys.h"
 
 enum {
     IDS_LIMIT = 20000,
     TEXT_LIMIT = 1000, /* bytes of a reason or a name */
+    KEY_LIMIT = 200,   /* characters of an idempotency key */
+    KEYS_AT_ONCE = 20, /* old ones that are forgotten with an order */
 };
 
 /* One order in hand. */
@@ -21,8 +25,110 @@ struct order {
     const json_t *body;
     const char *name;
     json_t *actor;
-    json_t *ids; /* order ids, for the answer */
+    json_t *ids;  /* order ids, for the answer */
+    json_t *once; /* what is kept under the idempotency key: {name, left, value}; NULL: none was given */
 };
+
+/* ---- idempotency keys --------------------------------------------------------------------------------------------- */
+
+static void produce_key(struct exchange *exchange, const char *name, json_t *value)
+{
+    char *text = value ? json_text(value) : NULL;
+    char id[ID_SIZE];
+    struct message_headers headers;
+    id_v7(id);
+    message_headers(&headers, "edge", "order", id, NULL);
+    struct kafka_record record = {.topic = exchange->edge->control,
+                                  .partition = RD_KAFKA_PARTITION_UA,
+                                  .key = name,
+                                  .key_len = strlen(name),
+                                  .value = text,
+                                  .value_len = text ? strlen(text) : 0,
+                                  .headers = headers.list};
+    exchange_produce(exchange, &record);
+    order_keys_put(planner_order_keys(exchange->edge->planner), name, value);
+    message_headers_release(&headers);
+    free(text);
+}
+
+/* Only when Kafka has all of the order: one that was taken in part is to be given again. */
+static void on_recorded(struct exchange *exchange, json_t *once)
+{
+    json_int_t left = json_int_at(once, "left", 0) - 1;
+    json_object_set_new(once, "left", json_integer(left));
+    if (left == 0) {
+        produce_key(exchange, json_string_at(once, "name"), json_object_get(once, "value"));
+    }
+}
+
+static void forget_old_keys(struct exchange *exchange)
+{
+    char *name;
+    for (int i = 0;
+         i < KEYS_AT_ONCE && (name = order_keys_expired(planner_order_keys(exchange->edge->planner), time_now()));
+         i++) {
+        produce_key(exchange, name, NULL);
+        free(name);
+    }
+}
+
+/* The answer to `count` orders that were given at once. */
+static json_t *answer_new(const char *name, const char *batch, size_t count)
+{
+    json_t *ids = json_array();
+    for (size_t i = 0; i < count; i++) {
+        char id[ID_SIZE];
+        order_key_id(batch, i, id);
+        json_array_append_new(ids, json_string(id));
+    }
+    return json_pack("{s:s, s:o}", "order", name, "ids", ids);
+}
+
+/* New reference. */
+static json_t *once_new(const struct http_request *request, const char *order, const char *name)
+{
+    char digest[ID_SHA256_HEX_SIZE], batch[ID_SIZE], now[TIME_TEXT_SIZE];
+    id_sha256_hex(request->body, request->body_len, digest);
+    id_v7(batch);
+    time_format(time_now(), now);
+    return json_pack("{s:s, s:i, s:{s:i, s:s, s:s, s:s, s:s, s:i}}", "name", name, "left", 0, "value", "version",
+                     MESSAGE_VERSION, "order", order, "batch", batch, "body", digest, "at", now, "count", 0);
+}
+
+/* True when the order was given before, and the request is answered as it was then; or when the key is wrong. */
+static bool given_before(struct edge *edge, struct http_request *request, const char *name)
+{
+    char digest[ID_SHA256_HEX_SIZE];
+    struct err err = ERR_INIT;
+    json_t *known = order_keys_find(planner_order_keys(edge->planner), name, time_now());
+    if (!known) {
+        return false;
+    }
+    id_sha256_hex(request->body, request->body_len, digest);
+    if (strcmp(digest, json_string_at(known, "body")) != 0) {
+        err_set(&err, ERR_PERMANENT,
+                "Idempotency-Key: another order was given under this key within the last 24 hours");
+        edge_refuse(edge, request, 422, &err);
+    } else {
+        edge_count(edge, 202);
+        http_reply(request, 202, NULL,
+                   answer_new(json_string_at(known, "order"), json_string_at(known, "batch"),
+                              (size_t)json_int_at(known, "count", 0)));
+    }
+    json_decref(known);
+    return true;
+}
+
+/* The id of the next of the orders in hand. */
+static void next_id(struct order *order, char id[ID_SIZE])
+{
+    if (order->once) {
+        order_key_id(json_string_at(order->once, "value.batch"), json_array_size(order->ids), id);
+    } else {
+        id_v7(id);
+    }
+    json_array_append_new(order->ids, json_string(id));
+}
 
 /* ---- events ------------------------------------------------------------------------------------------------------ */
 
@@ -52,7 +158,12 @@ static void produce(struct order *order, const char *topic, const char *key, jso
                                   .value = text,
                                   .value_len = text ? strlen(text) : 0,
                                   .headers = headers.list};
-    exchange_produce(order->exchange, &record);
+    if (order->once) {
+        json_object_set_new(order->once, "left", json_integer(json_int_at(order->once, "left", 0) + 1));
+        exchange_produce_then(order->exchange, &record, on_recorded, json_incref(order->once));
+    } else {
+        exchange_produce(order->exchange, &record);
+    }
     message_headers_release(&headers);
     json_decref(value);
     free(said);
@@ -67,10 +178,10 @@ static void order_event(struct order *order, const char *offboarding_id)
     json_put_string(context, "step", json_string_at(order->body, "step"));
     char *name = mem_printf("order.%s", order->name);
     json_t *event = message_event_new(name, offboarding_id, context);
-    char *id = mem_strdup(json_string_at(event, "id"));
-    json_array_append_new(order->ids, json_string(id));
+    char id[ID_SIZE];
+    next_id(order, id);
+    json_put_string(event, "id", id);
     produce(order, order->edge->events, offboarding_id, event, name, id);
-    free(id);
     free(name);
 }
 
@@ -90,14 +201,13 @@ static void order_events(struct order *order)
 static void control_record(struct order *order, const char *kind, const char *name, bool tombstone)
 {
     char id[ID_SIZE];
-    id_v7(id);
+    next_id(order, id);
     json_t *value = NULL;
     if (!tombstone) {
         value = json_pack("{s:i, s:O}", "version", MESSAGE_VERSION, "actor", order->actor);
         json_put_string(value, "reason", json_string_at(order->body, "reason"));
     }
     char *key = mem_printf("%s/%s", kind, name);
-    json_array_append_new(order->ids, json_string(id));
     produce(order, order->edge->control, key, value, kind, id);
     free(key);
 }
@@ -280,20 +390,44 @@ static const struct kind *find_kind(const json_t *body, struct err *err)
     return NULL;
 }
 
+/* `name` is that of the idempotency key, NULL: none was given. */
 static void carry_out(struct edge *edge, struct http_request *request, const struct kind *kind, const json_t *body,
-                      const char *token)
+                      const char *token, const char *name)
 {
-    json_t *name = json_object_get(body, "requested_by");
+    json_t *person = json_object_get(body, "requested_by");
     struct order order = {.edge = edge,
                           .exchange = exchange_new(edge, request),
                           .body = body,
                           .name = kind->name,
                           .actor = json_pack("{s:s, s:s, s:O?}", "kind", "token", "id", token, "name",
-                                             json_is_string(name) ? name : NULL),
-                          .ids = json_array()};
+                                             json_is_string(person) ? person : NULL),
+                          .ids = json_array(),
+                          .once = name ? once_new(request, kind->name, name) : NULL};
+    if (order.once) {
+        forget_old_keys(order.exchange);
+    }
     kind->carry_out(&order);
+    json_put(json_object_get(order.once, "value"), "count", json_integer((json_int_t)json_array_size(order.ids)));
+    json_decref(order.once);
     json_decref(order.actor);
     exchange_seal(order.exchange, json_pack("{s:s, s:o}", "order", kind->name, "ids", order.ids));
+}
+
+static void carry_out_once(struct edge *edge, struct http_request *request, const struct kind *kind, const json_t *body,
+                           const char *token)
+{
+    const char *key = http_header(request, "Idempotency-Key");
+    struct err err = ERR_INIT;
+    if (key && (!*key || strlen(key) > KEY_LIMIT)) {
+        err_set(&err, ERR_PERMANENT, "Idempotency-Key: it must have 1 to %d characters", KEY_LIMIT);
+        edge_refuse(edge, request, 422, &err);
+        return;
+    }
+    char *name = key ? order_key_name(token, key) : NULL;
+    if (!name || !given_before(edge, request, name)) {
+        carry_out(edge, request, kind, body, token, name);
+    }
+    free(name);
 }
 
 void orders_handle(struct edge *edge, struct http_request *request)
@@ -308,7 +442,7 @@ void orders_handle(struct edge *edge, struct http_request *request)
     if (!kind || check_texts(body, &err) != 0 || kind->check(edge, body, &err) != 0) {
         edge_refuse(edge, request, body ? 422 : 400, &err);
     } else {
-        carry_out(edge, request, kind, body, token);
+        carry_out_once(edge, request, kind, body, token);
     }
     json_decref(body);
     free(token);

@@ -6,6 +6,7 @@
 #include "lib/log.h"
 #include "lib/mem.h"
 #include "lib/time.h"
+#include "producer/order_keys.h"
 #include "producer/planner_internal.h"
 
 enum { PLANNER_MAGIC = 0x504c414e, BATCH_MAX = 300, STAND_BY_MS = 200 };
@@ -18,7 +19,7 @@ static void on_control(const rd_kafka_message_t *message, void *arg)
 {
     struct planner *planner = arg;
     struct err err = ERR_INIT;
-    if (control_apply(planner->control, message, &err) != 0) {
+    if (!order_keys_apply(planner->order_keys, message) && control_apply(planner->control, message, &err) != 0) {
         log_warning("control record skipped", "reason", err_text(&err), NULL);
         err_release(&err);
     }
@@ -152,10 +153,9 @@ static void *planner_run(void *arg)
     while (!planner->stopping) {
         bool leads = leader_follow(planner, STAND_BY_MS);
         int result = kafka_consumer_sound(planner->roster_rk, &err);
+        follow_control(planner);
         if (result == 0 && leads) {
             result = run_batch(planner, &err);
-        } else if (result == 0) {
-            follow_control(planner);
         }
         if (result != 0 && !planner->stopping) {
             log_error("the planner can't go on", "error", err_text(&err), NULL);
@@ -251,6 +251,7 @@ struct planner *planner_start(const struct conf *conf, struct err *err)
     planner->control_topic = kafka_topic(conf, "control", NULL);
     planner->roster_topic = kafka_topic(conf, "roster", NULL);
     planner->control = control_new();
+    planner->order_keys = order_keys_new();
     planner->batch = batch_new(conf);
     planner->published = json_object();
     planner->notices = json_object();
@@ -291,6 +292,7 @@ void planner_stop(struct planner *planner)
     }
     batch_free(planner->batch); /* after the producer, which may still report */
     control_free(planner->control);
+    order_keys_free(planner->order_keys);
     definitions_free(planner->definitions);
     json_decref(planner->published);
     json_decref(planner->notices);
@@ -300,6 +302,11 @@ void planner_stop(struct planner *planner)
     free(planner->control_topic);
     free(planner->roster_topic);
     free(planner);
+}
+
+struct order_keys *planner_order_keys(struct planner *planner)
+{
+    return planner->order_keys;
 }
 
 bool planner_ready(struct planner *planner, char **why)

@@ -31,6 +31,7 @@ struct planner {
     struct definitions *definitions;
     struct kafka_producer *producer;
     struct batch *batch;
+    struct order_keys *order_keys;
     struct control *control;
     rd_kafka_t *control_rk;
     rd_kafka_t *roster_rk; /* the group of those who may lead */

@@ -30,6 +30,7 @@ struct planner;
 struct planner *planner_start(const struct conf *conf, struct err *err);
 void planner_stop(struct planner *planner); /* finishes the batch in hand, commits, joins, frees */
 bool planner_ready(struct planner *planner, char **why);
+struct order_keys *planner_order_keys(struct planner *planner); /* may be used by any thread */
 
 /* ---- edge.c: HTTP ------------------------------------------------------------------------------------------------ */
 

@@ -81,7 +81,7 @@ static void tell(struct look *look, PGresult *rows, int i)
     publisher_event(&look->scheduler->publisher,
                     &(struct own_event){
                         .name = job ? "job.lost" : "phase.again",
-                        .offboarding_id = PQgetvalue(rows, i, OFFBOARDING_ID),
+                        .key = PQgetvalue(rows, i, OFFBOARDING_ID),
                         .message = job ? "the workers have read past the job's message, or it is gone, and there is no "
                                          "answer to it: it is published again as a new attempt"
                                        : "nobody has answered that the phase's time has come: it is said again",

@@ -190,10 +190,12 @@ static void produce(struct delivery *delivery, const char *topic, const char *va
     message_headers_release(&headers);
 }
 
+/* About the offboarding that the delivery's key names; about none when the context names a system instead. */
 static void produce_event(struct delivery *delivery, const char *name, const char *message, json_t *context,
                           const char *traceparent)
 {
-    json_t *event = message_event_new(name, delivery->key, context);
+    bool of_system = strncmp(name, "system.", 7) == 0;
+    json_t *event = message_event_new(name, of_system ? NULL : delivery->key, context);
     message_event_response(event, 0, message);
     char *value = json_text(event);
     produce(delivery, delivery->publisher->events_topic, value, name, json_string_at(event, "id"), traceparent);
@@ -329,8 +331,7 @@ int publisher_end(struct publisher *publisher, struct err *err)
 
 void publisher_event(struct publisher *publisher, const struct own_event *event)
 {
-    produce_event(delivery_new(publisher, event->offboarding_id), event->name, event->message, event->context,
-                  event->traceparent);
+    produce_event(delivery_new(publisher, event->key), event->name, event->message, event->context, event->traceparent);
 }
 
 int publisher_publish(struct publisher *publisher, PGresult *rows, struct err *err)

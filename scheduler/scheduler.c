@@ -57,6 +57,7 @@ void scheduler_free(struct scheduler *scheduler)
     figures_stop(&scheduler->figures);
     publisher_release(&scheduler->publisher);
     suspects_release(&scheduler->suspects);
+    attendance_release(&scheduler->attendance);
     pg_free(scheduler->pg);
     for (size_t i = 0; i < scheduler->end_count; i++) {
         free(scheduler->ends[i].topic);
@@ -201,7 +202,8 @@ static int step(struct scheduler *scheduler, int64_t *wait, struct err *err)
         *wait = 0;
         return 0;
     }
-    if (look_for_lost(scheduler, err) != 0 || until_next(scheduler, wait, err) != 0) {
+    if (look_for_lost(scheduler, err) != 0 || scheduler_look_at_workers(scheduler, err) != 0 ||
+        until_next(scheduler, wait, err) != 0) {
         return -1;
     }
     if (*wait <= 0 && published == 0) {

@@ -88,6 +88,9 @@ struct publisher {
     struct waiting waiting; /* as of the connection to PostgreSQL */
 };
 
+/* The system whose jobs a topic holds, NULL when it is another kind of topic. Borrowed from `topic`. */
+const char *publisher_system_of(const struct publisher *publisher, const char *topic);
+
 int waiting_read(struct waiting *waiting, struct publisher *publisher, struct err *err);
 bool waiting_has(const struct waiting *waiting, const char *id);
 void waiting_clear(struct waiting *waiting);
@@ -103,7 +106,7 @@ int publisher_publish(struct publisher *publisher, PGresult *rows, struct err *e
 /* An event of our own; borrowed, but for `context`. */
 struct own_event {
     const char *name;
-    const char *offboarding_id;
+    const char *key; /* the offboarding; of `system.…` the system */
     const char *message;
     json_t *context; /* taken over */
     const char *traceparent;
@@ -169,6 +172,19 @@ void suspects_release(struct suspects *suspects);
  * read after `place`, and `recorded`, how far the logger is, before PostgreSQL was asked whether it is still unanswered. */
 bool suspect_lost(struct suspect *suspect, const struct place *place, int64_t events_end, int64_t recorded);
 
+/* ---- attend.c ----------------------------------------------------------------------------------------------------- */
+
+/* Systems whose jobs wait while no worker is there, and those that have one again: told in events when it changes. */
+struct attendance {
+    int64_t look_at; /* monotonic */
+    json_t *seen;    /* system to when it was first seen without a worker, microseconds */
+    json_t *told;    /* system to the event that was told last */
+    bool trouble;    /* Kafka didn't answer, and it was said */
+};
+
+int scheduler_look_at_workers(struct scheduler *scheduler, struct err *err);
+void attendance_release(struct attendance *attendance);
+
 /* ---- figures.c --------------------------------------------------------------------------------------------------- */
 
 /* Figures of the state as metrics, read every scheduler.figures_every on a thread of its own. */
@@ -217,6 +233,7 @@ struct scheduler {
     bool leader;     /* holds the lock of those who look for what is lost */
     int64_t look_at; /* monotonic; when it is looked for next */
     struct suspects suspects;
+    struct attendance attendance;
     int64_t
         next_due; /* monotonic; when the earliest row of `due` is due, or scheduler.poll from now; 0: not asked yet */
     int64_t backlog_late; /* lateness of the worst row since it fell behind; 0: it keeps up */

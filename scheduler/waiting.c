@@ -84,8 +84,7 @@ static int add_topic(struct parts *parts, struct publisher *publisher, const cha
     return result;
 }
 
-/* The system whose jobs the topic holds, NULL when it is another kind of topic. Borrowed from `topic`. */
-static const char *system_of(const struct publisher *publisher, const char *topic)
+const char *publisher_system_of(const struct publisher *publisher, const char *topic)
 {
     static const char *const kinds[] = {"jobs", "urgent"};
     const char *system = NULL;
@@ -107,7 +106,7 @@ static int find_parts(struct parts *parts, struct publisher *publisher, struct e
     }
     int result = 0;
     for (int i = 0; i < metadata->topic_cnt && result == 0; i++) {
-        const char *system = system_of(publisher, metadata->topics[i].topic);
+        const char *system = publisher_system_of(publisher, metadata->topics[i].topic);
         result = system ? add_topic(parts, publisher, metadata->topics[i].topic, system, err) : 0;
     }
     rd_kafka_metadata_destroy(metadata);

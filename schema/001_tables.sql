@@ -291,13 +291,15 @@ COMMENT ON COLUMN signal.received_at IS 'When the edge took it in.';
 CREATE TABLE awaited (
     job_id uuid PRIMARY KEY REFERENCES job,
     signal text NOT NULL,
-    key text NOT NULL
+    key text NOT NULL,
+    woken_at timestamptz
 );
 CREATE INDEX awaited_subject ON awaited (signal, key);
 COMMENT ON TABLE awaited IS 'Which signal a job waits for, or last waited for: its state says whether it still does.';
 COMMENT ON COLUMN awaited.job_id IS 'The job.';
 COMMENT ON COLUMN awaited.signal IS 'Name of the signal.';
 COMMENT ON COLUMN awaited.key IS 'About what.';
+COMMENT ON COLUMN awaited.woken_at IS 'When a signal last brought its row in due forward: the row then has this time instead of job.due_at. Null: never.';
 
 CREATE TABLE open_item (
     offboarding_id uuid NOT NULL REFERENCES offboarding,
@@ -383,7 +385,9 @@ CREATE TABLE event (
 CREATE INDEX event_offboarding ON event (offboarding_id, occurred_at);
 CREATE INDEX event_recorded_at ON event USING brin (recorded_at) WITH (pages_per_range = 32);
 CREATE INDEX event_position ON event (topic, kafka_partition, kafka_offset);
-CREATE INDEX event_order ON event (id) WHERE name LIKE 'order.%' OR name LIKE 'control.%' OR name IN ('dead.replayed', 'secret.revealed');
+CREATE INDEX event_order ON event (id)
+    WHERE name LIKE 'order.%'
+       OR name IN ('control.cancel', 'control.uncancel', 'control.pause', 'control.resume', 'dead.replayed', 'secret.revealed');
 CREATE INDEX event_loose ON event (id) WHERE offboarding_id IS NULL AND name = 'intake';
 CREATE INDEX event_control ON event ((body ->> 'key')) WHERE name IN ('control.cancel', 'control.uncancel');
 CREATE INDEX event_signal ON event ((body #>> '{context,signal,key}')) WHERE name = 'signal';
@@ -394,7 +398,7 @@ COMMENT ON COLUMN event.topic IS 'Kafka topic it was read from.';
 COMMENT ON COLUMN event.kafka_partition IS 'Kafka partition it was read from.';
 COMMENT ON COLUMN event.kafka_offset IS 'Its Kafka offset.';
 COMMENT ON COLUMN event.id IS 'The event''s id; two rows with one id are one event that was produced twice.';
-COMMENT ON COLUMN event.name IS 'What happened, as in messages.md; control.pause, .resume, .cancel and .uncancel for control records.';
+COMMENT ON COLUMN event.name IS 'What happened, as in messages.md; control.pause, .resume, .cancel and .uncancel for control records, .key and .unkey for idempotency keys of orders.';
 COMMENT ON COLUMN event.occurred_at IS 'The event''s own timestamp.';
 COMMENT ON COLUMN event.offboarding_id IS 'The offboarding concerned; null when there is none.';
 COMMENT ON COLUMN event.job_id IS 'The job concerned.';
@@ -465,6 +469,23 @@ COMMENT ON COLUMN system_pause.system IS 'The system.';
 COMMENT ON COLUMN system_pause.reason IS 'Why.';
 COMMENT ON COLUMN system_pause.actor IS 'Who paused it.';
 COMMENT ON COLUMN system_pause.paused_at IS 'Since when.';
+
+CREATE TABLE system_state (
+    system text PRIMARY KEY,
+    state text CHECK (state IN ('up', 'down', 'refused', 'throttled')),
+    since timestamptz,
+    status_code integer,
+    why text,
+    unattended_since timestamptz
+);
+COMMENT ON TABLE system_state IS 'How systems are, as their workers said last when that changed, and whether they have workers.';
+COMMENT ON COLUMN system_state.system IS 'The system.';
+COMMENT ON COLUMN system_state.state IS
+    'up, down (its circuit is open: no answer, or errors of its own), refused (it rejects our credentials), throttled; null: no worker has said.';
+COMMENT ON COLUMN system_state.since IS 'Since when it is in this state.';
+COMMENT ON COLUMN system_state.status_code IS 'The vendor''s HTTP status that showed it; 0: none.';
+COMMENT ON COLUMN system_state.why IS 'What the vendor said, or why it did not.';
+COMMENT ON COLUMN system_state.unattended_since IS 'Since when jobs wait that no worker takes; null: it has a worker, or nothing waits.';
 
 CREATE TABLE cancellation (
     subject text PRIMARY KEY,

@@ -100,6 +100,26 @@ LANGUAGE sql AS $$
 $$;
 COMMENT ON FUNCTION apply_records() IS 'Staged definitions and intake events become rows; the first of an id counts.';
 
+CREATE FUNCTION apply_systems() RETURNS void
+LANGUAGE sql AS $$
+    INSERT INTO system_state (system, state, since, status_code, why)
+    SELECT DISTINCT ON (c ->> 'system') c ->> 'system', substr(s.name, 8), (c ->> 'since')::timestamptz,
+           (s.body #>> '{response,statusCode}')::integer, nullif(s.body #>> '{response,message}', '')
+    FROM stage s CROSS JOIN LATERAL (SELECT s.body -> 'context' OFFSET 0) AS x (c)
+    WHERE s.name IN ('system.up', 'system.down', 'system.refused', 'system.throttled') AND c ->> 'system' IS NOT NULL
+    ORDER BY c ->> 'system', s.seq DESC
+    ON CONFLICT (system) DO UPDATE
+    SET state = excluded.state, since = excluded.since, status_code = excluded.status_code, why = excluded.why;
+
+    INSERT INTO system_state (system, unattended_since)
+    SELECT DISTINCT ON (c ->> 'system') c ->> 'system', CASE s.name WHEN 'system.unattended' THEN (c ->> 'since')::timestamptz END
+    FROM stage s CROSS JOIN LATERAL (SELECT s.body -> 'context' OFFSET 0) AS x (c)
+    WHERE s.name IN ('system.unattended', 'system.attended') AND c ->> 'system' IS NOT NULL
+    ORDER BY c ->> 'system', s.seq DESC
+    ON CONFLICT (system) DO UPDATE SET unattended_since = excluded.unattended_since;
+$$;
+COMMENT ON FUNCTION apply_systems() IS 'Staged `system.*` events: how systems are; the latest word counts.';
+
 -- Of several records about one subject the last one says how things are.
 CREATE FUNCTION apply_pauses() RETURNS void
 LANGUAGE sql AS $$
@@ -205,10 +225,28 @@ $$;
 COMMENT ON FUNCTION lock_subjects() IS
     'Locks, until the end of the transaction and in order, what the staged signals are about and what the staged jobs wait for.';
 
+-- With its owner's rights, as the logger's role deletes nothing from due. A row that the scheduler holds is about to be published.
+CREATE FUNCTION withdraw_due(jobs uuid[], after timestamptz DEFAULT '-infinity') RETURNS SETOF uuid
+LANGUAGE sql SECURITY DEFINER SET search_path = public, pg_temp AS $$
+    DELETE FROM due WHERE ctid = ANY (ARRAY(
+        SELECT d.ctid
+        FROM job j LEFT JOIN awaited a ON a.job_id = j.id
+             JOIN due d ON d.due_at IN (j.due_at, a.woken_at) AND d.job_id = j.id AND d.attempt = j.attempt
+        WHERE j.id = ANY (jobs) AND j.state = 'ready' AND d.due_at > after
+        FOR UPDATE OF d SKIP LOCKED))
+    RETURNING job_id
+$$;
+COMMENT ON FUNCTION withdraw_due(uuid[], timestamptz) IS
+    'Takes out of due the jobs that were to be published after that moment, and returns which: what has been published already may be running.';
+
 -- A job rests while its row is in due. One that has been published is not published again: when its worker puts it off, unheard()
--- finds the signal. A row that the scheduler holds is being published now.
+-- finds the signal. It locks no job, as the job's offboarding may be another logger's.
 CREATE FUNCTION apply_signals() RETURNS void
-LANGUAGE sql AS $$
+LANGUAGE plpgsql AS $$
+DECLARE
+    called uuid[];
+    woken uuid[];
+BEGIN
     WITH fresh AS (
         INSERT INTO signal (id, name, key, source, actor, data, received_at)
         SELECT DISTINCT ON (c ->> 'id') (c ->> 'id')::uuid, c ->> 'name', c ->> 'key', c ->> 'source', nullif(c -> 'actor', 'null'),
@@ -217,20 +255,21 @@ LANGUAGE sql AS $$
         WHERE s.name = 'signal'
         ORDER BY c ->> 'id', s.seq
         ON CONFLICT DO NOTHING
-        RETURNING name, key),
-    resting AS (
-        SELECT d.ctid, d.offboarding_id, d.job_id, d.attempt
-        FROM awaited a
-             JOIN job j ON j.id = a.job_id AND j.state = 'ready'
-             JOIN due d ON d.due_at = j.due_at AND d.job_id = j.id AND d.attempt = j.attempt
-        WHERE (a.signal, a.key) IN (SELECT f.name, f.key FROM fresh f) AND d.due_at > now()
-        FOR UPDATE OF d SKIP LOCKED),
-    woken AS (
-        DELETE FROM due d USING resting r WHERE d.ctid = r.ctid)
+        RETURNING name, key)
+    SELECT array_agg(DISTINCT a.job_id) INTO called FROM fresh f JOIN awaited a ON a.signal = f.name AND a.key = f.key;
+    woken := ARRAY(SELECT withdraw_due(called, now()));
+    UPDATE awaited SET woken_at = now() WHERE job_id = ANY (woken);
     INSERT INTO due (due_at, offboarding_id, job_id, attempt)
-    SELECT now(), offboarding_id, job_id, attempt FROM resting;
+    SELECT now(), j.offboarding_id, j.id, j.attempt FROM job j WHERE j.id = ANY (woken);
+    UPDATE stage s SET note = 'no job waits for it yet'
+    FROM stage t CROSS JOIN LATERAL (SELECT t.body #>> '{context,signal,name}', t.body #>> '{context,signal,key}') AS x (signal, key)
+    WHERE t.name = 'signal' AND s.seq = t.seq
+      AND NOT EXISTS (SELECT FROM awaited a JOIN job j ON j.id = a.job_id AND j.state = 'ready'
+                      WHERE a.signal = x.signal AND a.key = x.key);
+END
 $$;
-COMMENT ON FUNCTION apply_signals() IS 'Staged signals become rows, and the jobs that rest and wait for them are due.';
+COMMENT ON FUNCTION apply_signals() IS
+    'Staged signals become rows, and the jobs that rest and wait for them are due. One that none waits for is noted: it counts for those that begin to wait later.';
 
 CREATE FUNCTION unheard(waits jsonb) RETURNS boolean
 LANGUAGE sql STABLE
@@ -245,7 +284,7 @@ LANGUAGE sql AS $$
          CROSS JOIN LATERAL (SELECT s.body -> 'context' OFFSET 0) AS x (c)
          JOIN job j ON j.id = s.job_id AND j.offboarding_id = s.offboarding_id
     WHERE s.wave = w AND s.name = 'job.deferred' AND s.note IS NULL AND c #>> '{waits,key}' IS NOT NULL AND c #>> '{waits,signal}' IS NOT NULL
-    ON CONFLICT (job_id) DO UPDATE SET signal = excluded.signal, key = excluded.key
+    ON CONFLICT (job_id) DO UPDATE SET signal = excluded.signal, key = excluded.key, woken_at = NULL
 $$;
 COMMENT ON FUNCTION apply_waits(integer) IS 'What the jobs that were put off in a wave wait for.';
 
@@ -447,8 +486,8 @@ BEGIN
     INTO changes, affected, missing
     FROM judged WHERE note IS NULL;
     PERFORM change_job_state(changes) WHERE changes IS NOT NULL;
-    PERFORM apply_waits(w);
-    PERFORM apply_open_items(w);
+    PERFORM apply_waits(w) WHERE EXISTS (SELECT FROM stage s WHERE s.wave = w AND s.name = 'job.deferred');
+    PERFORM apply_open_items(w) WHERE EXISTS (SELECT FROM stage s WHERE s.wave = w AND s.body #> '{context,open}' IS NOT NULL);
     PERFORM cancel_phases(missing) WHERE missing IS NOT NULL;
     PERFORM settle(affected) WHERE affected IS NOT NULL;
 END
@@ -645,6 +684,9 @@ COMMENT ON FUNCTION apply_approvals(integer) IS
 CREATE FUNCTION apply_job_orders(w integer) RETURNS void
 LANGUAGE plpgsql AS $$
 DECLARE
+    withdrawn uuid[] := ARRAY(SELECT withdraw_due(ARRAY(
+        SELECT j.id FROM stage s JOIN job j ON j.offboarding_id = s.offboarding_id AND (j.id = s.job_id OR j.step = s.body #>> '{context,step}')
+        WHERE s.wave = w AND s.name = 'order.skip' AND j.state = 'ready')));
     changes job_change[];
     served integer[];
     affected uuid[];
@@ -674,12 +716,14 @@ BEGIN
       AND (s.job_id IS NULL OR j.id = s.job_id)
       AND (s.body #>> '{context,step}' IS NULL OR j.step = s.body #>> '{context,step}')
       AND CASE WHEN s.name = 'order.retry' THEN j.state = 'failed'
-               ELSE j.state IN ('waiting', 'ready', 'failed')
+               ELSE (j.state IN ('waiting', 'failed') OR j.id = ANY (withdrawn))
                     AND (s.job_id IS NOT NULL OR s.body #>> '{context,step}' IS NOT NULL) END;
     UPDATE stage s
     SET note = CASE WHEN o.id IS NULL THEN 'refused: unknown offboarding'
                     WHEN o.status <> 'initiated' THEN 'refused: the offboarding is ' || o.status
                     WHEN t.name = 'order.retry' AND j.id IS NOT NULL THEN 'refused: the job is ' || j.state || ', not failed'
+                    WHEN j.state = 'ready'
+                    THEN 'refused: the job has been published, and its worker may be running it; skip it when it has answered, or cancel the offboarding'
                     WHEN j.id IS NOT NULL THEN 'refused: the job is ' || j.state
                     WHEN t.job_id IS NOT NULL OR t.body #>> '{context,step}' IS NOT NULL THEN 'refused: no such job'
                     WHEN t.name = 'order.retry' THEN 'refused: no job has failed'
@@ -693,7 +737,7 @@ BEGIN
 END
 $$;
 COMMENT ON FUNCTION apply_job_orders(integer) IS
-    'Staged `order.retry` (failed jobs: one, or all of the offboarding) and `order.skip` events of a wave. Skipping a step also resolves what it left in place on purpose. What can''t be done is noted as refused.';
+    'Staged `order.retry` (failed jobs: one, or all of the offboarding) and `order.skip` events of a wave. Skipping a step also resolves what it left in place on purpose; one whose job has been published and not answered is not skipped. What can''t be done is noted as refused.';
 
 -- The jobs that undo are rows like others, but of an offboarding that is over, and due at once: what was done last comes first,
 -- as far as a millisecond goes.
@@ -795,6 +839,7 @@ BEGIN
     END IF;
     PERFORM lock_subjects();
     PERFORM apply_records();
+    PERFORM apply_systems() WHERE EXISTS (SELECT FROM stage WHERE name LIKE 'system.%');
     PERFORM apply_signals() WHERE EXISTS (SELECT FROM stage WHERE name = 'signal');
     PERFORM apply_control() WHERE EXISTS (SELECT FROM stage WHERE name LIKE 'control.%');
     -- Against the control records of other loggers, which cancel whole offboardings; in order, against deadlocks.

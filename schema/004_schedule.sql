@@ -135,6 +135,7 @@ LANGUAGE sql STABLE AS $$
     FROM open_job w JOIN job j ON j.id = w.job_id JOIN offboarding o ON o.id = w.offboarding_id
     WHERE w.state = 'ready' AND w.due_at <= now() - older AND (o.status = 'initiated' OR outlives(j))
       AND NOT EXISTS (SELECT FROM due d WHERE d.due_at = j.due_at AND d.job_id = j.id)
+      AND NOT EXISTS (SELECT FROM awaited a JOIN due d ON d.due_at = a.woken_at AND d.job_id = j.id WHERE a.job_id = j.id)
     UNION ALL
     SELECT 'phase', o.id, p.position, o.id, o.priority, NULL, o.traceparent,
            jsonb_build_object('phase', p.name, 'due_at', instant(p.due_at))

@@ -430,7 +430,8 @@ SELECT e.id AS order_id, e.occurred_at AS ordered_at,
        CASE WHEN e.note LIKE 'refused:%' THEN 'refused' ELSE 'applied' END AS result,
        nullif(regexp_replace(e.note, '^refused: ', ''), '') AS why, e.recorded_at
 FROM event e CROSS JOIN LATERAL (SELECT event_actor(e.body) OFFSET 0) AS x (actor)
-WHERE e.name LIKE 'order.%' OR e.name LIKE 'control.%' OR e.name IN ('dead.replayed', 'secret.revealed');
+WHERE e.name LIKE 'order.%'
+   OR e.name IN ('control.cancel', 'control.uncancel', 'control.pause', 'control.resume', 'dead.replayed', 'secret.revealed');
 COMMENT ON VIEW analyst.orders IS
     'Every order of a person, of the HR system or of a worker, and what became of it: approve, retry, skip, undo, cancel, uncancel, pause, resume, replay, reveal.';
 COMMENT ON COLUMN analyst.orders.order_id IS 'The order; the HTTP API and `offboard` answer with it.';
@@ -504,6 +505,21 @@ COMMENT ON COLUMN analyst.paused_systems.system IS 'The system.';
 COMMENT ON COLUMN analyst.paused_systems.reason IS 'Why.';
 COMMENT ON COLUMN analyst.paused_systems.paused_by IS 'Who paused it.';
 COMMENT ON COLUMN analyst.paused_systems.paused_at IS 'Since when.';
+
+CREATE VIEW analyst.systems AS
+SELECT coalesce(s.system, p.system) AS system, s.state, s.since, s.status_code, s.why, s.unattended_since, p.paused_at AS paused_since,
+       p.reason AS paused_why
+FROM system_state s FULL JOIN system_pause p ON p.system = s.system;
+COMMENT ON VIEW analyst.systems IS 'How systems are: as their workers said last, whether they have workers, and whether they are paused.';
+COMMENT ON COLUMN analyst.systems.system IS 'The system.';
+COMMENT ON COLUMN analyst.systems.state IS
+    'up, down (no answer, or errors of its own), refused (it rejects our credentials) or throttled; null: no worker has said.';
+COMMENT ON COLUMN analyst.systems.since IS 'Since when.';
+COMMENT ON COLUMN analyst.systems.status_code IS 'The vendor''s HTTP status that showed it; 0: none.';
+COMMENT ON COLUMN analyst.systems.why IS 'What the vendor said, or why it did not.';
+COMMENT ON COLUMN analyst.systems.unattended_since IS 'Since when jobs wait that no worker takes; null: it has a worker, or nothing waits.';
+COMMENT ON COLUMN analyst.systems.paused_since IS 'Since when it is paused; null: it isn''t.';
+COMMENT ON COLUMN analyst.systems.paused_why IS 'Why it is paused.';
 
 CREATE VIEW analyst.definitions AS
 SELECT d.kind, d.name, d.hash, d.file, d.published_by, d.published_at, d.text FROM definition d;

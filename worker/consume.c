@@ -30,6 +30,7 @@ static void on_tick(uv_timer_t *timer)
         series_set(feed->circuit_open, engine_available(worker->engine, feed->name) ? 0 : 1);
         series_set(feed->paused, control_paused(worker->control, feed->name) || feed->refused ? 1 : 0);
         measure_lag(feed);
+        tell_step(feed);
     }
 }
 

@@ -188,6 +188,29 @@ void emit_dead(struct task *task, rd_kafka_message_t *record, const char *reason
     outbox_send(feed->worker, outgoing);
 }
 
+/* ---- the system --------------------------------------------------------------------------------------------------- */
+
+void emit_system(struct feed *feed, const struct system_health *health)
+{
+    char since[TIME_TEXT_SIZE];
+    time_format(health->since, since);
+    json_t *context = json_pack("{s:s, s:s}", "system", feed->name, "since", since);
+    char *why = health->why ? secret_mask(health->why) : NULL;
+    char *name = mem_printf("system.%s", health->state);
+    json_t *event = message_event_new(name, NULL, context);
+    message_event_response(event, health->status, why);
+    free(why);
+    struct outgoing *outgoing = MEM_NEW(struct outgoing);
+    outgoing->topic = kafka_topic(feed->worker->conf, "events", NULL);
+    outgoing->key = mem_strdup(feed->name);
+    outgoing->type = name;
+    outgoing->id = mem_strdup(json_string_at(event, "id"));
+    outgoing->value = json_text(event);
+    outgoing->value_len = strlen(outgoing->value);
+    json_decref(event);
+    outbox_send(feed->worker, outgoing);
+}
+
 /* ---- pause ------------------------------------------------------------------------------------------------------- */
 
 /* Every worker of the system has to stop calling it: an order like an operator's. Until we read it ourselves

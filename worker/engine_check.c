@@ -130,7 +130,10 @@ static enum verdict check_as(struct job *job, struct system *system, bool *ill, 
     if (verdict != VERDICT_DONE && verdict != VERDICT_ALREADY) {
         char *text = secret_mask(run.message ? run.message : "no success");
         err_set(err, again ? ERR_RETRY : ERR_PERMANENT, "%s", text);
+        health_checked(&system->health, verdict == VERDICT_DENIED, response.status, text);
         free(text);
+    } else {
+        health_checked(&system->health, false, response.status, NULL);
     }
     *ill = response.ill;
     json_decref(request);

@@ -281,6 +281,7 @@ enum verdict classify(struct run *run, const json_t *request, struct response *r
     if (response->tokenless || response->hopeless || !response_came(response)) {
         enum verdict verdict = unanswered(run, response, again);
         note_throttling(response, *again, false);
+        health_answered(&run->system->health, response);
         return verdict;
     }
     if (is_odd(run, request, response)) {
@@ -291,5 +292,6 @@ enum verdict classify(struct run *run, const json_t *request, struct response *r
     }
     enum verdict verdict = by_predicates(run, request, response, again);
     note_throttling(response, *again, predicate(run, request, "retry"));
+    health_answered(&run->system->health, response);
     return verdict;
 }

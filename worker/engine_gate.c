@@ -115,6 +115,7 @@ void gate_result(struct system *system, const struct response *response, const c
     if (circuit_failure(&system->circuit, offboarding, response->unreached) && !system->probing) {
         log_warning("circuit opened", "system", system->connector->name, "error",
                     response->error ? response->error : "the vendor answers 5xx", NULL);
+        health_down(&system->health, response);
         system->probing = true;
         fiber_start(run_prober, system);
     }

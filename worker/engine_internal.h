@@ -61,6 +61,22 @@ struct named_limit {
     struct waiting_line line;
 };
 
+/* Something wrong with a system, and since when (0: it isn't so). */
+struct finding {
+    int64_t since;
+    int status;
+    char *why;
+};
+
+/* engine_health.c: what a system's answers tell of it. */
+struct health {
+    struct finding down;
+    struct finding refused;
+    struct finding throttled;
+    int64_t throttled_at; /* monotonic; the last answer that said so */
+    int64_t well_since;   /* 0: it isn't, or nothing has shown it */
+};
+
 struct system {
     struct engine *engine;
     const struct definition *connector;
@@ -68,6 +84,7 @@ struct system {
     struct named_limit *limits;
     size_t limit_count;
     struct circuit circuit;
+    struct health health;
     struct sleeper *prober; /* sleeps between two probes */
     bool probing;
     struct waiting_line circuit_line;
@@ -103,6 +120,13 @@ struct engine {
 };
 
 struct system *engine_system(const struct engine *engine, const char *name);
+
+struct response;
+void health_down(struct health *health, const struct response *response);     /* the circuit has opened */
+void health_answered(struct health *health, const struct response *response); /* it was classified */
+/* A check: refused (`denied`), taken (`why` NULL), or it says nothing of the credentials. */
+void health_checked(struct health *health, bool denied, int status, const char *why);
+void health_release(struct health *health);
 
 /* engine_settings.c: the system's settings and limits. -1 with an ERR_FATAL that names the setting that is missing, is no number
  * or no duration. */

@@ -72,6 +72,7 @@ static void system_release(struct system *system)
     }
     free(system->limits);
     free(system->refused_why);
+    health_release(&system->health);
     credentials_free(system->credentials);
     json_decref(system->settings);
 }

@@ -97,6 +97,16 @@ void engine_set_share(struct engine *engine, const char *system, double share);
 /* May this system be called now? False while its circuit is open: stop reading its partitions. */
 bool engine_available(const struct engine *engine, const char *system);
 
+/* How a system is: `state` "down", "refused" (it rejects our credentials), "throttled" or "up", NULL: nobody knows yet. `since` is a
+ * point in time, `status` the vendor's HTTP status (0: none). */
+struct system_health {
+    const char *state;
+    int64_t since;
+    int status;
+    const char *why; /* borrowed; NULL when it is up */
+};
+void engine_health(const struct engine *engine, const char *system, struct system_health *health);
+
 /* `check` of a connector, on the calling fiber: 0, or -1 with the reason. */
 int engine_check(struct engine *engine, const char *system, struct err *err);
 bool engine_has_check(const struct engine *engine, const char *system);

@@ -171,6 +171,7 @@ struct feed {
     bool closing;
     bool closed;
 
+    const char *told;    /* tell.c: the system's state as told last; NULL: nothing was */
     struct poll *polls;  /* poll.c: sources that ask this system; a list */
     struct watch *watch; /* watch.c; NULL: the system's check is not made */
 
@@ -276,6 +277,7 @@ const char *task_cancelled(const struct task *task); /* the reason, NULL when it
 void emit_result(struct task *task, const char *outcome, int status, const char *message, const json_t *context);
 void emit_dead(struct task *task, rd_kafka_message_t *record, const char *reason); /* takes the record over */
 void emit_pause(struct feed *feed, const char *reason);
+void emit_system(struct feed *feed, const struct system_health *health);     /* the event `system.<state>` */
 int emit_before(struct job *job, const json_t *image, const json_t *sealed); /* struct job's before() */
 
 /* Told once, from the loop: NULL when Kafka has it, else an ERR_PERMANENT (too large). */
@@ -337,6 +339,10 @@ void watch_start(struct feed *feed);
 void watch_step(struct feed *feed); /* from the loop, as polls_step() */
 bool watch_running(const struct feed *feed);
 void watch_free(struct feed *feed); /* it may not be running */
+
+/* ---- tell.c ------------------------------------------------------------------------------------------------------- */
+
+void tell_step(struct feed *feed); /* from the loop: tells what has changed with the system */
 
 /* ---- measure.c --------------------------------------------------------------------------------------------------- */
 

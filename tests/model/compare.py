@@ -4,7 +4,8 @@ from collections import Counter
 from datetime import datetime, timedelta, timezone
 
 from messages import complete, duration
-from model import OVER, World
+from model import World
+from offboarding import OVER
 
 TICK = timedelta(seconds=1)     # passes before every step
 BEGINNING = datetime(2026, 1, 5, 10, tzinfo=timezone.utc) - TICK
@@ -98,8 +99,8 @@ class Run:
         self._release(row for row in taken if row[0] == "job")
         self.asked += [message for message in map(self._follows, sorted(taken, key=str)) if message]
         for row in taken:
-            if row[0] == "job" and self.world.offboardings[row[1]].status in ("waiting", "held"):
-                raise Disagreement(f"{row} was released before the start")
+            if row[0] == "job":
+                self._check_release(row)
         if self.database:
             rows = self.database.schedule(self.world.now, step.get("lost", 0))
             if set(rows) != taken or len(set(rows)) != len(rows):
@@ -110,6 +111,12 @@ class Run:
         if row[0] == "start":
             return {"event": "started", "of": row[1], "due": row[2]}
         return {"event": "phase.due", "of": row[1], "phase": row[2], "due": row[3]} if row[0] == "phase" else None
+
+    def _check_release(self, row: tuple) -> None:
+        status = self.world.offboardings[row[1]].status
+        told_or_undone = row[2].endswith(".undo") or row[2].startswith(("mirror-", "on-failure-", "on-phase-end-"))
+        if status in ("waiting", "held") or status in OVER and not told_or_undone:
+            raise Disagreement(f"{row} was released, and the offboarding is {status}")
 
     def _release(self, rows) -> None:
         for row in rows:

@@ -38,23 +38,30 @@ $$;
 # All that is compared, a line each: a name and how it stands. Times in seconds: jobs that undo are some milliseconds apart.
 STATE = """
 SELECT jsonb_object_agg(ltrim(right(owner, 4), '0') || ' ' || name, value) FROM (
-SELECT o.id::text AS owner, '' AS name, concat_ws(' ', o.status, o.priority, CASE WHEN o.approved THEN 'approved' END, test_second(o.effective_at)) AS value
-FROM offboarding o
-UNION ALL SELECT p.offboarding_id::text, 'phase ' || p.name, concat_ws(' ', p.status, CASE WHEN d.due_at IS NOT NULL THEN test_second(d.due_at) END)
-FROM phase p JOIN offboarding o ON o.id = p.offboarding_id
-     LEFT JOIN (SELECT DISTINCT due_at, offboarding_id, phase FROM due) d
-         ON d.offboarding_id = p.offboarding_id AND d.phase = p.name AND d.due_at = p.due_at AND p.status = 'waiting'
-            AND o.status IN ('waiting', 'initiated')
-UNION ALL SELECT j.offboarding_id::text, j.step, concat_ws(' ', j.state || '#' || j.attempt,
-       (SELECT string_agg(test_second(d.due_at), ' ' ORDER BY d.due_at) FROM due d
-        WHERE d.job_id = j.id AND d.attempt = j.attempt AND j.state = 'ready' AND (o.status = 'initiated' OR outlives(j))),
-       (SELECT 'carries ' || string_agg((r.body ->> 'step') || ':' || (r.body ->> 'state'), ' ' ORDER BY r.id) FROM result r
-        WHERE r.offboarding_id = o.id AND r.id <@ j.carries
-          AND (j.spec ->> 'kind' = 'mirror' OR j.spec ->> 'kind' = 'on_failure' AND r.body ->> 'state' = 'failed')))
-FROM job j JOIN offboarding o ON o.id = j.offboarding_id
-UNION ALL SELECT offboarding_id::text, 'open ' || system || '/' || kind, string_agg(item, ' ' ORDER BY item)
-FROM open_item WHERE closed_at IS NULL GROUP BY 1, 2
-UNION ALL SELECT offboarding_id::text, 'notices', string_agg(kind, ' ' ORDER BY kind) FROM roster_notice GROUP BY 1) x
+    SELECT o.id::text AS owner, '' AS name,
+           concat_ws(' ', o.status, o.priority, CASE WHEN o.approved THEN 'approved' END, test_second(o.effective_at)) AS value
+    FROM offboarding o
+    UNION ALL
+    SELECT p.offboarding_id::text, 'phase ' || p.name, concat_ws(' ', p.status, test_second(d.due_at))
+    FROM phase p JOIN offboarding o ON o.id = p.offboarding_id
+         LEFT JOIN (SELECT DISTINCT due_at, offboarding_id, phase FROM due) d
+             ON d.offboarding_id = p.offboarding_id AND d.phase = p.name AND d.due_at = p.due_at AND p.status = 'waiting'
+                AND o.status IN ('waiting', 'initiated')
+    UNION ALL
+    SELECT j.offboarding_id::text, j.step, concat_ws(' ',
+               j.state || '#' || j.attempt,
+               (SELECT string_agg(test_second(d.due_at), ' ' ORDER BY d.due_at) FROM due d
+                WHERE d.job_id = j.id AND d.attempt = j.attempt AND j.state = 'ready' AND (o.status = 'initiated' OR outlives(j))),
+               (SELECT 'carries ' || string_agg((r.body ->> 'step') || ':' || (r.body ->> 'state'), ' ' ORDER BY r.id)
+                FROM result r
+                WHERE r.offboarding_id = o.id AND r.id <@ j.carries
+                  AND (j.spec ->> 'kind' = 'mirror' OR j.spec ->> 'kind' = 'on_failure' AND r.body ->> 'state' = 'failed')))
+    FROM job j JOIN offboarding o ON o.id = j.offboarding_id
+    UNION ALL
+    SELECT offboarding_id::text, 'open ' || system || '/' || kind, string_agg(item, ' ' ORDER BY item)
+    FROM open_item WHERE closed_at IS NULL GROUP BY 1, 2
+    UNION ALL
+    SELECT offboarding_id::text, 'notices', string_agg(kind, ' ' ORDER BY kind) FROM roster_notice GROUP BY 1) x
 """
 
 
@@ -95,7 +102,8 @@ class Database:
         self.next = 0
         self.now = ""
         self.changing = changing_events()
-        connection.execute("SET jit = off; SET timezone = 'UTC'; SELECT open_stage()")
+        # Thousands of small batches: most of their time would go into planning the same statements anew.
+        connection.execute("SET jit = off; SET plan_cache_mode = force_generic_plan; SET timezone = 'UTC'; SELECT open_stage()")
 
     def reset(self) -> None:
         self.connection.execute(f"ROLLBACK; BEGIN; INSERT INTO kafka_offset (topic, kafka_partition) VALUES ('{TOPIC}', 0)")

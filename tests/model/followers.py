@@ -1,8 +1,6 @@
 """Who is told of results (messages.md, "followers"): a part of the model. Followers' jobs are made while events are applied. One
 gets a job when its needs have succeeded, none of its jobs is under way, and there are results that none of them carries."""
 
-import model
-
 A_JOB_CARRIES = 20
 
 
@@ -52,15 +50,11 @@ def mirrored_first(offboarding, follower: dict) -> bool:
                for mirror in offboarding.followers)
 
 
-def follow(offboarding, now) -> None:
+def ripe(offboarding) -> list[tuple]:
+    """The followers that get a job now: each with the job's phase and the results that it carries."""
     undone = any("undo_of" in job.spec for job in offboarding.jobs.values())
     if not offboarding.started or offboarding.status == "completed" and not undone:
-        return
-    ripe = [(follower, untold(offboarding, follower)) for follower in offboarding.followers
+        return []   # it tells nobody of what never began
+    return [(follower, *untold(offboarding, follower)) for follower in sorted(offboarding.followers, key=lambda one: one["name"])
             if not telling(offboarding, follower) and may_tell(offboarding, follower) and untold(offboarding, follower)
             and not (follower["kind"] == "on_phase_end" and mirrored_first(offboarding, follower))]
-    for follower, (phase, carries) in sorted(ripe, key=lambda pair: pair[0]["name"]):
-        number = 1 + sum(job.follower == follower["name"] for job in offboarding.jobs.values())
-        step = follower["name"] + (f".{number}" if number > 1 else "")
-        offboarding.jobs[step] = model.Job(step, phase, {"needs": follower.get("needs", []), "system": follower["system"]}, "ready", 1, now, now,
-                                           follower=follower["name"], carries=carries)

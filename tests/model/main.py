@@ -65,7 +65,7 @@ def main() -> int:
         for seed in range(options.first, options.first + options.seeds):
             failed += len(compare_seeds(seed, 1, database, lambda seed, text: print(f"# seed {seed}\n{text}", flush=True)))
             done += 1
-            if done % 1000 == 0:
+            if done % 500 == 0:
                 print(f"model: {done} runs after {time.monotonic() - begun:.0f} s", flush=True)
             if failed and options.stop:
                 break

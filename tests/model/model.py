@@ -4,186 +4,15 @@ sequence of messages. It is written from that document and not from the SQL, to 
 A message is a dictionary as the case files have it (messages.py). `World.apply()` takes a batch of them as the logger does,
 `World.schedule()` says what the scheduler publishes."""
 
-from dataclasses import dataclass, field
-from datetime import datetime, timedelta
+from datetime import datetime
 
-from followers import follow, note_results
-from messages import duration, effective_of, phases_of
+from followers import note_results
+from messages import duration
+from offboarding import OVER, Job, Offboarding
 
-OVER = ("completed", "cancelled", "duplicate")  # an offboarding that ended stays ended
 STATE_AFTER = {  # what an outcome makes of a job
     "succeeded": "succeeded", "already_done": "succeeded", "skipped": "skipped", "missing": "skipped", "deferred": "ready",
     "failed": "failed", "blocked": "failed", "denied": "failed", "cancelled": "cancelled"}
-
-
-@dataclass
-class Job:
-    step: str
-    phase: "Phase | None"
-    spec: dict
-    state: str = "waiting"
-    attempt: int = 0
-    queued: datetime | None = None  # when the scheduler is to publish this attempt; None: it is published, or none is due
-    due: datetime | None = None     # when this attempt was to run
-    outcome: str | None = None
-    answered: datetime | None = None
-    waits: tuple | None = None      # the signal that it waits for: name and key
-    follower: str | None = None     # of a job that tells of results: whose it is, and which results
-    carries: list = field(default_factory=list)
-
-    @property
-    def system(self) -> str:
-        return self.spec.get("system", "scim")
-
-    @property
-    def outlives(self) -> bool:
-        """It runs though its offboarding is over: it tells of results, or undoes a step."""
-        return self.follower is not None or "undo_of" in self.spec
-
-    def become(self, state: str, due: datetime | None = None) -> None:
-        self.state, self.queued, self.due = state, due, due or self.due
-
-
-@dataclass
-class Phase:
-    name: str
-    after: timedelta
-    status: str = "waiting"
-    due: datetime | None = None
-    queued: bool = False            # its time is in the scheduler's table
-    begun: bool = False
-
-
-class Offboarding:
-    def __init__(self, message: dict, now: datetime) -> None:
-        self.message = message
-        self.keys = message["keys"]
-        self.live = message.get("mode", "live") == "live"
-        self.status = "held" if message["status"] == "held" else "waiting"
-        self.priority = message.get("priority", "normal")
-        self.effective = effective_of(message, now)
-        self.received = message.get("received", now)
-        self.started = None
-        self.approved = False
-        self.phases, self.jobs = [], {}
-        self.results, self.followers = [], message["plan"].get("followers", [])
-        self.open_items = {}        # (system, kind) -> {item: the step that left it}
-        self.notices = set()        # what the planner has yet to be told
-        for name, after, steps in phases_of(message["plan"]):
-            phase = Phase(name, after)
-            self.phases.append(phase)
-            for step, spec in steps.items():
-                self.jobs[step] = Job(step, phase, spec)
-
-    def steps(self) -> list[Job]:
-        return [job for job in self.jobs.values() if job.follower is None]
-
-    def runs(self, job: Job) -> bool:
-        return self.status == "initiated" or job.outlives
-
-    def set_status(self, status: str) -> None:
-        if self.live and status in OVER:
-            self.notices.add("ended")
-        self.status = status
-
-    # ---- beginning ----
-
-    def start(self, at: datetime, now: datetime, published: list[str] = ()) -> None:
-        """It really starts. Its phases get their dates, and the first one begins with the jobs that the planner published."""
-        self.started, self.status = at, "initiated"
-        for phase in self.phases:
-            phase.due = max(self.effective, at) + phase.after
-            if phase is self.phases[0] and not phase.after:
-                phase.status, phase.begun = "initiated", True
-            else:
-                phase.queued = True
-        for step in published:
-            self.jobs[step].become("ready")
-            self.jobs[step].attempt, self.jobs[step].due = 1, at
-        self.settle(now)
-
-    def wait_for_date(self) -> None:
-        """A waiting offboarding starts when its first phase is due, which is its effective date."""
-        if self.status == "waiting" and self.phases[0].due != self.effective:
-            self.phases[0].due, self.phases[0].queued = self.effective, True
-
-    # ---- coming to rest after a change ----
-
-    def decide(self, job: Job) -> str | None:
-        """What becomes of a waiting job: ready, skipped or cancelled, or None while that is undecided."""
-        needs = [self.jobs[step].state for step in job.spec.get("needs", [])]
-        behind = [self.jobs[step].state for step in job.spec.get("behind", [])]
-        if any(state in ("waiting", "ready", "failed") for state in behind):
-            return None
-        if "cancelled" in needs:
-            return "cancelled"
-        when = job.spec.get("when", "on_success")
-        if when == "on_success":
-            return "skipped" if "skipped" in needs else "ready" if all(state == "succeeded" for state in needs) else None
-        if any(state in ("waiting", "ready") for state in needs):
-            return None
-        return "skipped" if when == "on_failure" and "failed" not in needs else "ready"
-
-    def release(self, job: Job, now: datetime) -> None:
-        """A job may run: at its time, or not at all when that has been over for longer than `expires`."""
-        base, after = max(self.effective, self.started), duration(job.spec.get("after"))
-        latest = base + max(after, job.phase.after) + duration(job.spec.get("expires"))
-        if "expires" in job.spec and max(after, job.phase.after) and job.attempt == 0 and latest < now:
-            job.become("skipped")
-            return
-        if "wait" in job.spec:      # a later read-back: so long after the success of what it reads
-            base, after = max(self.jobs[step].answered for step in job.spec["needs"]), duration(job.spec["wait"])
-        job.become("ready", max(now, base + after))
-        job.attempt += 1
-
-    def resolve(self, now: datetime) -> list[Job]:
-        decided = [(job, self.decide(job)) for job in self.jobs.values()
-                   if job.state == "waiting" and job.phase.status == "initiated"]
-        changed = [job for job, state in decided if state]
-        for job, state in decided:
-            if state == "ready":
-                self.release(job, now)
-            elif state:
-                job.become(state)
-        note_results(self, changed)
-        return [job for job in changed if job.state != "ready"]
-
-    def settle(self, now: datetime) -> None:
-        """Jobs whose needs are decided become due or end, phases end and begin, and so does the offboarding."""
-        moved = self.status == "initiated"
-        while moved:
-            while self.resolve(now):
-                pass
-            moved = False
-            for before, phase in zip([None, *self.phases], self.phases):
-                if phase.status == "held" and before.status in ("completed", "cancelled"):
-                    phase.status, phase.begun, moved = "initiated", True, True
-                    break
-                if phase.status == "initiated" and not any(
-                        job.phase is phase and job.state in ("waiting", "ready", "failed") for job in self.steps()):
-                    phase.status, moved = "completed", True
-        follow(self, now)
-        if (self.status == "initiated" and all(phase.status in ("completed", "cancelled") for phase in self.phases)
-                and not any(job.follower and job.state in ("waiting", "ready", "failed") for job in self.jobs.values())
-                and not any(self.open_items.values())):
-            self.set_status("completed")
-
-    # ---- ending ----
-
-    def stop(self, phases: list[Phase], status: str) -> None:
-        """These phases and what has not happened of them are cancelled, and with them the offboarding."""
-        self.set_status(status)
-        for phase in phases:
-            if phase.status not in ("completed", "cancelled"):
-                phase.status = "cancelled"
-        stopped = [job for job in self.steps() if job.phase in phases and job.state in ("waiting", "ready")]
-        for job in stopped:
-            job.become("cancelled")
-        note_results(self, stopped)
-
-    def cancel(self, now: datetime, duplicate: bool = False) -> None:
-        self.stop(self.phases, "duplicate" if duplicate else "cancelled")
-        follow(self, now)
 
 
 class World:
@@ -197,9 +26,12 @@ class World:
         """A batch. Of each message: why it changed nothing, or None. Signals and control records come on keys or topics of their
         own, so they have no order with the events of an offboarding; the logger takes them first."""
         notes: list[str | None] = [None] * len(messages)
-        for at, message in enumerate(messages):
-            if message.get("event") == "signal":
-                self.hear(message)
+        signals = [(at, message) for at, message in enumerate(messages) if message.get("event") == "signal"]
+        for _, message in signals:
+            self.hear(message)
+        for at, message in signals:
+            if not self.waiting_for(message):
+                notes[at] = "no job waits for it yet"
         controls = [(at, message) for at, message in enumerate(messages) if "control" in message]
         before = {number: offboarding.status for number, offboarding in self.offboardings.items()}
         for at, message in controls:
@@ -413,10 +245,12 @@ class World:
                     "refused: it names no job and no step")
         job = offboarding.jobs.get(message["step"])
         left = [items for items in offboarding.open_items.values() for item, step in items.items() if step == message["step"]]
-        skips = job and job.state in ("waiting", "ready", "failed") and offboarding.runs(job)
+        # One that has been published may be running; one that is still to be published is withdrawn.
+        skips = job and (job.state in ("waiting", "failed") or job.state == "ready" and job.queued) and offboarding.runs(job)
         if not skips and not left:
             return (f"refused: the offboarding is {offboarding.status}" if offboarding.status != "initiated" else
-                    f"refused: the job is {job.state}" if job else "refused: no such job")
+                    "refused: no such job" if not job else "refused: the job has been published" if job.state == "ready" else
+                    f"refused: the job is {job.state}")
         for kind, items in offboarding.open_items.items():
             offboarding.open_items[kind] = {item: step for item, step in items.items() if step != message["step"]}
         if skips:
@@ -472,7 +306,10 @@ class World:
         if message["id"] in self.signals:
             return
         self.signals[message["id"]] = (message["name"], message["key"])
-        for offboarding in self.offboardings.values():
-            for job in offboarding.jobs.values():
-                if job.waits == (message["name"], message["key"]) and job.state == "ready" and job.queued:
-                    job.queued = min(job.queued, self.now)
+        for job in self.waiting_for(message):
+            if job.queued:
+                job.queued = min(job.queued, self.now)
+
+    def waiting_for(self, message: dict) -> list[Job]:
+        return [job for offboarding in self.offboardings.values() for job in offboarding.jobs.values()
+                if job.waits == (message["name"], message["key"]) and job.state == "ready"]

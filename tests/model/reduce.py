@@ -24,17 +24,24 @@ def _without_parts(steps: list[dict], fails) -> list[dict]:
 
 
 def _without_batches(steps: list[dict], fails) -> list[dict]:
-    """Messages of a batch as steps of their own, and transactions that are not lost, where that fails as well."""
+    """Steps are replaced by simpler ones where that fails as well."""
     for at in range(len(steps) - 1, -1, -1):
-        step = steps[at]
-        for smaller in ([*step.get("batch", [])], [{"batch": step.get("batch")}], [{"schedule": True}]):
-            known = "batch" in step if smaller != [{"schedule": True}] else "lost" in step and "schedule" in step
-            if known and smaller != [step] and fails(steps[:at] + smaller + steps[at + 1:]):
-                steps = steps[:at] + smaller + steps[at + 1:]
+        for simpler in _simpler(steps[at]):
+            part = steps[:at] + simpler + steps[at + 1:]
+            if fails(part):
+                steps = part
                 break
-        else:
-            for message in list(step.get("batch", []))[1:] and list(step["batch"]):
-                rest = [other for other in steps[at]["batch"] if other is not message]
-                if rest and fails(steps[:at] + [{**steps[at], "batch": rest}] + steps[at + 1:]):
-                    steps = steps[:at] + [{**steps[at], "batch": rest}] + steps[at + 1:]
     return steps
+
+
+def _simpler(step: dict):
+    """What may stand for a step, the simplest first: its messages one by one, fewer of them, and a transaction that is not lost."""
+    if "batch" in step:
+        yield step["batch"]
+        if len(step) > 1:
+            yield [{"batch": step["batch"]}]
+        if len(step["batch"]) > 2:
+            yield from ([{**step, "batch": [step["batch"][a], step["batch"][b]]}]
+                        for b in range(len(step["batch"])) for a in range(b))
+    elif "schedule" in step and "lost" in step:
+        yield [{"schedule": True}]

@@ -7,7 +7,7 @@ import subprocess
 
 import pytest
 from events import leaver, offboarding_id
-from process import wait_until
+from process import http, wait_until
 from stack import ROOT
 
 pytestmark = pytest.mark.xdist_group("cli")
@@ -260,6 +260,59 @@ def test_an_order_is_not_waited_for_longer_than_the_logger_needs(stack):
     stack.wait_status(offboarding, "cancelled")
     again = stack.cli("cancel", offboarding.upper(), "--reason", "x", "--json").ok().json
     assert [result["result"] for result in again["results"]] == ["applied"], again
+
+
+def test_an_order_that_is_given_again_changes_nothing(stack):
+    """By whoever got no answer, or runs from a queue: the key says that it is the same order."""
+    key = ("--idempotency-key", "IT-4711")
+    pause = ("pause", "jira", "--reason", "maintenance")
+    first = stack.cli(*pause, *key, "--json").ok().json
+    stack.cli("resume", "jira").ok()
+    again = stack.cli(*pause, *key, "--json").ok().json
+    assert again["ids"] == first["ids"] and again["results"] == first["results"]
+    assert not stack.database.query("SELECT * FROM system_pause")
+    assert stack.database.value("SELECT count(*) FROM analyst.orders WHERE \"order\" = 'pause' AND subject = 'jira' AND reason = 'maintenance'") == 1
+    other = stack.cli("pause", "scim", "--reason", "maintenance", *key)
+    assert other.status == REFUSED and "another order was given under this key" in other.err, other
+
+    # Many at once, and another producer: it knows the key from Kafka. Another token's key is another key.
+    offboardings = [stack.cli("start", f"key{number}@example.com", "--at", "2031-01-01", "--json").ok().json["id"] for number in range(3)]
+    for offboarding in offboardings:
+        stack.wait_status(offboarding, "waiting")
+    order = {"order": "cancel", "offboardings": offboardings, "reason": "x"}
+    header = {"Idempotency-Key": "many"}
+    cancelled = stack.post("/v1/orders", order, token="operator", headers=header)
+    assert cancelled.status == 202 and len(cancelled.json["ids"]) == 3, cancelled
+    second = stack.launch("producer")
+    stack.wait_ready(second)
+
+    def elsewhere() -> dict:
+        return http("POST", stack.url(second.name) + "/v1/orders", json.dumps(order).encode(),
+                    {"Content-Type": "application/json", "Authorization": f"Bearer {stack.tokens['operator']}", **header}).json
+
+    assert elsewhere() == cancelled.json
+    second.stop()
+    for offboarding in offboardings:
+        stack.wait_status(offboarding, "cancelled")
+    stack.wait_quiet()
+    assert stack.database.value("SELECT count(*) FROM analyst.orders WHERE order_id = ANY (%s::uuid[])", cancelled.json["ids"]) == 3
+    assert stack.database.value("SELECT count(*) FROM event WHERE name = 'control.cancel'"
+                                " AND offboarding_id = ANY (%s::uuid[])", offboardings) == 3
+    assert stack.post("/v1/orders", order, token="operator", headers={"Idempotency-Key": "x" * 201}).status == 422
+    assert stack.post("/v1/orders", order, token="operator", headers={"Idempotency-Key": ""}).status in (202, 422)
+
+
+def test_what_may_be_running_is_not_skipped(stack):
+    stack.person("busy@example.com")
+    path = f"^/Users/{stack.account('busy@example.com')['id']}$"
+    stack.sandbox.fault("scim", {"match": {"method": "PATCH", "path": path}, "do": "slow_after", "seconds": 4, "times": 1})
+    offboarding = stack.cli("start", "busy@example.com", "--json").ok().json["id"]
+    stack.wait_job(offboarding, "deactivate", "ready")
+    refused = stack.cli("skip", offboarding, "--step", "deactivate", "--reason", "too slow")
+    assert refused.status == REFUSED and "its worker may be running it" in refused.err and not refused.out, refused
+    stack.wait_job(offboarding, "deactivate", "succeeded")
+    undo = stack.cli("undo", offboarding, "--reason", "wrong person")
+    assert undo.status == REFUSED and "cancel it first" in undo.err, undo
 
 
 def test_check_tries_the_systems(stack):

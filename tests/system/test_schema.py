@@ -194,7 +194,7 @@ def test_a_signal_and_who_waits_for_it_cannot_miss_each_other(stack):
     due = "SELECT count(*) FROM due WHERE job_id = %s AND due_at <= now()"
     before = stack.database.value(due, job["id"])
     with stack.postgres.connect(stack.prefix) as one, stack.postgres.connect(stack.prefix) as other, ThreadPoolExecutor(1) as pool:
-        one.execute("SELECT change_job_state(ARRAY[ROW(%s, 'ready', NULL, 1, '2199-01-01', false, NULL)::job_change])", [job["id"]])
+        one.execute("SELECT change_job_state(ARRAY[ROW(%s, 'ready', NULL, 1, '2199-01-01', true, NULL)::job_change])", [job["id"]])
         one.execute("SELECT open_stage()")
         other.execute("SELECT open_stage()")
         one.execute("BEGIN")

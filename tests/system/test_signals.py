@@ -133,6 +133,23 @@ def test_a_task_waits_for_a_person_and_keeps_the_evidence(stack, mail):
     assert not stack.account("tess@example.com")["active"]
 
 
+def test_only_a_task_that_is_open_can_be_done(stack, mail):
+    """What is on record as done must have been a person's to do."""
+    stack.person("other@example.com")
+    offboarding = stack.offboard("other@example.com", runbook="task", user={"name": "Other Doe"})
+    waits(stack, offboarding, "laptop")
+    other = next(step for step, job in stack.jobs(offboarding).items() if job["system"] == "scim")
+    refused = stack.cli("done", offboarding, other, "--evidence", "by hand")
+    assert refused.status == 1 and f"{other} is no task of a person: it is scim." in refused.err and not refused.out, refused
+    unknown = stack.cli("done", offboarding, "laptopp", "--evidence", "by hand")
+    assert unknown.status == 4 and 'no step "laptopp"' in unknown.err, unknown
+    assert not stack.database.query("SELECT * FROM signal WHERE key LIKE %s", f"{offboarding}/%")
+    stack.cli("done", offboarding, "laptop", "--evidence", "shelf 7").ok()
+    stack.wait_job(offboarding, "laptop", "succeeded")
+    again = stack.cli("done", offboarding, "laptop", "--evidence", "shelf 8")
+    assert again.status == 1 and "laptop is succeeded already" in again.err, again
+
+
 def test_a_word_before_the_task_began_counts(stack, mail):
     stack.person("early@example.com")
     stack.cli("pause", "manual", "--reason", "test").ok()
