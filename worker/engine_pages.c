@@ -4,7 +4,7 @@
 
 #include "lib/json.h"
 #include "lib/mem.h"
-#include "worker/engine_internal.h"
+#include "worker/engine_compare.h"
 #include "worker/link.h"
 
 /* A next-page link may not lead to another host: our credentials would go with it. */
@@ -76,12 +76,9 @@ static enum verdict is_there_more(struct run *run, const json_t *predicate, bool
     json_t *value = expr_render(run->engine->exprs, predicate, run->context, &err);
     enum verdict verdict = VERDICT_DONE;
     *more = value && !json_is_null(value) && !json_is_false(value);
-    if (value && !*more && !evidence_counts(run, predicate)) {
-        verdict = run_say(run, VERDICT_FAILED,
-                          "could not tell whether there is another page: the answer lacks the numbers that "
-                          "\"more\" compares");
-    } else if (!value) {
-        verdict = run_say(run, VERDICT_FAILED, "could not tell whether there is another page: %s", err_text(&err));
+    const char *doubt = !value ? err_text(&err) : *more ? NULL : compare_doubt(run, predicate);
+    if (doubt) {
+        verdict = run_say(run, VERDICT_FAILED, "could not tell whether there is another page: %s", doubt);
     }
     json_decref(value);
     err_release(&err);

@@ -59,6 +59,33 @@ static const char connector[] =
     "        query: {page: \"1\"}\n"
     "        pages: {query: {page: \"${ .body.page + 1 }\"}, more: \"${ .body.page < .body.pages }\"}\n"
     "        save: {all: \"${ .body.items }\"}\n"
+    "  total:\n"
+    "    effect: identify\n"
+    "    requests:\n"
+    "      - get: /total\n"
+    "        query: {from: \"0\"}\n"
+    "        pages: {query: {from: \"${ .saved.all | length }\"}, more: \"${ (.saved.all | length) < .body.total }\"}\n"
+    "        save: {all: \"${ .body.items }\"}\n"
+    "  told:\n" /* the vendor's number counts where there is one, else its word */
+    "    effect: identify\n"
+    "    requests:\n"
+    "      - get: /told\n"
+    "        query: {from: \"0\"}\n"
+    "        pages: {query: {from: \"1\"}, more: \"${ if .body.total == null then .body.again else (.body.items | "
+    "length) "
+    "< .body.total end }\"}\n"
+    "        save: {all: \"${ .body.items }\"}\n"
+    "  headed:\n"
+    "    effect: identify\n"
+    "    requests:\n"
+    "      - get: /headed\n"
+    "        query: {page: \"1\"}\n"
+    "        pages: {query: {page: \"2\"}, more: \"${ .headers[\\\"x-page\\\"] < .headers[\\\"x-pages\\\"] }\"}\n"
+    "        save: {all: \"${ .body.items }\"}\n"
+    "  sized:\n"
+    "    effect: revoke\n"
+    "    requests: [{delete: /sessions}]\n"
+    "    verify: {get: /sessions, expect: \"${ .body.total < 1 }\", within: 0s}\n"
     "  three:\n"
     "    effect: revoke\n"
     "    requests:\n"
@@ -271,6 +298,40 @@ static const struct engine_row rows[] = {
      .exchanges = {{"GET /count?page=1", 200, "{\"items\": [1], \"page\": 1}", NULL}},
      .outcome = "failed",
      .said = "could not tell whether there is another page"},
+    {.title = "numbers that are null are not the end of the list either",
+     .action = "count",
+     .exchanges = {{"GET /count?page=1", 200, "{\"items\": [1], \"page\": 1, \"pages\": null}", NULL}},
+     .outcome = "failed",
+     .said = "could not tell whether there is another page"},
+    {.title = "nor is a total that is null",
+     .action = "total",
+     .exchanges = {{"GET /total?from=0", 200, "{\"items\": [1], \"total\": null}", NULL}},
+     .outcome = "failed",
+     .said = "could not tell whether there is another page"},
+    {.title = "a total that is null says nothing of an empty list",
+     .action = "total",
+     .exchanges = {{"GET /total?from=0", 200, "{\"items\": [], \"total\": null}", NULL}},
+     .outcome = "failed",
+     .said = "could not tell whether there is another page"},
+    {.title = "a text is less than another one by its first digit",
+     .action = "count",
+     .exchanges = {{"GET /count?page=1", 200, "{\"items\": [1], \"page\": \"2\", \"pages\": \"10\"}", NULL}},
+     .outcome = "failed",
+     .said = "the vendor writes as texts"},
+    {.title = "headers that are not there say nothing of another page",
+     .action = "headed",
+     .exchanges = {{"GET /headed?page=1", 200, "{\"items\": [1]}", NULL}},
+     .outcome = "failed",
+     .said = "could not tell whether there is another page"},
+    {.title = "an expression that says what null means is taken at its word",
+     .action = "told",
+     .exchanges = {{"GET /told?from=0", 200, "{\"items\": [1], \"total\": null, \"again\": false}", NULL}},
+     .outcome = "succeeded"},
+    {.title = "a total that is null is not less than one",
+     .action = "sized",
+     .exchanges = {{"DELETE /sessions", 200, NULL, NULL}, {"GET /sessions", 200, "{\"total\": null}", NULL}},
+     .outcome = "failed",
+     .said = "not confirmed by reading back"},
     {.title = "an item that was so before does not end the work",
      .action = "three",
      .exchanges = {{"POST /a", 200, NULL, NULL}, {"POST /b", 409, NULL, NULL}, {"POST /c", 200, NULL, NULL}},
