@@ -27,6 +27,7 @@ static void note(struct run *run, const json_t *verify, bool ok)
 struct sight {
     bool ok;
     bool answered;       /* the vendor said something about the state */
+    bool unclear;        /* nobody knows what stands on the other pages: the run's message says why */
     int64_t retry_after; /* microseconds, -1: the vendor says nothing */
     enum verdict stop;   /* why the run must rest (DONE: it need not) */
 };
@@ -83,6 +84,7 @@ static void look_once(struct run *run, const json_t *verify, struct sight *sight
         look_at_page(run, page, sight);
         if (sight->ok && (pages_next(run, page, &next) != VERDICT_DONE || count == PAGES_MAX)) {
             sight->ok = false;
+            sight->unclear = true;
             note(run, verify, false);
         }
         json_decref(page);
@@ -214,13 +216,16 @@ static int64_t duration_at(const json_t *verify, const char *name, int64_t other
     return longest >= 0 ? longest : otherwise;
 }
 
-static enum verdict not_confirmed(struct run *run)
+static enum verdict not_confirmed(struct run *run, const struct sight *sight)
 {
+    char *unclear = sight->unclear && run->message ? mem_strdup(run->message) : NULL;
     char *seen = json_text(json_object_get(run->place->verified, "seen"));
     const char *expected = json_string_at(run->place->verified, "expected");
     run->place->verify_since = 0;
     place_restart(run->place); /* a retry makes the change again, and does not only look again */
-    if (expected && *expected) {
+    if (unclear) {
+        run_say(run, VERDICT_FAILED, "not confirmed by reading back: %s", unclear);
+    } else if (expected && *expected) {
         run_say(run, VERDICT_FAILED, "not confirmed by reading back: the vendor shows %s; expected: %s", seen,
                 expected);
     } else {
@@ -228,6 +233,7 @@ static enum verdict not_confirmed(struct run *run)
                 "not confirmed: the connector left out every read-back (\"if\"), so nothing was asked");
     }
     free(seen);
+    free(unclear);
     return VERDICT_FAILED;
 }
 
@@ -257,7 +263,7 @@ static enum verdict look_until(struct run *run, const json_t *verify)
         if (stop == VERDICT_DONE && !sight.answered) {
             stop = run_wait_or_defer(run, sight.retry_after);
         } else if (stop == VERDICT_DONE && time_now() + every > place->verify_since + within) {
-            stop = not_confirmed(run);
+            stop = not_confirmed(run, &sight);
         } else if (stop == VERDICT_DONE) {
             stop = pause_between_looks(run, every);
         }

@@ -86,6 +86,12 @@ static const char connector[] =
     "    effect: revoke\n"
     "    requests: [{delete: /sessions}]\n"
     "    verify: {get: /sessions, expect: \"${ .body.total < 1 }\", within: 0s}\n"
+    "  expel:\n"
+    "    effect: revoke\n"
+    "    requests: [{delete: /member}]\n"
+    "    verify: {get: /members, pages: {next: \"${ .body.next }\"}, expect: \"${ .body.members | all(.[]; . != 7) "
+    "}\", "
+    "within: 0s}\n"
     "  three:\n"
     "    effect: revoke\n"
     "    requests:\n"
@@ -332,6 +338,40 @@ static const struct engine_row rows[] = {
      .exchanges = {{"DELETE /sessions", 200, NULL, NULL}, {"GET /sessions", 200, "{\"total\": null}", NULL}},
      .outcome = "failed",
      .said = "not confirmed by reading back"},
+    {.title = "a vendor that does not know the page's number gives the first page again",
+     .action = "count",
+     .exchanges = {{"GET /count?page=1", 200, "{\"items\": [{\"id\": 1}], \"page\": 1, \"pages\": 2}", NULL},
+                   {"GET /count?page=2", 200, "{\"items\": [{\"id\": 1}], \"page\": 2, \"pages\": 2}", NULL}},
+     .outcome = "failed",
+     .said = "the vendor gave the same page again"},
+    {.title = "the same people are the same page, whatever else has changed about them",
+     .action = "count",
+     .exchanges = {{"GET /count?page=1", 200,
+                    "{\"items\": [{\"id\": 1, \"at\": 5}, {\"id\": 2, \"at\": 5}], \"page\": 1, \"pages\": 3}", NULL},
+                   {"GET /count?page=2", 200,
+                    "{\"items\": [{\"id\": 1, \"at\": 6}, {\"id\": 2, \"at\": 6}], \"page\": 2, \"pages\": 3}", NULL}},
+     .outcome = "failed",
+     .said = "the vendor gave the same page again"},
+    {.title = "a page that repeats the one before an interruption",
+     .action = "count",
+     .job = AT("u1", "\"at\": 0, \"saved\": {\"all\": [7]}, \"page\": {\"query\": {\"page\": 2}, \"seen\": "
+                     "\"58ceeac666a2c1f8d25fcebdf807d13b\"}"),
+     .exchanges = {{"GET /count?page=2", 200, "{\"items\": [7], \"page\": 2, \"pages\": 2}", NULL}},
+     .outcome = "failed",
+     .said = "the vendor gave the same page again"},
+    {.title = "pages with nothing on them do not repeat each other",
+     .action = "list",
+     .exchanges = {{"GET /list", 200, "{\"items\": [], \"next\": \"/list?p=2\"}", NULL},
+                   {"GET /list?p=2", 200, "{\"items\": [], \"next\": \"/list?p=3\"}", NULL},
+                   {"GET /list?p=3", 200, "{\"items\": [1], \"next\": null}", NULL}},
+     .outcome = "succeeded"},
+    {.title = "a read-back over a page that comes twice",
+     .action = "expel",
+     .exchanges = {{"DELETE /member", 200, NULL, NULL},
+                   {"GET /members", 200, "{\"members\": [1, 2], \"next\": \"/members?p=2\"}", NULL},
+                   {"GET /members?p=2", 200, "{\"members\": [1, 2], \"next\": null}", NULL}},
+     .outcome = "failed",
+     .said = "not confirmed by reading back: the vendor gave the same page again"},
     {.title = "an item that was so before does not end the work",
      .action = "three",
      .exchanges = {{"POST /a", 200, NULL, NULL}, {"POST /b", 409, NULL, NULL}, {"POST /c", 200, NULL, NULL}},
