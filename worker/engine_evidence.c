@@ -10,6 +10,7 @@
 #include "lib/text.h"
 #include "worker/engine_compare.h"
 #include "worker/engine_internal.h"
+#include "worker/engine_partial.h"
 #include "worker/engine_paths.h"
 
 enum { SEEN_MAX = 500 };
@@ -83,8 +84,7 @@ char *evidence_seen_text(const struct run *run, const char *expect)
 
 /* ---- predicates that absence would satisfy ----------------------------------------------------------------------- */
 
-/* Would the predicate hold if the answer's body were this one? Takes over `body`. */
-static bool holds_with(const struct run *run, const json_t *predicate, json_t *body)
+bool evidence_would_hold(const struct run *run, const json_t *predicate, json_t *body)
 {
     json_t *context = json_copy(run->context);
     json_object_set_new(context, "body", body);
@@ -154,9 +154,10 @@ static bool is_independent(const struct run *run, const json_t *predicate)
     struct completion completion = {json_object(), sentinel, NULL};
     paths_each(predicate, complete_path, &completion);
     bool empty = json_object_size(completion.body) == 0;
-    bool holds =
-        holds_with(run, predicate, completion.body) && holds_with(run, predicate, json_incref(sentinel)) &&
-        (empty || !paths_read(predicate, "body", NULL) || holds_with(run, predicate, json_string("offboard-sentinel")));
+    bool holds = evidence_would_hold(run, predicate, completion.body) &&
+                 evidence_would_hold(run, predicate, json_incref(sentinel)) &&
+                 (empty || !paths_read(predicate, "body", NULL) ||
+                  evidence_would_hold(run, predicate, json_string("offboard-sentinel")));
     json_decref(sentinel);
     return holds;
 }
@@ -234,7 +235,8 @@ static bool is_proven(const struct run *run, const json_t *request, const json_t
     if (json_is_boolean(predicate) || !paths_read(predicate, "body", NULL)) {
         return true;
     }
-    bool absence = holds_with(run, predicate, json_null()) || holds_with(run, predicate, json_object());
+    bool absence =
+        evidence_would_hold(run, predicate, json_null()) || evidence_would_hold(run, predicate, json_object());
     return !absence || is_independent(run, predicate) ||
            (all_present(run, request, predicate, false) && !compare_look(run, predicate).null);
 }
@@ -262,7 +264,7 @@ static bool may_read(const struct run *run, const json_t *request, const json_t 
     if (expects || response->ldap || about_request) {
         return false;
     }
-    return !holds_with(run, predicate, json_null()) && !holds_with(run, predicate, json_object());
+    return !evidence_would_hold(run, predicate, json_null()) && !evidence_would_hold(run, predicate, json_object());
 }
 
 bool evidence_shows(const struct run *run, const json_t *request, const struct response *response, const char *name)
@@ -398,40 +400,6 @@ static char *why_partial(const struct run *run, const json_t *request, const str
                                               : "the vendor's answer is only a part of the whole");
 }
 
-static bool is_text(const json_t *value)
-{
-    return json_string_length(value) > 0;
-}
-
-/* Does the vendor say that there is another page? The ways of OData, Google, Slack, Link headers (RFC 8288) and the like. */
-static bool names_next_page(const struct run *run)
-{
-    static const char *const paths[] = {"@odata.nextLink", "nextPageToken",    "next_page_token",
-                                        "next_cursor",     "nextCursor",       "nextLink",
-                                        "next_page",       "_links.next",      "links.next",
-                                        "paging.next",     "meta.next_cursor", "response_metadata.next_cursor"};
-    const json_t *body = json_object_get(run->context, "body");
-    const char *link = json_string_at(json_object_get(run->context, "headers"), "link");
-    bool next = link && (strstr(link, "rel=\"next\"") || strstr(link, "rel=next"));
-    for (size_t i = 0; !next && i < COUNT_OF(paths); i++) {
-        const json_t *value = json_object_get(body, paths[i]);
-        value = value ? value : strchr(paths[i], '@') ? NULL : json_at(body, paths[i]);
-        next = is_text(value) || (json_is_object(value) && is_text(json_object_get(value, "href")));
-    }
-    return next;
-}
-
-/* One page of several proves neither that somebody is not there nor that something is gone. */
-static char *why_unfinished(const struct run *run, const json_t *request)
-{
-    bool decides = run->searching || run->looking;
-    if (!decides || json_object_get(request, "pages") || !names_next_page(run)) {
-        return NULL;
-    }
-    return mem_strdup(
-        "the vendor's answer is one page of several, and the connector does not read the others (`pages`)");
-}
-
 static char *why_no_data(const struct run *run, const json_t *request, const struct response *response)
 {
     const json_t *body = json_object_get(run->context, "body");
@@ -506,7 +474,7 @@ char *evidence_odd(const struct run *run, const json_t *request, const struct re
     const char *member = error_member(body);
     char *why = why_no_data(run, request, response);
     why = why ? why : why_partial(run, request, response);
-    why = why ? why : why_unfinished(run, request);
+    why = why ? why : partial_why(run, request);
     if (!why && member && !knows_error(run, request, member)) {
         char *said = explain(run, request);
         why = mem_printf("the vendor answered %d, but with an error%s%s", response->status, *said ? ": " : "", said);

@@ -72,6 +72,13 @@ json_t *lists_read(const struct run *run, const json_t *request)
     return gathering.lists;
 }
 
+json_t *lists_in(const struct run *run, const json_t *value)
+{
+    struct gathering gathering = {run->context, json_array()};
+    paths_each(value, gather_path, &gathering);
+    return gathering.lists;
+}
+
 /* Does every item have an id, and are there several? One alone may be what the items of several pages have in common. */
 static bool have_ids(const json_t *list)
 {
