@@ -27,6 +27,10 @@ static const char connector[] =
     "    requests: [{post: \"/users/${ .ids.vendor }/off\"}]\n"
     "    verify: {get: \"/users/${ .ids.vendor }\", expect: \"${ .body.active == false }\", within: 5m, every: 100ms}\n"
     "    outputs: {at: \"${ .body.at }\"}\n"
+    "  off_soon:\n"
+    "    effect: revoke\n"
+    "    requests: [{post: \"/users/${ .ids.vendor }/off\"}]\n"
+    "    verify: {get: \"/users/${ .ids.vendor }\", expect: \"${ .body.active == false }\", within: 0s, every: 10ms}\n"
     "  off_with_all:\n" /* the vendor's object may not be written down, and the read-back does not need it */
     "    effect: revoke\n"
     "    requests:\n"
@@ -137,10 +141,27 @@ static const char connector[] =
 
 static const struct engine_row rows[] = {
     /* ---- the read-back's clock */
+    {.title = "a look that is not answered does not begin the time",
+     .action = "off",
+     .exchanges = {{OFF("u1"), 200, NULL, NULL}, {SHOW("u1"), 503, NULL, "Retry-After: 3600\r\n"}},
+     .outcome = "deferred",
+     .facts = {{"state.accounts.u1.verifying", "true"}, {"state.accounts.u1.verify_since", "absent"}}},
+    {.title = "after days the first answer is not the last one",
+     .action = "off",
+     .job = AT("u1", "\"at\": 1, \"saved\": {}, \"verifying\": true, \"verify_since\": \"" LONG_AGO "\""),
+     .exchanges = {{SHOW("u1"), 200, IS_ON, NULL}, {SHOW("u1"), 200, IS_OFF, NULL}},
+     .outcome = "succeeded"},
+    {.title = "nor is it after an outage between two looks",
+     .action = "off_soon",
+     .exchanges = {{OFF("u1"), 200, NULL, NULL},
+                   {SHOW("u1"), 503, NULL, NULL},
+                   {SHOW("u1"), 200, IS_ON, NULL},
+                   {SHOW("u1"), 200, IS_OFF, NULL}},
+     .outcome = "succeeded"},
     {.title = "the time for the read-back counts from its first look, over all attempts",
      .action = "off",
      .job = AT("u1", "\"at\": 1, \"saved\": {}, \"verifying\": true, \"verify_since\": \"" LONG_AGO "\""),
-     .exchanges = {{SHOW("u1"), 200, IS_ON, NULL}},
+     .exchanges = {{SHOW("u1"), 200, IS_ON, NULL}, {SHOW("u1"), 200, IS_ON, NULL}},
      .outcome = "failed",
      .said = "not confirmed by reading back",
      .facts = {{"state.accounts.u1.at", "0"}, {"state.accounts.u1.verify_since", "absent"}}},
