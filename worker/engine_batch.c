@@ -84,13 +84,24 @@ struct call {
     json_t *items; /* owned */
 };
 
-/* Judges the items of a call; those that the vendor asks to try again stay undone. True when there are any. */
+/* Notes an item that is to be tried again: what the vendor says of the first such item is why the call has to wait. */
+static void note_waiting(const struct run *run, const json_t *item, char **why)
+{
+    if (!*why) {
+        char *name = items_name(item);
+        *why = mem_printf("%s: %s", name, run->message);
+        free(name);
+    }
+}
+
+/* Judges the items of a call; those that the vendor asks to try again stay undone. True when there are any: then the run's message says
+ * why. */
 static bool judge_call(struct items *items, struct run *run, const json_t *batch, const struct call *call)
 {
     struct err err = ERR_INIT;
     json_t *results = context_value(run, "results", json_object_get(batch, "results"), &err);
     bool unknown = results && context_is_stand_in(results);
-    bool again = false;
+    char *why = NULL;
     for (size_t i = 0; i < json_array_size(call->items); i++) {
         enum verdict verdict = unknown ? VERDICT_DONE
                                : json_is_array(results) && !matches(results, json_array_size(call->items))
@@ -100,11 +111,16 @@ static bool judge_call(struct items *items, struct run *run, const json_t *batch
                                    : run_say(run, VERDICT_FAILED, "batch.results: %s",
                                              results ? "the expression yields no list" : err_text(&err));
         if (verdict == VERDICT_DEFERRED) {
-            again = true;
+            note_waiting(run, json_array_get(call->items, i), &why);
         } else {
             items_note(items, run, call->indexes[i], verdict);
         }
     }
+    bool again = why != NULL;
+    if (again) {
+        run_say(run, VERDICT_DEFERRED, "%s", why);
+    }
+    free(why);
     json_decref(results);
     err_release(&err);
     return again;

@@ -8,89 +8,16 @@
 #include "lib/json.h"
 #include "lib/mem.h"
 #include "lib/text.h"
+#include "worker/engine_compare.h"
 #include "worker/engine_internal.h"
+#include "worker/engine_partial.h"
+#include "worker/engine_paths.h"
 
 enum { SEEN_MAX = 500 };
 
-/* ---- paths of the answer ----------------------------------------------------------------------------------------- */
-
-static bool is_named(const struct expr_path *path, size_t index, const char *name)
-{
-    const char *own = expr_path_name(path, index);
-    return own && strcmp(own, name) == 0;
-}
-
-/* How far into the context a path leads. */
-enum reach {
-    REACH_VALUE,  /* to a value */
-    REACH_NULL,   /* to a null at its end: what stands before is there, and the vendor says that it has none of this */
-    REACH_BEYOND, /* beyond the end of a list */
-    REACH_ABSENT, /* to a member that is not there */
-};
-
-/* `*value` is borrowed; NULL unless the path leads to a value. A slice is taken for its list. */
-static enum reach follow(const json_t *context, const struct expr_path *path, const json_t **value)
-{
-    const json_t *at = context;
-    *value = NULL;
-    for (size_t i = 0; i < path->count && path->segments[i].kind != EXPR_SEGMENT_SLICE; i++) {
-        const struct expr_segment *segment = &path->segments[i];
-        bool list = segment->kind == EXPR_SEGMENT_INDEX && json_is_array(at);
-        json_int_t size = (json_int_t)json_array_size(at);
-        json_int_t index = segment->index < 0 ? size + segment->index : segment->index;
-        at = segment->kind == EXPR_SEGMENT_NAME ? json_object_get(at, segment->name)
-             : index >= 0                       ? json_array_get(at, (size_t)index)
-                                                : NULL;
-        if (!at) {
-            return list ? REACH_BEYOND : REACH_ABSENT;
-        }
-    }
-    *value = at;
-    return json_is_null(at) ? REACH_NULL : REACH_VALUE;
-}
-
-/* Calls `each` for every path that the expressions within `value` read. */
-static void each_path(const json_t *value, void (*each)(const struct expr_path *, void *), void *arg)
-{
-    size_t i;
-    const char *name;
-    json_t *member;
-    if (json_is_string(value)) {
-        expr_paths(json_string_value(value), each, arg);
-    }
-    json_array_foreach(value, i, member)
-    {
-        each_path(member, each, arg);
-    }
-    json_object_foreach((json_t *)(uintptr_t)value, name, member)
-    {
-        each_path(member, each, arg);
-    }
-}
-
-struct reading {
-    const char *first; /* segments that are looked for */
-    const char *second;
-    bool found;
-};
-
-static void note_reading(const struct expr_path *path, void *arg)
-{
-    struct reading *reading = arg;
-    reading->found = reading->found || (path->count == 0 && !reading->second) || /* all that there is */
-                     (is_named(path, 0, reading->first) && (!reading->second || is_named(path, 1, reading->second)));
-}
-
-static bool reads(const json_t *value, const char *first, const char *second)
-{
-    struct reading reading = {.first = first, .second = second};
-    each_path(value, note_reading, &reading);
-    return reading.found;
-}
-
 bool evidence_reads(const json_t *value, const char *name)
 {
-    return reads(value, name, NULL);
+    return paths_read(value, name, NULL);
 }
 
 /* Does the request make something of this part of its answer, whatever it is? */
@@ -98,18 +25,19 @@ static bool uses(const json_t *request, const char *first, const char *second)
 {
     static const char *const parts[] = {"success", "save", "expect", "that",  "found",
                                         "pages",   "poll", "until",  "batch", "find"};
-    bool found = reads(json_is_string(json_object_get(request, "require")) ? json_object_get(request, "require") : NULL,
-                       first, second);
+    bool found =
+        paths_read(json_is_string(json_object_get(request, "require")) ? json_object_get(request, "require") : NULL,
+                   first, second);
     for (size_t i = 0; !found && i < COUNT_OF(parts); i++) {
-        found = reads(json_object_get(request, parts[i]), first, second);
+        found = paths_read(json_object_get(request, parts[i]), first, second);
     }
     return found;
 }
 
 static bool reads_body(const json_t *request)
 {
-    return uses(request, "body", NULL) || reads(json_object_get(request, "already"), "body", NULL) ||
-           reads(json_object_get(request, "missing"), "body", NULL);
+    return uses(request, "body", NULL) || paths_read(json_object_get(request, "already"), "body", NULL) ||
+           paths_read(json_object_get(request, "missing"), "body", NULL);
 }
 
 /* ---- what was seen ----------------------------------------------------------------------------------------------- */
@@ -122,7 +50,7 @@ struct seeing {
 static void see_path(const struct expr_path *path, void *arg)
 {
     struct seeing *seeing = arg;
-    if (!(is_named(path, 0, "body") && path->count > 1) && !is_named(path, 0, "status")) {
+    if (!(path_named(path, 0, "body") && path->count > 1) && !path_named(path, 0, "status")) {
         return;
     }
     json_t *value = expr_path_value(path, seeing->context);
@@ -156,8 +84,7 @@ char *evidence_seen_text(const struct run *run, const char *expect)
 
 /* ---- predicates that absence would satisfy ----------------------------------------------------------------------- */
 
-/* Would the predicate hold if the answer's body were this one? Takes over `body`. */
-static bool holds_with(const struct run *run, const json_t *predicate, json_t *body)
+bool evidence_would_hold(const struct run *run, const json_t *predicate, json_t *body)
 {
     json_t *context = json_copy(run->context);
     json_object_set_new(context, "body", body);
@@ -178,7 +105,7 @@ static bool is_omitted(const json_t *omits, const struct expr_path *path)
     json_t *name;
     json_array_foreach(omits, i, name)
     {
-        if (is_named(path, 1, json_string_value(name))) {
+        if (path_named(path, 1, json_string_value(name))) {
             return true;
         }
     }
@@ -190,7 +117,7 @@ static void complete_path(const struct expr_path *path, void *arg)
 {
     struct completion *completion = arg;
     json_t *at = completion->body;
-    if (!is_named(path, 0, "body") || is_omitted(completion->omits, path)) {
+    if (!path_named(path, 0, "body") || is_omitted(completion->omits, path)) {
         return;
     }
     for (size_t i = 1; expr_path_name(path, i) && json_is_object(at); i++) {
@@ -206,7 +133,7 @@ static void complete_path(const struct expr_path *path, void *arg)
 /* `.body` as a whole (`.body | keys`), or all that there is (`..`). */
 static bool is_whole_body(const struct expr_path *path)
 {
-    return path->count == 0 || (path->count == 1 && is_named(path, 0, "body"));
+    return path->count == 0 || (path->count == 1 && path_named(path, 0, "body"));
 }
 
 static void note_whole_body(const struct expr_path *path, void *arg)
@@ -219,17 +146,18 @@ static void note_whole_body(const struct expr_path *path, void *arg)
 static bool is_independent(const struct run *run, const json_t *predicate)
 {
     bool searches = false;
-    each_path(predicate, note_whole_body, &searches);
+    paths_each(predicate, note_whole_body, &searches);
     if (searches) {
         return false;
     }
     json_t *sentinel = json_pack("[s]", "offboard-sentinel"); /* something that no vendor would send */
     struct completion completion = {json_object(), sentinel, NULL};
-    each_path(predicate, complete_path, &completion);
+    paths_each(predicate, complete_path, &completion);
     bool empty = json_object_size(completion.body) == 0;
-    bool holds =
-        holds_with(run, predicate, completion.body) && holds_with(run, predicate, json_incref(sentinel)) &&
-        (empty || !reads(predicate, "body", NULL) || holds_with(run, predicate, json_string("offboard-sentinel")));
+    bool holds = evidence_would_hold(run, predicate, completion.body) &&
+                 evidence_would_hold(run, predicate, json_incref(sentinel)) &&
+                 (empty || !paths_read(predicate, "body", NULL) ||
+                  evidence_would_hold(run, predicate, json_string("offboard-sentinel")));
     json_decref(sentinel);
     return holds;
 }
@@ -246,7 +174,7 @@ static void look_for_path(const struct expr_path *path, void *arg)
 {
     struct presence *presence = arg;
     const json_t *body = json_object_get(presence->run->context, "body");
-    if (!is_named(path, 0, "body") && path->count) {
+    if (!path_named(path, 0, "body") && path->count) {
         return;
     }
     bool whole = is_whole_body(path) && !path->iterated; /* a list, or an object that says something */
@@ -254,7 +182,7 @@ static void look_for_path(const struct expr_path *path, void *arg)
         return;
     }
     const json_t *value;
-    enum reach reach = follow(presence->run->context, path, &value);
+    enum reach reach = path_follow(presence->run->context, path, &value);
     bool there = json_is_null(body)      ? false
                  : whole                 ? json_is_array(body) || json_object_size(body) > 0
                  : reach == REACH_BEYOND ? true
@@ -267,7 +195,7 @@ static void look_for_path(const struct expr_path *path, void *arg)
 static bool all_present(const struct run *run, const json_t *request, const json_t *value, bool lists)
 {
     struct presence presence = {.run = run, .omits = json_object_get(request, "omits"), .lists = lists, .all = true};
-    each_path(value, look_for_path, &presence);
+    paths_each(value, look_for_path, &presence);
     return presence.all;
 }
 
@@ -277,7 +205,7 @@ static bool filled_with(const struct run *run, const json_t *request, const json
     const json_t *body = json_object_get(run->context, "body");
     struct completion completion = {json_is_object(body) ? json_deep_copy(body) : json_object(), filling,
                                     json_object_get(request, "omits")};
-    each_path(value, complete_path, &completion);
+    paths_each(value, complete_path, &completion);
     json_t *context = json_copy(run->context);
     json_object_set_new(context, "body", completion.body);
     json_t *then = expr_render(run->engine->exprs, value, context, NULL);
@@ -304,11 +232,13 @@ static bool list_present(const struct run *run, const json_t *request, const jso
 /* The predicate is true of this answer. Is it because of what the answer says, or would it be true of an empty one, too? */
 static bool is_proven(const struct run *run, const json_t *request, const json_t *predicate)
 {
-    if (json_is_boolean(predicate) || !reads(predicate, "body", NULL)) {
+    if (json_is_boolean(predicate) || !paths_read(predicate, "body", NULL)) {
         return true;
     }
-    bool absence = holds_with(run, predicate, json_null()) || holds_with(run, predicate, json_object());
-    return !absence || is_independent(run, predicate) || all_present(run, request, predicate, false);
+    bool absence =
+        evidence_would_hold(run, predicate, json_null()) || evidence_would_hold(run, predicate, json_object());
+    return !absence || is_independent(run, predicate) ||
+           (all_present(run, request, predicate, false) && !compare_look(run, predicate).null);
 }
 
 static bool is_good_status(const struct response *response)
@@ -327,14 +257,14 @@ static bool may_read(const struct run *run, const json_t *request, const json_t 
     if (foreign && !is_good_status(response) && !json_true_at(request, "text")) {
         return false;
     }
-    if (is_good_status(response) || json_is_boolean(predicate) || reads(predicate, "status", NULL)) {
+    if (is_good_status(response) || json_is_boolean(predicate) || paths_read(predicate, "status", NULL)) {
         return true;
     }
     bool about_request = status < 400 || status == 401 || status == 403 || status == 429 || status >= 500;
     if (expects || response->ldap || about_request) {
         return false;
     }
-    return !holds_with(run, predicate, json_null()) && !holds_with(run, predicate, json_object());
+    return !evidence_would_hold(run, predicate, json_null()) && !evidence_would_hold(run, predicate, json_object());
 }
 
 bool evidence_shows(const struct run *run, const json_t *request, const struct response *response, const char *name)
@@ -346,13 +276,6 @@ bool evidence_shows(const struct run *run, const json_t *request, const struct r
         return false;
     }
     return success || response->ldap || !is_good_status(response) || is_proven(run, request, predicate);
-}
-
-bool evidence_counts(const struct run *run, const json_t *predicate)
-{
-    const char *text = json_string_value(predicate);
-    bool compares = text && strpbrk(text, "<>") && !strstr(text, "//"); /* `//` says what an absent one counts as */
-    return !compares || all_present(run, NULL, predicate, false);
 }
 
 bool evidence_shows_not(const struct run *run, const json_t *request, const char *name)
@@ -445,7 +368,7 @@ static bool knows_error(const struct run *run, const json_t *request, const char
     bool known = uses(request, "body", member);
     for (size_t i = 0; !known && i < COUNT_OF(judging); i++) {
         const json_t *predicate = json_object_get(request, judging[i]);
-        known = reads(predicate, "body", member) && expr_true(run->engine->exprs, predicate, run->context, false);
+        known = paths_read(predicate, "body", member) && expr_true(run->engine->exprs, predicate, run->context, false);
     }
     return known;
 }
@@ -456,7 +379,7 @@ static bool any_shows(const struct run *run, const json_t *request, const struct
 {
     static const char *const names[] = {"expect", "already", "missing"};
     const json_t *success = json_object_get(request, "success");
-    bool any = reads(success, "body", NULL) && evidence_shows(run, request, response, "success") &&
+    bool any = paths_read(success, "body", NULL) && evidence_shows(run, request, response, "success") &&
                is_proven(run, request, success);
     for (size_t i = 0; !any && i < COUNT_OF(names); i++) {
         any = evidence_shows(run, request, response, names[i]);
@@ -468,47 +391,13 @@ static bool any_shows(const struct run *run, const json_t *request, const struct
 static char *why_partial(const struct run *run, const json_t *request, const struct response *response)
 {
     bool partial = response->status == 202 || response->status == 206;
-    bool named = reads(request, "status", NULL);
+    bool named = paths_read(request, "status", NULL);
     if (!partial || named || request_changes(request) || !reads_body(request)) {
         return NULL;
     }
     (void)run;
     return mem_strdup(response->status == 202 ? "the vendor only accepted the question, and has not answered it"
                                               : "the vendor's answer is only a part of the whole");
-}
-
-static bool is_text(const json_t *value)
-{
-    return json_string_length(value) > 0;
-}
-
-/* Does the vendor say that there is another page? The ways of OData, Google, Slack, Link headers (RFC 8288) and the like. */
-static bool names_next_page(const struct run *run)
-{
-    static const char *const paths[] = {"@odata.nextLink", "nextPageToken",    "next_page_token",
-                                        "next_cursor",     "nextCursor",       "nextLink",
-                                        "next_page",       "_links.next",      "links.next",
-                                        "paging.next",     "meta.next_cursor", "response_metadata.next_cursor"};
-    const json_t *body = json_object_get(run->context, "body");
-    const char *link = json_string_at(json_object_get(run->context, "headers"), "link");
-    bool next = link && (strstr(link, "rel=\"next\"") || strstr(link, "rel=next"));
-    for (size_t i = 0; !next && i < COUNT_OF(paths); i++) {
-        const json_t *value = json_object_get(body, paths[i]);
-        value = value ? value : strchr(paths[i], '@') ? NULL : json_at(body, paths[i]);
-        next = is_text(value) || (json_is_object(value) && is_text(json_object_get(value, "href")));
-    }
-    return next;
-}
-
-/* One page of several proves neither that somebody is not there nor that something is gone. */
-static char *why_unfinished(const struct run *run, const json_t *request)
-{
-    bool decides = run->searching || run->looking;
-    if (!decides || json_object_get(request, "pages") || !names_next_page(run)) {
-        return NULL;
-    }
-    return mem_strdup(
-        "the vendor's answer is one page of several, and the connector does not read the others (`pages`)");
 }
 
 static char *why_no_data(const struct run *run, const json_t *request, const struct response *response)
@@ -541,7 +430,8 @@ static char *why_nobody_named(const struct run *run, const json_t *request)
     const json_t *found = json_object_get(request, "found");
     const json_t *id = json_at(request, "save.id");
     const json_t *tmpl = found ? found : id;
-    bool reads_answer = reads(tmpl, "body", NULL) || reads(tmpl, "status", NULL) || reads(tmpl, "headers", NULL);
+    bool reads_answer =
+        paths_read(tmpl, "body", NULL) || paths_read(tmpl, "status", NULL) || paths_read(tmpl, "headers", NULL);
     json_t *value = tmpl ? expr_render(run->engine->exprs, tmpl, run->context, NULL) : NULL;
     bool nobody = json_is_array(value) && json_array_size(value) == 0;
     bool readable = found ? json_is_array(value) || json_is_object(value) : value && !json_is_null(value);
@@ -549,7 +439,7 @@ static char *why_nobody_named(const struct run *run, const json_t *request)
     if (!tmpl || (readable && !nobody)) {
         return NULL;
     }
-    if (!reads_answer && !reads(tmpl, "saved", NULL)) {
+    if (!reads_answer && !paths_read(tmpl, "saved", NULL)) {
         return mem_strdup("the expression that names the account reads nothing of the vendor's answer");
     }
     if ((readable || !found) && all_present(run, request, tmpl, false)) { /* the list is there, and it is empty */
@@ -584,7 +474,7 @@ char *evidence_odd(const struct run *run, const json_t *request, const struct re
     const char *member = error_member(body);
     char *why = why_no_data(run, request, response);
     why = why ? why : why_partial(run, request, response);
-    why = why ? why : why_unfinished(run, request);
+    why = why ? why : partial_why(run, request);
     if (!why && member && !knows_error(run, request, member)) {
         char *said = explain(run, request);
         why = mem_printf("the vendor answered %d, but with an error%s%s", response->status, *said ? ": " : "", said);

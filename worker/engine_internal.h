@@ -401,8 +401,8 @@ char *evidence_odd(const struct run *run, const json_t *request,
 bool evidence_shows(const struct run *run, const json_t *request, const struct response *response, const char *name);
 /* The predicate does not hold: is that because of what the answer says? */
 bool evidence_shows_not(const struct run *run, const json_t *request, const char *name);
-/* Does the answer hold what a predicate with < or > compares? Null is less than any number. */
-bool evidence_counts(const struct run *run, const json_t *predicate);
+/* Would the predicate hold if the answer's body were this one? Takes over `body`. */
+bool evidence_would_hold(const struct run *run, const json_t *predicate, json_t *body);
 bool evidence_reads(const json_t *value, const char *name); /* does an expression in it read `.NAME`? */
 json_t *evidence_seen(const struct run *run,
                       const char *expect); /* the values that it reads, by path; a new reference */

@@ -53,15 +53,21 @@ static void items_end(struct items *items)
     json_decref(items->saved);
     free(items->done);
     free(items->refused);
+    free(items->refusal);
     free(items->message);
 }
 
 /* ---- one item ---------------------------------------------------------------------------------------------------- */
 
+static void keep_message(char **message, const struct run *run)
+{
+    free(*message);
+    *message = mem_strdup(run->message ? run->message : "it did not succeed");
+}
+
 void items_note_message(struct items *items, const struct run *run)
 {
-    free(items->message);
-    items->message = mem_strdup(run->message ? run->message : "it did not succeed");
+    keep_message(&items->message, run);
 }
 
 /* What became of the item at `index`. */
@@ -78,13 +84,11 @@ void items_note(struct items *items, const struct run *run, size_t index, enum v
     if (refused) {
         items->refused[index] = 1;
         items->worst = verdict > items->worst ? verdict : items->worst;
-        if (items->stop == VERDICT_DONE) {
-            items_note_message(items, run);
-        }
+        keep_message(&items->refusal, run);
     }
 }
 
-static char *item_name(const json_t *item)
+char *items_name(const json_t *item)
 {
     static const char *const names[] = {"name", "displayName", "title", "key", "id"};
     for (size_t i = 0; i < COUNT_OF(names); i++) {
@@ -99,7 +103,7 @@ static char *item_name(const json_t *item)
 void items_work_on(struct items *items, struct run *run, size_t index)
 {
     json_t *item = json_array_get(items->items, index);
-    char *name = item_name(item);
+    char *name = items_name(item);
     bool pages = json_object_get(items->request, "pages") != NULL;
     context_set(run, "item", json_incref(item));
     trouble_at(run, "requests/%lld/%s", (long long)run->place->at, name);
@@ -131,33 +135,41 @@ static json_t *items_left(const struct items *items)
     return left;
 }
 
-static enum verdict report_refused(const struct items *items, struct run *run)
+/* "1 of 3 items failed: b (refused: …)"; NULL: none failed. The caller frees. */
+static char *refused_text(const struct items *items)
 {
     struct buf names = {.max = NAMES_MAX};
     size_t refused = 0;
     for (size_t i = 0; i < json_array_size(items->items); i++) {
         if (items->refused[i]) {
-            char *name = item_name(json_array_get(items->items, i));
+            char *name = items_name(json_array_get(items->items, i));
             buf_addf(&names, "%s%s", refused++ ? ", " : "", name);
             free(name);
         }
     }
-    run_say(run, items->worst, "%zu of %zu items failed: %s (%s)", refused, json_array_size(items->items),
-            buf_text(&names), items->message);
+    char *text = refused ? mem_printf("%zu of %zu items failed: %s (%s)", refused, json_array_size(items->items),
+                                      buf_text(&names), items->refusal)
+                         : NULL;
     buf_release(&names);
-    return items->worst;
+    return text;
 }
 
+/* What was refused is told even when something else has to wait: the next attempt tries both. */
 static enum verdict conclude(struct items *items, struct run *run)
 {
     json_t *left = items_left(items);
     json_decref(run->place->items_left);
     run->place->items_left = left;
+    char *refused = refused_text(items);
+    enum verdict verdict = items->stop != VERDICT_DONE ? items->stop : items->worst;
     if (items->stop != VERDICT_DONE) {
         run->due_at = items->due_at;
-        return run_say(run, items->stop, "%s", items->message);
+        run_say(run, items->stop, "%s%s%s", items->message, refused ? "; " : "", refused ? refused : "");
+    } else if (refused) {
+        run_say(run, items->worst, "%s", refused);
     }
-    return items->worst == VERDICT_DONE ? VERDICT_DONE : report_refused(items, run);
+    free(refused);
+    return verdict;
 }
 
 /* How many are worked on at a time. What a page or a before-image still has to be put on record for goes one by one. */

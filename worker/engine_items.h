@@ -16,14 +16,16 @@ struct items {
     enum verdict worst;
     enum verdict stop; /* why the rest must wait; DONE: it need not */
     int64_t due_at;
-    char *message; /* of the latest refusal or of `stop`; owned */
+    char *refusal; /* what was said of the latest refusal; owned, NULL: none */
+    char *message; /* of `stop`; owned, NULL: nothing must wait */
     int lanes;     /* fibers at work besides the job's own */
     struct sleeper *waits;
 };
 
 /* Notes what became of the item at `index`: `run` has the message. */
 void items_note(struct items *items, const struct run *run, size_t index, enum verdict verdict);
-void items_note_message(struct items *items, const struct run *run);
+void items_note_message(struct items *items, const struct run *run); /* why the rest must wait */
+char *items_name(const json_t *item);                                /* as people call it; the caller frees */
 
 /* Makes the request for the item at `index`, and notes what became of it. */
 void items_work_on(struct items *items, struct run *run, size_t index);

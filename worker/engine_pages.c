@@ -4,7 +4,8 @@
 
 #include "lib/json.h"
 #include "lib/mem.h"
-#include "worker/engine_internal.h"
+#include "worker/engine_compare.h"
+#include "worker/engine_lists.h"
 #include "worker/link.h"
 
 /* A next-page link may not lead to another host: our credentials would go with it. */
@@ -20,12 +21,15 @@ static bool same_origin(struct run *run, const json_t *request, const char *link
 static enum verdict next_page(struct run *run, const json_t *request, json_t *page, json_t **next)
 {
     enum verdict verdict = VERDICT_DONE;
-    if (json_equal(page, json_object_get(request, "page"))) {
+    json_t *asked = json_copy(json_object_get(request, "page"));
+    json_object_del(asked, "seen");
+    if (json_equal(page, asked)) {
         verdict = run_say(run, VERDICT_FAILED, "the next page is the same page again");
     } else {
         *next = json_copy((json_t *)(uintptr_t)request);
         json_object_set(*next, "page", page);
     }
+    json_decref(asked);
     json_decref(page);
     return verdict;
 }
@@ -76,12 +80,9 @@ static enum verdict is_there_more(struct run *run, const json_t *predicate, bool
     json_t *value = expr_render(run->engine->exprs, predicate, run->context, &err);
     enum verdict verdict = VERDICT_DONE;
     *more = value && !json_is_null(value) && !json_is_false(value);
-    if (value && !*more && !evidence_counts(run, predicate)) {
-        verdict = run_say(run, VERDICT_FAILED,
-                          "could not tell whether there is another page: the answer lacks the numbers that "
-                          "\"more\" compares");
-    } else if (!value) {
-        verdict = run_say(run, VERDICT_FAILED, "could not tell whether there is another page: %s", err_text(&err));
+    const char *doubt = !value ? err_text(&err) : *more ? NULL : compare_doubt(run, predicate);
+    if (doubt) {
+        verdict = run_say(run, VERDICT_FAILED, "could not tell whether there is another page: %s", doubt);
     }
     json_decref(value);
     err_release(&err);
@@ -115,13 +116,39 @@ static enum verdict by_parameters(struct run *run, const json_t *request, const 
     return next_page(run, request, page, next);
 }
 
+/* Keeps in `next` what stood on this page, so that the next one can be compared with it, whichever attempt asks for it. */
+static void keep_seen(json_t *next, const char *seen)
+{
+    if (next && seen) {
+        json_t *page = json_copy(json_object_get(next, "page"));
+        json_put_string(page, "seen", seen);
+        json_object_set_new(next, "page", page);
+    }
+}
+
+/* A vendor that does not know the parameters of `pages` gives its first page for each of them: what stands on the others, nobody has
+ * seen. */
+static enum verdict turn(struct run *run, const json_t *request, const json_t *pages, json_t **next)
+{
+    const json_t *link = json_object_get(pages, "next");
+    char *seen = lists_fingerprint(run, request);
+    const char *before = json_string_at(json_object_get(request, "page"), "seen");
+    enum verdict verdict;
+    if (seen && before && strcmp(seen, before) == 0) {
+        verdict = run_say(run, VERDICT_FAILED,
+                          "the vendor gave the same page again where the next one was asked for, so nobody knows what "
+                          "stands on the others: are the parameters in `pages` those that it knows?");
+    } else {
+        verdict = link ? by_link(run, request, link, next) : by_parameters(run, request, pages, next);
+        keep_seen(*next, seen);
+    }
+    free(seen);
+    return verdict;
+}
+
 enum verdict pages_next(struct run *run, const json_t *request, json_t **next)
 {
     *next = NULL;
     const json_t *pages = json_object_get(request, "pages");
-    const json_t *link = json_object_get(pages, "next");
-    if (!pages || run->unsent) {
-        return VERDICT_DONE;
-    }
-    return link ? by_link(run, request, link, next) : by_parameters(run, request, pages, next);
+    return pages && !run->unsent ? turn(run, request, pages, next) : VERDICT_DONE;
 }

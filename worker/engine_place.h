@@ -15,7 +15,8 @@ struct place {
     json_t *items_left; /* of the current `for_each`; owned, NULL: the current request has none, or has not begun */
     json_t *page;       /* member `page` of the current listing's next request; owned, NULL: its first page */
     bool verifying;     /* the requests are done, only the read-back remains */
-    int64_t verify_since; /* when the read-back first looked, microseconds since 1970; 0: it has not */
+    int64_t
+        verify_since; /* when the vendor first answered a look of the read-back, microseconds since 1970; 0: never */
     int64_t polled_since; /* when the current `poll` first looked; 0: it has not */
     int64_t awaits_since; /* when the current `wait` began; 0: it has not */
     json_t *heard;        /* ids of the signals that did not end the current wait; owned, NULL: none */

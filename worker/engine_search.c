@@ -9,6 +9,7 @@
 #include "lib/json.h"
 #include "lib/mem.h"
 #include "lib/text.h"
+#include "worker/engine_spelling.h"
 
 #define WHOLE_MAX 9007199254740992.0 /* 2^53: below it a double is exact */
 
@@ -85,6 +86,19 @@ static json_t *texts_of(const json_t *value)
     return texts;
 }
 
+/* The addresses of texts that hold them in one of the usual spellings. New reference. */
+static json_t *addresses_of(const json_t *texts)
+{
+    json_t *addresses = json_array();
+    size_t i;
+    json_t *text;
+    json_array_foreach(texts, i, text)
+    {
+        spelling_add(addresses, json_string_value(text));
+    }
+    return addresses;
+}
+
 /* The employee number that an account shows, as a text; NULL: it shows none. New reference. */
 static json_t *number_of(const json_t *value)
 {
@@ -113,10 +127,30 @@ static bool fits_addresses(const struct run *run, const json_t *emails)
     return fits;
 }
 
-enum likeness { LIKE_SAME, LIKE_OTHER, LIKE_UNKNOWN };
+enum likeness {
+    LIKE_SAME,
+    LIKE_OTHER,
+    LIKE_UNKNOWN, /* it shows nothing to compare */
+    LIKE_ODD,     /* it shows the key in a spelling that nobody here can read */
+};
 
-static enum likeness compare_emails(const json_t *emails, const char *key)
+/* The first text of what the account shows that holds the key as a whole; NULL: none does. */
+static const char *holding(const json_t *account, const char *key)
 {
+    size_t i;
+    json_t *text;
+    json_array_foreach(json_object_get(account, "shown"), i, text)
+    {
+        if (spelling_holds(json_string_value(text), key)) {
+            return json_string_value(text);
+        }
+    }
+    return NULL;
+}
+
+static enum likeness compare_emails(const json_t *account, const char *key)
+{
+    const json_t *emails = json_object_get(account, "emails");
     size_t i;
     json_t *email;
     json_array_foreach(emails, i, email)
@@ -125,7 +159,7 @@ static enum likeness compare_emails(const json_t *emails, const char *key)
             return LIKE_SAME;
         }
     }
-    return json_array_size(emails) ? LIKE_OTHER : LIKE_UNKNOWN;
+    return holding(account, key) ? LIKE_ODD : json_array_size(emails) ? LIKE_OTHER : LIKE_UNKNOWN;
 }
 
 /* 0042 and 42 may be two people: zeros in front are overlooked only where no address speaks against it. */
@@ -133,7 +167,7 @@ static enum likeness compare_numbers(const struct run *run, const json_t *accoun
 {
     bool same = strcasecmp(number, key) == 0 ||
                 (identity_same_number(number, key) && fits_addresses(run, json_object_get(account, "emails")));
-    return same ? LIKE_SAME : LIKE_OTHER;
+    return same ? LIKE_SAME : spelling_holds(number, key) ? LIKE_ODD : LIKE_OTHER;
 }
 
 /* Is this the account that was searched for? UNKNOWN: it does not show what was searched by. Without a key, or when the connector
@@ -151,7 +185,7 @@ static enum likeness compare(const struct run *run, const json_t *rules, const j
                : !number                              ? LIKE_UNKNOWN
                                                       : compare_numbers(run, account, number, key);
     }
-    return json_object_get(rules, "email") ? compare_emails(json_object_get(account, "emails"), key) : LIKE_SAME;
+    return json_object_get(rules, "email") ? compare_emails(account, key) : LIKE_SAME;
 }
 
 static json_t *account_by_id(const json_t *accounts, const char *id)
@@ -176,10 +210,11 @@ static json_t *account_by_id(const json_t *accounts, const char *id)
 #define SAVED_OTHERS   "@others"
 #define SAVED_STRANGE  "@strange"
 #define SAVED_UNKNOWN  "@unknown"
+#define SAVED_ODD      "@odd"   /* {id, text}: an account that shows the key in a spelling that nobody here can read */
 #define SAVED_SURE     "@sure"  /* ids found by an earlier key: what answers with them is about the person */
 #define SAVED_WHOLE    "@whole" /* the vendor has listed people over several pages, as it does with everybody */
 
-enum { STRANGERS_MAX = 100 }; /* of whom the ids are kept */
+enum { STRANGERS_MAX = 100 /* of whom the ids are kept */, SHOWN_MAX = 100 /* bytes of what people are shown */ };
 
 /* Takes over `account`. */
 static void add_account(struct run *run, json_t *account)
@@ -203,7 +238,8 @@ static json_t *describe(struct run *run, const json_t *rules, json_t *account, s
     json_t *id = shown ? search_id(json_object_get(shown, "id"), err) : NULL;
     json_t *result = NULL;
     if (id) {
-        result = json_pack("{s:o, s:o}", "id", id, "emails", texts_of(json_object_get(shown, "email")));
+        json_t *texts = texts_of(json_object_get(shown, "email"));
+        result = json_pack("{s:o, s:o, s:o}", "id", id, "emails", addresses_of(texts), "shown", texts);
         json_put(result, "employee_id", number_of(json_object_get(shown, "employee_id")));
     }
     context_set(run, "account", json_null());
@@ -262,6 +298,16 @@ static bool holds_key(const struct run *run, const json_t *account)
     return holds;
 }
 
+static void keep_odd(struct run *run, const json_t *account)
+{
+    const char *key = json_string_at(run->context, "key");
+    const char *text = holding(account, key ? key : "");
+    char *shown = text_shortened(text ? text : json_string_at(account, "employee_id"), SHOWN_MAX);
+    json_object_set_new(run->place->saved, SAVED_ODD,
+                        json_pack("{s:O, s:s}", "id", json_object_get(account, "id"), "text", shown));
+    free(shown);
+}
+
 /* `lists`: the request names other people as a matter of course. */
 static int take_account(struct run *run, const json_t *identify, json_t *shown, bool lists, struct err *err)
 {
@@ -276,6 +322,8 @@ static int take_account(struct run *run, const json_t *identify, json_t *shown, 
         add_account(run, json_incref(account));
     } else if (likeness == LIKE_UNKNOWN) {
         add_id(saved, SAVED_UNKNOWN, account);
+    } else if (likeness == LIKE_ODD) {
+        keep_odd(run, account);
     } else {
         json_object_set_new(saved, SAVED_OTHERS, json_integer(json_int_at(saved, SAVED_OTHERS, 0) + 1));
         if (!lists && !holds_key(run, account) && add_id(saved, SAVED_STRANGE, account) && run->place->page) {
@@ -366,7 +414,7 @@ static enum verdict doubt(struct search *search, const char *kind)
     const json_t *saved = search->place.saved;
     const json_t *accounts = json_object_get(saved, SAVED_ACCOUNTS);
     const char *unknown = json_string_value(json_array_get(json_object_get(saved, SAVED_UNKNOWN), 0));
-    const json_t *strange = json_object_get(saved, SAVED_STRANGE);
+    const json_t *strange = json_object_get(saved, SAVED_STRANGE), *odd = json_object_get(saved, SAVED_ODD);
     size_t others = json_true_at(saved, SAVED_WHOLE) ? 0 : json_array_size(strange);
     size_t same = json_array_size(accounts);
     if (same > 1) {
@@ -381,6 +429,13 @@ static enum verdict doubt(struct search *search, const char *kind)
             "the vendor names account %s for %s, but shows nothing to compare: confirm whose it is and name it in "
             "the event, or skip the step",
             unknown, kind_text(kind));
+    }
+    if (same == 0 && odd) {
+        return run_say(
+            run, VERDICT_BLOCKED,
+            "asked for %s, the vendor names account %s, which shows it in a spelling that can't be compared: "
+            "\"%s\": if it is the person's, name it in the event; else skip the step",
+            kind_text(kind), json_string_at(odd, "id"), json_string_at(odd, "text"));
     }
     if (same == 0 && others == 1) {
         return run_say(

@@ -9,6 +9,8 @@
 #include "lib/time.h"
 #include "worker/engine_internal.h"
 
+#define LAST_PAUSE (2 * TIME_SECOND) /* before the last look, when the time is over */
+
 /* ---- the record -------------------------------------------------------------------------------------------------- */
 
 static void note(struct run *run, const json_t *verify, bool ok)
@@ -27,6 +29,7 @@ static void note(struct run *run, const json_t *verify, bool ok)
 struct sight {
     bool ok;
     bool answered;       /* the vendor said something about the state */
+    bool unclear;        /* nobody knows what stands on the other pages: the run's message says why */
     int64_t retry_after; /* microseconds, -1: the vendor says nothing */
     enum verdict stop;   /* why the run must rest (DONE: it need not) */
 };
@@ -83,6 +86,7 @@ static void look_once(struct run *run, const json_t *verify, struct sight *sight
         look_at_page(run, page, sight);
         if (sight->ok && (pages_next(run, page, &next) != VERDICT_DONE || count == PAGES_MAX)) {
             sight->ok = false;
+            sight->unclear = true;
             note(run, verify, false);
         }
         json_decref(page);
@@ -214,13 +218,16 @@ static int64_t duration_at(const json_t *verify, const char *name, int64_t other
     return longest >= 0 ? longest : otherwise;
 }
 
-static enum verdict not_confirmed(struct run *run)
+static enum verdict not_confirmed(struct run *run, const struct sight *sight)
 {
+    char *unclear = sight->unclear && run->message ? mem_strdup(run->message) : NULL;
     char *seen = json_text(json_object_get(run->place->verified, "seen"));
     const char *expected = json_string_at(run->place->verified, "expected");
     run->place->verify_since = 0;
     place_restart(run->place); /* a retry makes the change again, and does not only look again */
-    if (expected && *expected) {
+    if (unclear) {
+        run_say(run, VERDICT_FAILED, "not confirmed by reading back: %s", unclear);
+    } else if (expected && *expected) {
         run_say(run, VERDICT_FAILED, "not confirmed by reading back: the vendor shows %s; expected: %s", seen,
                 expected);
     } else {
@@ -228,6 +235,7 @@ static enum verdict not_confirmed(struct run *run)
                 "not confirmed: the connector left out every read-back (\"if\"), so nothing was asked");
     }
     free(seen);
+    free(unclear);
     return VERDICT_FAILED;
 }
 
@@ -238,28 +246,53 @@ static enum verdict pause_between_looks(struct run *run, int64_t every)
     return run_interrupted(run);
 }
 
-/* Looks until the state is there, or the time for it is over: `within` counts from the first look, over all attempts. */
+/* The looks of one attempt. `within` counts from the first look that the vendor answered, over all attempts. When that was before an
+ * interruption or an outage, nobody saw what became of the state meanwhile: one answer is not enough then to say that it is not there. */
+struct looks {
+    int64_t within, every;
+    int answered;
+    int needed; /* answered looks, at least, before the time is over */
+};
+
+static void looks_begin(struct looks *looks, const struct run *run, const json_t *verify)
+{
+    *looks = (struct looks){.within = duration_at(verify, "within", 30 * TIME_SECOND),
+                            .every = duration_at(verify, "every", 2 * TIME_SECOND),
+                            .needed = run->place->verify_since ? 2 : 1};
+}
+
+/* The vendor answered, and the state is not there: what now? DONE: look again. */
+static enum verdict after_answer(struct looks *looks, struct run *run, const struct sight *sight)
+{
+    struct place *place = run->place;
+    place->verify_since = place->verify_since ? place->verify_since : time_now();
+    bool over = time_now() + looks->every > place->verify_since + looks->within;
+    if (over && ++looks->answered >= looks->needed) {
+        return not_confirmed(run, sight);
+    }
+    int64_t pause = over && looks->every > LAST_PAUSE ? LAST_PAUSE : looks->every;
+    return pause_between_looks(run, pause);
+}
+
+/* Looks until the state is there, or the time for it is over. */
 static enum verdict look_until(struct run *run, const json_t *verify)
 {
-    int64_t within = duration_at(verify, "within", 30 * TIME_SECOND);
-    int64_t every = duration_at(verify, "every", 2 * TIME_SECOND);
-    struct place *place = run->place;
+    struct looks looks;
+    looks_begin(&looks, run, verify);
     run->tries = 0;
-    place->verify_since = place->verify_since ? place->verify_since : time_now();
     for (;;) {
         struct sight sight;
         look_all(run, verify, &sight);
         if (sight.ok) {
-            place->verify_since = 0;
+            run->place->verify_since = 0;
             return VERDICT_DONE;
         }
         enum verdict stop = sight.stop;
-        if (stop == VERDICT_DONE && !sight.answered) {
-            stop = run_wait_or_defer(run, sight.retry_after);
-        } else if (stop == VERDICT_DONE && time_now() + every > place->verify_since + within) {
-            stop = not_confirmed(run);
+        if (stop == VERDICT_DONE && sight.answered) {
+            stop = after_answer(&looks, run, &sight);
         } else if (stop == VERDICT_DONE) {
-            stop = pause_between_looks(run, every);
+            looks.needed = 2;
+            stop = run_wait_or_defer(run, sight.retry_after);
         }
         if (stop != VERDICT_DONE) {
             return stop;

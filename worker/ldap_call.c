@@ -20,12 +20,13 @@ struct dialogue {
     const struct ldap_call *call;
     LDAP *ld;
     struct ldap_outcome outcome;
-    json_t *found;  /* entries of a search */
-    size_t bytes;   /* of their values */
-    bool partial;   /* the server gave only a part of some attribute's values */
-    bool sent;      /* a change may have reached the server */
-    bool no_tls;    /* the server has no StartTLS */
-    bool truncated; /* more entries, or bytes, than are taken */
+    json_t *found;   /* entries of a search */
+    size_t bytes;    /* of their values */
+    char *elsewhere; /* a part of the directory that another server has, and nobody searched; owned, NULL: none */
+    bool partial;    /* the server gave only a part of some attribute's values */
+    bool sent;       /* a change may have reached the server */
+    bool no_tls;     /* the server has no StartTLS */
+    bool truncated;  /* more entries, or bytes, than are taken */
 };
 
 void ldap_operation_release(struct ldap_operation *operation)
@@ -181,6 +182,35 @@ static void read_entries(struct dialogue *dialogue, LDAPMessage *answer)
     }
 }
 
+/* Active Directory refers to its own partitions, in which there are no people, whenever a whole domain is searched. */
+static bool holds_people(const char *url)
+{
+    static const char *const partitions[] = {"DC=ForestDnsZones,", "DC=DomainDnsZones,", "CN=Configuration,"};
+    LDAPURLDesc *parts = NULL;
+    bool people = true;
+    if (ldap_url_parse(url, &parts) == LDAP_URL_SUCCESS) {
+        for (size_t i = 0; parts->lud_dn && i < COUNT_OF(partitions); i++) {
+            people = people && strncasecmp(parts->lud_dn, partitions[i], strlen(partitions[i])) != 0;
+        }
+    }
+    ldap_free_urldesc(parts);
+    return people;
+}
+
+/* Where the server says that others have a part of what was asked for (RFC 4511, 4.5.3). */
+static void read_references(struct dialogue *dialogue, LDAPMessage *answer)
+{
+    for (LDAPMessage *reference = ldap_first_reference(dialogue->ld, answer); reference;
+         reference = ldap_next_reference(dialogue->ld, reference)) {
+        char **urls = NULL;
+        if (ldap_parse_reference(dialogue->ld, reference, &urls, NULL, 0) == LDAP_SUCCESS && urls && urls[0] &&
+            !dialogue->elsewhere && holds_people(urls[0])) {
+            dialogue->elsewhere = mem_strdup(urls[0]);
+        }
+        ldap_memvfree((void **)urls);
+    }
+}
+
 /* The names as libldap wants them; the caller frees the array. */
 static char **names_of(const json_t *attributes)
 {
@@ -215,6 +245,7 @@ static bool search_page(struct dialogue *dialogue, char **names, struct berval *
     bool good = message && take_result(dialogue, message, &answered);
     if (good) {
         read_entries(dialogue, message);
+        read_references(dialogue, message);
         LDAPControl *next = ldap_control_find(LDAP_CONTROL_PAGEDRESULTS, answered, NULL);
         ber_int_t estimate;
         struct berval found = {0, NULL};
@@ -271,6 +302,18 @@ static void refuse_parts(struct dialogue *dialogue)
     }
 }
 
+/* Nothing was found, and a part was not searched: what is looked for may be there. */
+static void refuse_references(struct dialogue *dialogue)
+{
+    if (dialogue->outcome.code == LDAP_SUCCESS && dialogue->elsewhere && json_array_size(dialogue->found) == 0) {
+        ldap_outcome_lose(
+            &dialogue->outcome, LDAP_REFERRAL, HTTP_FAULT_NONE,
+            mem_printf("nothing was found, but a part of the directory was not searched: the server refers "
+                       "to %s for it; name a base without that part, or the server that has all of it",
+                       dialogue->elsewhere));
+    }
+}
+
 /* What libldap itself refuses to send, it will refuse again. */
 static void refuse_nonsense(struct dialogue *dialogue)
 {
@@ -299,6 +342,7 @@ static void take_answer(struct dialogue *dialogue, struct http_answer *answer)
 {
     const struct ldap_outcome *outcome = &dialogue->outcome;
     refuse_parts(dialogue);
+    refuse_references(dialogue);
     refuse_nonsense(dialogue);
     refuse_the_clear(dialogue);
     answer->sent = dialogue->sent;
@@ -346,5 +390,6 @@ void ldap_perform(struct http *http, const struct ldap_call *call, struct flight
         ldap_unbind_ext(dialogue.ld, NULL, NULL);
     }
     free(dialogue.outcome.message);
+    free(dialogue.elsewhere);
     json_decref(dialogue.found);
 }

@@ -37,7 +37,8 @@ struct ldap_call {
 
 /* Makes the call; on a fiber, as http_perform(). The status is LDAP's result code, that of the log-in when this fails, and
  * LDAP_NO_ANSWER with a fault and an error when nobody answered. The body of a search is a list of {dn, rdn, parent, attributes:
- * {name: [value]}}; of what was refused, {message}. Referrals are not followed. `sent`: a change was sent. http_abort() takes effect
+ * {name: [value]}}; of what was refused, {message}. Referrals are not
+ * followed: a search that finds nothing while the server refers to another one for a part of the directory ends with LDAP_REFERRAL. `sent`: a change was sent. http_abort() takes effect
  * at once, but a TLS handshake goes on by itself for up to ten seconds and keeps the loop from ending. */
 void ldap_perform(struct http *http, const struct ldap_call *call, struct flight **flight, struct http_answer *answer);
 

@@ -258,6 +258,24 @@ static const struct engine_row rows_of_directory[] = {
            NULL}},
      .outcome = "blocked",
      .said = "belongs to ceo@example.com, who is protected"},
+    {.title = "an account of a protected person, whose address stands after a name",
+     .action = "off",
+     .offboarding = NOBODY_PINNED,
+     .exchanges = {{BY_MAIL, 200,
+                    "{\"people\": [{\"id\": \"u1\", \"mail\": \"ann@example.com\", \"aliases\": [\"The Chief "
+                    "<CEO@example.com>\"]}]}",
+                    NULL}},
+     .outcome = "blocked",
+     .said = "belongs to CEO@example.com, who is protected"},
+    {.title = "an employee number within a text",
+     .action = "off",
+     .offboarding = NUMBERED,
+     .exchanges = {{BY_NUMBER, 200,
+                    "{\"people\": [{\"id\": \"u1\", \"mail\": \"x@example.com\", \"number\": \"No. "
+                    "0042 (Berlin)\"}]}",
+                    NULL}},
+     .outcome = "blocked",
+     .said = "asked for this employee id, the vendor names account u1"},
     {.title = "a person whom a step found out to be protected",
      .action = "off",
      .offboarding = "{\"user\": {\"email\": \"CEO@example.com\"}}",
@@ -297,6 +315,12 @@ static const struct engine_row rows_of_directory[] = {
 };
 
 static const struct engine_row rows_of_exact[] = {
+    {.title = "a spelling that can't be compared is shown",
+     .action = "off",
+     .offboarding = NOBODY_PINNED,
+     .exchanges = {{BY_MAIL, 200, "{\"people\": [{\"id\": \"u1\", \"mail\": \"(ann@example.com)\"}]}", NULL}},
+     .outcome = "blocked",
+     .said = "names account u1, which shows it in a spelling that can't be compared: \"(ann@example.com)\""},
     {.title = "a server that answers any search with everybody",
      .action = "off",
      .offboarding = NOBODY_PINNED,
@@ -457,6 +481,59 @@ static void test_compared(void **state)
     check_all(blind, rows_of_blind, COUNT_OF(rows_of_blind));
 }
 
+/* The key in a wrapping: it is the person's account, or a person has to look. It never counts as no account. */
+static void test_spellings(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *shown;
+        const char *outcome;
+    } texts[] = {
+        {"Ann Leaver <ann@example.com>", "succeeded"},
+        {"<Ann@Example.com>", "succeeded"},
+        {"\\\"Leaver, Ann\\\" <ann@example.com>", "succeeded"},
+        {"SMTP:ann@example.com", "succeeded"},
+        {"Ann <smtp:ann@example.com>", "succeeded"},
+        {"mailto:ann@example.com", "succeeded"},
+        {"ann@example.com;a.leaver@example.com", "succeeded"},
+        {"a.leaver@example.com, ann@example.com", "succeeded"},
+        {"ann@example.com\\u0000", "blocked"},
+        {"ann@example.com\\ud800", "blocked"},
+        {"(ann@example.com)", "blocked"},
+        {"'ann@example.com'", "blocked"},
+        {"ann@example.com.", "blocked"},
+        {"mailto:ann@example.com?subject=Hi", "blocked"},
+        {"sip:ann@example.com", "blocked"},
+        {"i:0#.f|membership|ann@example.com", "blocked"},
+        {"uid=ann@example.com,ou=people", "blocked"},
+        {"ann@example.com via Bob <bob@example.com>", "blocked"},
+        {"\\u201cann@example.com\\u201d", "blocked"},
+        {"ann@example.com\\uff1bx", "blocked"},
+        {"joann@example.com", "missing"},
+        {"jo.ann@example.com", "missing"},
+        {"mary-ann@example.com", "missing"},
+        {"Jo <joann@example.com>", "missing"},
+        {"\\u00e9ann@example.com", "missing"},
+        {"ann@example.com.au", "missing"},
+        {"ann@example.community", "missing"},
+    };
+    struct engine_stand *stand = engine_stand_with(directory, "", "retry_wait: 0s");
+    for (size_t i = 0; i < COUNT_OF(texts); i++) {
+        char *people = mem_printf("{\"people\": [{\"id\": \"u1\", \"mail\": \"%s\"}], \"next\": null}", texts[i].shown);
+        const struct engine_row row = {
+            .title = texts[i].shown,
+            .action = "off",
+            .offboarding = NOBODY_PINNED,
+            .exchanges = {{BY_MAIL, 200, people, NULL},
+                          {strcmp(texts[i].outcome, "succeeded") == 0 ? "POST /users/u1/off" : NULL, 200, NULL, NULL}},
+            .outcome = texts[i].outcome,
+        };
+        engine_stand_check(stand, &row);
+        free(people);
+    }
+    engine_stand_free(stand);
+}
+
 /* None of these says that there is no account. */
 static void test_answers_that_say_nothing(void **state)
 {
@@ -527,6 +604,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_compared),
+        cmocka_unit_test(test_spellings),
         cmocka_unit_test(test_answers_that_say_nothing),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

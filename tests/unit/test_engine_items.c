@@ -35,6 +35,16 @@ static const char connector[] =
     "        for_each: \"${ [\\\"a\\\", \\\"b\\\", \\\"c\\\"] }\"\n"
     "        batch: {size: 2, results: \"${ .body.results }\"}\n"
     "        json: {remove: \"${ .items }\"}\n"
+    "  bulk_once:\n"
+    "    effect: revoke\n"
+    "    requests:\n"
+    "      - post: /batch\n"
+    "        for_each: \"${ [\\\"a\\\", \\\"b\\\", \\\"c\\\"] }\"\n"
+    "        batch: {size: 3, results: \"${ .body.results }\"}\n"
+    "        json: {remove: \"${ .items }\"}\n"
+    "  one_by_one:\n"
+    "    effect: revoke\n"
+    "    requests: [{delete: \"/items/${ .item }\", for_each: \"${ [\\\"a\\\", \\\"b\\\", \\\"c\\\"] }\"}]\n"
     "  guess:\n"
     "    effect: revoke\n"
     "    requests:\n"
@@ -113,6 +123,25 @@ static const struct engine_row rows[] = {
                    {"POST /batch\n{\"remove\":[\"b\",\"c\"]}", 200,
                     "{\"results\": [{\"status\": 204}, {\"status\": 204}]}", NULL}},
      .outcome = "succeeded"},
+    {.title = "one that has to wait, and one that was refused: both are told",
+     .action = "bulk_once",
+     .exchanges =
+         {{"POST /batch\n{\"remove\":[\"a\",\"b\",\"c\"]}", 200,
+           "{\"results\": [{\"status\": 429, \"why\": \"slow down\"}, {\"status\": 400, \"why\": \"b stays\"}, "
+           "{\"status\": 204}]}",
+           NULL},
+          {"POST /batch\n{\"remove\":[\"a\"]}", 429, NULL, "Retry-After: 600\r\n"}},
+     .outcome = "deferred",
+     .said = "; 1 of 3 items failed: b (refused: 400: b stays)",
+     .facts = {{"state.accounts..items_left", "[\"a\",\"b\"]"}}},
+    {.title = "items one by one: the last one waits, the first was refused",
+     .action = "one_by_one",
+     .exchanges = {{"DELETE /items/a", 400, "{\"message\": \"a stays\"}", NULL},
+                   {"DELETE /items/b", 200, NULL, NULL},
+                   {"DELETE /items/c", 429, NULL, "Retry-After: 600\r\n"}},
+     .outcome = "deferred",
+     .said = "; 1 of 3 items failed: a (refused: the vendor answered 400: a stays)",
+     .facts = {{"state.accounts..items_left", "[\"c\",\"a\"]"}}},
     {.title = "an item that the answer does not mention",
      .action = "bulk",
      .exchanges = {{BATCH1, 200, "{\"results\": [{\"status\": 204}]}", NULL},

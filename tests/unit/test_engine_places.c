@@ -27,6 +27,10 @@ static const char connector[] =
     "    requests: [{post: \"/users/${ .ids.vendor }/off\"}]\n"
     "    verify: {get: \"/users/${ .ids.vendor }\", expect: \"${ .body.active == false }\", within: 5m, every: 100ms}\n"
     "    outputs: {at: \"${ .body.at }\"}\n"
+    "  off_soon:\n"
+    "    effect: revoke\n"
+    "    requests: [{post: \"/users/${ .ids.vendor }/off\"}]\n"
+    "    verify: {get: \"/users/${ .ids.vendor }\", expect: \"${ .body.active == false }\", within: 0s, every: 10ms}\n"
     "  off_with_all:\n" /* the vendor's object may not be written down, and the read-back does not need it */
     "    effect: revoke\n"
     "    requests:\n"
@@ -59,6 +63,39 @@ static const char connector[] =
     "        query: {page: \"1\"}\n"
     "        pages: {query: {page: \"${ .body.page + 1 }\"}, more: \"${ .body.page < .body.pages }\"}\n"
     "        save: {all: \"${ .body.items }\"}\n"
+    "  total:\n"
+    "    effect: identify\n"
+    "    requests:\n"
+    "      - get: /total\n"
+    "        query: {from: \"0\"}\n"
+    "        pages: {query: {from: \"${ .saved.all | length }\"}, more: \"${ (.saved.all | length) < .body.total }\"}\n"
+    "        save: {all: \"${ .body.items }\"}\n"
+    "  told:\n" /* the vendor's number counts where there is one, else its word */
+    "    effect: identify\n"
+    "    requests:\n"
+    "      - get: /told\n"
+    "        query: {from: \"0\"}\n"
+    "        pages: {query: {from: \"1\"}, more: \"${ if .body.total == null then .body.again else (.body.items | "
+    "length) "
+    "< .body.total end }\"}\n"
+    "        save: {all: \"${ .body.items }\"}\n"
+    "  headed:\n"
+    "    effect: identify\n"
+    "    requests:\n"
+    "      - get: /headed\n"
+    "        query: {page: \"1\"}\n"
+    "        pages: {query: {page: \"2\"}, more: \"${ .headers[\\\"x-page\\\"] < .headers[\\\"x-pages\\\"] }\"}\n"
+    "        save: {all: \"${ .body.items }\"}\n"
+    "  sized:\n"
+    "    effect: revoke\n"
+    "    requests: [{delete: /sessions}]\n"
+    "    verify: {get: /sessions, expect: \"${ .body.total < 1 }\", within: 0s}\n"
+    "  expel:\n"
+    "    effect: revoke\n"
+    "    requests: [{delete: /member}]\n"
+    "    verify: {get: /members, pages: {next: \"${ .body.next }\"}, expect: \"${ .body.members | all(.[]; . != 7) "
+    "}\", "
+    "within: 0s}\n"
     "  three:\n"
     "    effect: revoke\n"
     "    requests:\n"
@@ -104,10 +141,27 @@ static const char connector[] =
 
 static const struct engine_row rows[] = {
     /* ---- the read-back's clock */
+    {.title = "a look that is not answered does not begin the time",
+     .action = "off",
+     .exchanges = {{OFF("u1"), 200, NULL, NULL}, {SHOW("u1"), 503, NULL, "Retry-After: 3600\r\n"}},
+     .outcome = "deferred",
+     .facts = {{"state.accounts.u1.verifying", "true"}, {"state.accounts.u1.verify_since", "absent"}}},
+    {.title = "after days the first answer is not the last one",
+     .action = "off",
+     .job = AT("u1", "\"at\": 1, \"saved\": {}, \"verifying\": true, \"verify_since\": \"" LONG_AGO "\""),
+     .exchanges = {{SHOW("u1"), 200, IS_ON, NULL}, {SHOW("u1"), 200, IS_OFF, NULL}},
+     .outcome = "succeeded"},
+    {.title = "nor is it after an outage between two looks",
+     .action = "off_soon",
+     .exchanges = {{OFF("u1"), 200, NULL, NULL},
+                   {SHOW("u1"), 503, NULL, NULL},
+                   {SHOW("u1"), 200, IS_ON, NULL},
+                   {SHOW("u1"), 200, IS_OFF, NULL}},
+     .outcome = "succeeded"},
     {.title = "the time for the read-back counts from its first look, over all attempts",
      .action = "off",
      .job = AT("u1", "\"at\": 1, \"saved\": {}, \"verifying\": true, \"verify_since\": \"" LONG_AGO "\""),
-     .exchanges = {{SHOW("u1"), 200, IS_ON, NULL}},
+     .exchanges = {{SHOW("u1"), 200, IS_ON, NULL}, {SHOW("u1"), 200, IS_ON, NULL}},
      .outcome = "failed",
      .said = "not confirmed by reading back",
      .facts = {{"state.accounts.u1.at", "0"}, {"state.accounts.u1.verify_since", "absent"}}},
@@ -271,6 +325,74 @@ static const struct engine_row rows[] = {
      .exchanges = {{"GET /count?page=1", 200, "{\"items\": [1], \"page\": 1}", NULL}},
      .outcome = "failed",
      .said = "could not tell whether there is another page"},
+    {.title = "numbers that are null are not the end of the list either",
+     .action = "count",
+     .exchanges = {{"GET /count?page=1", 200, "{\"items\": [1], \"page\": 1, \"pages\": null}", NULL}},
+     .outcome = "failed",
+     .said = "could not tell whether there is another page"},
+    {.title = "nor is a total that is null",
+     .action = "total",
+     .exchanges = {{"GET /total?from=0", 200, "{\"items\": [1], \"total\": null}", NULL}},
+     .outcome = "failed",
+     .said = "could not tell whether there is another page"},
+    {.title = "a total that is null says nothing of an empty list",
+     .action = "total",
+     .exchanges = {{"GET /total?from=0", 200, "{\"items\": [], \"total\": null}", NULL}},
+     .outcome = "failed",
+     .said = "could not tell whether there is another page"},
+    {.title = "a text is less than another one by its first digit",
+     .action = "count",
+     .exchanges = {{"GET /count?page=1", 200, "{\"items\": [1], \"page\": \"2\", \"pages\": \"10\"}", NULL}},
+     .outcome = "failed",
+     .said = "the vendor writes as texts"},
+    {.title = "headers that are not there say nothing of another page",
+     .action = "headed",
+     .exchanges = {{"GET /headed?page=1", 200, "{\"items\": [1]}", NULL}},
+     .outcome = "failed",
+     .said = "could not tell whether there is another page"},
+    {.title = "an expression that says what null means is taken at its word",
+     .action = "told",
+     .exchanges = {{"GET /told?from=0", 200, "{\"items\": [1], \"total\": null, \"again\": false}", NULL}},
+     .outcome = "succeeded"},
+    {.title = "a total that is null is not less than one",
+     .action = "sized",
+     .exchanges = {{"DELETE /sessions", 200, NULL, NULL}, {"GET /sessions", 200, "{\"total\": null}", NULL}},
+     .outcome = "failed",
+     .said = "not confirmed by reading back"},
+    {.title = "a vendor that does not know the page's number gives the first page again",
+     .action = "count",
+     .exchanges = {{"GET /count?page=1", 200, "{\"items\": [{\"id\": 1}], \"page\": 1, \"pages\": 2}", NULL},
+                   {"GET /count?page=2", 200, "{\"items\": [{\"id\": 1}], \"page\": 2, \"pages\": 2}", NULL}},
+     .outcome = "failed",
+     .said = "the vendor gave the same page again"},
+    {.title = "the same people are the same page, whatever else has changed about them",
+     .action = "count",
+     .exchanges = {{"GET /count?page=1", 200,
+                    "{\"items\": [{\"id\": 1, \"at\": 5}, {\"id\": 2, \"at\": 5}], \"page\": 1, \"pages\": 3}", NULL},
+                   {"GET /count?page=2", 200,
+                    "{\"items\": [{\"id\": 1, \"at\": 6}, {\"id\": 2, \"at\": 6}], \"page\": 2, \"pages\": 3}", NULL}},
+     .outcome = "failed",
+     .said = "the vendor gave the same page again"},
+    {.title = "a page that repeats the one before an interruption",
+     .action = "count",
+     .job = AT("u1", "\"at\": 0, \"saved\": {\"all\": [7]}, \"page\": {\"query\": {\"page\": 2}, \"seen\": "
+                     "\"58ceeac666a2c1f8d25fcebdf807d13b\"}"),
+     .exchanges = {{"GET /count?page=2", 200, "{\"items\": [7], \"page\": 2, \"pages\": 2}", NULL}},
+     .outcome = "failed",
+     .said = "the vendor gave the same page again"},
+    {.title = "pages with nothing on them do not repeat each other",
+     .action = "list",
+     .exchanges = {{"GET /list", 200, "{\"items\": [], \"next\": \"/list?p=2\"}", NULL},
+                   {"GET /list?p=2", 200, "{\"items\": [], \"next\": \"/list?p=3\"}", NULL},
+                   {"GET /list?p=3", 200, "{\"items\": [1], \"next\": null}", NULL}},
+     .outcome = "succeeded"},
+    {.title = "a read-back over a page that comes twice",
+     .action = "expel",
+     .exchanges = {{"DELETE /member", 200, NULL, NULL},
+                   {"GET /members", 200, "{\"members\": [1, 2], \"next\": \"/members?p=2\"}", NULL},
+                   {"GET /members?p=2", 200, "{\"members\": [1, 2], \"next\": null}", NULL}},
+     .outcome = "failed",
+     .said = "not confirmed by reading back: the vendor gave the same page again"},
     {.title = "an item that was so before does not end the work",
      .action = "three",
      .exchanges = {{"POST /a", 200, NULL, NULL}, {"POST /b", 409, NULL, NULL}, {"POST /c", 200, NULL, NULL}},

@@ -294,6 +294,38 @@ static void test_refusals(void **state)
     assert_answer(made(stage, "x"), 50, "{\"message\":\"Insufficient access\"}");
 }
 
+/* A search that is answered with a reference, as message 2: the log-in was message 1. */
+static struct call *referred(struct stage *stage, const char *entry, size_t entry_len, const char *url)
+{
+    static char words[512];
+    static const char done[] = "\x30\x0c\x02\x01\x02\x65\x07\x0a\x01\x00\x04\x00\x04\x00";
+    size_t len = strlen(url), at = 0;
+    memcpy(words, entry, entry_len);
+    at += entry_len;
+    char head[] = {0x30, (char)(len + 7), 2, 1, 2, 0x73, (char)(len + 2), 4, (char)len};
+    memcpy(words + at, head, sizeof head);
+    memcpy(words + at + sizeof head, url, len);
+    at += sizeof head + len;
+    memcpy(words + at, done, sizeof done - 1);
+    stage->directory.habit = (struct habit){.tag = SEARCH, .what = SAYS, .words = words, .len = at + sizeof done - 1};
+    return made(stage, NULL);
+}
+
+static void test_references(void **state)
+{
+    struct stage *stage = *state;
+    static const char entry[] = "\x30\x0d\x02\x01\x02\x64\x08\x04\x04"
+                                "cn=a\x30\x00";
+    struct call *call = referred(stage, "", 0, "ldap://child.example/dc=child,dc=example");
+    assert_int_equal(call->answer.status, 10);
+    assert_contains(buf_text(&call->answer.body), "not searched: the server refers to ldap://child.example/dc=child");
+    release(call);
+    assert_answer(referred(stage, "", 0, "ldap://example/DC=DomainDnsZones,DC=example"), 0, "[]");
+    assert_answer(referred(stage, "", 0, "ldap://example/CN=Configuration,DC=example"), 0, "[]");
+    assert_answer(referred(stage, entry, sizeof entry - 1, "ldap://child.example/dc=child,dc=example"), 0,
+                  "[{\"dn\":\"cn=a\",\"rdn\":\"cn=a\",\"parent\":\"\",\"attributes\":{}}]");
+}
+
 /* More than the sockets hold: it is written in parts. */
 static void test_a_large_change(void **state)
 {
@@ -422,6 +454,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup_teardown(test_answers, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_refusals, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(test_references, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_a_large_change, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_lost, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_an_endless_answer, set_up, tear_down),
