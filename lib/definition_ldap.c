@@ -14,7 +14,7 @@ static const struct check_key kind_keys[] = {
 
 static const struct check_key search_keys[] = {
     {"base", CHECK_TEMPLATE, true},     {"scope", CHECK_TEXT, false}, {"filter", CHECK_TEMPLATE, false},
-    {"attributes", CHECK_TEXTS, false}, {"hex", CHECK_TEXTS, false},
+    {"attributes", CHECK_TEXTS, false}, {"hex", CHECK_TEXTS, false},  {"without", CHECK_ANY, false},
 };
 
 static const struct check_key modify_keys[] = {
@@ -42,6 +42,7 @@ static void check_search(struct check *check, const char *pointer, const json_t 
         check_problem(check, pointer, "\"scope\" must be sub, one or base");
     }
     check_expressions(check, pointer, json_object_get(search, "attributes"));
+    check_expressions(check, pointer, json_object_get(search, "without"));
 }
 
 static void check_modify(struct check *check, const char *pointer, const json_t *modify)

@@ -259,19 +259,25 @@ static enum signature_verdict check_signature(const struct token *token, const j
         return SIGNATURE_UNKNOWN_KEY;
     }
     if (!fits) {
-        err_set(err, ERR_PERMANENT, "the token's signature does not fit");
+        err_set(err, ERR_PERMANENT, "the token's signature fits no key of the sender's");
     }
-    return fits ? SIGNATURE_GOOD : SIGNATURE_WRONG;
+    return fits ? SIGNATURE_GOOD : SIGNATURE_UNKNOWN_KEY; /* a sender may have replaced a key under the same name */
 }
 
 /* ---- claims ------------------------------------------------------------------------------------------------------ */
 
-/* Seconds since 1970; -1 when the claim is no such number. */
-static int64_t seconds_of(const json_t *claims, const char *name)
+/* Seconds since 1970; -1 when the claim is not there. False with the err when it is there, but is no such number: a limit that
+ * cannot be read must not count as none. */
+static bool read_seconds(const json_t *claims, const char *name, int64_t *read, struct err *err)
 {
     const json_t *value = json_object_get(claims, name);
     double seconds = json_number_value(value);
-    return json_is_number(value) && seconds >= 0 && seconds < 1e11 ? (int64_t)seconds : -1;
+    bool fine = json_is_number(value) && seconds >= 0 && seconds < 1e11;
+    *read = fine ? (int64_t)seconds : -1;
+    if (value && !fine) {
+        err_set(err, ERR_PERMANENT, "the token's claim %s is no number of seconds since 1970", name);
+    }
+    return !value || fine;
 }
 
 static enum signature_verdict stale(struct err *err, const char *what, int64_t by)
@@ -284,7 +290,11 @@ static enum signature_verdict stale(struct err *err, const char *what, int64_t b
 static enum signature_verdict check_age(const json_t *jwt, const json_t *claims, int64_t now, struct err *err)
 {
     const char *text = json_string_at(jwt, "tolerance");
-    int64_t ends = seconds_of(claims, "exp"), begins = seconds_of(claims, "nbf"), made = seconds_of(claims, "iat");
+    int64_t ends, begins, made;
+    if (!read_seconds(claims, "exp", &ends, err) || !read_seconds(claims, "nbf", &begins, err) ||
+        !read_seconds(claims, "iat", &made, err)) {
+        return SIGNATURE_WRONG;
+    }
     int64_t tolerance = 5 * TIME_MINUTE, at = now / TIME_SECOND;
     if (text) {
         time_parse_duration(text, &tolerance, NULL);

@@ -10,8 +10,8 @@
 #include "lib/signature.h"
 
 /* Checks the token that `jwt` (the word, its expressions filled in) asks for against `keys`, a JWK set (NULL: it is not known
- * yet): RS256 and ES256, the age, the claims, the body's hash. SIGNATURE_UNKNOWN_KEY when the token names a key that is not
- * among them. On SIGNATURE_GOOD `*claims` is a new reference to what the token says. The err (ERR_PERMANENT) says why not. */
+ * yet): RS256 and ES256, the age, the claims, the body's hash. SIGNATURE_UNKNOWN_KEY when no key among
+ * them has signed the token: the sender may have a new one. On SIGNATURE_GOOD `*claims` is a new reference to what the token says. The err (ERR_PERMANENT) says why not. */
 enum signature_verdict jwt_check(const json_t *jwt, const json_t *keys, const struct signature_request *request,
                                  json_t **claims, struct err *err);
 

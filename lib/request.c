@@ -49,6 +49,14 @@ bool request_type_is_json(const char *type)
     return json;
 }
 
+int request_check_coding(const struct request *request, struct err *err)
+{
+    const char *coding = request_header(request, "content-encoding");
+    return coding && *coding && strcasecmp(coding, "identity") != 0
+               ? err_set(err, ERR_PERMANENT, "Content-Encoding: send the body as it is, not as %.40s", coding)
+               : 0;
+}
+
 bool request_is_json(const struct request *request)
 {
     const char *type = request_header(request, "content-type");

@@ -6,6 +6,8 @@
 #include <stdbool.h>
 #include <stddef.h>
 
+#include "lib/err.h"
+
 struct request {
     const char *method;
     const json_t
@@ -24,5 +26,8 @@ bool request_add_header(json_t *headers, const char *name, const char *value);
 bool request_is_type(const struct request *request, const char *type);
 bool request_is_json(const struct request *request);
 bool request_type_is_json(const char *type);
+
+/* -1 with an ERR_PERMANENT, for a 415, when the body is coded (Content-Encoding), gzip for example: no decoder is here for it. */
+int request_check_coding(const struct request *request, struct err *err);
 
 #endif

@@ -26,7 +26,7 @@ enum signature_verdict {
     SIGNATURE_MISSING,     /* a header is not there, or can't be read */
     SIGNATURE_WRONG,       /* no key and no listed signature fit */
     SIGNATURE_STALE,       /* signed too long ago, or too far ahead */
-    SIGNATURE_UNKNOWN_KEY, /* it names a key that is not among the sender's */
+    SIGNATURE_UNKNOWN_KEY, /* no key of the sender's that is known has signed it */
     SIGNATURE_CLOSED,      /* there is no key: nobody can be let in */
 };
 

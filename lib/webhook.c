@@ -153,6 +153,10 @@ static void open_context(struct webhook *webhook, json_t *body)
 static json_t *read_body(const struct webhook *webhook, int *status, struct err *err)
 {
     const struct request *request = webhook->request;
+    *status = 415;
+    if (request_check_coding(request, err) != 0) {
+        return NULL;
+    }
     *status = 400;
     if (webhook_token_body(webhook)) {
         return json_incref(webhook_token_body(webhook));

@@ -308,7 +308,8 @@ void edge_refuse(struct edge *edge, struct http_request *request, int status, st
     const char *title = status == 422   ? "Unprocessable Content"
                         : status == 415 ? "Unsupported Media Type"
                                         : "Bad Request";
-    http_problem(request, status, title, status == 415 ? "Content-Type" : field, text);
+    bool coded = strncmp(text, "Content-Encoding", strlen("Content-Encoding")) == 0;
+    http_problem(request, status, title, status != 415 ? field : coded ? "Content-Encoding" : "Content-Type", text);
     free(field);
     err_release(err);
 }

@@ -91,7 +91,8 @@ bool webhook_handshake(struct edge *edge, struct http_request *request);
 typedef void keysets_resume(struct edge *edge, struct http_request *request);
 const json_t *keysets_find(struct edge *edge, const char *url); /* borrowed; NULL: not known, or too old */
 /* True when the keys are being fetched: `resume` is called with the request when they are there or not, or it is answered
- * (503). False when they were looked for a moment ago; `*away` says why that failed (NULL: it did not; the caller frees). */
+ * (503). False when they are not fetched again so soon: `*away` says why nobody can tell whether the sender has a key that is not known
+ * (the caller frees). NULL: it has none, because the keys were fetched for this request. */
 bool keysets_wait(struct edge *edge, const char *url, struct http_request *request, keysets_resume *resume,
                   char **away);
 void keysets_stop(struct edge *edge); /* before the server: requests that wait are its to answer */

@@ -1,5 +1,5 @@
-/* The keys that senders of signed tokens publish (JWK sets): fetched when a token names one that is not known, in a thread of libuv's
- * pool, one fetch of an address at a time and at most one a minute. Requests wait for it, a moment. */
+/* The keys that senders of signed tokens publish (JWK sets): fetched when none that is known has signed a token, in a thread of libuv's
+ * pool, one fetch of an address at a time and at most one in ten seconds. Requests wait for it, a moment. */
 #include <curl/curl.h>
 #include <stdatomic.h>
 #include <stdlib.h>
@@ -19,7 +19,7 @@ enum {
     FETCH_TIMEOUT_MS = 10000,
     SET_BYTES_MAX = 1024 * 1024,
 };
-#define FETCH_EVERY TIME_MINUTE
+#define FETCH_EVERY (10 * TIME_SECOND)
 #define FRESH_FOR   TIME_HOUR /* a key that its sender withdrew is good for no longer */
 #define GOOD_FOR    TIME_DAY  /* while the sender's address does not answer */
 
@@ -45,6 +45,7 @@ struct keyset {
     bool timer_closed;
     uv_work_t work;
     bool fetching;
+    bool resuming; /* those that waited are looked at again: for them the sender has just been asked */
     atomic_bool stopping;
     struct buf answer; /* these two belong to the thread while it fetches */
     struct err err;
@@ -135,11 +136,13 @@ static struct waiting *take_all(struct keyset *set)
 static void resume_all(struct keyset *set)
 {
     struct edge *edge = set->edge;
+    set->resuming = true;
     for (struct waiting *waiting = take_all(set), *next; waiting; waiting = next) {
         next = waiting->next;
         waiting->resume(edge, waiting->request);
         free(waiting);
     }
+    set->resuming = false;
 }
 
 static void on_patience(uv_timer_t *timer)
@@ -224,7 +227,7 @@ const json_t *keysets_find(struct edge *edge, const char *url)
     return age < FRESH_FOR || (tried_in_vain && age < GOOD_FOR) ? set->keys : NULL;
 }
 
-/* False when there was a fetch within the last minute. */
+/* False when there was a fetch within FETCH_EVERY. */
 static bool begin_fetch(struct keyset *set)
 {
     int64_t now = time_monotonic();
@@ -242,6 +245,15 @@ static bool begin_fetch(struct keyset *set)
     return true;
 }
 
+/* Why a token cannot be judged by the keys of the last fetch; NULL: it can be. */
+static const char *why_in_doubt(const struct keyset *set)
+{
+    return set->why ? set->why
+           : set->resuming
+               ? NULL
+               : "none of the keys that the sender published a moment ago has signed the token; send the same again";
+}
+
 bool keysets_wait(struct edge *edge, const char *url, struct http_request *request, keysets_resume *resume, char **away)
 {
     struct keyset *set = find_or_add(edge, url);
@@ -250,7 +262,7 @@ bool keysets_wait(struct edge *edge, const char *url, struct http_request *reque
         return false;
     }
     if (!begin_fetch(set)) {
-        *away = mem_strdup(set->why);
+        *away = mem_strdup(why_in_doubt(set));
         return false;
     }
     struct waiting *waiting = MEM_NEW(struct waiting);

@@ -49,20 +49,23 @@ static int render_name(struct run *run, const json_t *map, const char *member, c
 
 /* ---- the operations ---------------------------------------------------------------------------------------------- */
 
-/* Which attribute holds an employee id may be a setting. */
-static int render_attributes(struct run *run, const json_t *search, struct ldap_operation *operation, struct err *err)
+/* A list of names, which may come from a setting; NULL where the search has none. */
+static int render_names(struct run *run, const json_t *search, const char *member, json_t **names, struct err *err)
 {
-    const json_t *wanted = json_object_get(search, "attributes");
+    const json_t *wanted = json_object_get(search, member);
     size_t i;
     json_t *name;
-    operation->attributes = wanted ? expr_render(run->engine->exprs, wanted, run->context, err) : NULL;
-    if (wanted && !operation->attributes) {
-        return err_prefix(err, "ldap.attributes");
+    *names = wanted ? expr_render(run->engine->exprs, wanted, run->context, err) : NULL;
+    if (wanted && !*names) {
+        return err_prefix(err, "ldap.%s", member);
     }
-    json_array_foreach(operation->attributes, i, name)
+    if (wanted && !json_is_array(*names)) {
+        return err_set(err, ERR_PERMANENT, "ldap.%s must be a list of names", member);
+    }
+    json_array_foreach(*names, i, name)
     {
         if (!json_is_string(name) || !json_string_length(name)) {
-            return err_set(err, ERR_PERMANENT, "ldap.attributes: the name of an attribute is a text that is not empty");
+            return err_set(err, ERR_PERMANENT, "ldap.%s: each name must be a text that is not empty", member);
         }
     }
     return 0;
@@ -83,7 +86,8 @@ static int render_search(struct run *run, const json_t *search, struct ldap_oper
         operation->scope = strcmp(scope, scopes[i].name) == 0 ? scopes[i].scope : operation->scope;
     }
     operation->hex = json_incref(json_object_get(search, "hex"));
-    int result = render_attributes(run, search, operation, err);
+    int result = render_names(run, search, "attributes", &operation->attributes, err);
+    result = result == 0 ? render_names(run, search, "without", &operation->without, err) : result;
     result = result == 0 ? render_name(run, search, "base", &operation->dn, err) : result;
     if (result == 0 &&
         render_escaped(run, filter ? filter : "(objectClass=*)", add_to_filter, "a filter", &text, err) != 0) {

@@ -277,7 +277,6 @@ enum http_fault http_fault_of(CURLcode code)
     case CURLE_SSL_CIPHER:
     case CURLE_PEER_FAILED_VERIFICATION:
     case CURLE_USE_SSL_FAILED:
-    case CURLE_LOGIN_DENIED: /* SMTP: there is no log-in at all; a refused one has an answer */
     case CURLE_SSL_CACERT_BADFILE:
     case CURLE_SSL_ISSUER_ERROR:
     case CURLE_PROXY:

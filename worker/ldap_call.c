@@ -14,6 +14,9 @@
 /* libldap does not say whether a part of a request has still to be written: it is asked again after this time. */
 enum { LOOK_AGAIN_US = 250000, PAGE_SIZE = 500, ENTRIES_MAX = 20000, FOUND_BYTES_MAX = 16 * 1024 * 1024 };
 
+/* After so many messages the loop gets a turn: a server that never pauses holds up nobody else, and meets the deadline. */
+enum { TURN = 50 };
+
 /* One call. */
 struct dialogue {
     struct await await;
@@ -21,12 +24,12 @@ struct dialogue {
     LDAP *ld;
     struct ldap_outcome outcome;
     json_t *found;   /* entries of a search */
-    size_t bytes;    /* of their values */
-    char *elsewhere; /* a part of the directory that another server has, and nobody searched; owned, NULL: none */
+    size_t bytes;    /* of their names and values */
+    size_t parts;    /* entries, and what else came before the end of a search */
+    char *elsewhere; /* a part of the directory that is on another server; NULL: none was named */
     bool partial;    /* the server gave only a part of some attribute's values */
     bool sent;       /* a change may have reached the server */
     bool no_tls;     /* the server has no StartTLS */
-    bool truncated;  /* more entries, or bytes, than are taken */
 };
 
 void ldap_operation_release(struct ldap_operation *operation)
@@ -43,19 +46,20 @@ void ldap_operation_release(struct ldap_operation *operation)
     free(operation->newsuperior);
     json_decref(operation->attributes);
     json_decref(operation->hex);
+    json_decref(operation->without);
 }
 
 /* ---- answers ----------------------------------------------------------------------------------------------------- */
 
-/* The answer to message `id`; NULL with the outcome. The caller frees it with ldap_msgfree(). */
-static LDAPMessage *await_answer(struct dialogue *dialogue, int id)
+/* One message of the answer to message `id`; NULL with the outcome. The caller frees it with ldap_msgfree(). */
+static LDAPMessage *await_message(struct dialogue *dialogue, int id)
 {
     struct timeval at_once = {0, 0};
     LDAPMessage *message = NULL;
     int fd = -1, got;
     ldap_get_option(dialogue->ld, LDAP_OPT_DESC, &fd);
     errno = 0;
-    while ((got = ldap_result(dialogue->ld, id, LDAP_MSG_ALL, &at_once, &message)) == 0) {
+    while ((got = ldap_result(dialogue->ld, id, LDAP_MSG_ONE, &at_once, &message)) == 0) {
         enum await_outcome waited = await_socket(&dialogue->await, fd, UV_READABLE, LOOK_AGAIN_US);
         if (waited != AWAIT_READY) {
             ldap_outcome_give_up(&dialogue->outcome, waited);
@@ -94,7 +98,7 @@ static bool finish(struct dialogue *dialogue, int queued, int id)
         ldap_outcome_take(&dialogue->outcome, dialogue->ld, queued);
         return false;
     }
-    LDAPMessage *message = await_answer(dialogue, id);
+    LDAPMessage *message = await_message(dialogue, id);
     bool good = message && take_result(dialogue, message, NULL);
     ldap_msgfree(message);
     return good;
@@ -157,6 +161,7 @@ static json_t *read_attributes(struct dialogue *dialogue, LDAPMessage *entry)
             json_array_append_new(list, ldap_value_read(values[i], is_listed(operation->hex, name)));
             dialogue->bytes += values[i]->bv_len;
         }
+        dialogue->bytes += strlen(name);
         dialogue->partial = dialogue->partial || ldap_name_partial(name);
         json_object_set_new(attributes, ldap_name_wanted(name, operation->attributes), list);
         ldap_value_free_len(values);
@@ -166,49 +171,89 @@ static json_t *read_attributes(struct dialogue *dialogue, LDAPMessage *entry)
     return attributes;
 }
 
-static void read_entries(struct dialogue *dialogue, LDAPMessage *answer)
+static void read_entry(struct dialogue *dialogue, LDAPMessage *entry)
 {
-    for (LDAPMessage *entry = ldap_first_entry(dialogue->ld, answer); entry;
-         entry = ldap_next_entry(dialogue->ld, entry)) {
-        char *dn = ldap_get_dn(dialogue->ld, entry);
-        char *rdn, *parent;
-        ldap_dn_split(dn ? dn : "", &rdn, &parent);
-        json_array_append_new(dialogue->found,
-                              json_pack("{s:s, s:s, s:s, s:o}", "dn", dn ? dn : "", "rdn", rdn, "parent", parent,
-                                        "attributes", read_attributes(dialogue, entry)));
-        free(rdn);
-        free(parent);
-        ldap_memfree(dn);
-    }
+    char *dn = ldap_get_dn(dialogue->ld, entry);
+    char *rdn, *parent;
+    ldap_dn_split(dn ? dn : "", &rdn, &parent);
+    json_array_append_new(dialogue->found, json_pack("{s:s, s:s, s:s, s:o}", "dn", dn ? dn : "", "rdn", rdn, "parent",
+                                                     parent, "attributes", read_attributes(dialogue, entry)));
+    dialogue->bytes += dn ? strlen(dn) : 0;
+    free(rdn);
+    free(parent);
+    ldap_memfree(dn);
 }
 
-/* Active Directory refers to its own partitions, in which there are no people, whenever a whole domain is searched. */
-static bool holds_people(const char *url)
+/* The name of a part of the directory that other servers hold, as the first of their URLs says it; else the URL. The caller frees. */
+static char *part_named(char **urls)
 {
-    static const char *const partitions[] = {"DC=ForestDnsZones,", "DC=DomainDnsZones,", "CN=Configuration,"};
     LDAPURLDesc *parts = NULL;
-    bool people = true;
-    if (ldap_url_parse(url, &parts) == LDAP_URL_SUCCESS) {
-        for (size_t i = 0; parts->lud_dn && i < COUNT_OF(partitions); i++) {
-            people = people && strncasecmp(parts->lud_dn, partitions[i], strlen(partitions[i])) != 0;
-        }
-    }
+    bool named = ldap_url_parse(urls[0], &parts) == LDAP_URL_SUCCESS && parts->lud_dn && *parts->lud_dn;
+    char *name = mem_strdup(named ? parts->lud_dn : urls[0]);
     ldap_free_urldesc(parts);
-    return people;
+    return name;
 }
 
-/* Where the server says that others have a part of what was asked for (RFC 4511, 4.5.3). */
-static void read_references(struct dialogue *dialogue, LDAPMessage *answer)
+/* Need this part not be searched? */
+static bool is_left_out(const json_t *without, const char *name)
 {
-    for (LDAPMessage *reference = ldap_first_reference(dialogue->ld, answer); reference;
-         reference = ldap_next_reference(dialogue->ld, reference)) {
-        char **urls = NULL;
-        if (ldap_parse_reference(dialogue->ld, reference, &urls, NULL, 0) == LDAP_SUCCESS && urls && urls[0] &&
-            !dialogue->elsewhere && holds_people(urls[0])) {
-            dialogue->elsewhere = mem_strdup(urls[0]);
-        }
-        ldap_memvfree((void **)urls);
+    char *rdn, *parent;
+    ldap_dn_split(name, &rdn, &parent);
+    bool left_out = is_listed(without, rdn) || is_listed(without, name);
+    free(rdn);
+    free(parent);
+    return left_out;
+}
+
+static void read_reference(struct dialogue *dialogue, LDAPMessage *reference)
+{
+    char **urls = NULL;
+    ldap_parse_reference(dialogue->ld, reference, &urls, NULL, 0);
+    char *name = urls && urls[0] ? part_named(urls) : mem_strdup("a part of the directory");
+    if (dialogue->elsewhere || is_left_out(dialogue->call->operation->without, name)) {
+        free(name);
+    } else {
+        dialogue->elsewhere = name;
     }
+    ldap_memvfree((void **)urls);
+}
+
+/* More entries, or bytes, than are taken? */
+static bool is_too_much(const struct dialogue *dialogue)
+{
+    return dialogue->parts > ENTRIES_MAX || dialogue->bytes > FOUND_BYTES_MAX;
+}
+
+/* Gives the loop a turn now and then. False with the outcome. */
+static bool pause_for_others(struct dialogue *dialogue)
+{
+    int fd = -1;
+    ldap_get_option(dialogue->ld, LDAP_OPT_DESC, &fd);
+    enum await_outcome waited =
+        dialogue->parts % TURN ? AWAIT_READY : await_socket(&dialogue->await, fd, UV_READABLE, 1);
+    if (waited != AWAIT_READY) {
+        ldap_outcome_give_up(&dialogue->outcome, waited);
+    }
+    return waited == AWAIT_READY;
+}
+
+/* Takes what a search brings, until its result, which the caller frees. NULL with the outcome, and when it is too much. */
+static LDAPMessage *read_parts(struct dialogue *dialogue, int id)
+{
+    LDAPMessage *message;
+    while ((message = await_message(dialogue, id)) && ldap_msgtype(message) != LDAP_RES_SEARCH_RESULT) {
+        dialogue->parts++;
+        if (ldap_msgtype(message) == LDAP_RES_SEARCH_ENTRY) {
+            read_entry(dialogue, message);
+        } else if (ldap_msgtype(message) == LDAP_RES_SEARCH_REFERENCE) {
+            read_reference(dialogue, message);
+        }
+        ldap_msgfree(message);
+        if (is_too_much(dialogue) || !pause_for_others(dialogue)) {
+            return NULL;
+        }
+    }
+    return message;
 }
 
 /* The names as libldap wants them; the caller frees the array. */
@@ -241,11 +286,9 @@ static bool search_page(struct dialogue *dialogue, char **names, struct berval *
         ldap_outcome_take(&dialogue->outcome, dialogue->ld, queued);
         return false;
     }
-    LDAPMessage *message = await_answer(dialogue, id);
+    LDAPMessage *message = read_parts(dialogue, id);
     bool good = message && take_result(dialogue, message, &answered);
     if (good) {
-        read_entries(dialogue, message);
-        read_references(dialogue, message);
         LDAPControl *next = ldap_control_find(LDAP_CONTROL_PAGEDRESULTS, answered, NULL);
         ber_int_t estimate;
         struct berval found = {0, NULL};
@@ -267,8 +310,7 @@ static void search(struct dialogue *dialogue)
     dialogue->found = json_array();
     do {
         good = search_page(dialogue, names, &cookie);
-        dialogue->truncated = json_array_size(dialogue->found) > ENTRIES_MAX || dialogue->bytes > FOUND_BYTES_MAX;
-    } while (good && cookie && !dialogue->truncated);
+    } while (good && cookie && !is_too_much(dialogue));
     ber_bvfree(cookie);
     free(names);
 }
@@ -294,23 +336,17 @@ static void operate(struct dialogue *dialogue)
 /* Part of a list is worse than none: what it lacks would be taken for not there. */
 static void refuse_parts(struct dialogue *dialogue)
 {
-    if (dialogue->outcome.code == LDAP_SUCCESS && (dialogue->partial || dialogue->truncated)) {
+    if (dialogue->outcome.code != LDAP_SUCCESS) {
+        return;
+    }
+    if (dialogue->elsewhere) {
+        ldap_outcome_lose(&dialogue->outcome, LDAP_REFERRAL, HTTP_FAULT_NONE,
+                          mem_printf("%s lies on another server and was not searched", dialogue->elsewhere));
+    } else if (dialogue->partial || is_too_much(dialogue)) {
         ldap_outcome_lose(&dialogue->outcome, LDAP_ADMINLIMIT_EXCEEDED, HTTP_FAULT_NONE,
                           dialogue->partial ? mem_strdup("the server gave only a part of an attribute's values")
                                             : mem_printf("more than %d entries, or %d MiB", ENTRIES_MAX,
                                                          FOUND_BYTES_MAX / 1024 / 1024));
-    }
-}
-
-/* Nothing was found, and a part was not searched: what is looked for may be there. */
-static void refuse_references(struct dialogue *dialogue)
-{
-    if (dialogue->outcome.code == LDAP_SUCCESS && dialogue->elsewhere && json_array_size(dialogue->found) == 0) {
-        ldap_outcome_lose(
-            &dialogue->outcome, LDAP_REFERRAL, HTTP_FAULT_NONE,
-            mem_printf("nothing was found, but a part of the directory was not searched: the server refers "
-                       "to %s for it; name a base without that part, or the server that has all of it",
-                       dialogue->elsewhere));
     }
 }
 
@@ -342,7 +378,6 @@ static void take_answer(struct dialogue *dialogue, struct http_answer *answer)
 {
     const struct ldap_outcome *outcome = &dialogue->outcome;
     refuse_parts(dialogue);
-    refuse_references(dialogue);
     refuse_nonsense(dialogue);
     refuse_the_clear(dialogue);
     answer->sent = dialogue->sent;

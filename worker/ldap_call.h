@@ -17,6 +17,7 @@ struct ldap_operation {
     char *filter;
     json_t *attributes; /* names; NULL: all that are for users */
     json_t *hex;        /* those whose values are read as hex digits; NULL: none */
+    json_t *without;    /* first parts of names: what lies below them elsewhere need not be searched; NULL: none */
     LDAPMod **changes;  /* of a modify */
     char *newrdn;       /* of a rename */
     char *newsuperior;  /* NULL: where it is */
@@ -37,9 +38,8 @@ struct ldap_call {
 
 /* Makes the call; on a fiber, as http_perform(). The status is LDAP's result code, that of the log-in when this fails, and
  * LDAP_NO_ANSWER with a fault and an error when nobody answered. The body of a search is a list of {dn, rdn, parent, attributes:
- * {name: [value]}}; of what was refused, {message}. Referrals are not
- * followed: a search that finds nothing while the server refers to another one for a part of the directory ends with LDAP_REFERRAL. `sent`: a change was sent. http_abort() takes effect
- * at once, but a TLS handshake goes on by itself for up to ten seconds and keeps the loop from ending. */
+ * {name: [value]}}; of what was refused, {message}. Referrals are not followed: a search that was referred to another server for a part
+ * of the directory ends with LDAP_REFERRAL, unless the part is named in `without`. `sent`: a change was sent. http_abort() takes effect at once, but a TLS handshake goes on by itself for up to ten seconds and keeps the loop from ending. */
 void ldap_perform(struct http *http, const struct ldap_call *call, struct flight **flight, struct http_answer *answer);
 
 #endif

@@ -10,7 +10,7 @@
 #include "worker/await.h"
 
 /* A server that hangs at QUIT makes the mail no less delivered. */
-enum { REPLY_MAX = 2000, LINE_MAX_BYTES = 8192, PIECE = 16 * 1024 };
+enum { REPLY_MAX = 2000, LINE_MAX_BYTES = 8192, PIECE = 16 * 1024, LEAVES = 421 };
 static const int64_t quit_time = 2 * TIME_SECOND, check_time = 10 * TIME_SECOND;
 
 /* One dialogue with a server. */
@@ -19,6 +19,7 @@ struct smtp {
     struct await await;       /* ours */
     const struct smtp_call *call;
     const char *lost;    /* why the dialogue ended without an answer; NULL: it did not */
+    char *misfit;        /* which reply is none to the command before it; NULL: all fit */
     struct buf received; /* what was received and not yet read */
     struct buf reply;    /* text of the latest reply */
     int status;          /* its code; 0: none came */
@@ -28,13 +29,15 @@ struct smtp {
 
 /* ---- replies ----------------------------------------------------------------------------------------------------- */
 
-/* A line of a reply: "250-first", "250 last". True: it was the last one. */
+/* A line of a reply: "250-first", "250 last". True: it was the last one. When the lines have different codes, the greatest counts,
+ * because it is the one that refuses. */
 static bool take_line(struct smtp *smtp, const char *line, size_t len)
 {
     if (len < 3 || !isdigit((unsigned char)line[0]) || !isdigit((unsigned char)line[1]) ||
         !isdigit((unsigned char)line[2])) {
         return false;
     }
+    int status = (line[0] - '0') * 100 + (line[1] - '0') * 10 + (line[2] - '0');
     if (!smtp->continued) {
         buf_clear(&smtp->reply);
     }
@@ -43,7 +46,7 @@ static bool take_line(struct smtp *smtp, const char *line, size_t len)
     }
     buf_adds(&smtp->reply, smtp->reply.len ? " " : "");
     buf_add(&smtp->reply, line + (len > 3 ? 4 : 3), len > 3 ? len - 4 : 0);
-    smtp->status = (line[0] - '0') * 100 + (line[1] - '0') * 10 + (line[2] - '0');
+    smtp->status = smtp->continued && smtp->status > status ? smtp->status : status;
     smtp->continued = len > 3 && line[3] == '-';
     return !smtp->continued;
 }
@@ -138,17 +141,41 @@ static bool take_reply(struct smtp *smtp)
     return complete;
 }
 
-/* Sends a command and reads the reply. True: the server agrees. */
-static bool command(struct smtp *smtp, const char *verb, const char *argument, const char *end)
+/* A reply of the wrong kind may belong to another command, so nobody knows what became of this one. */
+static bool misfit(struct smtp *smtp, const char *when, const char *name)
 {
-    char *line = mem_printf("%s%s%s\r\n", verb, argument, end);
-    bool said = say(smtp, line, strlen(line));
+    const char *said = buf_text(&smtp->reply);
+    free(smtp->misfit);
+    smtp->misfit =
+        mem_printf("%s %s the server said %d%s%s. No such reply was due, so it is not known which command it answers",
+                   when, name, smtp->status, *said ? ": " : "", said);
+    return lose(smtp, smtp->misfit);
+}
+
+/* False when the server has said something before it was asked. One that goes away may say so (RFC 5321, 3.8). */
+static bool silent(struct smtp *smtp, const char *name)
+{
+    char piece[PIECE];
+    size_t len = 0;
+    if (!smtp->received.len && curl_easy_recv(smtp->transfer.easy, piece, sizeof piece, &len) == CURLE_OK) {
+        buf_add(&smtp->received, piece, len);
+    }
+    if (!smtp->received.len) {
+        return true;
+    }
+    return (take_reply(smtp) && smtp->status == LEAVES) ? false : misfit(smtp, "before", name);
+}
+
+/* Sends a command, which is taken over, and reads the reply. True: the server agrees, by a code whose first digit is `digit`. */
+static bool command(struct smtp *smtp, const char *name, int digit, char *line)
+{
+    bool said = silent(smtp, name) && say(smtp, line, strlen(line));
     free(line);
     smtp->status = said ? 0 : smtp->status;
     while (said && !take_reply(smtp)) {
         said = receive(smtp);
     }
-    return said && smtp->status < 400;
+    return said && smtp->status < 400 && (smtp->status / 100 == digit || misfit(smtp, "after", name));
 }
 
 /* The message with its end; a dot that begins a line is doubled (RFC 5321, 4.5.2). */
@@ -163,43 +190,43 @@ static char *stuffed(const char *message)
         buf_add(&out, at, 1);
         line_begins = *at == '\n';
     }
-    buf_adds(&out, line_begins ? "." : "\r\n."); /* command() ends the line */
+    buf_adds(&out, line_begins ? ".\r\n" : "\r\n.\r\n");
     return buf_take(&out);
 }
 
 static bool address_all(struct smtp *smtp)
 {
-    bool good = command(smtp, "MAIL FROM:<", smtp->call->from, ">");
+    bool good = command(smtp, "MAIL FROM", 2, mem_printf("MAIL FROM:<%s>\r\n", smtp->call->from));
     for (const struct curl_slist *to = smtp->call->recipients; good && to; to = to->next) {
-        good = command(smtp, "RCPT TO:<", to->data, ">");
+        good = command(smtp, "RCPT TO", 2, mem_printf("RCPT TO:<%s>\r\n", to->data));
     }
     return good;
 }
 
 static void send_mail(struct smtp *smtp)
 {
-    if (!address_all(smtp) || !command(smtp, "DATA", "", "")) {
-        return;
+    if (address_all(smtp) && command(smtp, "DATA", 3, mem_strdup("DATA\r\n"))) {
+        smtp->asked = true;
+        command(smtp, "the message", 2, stuffed(smtp->call->message));
     }
-    smtp->asked = true;
-    char *text = stuffed(smtp->call->message);
-    command(smtp, text, "", "");
-    free(text);
 }
 
-/* Politely, but the answer is known, and stays. */
+/* The answer is known, and stays. Only a refusal is no reply to QUIT: it was meant for the command before. */
 static void quit(struct smtp *smtp)
 {
     int status = smtp->status;
     char *reply = mem_strdup(buf_text(&smtp->reply));
     int64_t latest = time_monotonic() + quit_time;
     smtp->await.deadline = latest < smtp->await.deadline ? latest : smtp->await.deadline;
-    command(smtp, "QUIT", "", "");
-    smtp->lost = NULL;
-    smtp->status = status;
-    smtp->continued = false;
-    buf_clear(&smtp->reply);
-    buf_adds(&smtp->reply, reply);
+    command(smtp, "QUIT", 2, mem_strdup("QUIT\r\n"));
+    if (status < 400 && smtp->status >= 400 && smtp->status != LEAVES) {
+        misfit(smtp, "after", "QUIT");
+    } else {
+        smtp->lost = NULL;
+        smtp->status = status;
+        buf_clear(&smtp->reply);
+        buf_adds(&smtp->reply, reply);
+    }
     free(reply);
 }
 
@@ -211,7 +238,7 @@ static void talk(struct smtp *smtp, uv_loop_t *loop, int64_t deadline, struct fl
     if (smtp->call->message) {
         send_mail(smtp);
     } else {
-        command(smtp, "NOOP", "", "");
+        command(smtp, "NOOP", 2, mem_strdup("NOOP\r\n"));
     }
     if (!smtp->lost) {
         quit(smtp);
@@ -240,15 +267,27 @@ static void set_up(CURL *easy, const struct smtp_call *call, struct smtp *smtp, 
     }
 }
 
+/* Why no log-in was tried: most often all ways to log in that the server offers need something else than a password. */
+static char *no_way_to_log_in(const struct smtp *smtp)
+{
+    const char *offered = strcasestr(buf_text(&smtp->reply), "AUTH ");
+    return offered ? mem_printf("the server takes no password: of the ways to log in it offers %s only",
+                                offered + strlen("AUTH "))
+                   : mem_strdup("the server and libcurl found no way to log in");
+}
+
 /* Why there is no answer, and whether it may come another time. */
 static void take_fault(const struct smtp *smtp, struct http_answer *answer)
 {
     CURLcode code = smtp->transfer.code;
-    answer->fault = smtp->lost ? HTTP_FAULT_AWAY : http_fault_of(code);
-    answer->error = mem_strdup(code == CURLE_USE_SSL_FAILED
-                                   ? "the server offers no STARTTLS: set `tls: off` only where mail may go in the clear"
-                               : smtp->lost ? smtp->lost
-                                            : transfer_error(&smtp->transfer));
+    bool password = code == CURLE_LOGIN_DENIED;
+    answer->fault = smtp->misfit || password ? HTTP_FAULT_ANSWER : smtp->lost ? HTTP_FAULT_AWAY : http_fault_of(code);
+    answer->error =
+        password ? no_way_to_log_in(smtp)
+                 : mem_strdup(code == CURLE_USE_SSL_FAILED
+                                  ? "the server offers no STARTTLS: set `tls: off` only where mail may go in the clear"
+                              : smtp->lost ? smtp->lost
+                                           : transfer_error(&smtp->transfer));
 }
 
 /* The server's last word, when it is one about the mail. */
@@ -284,6 +323,7 @@ void smtp_perform(struct http *http, const struct smtp_call *call, struct flight
     answer->duration = time_monotonic() - begin;
     take_answer(&smtp, answer);
     transfer_end(&smtp.transfer);
+    free(smtp.misfit);
     buf_release(&smtp.reply);
     buf_release(&smtp.received);
 }

@@ -68,8 +68,9 @@ class TokenSigner:
         modulus = _openssl("rsa", "-noout", "-modulus", given=self.key).decode().strip().partition("=")[2]
         self.jwk = {"kty": "RSA", "use": "sig", "alg": "RS256", "kid": kid, "e": "AQAB", "n": _base64url(bytes.fromhex(modulus))}
 
-    def token(self, claims: dict, **header: str) -> str:
-        parts = [_base64url(json.dumps(part).encode()) for part in ({"alg": "RS256", "kid": self.kid, **header}, claims)]
+    def token(self, claims: dict, **header: str | None) -> str:
+        head = {name: value for name, value in {"alg": "RS256", "kid": self.kid, **header}.items() if value is not None}
+        parts = [_base64url(json.dumps(part).encode()) for part in (head, claims)]
         signed = ".".join(parts)
         with tempfile.NamedTemporaryFile() as file:
             file.write(self.key)

@@ -340,6 +340,14 @@ def test_an_address_is_never_a_pattern(dc, stack, evil):
     assert not result.out or not any(call["changes"] for call in json.loads(result.out)["calls"])
 
 
+def test_a_part_of_the_directory_that_was_not_searched(dc, make_shared_stack, proxy):
+    """A domain controller refers to others for some parts. Nobody is missing who may be there."""
+    stack = make_shared_stack(settings=settings(dc, proxy.url, elsewhere="DC=ForestDnsZones; DC=DomainDnsZones"))
+    said = try_(stack, "disable_user", "nobody.here@example.com")
+    assert said["outcome"] == "failed", said
+    assert f"CN=Configuration,{BASE} lies on another server and was not searched" in said["message"], said
+
+
 def test_names_that_need_escaping(dc, stack):
     email = "odd@example.com"
     dn = dc.add_user("Doe\\, \\\"J\\\" \\+ \\\\ M\u00fcller \\#1", STAFF, userPrincipalName=email, sAMAccountName="odd")

@@ -1,5 +1,6 @@
 """Bad input: each a clear refusal that names the field, and nothing else is disturbed."""
 
+import gzip
 import json
 import socket
 
@@ -68,6 +69,8 @@ REFUSED = {
     "CloudEvent of another version": ({**leaver(EMAIL), "specversion": "0.3"}, CLOUDEVENT, 400, "specversion"),
     "CloudEvent without data": ({key: value for key, value in leaver(EMAIL).items() if key != "data"}, CLOUDEVENT, 422, "user"),
     "another content type": (b"email=jane", "application/x-www-form-urlencoded", 415, "Content-Type"),
+    "a CloudEvent as plain JSON": (leaver(EMAIL), JSON, 415, "application/cloudevents+json"),
+    "CloudEvents as plain JSON": ([leaver(EMAIL)], JSON, 415, "application/cloudevents-batch+json"),
     "two megabytes": (b'{"id": "1", "user": {"email": "' + b"x" * 2_000_000 + b'"}}', JSON, 413, ""),
     "deeply nested": (b'{"id": "1", "user": ' + b"[" * 5000 + b"]" * 5000 + b"}", JSON, 400, ""),
 }
@@ -84,6 +87,11 @@ def test_edge_refuses_with_a_problem_that_names_the_field(stack, case):
     assert problem["status"] == status and problem["title"] and problem["detail"], problem
     assert named in json.dumps(problem), problem
     assert len(stack.topics.read("intake")) == before, "a refused event is on intake"
+
+
+def test_a_coded_body_is_refused_by_its_header(stack):
+    reply = stack.post("/v1/offboardings", gzip.compress(json.dumps(plain()).encode()), headers={"Content-Type": JSON, "Content-Encoding": "gzip"})
+    assert reply.status == 415 and reply.json["field"] == "Content-Encoding" and "gzip" in reply.json["detail"], reply
 
 
 @pytest.mark.parametrize("token, path, status", [

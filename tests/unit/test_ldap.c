@@ -27,9 +27,9 @@ enum { BIND = 0x60, UNBIND = 0x42, SEARCH = 0x63, MODIFY = 0x66, EXTENDED = 0x77
 /* What a directory does when a request of this kind comes; otherwise it agrees. */
 struct habit {
     int tag;
-    enum { AGREES, HANGS, HANGS_UP, REFUSES, SAYS } what;
+    enum { AGREES, HANGS, HANGS_UP, REFUSES, SAYS, FLOODS, REFERS } what;
     int code;          /* of a refusal */
-    const char *words; /* what it says, byte by byte */
+    const char *words; /* what it says, byte by byte; the URL that it refers to */
     size_t len;
 };
 
@@ -38,8 +38,11 @@ struct call;
 struct directory {
     struct tcp_stub *stub;
     struct habit habit;
-    struct call *aborted; /* when a request with the habit's tag comes */
-    int changes;          /* requests to change something */
+    struct call *aborted;     /* when a request with the habit's tag comes */
+    int changes;              /* requests to change something */
+    struct tcp_peer *flooded; /* who gets entries without end */
+    int flooded_id;
+    uv_idle_t flood;
 };
 
 struct stage {
@@ -95,16 +98,41 @@ static void say_entry(struct tcp_peer *peer, int id)
     tcp_peer_say(peer, entry, sizeof entry - 1);
 }
 
+static void say_reference(struct tcp_peer *peer, int id, const char *url)
+{
+    char len = (char)strlen(url);
+    char head[] = {0x30, (char)(len + 7), 2, 1, (char)id, 0x73, (char)(len + 2), 4, len};
+    tcp_peer_say(peer, head, sizeof head);
+    tcp_peer_say(peer, url, strlen(url));
+}
+
+/* Entries as fast as the other side takes them. */
+static void flood(uv_idle_t *idle)
+{
+    const struct directory *directory = idle->data;
+    size_t queued = uv_stream_get_write_queue_size((uv_stream_t *)&directory->flooded->tcp);
+    for (int i = 0; i < 100 && queued < 1024 * 1024; i++) {
+        say_entry(directory->flooded, directory->flooded_id);
+    }
+}
+
 static void answer(struct tcp_peer *peer, struct directory *directory, int id, int tag)
 {
     const struct habit *habit = &directory->habit;
     bool special = habit->tag == tag;
     if (special && habit->what == SAYS) {
         tcp_peer_say(peer, habit->words, habit->len);
+    } else if (special && habit->what == FLOODS) {
+        directory->flooded = peer;
+        directory->flooded_id = id;
+        directory->flood.data = directory;
+        uv_idle_start(&directory->flood, flood);
     } else if (special && habit->what == HANGS_UP) {
         tcp_peer_hang_up(peer);
     } else if (tag != UNBIND && !(special && habit->what == HANGS)) {
-        if (tag == SEARCH) {
+        if (special && habit->what == REFERS) {
+            say_reference(peer, id, habit->words);
+        } else if (tag == SEARCH) {
             say_entry(peer, id);
         }
         say_result(peer, id, tag == SEARCH ? 0x65 : tag + 1, special ? habit->code : 0);
@@ -294,38 +322,6 @@ static void test_refusals(void **state)
     assert_answer(made(stage, "x"), 50, "{\"message\":\"Insufficient access\"}");
 }
 
-/* A search that is answered with a reference, as message 2: the log-in was message 1. */
-static struct call *referred(struct stage *stage, const char *entry, size_t entry_len, const char *url)
-{
-    static char words[512];
-    static const char done[] = "\x30\x0c\x02\x01\x02\x65\x07\x0a\x01\x00\x04\x00\x04\x00";
-    size_t len = strlen(url), at = 0;
-    memcpy(words, entry, entry_len);
-    at += entry_len;
-    char head[] = {0x30, (char)(len + 7), 2, 1, 2, 0x73, (char)(len + 2), 4, (char)len};
-    memcpy(words + at, head, sizeof head);
-    memcpy(words + at + sizeof head, url, len);
-    at += sizeof head + len;
-    memcpy(words + at, done, sizeof done - 1);
-    stage->directory.habit = (struct habit){.tag = SEARCH, .what = SAYS, .words = words, .len = at + sizeof done - 1};
-    return made(stage, NULL);
-}
-
-static void test_references(void **state)
-{
-    struct stage *stage = *state;
-    static const char entry[] = "\x30\x0d\x02\x01\x02\x64\x08\x04\x04"
-                                "cn=a\x30\x00";
-    struct call *call = referred(stage, "", 0, "ldap://child.example/dc=child,dc=example");
-    assert_int_equal(call->answer.status, 10);
-    assert_contains(buf_text(&call->answer.body), "not searched: the server refers to ldap://child.example/dc=child");
-    release(call);
-    assert_answer(referred(stage, "", 0, "ldap://example/DC=DomainDnsZones,DC=example"), 0, "[]");
-    assert_answer(referred(stage, "", 0, "ldap://example/CN=Configuration,DC=example"), 0, "[]");
-    assert_answer(referred(stage, entry, sizeof entry - 1, "ldap://child.example/dc=child,dc=example"), 0,
-                  "[{\"dn\":\"cn=a\",\"rdn\":\"cn=a\",\"parent\":\"\",\"attributes\":{}}]");
-}
-
 /* More than the sockets hold: it is written in parts. */
 static void test_a_large_change(void **state)
 {
@@ -357,6 +353,44 @@ static void test_an_endless_answer(void **state)
     struct call *call = made(stage, "x");
     assert_true(call->answer.duration < 5 * TIME_SECOND);
     assert_fault(call, HTTP_FAULT_ANSWER, false, "larger than 16 MiB");
+}
+
+/* A server that ignores the page control and sends entries without end: the limit holds while they come. */
+static void test_an_endless_search(void **state)
+{
+    struct stage *stage = *state;
+    uv_idle_init(&stage->loop, &stage->directory.flood);
+    stage->directory.habit = (struct habit){.tag = SEARCH, .what = FLOODS};
+    struct call *call = made(stage, NULL);
+    uv_close((uv_handle_t *)&stage->directory.flood, NULL);
+    assert_true(call->answer.duration < 15 * TIME_SECOND);
+    assert_answer(call, 11, "{\"message\":\"more than 20000 entries, or 16 MiB\"}");
+}
+
+static struct call *referred(struct stage *stage, const char *url, const char *without)
+{
+    struct call *call = call_new(stage, url_of(&stage->directory, "ldap"), NULL, 20 * TIME_SECOND);
+    stage->directory.habit = (struct habit){.tag = SEARCH, .what = REFERS, .words = url};
+    call->operation.without = without ? json_pack("[s]", without) : NULL;
+    run(call);
+    return call;
+}
+
+/* What another server holds was not searched: nobody knows what is there. */
+static void test_references(void **state)
+{
+    struct stage *stage = *state;
+    static const char child[] = "ldap://child.example.com/DC=child,DC=example,DC=com";
+    static const char dns[] = "ldap://dc/DC=ForestDnsZones,DC=example,DC=com";
+    static const char refused[] =
+        "{\"message\":\"DC=child,DC=example,DC=com lies on another server and was not searched\"}";
+    assert_answer(referred(stage, child, NULL), 10, refused);
+    assert_answer(referred(stage, child, "DC=ForestDnsZones"), 10, refused);
+    assert_answer(referred(stage, "what?", "DC=child"), 10,
+                  "{\"message\":\"what? lies on another server and was not searched\"}");
+    assert_answer(referred(stage, dns, "dc=forestdnszones"), 0, "[]");
+    assert_answer(referred(stage, child, ""), 10, refused);
+    assert_answer(referred(stage, child, "DC=chil"), 10, refused);
 }
 
 static void test_addresses(void **state)
@@ -454,10 +488,11 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup_teardown(test_answers, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_refusals, set_up, tear_down),
-        cmocka_unit_test_setup_teardown(test_references, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_a_large_change, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_lost, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_an_endless_answer, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(test_an_endless_search, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(test_references, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_addresses, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_tls, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_aborted, set_up, tear_down),

@@ -278,6 +278,44 @@ static void test_refusals(void **state)
     assert_answer(sent(stage, mail), 452, "");
 }
 
+/* Consent to a command has a code of its own (RFC 5321, 4.3.2). Any other reply belongs to another command, and proves nothing. */
+static void test_replies_that_do_not_fit(void **state)
+{
+    struct stage *stage = *state;
+    static const struct {
+        struct habits habits;
+        bool asked; /* the server may have the mail */
+        const char *said;
+    } cases[] = {
+        {{.mail = "354 go on\r\n"}, false, "after MAIL FROM the server said 354: go on"},
+        {{.rcpt = "334 \r\n"}, false, "after RCPT TO the server said 334"},
+        {{.data = "250 ok\r\n"}, false, "after DATA the server said 250: ok"},
+        {{.data = "199 what\r\n"}, false, "after DATA the server said 199"},
+        {{.message = "354 more\r\n250 ok\r\n"}, true, "after the message the server said 354: more"},
+        {{.mail = "250 ok\r\n250 ok\r\n", .message = "550 spam\r\n"}, false, "before RCPT TO"},
+        {{.mail = "250 ok\r\n250-half of"}, false, "before RCPT TO"},
+        {{.message = "250 kept\r\n", .quit = "550 spam\r\n"}, true, "after QUIT the server said 550: spam"},
+    };
+    for (size_t i = 0; i < COUNT_OF(cases); i++) {
+        stage->server.habits = cases[i].habits;
+        assert_fault(sent(stage, mail), HTTP_FAULT_ANSWER, cases[i].asked, cases[i].said);
+    }
+    stage->server.habits = (struct habits){.noop = "354 go on\r\n"};
+    assert_fault(sent(stage, NULL), HTTP_FAULT_ANSWER, false, "after NOOP the server said 354");
+    stage->server.habits = (struct habits){.quit = "421 too late\r\n"};
+    assert_answer(sent(stage, mail), 250, "kept");
+}
+
+/* The lines of a reply have one code (RFC 5321, 4.2.1). Where they have several, no line that refuses is overlooked. */
+static void test_a_refusal_within_a_reply(void **state)
+{
+    struct stage *stage = *state;
+    stage->server.habits = (struct habits){.rcpt = "550-no such person\r\n250 fine\r\n"};
+    assert_answer(sent(stage, mail), 550, "no such person fine");
+    stage->server.habits = (struct habits){.rcpt = "250-fine\r\n550 no\r\n"};
+    assert_answer(sent(stage, mail), 550, "fine no");
+}
+
 static void test_log_in(void **state)
 {
     struct stage *stage = *state;
@@ -288,7 +326,8 @@ static void test_log_in(void **state)
     *habits = (struct habits){.auth = "535 5.7.8 no\r\n"};
     assert_answer(sent(stage, mail), 535, "5.7.8 no");
     *habits = (struct habits){.ehlo = "250-stub\r\n250 AUTH X-UNKNOWN\r\n"};
-    assert_fault(sent(stage, mail), HTTP_FAULT_ADDRESS, false, "Login denied");
+    assert_fault(sent(stage, mail), HTTP_FAULT_ANSWER, false,
+                 "the server takes no password: of the ways to log in it offers X-UNKNOWN only");
     stage->user = NULL;
     stage->tls = true;
     assert_fault(sent(stage, mail), HTTP_FAULT_ADDRESS, false, "offers no STARTTLS");
@@ -367,6 +406,8 @@ int main(void)
         cmocka_unit_test_setup_teardown(test_a_long_mail, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_check, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_refusals, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(test_replies_that_do_not_fit, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(test_a_refusal_within_a_reply, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_log_in, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_faults, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_a_hung_end_is_no_fault, set_up, tear_down),

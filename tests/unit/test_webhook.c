@@ -36,12 +36,15 @@ struct tried {
     int refused;
 };
 
-static struct tried *try(struct fixture *fixture, const char *source, const char *type, const char *body)
+/* `coding` NULL: the body is as it is. */
+static struct tried *try_coded(struct fixture *fixture, const char *source, const char *type, const char *coding,
+                               const char *body)
 {
     struct tried *tried = MEM_NEW(struct tried);
     tried->headers = json_object();
     request_add_header(tried->headers, "Content-Type", type);
     request_add_header(tried->headers, "X-T", "secret");
+    request_add_header(tried->headers, "Content-Encoding", coding ? coding : "identity");
     tried->request = (struct request){"POST", tried->headers, body, strlen(body)};
     tried->webhook = (struct webhook){.definitions = fixture->definitions,
                                       .conf = fixture->conf,
@@ -49,6 +52,11 @@ static struct tried *try(struct fixture *fixture, const char *source, const char
                                       .request = &tried->request};
     tried->refused = webhook_read(&tried->webhook, &tried->reading, &tried->err);
     return tried;
+}
+
+static struct tried *try(struct fixture *fixture, const char *source, const char *type, const char *body)
+{
+    return try_coded(fixture, source, type, NULL, body);
 }
 
 static void tried_free(struct tried *tried)
@@ -155,6 +163,16 @@ static void test_the_whole_is_refused(void **state)
     }
 }
 
+static void test_a_coded_body(void **state)
+{
+    struct fixture *fixture = *state;
+    prepare(fixture);
+    struct tried *tried = try_coded(fixture, "hook", "application/json", "gzip", "\x1f\x8b");
+    assert_int_equal(tried->refused, 415);
+    assert_string_equal(err_text(&tried->err), "Content-Encoding: send the body as it is, not as gzip");
+    tried_free(tried);
+}
+
 /* Only we say whose sender it was, and who asked. */
 static void test_attributes_that_are_ours(void **state)
 {
@@ -202,7 +220,7 @@ static void test_a_token_without_its_settings(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {TEST(test_events_one_by_one), TEST(test_the_whole_is_refused),
-                                       TEST(test_attributes_that_are_ours), TEST(test_challenges),
-                                       TEST(test_a_token_without_its_settings)};
+                                       TEST(test_a_coded_body),      TEST(test_attributes_that_are_ours),
+                                       TEST(test_challenges),        TEST(test_a_token_without_its_settings)};
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
