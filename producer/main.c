@@ -3,6 +3,7 @@
 
 #include "lib/daemon.h"
 #include "lib/log.h"
+#include "lib/mem.h"
 #include "lib/metrics.h"
 #include "lib/secret.h"
 #include "producer/producer.h"
@@ -42,13 +43,15 @@ int main(int argc, char **argv)
         uv_signal_t terminate, interrupt;
         catch (&loop, &terminate, SIGTERM);
         catch (&loop, &interrupt, SIGINT);
-        log_info("started", "version", offboard_version, NULL);
+        char *port = edge_process_port(edge) ? mem_printf("%d", edge_process_port(edge)) : NULL;
+        log_info("started", "version", offboard_version, "port", port, NULL);
+        free(port);
         uv_run(&loop, UV_RUN_DEFAULT);
         uv_close((uv_handle_t *)&terminate, NULL);
         uv_close((uv_handle_t *)&interrupt, NULL);
         edge_stop(edge);
-        uv_run(&loop, UV_RUN_DEFAULT);
     }
+    uv_run(&loop, UV_RUN_DEFAULT); /* the last close callbacks */
     daemon_ending(code);
     planner_stop(planner);
     if (edge) {

@@ -35,8 +35,9 @@ bool planner_ready(struct planner *planner, char **why);
 
 struct edge;
 
-/* POST /v1/offboardings, POST /v1/orders. */
+/* Serves the API, and beside it metrics and health. */
 struct edge *edge_start(const struct conf *conf, uv_loop_t *loop, struct planner *planner, struct err *err);
-void edge_stop(struct edge *edge); /* answers what is open, flushes, frees */
+int edge_process_port(const struct edge *edge); /* of metrics and health; 0: none */
+void edge_stop(struct edge *edge);              /* answers what is open, flushes, frees */
 
 #endif

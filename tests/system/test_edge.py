@@ -1,0 +1,161 @@
+"""The edge as strangers see it: who is refused, how early, and what it takes to get in its way."""
+
+import json
+import re
+import resource
+import socket
+import time
+
+import pytest
+from process import http, wait_until
+
+pytestmark = pytest.mark.xdist_group("edge")
+
+BODY_LIMIT = 1 << 20
+HEAD = b"POST /v1/offboardings HTTP/1.1\r\nHost: x\r\n"
+SIGNED = {"sources": {"okta-hook": {"token": "a-key-of-sixteen-bytes"}}}
+
+LEAVER = {"id": "one", "user": {"email": "kim@example.com"}}
+
+
+def dial(stack, host: str = "127.0.0.1") -> socket.socket:
+    edge = stack.edge().rpartition(":")
+    return socket.create_connection(("127.0.0.1", int(edge[2])), timeout=10, source_address=(host, 0))
+
+
+def all_of(connection: socket.socket) -> bytes:
+    """What comes until the connection ends."""
+    heard = b""
+    while part := connection.recv(65536):
+        heard += part
+    return heard
+
+
+def said(stack) -> list[dict]:
+    """The log lines about requests that were turned away."""
+    return [line for line in map(json.loads, stack.process("producer").log().splitlines()) if "turned away" in line["message"]]
+
+
+def memory(process) -> int:
+    """Resident, in MiB."""
+    with open(f"/proc/{process.pid}/status", encoding="ascii") as file:
+        return int(re.search(r"VmRSS:\s+(\d+)", file.read()).group(1)) // 1024
+
+
+@pytest.fixture(scope="module")
+def edge(make_shared_stack):
+    return make_shared_stack(settings=SIGNED).start("producer")
+
+
+@pytest.fixture
+def own_edge(make_stack):
+    return make_stack().start("producer")
+
+
+def test_health_and_metrics_have_a_port_of_their_own(edge):
+    for path in ("/metrics", "/healthz", "/readyz"):
+        assert http("GET", edge.edge() + path).status == 404, path
+        assert http("GET", edge.url("producer") + path).status == 200, path
+    assert http("POST", edge.url("producer") + "/v1/offboardings", b"{}").status == 404
+    assert http("GET", edge.edge() + "/v1/version").status == 401
+    version = http("GET", edge.edge() + "/v1/version", headers={"Authorization": f"Bearer {edge.tokens['hr']}"})
+    assert edge.process("producer").log().count(f'"version":"{version.json["version"]}"') == 1
+
+
+@pytest.mark.parametrize("head, status", [
+    (HEAD, 401), (HEAD + b"Authorization: Bearer wrong\r\n", 401), (HEAD + b"Authorization: Basic aHI6aHI=\r\n", 401),
+    (b"POST /v1/orders HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer {hr}\r\n", 403),
+    (b"POST /v1/sources/okta-hook HTTP/1.1\r\nHost: x\r\n", 401), (b"POST /v1/sources/nobody HTTP/1.1\r\nHost: x\r\n", 404),
+    (b"POST /v1/signals/nobody HTTP/1.1\r\nHost: x\r\n", 401), (b"GET /v1/orders HTTP/1.1\r\nHost: x\r\n", 405)])
+def test_a_stranger_is_answered_before_the_body(edge, head, status):
+    connection = dial(edge)
+    connection.sendall(head.replace(b"{hr}", edge.tokens["hr"].encode()) + b"Expect: 100-continue\r\nContent-Length: 1000\r\n\r\n")
+    heard = all_of(connection)
+    assert heard.startswith(b"HTTP/1.1 %d " % status) and b"100 Continue" not in heard
+
+
+def test_bodies_of_strangers_are_not_kept(edge):
+    producer = edge.process("producer")
+    before = memory(producer)
+    connections = [dial(edge) for _ in range(200)]
+    for connection in connections:
+        connection.setblocking(False)
+        for head in (HEAD, b""):
+            try:
+                connection.send(head + b"Content-Length: 1000000\r\n\r\n" if head else b"x" * 900_000)
+            except OSError:
+                pass
+    time.sleep(1)
+    assert memory(producer) - before < 40
+    assert edge.post("/v1/offboardings", LEAVER).status == 202
+
+
+def test_refusals_are_logged_and_counted(own_edge):
+    assert own_edge.post("/v1/offboardings", {}, token="wr0ng-t0ken-of-mine").status == 401
+    assert own_edge.post("/v1/offboardings", {}, token=None).status == 401
+    assert own_edge.post("/v1/orders", {}, token="hr").status == 403
+    unknown, missing, forbidden = said(own_edge)
+    assert unknown["address"] == missing["address"] == forbidden["address"] == "127.0.0.1"
+    assert unknown["path"] == "/v1/offboardings" and unknown["reason"] == "the token is not known" and "token" not in unknown
+    assert forbidden["path"] == "/v1/orders" and forbidden["token"] == "hr" and "operator" in forbidden["reason"]
+    assert "wr0ng-t0ken" not in own_edge.process("producer").log()
+    for _ in range(50):
+        own_edge.post("/v1/offboardings", {}, token="wrong")
+    counted = own_edge.metrics("producer")
+    assert counted['offboard_edge_denied_total{why="unknown_token"}'] == 51
+    assert counted['offboard_edge_denied_total{why="no_token"}'] == counted['offboard_edge_denied_total{why="role"}'] == 1
+    assert counted['offboard_edge_requests_total{code="401"}'] == 52
+    assert len(said(own_edge)) <= 20, "a flood of requests is no flood of log lines"
+
+
+def test_idle_connections_shut_nobody_out(edge):
+    """More connections than the edge takes, from several addresses; some send a header line now and then."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
+    try:
+        idle = []
+        for i in range(1500):
+            connection = dial(edge, f"127.0.1.{1 + i % 8}")
+            if i % 2:
+                connection.send(b"GET / HTTP/1.1\r\nHost: x\r\n")
+            idle.append(connection)
+        for _ in range(3):
+            begun = time.monotonic()
+            assert http("GET", edge.url("producer") + "/healthz", timeout=5).status == 200
+            assert edge.post("/v1/offboardings", LEAVER).status == 202
+            assert time.monotonic() - begun < 3
+        figures = edge.metrics("producer")
+        assert figures['offboard_http_connections{server="edge"}'] <= 1000
+        assert figures['offboard_http_connections_refused_total{server="edge",why="limit"}'] > 0
+        for connection in idle:
+            connection.close()
+    finally:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
+
+
+def test_one_address_uses_its_share(make_stack):
+    stack = make_stack(settings={"http": {"connections": 50, "connections_per_address": 5, "head_time": "1s"}}).start("producer")
+    many = [dial(stack, "127.0.1.1") for _ in range(20)]
+    assert stack.post("/v1/offboardings", LEAVER).status == 202
+    refused = 'offboard_http_connections_refused_total{server="edge",why="address_limit"}'
+    wait_until(lambda: stack.metrics("producer")[refused] == 15, 10, "those beyond five are closed")
+    many[-1].sendall(HEAD)
+    assert all_of(many[-1]).startswith(b"HTTP/1.1 408 "), "a head has its time"
+
+
+def test_chunk_extensions_without_end_cost_nothing(own_edge):
+    producer = own_edge.process("producer")
+    connection = dial(own_edge)
+    connection.sendall(b"POST /v1/offboardings HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer %s\r\nTransfer-Encoding: chunked\r\n\r\n1;"
+                       % own_edge.tokens["hr"].encode() + b"x" * 33000)
+    assert all_of(connection).startswith(b"HTTP/1.1 400 ")
+    for unfinished in (b"", HEAD, HEAD + b"Authorization: Bearer %s\r\nContent-Length: 100\r\n\r\nabc" % own_edge.tokens["hr"].encode()):
+        dial(own_edge).sendall(unfinished)
+    begun = time.monotonic()
+    assert producer.stop() == 0
+    assert time.monotonic() - begun < 15
+
+
+def test_a_body_that_is_too_large(edge):
+    reply = edge.post("/v1/offboardings", b" " * (BODY_LIMIT + 1))
+    assert reply.status == 413 and "edge.body_limit" in reply.json["detail"]
