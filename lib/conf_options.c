@@ -15,6 +15,8 @@ const struct conf_option conf_table[] = {
     {"definitions.runbooks", CONF_LIST, NULL, NULL, PLAIN, "producer worker cli", "Directories with your own runbooks; they win by name."},
     {"definitions.sources", CONF_LIST, NULL, NULL, PLAIN, "producer worker cli", "Directories with your own sources; they win by name."},
     {"edge.body_limit", CONF_INT, "1048576", "1", PLAIN, "producer", "Largest HTTP request body in bytes; more is answered 413."},
+    {"edge.drain_grace", CONF_DURATION, "10s", "1ms", PLAIN, "producer", "Time that requests in hand get once the API's port is closed at the end of the process."},
+    {"edge.drain_wait", CONF_DURATION, "0s", NULL, PLAIN, "producer", "How long the API takes requests after SIGTERM, while /readyz says no: as long as a load balancer needs to notice. The chart gives it 5s."},
     {"edge.listen", CONF_STRING, "127.0.0.1:8080", NULL, PLAIN, "producer", "Address of the HTTP API; port 0 picks a free one."},
     {"edge.token", CONF_STRING, NULL, NULL, SECRET, "cli", "Bearer token that `offboard` sends to the edge."},
     {"edge.url", CONF_STRING, "http://127.0.0.1:8080", NULL, PLAIN, "cli", "Where `offboard` finds the edge."},

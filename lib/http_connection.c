@@ -12,6 +12,7 @@ enum {
     LINGER_MS = 2000,
     LINGER_BYTES = 1024 * 1024,
     DRAIN_IDLE_MS = 1000, /* a client that has just begun to send is still read */
+    DRAIN_HEAD_MS = 2000,
     READ_SIZE = 64 * 1024
 };
 
@@ -60,7 +61,7 @@ static void on_closed(uv_handle_t *handle)
     buf_release(&connection->early);
     free(connection->answer);
     free(connection);
-    http_server_connection_gone(server);
+    http_server_handle_closed(server);
 }
 
 void http_connection_close(struct connection *connection, const char *why)
@@ -296,7 +297,8 @@ static void check_head(struct connection *connection, int64_t now)
     const struct http_limits *limits = &server->options.limits;
     bool idle = http_connection_idle(connection);
     int64_t age = now - connection->since;
-    if (idle && server->drain_until && now - server->drain_began > DRAIN_IDLE_MS && age > DRAIN_IDLE_MS) {
+    int64_t drains = server->drain_until ? now - server->drain_began : 0;
+    if (drains > (idle ? DRAIN_IDLE_MS : DRAIN_HEAD_MS) && age > (idle ? DRAIN_IDLE_MS : DRAIN_HEAD_MS)) {
         http_connection_close(connection, NULL);
     } else if (idle && age > (connection->served ? limits->idle_ms : limits->head_ms)) {
         http_connection_close(connection, connection->served ? NULL : "head_time");
@@ -361,6 +363,7 @@ void http_connection_new(struct http_server *server, int fd, const struct sockad
     server->connections = connection;
     series_set(server->open, (double)++server->count);
     uv_tcp_init(server->loop, &connection->tcp);
+    server->open_handles++;
     connection->tcp.data = connection;
     connection->write.data = connection;
     uv_tcp_open(&connection->tcp, fd);

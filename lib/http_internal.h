@@ -21,7 +21,7 @@ struct http_server {
     int port;
     uv_poll_t poll;
     uv_timer_t timer; /* looks at deadlines while there are connections */
-    int open_handles;
+    int open_handles; /* those of connections, too */
     bool closing;  /* every answer is the last of its connection */
     bool stopping; /* the server is freed with its last connection */
     struct connection *connections;
@@ -89,7 +89,7 @@ void http_listen_stop(struct http_server *server);
 
 /* ---- http_server.c */
 void http_server_watch(struct http_server *server); /* deadlines: there is a connection now */
-void http_server_connection_gone(struct http_server *server);
+void http_server_handle_closed(struct http_server *server);
 
 /* ---- http_builtin.c: GET /metrics, /healthz, /readyz */
 void http_builtin(struct connection *connection);

@@ -170,9 +170,7 @@ void http_listen_resume(struct http_server *server)
 
 static void on_poll_closed(uv_handle_t *handle)
 {
-    struct http_server *server = handle->data;
-    server->open_handles--;
-    http_server_connection_gone(server);
+    http_server_handle_closed(handle->data);
 }
 
 /* A client whose connection the kernel has made already would be reset by close(2). So no further connection is begun (a filter drops

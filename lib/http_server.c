@@ -164,15 +164,10 @@ int http_server_port(const struct http_server *server)
 
 /* ---- stop -------------------------------------------------------------------------------------------------------- */
 
-static void on_handle_closed(uv_handle_t *handle)
-{
-    struct http_server *server = handle->data;
-    server->open_handles--;
-    http_server_connection_gone(server);
-}
+static void on_handle_closed(uv_handle_t *handle);
 
 /* With the last connection the timer goes, with the last handle the server. */
-void http_server_connection_gone(struct http_server *server)
+static void end_when_done(struct http_server *server)
 {
     if (!server->stopping || server->connections) {
         return;
@@ -184,6 +179,17 @@ void http_server_connection_gone(struct http_server *server)
         server->magic = 0;
         free(server);
     }
+}
+
+void http_server_handle_closed(struct http_server *server)
+{
+    server->open_handles--;
+    end_when_done(server);
+}
+
+static void on_handle_closed(uv_handle_t *handle)
+{
+    http_server_handle_closed(handle->data);
 }
 
 static void begin_stop(struct http_server *server)
@@ -201,7 +207,7 @@ static void begin_stop(struct http_server *server)
         }
     }
     server->stopping = true;
-    http_server_connection_gone(server);
+    end_when_done(server);
 }
 
 static void end_in_thread(struct http_server *server)

@@ -25,6 +25,10 @@ static void on_reports(uv_poll_t *poll, int status, int events)
 static bool on_ready(void *arg, char **why)
 {
     struct edge *edge = arg;
+    if (edge->draining) {
+        *why = mem_strdup("the process is stopping");
+        return false;
+    }
     return planner_ready(edge->planner, why);
 }
 
@@ -122,6 +126,8 @@ struct edge *edge_start(const struct conf *conf, uv_loop_t *loop, struct planner
         edge_stop(edge);
         return NULL;
     }
+    uv_timer_init(loop, &edge->drain_timer);
+    edge->drain_timer.data = edge;
     uv_poll_init(loop, &edge->poll, kafka_producer_fd(edge->producer));
     edge->poll.data = edge;
     uv_poll_start(&edge->poll, UV_READABLE, on_reports);
@@ -143,6 +149,27 @@ void edge_free_when_done(struct edge *edge)
     free(edge);
 }
 
+static void on_waited(uv_timer_t *timer)
+{
+    struct edge *edge = timer->data;
+    http_server_drain(edge->server, ms(edge->conf, "edge.drain_grace"), edge->drained, edge->drained_arg);
+}
+
+void edge_drain(struct edge *edge, void (*drained)(void *arg), void *arg)
+{
+    edge->draining = true;
+    edge->drained = drained;
+    edge->drained_arg = arg;
+    log_info("the edge takes its last requests", NULL);
+    http_server_close_connections(edge->server);
+    uv_timer_start(&edge->drain_timer, on_waited, (uint64_t)ms(edge->conf, "edge.drain_wait"), 0);
+}
+
+bool edge_draining(const struct edge *edge)
+{
+    return edge->draining;
+}
+
 static void on_edge_closed(uv_handle_t *handle)
 {
     struct edge *edge = handle->data;
@@ -153,6 +180,12 @@ static void on_edge_closed(uv_handle_t *handle)
 int edge_process_port(const struct edge *edge)
 {
     return http_server_port(edge->process_server);
+}
+
+static void on_timer_closed(uv_handle_t *handle)
+{
+    struct edge *edge = handle->data;
+    uv_close((uv_handle_t *)&edge->poll, on_edge_closed);
 }
 
 void edge_stop(struct edge *edge)
@@ -178,5 +211,5 @@ void edge_stop(struct edge *edge)
     }
     http_server_stop(edge->server);
     http_server_stop(edge->process_server);
-    uv_close((uv_handle_t *)&edge->poll, on_edge_closed);
+    uv_close((uv_handle_t *)&edge->drain_timer, on_timer_closed);
 }

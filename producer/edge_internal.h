@@ -40,7 +40,11 @@ struct edge {
     struct exchange *open;           /* requests whose records are on their way */
     struct keyset *keysets;          /* of senders that sign tokens */
     struct replay *replay;           /* the one that is under way; NULL: none */
-    bool closed;                     /* freed with the last of its requests */
+    bool draining;                   /* no longer ready; what comes is taken, for a while */
+    uv_timer_t drain_timer;
+    void (*drained)(void *arg);
+    void *drained_arg;
+    bool closed; /* freed with the last of its requests */
 };
 
 /* A request that is answered when all of its records are in Kafka, or after EDGE_WAIT_MS. */

@@ -1,4 +1,4 @@
-/* offboard-producer: configuration, planner's thread, edge, loop; SIGTERM ends it in the opposite order. */
+/* offboard-producer: configuration, planner's thread, edge, loop; SIGTERM drains the edge, and ends it in the opposite order. */
 #include <stdlib.h>
 
 #include "lib/daemon.h"
@@ -8,15 +8,27 @@
 #include "lib/secret.h"
 #include "producer/producer.h"
 
+static void on_drained(void *loop)
+{
+    uv_stop(loop);
+}
+
+/* The first one drains the edge; with a second one nothing is waited for. */
 static void on_signal(uv_signal_t *handle, int number)
 {
     (void)number;
-    uv_stop(handle->loop);
+    struct edge *edge = handle->data;
+    if (edge_draining(edge)) {
+        uv_stop(handle->loop);
+    } else {
+        edge_drain(edge, on_drained, handle->loop);
+    }
 }
 
-static void catch (uv_loop_t *loop, uv_signal_t *handle, int number)
+static void catch (uv_loop_t *loop, uv_signal_t *handle, int number, struct edge *edge)
 {
     uv_signal_init(loop, handle);
+    handle->data = edge;
     uv_signal_start(handle, on_signal, number);
 }
 
@@ -41,8 +53,8 @@ int main(int argc, char **argv)
 
     if (edge) {
         uv_signal_t terminate, interrupt;
-        catch (&loop, &terminate, SIGTERM);
-        catch (&loop, &interrupt, SIGINT);
+        catch (&loop, &terminate, SIGTERM, edge);
+        catch (&loop, &interrupt, SIGINT, edge);
         char *port = edge_process_port(edge) ? mem_printf("%d", edge_process_port(edge)) : NULL;
         log_info("started", "version", offboard_version, "port", port, NULL);
         free(port);

@@ -38,6 +38,10 @@ struct edge;
 /* Serves the API, and beside it metrics and health. */
 struct edge *edge_start(const struct conf *conf, uv_loop_t *loop, struct planner *planner, struct err *err);
 int edge_process_port(const struct edge *edge); /* of metrics and health; 0: none */
-void edge_stop(struct edge *edge);              /* answers what is open, flushes, frees */
+/* No longer ready: takes requests for edge.drain_wait, then closes its port, answers what is open, within edge.drain_grace, and calls
+ * `drained`. */
+void edge_drain(struct edge *edge, void (*drained)(void *arg), void *arg);
+bool edge_draining(const struct edge *edge);
+void edge_stop(struct edge *edge); /* answers what is open, flushes, frees */
 
 #endif

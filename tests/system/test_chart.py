@@ -155,6 +155,16 @@ def test_a_worker_reaches_kafka_and_its_vendor():
     assert all(policy["spec"]["policyTypes"] == ["Ingress", "Egress"] for policy in policies.values())
 
 
+def test_the_edge_drains_within_its_grace():
+    """It takes requests until no Service sends any, and then has time for those in hand."""
+    found = objects("production.yaml")
+    config = yaml.safe_load(found["ConfigMap", "offboard-producer"]["data"]["offboard.yaml"])
+    assert config["edge"]["drain_wait"] == "5s"
+    assert found["Deployment", "offboard-producer"]["spec"]["template"]["spec"]["terminationGracePeriodSeconds"] >= 5 + 10 + 15
+    changed = objects("production.yaml", "--set", "config.edge.drain_wait=7s")["ConfigMap", "offboard-producer"]
+    assert yaml.safe_load(changed["data"]["offboard.yaml"])["edge"]["drain_wait"] == "7s"
+
+
 def test_probes_mean_it():
     for name, one in of_kind(objects("production.yaml"), "Deployment").items():
         container, = one["spec"]["template"]["spec"]["containers"]

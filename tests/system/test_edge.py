@@ -1,9 +1,11 @@
 """The edge as strangers see it: who is refused, how early, and what it takes to get in its way."""
 
+import http.client as http_client
 import json
 import re
 import resource
 import socket
+import threading
 import time
 
 import pytest
@@ -159,3 +161,81 @@ def test_chunk_extensions_without_end_cost_nothing(own_edge):
 def test_a_body_that_is_too_large(edge):
     reply = edge.post("/v1/offboardings", b" " * (BODY_LIMIT + 1))
     assert reply.status == 413 and "edge.body_limit" in reply.json["detail"]
+
+
+# ---- the end -----------------------------------------------------------------------------------------------------------
+
+
+class Sender(threading.Thread):
+    """Sends one event after the other, on one connection as long as the edge keeps it, or on a new one each time."""
+
+    def __init__(self, stack, name: str, keeps: bool) -> None:
+        super().__init__()
+        self.stack, self.label, self.keeps = stack, name, keeps
+        self.port = int(stack.edge().rpartition(":")[2])
+        self.taken: list[str] = []
+        self.lost: list[str] = []
+        self.over = threading.Event()
+
+    def run(self) -> None:
+        connection = http_client.HTTPConnection("127.0.0.1", self.port, timeout=20)
+        number = 0
+        while not self.over.is_set():
+            try:
+                if not connection.sock:
+                    connection.connect()
+            except ConnectionRefusedError:
+                return
+            number += 1
+            self._send(connection, f"{self.label}-{number}")
+            if not self.keeps:
+                connection.close()
+
+    def _send(self, connection, event: str) -> None:
+        body = json.dumps({"id": event, "user": {"email": f"{event}@example.com"}})
+        try:
+            connection.request("POST", "/v1/offboardings", body, {
+                "Authorization": f"Bearer {self.stack.tokens['hr']}", "Content-Type": "application/json"})
+            answer = connection.getresponse()
+            answer.read()
+            (self.taken if answer.status == 202 else self.lost).append(event)
+        except OSError as error:
+            self.lost.append(f"{event}: {error!r}")
+            connection.close()
+
+
+@pytest.mark.parametrize("wait", ["0s", "1s"])
+def test_no_request_is_lost_at_the_end(make_stack, wait):
+    stack = make_stack(settings={"edge": {"drain_wait": wait}}).start("producer")
+    taken = []
+    for turn in range(3):
+        senders = [Sender(stack, f"{turn}-{i}", keeps=i % 2 == 0) for i in range(6)]
+        for sender in senders:
+            sender.start()
+        wait_until(lambda: all(len(sender.taken) > 20 for sender in senders), 30, "events are taken")
+        producer = next(process for process in stack.processes if process.running)
+        producer.terminate()
+        if wait != "0s":
+            wait_until(lambda: http("GET", stack.url(producer.name) + "/readyz").status == 503, 5, "it is not ready")
+            assert stack.post("/v1/offboardings", {**LEAVER, "id": f"late-{turn}"}).status == 202, "not ready, and still there"
+        assert producer.wait() == 0
+        for sender in senders:
+            sender.over.set()
+            sender.join()
+            assert sender.lost == []
+            taken += sender.taken
+        stack.restart(producer.name)
+    there = {json.loads(record.value)["id"] for record in stack.topics.read("intake")}
+    assert len(taken) > 300 and set(taken) <= there
+
+
+def test_a_second_signal_does_not_wait(own_edge):
+    connection = dial(own_edge)
+    connection.sendall(HEAD + b"Authorization: Bearer %s\r\nContent-Length: 100\r\n\r\nabc" % own_edge.tokens["hr"].encode())
+    producer = own_edge.process("producer")
+    wait_until(lambda: own_edge.metrics("producer")['offboard_http_connections{server="edge"}'] == 1, 5, "the connection is there")
+    producer.terminate()
+    wait_until(lambda: "takes its last requests" in producer.log(), 5, "the edge drains")
+    assert producer.running
+    producer.terminate()
+    assert producer.wait(5) == 0

@@ -777,7 +777,8 @@ static void test_draining(void **state)
 static void test_draining_has_an_end(void **state)
 {
     struct fixture *fixture = *state;
-    int fd = dial(fixture, 1);
+    int fd = dial(fixture, 1), half = dial(fixture, 1), silent = dial(fixture, 1);
+    say(half, "POST / HTTP/1.1\r\nHost: x\r\nContent-Length: 2\r\n\r\n{");
     say(fd, "GET /wait HTTP/1.1\r\nHost: x\r\n\r\n");
     turn(fixture, 20);
     http_server_drain(fixture->server, 200, on_drained, fixture);
@@ -788,6 +789,9 @@ static void test_draining_has_an_end(void **state)
     http_server_stop(fixture->server);
     fixture->server = NULL;
     assert_answer(fixture, fd, "the process is stopping", true);
+    assert_true(ended(fixture, half) && ended(fixture, silent));
+    close(half);
+    close(silent);
 }
 
 /* ---- without a loop, and other addresses ------------------------------------------------------------------------------- */

@@ -115,7 +115,7 @@ helm.sh/chart: {{ printf "%s-%s" .root.Chart.Name .root.Chart.Version }}
 {{- $_ := set $config .component (merge (dict "listen" "0.0.0.0:9090") (default (dict) (get $config .component))) }}
 {{- end }}
 {{- $edge := default (dict) $config.edge }}
-{{- if eq .component "producer" }}{{ $edge = merge (dict "listen" "0.0.0.0:8080") $edge }}{{ end }}
+{{- if eq .component "producer" }}{{ $edge = merge (dict "listen" "0.0.0.0:8080") $edge (dict "drain_wait" "5s") }}{{ end }}
 {{- if eq .component "test" }}{{ $_ := set $edge "url" (printf "http://%s:%v" (include "offboard.component" (dict "root" .root "component" "producer" "system" "")) .root.Values.producer.service.port) }}{{ end }}
 {{- $tokens := dict }}
 {{- if eq .component "producer" }}
