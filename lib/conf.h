@@ -53,6 +53,10 @@ void conf_clear_environment(void);
 /* Gives a child process the OFFBOARD_… variables back (call between fork and exec). */
 void conf_restore_environment(const struct conf *conf);
 
+/* The environment of a program like this one: what conf_clear_environment() left, the OFFBOARD_… variables, and the configuration's
+ * `path` (NULL: none). A NULL-ended list with room for one more; never freed. */
+char **conf_environment(const struct conf *conf, const char *path);
+
 /* Values of options in the table; an unknown key is a programming error and aborts. A string without value is NULL. */
 const char *conf_string(const struct conf *conf, const char *key);
 int64_t conf_int(const struct conf *conf, const char *key);

@@ -289,3 +289,25 @@ void conf_restore_environment(const struct conf *conf)
         setenv(name, json_string_value(value), 1);
     }
 }
+
+char **conf_environment(const struct conf *conf, const char *path)
+{
+    size_t count = 0, more = json_object_size(conf->environment) + 3;
+    while (environ && environ[count]) {
+        count++;
+    }
+    char **list = mem_alloc((count + more) * sizeof *list);
+    for (size_t i = 0; i < count; i++) {
+        list[i] = mem_strdup(environ[i]);
+    }
+    const char *name;
+    json_t *value;
+    json_object_foreach(conf->environment, name, value)
+    {
+        list[count++] = mem_printf("%s=%s", name, json_string_value(value));
+    }
+    if (path) {
+        list[count] = mem_printf("%s=%s", config_name, path);
+    }
+    return list;
+}

@@ -22,8 +22,8 @@ struct http_server {
     uv_poll_t poll;
     uv_timer_t timer; /* looks at deadlines while there are connections */
     int open_handles; /* those of connections, too */
-    bool closing;  /* every answer is the last of its connection */
-    bool stopping; /* the server is freed with its last connection */
+    bool closing;     /* every answer is the last of its connection */
+    bool stopping;    /* the server is freed with its last connection */
     struct connection *connections;
     size_t count;
     size_t held[2]; /* bytes of bodies in memory, by whether their caller is proven */

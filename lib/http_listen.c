@@ -10,6 +10,7 @@
 
 #include "lib/http_internal.h"
 #include "lib/mem.h"
+#include "lib/reload.h"
 
 enum { ACCEPT_AT_ONCE = 64, NEAR_PERCENT = 90 };
 
@@ -40,8 +41,19 @@ static int port_of(int fd)
                                               : ((struct sockaddr_in6 *)&address)->sin6_port);
 }
 
+static int take_socket(struct http_server *server, int fd)
+{
+    server->fd = fd;
+    server->port = port_of(fd);
+    return 0;
+}
+
 int http_listen(struct http_server *server, struct err *err)
 {
+    int left = reload_socket(server->options.listen);
+    if (left >= 0) {
+        return take_socket(server, left);
+    }
     struct addrinfo *address = NULL;
     if (find_address(server->options.listen, &address, err) != 0) {
         return -1;
@@ -57,9 +69,7 @@ int http_listen(struct http_server *server, struct err *err)
         }
         return err_set(err, ERR_FATAL, "could not listen on \"%s\": %s", server->options.listen, strerror(why));
     }
-    server->fd = fd;
-    server->port = port_of(fd);
-    return 0;
+    return take_socket(server, fd);
 }
 
 /* ---- room -------------------------------------------------------------------------------------------------------- */
@@ -182,11 +192,15 @@ void http_listen_stop(struct http_server *server)
     if (server->fd < 0) {
         return;
     }
-    setsockopt(server->fd, SOL_SOCKET, SO_ATTACH_FILTER, &filter, sizeof filter);
-    while (accept_one(server)) {
-    }
     uv_poll_stop(&server->poll);
     uv_close((uv_handle_t *)&server->poll, on_poll_closed);
-    close(server->fd);
+    if (reload_wanted()) { /* those that wait are the next program's */
+        reload_leave_socket(server->options.listen, server->fd);
+    } else {
+        setsockopt(server->fd, SOL_SOCKET, SO_ATTACH_FILTER, &filter, sizeof filter);
+        while (accept_one(server)) {
+        }
+        close(server->fd);
+    }
     server->fd = -1;
 }

@@ -5,6 +5,7 @@
 #include "lib/json.h"
 #include "lib/log.h"
 #include "lib/mem.h"
+#include "lib/reload.h"
 #include "lib/settings_check.h"
 #include "lib/time.h"
 #include "producer/edge_internal.h"
@@ -101,6 +102,28 @@ static int serve(struct edge *edge, struct err *err)
     return 0;
 }
 
+/* The definitions, the keys of senders. */
+static int edge_read(struct edge *edge, struct err *err)
+{
+    edge->definitions = definitions_load_or_fail(edge->conf, &(struct definition_use){.sources = true}, err);
+    edge->secrets = edge->definitions ? webhook_secrets(edge->definitions, edge->conf) : NULL;
+    return !edge->definitions || load_escrow(edge, err) != 0 ||
+                   settings_check(edge->definitions, edge->conf, DEFINITION_SOURCE, NULL, err) != 0 ||
+                   webhook_check_keys(edge->definitions, edge->secrets, err) != 0
+               ? -1
+               : 0;
+}
+
+int edge_check(const struct conf *conf, struct err *err)
+{
+    struct edge edge = {.conf = conf};
+    int result = edge_read(&edge, err);
+    definitions_free(edge.definitions);
+    json_decref(edge.secrets);
+    escrow_key_free(edge.escrow);
+    return result;
+}
+
 struct edge *edge_start(const struct conf *conf, uv_loop_t *loop, struct planner *planner, struct err *err)
 {
     struct edge *edge = MEM_NEW(struct edge);
@@ -114,11 +137,7 @@ struct edge *edge_start(const struct conf *conf, uv_loop_t *loop, struct planner
                                    "Requests to a source whose sender could not be told, by why.");
     edge->denied = metric_new(METRIC_COUNTER, "offboard_edge_denied_total", "why",
                               "Requests of callers without a token that may do it: no_token, unknown_token, role.");
-    edge->definitions = definitions_load_or_fail(conf, &(struct definition_use){.sources = true}, err);
-    edge->secrets = edge->definitions ? webhook_secrets(edge->definitions, conf) : NULL;
-    if (!edge->definitions || load_escrow(edge, err) != 0 ||
-        settings_check(edge->definitions, conf, DEFINITION_SOURCE, NULL, err) != 0 ||
-        webhook_check_keys(edge->definitions, edge->secrets, err) != 0 || open_topics(edge, err) != 0) {
+    if (edge_read(edge, err) != 0 || open_topics(edge, err) != 0) {
         edge_stop(edge);
         return NULL;
     }
@@ -162,7 +181,8 @@ void edge_drain(struct edge *edge, void (*drained)(void *arg), void *arg)
     edge->drained_arg = arg;
     log_info("the edge takes its last requests", NULL);
     http_server_close_connections(edge->server);
-    uv_timer_start(&edge->drain_timer, on_waited, (uint64_t)ms(edge->conf, "edge.drain_wait"), 0);
+    int64_t wait = reload_wanted() ? 0 : ms(edge->conf, "edge.drain_wait"); /* with a reload the port stays open */
+    uv_timer_start(&edge->drain_timer, on_waited, (uint64_t)wait, 0);
 }
 
 bool edge_draining(const struct edge *edge)
