@@ -37,6 +37,13 @@ struct conf;
 /* Reads `path` (NULL: environment and defaults only). Every secret value is remembered for masking. */
 struct conf *conf_load(const char *path, struct err *err);
 
+/* The same for one process, which opens the files (`<key>_file`) of its own values alone: `process` is a word of conf_option.processes; a
+ * worker's are besides those of its systems ("okta,jira"; NULL: worker.systems) and of the sources it polls. Both texts are borrowed. */
+struct conf *conf_load_for(const char *path, const char *process, const char *systems, struct err *err);
+
+/* Files with secrets that anybody on this machine may read or write. */
+void conf_each_open_file(const struct conf *conf, void (*each)(const char *path, void *arg), void *arg);
+
 /* The file to load: the `given` one (-c), else $OFFBOARD_CONFIG; NULL: neither. Call it before conf_clear_environment(). */
 const char *conf_path(const char *given);
 

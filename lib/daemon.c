@@ -4,6 +4,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/prctl.h>
+#include <sys/resource.h>
 #include <unistd.h>
 
 #include "lib/log.h"
@@ -143,10 +144,40 @@ static const char *read_arguments(const char *process, const char *summary, cons
     return path;
 }
 
+/* A core file holds every secret; and who may read another's memory or descriptors may read them there. */
+void daemon_keep_memory(void)
+{
+    struct rlimit none = {0, 0};
+    setrlimit(RLIMIT_CORE, &none);
+    prctl(PR_SET_DUMPABLE, 0);
+}
+
+static void warn_of_open_file(const char *path, void *arg)
+{
+    (void)arg;
+    char *command = mem_printf("chmod o= %s", path);
+    log_warning("anybody on this machine can read or write a file with secrets", "file", path, "mend", command, NULL);
+    free(command);
+}
+
+/* "producer" of "offboard-producer". */
+static const char *role_of(const char *process)
+{
+    const char *dash = strchr(process, '-');
+    return dash ? dash + 1 : process;
+}
+
+static const char *systems_given(const struct daemon_option *options)
+{
+    const struct daemon_option *option = find(options, "--system");
+    return option ? *option->into : NULL;
+}
+
 struct conf *daemon_start(const char *process, const char *summary, const struct daemon_option *options, int argc,
                           char **argv)
 {
     log_init(process, LOG_INFO);
+    daemon_keep_memory();
     reload_begin(argv);
     prctl(PR_SET_NAME, process);                            /* after a reload it would be "exe" */
     struct sigaction early = {.sa_handler = on_early_stop}; /* until the process takes its signals itself */
@@ -155,7 +186,7 @@ struct conf *daemon_start(const char *process, const char *summary, const struct
     const char *path = read_arguments(process, summary, options, argc, argv);
     struct err err = ERR_INIT;
     config_path = mem_strdup(conf_path(path));
-    struct conf *conf = conf_load(config_path, &err);
+    struct conf *conf = conf_load_for(config_path, role_of(process), systems_given(options), &err);
     if (!conf) {
         log_error("could not read the configuration", "error", err_text(&err), NULL);
         exit(2);
@@ -166,6 +197,7 @@ struct conf *daemon_start(const char *process, const char *summary, const struct
         exit(2);
     }
     log_init(process, level);
+    conf_each_open_file(conf, warn_of_open_file, NULL);
     conf_clear_environment();
     metrics_process_start(process, offboard_version);
     signal(SIGPIPE, SIG_IGN);

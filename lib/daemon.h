@@ -20,6 +20,9 @@ struct daemon_option {
 struct conf *daemon_start(const char *process, const char *summary, const struct daemon_option *options, int argc,
                           char **argv);
 
+/* No core dumps, and no other process of this user looks into this one's memory. */
+void daemon_keep_memory(void);
+
 /* `--check-config` was given: the process reads its configuration and its definitions, and ends. */
 bool daemon_only_checks(void);
 

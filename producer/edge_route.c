@@ -168,6 +168,19 @@ static bool submit_admit(struct edge *edge, struct http_request *request)
     return edge_admit(edge, request, roles);
 }
 
+/* Which of them an order needs stands in its body. */
+static bool orders_admit(struct edge *edge, struct http_request *request)
+{
+    static const char *const roles[] = {"operator", "approve", "undo", NULL};
+    return edge_admit(edge, request, roles);
+}
+
+static bool reveals_admit(struct edge *edge, struct http_request *request)
+{
+    static const char *const roles[] = {"reveal", NULL};
+    return edge_admit(edge, request, roles);
+}
+
 static bool operator_admit(struct edge *edge, struct http_request *request)
 {
     static const char *const roles[] = {"operator", NULL};
@@ -198,8 +211,8 @@ struct route {
 
 static const struct route routes[] = {
     {"/v1/offboardings", submit_admit, submit_handle, "POST", true},
-    {"/v1/orders", operator_admit, orders_handle, "POST", false},
-    {"/v1/reveals", operator_admit, reveals_handle, "POST", false},
+    {"/v1/orders", orders_admit, orders_handle, "POST", false},
+    {"/v1/reveals", reveals_admit, reveals_handle, "POST", false},
     {"/v1/replays", operator_admit, replays_handle, "POST", false},
     {SIGNALS_PATH, signals_admit, signals_handle, "POST", true},
     {SOURCES_PATH, webhook_admit, webhook_handle, NULL, false},
