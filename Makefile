@@ -2,7 +2,7 @@
 
 CC ?= cc
 PREFIX ?= /usr/local
-PKG = rdkafka libcurl jansson libpq libfyaml libuv libmicrohttpd libcrypto zlib oniguruma uuid ldap lber
+PKG = rdkafka libcurl jansson libpq libfyaml libuv libcrypto zlib oniguruma uuid ldap lber
 PKG_CFLAGS := $(filter-out -I/usr/include,$(shell pkg-config --cflags $(PKG) 2>/dev/null))
 PKG_LIBS := $(shell pkg-config --libs $(PKG) 2>/dev/null)
 ROOMS = producer worker logger scheduler console cli mock

@@ -12,6 +12,7 @@
 #include "lib/kafka.h"
 #include "lib/mem.h"
 #include "lib/migrate.h"
+#include "lib/secret.h"
 #include "lib/shipped.h"
 
 enum { PATIENCE_S = 5 };
@@ -30,36 +31,60 @@ static size_t collect(char *data, size_t size, size_t count, void *arg)
     return buf_add(arg, data, size * count) == 0 ? size * count : 0;
 }
 
-/* The version in a page of metrics. The caller frees; NULL: it has none. */
-static char *version_in(const char *page)
+/* The version in the edge's answer. The caller frees; NULL: it has none. */
+static char *version_in(const struct buf *answer)
 {
-    static const char mark[] = "offboard_build_info{process=\"offboard-producer\",version=\"";
-    const char *at = strstr(page, mark);
-    return at ? mem_strndup(at + strlen(mark), strcspn(at + strlen(mark), "\"")) : NULL;
+    json_t *body = json_parse(buf_text(answer), answer->len, NULL);
+    char *version = mem_strdup(json_string_at(body, "version"));
+    json_decref(body);
+    return version;
+}
+
+/* The caller frees; NULL with an err. */
+static char *ask_version(const struct conf *there, const char *url, struct err *err)
+{
+    struct buf answer = BUF_INIT;
+    char *token = mem_printf("Authorization: Bearer %s", conf_string(there, "edge.token"));
+    struct curl_slist *headers = curl_slist_append(NULL, token);
+    CURL *easy = curl_easy_init();
+    curl_easy_setopt(easy, CURLOPT_URL, url);
+    curl_easy_setopt(easy, CURLOPT_HTTPHEADER, headers);
+    curl_easy_setopt(easy, CURLOPT_TIMEOUT, (long)PATIENCE_S);
+    curl_easy_setopt(easy, CURLOPT_FAILONERROR, 1L);
+    curl_easy_setopt(easy, CURLOPT_WRITEFUNCTION, collect);
+    curl_easy_setopt(easy, CURLOPT_WRITEDATA, &answer);
+    CURLcode code = curl_easy_perform(easy);
+    char *version = code == CURLE_OK ? version_in(&answer) : NULL;
+    if (!version) {
+        err_set(err, ERR_RETRY, "%s", code == CURLE_OK ? "it tells no version" : curl_easy_strerror(code));
+    }
+    curl_easy_cleanup(easy);
+    curl_slist_free_all(headers);
+    secret_wipe(token);
+    free(token);
+    buf_release(&answer);
+    return version;
 }
 
 static void ask_edge(struct comparison *comparison)
 {
-    char *url = mem_printf("%s/metrics", conf_string(comparison->there, "edge.url"));
-    struct buf page = BUF_INIT;
-    CURL *easy = curl_easy_init();
-    curl_easy_setopt(easy, CURLOPT_URL, url);
-    curl_easy_setopt(easy, CURLOPT_TIMEOUT, (long)PATIENCE_S);
-    curl_easy_setopt(easy, CURLOPT_FAILONERROR, 1L);
-    curl_easy_setopt(easy, CURLOPT_WRITEFUNCTION, collect);
-    curl_easy_setopt(easy, CURLOPT_WRITEDATA, &page);
-    CURLcode code = curl_easy_perform(easy);
-    char *version = code == CURLE_OK ? version_in(buf_text(&page)) : NULL;
+    struct err err = ERR_INIT;
+    char *url = mem_printf("%s/v1/version", conf_string(comparison->there, "edge.url"));
+    char *version = NULL;
+    if (conf_string(comparison->there, "edge.token")) {
+        version = ask_version(comparison->there, url, &err);
+    } else {
+        err_set(&err, ERR_PERMANENT, "edge.token is not known here");
+    }
     if (!version) {
         char *what = mem_printf("the producer at %s", url);
-        not_asked(comparison, "version", what, code == CURLE_OK ? "it tells no version" : curl_easy_strerror(code));
+        not_asked(comparison, "version", what, err_text(&err));
         free(what);
     } else if (strcmp(version, offboard_version) != 0) {
         compare_add(comparison, COMPARE_WARNING, "version", "the programs", offboard_version, version, NULL);
     }
+    err_release(&err);
     free(version);
-    curl_easy_cleanup(easy);
-    buf_release(&page);
     free(url);
 }
 

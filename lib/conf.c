@@ -10,18 +10,30 @@
 #include "lib/secret.h"
 #include "lib/time.h"
 
-struct conf *conf_load(const char *path, struct err *err)
+struct conf *conf_load_for(const char *path, const char *process, const char *systems, struct err *err)
 {
     struct conf *conf = MEM_NEW(struct conf);
+    conf->process = process;
+    conf->systems = systems;
     conf->values = json_object();
+    conf->files = json_object();
+    conf->open_files = json_array();
     conf->environment = json_object();
     conf->variables = json_object();
     if ((path && conf_read_file(conf, path, err) != 0) || conf_read_environment(conf, err) != 0) {
         conf_free(conf);
         return NULL;
     }
+    if (path && conf->plain_secret) {
+        conf_check_readers(conf, path);
+    }
     conf_remember_secrets(conf);
     return conf;
+}
+
+struct conf *conf_load(const char *path, struct err *err)
+{
+    return conf_load_for(path, NULL, NULL, err);
 }
 
 struct conf *conf_load_other(const char *path, struct err *err)
@@ -49,6 +61,8 @@ void conf_free(struct conf *conf)
     if (conf) {
         json_decref(conf->values);
         json_decref(conf->unread);
+        json_decref(conf->files);
+        json_decref(conf->open_files);
         json_decref(conf->environment);
         json_decref(conf->variables);
         free(conf);

@@ -37,6 +37,13 @@ struct conf;
 /* Reads `path` (NULL: environment and defaults only). Every secret value is remembered for masking. */
 struct conf *conf_load(const char *path, struct err *err);
 
+/* The same for one process, which opens the files (`<key>_file`) of its own values alone: `process` is a word of conf_option.processes; a
+ * worker's are besides those of its systems ("okta,jira"; NULL: worker.systems) and of the sources it polls. Both texts are borrowed. */
+struct conf *conf_load_for(const char *path, const char *process, const char *systems, struct err *err);
+
+/* Files with secrets that anybody on this machine may read or write. */
+void conf_each_open_file(const struct conf *conf, void (*each)(const char *path, void *arg), void *arg);
+
 /* The file to load: the `given` one (-c), else $OFFBOARD_CONFIG; NULL: neither. Call it before conf_clear_environment(). */
 const char *conf_path(const char *given);
 
@@ -52,6 +59,10 @@ void conf_clear_environment(void);
 
 /* Gives a child process the OFFBOARD_… variables back (call between fork and exec). */
 void conf_restore_environment(const struct conf *conf);
+
+/* The environment of a program like this one: what conf_clear_environment() left, the OFFBOARD_… variables, and the configuration's
+ * `path` (NULL: none). A NULL-ended list with room for one more; never freed. */
+char **conf_environment(const struct conf *conf, const char *path);
 
 /* Values of options in the table; an unknown key is a programming error and aborts. A string without value is NULL. */
 const char *conf_string(const struct conf *conf, const char *key);

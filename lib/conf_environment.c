@@ -73,6 +73,8 @@ static int read_variable(struct conf *conf, const char *name, const char *key, s
     int result = 0;
     if (value) {
         result = conf_set(conf, name, key, value, err);
+    } else if (path && conf->process) {
+        json_object_set_new(conf->files, key, json_pack("[s, s]", file, path));
     } else if (path) {
         result = conf_set_from_file(conf, file, key, path, err);
     }
@@ -107,7 +109,11 @@ static int read_settings(struct conf *conf, struct err *err)
             json_object_set(conf->variables, name, value);
             continue;
         }
+        if (!conf_owns_variable(conf, name)) {
+            continue;
+        }
         char *base = mem_strndup(name, strlen(name) - strlen("_FILE"));
+        conf_check_readers(conf, json_string_value(value));
         char *text =
             json_object_get(conf->environment, base) ? NULL : conf_file_text(name, json_string_value(value), err);
         bool failed = !text && !json_object_get(conf->environment, base);
@@ -233,8 +239,9 @@ static int refuse_unknown(struct conf *conf, struct err *err)
 
 int conf_read_environment(struct conf *conf, struct err *err)
 {
-    bool failed = take_snapshot(conf, err) != 0 || read_options(conf, err) != 0 || read_settings(conf, err) != 0 ||
-                  read_tokens(conf, err) != 0 || refuse_unknown(conf, err) != 0;
+    bool failed = take_snapshot(conf, err) != 0 || read_options(conf, err) != 0 || read_tokens(conf, err) != 0 ||
+                  conf_read_own_files(conf, err) != 0 || read_settings(conf, err) != 0 ||
+                  refuse_unknown(conf, err) != 0;
     return failed ? -1 : 0;
 }
 
@@ -288,4 +295,26 @@ void conf_restore_environment(const struct conf *conf)
     {
         setenv(name, json_string_value(value), 1);
     }
+}
+
+char **conf_environment(const struct conf *conf, const char *path)
+{
+    size_t count = 0, more = json_object_size(conf->environment) + 3;
+    while (environ && environ[count]) {
+        count++;
+    }
+    char **list = mem_alloc((count + more) * sizeof *list);
+    for (size_t i = 0; i < count; i++) {
+        list[i] = mem_strdup(environ[i]);
+    }
+    const char *name;
+    json_t *value;
+    json_object_foreach(conf->environment, name, value)
+    {
+        list[count++] = mem_printf("%s=%s", name, json_string_value(value));
+    }
+    if (path) {
+        list[count] = mem_printf("%s=%s", config_name, path);
+    }
+    return list;
 }

@@ -101,6 +101,10 @@ static int read_entry(struct reading *reading, const char *where, const char *ke
         result = -1;
     } else if (!base) {
         result = conf_set(reading->conf, where, key, value, reading->err);
+        reading->conf->plain_secret = reading->conf->plain_secret || conf_holds_secret(key, value);
+    } else if (json_is_string(value) && reading->conf->process) { /* whose it is, is known when all is read */
+        json_object_set_new(reading->conf->files, base, json_pack("[s, O]", where, value));
+        result = 0;
     } else if (json_is_string(value)) {
         result = conf_set_from_file(reading->conf, where, base, json_string_value(value), reading->err);
     } else {

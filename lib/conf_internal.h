@@ -8,6 +8,11 @@
 #include "lib/mem.h"
 
 struct conf {
+    const char *process; /* "worker": files of others' values are not opened; NULL: all are */
+    const char *systems; /* of a worker, "okta,jira"; NULL: worker.systems */
+    json_t *files;       /* with `process`: key to [where, path] of the file that has its value */
+    json_t *open_files;  /* paths of files with secrets that others on this machine may read or write */
+    bool plain_secret;   /* the configuration's own file has a secret in it */
     json_t *values;      /* dotted key to text, or to an array of texts for a list */
     json_t *unread;      /* key to why its file could not be read; NULL: that is an error */
     json_t *environment; /* OFFBOARD_… as they were at start, for conf_restore_environment() */
@@ -36,5 +41,12 @@ char *conf_variable(const char *key); /* OFFBOARD_SYSTEMS_JIRA_TOKEN; the caller
 
 /* conf_secret.c */
 void conf_remember_secrets(const struct conf *conf);
+bool conf_is_secret(const char *key);
+bool conf_holds_secret(const char *key, const json_t *value); /* a text or a list */
+
+/* conf_own.c */
+int conf_read_own_files(struct conf *conf, struct err *err);            /* after the options are known */
+bool conf_owns_variable(const struct conf *conf, const char *variable); /* OFFBOARD_SYSTEMS_… and …_SOURCES_… */
+void conf_check_readers(struct conf *conf, const char *path);
 
 #endif

@@ -111,14 +111,39 @@ static void remember_value(const char *key, const char *text)
     }
 }
 
+bool conf_is_secret(const char *key)
+{
+    const struct conf_option *option = conf_option_find(key);
+    return option ? option->secret : names_secret(strrchr(key, '.'));
+}
+
+/* Of connection strings and of Kafka's properties only some are secret. */
+static bool text_holds_secret(const char *key, const char *text)
+{
+    bool partly = strcmp(key, "kafka.properties") == 0 || strncmp(key, "postgres.", strlen("postgres.")) == 0;
+    char *name = partly && *key == 'k' ? mem_strndup(text, strcspn(text, "=")) : mem_strdup(text);
+    bool holds = !partly || names_secret(name) || strstr(name, "://");
+    secret_wipe(name);
+    free(name);
+    return holds;
+}
+
+bool conf_holds_secret(const char *key, const json_t *value)
+{
+    bool holds = json_is_string(value) && text_holds_secret(key, json_string_value(value));
+    for (size_t i = 0; i < json_array_size(value); i++) {
+        holds = holds || text_holds_secret(key, json_string_value(json_array_get(value, i)));
+    }
+    return conf_is_secret(key) && holds;
+}
+
 void conf_remember_secrets(const struct conf *conf)
 {
     const char *key;
     json_t *value;
     json_object_foreach(conf->values, key, value)
     {
-        const struct conf_option *option = conf_option_find(key);
-        bool secret = option ? option->secret : names_secret(strrchr(key, '.'));
+        bool secret = conf_is_secret(key);
         if (secret && json_is_string(value)) {
             remember_value(key, json_string_value(value));
         }

@@ -89,13 +89,25 @@ static int check_scalar(const char *where, const struct conf_option *option, con
     }
 }
 
+static bool is_role(const char *text)
+{
+    static const char *const roles[] = {"intake", "signals", "operator", "approve", "undo", "reveal"};
+    bool known = false;
+    for (size_t i = 0; i < COUNT_OF(roles); i++) {
+        known = known || strcmp(text, roles[i]) == 0;
+    }
+    return known;
+}
+
 /* A role nobody knows would only show as a puzzling 403. */
 static int check_list(const char *where, const char *key, const json_t *list, struct err *err)
 {
     for (size_t i = 0; is_roles(key) && i < json_array_size(list); i++) {
         const char *role = json_string_value(json_array_get(list, i));
-        if (strcmp(role, "intake") != 0 && strcmp(role, "operator") != 0 && strcmp(role, "signals") != 0) {
-            return err_set(err, ERR_FATAL, "%s: %s: there is no role \"%s\"; it must be intake, operator or signals",
+        if (!is_role(role)) {
+            return err_set(err, ERR_FATAL,
+                           "%s: %s: there is no role \"%s\"; it must be intake, signals, operator, approve, undo or "
+                           "reveal",
                            where, key, role);
         }
     }
@@ -188,6 +200,9 @@ int conf_set(struct conf *conf, const char *where, const char *key, const json_t
     if (json_is_null(value)) {
         return 0; /* as if it were not there */
     }
+    if (conf->files) {
+        json_object_del(conf->files, key); /* a variable wins over the file */
+    }
     if (json_is_array(value)) {
         return set_sequence(conf, where, key, value, err);
     }
@@ -233,6 +248,9 @@ char *conf_file_text(const char *where, const char *path, struct err *err)
 int conf_set_from_file(struct conf *conf, const char *where, const char *key, const char *path, struct err *err)
 {
     struct err why = ERR_INIT;
+    if (conf_is_secret(key)) {
+        conf_check_readers(conf, path);
+    }
     char *text = conf_file_text(where, path, &why);
     if (!text) {
         int result = conf->unread ? 0 : err_set(err, ERR_FATAL, "%s", err_text(&why));

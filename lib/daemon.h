@@ -14,11 +14,20 @@ struct daemon_option {
     const char **into; /* set to the value (borrowed from argv), or to "" for a flag */
 };
 
-/* Reads `-c FILE`/`--config FILE`, `--help`, `--version` and the given options (ended by a NULL name), loads the
+/* Reads `-c FILE`/`--config FILE`, `--check-config`, `--help`, `--version` and the given options (ended by a NULL name), loads the
  * configuration, starts the log, clears the environment, blocks SIGPIPE. Ends the process with 2 after a message on stderr
  * when the command line or the configuration is wrong, with 0 after --help. The caller frees with conf_free(). */
 struct conf *daemon_start(const char *process, const char *summary, const struct daemon_option *options, int argc,
                           char **argv);
+
+/* No core dumps, and no other process of this user looks into this one's memory. */
+void daemon_keep_memory(void);
+
+/* `--check-config` was given: the process reads its configuration and its definitions, and ends. */
+bool daemon_only_checks(void);
+
+/* The service is up: SIGHUP begins it anew (lib/reload.h). */
+void daemon_up(const struct conf *conf);
 
 /* Set by SIGTERM and SIGINT once daemon_catch_signals() ran: for processes without a libuv loop. */
 extern volatile sig_atomic_t daemon_stopping;

@@ -4,90 +4,124 @@
 
 #include "lib/http_internal.h"
 #include "lib/json.h"
+#include "lib/mem.h"
 #include "lib/request.h"
 
-static struct exchange *exchange_of(const struct http_request *request)
+static struct connection *connection_of(const struct http_request *request)
 {
-    struct exchange *exchange = request->internal;
-    if (exchange->magic != EXCHANGE_MAGIC) {
+    struct connection *connection = request->internal;
+    if (connection->magic != CONNECTION_MAGIC) {
         abort();
     }
-    return exchange;
+    return connection;
 }
 
-struct MHD_Response *http_text_response(const char *text, const char *type)
+const char *http_reason(int status)
 {
-    struct MHD_Response *response =
-        MHD_create_response_from_buffer(strlen(text), (void *)(uintptr_t)text, MHD_RESPMEM_MUST_COPY);
-    MHD_add_response_header(response, "Content-Type", type);
-    return response;
-}
-
-static struct MHD_Response *json_response(json_t *body, const char *type)
-{
-    if (!body) {
-        return MHD_create_response_from_buffer(0, NULL, MHD_RESPMEM_PERSISTENT);
+    static const struct {
+        int status;
+        const char *reason;
+    } reasons[] = {{200, "OK"},
+                   {202, "Accepted"},
+                   {204, "No Content"},
+                   {400, "Bad Request"},
+                   {401, "Unauthorized"},
+                   {403, "Forbidden"},
+                   {404, "Not Found"},
+                   {405, "Method Not Allowed"},
+                   {408, "Request Timeout"},
+                   {409, "Conflict"},
+                   {413, "Content Too Large"},
+                   {414, "URI Too Long"},
+                   {415, "Unsupported Media Type"},
+                   {417, "Expectation Failed"},
+                   {422, "Unprocessable Content"},
+                   {431, "Request Header Fields Too Large"},
+                   {501, "Not Implemented"},
+                   {503, "Service Unavailable"},
+                   {505, "HTTP Version Not Supported"}};
+    for (size_t i = 0; i < COUNT_OF(reasons); i++) {
+        if (reasons[i].status == status) {
+            return reasons[i].reason;
+        }
     }
-    char *text = json_text(body);
-    struct MHD_Response *response = http_text_response(text, type);
+    return "Status"; /* of a source's own choice */
+}
+
+void http_text(struct connection *connection, int status, const char *type, const char *text)
+{
+    char *field = mem_printf("Content-Type: %s\r\n", type);
+    http_connection_answer(connection, status, field, text, strlen(text));
+    free(field);
+}
+
+/* A value that came from a client must end no line. */
+static void add_field(struct buf *fields, const char *name, const char *value)
+{
+    if (!strpbrk(value, "\r\n")) {
+        buf_addf(fields, "%s: %s\r\n", name, value);
+    }
+}
+
+static void answer_json(struct http_request *request, int status, const char *type, struct buf *fields, json_t *body)
+{
+    char *text = body ? json_text(body) : NULL;
+    if (text) {
+        add_field(fields, "Content-Type", type);
+    }
+    http_connection_answer(connection_of(request), status, buf_text(fields), text ? text : "", text ? strlen(text) : 0);
+    buf_release(fields);
     free(text);
     json_decref(body);
-    return response;
 }
 
 void http_reply(struct http_request *request, int status, const char *const *headers, json_t *body)
 {
-    struct MHD_Response *response = json_response(body, "application/json");
+    struct buf fields = BUF_INIT;
     for (; headers && headers[0]; headers += 2) {
-        MHD_add_response_header(response, headers[0], headers[1]);
+        add_field(&fields, headers[0], headers[1]);
     }
-    http_exchange_answer(exchange_of(request), (unsigned int)status, response);
+    answer_json(request, status, "application/json", &fields, body);
 }
 
 void http_problem(struct http_request *request, int status, const char *title, const char *field, const char *detail)
 {
+    struct buf fields = BUF_INIT;
     json_t *problem = json_object();
     json_put_string(problem, "type", "about:blank");
     json_put_string(problem, "title", title);
     json_put(problem, "status", json_integer(status));
     json_put_string(problem, "detail", detail);
     json_put_string(problem, "field", field);
-    struct MHD_Response *response = json_response(problem, "application/problem+json");
     if (status == 401) {
-        MHD_add_response_header(response, "WWW-Authenticate", "Bearer");
+        add_field(&fields, "WWW-Authenticate", "Bearer");
     }
-    if (status == 405) { /* RFC 9110, 15.5.6; what is read with GET is answered before any handler */
-        MHD_add_response_header(response, "Allow", "POST");
+    if (status == 405) { /* RFC 9110, 15.5.6 */
+        add_field(&fields, "Allow", strstr(detail, "GET") ? "GET" : "POST");
     }
     if (status == 503) {
-        MHD_add_response_header(response, "Retry-After", "5");
+        add_field(&fields, "Retry-After", "5");
     }
-    http_exchange_answer(exchange_of(request), (unsigned int)status, response);
+    answer_json(request, status, "application/problem+json", &fields, problem);
 }
 
 const char *http_header(const struct http_request *request, const char *name)
 {
-    return MHD_lookup_connection_value(exchange_of(request)->connection, MHD_HEADER_KIND, name);
+    return http_read_field(&connection_of(request)->read, name);
 }
 
 /* One that is no UTF-8 is left out. */
-static enum MHD_Result add_header(void *arg, enum MHD_ValueKind kind, const char *name, const char *value)
-{
-    (void)kind;
-    if (name && value) {
-        request_add_header(arg, name, value);
-    }
-    return MHD_YES;
-}
-
 json_t *http_headers(const struct http_request *request)
 {
+    const struct http_read *read = &connection_of(request)->read;
     json_t *headers = json_object();
-    MHD_get_connection_values(exchange_of(request)->connection, MHD_HEADER_KIND, add_header, headers);
+    for (size_t i = 0; i < read->field_count; i++) {
+        request_add_header(headers, read->fields[i].name, read->fields[i].value);
+    }
     return headers;
 }
 
 const char *http_query(const struct http_request *request, const char *name)
 {
-    return MHD_lookup_connection_value(exchange_of(request)->connection, MHD_GET_ARGUMENT_KIND, name);
+    return http_read_arg(&connection_of(request)->read, name);
 }

@@ -327,32 +327,66 @@ static enum signature_verdict check_token(const json_t *words, const json_t *key
 
 /* ---- both -------------------------------------------------------------------------------------------------------- */
 
+typedef enum signature_verdict way_check(const json_t *way, const json_t *keys, const struct signature_request *request,
+                                         struct err *err);
+
+/* A way that the definition does not speak of is SIGNATURE_GOOD, and leaves `*found` as it is. */
+static enum signature_verdict check_way(const json_t *way, way_check *check, signature_keys *keys, void *arg,
+                                        const struct signature_request *request, bool *found, struct err *err)
+{
+    if (!way) {
+        return SIGNATURE_GOOD;
+    }
+    *found = true;
+    const char *setting = json_string_at(way, "key");
+    const json_t *valid = setting ? keys(setting, arg) : NULL;
+    if (json_array_size(valid) == 0) {
+        err_set(err, ERR_PERMANENT, "the setting \"%s\" is not set", setting ? setting : "key");
+        return SIGNATURE_CLOSED;
+    }
+    return check(way, valid, request, err);
+}
+
+static enum signature_verdict check_ways(const json_t *words, way_check *signature, signature_keys *keys, void *arg,
+                                         const struct signature_request *request, bool *found, struct err *err)
+{
+    enum signature_verdict verdict =
+        check_way(json_object_get(words, "signature"), signature, keys, arg, request, found, err);
+    return verdict == SIGNATURE_GOOD
+               ? check_way(json_object_get(words, "token"), check_token, keys, arg, request, found, err)
+               : verdict;
+}
+
 enum signature_verdict signature_check(const json_t *words, signature_keys *keys, void *arg,
                                        const struct signature_request *request, struct err *err)
 {
-    static const struct {
-        const char *word;
-        enum signature_verdict (*check)(const json_t *, const json_t *, const struct signature_request *, struct err *);
-    } ways[] = {{"signature", check_hmac}, {"token", check_token}};
-    enum signature_verdict verdict = SIGNATURE_CLOSED;
-    for (size_t i = 0; i < COUNT_OF(ways); i++) {
-        const json_t *way = json_object_get(words, ways[i].word);
-        if (!way) {
-            continue;
-        }
-        const char *setting = json_string_at(way, "key");
-        const json_t *valid = setting ? keys(setting, arg) : NULL;
-        if (json_array_size(valid) == 0) {
-            err_set(err, ERR_PERMANENT, "the setting \"%s\" is not set", setting ? setting : "key");
-            return SIGNATURE_CLOSED;
-        }
-        verdict = ways[i].check(way, valid, request, err);
-        if (verdict != SIGNATURE_GOOD) {
-            return verdict;
-        }
-    }
-    if (verdict == SIGNATURE_CLOSED) {
+    bool found = false;
+    enum signature_verdict verdict = check_ways(words, check_hmac, keys, arg, request, &found, err);
+    if (!found) {
         err_set(err, ERR_PERMANENT, "there is neither \"signature\" nor \"token\"");
+        return SIGNATURE_CLOSED;
+    }
+    return verdict;
+}
+
+static enum signature_verdict check_hmac_headers(const json_t *words, const json_t *keys,
+                                                 const struct signature_request *request, struct err *err)
+{
+    (void)keys;
+    struct signing signing = {.words = words, .request = request};
+    const char *timestamp;
+    return check_headers(&signing, &timestamp, err);
+}
+
+enum signature_verdict signature_check_head(const json_t *words, signature_keys *keys, void *arg,
+                                            const struct signature_request *request, struct err *err)
+{
+    bool found = false;
+    enum signature_verdict verdict = check_ways(words, check_hmac_headers, keys, arg, request, &found, err);
+    const char *jwt = json_string_at(words, "jwt.header");
+    if (verdict == SIGNATURE_GOOD && jwt && !request->header(jwt, request->arg)) {
+        err_set(err, ERR_PERMANENT, "the header %s is missing", jwt);
+        return SIGNATURE_MISSING;
     }
     return verdict;
 }

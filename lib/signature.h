@@ -39,6 +39,10 @@ typedef const json_t *signature_keys(const char *setting, void *arg);
 enum signature_verdict signature_check(const json_t *words, signature_keys *keys, void *arg,
                                        const struct signature_request *request, struct err *err);
 
+/* The same as far as the head of a request tells, `jwt` included: a `token` is checked; of a signature the headers must be there. */
+enum signature_verdict signature_check_head(const json_t *words, signature_keys *keys, void *arg,
+                                            const struct signature_request *request, struct err *err);
+
 /* "good", "missing", …: a metric's label. */
 const char *signature_verdict_name(enum signature_verdict verdict);
 

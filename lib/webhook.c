@@ -112,6 +112,13 @@ enum signature_verdict webhook_verify(struct webhook *webhook, const struct webh
     return verdict == SIGNATURE_GOOD && token ? verify_token(webhook, ring, &given, err) : verdict;
 }
 
+enum signature_verdict webhook_check_head(struct webhook *webhook, const struct webhook_ring *ring, struct err *err)
+{
+    const struct request *request = webhook->request;
+    struct signature_request given = {.header = header_of, .arg = (void *)(uintptr_t)request, .body = ""};
+    return signature_check_head(webhook->source->tree, keys_of, (void *)(uintptr_t)ring->secrets, &given, err);
+}
+
 json_t *webhook_token_body(const struct webhook *webhook)
 {
     const json_t *jwt = json_object_get(webhook->source->tree, "jwt");

@@ -42,6 +42,9 @@ struct webhook_ring {
 enum signature_verdict webhook_verify(struct webhook *webhook, const struct webhook_ring *ring, int64_t now,
                                       struct err *err);
 
+/* Before the body is there: SIGNATURE_GOOD when a shared secret in a header fits, and the headers that signatures need are there. */
+enum signature_verdict webhook_check_head(struct webhook *webhook, const struct webhook_ring *ring, struct err *err);
+
 /* The address of the sender's JWK set; NULL: the source has no `jwt`, or its settings don't say it. The caller frees. */
 char *webhook_key_address(const struct webhook *webhook);
 

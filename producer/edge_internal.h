@@ -1,4 +1,4 @@
-/* Between edge.c (HTTP and Kafka), submit.c (HR events), webhook.c (what systems send themselves), signals.c, and orders.c,
+/* Between edge.c (start and stop), edge_route.c (who may ask what), edge_exchange.c (HTTP and Kafka), submit.c (HR events), webhook.c (what systems send themselves), signals.c, and orders.c,
  * reveals.c and replays.c (what operators ask for). */
 #ifndef OFFBOARD_PRODUCER_EDGE_INTERNAL_H
 #define OFFBOARD_PRODUCER_EDGE_INTERNAL_H
@@ -10,12 +10,20 @@
 #include "lib/webhook.h"
 #include "producer/producer.h"
 
+/* Lines of the log about requests that were refused: not more than some in a while. */
+struct refusal_log {
+    int64_t window;          /* when it began, monotonic */
+    int lines;               /* in it */
+    unsigned long long more; /* not told of since the last line */
+};
+
 struct edge {
     int magic;
     const struct conf *conf;
     uv_loop_t *loop;
     uv_poll_t poll;
-    struct http_server *server;
+    struct http_server *server;         /* the API */
+    struct http_server *process_server; /* metrics and health; NULL: none */
     struct kafka_producer *producer;
     struct kafka_health *health;
     struct planner *planner;
@@ -26,13 +34,18 @@ struct edge {
     struct escrow_key *escrow; /* producer.escrow_private_key; NULL: not set */
     struct metric *requests;
     struct metric *turned_away;
-    json_t *secrets;                     /* of sources: {<source>: {<setting>: [value, …]}} */
-    int64_t turned_away_said;            /* when a log line last told of one, monotonic */
-    unsigned long long turned_away_more; /* since then */
-    struct exchange *open;               /* requests whose records are on their way */
-    struct keyset *keysets;              /* of senders that sign tokens */
-    struct replay *replay;               /* the one that is under way; NULL: none */
-    bool closed;                         /* freed with the last of its requests */
+    json_t *secrets; /* of sources: {<source>: {<setting>: [value, …]}} */
+    struct metric *denied;
+    struct refusal_log denials;      /* of callers with tokens of ours, or none */
+    struct refusal_log turned_aways; /* of senders to sources */
+    struct exchange *open;           /* requests whose records are on their way */
+    struct keyset *keysets;          /* of senders that sign tokens */
+    struct replay *replay;           /* the one that is under way; NULL: none */
+    bool draining;                   /* no longer ready; what comes is taken, for a while */
+    uv_timer_t drain_timer;
+    void (*drained)(void *arg);
+    void *drained_arg;
+    bool closed; /* freed with the last of its requests */
 };
 
 /* A request that is answered when all of its records are in Kafka, or after EDGE_WAIT_MS. */
@@ -65,9 +78,23 @@ void exchange_limit(struct exchange *exchange, unsigned int ms);
 /* No more records: answers `status` with `answer` (taken over) when all have arrived. */
 void exchange_seal(struct exchange *exchange, json_t *answer);
 
-/* The name of the caller's token when it has the role; else the request is answered (401, 403) and NULL returned.
- * The name is the caller's to free. */
-char *edge_authorize(struct edge *edge, struct http_request *request, const char *role);
+/* Answers 202 (as sealed) or another status with its trouble. */
+void edge_exchange_answer(struct exchange *exchange, int status, const char *trouble);
+void edge_free_when_done(struct edge *edge);
+
+/* For the server: http_options.admit and .handle. */
+bool edge_on_head(struct http_request *request, void *arg);
+void edge_on_request(struct http_request *request, void *arg);
+
+/* True when the caller's token has one of the roles (a NULL-ended list): request->caller is its name. Else the request is answered
+ * (401, 403), logged and counted. */
+bool edge_admit(struct edge *edge, struct http_request *request, const char *const *roles);
+bool edge_may(const struct edge *edge, const char *token, const char *const *roles);
+void edge_deny_role(struct edge *edge, struct http_request *request, const char *role); /* 403 for request->caller */
+/* Logs a refusal with the client's address, but not every one of many. `source` or `token` may be NULL. */
+void edge_log_refusal(struct refusal_log *log, const struct http_request *request, const char *source,
+                      const char *token, const char *why);
+void edge_refuse_method(struct edge *edge, struct http_request *request); /* 405 */
 
 /* A problem made of an err, whose text names the field first: 400 for what can't be read, 422 for what can't be right.
  * Releases the err. */
@@ -84,6 +111,9 @@ void submit_produce(struct exchange *exchange, const json_t *event, const char *
 
 #define SOURCES_PATH "/v1/sources/"
 void webhook_handle(struct edge *edge, struct http_request *request); /* POST, GET and OPTIONS /v1/sources/<source> */
+bool webhook_admit(struct edge *edge, struct http_request *request);
+/* Does the head of a request hold what `source` asks for? Else it is answered. */
+bool webhook_sender_plausible(struct edge *edge, struct http_request *request, const struct definition *source);
 /* Answers when it is a sender that asks by OPTIONS whether it may send here, as web hooks do; else false. */
 bool webhook_handshake(struct edge *edge, struct http_request *request);
 
@@ -111,5 +141,6 @@ void replays_stop(struct edge *edge); /* waits for the one that is reading, and 
 
 #define SIGNALS_PATH "/v1/signals/"
 void signals_handle(struct edge *edge, struct http_request *request); /* POST /v1/signals/<source> */
+bool signals_admit(struct edge *edge, struct http_request *request);
 
 #endif

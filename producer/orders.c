@@ -358,13 +358,14 @@ static int check_pause(struct edge *edge, json_t *body, struct err *err)
 
 static const struct kind {
     const char *name;
+    const char *role;
     int (*check)(struct edge *edge, json_t *body, struct err *err);
     void (*carry_out)(struct order *order);
 } kinds[] = {
-    {"approve", check_approve, order_events}, {"retry", check_retry, order_events},
-    {"skip", check_skip, order_events},       {"cancel", check_cancel, order_cancel},
-    {"pause", check_pause, order_pause},      {"resume", check_system, order_resume},
-    {"undo", check_undo, order_events},
+    {"approve", "approve", check_approve, order_events}, {"retry", "operator", check_retry, order_events},
+    {"skip", "operator", check_skip, order_events},      {"cancel", "operator", check_cancel, order_cancel},
+    {"pause", "operator", check_pause, order_pause},     {"resume", "operator", check_system, order_resume},
+    {"undo", "undo", check_undo, order_events},
 };
 
 static int check_texts(const json_t *body, struct err *err)
@@ -432,18 +433,17 @@ static void carry_out_once(struct edge *edge, struct http_request *request, cons
 
 void orders_handle(struct edge *edge, struct http_request *request)
 {
-    char *token = edge_authorize(edge, request, "operator");
-    if (!token) {
-        return;
-    }
+    const char *token = request->caller;
     struct err err = ERR_INIT;
     json_t *body = json_parse(request->body, request->body_len, &err);
     const struct kind *kind = body ? find_kind(body, &err) : NULL;
-    if (!kind || check_texts(body, &err) != 0 || kind->check(edge, body, &err) != 0) {
+    const char *const role[] = {kind ? kind->role : NULL, NULL};
+    if (kind && !edge_may(edge, token, role)) {
+        edge_deny_role(edge, request, kind->role);
+    } else if (!kind || check_texts(body, &err) != 0 || kind->check(edge, body, &err) != 0) {
         edge_refuse(edge, request, body ? 422 : 400, &err);
     } else {
         carry_out_once(edge, request, kind, body, token);
     }
     json_decref(body);
-    free(token);
 }

@@ -241,6 +241,14 @@ static void make_metrics(struct planner *planner)
                                         NULL);
 }
 
+int planner_check(const struct conf *conf, struct err *err)
+{
+    struct definitions *definitions = definitions_load_or_fail(conf, &(struct definition_use){.sources = true}, err);
+    int result = definitions ? check_complete(definitions, err) : -1;
+    definitions_free(definitions);
+    return result;
+}
+
 struct planner *planner_start(const struct conf *conf, struct err *err)
 {
     struct planner *planner = MEM_NEW(struct planner);

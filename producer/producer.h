@@ -28,7 +28,8 @@ struct planner;
 
 /* Starts the planner's thread. It ends the process (exit 1, after a log line) on ERR_FATAL only. */
 struct planner *planner_start(const struct conf *conf, struct err *err);
-void planner_stop(struct planner *planner); /* finishes the batch in hand, commits, joins, frees */
+void planner_stop(struct planner *planner);                  /* finishes the batch in hand, commits, joins, frees */
+int planner_check(const struct conf *conf, struct err *err); /* can it start, as far as definitions go? */
 bool planner_ready(struct planner *planner, char **why);
 struct order_keys *planner_order_keys(struct planner *planner); /* may be used by any thread */
 
@@ -36,8 +37,15 @@ struct order_keys *planner_order_keys(struct planner *planner); /* may be used b
 
 struct edge;
 
-/* POST /v1/offboardings, POST /v1/orders. */
+/* Serves the API, and beside it metrics and health. */
 struct edge *edge_start(const struct conf *conf, uv_loop_t *loop, struct planner *planner, struct err *err);
+int edge_check(const struct conf *conf,
+               struct err *err);                /* can it start, as far as configuration and definitions go? */
+int edge_process_port(const struct edge *edge); /* of metrics and health; 0: none */
+/* No longer ready: takes requests for edge.drain_wait, then closes its port, answers what is open, within edge.drain_grace, and calls
+ * `drained`. */
+void edge_drain(struct edge *edge, void (*drained)(void *arg), void *arg);
+bool edge_draining(const struct edge *edge);
 void edge_stop(struct edge *edge); /* answers what is open, flushes, frees */
 
 #endif

@@ -50,22 +50,6 @@ int webhook_check_keys(struct definitions *definitions, const json_t *secrets, s
 
 /* ---- who sends --------------------------------------------------------------------------------------------------- */
 
-/* Whoever sends nonsense chooses how often: one line in a while is enough, the counter has them all. */
-static void log_turned_away(struct edge *edge, const char *source, const char *why)
-{
-    enum { EVERY_S = 10 };
-    int64_t now = time_monotonic();
-    if (edge->turned_away_said && now - edge->turned_away_said < EVERY_S * TIME_SECOND) {
-        edge->turned_away_more++;
-        return;
-    }
-    char *more = mem_printf("%llu", edge->turned_away_more);
-    log_warning("a request to a source was turned away", "source", source, "reason", why, "more", more, NULL);
-    free(more);
-    edge->turned_away_said = now;
-    edge->turned_away_more = 0;
-}
-
 /* A sender whose keys can't be read just now sends again; whoever is unknown need not. */
 static void turn_away(struct edge *edge, struct http_request *request, const struct definition *source,
                       enum signature_verdict verdict, const char *keys_away, const char *why)
@@ -73,18 +57,32 @@ static void turn_away(struct edge *edge, struct http_request *request, const str
     bool closed = verdict == SIGNATURE_CLOSED;
     int status = keys_away ? 503 : closed ? 404 : 401;
     series_add(metric_series(edge->turned_away, source->name, signature_verdict_name(verdict), NULL), 1);
-    log_turned_away(edge, source->name, keys_away ? keys_away : why);
+    edge_log_refusal(&edge->turned_aways, request, source->name, NULL, keys_away ? keys_away : why);
     edge_count(edge, status);
-    http_problem(request, status,
-                 keys_away ? "Service Unavailable"
-                 : closed  ? "Not Found"
-                           : "Unauthorized",
-                 NULL, keys_away ? keys_away : why);
+    http_problem(request, status, http_reason(status), NULL, keys_away ? keys_away : why);
 }
 
 static const json_t *key_set(const char *url, void *arg)
 {
     return keysets_find(arg, url);
+}
+
+bool webhook_sender_plausible(struct edge *edge, struct http_request *http, const struct definition *source)
+{
+    struct err err = ERR_INIT;
+    json_t *headers = http_headers(http);
+    struct request request = edge_request(http, headers);
+    struct webhook webhook = {
+        .definitions = edge->definitions, .conf = edge->conf, .source = source, .request = &request};
+    struct webhook_ring ring = {json_object_get(edge->secrets, source->name), key_set, edge};
+    enum signature_verdict verdict = webhook_check_head(&webhook, &ring, &err);
+    if (verdict != SIGNATURE_GOOD) {
+        turn_away(edge, http, source, verdict, NULL, err_text(&err));
+    }
+    err_release(&err);
+    webhook_release(&webhook);
+    json_decref(headers);
+    return verdict == SIGNATURE_GOOD;
 }
 
 bool webhook_sender_known(struct edge *edge, struct http_request *http, struct webhook *webhook, keysets_resume *resume)
@@ -158,12 +156,6 @@ static void submit(struct edge *edge, struct http_request *http, struct webhook 
     json_decref(results);
 }
 
-static void method_not_allowed(struct edge *edge, struct http_request *http)
-{
-    edge_count(edge, 405);
-    http_problem(http, 405, "Method Not Allowed", NULL, "this path takes POST");
-}
-
 /* A sender asks once, before it has sent anything: nobody is let in by the answer, which says what was asked. */
 static void handle_get(struct edge *edge, struct http_request *http, struct webhook *webhook)
 {
@@ -175,7 +167,7 @@ static void handle_get(struct edge *edge, struct http_request *http, struct webh
     } else if (err.class != ERR_NONE) {
         edge_refuse(edge, http, 422, &err);
     } else {
-        method_not_allowed(edge, http);
+        edge_refuse_method(edge, http);
     }
 }
 
@@ -202,16 +194,26 @@ static void handle_post(struct edge *edge, struct http_request *http, struct web
     webhook_reading_release(&reading);
 }
 
-void webhook_handle(struct edge *edge, struct http_request *http)
+static const struct definition *source_of(struct edge *edge, const struct http_request *http)
 {
-    const struct definition *source =
-        definition_find(edge->definitions, DEFINITION_SOURCE, http->path + strlen(SOURCES_PATH));
+    return definition_find(edge->definitions, DEFINITION_SOURCE, http->path + strlen(SOURCES_PATH));
+}
+
+bool webhook_admit(struct edge *edge, struct http_request *http)
+{
+    const struct definition *source = source_of(edge, http);
     if (!source || !webhook_open(source)) {
         edge_count(edge, 404);
-        http_problem(http, 404, "Not Found", NULL,
+        http_problem(http, 404, http_reason(404), NULL,
                      "there is no source of that name with `signature`, `token` or `jwt`");
-        return;
+        return false;
     }
+    return strcmp(http->method, "POST") != 0 || webhook_sender_plausible(edge, http, source);
+}
+
+void webhook_handle(struct edge *edge, struct http_request *http)
+{
+    const struct definition *source = source_of(edge, http);
     json_t *headers = http_headers(http);
     struct request request = edge_request(http, headers);
     struct webhook webhook = {
@@ -221,7 +223,7 @@ void webhook_handle(struct edge *edge, struct http_request *http)
     } else if (strcmp(http->method, "GET") == 0) {
         handle_get(edge, http, &webhook);
     } else if (!webhook_handshake(edge, http)) {
-        method_not_allowed(edge, http);
+        edge_refuse_method(edge, http);
     }
     webhook_release(&webhook);
     json_decref(headers);

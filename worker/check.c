@@ -74,3 +74,11 @@ int check_systems(uv_loop_t *loop, const struct conf *conf, struct definitions *
     fflush(stdout);
     return failed;
 }
+
+int check_configuration(uv_loop_t *loop, const struct conf *conf, struct definitions *definitions,
+                        const char *const *systems, struct err *err)
+{
+    struct engine *engine = engine_new(loop, conf, definitions, systems, err);
+    engine_free(engine);
+    return engine ? 0 : -1;
+}

@@ -13,4 +13,8 @@
 int check_systems(uv_loop_t *loop, const struct conf *conf, struct definitions *definitions, const char *const *systems,
                   struct err *err);
 
+/* `offboard-worker --check-config`: 0 when a worker of these systems could start, as far as its configuration goes; -1 with an err. */
+int check_configuration(uv_loop_t *loop, const struct conf *conf, struct definitions *definitions,
+                        const char *const *systems, struct err *err);
+
 #endif

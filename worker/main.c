@@ -8,6 +8,7 @@
 #include "lib/log.h"
 #include "lib/mem.h"
 #include "lib/metrics.h"
+#include "lib/reload.h"
 #include "lib/secret.h"
 #include "worker/check.h"
 #include "worker/fiber.h"
@@ -21,6 +22,7 @@ struct process {
     struct http_server *server;
     uv_signal_t terminate;
     uv_signal_t interrupt;
+    uv_signal_t again; /* lib/reload.h */
 };
 
 static bool ready(void *arg, char **why)
@@ -35,13 +37,18 @@ static void on_drained(void *arg)
     http_server_stop(process->server);
     uv_close((uv_handle_t *)&process->terminate, NULL);
     uv_close((uv_handle_t *)&process->interrupt, NULL);
+    uv_close((uv_handle_t *)&process->again, NULL);
     uv_stop(&process->loop);
 }
 
 static void on_signal(uv_signal_t *handle, int number)
 {
-    (void)number;
     struct process *process = handle->data;
+    if (number != RELOAD_SIGNAL) {
+        reload_cancel();
+    } else if (!reload_wanted()) {
+        return;
+    }
     worker_drain(process->worker, on_drained, process);
 }
 
@@ -71,6 +78,8 @@ static int serve(struct process *process, const struct conf *conf, struct defini
     free(port);
     catch_signal(process, &process->terminate, SIGTERM);
     catch_signal(process, &process->interrupt, SIGINT);
+    catch_signal(process, &process->again, RELOAD_SIGNAL);
+    daemon_up(conf);
     uv_run(&process->loop, UV_RUN_DEFAULT);
     daemon_ending(0);
     worker_free(process->worker);
@@ -78,13 +87,13 @@ static int serve(struct process *process, const struct conf *conf, struct defini
     return 0;
 }
 
-enum task { SERVE, CHECK, TRY, TRY_ASKING };
+enum task { SERVE, CHECK_CONFIG, CHECK, TRY, TRY_ASKING };
 
 /* People read what the last two tasks say, and they have begun with `offboard`. Problems of definitions are lines by themselves
  * ("file:line: problem"), as `offboard validate` prints them. */
 static int refuse(enum task task, bool problems, struct err *err)
 {
-    if (task == SERVE) {
+    if (task == SERVE || task == CHECK_CONFIG) {
         log_error("could not start", "error", err_text(err), NULL);
     } else {
         char *text = secret_mask(err_text(err));
@@ -108,9 +117,10 @@ static int run(const struct conf *conf, const char *const *systems, enum task ta
         return refuse(task, true, &err);
     }
     uv_loop_init(&process.loop);
-    int result = task == CHECK ? check_systems(&process.loop, conf, definitions, systems, &err)
-                 : tries       ? try_jobs(&process.loop, conf, definitions, task == TRY_ASKING, &err)
-                               : serve(&process, conf, definitions, systems, &err);
+    int result = task == CHECK_CONFIG ? check_configuration(&process.loop, conf, definitions, systems, &err)
+                 : task == CHECK      ? check_systems(&process.loop, conf, definitions, systems, &err)
+                 : tries              ? try_jobs(&process.loop, conf, definitions, task == TRY_ASKING, &err)
+                                      : serve(&process, conf, definitions, systems, &err);
     if (result < 0) {
         refuse(task, false, &err);
     }
@@ -137,14 +147,14 @@ int main(int argc, char **argv)
     };
     struct conf *conf = daemon_start("offboard-worker", "Runs the jobs of one or more systems.", options, argc, argv);
     char **systems = systems_read(conf, names);
-    enum task task = check ? CHECK : try && asks ? TRY_ASKING : try ? TRY : SERVE;
+    enum task task = daemon_only_checks() ? CHECK_CONFIG : check ? CHECK : try && asks ? TRY_ASKING : try ? TRY : SERVE;
     int result = -1;
     if (!*systems && !try) {
         struct err err = ERR_INIT;
         err_set(&err, ERR_FATAL, "no system to serve: give --system NAME or worker.systems");
         refuse(task, false, &err);
     } else {
-        if (task != SERVE && strcmp(conf_string(conf, "log.level"), "debug") != 0) {
+        if (task != SERVE && task != CHECK_CONFIG && strcmp(conf_string(conf, "log.level"), "debug") != 0) {
             log_init("offboard-worker", LOG_ERROR); /* the result says it all */
         }
         result = run(conf, (const char *const *)systems, task);
@@ -153,5 +163,8 @@ int main(int argc, char **argv)
     conf_free(conf);
     metrics_release();
     secret_forget_all();
+    if (task == SERVE && result == 0) {
+        reload_now();
+    }
     return result == 0 ? 0 : 1;
 }

@@ -34,9 +34,9 @@ class Network:
         """Programs that may connect to it."""
         return {program for program, pod in self.pods.items() if passes(self.policies, pod, "egress", peer, port, protocol)}
 
-    def open_to(self, peer: Peer) -> set[str]:
-        """Programs whose HTTP port may be connected to by it."""
-        return {program for program, pod in self.pods.items() if passes(self.policies, pod, "ingress", peer, "http")}
+    def open_to(self, peer: Peer, port: str) -> set[str]:
+        """Programs whose port of that name may be connected to by it."""
+        return {program for program, pod in self.pods.items() if passes(self.policies, pod, "ingress", peer, port)}
 
     def own(self, pod: dict) -> Peer:
         return Peer(labels=pod["metadata"]["labels"], namespace=there(self.namespace))
@@ -84,9 +84,9 @@ def test_a_proxy_that_is_set_can_be_reached(network):
 
 
 def test_metrics_are_for_prometheus_and_the_edge_for_the_ingress(network):
-    assert network.open_to(PROMETHEUS) == set(network.pods)
-    assert network.open_to(INGRESS) == {"producer"}
-    assert network.open_to(STRANGER) == set()
+    assert network.open_to(PROMETHEUS, "metrics") == set(network.pods) and network.open_to(PROMETHEUS, "http") == set()
+    assert network.open_to(INGRESS, "http") == {"producer"} and network.open_to(INGRESS, "metrics") == set()
+    assert network.open_to(STRANGER, "http") == network.open_to(STRANGER, "metrics") == set()
 
 
 def test_the_smoke_test_reaches_the_producer(bank, network):

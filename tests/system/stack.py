@@ -98,6 +98,7 @@ class Stack:
         self.tokens = {name: secrets.token_hex(16) for name in ("hr", "operator", "scim", "jira")}
         self.env = env or {}
         self._urls: dict[str, str] = {}
+        self._edges: dict[str, str] = {}
         credentials = {system: {"token": self.tokens[system]} for system in systems.split(",") if system in self.tokens}
         self.sandbox = Sandbox(systems, merged(credentials, vendors or {}), self.directory,
                                FACTS if facts else None).start()
@@ -126,7 +127,7 @@ class Stack:
             "postgres": {role: self.database.conninfo(role) for role in ("admin", "analyst", "logger", "scheduler")},
             "edge": {"listen": self.edge_url.removeprefix("http://"), "url": self.edge_url, "token": self.tokens["operator"],
                      "tokens": {"hr": {"token": self.tokens["hr"], "roles": ["intake"]},
-                                "operator": {"token": self.tokens["operator"], "roles": ["intake", "operator"]}}},
+                                "operator": {"token": self.tokens["operator"], "roles": ["intake", "operator", "approve", "undo", "reveal"]}}},
             "guards": {"cap_per_hour": 0},
             "scheduler": {"poll": "100ms"},
             "logger": {"batch_wait": "10ms"},
@@ -177,10 +178,11 @@ class Stack:
         name = program if number == 1 else f"{program}-{number}"
         first = program == "producer" and not any(process.running and process.name.startswith("producer")
                                                   for process in self.processes)
-        url = self.edge_url if first else f"http://127.0.0.1:{self.servers.ports.take()}"
-        option = "edge" if program == "producer" else program
-        env = {f"OFFBOARD_{option.upper()}_LISTEN": url.removeprefix("http://"), **env}
-        self._urls[name] = url
+        url = self._urls[name] = f"http://127.0.0.1:{self.servers.ports.take()}"
+        env = {f"OFFBOARD_{program.upper()}_LISTEN": url.removeprefix("http://"), **env}
+        if program == "producer":
+            edge = self._edges[name] = self.edge_url if first else f"http://127.0.0.1:{self.servers.ports.take()}"
+            env = {"OFFBOARD_EDGE_LISTEN": edge.removeprefix("http://"), **env}
         process = Process(name, [os.path.join(self.build, f"offboard-{program}"), "-c", self.config_path, *arguments],
                           os.path.join(self.directory, "logs", f"{name}.log"), env=self.environment(**env),
                           cwd=self.directory)
@@ -206,8 +208,12 @@ class Stack:
         return process
 
     def url(self, name: str) -> str:
-        """Where a process answers."""
+        """Where a process answers with its metrics and health."""
         return self._urls[name]
+
+    def edge(self, name: str = "producer") -> str:
+        """Where a producer takes requests."""
+        return self._edges[name]
 
     def metrics(self, name: str) -> dict[str, float]:
         return metrics(self._urls[name])

@@ -150,8 +150,19 @@ def test_a_worker_reaches_kafka_and_its_vendor():
     for name in ("offboard-logger", "offboard-scheduler", "offboard-setup"):
         assert [ports(rule) for rule in policies[name]["spec"]["egress"]] == [{53}, {9093}, {5432}], name
     assert [ports(rule) for rule in policies["offboard-producer"]["spec"]["egress"]] == [{53}, {9093}], "no database"
-    assert len(policies["offboard-producer"]["spec"]["ingress"]) == 2 and len(policies["offboard-logger"]["spec"]["ingress"]) == 1
+    assert [rule["ports"] for rule in policies["offboard-producer"]["spec"]["ingress"]] == [[{"port": "metrics"}], [{"port": "http"}]]
+    assert [rule["ports"] for rule in policies["offboard-logger"]["spec"]["ingress"]] == [[{"port": "metrics"}]]
     assert all(policy["spec"]["policyTypes"] == ["Ingress", "Egress"] for policy in policies.values())
+
+
+def test_the_edge_drains_within_its_grace():
+    """It takes requests until no Service sends any, and then has time for those in hand."""
+    found = objects("production.yaml")
+    config = yaml.safe_load(found["ConfigMap", "offboard-producer"]["data"]["offboard.yaml"])
+    assert config["edge"]["drain_wait"] == "5s"
+    assert found["Deployment", "offboard-producer"]["spec"]["template"]["spec"]["terminationGracePeriodSeconds"] >= 5 + 10 + 15
+    changed = objects("production.yaml", "--set", "config.edge.drain_wait=7s")["ConfigMap", "offboard-producer"]
+    assert yaml.safe_load(changed["data"]["offboard.yaml"])["edge"]["drain_wait"] == "7s"
 
 
 def test_probes_mean_it():
@@ -159,6 +170,9 @@ def test_probes_mean_it():
         container, = one["spec"]["template"]["spec"]["containers"]
         assert container["livenessProbe"]["httpGet"]["path"] == container["startupProbe"]["httpGet"]["path"] == "/healthz", name
         assert container["readinessProbe"]["httpGet"]["path"] == "/readyz", name
+        assert {container[probe]["httpGet"]["port"] for probe in ("livenessProbe", "readinessProbe", "startupProbe")} == {"metrics"}, name
+        api = [{"name": "http", "containerPort": 8080}] if name.endswith("-producer") else []
+        assert container["ports"] == [{"name": "metrics", "containerPort": 9090}, *api], name
         assert container["startupProbe"]["failureThreshold"] * container["startupProbe"]["periodSeconds"] >= 300, name
         rolling = one["spec"]["strategy"]["rollingUpdate"]
         assert rolling == {"maxSurge": 1, "maxUnavailable": 0}, name

@@ -44,7 +44,7 @@ def test_access_goes_without_postgresql_and_the_audit_catches_up(make_stack, own
     wait_until(lambda: not any(stack.account(email)["active"] or stack.account(email)["groups"] for email in PEOPLE), 30,
                "all are out while PostgreSQL is away")
     wait_until(lambda: len(stack.tickets()) == len(PEOPLE), 30, "all tickets are open")
-    assert http("GET", stack.edge_url + "/readyz").status == 200, "the producer needs PostgreSQL"
+    assert http("GET", stack.url("producer") + "/readyz").status == 200, "the producer needs PostgreSQL"
     assert all(process.running for process in stack.processes)
 
     own_postgres.start()

@@ -44,7 +44,7 @@ def test_the_edge_takes_nothing_that_kafka_has_not(own_broker, make_stack):
     assert stack.database.value("SELECT count(*) FROM offboarding WHERE leaver ->> 'email' = %s", EMAIL) == 1
     of_jane = [issue for issue in stack.tickets() if EMAIL in issue["description_text"]]
     assert len(of_jane) == 1
-    assert http("GET", stack.edge_url + "/readyz").status == 200
+    assert http("GET", stack.url("producer") + "/readyz").status == 200
 
 
 def test_work_in_hand_is_reported_when_kafka_is_back(own_broker, make_stack):

@@ -51,7 +51,7 @@ class Rollout(Chaos):
         new = self.stack.launch(name.split("-")[0])
         self.stack.wait_ready(new)
         if name.startswith("producer"):
-            self.stack.edge_url = self.stack.url(new.name)  # a Service leaves out who is ending
+            self.stack.edge_url = self.stack.edge(new.name)  # a Service leaves out who is ending
         old.terminate()
         assert old.wait(GRACE_S) == 0, f"{name} did not end in good order"
 

@@ -107,7 +107,7 @@ def test_time_and_signatures_in_one_header(stack, body):
                           (f"t={now},v1={sign('whsec_other')}", 401), (f"t={old},v1={sign('whsec_new', old)}", 401),
                           (f"t={now},v0={sign('whsec_new')}", 401), ("t", 401), ("v1", 401), ("v1=", 401), (" ,;", 401)):
         assert send(stack, "stripes", body, {"Stripe-Signature": value}).status == status, value
-    assert http("GET", stack.edge_url + "/healthz").status == 200
+    assert http("GET", stack.url("producer") + "/healthz").status == 200
 
 
 def test_sha1_and_text_around_the_body(stack, body):
@@ -247,7 +247,7 @@ def test_slow_keys_hold_up_nobody(make_stack, tmp_path, signer, body):
         sender.start()
         wait_until(lambda: server.asked, 10, "the keys are being fetched")
         begun = time.monotonic()
-        assert http("GET", stack.edge_url + "/healthz").status == 200 and time.monotonic() - begun < 1
+        assert http("GET", stack.url("producer") + "/healthz").status == 200 and time.monotonic() - begun < 1
         sender.join(30)
         assert took[0][0] == 503 and took[0][1] < 3, took  # Slack and Okta give up after three seconds
         wait_until(lambda: send(stack, "tokens", body, bearer(signer, body)).status == 202, 30, "the keys have come")

@@ -211,7 +211,7 @@ def test_nonsense_that_is_signed(stack):
             body[at:at + chance.randint(0, 9)] = bytes(chance.choice(b'{}[]":,\\u0%&=\xff\x00 1e') for _ in range(chance.randint(0, 9)))
         kind = chance.choice(["application/json", "application/x-www-form-urlencoded", "application/cloudevents-batch+json", "text/plain", ""])
         assert send(stack, "okta-hook", bytes(body), {"Authorization": OKTA}, kind).status in (202, 400, 415, 422), body
-    assert http("GET", stack.edge_url + "/healthz").status == 200
+    assert http("GET", stack.url("producer") + "/healthz").status == 200
 
 
 def test_where_nobody_listens(stack):

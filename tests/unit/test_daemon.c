@@ -9,6 +9,7 @@
 #include <cmocka.h>
 
 #include <signal.h>
+#include <sys/prctl.h>
 
 #include "lib/daemon.h"
 #include "lib/log.h"
@@ -36,6 +37,7 @@ static void start_and_tell(void *arg)
     printf("prefix=%s system=%s check=%s home=%s\n", conf_string(conf, "kafka.prefix"),
            system_given ? system_given : "-", check_given ? "yes" : "no", getenv("HOME"));
     signal(SIGPIPE, SIG_IGN) == SIG_IGN ? puts("SIGPIPE ignored") : puts("SIGPIPE kills");
+    printf("dumpable=%d\n", prctl(PR_GET_DUMPABLE));
     conf_free(conf);
 }
 
@@ -67,6 +69,7 @@ static void test_options(void **state)
     assert_contains(outcome.out, "\"message\":\"debug is on\"");
     assert_contains(outcome.out, "\"process\":\"offboard-test\"");
     assert_contains(outcome.out, "SIGPIPE ignored");
+    assert_contains(outcome.out, "dumpable=0");
     assert_outcome(outcome, 0, "prefix=leavers system=okta,jira check=yes home=/nonexistent\n");
     assert_outcome(started("--config", path, NULL), 0, "prefix=leavers system=- check=no");
     assert_outcome(started(NULL), 0, "prefix=offboard system=-");

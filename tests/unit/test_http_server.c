@@ -8,15 +8,20 @@
 
 #include <cmocka.h>
 
+#include <arpa/inet.h>
 #include <curl/curl.h>
+#include <errno.h>
 #include <netinet/in.h>
+#include <poll.h>
 #include <pthread.h>
 #include <sys/socket.h>
+#include <unistd.h>
 
 #include "lib/buf.h"
 #include "lib/http_server.h"
 #include "lib/json.h"
 #include "lib/metrics.h"
+#include "lib/time.h"
 #include "tests/unit/helpers.h"
 
 enum { MANY = 30, PATIENCE_MS = 20000 };
@@ -28,6 +33,7 @@ struct call {
     const char *body;
     size_t body_len;
     const char *host; /* NULL: 127.0.0.1 */
+    bool process;     /* asks the server of metrics and health */
     int port;
     CURLcode code;
     long status;
@@ -87,8 +93,10 @@ struct fixture {
     uv_async_t done;
     uv_timer_t later;
     struct http_server *server;
+    struct http_server *process; /* metrics and health */
     int port;
-    size_t calls_open;
+    bool proven; /* all callers are */
+    bool drained;
     size_t handled;
     struct http_request *waiting[MANY];
     size_t waiting_count;
@@ -162,22 +170,36 @@ static void on_request(struct http_request *request, void *arg)
     }
 }
 
-static void start_at(struct fixture *fixture, const char *listen)
+static bool on_head(struct http_request *request, void *arg)
+{
+    struct fixture *fixture = arg;
+    request->proven = fixture->proven;
+    if (strcmp(request->path, "/secret") == 0) {
+        http_problem(request, 401, "Unauthorized", "Authorization", "send a bearer token");
+        return false;
+    }
+    return true;
+}
+
+static void start_with(struct fixture *fixture, struct http_limits limits)
 {
     *fixture = (struct fixture){0};
     uv_loop_init(&fixture->loop);
     uv_async_init(&fixture->loop, &fixture->done, on_done);
     uv_timer_init(&fixture->loop, &fixture->later);
     fixture->later.data = fixture;
-    struct http_options options = {.listen = listen,
+    limits.body = limits.body ? limits.body : 1000;
+    struct http_options options = {.listen = "127.0.0.1:0",
                                    .loop = &fixture->loop,
-                                   .body_limit = 1000,
+                                   .limits = limits,
+                                   .admit = on_head,
                                    .handle = on_request,
-                                   .ready = on_ready,
                                    .arg = fixture};
+    struct http_options process = {.listen = "127.0.0.1:0", .loop = &fixture->loop, .ready = on_ready, .arg = fixture};
     struct err err = ERR_INIT;
     fixture->server = http_server_start(&options, &err);
-    if (!fixture->server) {
+    fixture->process = fixture->server ? http_server_start(&process, &err) : NULL;
+    if (!fixture->process) {
         fail_msg("%s", err_text(&err));
     }
     fixture->port = http_server_port(fixture->server);
@@ -187,7 +209,7 @@ static void start_at(struct fixture *fixture, const char *listen)
 static int start(void **state)
 {
     *state = mem_alloc(sizeof(struct fixture));
-    start_at(*state, "127.0.0.1:0");
+    start_with(*state, (struct http_limits){0});
     return 0;
 }
 
@@ -195,6 +217,7 @@ static int stop(void **state)
 {
     struct fixture *fixture = *state;
     http_server_stop(fixture->server);
+    http_server_stop(fixture->process);
     uv_close((uv_handle_t *)&fixture->done, NULL);
     uv_close((uv_handle_t *)&fixture->later, NULL);
     uv_run(&fixture->loop, UV_RUN_DEFAULT);
@@ -209,7 +232,7 @@ static void serve(struct fixture *fixture, struct call *calls, size_t count)
 {
     pthread_t threads[MANY];
     for (size_t i = 0; i < count; i++) {
-        calls[i].port = fixture->port;
+        calls[i].port = calls[i].process ? http_server_port(fixture->process) : fixture->port;
         calls[i].done = &fixture->done;
         assert_int_equal(pthread_create(&threads[i], NULL, perform, &calls[i]), 0);
     }
@@ -228,7 +251,9 @@ static void test_built_in_paths(void **state)
 {
     struct fixture *fixture = *state;
     series_add(metric_series(metric_new(METRIC_COUNTER, "offboard_test_total", "", "Tests."), NULL), 3);
-    struct call calls[] = {{.path = "/healthz"}, {.path = "/readyz"}, {.path = "/metrics"}};
+    struct call calls[] = {{.path = "/healthz", .process = true},
+                           {.path = "/readyz", .process = true},
+                           {.path = "/metrics", .process = true}};
     serve(fixture, calls, COUNT_OF(calls));
     assert_int_equal(calls[0].status, 200);
     assert_string_equal(buf_text(&calls[0].answer), "alive\n");
@@ -239,7 +264,7 @@ static void test_built_in_paths(void **state)
     assert_contains(buf_text(&calls[2].headers), "text/plain; version=0.0.4");
     assert_int_equal(fixture->handled, 0);
     fixture->not_ready = true;
-    struct call again = {.path = "/readyz"};
+    struct call again = {.path = "/readyz", .process = true};
     serve(fixture, &again, 1);
     assert_int_equal(again.status, 503);
     assert_string_equal(buf_text(&again.answer), "not ready: kafka is away\n");
@@ -346,9 +371,9 @@ static void test_large_bodies(void **state)
     assert_int_not_equal(flood.status, 202);
     assert_int_not_equal(flood.code, CURLE_OPERATION_TIMEDOUT);
     assert_int_equal(fixture->handled, 1);
-    struct call next = {.path = "/healthz"};
+    struct call next = {.path = "/"};
     serve(fixture, &next, 1);
-    assert_int_equal(next.status, 200); /* nothing else is disturbed */
+    assert_int_equal(next.status, 202); /* nothing else is disturbed */
     free(endless);
     call_release(&fits);
     call_release(&large);
@@ -373,9 +398,9 @@ static void test_client_gone(void **state)
     setsockopt(client, SOL_SOCKET, SO_LINGER, &reset, sizeof reset);
     close(client);
     uv_timer_start(&fixture->later, answer_waiting, 0, 0);
-    struct call next = {.path = "/healthz"};
+    struct call next = {.path = "/"};
     serve(fixture, &next, 1);
-    assert_int_equal(next.status, 200);
+    assert_int_equal(next.status, 202);
     assert_int_equal(fixture->waiting_count, 0);
     call_release(&next);
 }
@@ -406,15 +431,367 @@ static void test_stopping_with_half_a_request(void **state)
     assert_int_equal(connect(client, (struct sockaddr *)&address, sizeof address), 0);
     static const char request[] = "POST /v1 HTTP/1.1\r\nHost: x\r\nContent-Length: 100\r\n\r\nhalf";
     assert_int_equal(write(client, request, sizeof request - 1), sizeof request - 1);
-    struct call call = {.path = "/healthz"};
+    struct call call = {.path = "/empty"};
     serve(fixture, &call, 1); /* by then the other one was accepted too */
     http_server_stop(fixture->server);
     fixture->server = NULL;
     char byte;
     assert_true(read(client, &byte, 1) <= 0); /* ended */
     close(client);
-    assert_int_equal(fixture->handled, 0);
+    assert_int_equal(fixture->handled, 1); /* the other one */
     call_release(&call);
+}
+
+/* ---- byte by byte ------------------------------------------------------------------------------------------------------- */
+
+enum { SOON_MS = 3000 };
+
+/* A connection from 127.0.0.<host>. */
+static int dial(const struct fixture *fixture, int host)
+{
+    struct sockaddr_in from = {.sin_family = AF_INET, .sin_addr.s_addr = htonl((uint32_t)(0x7f000000 + host))};
+    struct sockaddr_in to = {
+        .sin_family = AF_INET, .sin_port = htons((uint16_t)fixture->port), .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
+    int fd = socket(AF_INET, SOCK_STREAM, 0);
+    assert_int_equal(bind(fd, (struct sockaddr *)&from, sizeof from), 0);
+    assert_int_equal(connect(fd, (struct sockaddr *)&to, sizeof to), 0);
+    return fd;
+}
+
+static void turn(struct fixture *fixture, int ms)
+{
+    for (int64_t end = time_monotonic() + ms * INT64_C(1000); time_monotonic() < end;) {
+        uv_run(&fixture->loop, UV_RUN_NOWAIT);
+        poll(NULL, 0, 1);
+    }
+}
+
+static void say(int fd, const char *bytes)
+{
+    assert_int_equal(send(fd, bytes, strlen(bytes), MSG_NOSIGNAL), strlen(bytes));
+}
+
+/* Serves until `text` has come (NULL: until the connection ends). What has come, "" when it was reset; the caller frees. */
+static char *hear(struct fixture *fixture, int fd, const char *text)
+{
+    struct buf heard = BUF_INIT;
+    char bytes[4096];
+    for (int64_t end = time_monotonic() + SOON_MS * INT64_C(1000);;) {
+        ssize_t count = recv(fd, bytes, sizeof bytes, MSG_DONTWAIT);
+        if (count > 0) {
+            buf_add(&heard, bytes, (size_t)count);
+        }
+        bool over = count == 0 || (count < 0 && errno != EAGAIN);
+        if (over || (text && strstr(buf_text(&heard), text))) {
+            return buf_take(&heard);
+        }
+        if (time_monotonic() > end) {
+            fail_msg("nothing came of it: %s", buf_text(&heard));
+        }
+        turn(fixture, 1);
+    }
+}
+
+static void assert_answer(struct fixture *fixture, int fd, const char *text, bool ends)
+{
+    char *heard = hear(fixture, fd, ends ? NULL : text);
+    assert_contains(heard, text);
+    free(heard);
+    if (ends) {
+        close(fd);
+    }
+}
+
+static bool ended(struct fixture *fixture, int fd)
+{
+    char byte;
+    turn(fixture, 1);
+    ssize_t count = recv(fd, &byte, 1, MSG_DONTWAIT);
+    return count == 0 || (count < 0 && errno != EAGAIN);
+}
+
+static void test_a_body_is_read_only_when_it_may_come(void **state)
+{
+    struct fixture *fixture = *state;
+    int fd = dial(fixture, 1);
+    say(fd, "POST /secret HTTP/1.1\r\nHost: x\r\nExpect: 100-continue\r\nContent-Length: 1000\r\n\r\n");
+    char *heard = hear(fixture, fd, NULL); /* without a byte of the body */
+    assert_int_equal(strncmp(heard, "HTTP/1.1 401 Unauthorized\r\n", 27), 0);
+    assert_contains(heard, "Connection: close\r\n");
+    free(heard);
+    close(fd);
+    fd = dial(fixture, 1);
+    say(fd, "GET /secret HTTP/1.1\r\nHost: x\r\n\r\n"); /* no body is to come: the connection is of use */
+    assert_answer(fixture, fd, "send a bearer token", false);
+    assert_int_equal(fixture->handled, 0);
+    say(fd, "POST / HTTP/1.1\r\nHost: x\r\nExpect: 100-continue\r\nContent-Length: 2\r\n\r\n");
+    assert_answer(fixture, fd, "HTTP/1.1 100 Continue\r\n\r\n", false);
+    say(fd, "{}");
+    assert_answer(fixture, fd, "HTTP/1.1 202 Accepted\r\n", false);
+    close(fd);
+}
+
+static void test_requests_behind_one_another(void **state)
+{
+    struct fixture *fixture = *state;
+    int fd = dial(fixture, 1);
+    say(fd, "POST /a HTTP/1.1\r\nHost: x\r\nContent-Length: 1\r\n\r\nxHEAD /b HTTP/1.1\r\nHost: x\r\n\r\n"
+            "GET /c HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\nGET /d HTTP/1.1\r\nHost: x\r\n\r\n");
+    char *heard = hear(fixture, fd, NULL);
+    assert_contains(heard, "\"path\":\"/a\"");
+    assert_null(strstr(heard, "\"path\":\"/b\"")); /* HEAD */
+    assert_contains(heard, "\"path\":\"/c\"");
+    assert_int_equal(fixture->handled, 3);
+    free(heard);
+    close(fd);
+}
+
+/* What stands behind a request that two servers could read differently is never taken for a second one. */
+static void test_nothing_is_smuggled(void **state)
+{
+    struct fixture *fixture = *state;
+    static const char *const heads[] = {"Content-Length: 4\r\nTransfer-Encoding: chunked", "Content-Length : 4",
+                                        "Content-Length: 4\r\nContent-Length: 5", "X: a\r\n Content-Length: 4"};
+    for (size_t i = 0; i < COUNT_OF(heads); i++) {
+        char *bytes = mem_printf(
+            "POST /first HTTP/1.1\r\nHost: x\r\n%s\r\n\r\n0\r\n\r\nGET /second HTTP/1.1\r\nHost: x\r\n\r\n", heads[i]);
+        int fd = dial(fixture, 1);
+        say(fd, bytes);
+        char *heard = hear(fixture, fd, NULL);
+        assert_int_equal(strncmp(heard, "HTTP/1.1 400 ", 13), 0);
+        assert_null(strstr(heard, "HTTP/1.1 202"));
+        assert_null(strstr(heard + 1, "HTTP/1.1 400"));
+        free(heard);
+        free(bytes);
+        close(fd);
+    }
+    assert_int_equal(fixture->handled, 0);
+}
+
+static void test_chunk_extensions_without_end(void **state)
+{
+    struct fixture *fixture = *state;
+    int fd = dial(fixture, 1);
+    say(fd, "POST / HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n1;");
+    char many[33001];
+    memset(many, 'x', sizeof many - 1);
+    many[sizeof many - 1] = '\0';
+    say(fd, many);
+    clock_t begun = clock();
+    assert_answer(fixture, fd, "HTTP/1.1 400 ", true);
+    assert_true(clock() - begun < CLOCKS_PER_SEC);
+}
+
+/* ---- limits ----------------------------------------------------------------------------------------------------------- */
+
+static void restart(struct fixture *fixture, struct http_limits limits)
+{
+    http_server_stop(fixture->server);
+    http_server_stop(fixture->process);
+    uv_close((uv_handle_t *)&fixture->done, NULL);
+    uv_close((uv_handle_t *)&fixture->later, NULL);
+    uv_run(&fixture->loop, UV_RUN_DEFAULT);
+    assert_int_equal(uv_loop_close(&fixture->loop), 0);
+    start_with(fixture, limits);
+}
+
+static void test_idle_connections_make_room(void **state)
+{
+    struct fixture *fixture = *state;
+    enum { LIMIT = 20, IDLE = 60 };
+    int idle[IDLE];
+    restart(fixture, (struct http_limits){.connections = LIMIT, .per_address = LIMIT});
+    for (int i = 0; i < IDLE; i++) {
+        idle[i] = dial(fixture, 1 + i % 3);
+        if (i % 2) {
+            say(idle[i], "POST / HTTP/1.1\r\nHost: x\r\nX"); /* slowly */
+        }
+        turn(fixture, 2);
+    }
+    struct call calls[] = {{.path = "/"}, {.path = "/healthz", .process = true}};
+    serve(fixture, calls, COUNT_OF(calls));
+    assert_int_equal(calls[0].status, 202);
+    assert_int_equal(calls[1].status, 200);
+    int open = 0;
+    for (int i = 0; i < IDLE; i++) {
+        open += !ended(fixture, idle[i]);
+        close(idle[i]);
+    }
+    assert_in_range(open, LIMIT / 2, LIMIT);
+    call_release(&calls[0]);
+    call_release(&calls[1]);
+}
+
+/* A request that was let in is given up for nobody. */
+static void test_requests_in_hand_make_no_room(void **state)
+{
+    struct fixture *fixture = *state;
+    enum { LIMIT = 10 };
+    int waiting[LIMIT];
+    restart(fixture, (struct http_limits){.connections = LIMIT, .per_address = LIMIT});
+    for (int i = 0; i < LIMIT; i++) {
+        waiting[i] = dial(fixture, 1);
+        say(waiting[i], i % 2 ? "GET /wait HTTP/1.1\r\nHost: x\r\n\r\n"
+                              : "POST /wait HTTP/1.1\r\nHost: x\r\nContent-Length: 1\r\n\r\n");
+        turn(fixture, 5);
+    }
+    int more = dial(fixture, 2);
+    char *heard = hear(fixture, more, NULL);
+    assert_string_equal(heard, "");
+    free(heard);
+    close(more);
+    for (int i = 0; i < LIMIT; i += 2) {
+        say(waiting[i], "x");
+    }
+    turn(fixture, 20);
+    assert_int_equal(fixture->waiting_count, LIMIT);
+    uv_timer_start(&fixture->later, answer_waiting, 0, 0);
+    for (int i = 0; i < LIMIT; i++) {
+        assert_answer(fixture, waiting[i], "HTTP/1.1 200 OK\r\n", false);
+        close(waiting[i]);
+    }
+}
+
+/* Many connections of one address push out each other, and nobody else's. */
+static void test_one_address(void **state)
+{
+    struct fixture *fixture = *state;
+    enum { EACH = 4, MORE = 10 };
+    int others[EACH], many[MORE];
+    restart(fixture, (struct http_limits){.connections = 100, .per_address = EACH});
+    for (int i = 0; i < EACH; i++) {
+        others[i] = dial(fixture, 2);
+    }
+    for (int i = 0; i < MORE; i++) {
+        many[i] = dial(fixture, 3);
+        turn(fixture, 5);
+    }
+    for (int i = 0; i < MORE; i++) {
+        assert_int_equal(ended(fixture, many[i]), i < MORE - EACH);
+        close(many[i]);
+    }
+    for (int i = 0; i < EACH; i++) {
+        assert_false(ended(fixture, others[i]));
+        close(others[i]);
+    }
+}
+
+static void test_who_is_slow(void **state)
+{
+    struct fixture *fixture = *state;
+    restart(fixture, (struct http_limits){.head_ms = 300, .body_ms = 300, .idle_ms = 300});
+    int head = dial(fixture, 1), body = dial(fixture, 1), silent = dial(fixture, 1), idle = dial(fixture, 1);
+    say(head, "GET / HTTP/1.1\r\nHost: x\r\n");
+    say(body, "POST / HTTP/1.1\r\nHost: x\r\nContent-Length: 1000\r\n\r\n");
+    say(idle, "GET /empty HTTP/1.1\r\nHost: x\r\n\r\n");
+    for (int i = 0; i < 40 && !ended(fixture, silent);
+         i++) { /* something comes all the time: it is no idleness that counts */
+        send(head, "X: y\r\n", 6, MSG_NOSIGNAL);
+        send(body, "x", 1, MSG_NOSIGNAL);
+        turn(fixture, 20);
+    }
+    assert_answer(fixture, head, "HTTP/1.1 408 Request Timeout\r\n", true);
+    assert_answer(fixture, body, "HTTP/1.1 408 Request Timeout\r\n", true);
+    assert_answer(fixture, idle, "HTTP/1.1 204 No Content\r\n", true);
+    assert_true(ended(fixture, silent));
+    close(silent);
+    assert_int_equal(fixture->handled, 1);
+}
+
+static int post_most(struct fixture *fixture, const char *most)
+{
+    int fd = dial(fixture, 1);
+    say(fd, "POST / HTTP/1.1\r\nHost: x\r\nContent-Length: 10000\r\n\r\n");
+    say(fd, most);
+    turn(fixture, 10);
+    return fd;
+}
+
+static void test_memory_for_bodies(void **state)
+{
+    struct fixture *fixture = *state;
+    enum { MOST = 9000 };
+    char most[MOST + 1];
+    memset(most, 'x', MOST);
+    most[MOST] = '\0';
+    restart(fixture, (struct http_limits){.body = 10000, .bodies = 3 * 10000});
+    int first = post_most(fixture, most);
+    assert_answer(fixture, post_most(fixture, most), "HTTP/1.1 503 Service Unavailable\r\n", true);
+    fixture->proven = true; /* somebody with a token may use more */
+    int second = post_most(fixture, most), third = post_most(fixture, most);
+    assert_answer(fixture, post_most(fixture, most), "HTTP/1.1 503 Service Unavailable\r\n", true);
+    int fds[] = {first, second, third};
+    for (size_t i = 0; i < COUNT_OF(fds); i++) {
+        most[10000 - MOST] = '\0';
+        say(fds[i], most);
+        assert_answer(fixture, fds[i], "HTTP/1.1 202 Accepted\r\n", false);
+        close(fds[i]);
+    }
+    fixture->proven = false; /* the memory is free again */
+    assert_int_equal(fixture->handled, 3);
+    memset(most, 'x', MOST);
+    first = post_most(fixture, most);
+    assert_false(ended(fixture, first));
+    close(first);
+}
+
+/* ---- draining --------------------------------------------------------------------------------------------------------- */
+
+static void on_drained(void *arg)
+{
+    ((struct fixture *)arg)->drained = true;
+}
+
+static void test_draining(void **state)
+{
+    struct fixture *fixture = *state;
+    int idle = dial(fixture, 1), waits = dial(fixture, 1), half = dial(fixture, 1);
+    say(waits, "GET /wait HTTP/1.1\r\nHost: x\r\n\r\n");
+    say(half, "POST / HTTP/1.1\r\nHost: x\r\nContent-Length: 2\r\n\r\n{");
+    turn(fixture, 20);
+    int queued = dial(fixture, 1); /* made by the kernel, not accepted yet */
+    say(queued, "GET / HTTP/1.1\r\nHost: x\r\n\r\n");
+    http_server_drain(fixture->server, 10000, on_drained, fixture);
+    assert_answer(fixture, queued, "HTTP/1.1 202 Accepted\r\n", true);
+    say(half, "}");
+    char *heard = hear(fixture, half, NULL);
+    assert_contains(heard, "HTTP/1.1 202 Accepted\r\n");
+    assert_contains(heard, "Connection: close\r\n");
+    free(heard);
+    close(half);
+    say(idle, "GET / HTTP/1.1\r\nHost: x\r\n\r\n"); /* just in time */
+    assert_answer(fixture, idle, "HTTP/1.1 202 Accepted\r\n", true);
+    assert_false(fixture->drained);
+    uv_timer_start(&fixture->later, answer_waiting, 0, 0);
+    assert_answer(fixture, waits, "HTTP/1.1 200 OK\r\n", true);
+    for (int i = 0; i < 100 && !fixture->drained; i++) {
+        turn(fixture, 10);
+    }
+    assert_true(fixture->drained);
+    struct call call = {.path = "/"};
+    serve(fixture, &call, 1);
+    assert_int_equal(call.code, CURLE_COULDNT_CONNECT);
+    call_release(&call);
+}
+
+static void test_draining_has_an_end(void **state)
+{
+    struct fixture *fixture = *state;
+    int fd = dial(fixture, 1), half = dial(fixture, 1), silent = dial(fixture, 1);
+    say(half, "POST / HTTP/1.1\r\nHost: x\r\nContent-Length: 2\r\n\r\n{");
+    say(fd, "GET /wait HTTP/1.1\r\nHost: x\r\n\r\n");
+    turn(fixture, 20);
+    http_server_drain(fixture->server, 200, on_drained, fixture);
+    for (int i = 0; i < 100 && !fixture->drained; i++) {
+        turn(fixture, 10);
+    }
+    assert_true(fixture->drained);
+    http_server_stop(fixture->server);
+    fixture->server = NULL;
+    assert_answer(fixture, fd, "the process is stopping", true);
+    assert_true(ended(fixture, half) && ended(fixture, silent));
+    close(half);
+    close(silent);
 }
 
 /* ---- without a loop, and other addresses ------------------------------------------------------------------------------- */
@@ -508,6 +885,17 @@ int main(void)
         cmocka_unit_test_setup_teardown(test_client_gone, start, stop),
         cmocka_unit_test_setup_teardown(test_stopping_answers_who_waits, start, stop),
         cmocka_unit_test_setup_teardown(test_stopping_with_half_a_request, start, stop),
+        cmocka_unit_test_setup_teardown(test_a_body_is_read_only_when_it_may_come, start, stop),
+        cmocka_unit_test_setup_teardown(test_requests_behind_one_another, start, stop),
+        cmocka_unit_test_setup_teardown(test_nothing_is_smuggled, start, stop),
+        cmocka_unit_test_setup_teardown(test_chunk_extensions_without_end, start, stop),
+        cmocka_unit_test_setup_teardown(test_idle_connections_make_room, start, stop),
+        cmocka_unit_test_setup_teardown(test_requests_in_hand_make_no_room, start, stop),
+        cmocka_unit_test_setup_teardown(test_one_address, start, stop),
+        cmocka_unit_test_setup_teardown(test_who_is_slow, start, stop),
+        cmocka_unit_test_setup_teardown(test_memory_for_bodies, start, stop),
+        cmocka_unit_test_setup_teardown(test_draining, start, stop),
+        cmocka_unit_test_setup_teardown(test_draining_has_an_end, start, stop),
         cmocka_unit_test(test_in_a_thread_of_its_own),
         cmocka_unit_test(test_ipv6),
         cmocka_unit_test(test_addresses_that_do_not_work),

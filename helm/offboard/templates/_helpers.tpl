@@ -106,16 +106,16 @@ helm.sh/chart: {{ printf "%s-%s" .root.Chart.Name .root.Chart.Version }}
 {{- /* offboard.yaml of one process: the options, and where its secrets lie. A worker knows its own system alone. */ -}}
 {{- define "offboard.config" -}}
 {{- /* What others read is left out, so that changing it restarts them alone (CONFIGURATION.md: read by). */ -}}
-{{- $others := dict "producer" (list "logger" "scheduler" "worker" "topics") "worker" (list "edge" "logger" "producer" "scheduler" "topics")
-    "logger" (list "edge" "guards" "producer" "topics" "worker") "scheduler" (list "edge" "guards" "logger" "producer" "topics" "worker")
-    "setup" (list "edge" "guards" "logger" "producer" "scheduler" "worker") "test" (list "guards" "logger" "producer" "scheduler" "topics" "worker") }}
+{{- $others := dict "producer" (list "logger" "scheduler" "worker" "topics") "worker" (list "edge" "http" "logger" "producer" "scheduler" "topics")
+    "logger" (list "edge" "http" "guards" "producer" "topics" "worker") "scheduler" (list "edge" "http" "guards" "logger" "producer" "topics" "worker")
+    "setup" (list "edge" "http" "guards" "logger" "producer" "scheduler" "worker") "test" (list "guards" "http" "logger" "producer" "scheduler" "topics" "worker") }}
 {{- $config := deepCopy .root.Values.config }}
 {{- range get $others .component }}{{ $_ := unset $config . }}{{ end }}
-{{- if has .component (list "worker" "logger" "scheduler") }}
+{{- if has .component (list "producer" "worker" "logger" "scheduler") }}
 {{- $_ := set $config .component (merge (dict "listen" "0.0.0.0:9090") (default (dict) (get $config .component))) }}
 {{- end }}
 {{- $edge := default (dict) $config.edge }}
-{{- if eq .component "producer" }}{{ $edge = merge (dict "listen" "0.0.0.0:8080") $edge }}{{ end }}
+{{- if eq .component "producer" }}{{ $edge = merge (dict "listen" "0.0.0.0:8080") $edge (dict "drain_wait" "5s") }}{{ end }}
 {{- if eq .component "test" }}{{ $_ := set $edge "url" (printf "http://%s:%v" (include "offboard.component" (dict "root" .root "component" "producer" "system" "")) .root.Values.producer.service.port) }}{{ end }}
 {{- $tokens := dict }}
 {{- if eq .component "producer" }}
@@ -222,7 +222,7 @@ seccompProfile: {type: RuntimeDefault}
 {{- end }}
 {{- end }}
 
-{{- /* A Deployment: (root, component, system, command, values, port, grace, replicas or nil). */ -}}
+{{- /* A Deployment: (root, component, system, command, values, grace, replicas or nil; api: the port of the HTTP API, of the producer alone). */ -}}
 {{- define "offboard.deployment" -}}
 apiVersion: apps/v1
 kind: Deployment
@@ -301,20 +301,23 @@ spec:
             {{- toYaml . | nindent 12 }}
           {{- end }}
           ports:
-            - {name: http, containerPort: {{ .port }}}
+            - {name: metrics, containerPort: 9090}
+            {{- with .api }}
+            - {name: http, containerPort: {{ . }}}
+            {{- end }}
           # Alive: its loop answers. It may not for minutes at the start, while it reads back what is in Kafka.
           startupProbe:
-            httpGet: {path: /healthz, port: http}
+            httpGet: {path: /healthz, port: metrics}
             periodSeconds: 5
             failureThreshold: 120
           livenessProbe:
-            httpGet: {path: /healthz, port: http}
+            httpGet: {path: /healthz, port: metrics}
             periodSeconds: 10
             timeoutSeconds: 5
             failureThreshold: 6
           # Ready: it has its partitions, its database, its memory.
           readinessProbe:
-            httpGet: {path: /readyz, port: http}
+            httpGet: {path: /readyz, port: metrics}
             periodSeconds: 5
             timeoutSeconds: 3
           resources:
