@@ -64,7 +64,7 @@ def main() -> int:
         for seed in range(options.first, options.first + options.seeds):
             failed += len(compare_seeds(seed, 1, database, lambda case: print(case, flush=True)))
             done += 1
-            if done % 500 == 0:
+            if done % 100 == 0:
                 print(f"model: {done} runs after {time.monotonic() - begun:.0f} s", flush=True)
             if failed and options.stop:
                 break
