@@ -3,7 +3,7 @@
 import pytest
 
 from cases import all_cases, run_case
-from main import compare_seeds
+from seeds import compare_seeds
 from reduce import shortest
 
 pytestmark = pytest.mark.xdist_group("model")

@@ -1,4 +1,4 @@
-"""Compares the model with the SQL over random runs: main.py [--seeds N] [--first N] [--stop]. A run that fails is
+"""Compares the model with the SQL over random runs: seeds.py [--seeds N] [--first N] [--stop]. A run that fails is
 reduced and printed as a case file."""
 
 import argparse
