@@ -110,9 +110,7 @@ def step_lines(step: dict) -> list[str]:
     return lines + [f"  {name}: {_flow(value)}" for name, value in more.items()]
 
 
-def case_text(comment: str, steps: list[dict], runbooks: dict) -> str:
-    """A case file. The runbooks are those of runbooks.yaml, which it names."""
-    lines = [f"# {line}" for line in comment.split("\n")]
-    used = {message.get("runbook") for step in steps for message in step.get("batch", [step])} & runbooks.keys()
-    lines += [f"# runbooks: {', '.join(sorted(used))}"] if used else []
-    return "\n".join([*lines, "steps:", *(line for step in steps for line in step_lines(step))]) + "\n"
+def case_text(name: str, comment: str, steps: list[dict]) -> str:
+    """A case as it stands in a file. Its runbooks are those of runbooks.yaml, which its events name."""
+    lines = [*(f"# {line}" for line in comment.split("\n")), f"{name}:", "  steps:"]
+    return "\n".join([*lines, *("  " + line for step in steps for line in step_lines(step))]) + "\n"

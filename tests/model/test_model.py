@@ -3,7 +3,7 @@
 import pytest
 
 from cases import all_cases, run_case
-from main import compare_seeds
+from seeds import compare_seeds
 from reduce import shortest
 
 pytestmark = pytest.mark.xdist_group("model")
@@ -19,7 +19,7 @@ def test_case(name, database):
 def test_seeds(database):
     """`make model SEEDS=10000` compares more of them."""
     texts: list[str] = []
-    compare_seeds(1, 100, database, lambda seed, text: texts.append(f"# seed {seed}\n{text}"))
+    compare_seeds(1, 100, database, texts.append)
     assert not texts, "\n".join(texts)
 
 

@@ -1,4 +1,4 @@
-"""Compares the model with the SQL over random runs: main.py [--seeds N] [--first N] [--keep-going]. A run that fails is
+"""Compares the model with the SQL over random runs: seeds.py [--seeds N] [--first N] [--stop]. A run that fails is
 reduced and printed as a case file."""
 
 import argparse
@@ -13,8 +13,7 @@ from generate import generate
 from reduce import shortest
 from server import database as new_database
 
-
-LOOK_EVERY = 12
+LOOK_EVERY = 12     # steps between two comparisons of everything
 
 
 def failure(steps: list[dict], runbooks: dict, database, every: int = 1) -> str | None:
@@ -29,14 +28,14 @@ def failure(steps: list[dict], runbooks: dict, database, every: int = 1) -> str 
     return None
 
 
-def reduced(steps: list[dict], runbooks: dict, database) -> str:
-    """The case file of a sequence that fails."""
+def reduced(seed: int, steps: list[dict], runbooks: dict, database) -> str:
+    """A sequence that fails, made short, as a case."""
     short = shortest(steps, lambda part: failure(part, runbooks, database) is not None)
-    return case_text(failure(short, runbooks, database), short, runbooks)
+    return case_text(f"seed-{seed}", failure(short, runbooks, database), short)
 
 
 def compare_seeds(first: int, count: int, database, tell=None) -> list[int]:
-    """The seeds that fail; `tell(seed, case file)` of each."""
+    """The seeds that fail; `tell(case)` of each."""
     runbooks, failed = shared_runbooks(), []
     for seed in range(first, first + count):
         try:
@@ -50,7 +49,7 @@ def compare_seeds(first: int, count: int, database, tell=None) -> list[int]:
         if wrong:
             failed.append(seed)
             if tell:
-                tell(seed, reduced(steps, runbooks, database) if steps else wrong)
+                tell(reduced(seed, steps, runbooks, database) if steps else f"# seed {seed}: {wrong}\n")
     return failed
 
 
@@ -63,9 +62,9 @@ def main() -> int:
     begun, failed, done = time.monotonic(), 0, 0
     with new_database() as database:
         for seed in range(options.first, options.first + options.seeds):
-            failed += len(compare_seeds(seed, 1, database, lambda seed, text: print(f"# seed {seed}\n{text}", flush=True)))
+            failed += len(compare_seeds(seed, 1, database, lambda case: print(case, flush=True)))
             done += 1
-            if done % 500 == 0:
+            if done % 100 == 0:
                 print(f"model: {done} runs after {time.monotonic() - begun:.0f} s", flush=True)
             if failed and options.stop:
                 break
