@@ -267,6 +267,22 @@ static bool may_read(const struct run *run, const json_t *request, const json_t 
     return !evidence_would_hold(run, predicate, json_null()) && !evidence_would_hold(run, predicate, json_object());
 }
 
+/* A directory leaves out what the account that binds may not read. Where its entries show none of the attributes asked for, a predicate
+ * about attributes holds because of what nobody saw. */
+static bool is_hidden(const struct run *run, const json_t *predicate)
+{
+    const json_t *body = json_object_get(run->context, "body");
+    const char *text = json_string_value(predicate);
+    bool shown = !json_is_array(body) || json_array_size(body) == 0 || !text || !strstr(text, "attributes");
+    size_t i;
+    json_t *entry;
+    json_array_foreach(body, i, entry)
+    {
+        shown = shown || json_object_size(json_object_get(entry, "attributes")) > 0;
+    }
+    return !shown;
+}
+
 bool evidence_shows(const struct run *run, const json_t *request, const struct response *response, const char *name)
 {
     const json_t *predicate = json_object_get(request, name);
@@ -275,7 +291,10 @@ bool evidence_shows(const struct run *run, const json_t *request, const struct r
         !expr_true(run->engine->exprs, predicate, run->context, false)) {
         return false;
     }
-    return success || response->ldap || !is_good_status(response) || is_proven(run, request, predicate);
+    if (response->ldap) {
+        return !is_hidden(run, predicate);
+    }
+    return success || !is_good_status(response) || is_proven(run, request, predicate);
 }
 
 bool evidence_shows_not(const struct run *run, const json_t *request, const char *name)

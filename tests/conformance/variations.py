@@ -24,6 +24,11 @@ ODD = {"http": {"200 empty": Answer(200), "200 []": Answer(200, []), "200 {}": A
                 "429": Answer(429, ERROR, {"Retry-After": "1"}), "500": Answer(500, ERROR)},
        "smtp": {},
        "ldap": {"busy": Answer(51, "busy"), "no rights": Answer(50, "no rights"), "lost": Answer(lost=True)}}
+# How vendors say that there is another page, beside a list or in a header.
+OTHERS = [{"has_more": True}, {"paging": {"next": {"after": "33"}}}, {"isLast": False}, {"nextPage": 2}, {"next": "https://vendor.example/x?page=2"},
+          {"links": [{"rel": "next", "href": "/x?page=2"}]}, {"pageInfo": {"hasNextPage": True}}, {"meta": {"next": "/x?page=2"}},
+          {"IsTruncated": True, "NextToken": "x"}, {"@odata.nextLink": "https://vendor.example/x?page=2"}]
+NEXT = {"Link": "</x?page=2>; rel=\"next\""}
 LATER = {"http": Answer(429, ERROR, {"Retry-After": "3600"}), "smtp": Answer(451, "later"), "ldap": Answer(51, "busy")}
 STRANGER = {USER["email"]: "mallory@example.net", USER["employee_id"]: "90210"}
 
@@ -65,7 +70,8 @@ def families(connector: Connector, action: str) -> list[str]:
              *(connector.searches() if mine else [])]
     changing = any(changes(request) for request in requests)
     there = {"refusals": changing, "lost_answers": changing, "odd_answers": reads and connector.kind() != "smtp",
-             "pages": any(has_pages(request) for request in [*reads, *connector.looks(action)]),
+             "pages": any(has_pages(request) for request in [*reads, *connector.looks(action)])
+                      or connector.kind() == "http" and any(reads_one_page(look) for look in connector.looks(action)),
              "strangers": mine, "two_accounts": changing and connector.of_accounts(action), "dry_run": True}
     return [family for family in FAMILIES if there[family]]
 
@@ -73,6 +79,20 @@ def families(connector: Connector, action: str) -> list[str]:
 def has_pages(request: dict) -> bool:
     """More than one: `more: false` says that all comes in one answer."""
     return bool(paths(request.get("pages")))
+
+
+def reads_one_page(request: dict) -> bool:
+    """The body of one answer is all that it looks at."""
+    return "pages" not in request and not request.get("text") and reads(request.get("expect", request.get("found")), "body")
+
+
+def with_others(answer: Answer, number: int) -> Answer:
+    """The same with word of another page: in the body where that is an object."""
+    body = answer.body
+    fitting = [beside for beside in OTHERS if isinstance(body, dict) and not beside.keys() & body.keys()]
+    if not fitting:
+        return Answer(answer.status, body, {**answer.headers, **NEXT}, account=answer.account)
+    return Answer(answer.status, {**body, **fitting[number % len(fitting)]}, answer.headers, account=answer.account)
 
 
 def cases(plan: Plan) -> Iterator[Case]:
@@ -120,11 +140,13 @@ class Trial:
         for question in self.places(*READS):
             if question.role == "identify" and not self.searched:
                 continue
-            for name, answer in ODD[self.kind].items():
+            for name, answer in self.odds(question).items():
                 if not self.is_right(question, name):
                     yield Case(f"odd {title(question)} {name}", lambda q=question, n=name, a=answer: self.odd(q, n, a))
             if has_pages(question.request):
                 yield from self.paged(question)
+            elif self.kind == "http" and reads_one_page(question.request):
+                yield from self.unread(question)
         if self.searched:
             yield Case("stranger", self.stranger)
             yield Case("stranger with the leaver's address", self.other_number)
@@ -178,6 +200,13 @@ class Trial:
 
     # Answers that say nothing.
 
+    def odds(self, question: Question) -> dict[str, Answer]:
+        usual = self.usual(question).body
+        if self.kind != "ldap" or not usual or not isinstance(usual, list):
+            return ODD[self.kind]
+        hidden = [{**entry, "attributes": {}} for entry in usual]       # the account that binds may read none of them
+        return {**ODD["ldap"], "hidden": Answer(0, hidden)}
+
     def is_right(self, question: Question, name: str) -> bool:
         """The answer may be a good one: an empty list where lists are what is answered, an empty object where the vendor leaves empty
         lists out, or where only single values are read, anything where the request takes any text; a status alone where nobody looks at more than that."""
@@ -226,6 +255,37 @@ class Trial:
     def answer(self, question: Question, **want) -> Answer:
         """One that leads where the case wants it to."""
         return self.book.answer(question, self.good.world.want(question, **want))
+
+    def unread(self, question: Question) -> Iterator[Case]:
+        """The connector reads no other page."""
+        if question.role != "verify" and not (question.role == "identify" and self.is_leavers(question)):
+            return
+        with contextlib.suppress(NoAnswer):
+            answer = self.one_page(question)
+            if question.role == "identify" and answer.status >= 300:
+                return      # nobody of that name: an error is no page of a list
+            for number in range(len(OTHERS)) if isinstance(answer.body, dict) else [0]:
+                yield Case(f"page two unread {title(question)} {number}", lambda n=number: self.others_unread(question, n))
+
+    def one_page(self, question: Question) -> Answer:
+        """That shows nobody, or nothing that is left to be done; where only an error would show that, one with something left."""
+        if question.role == "identify":
+            return self.answer(question, found=False)
+        done = self.answer(question, done=True)
+        return done if 200 <= done.status < 300 else self.answer(question, done=False)
+
+    def others_unread(self, question: Question, number: int) -> Finding | None:
+        """The first page says that there is another one, and names nobody, or shows nothing that is not done."""
+        def intervene(q: Question, n: int):
+            if q.role == question.role == "identify" and self.is_leavers(q):
+                answer = self.one_page(q)
+                return (with_others(answer, number) if same_place(q, question) else answer), False
+            if q.role == question.role == "verify" and same_place(q, question):
+                return with_others(self.one_page(q), number), False
+            return None
+
+        outcome = self.run(intervene, expected="neither missing nor confirmed: the connector does not read the second page")
+        return outcome.unless_open("there is a second page")
 
     def leaver_on_page_two(self, question: Question) -> Finding | None:
         """The first page names nobody who is looked for; what stands on the second page usually stands on the first."""
