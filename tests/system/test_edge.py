@@ -252,7 +252,6 @@ def test_no_role_follows_from_another(make_stack, role, allowed):
     stack = make_stack(settings={"edge": {"tokens": {"one": {"token": token, "roles": [role]}}}}).start("producer")
     for order in ("approve", "retry", "skip", "cancel", "pause", "resume", "undo"):
         answer = stack.post("/v1/orders", {"order": order}, token=token)
-        expected = {422} if order in allowed else {401} if role == "reveal" else {403}
-        assert {answer.status} == expected, (order, answer)
+        assert answer.status == (422 if order in allowed else 403), (order, answer)
     assert (stack.post("/v1/replays", {}, token=token).status == 422) == (role == "operator")
     assert (stack.post("/v1/offboardings", {**LEAVER, "mode": "dry_run"}, token=token).status == 202) == (role == "intake")
