@@ -5,7 +5,7 @@ PREFIX ?= /usr/local
 PKG = rdkafka libcurl jansson libpq libfyaml libuv libcrypto zlib oniguruma uuid ldap lber
 PKG_CFLAGS := $(filter-out -I/usr/include,$(shell pkg-config --cflags $(PKG) 2>/dev/null))
 PKG_LIBS := $(shell pkg-config --libs $(PKG) 2>/dev/null)
-ROOMS = producer worker logger scheduler console cli mock
+ROOMS = producer vault worker logger scheduler console cli mock
 BUILD = build$(if $(SANITIZER),/$(subst $(comma),-,$(SANITIZER)))
 comma = ,
 
@@ -37,7 +37,7 @@ $(BUILD)/obj/%.o: %.c
 	@mkdir -p $(@D)
 	$(CC) $(ALL_CFLAGS) -MMD -MP -c $< -o $@
 
-$(BUILD)/lib.a: $(call objects,lib)
+$(BUILD)/lib.a: $(call objects,lib) $(call objects,edge)
 	@rm -f $@
 	$(AR) rcs $@ $^
 

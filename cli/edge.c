@@ -74,7 +74,8 @@ int cli_edge_post(struct cli *cli, const char *path, const char *content_type, c
                   const char *body, json_t **answer, struct err *err)
 {
     CURL *easy = curl_easy_init();
-    char *url = mem_printf("%s%s", conf_string(cli->conf, "edge.url"), path);
+    char *url =
+        mem_printf("%s%s", conf_string(cli->conf, strcmp(path, "/v1/reveals") == 0 ? "reveal.url" : "edge.url"), path);
     struct curl_slist *list = edge_headers(cli, content_type, headers);
     struct buf received = BUF_INIT;
     curl_easy_setopt(easy, CURLOPT_URL, url);

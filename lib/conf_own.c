@@ -47,18 +47,32 @@ static bool owns_source(const struct conf *conf, const char *name, size_t len)
            (strcmp(conf->process, "worker") == 0 && in_option(conf, "worker.polls", name, len));
 }
 
+/* The vault knows those who may see what is in escrow, the producer all who may do something else. */
+static bool owns_token(const struct conf *conf, const char *name, size_t len)
+{
+    static const char *const others[] = {"intake", "signals", "operator", "approve", "undo"};
+    char *token = mem_strndup(name, len);
+    bool vault = strcmp(conf->process, "vault") == 0;
+    bool own = vault && conf_token_has_role(conf, token, "reveal");
+    for (size_t i = 0; i < COUNT_OF(others) && strcmp(conf->process, "producer") == 0; i++) {
+        own = own || conf_token_has_role(conf, token, others[i]);
+    }
+    free(token);
+    return own;
+}
+
 static bool owns(const struct conf *conf, const char *key)
 {
     const struct conf_option *option = conf_option_find(key);
     if (option) {
         return strcmp(option->processes, "all") == 0 || listed(option->processes, conf->process, strlen(conf->process));
     }
-    const char *name = strchr(key, '.') + 1;
+    const char *name = begins(key, "edge.tokens.") ? key + strlen("edge.tokens.") : strchr(key, '.') + 1;
     size_t len = strcspn(name, ".");
     if (begins(key, "systems.")) {
         return owns_system(conf, name, len);
     }
-    return begins(key, "sources.") ? owns_source(conf, name, len) : strcmp(conf->process, "producer") == 0;
+    return begins(key, "sources.") ? owns_source(conf, name, len) : owns_token(conf, name, len);
 }
 
 int conf_read_own_files(struct conf *conf, struct err *err)

@@ -99,7 +99,7 @@ static bool check(void)
 {
     const char *args[ARGS_MAX + 2] = {NULL};
     size_t count = 0;
-    for (; reload.argv[count] && count < ARGS_MAX; count++) {
+    for (; count < ARGS_MAX && reload.argv[count]; count++) {
         args[count] = reload.argv[count];
     }
     args[count] = "--check-config";

@@ -15,6 +15,7 @@
 #include <stdint.h>
 #include <uv.h>
 
+#include "edge/edge.h"
 #include "lib/conf.h"
 #include "lib/control.h"
 #include "lib/definition.h"
@@ -33,19 +34,8 @@ int planner_check(const struct conf *conf, struct err *err); /* can it start, as
 bool planner_ready(struct planner *planner, char **why);
 struct order_keys *planner_order_keys(struct planner *planner); /* may be used by any thread */
 
-/* ---- edge.c: HTTP ------------------------------------------------------------------------------------------------ */
+/* ---- api.c: HTTP ------------------------------------------------------------------------------------------------- */
 
-struct edge;
-
-/* Serves the API, and beside it metrics and health. */
-struct edge *edge_start(const struct conf *conf, uv_loop_t *loop, struct planner *planner, struct err *err);
-int edge_check(const struct conf *conf,
-               struct err *err);                /* can it start, as far as configuration and definitions go? */
-int edge_process_port(const struct edge *edge); /* of metrics and health; 0: none */
-/* No longer ready: takes requests for edge.drain_wait, then closes its port, answers what is open, within edge.drain_grace, and calls
- * `drained`. */
-void edge_drain(struct edge *edge, void (*drained)(void *arg), void *arg);
-bool edge_draining(const struct edge *edge);
-void edge_stop(struct edge *edge); /* answers what is open, flushes, frees */
+extern const struct edge_service producer_api;
 
 #endif

@@ -496,7 +496,7 @@ COMMENT ON COLUMN analyst.escrow.attempt IS 'The attempt that sealed it.';
 COMMENT ON COLUMN analyst.escrow.sealed_at IS 'When it was sealed: right before the first change.';
 COMMENT ON COLUMN analyst.escrow.account IS 'The account at the system; empty: none.';
 COMMENT ON COLUMN analyst.escrow.name IS 'Name of the value, as in the connector''s `escrow`.';
-COMMENT ON COLUMN analyst.escrow.sealed IS 'The sealed value (lib/escrow.h); of no use without producer.escrow_private_key.';
+COMMENT ON COLUMN analyst.escrow.sealed IS 'The sealed value (lib/escrow.h); of no use without vault.escrow_private_key.';
 
 CREATE VIEW analyst.paused_systems AS
 SELECT s.system, s.reason, s.actor ->> 'name' AS paused_by, s.paused_at FROM system_pause s;

@@ -1,5 +1,5 @@
-/* links: tests/fuzz/shipped.c producer/edge.c producer/edge_route.c producer/edge_exchange.c producer/submit.c producer/webhook.c */
-/* links: producer/signals.c producer/orders.c producer/reveals.c producer/replays.c */
+/* links: tests/fuzz/shipped.c producer/api.c producer/submit.c producer/webhook.c producer/signals.c producer/orders.c */
+/* links: producer/replays.c */
 #include "tests/fuzz/edge_stand.h"
 
 #include <strings.h>
@@ -27,7 +27,7 @@ static struct edge *edge_of_stand(void)
         log_init("fuzz", LOG_ERROR);
         uv_loop_init(&loop);
         fuzz_definitions();
-        edge = edge_start(fuzz_conf(), &loop, NULL, &err);
+        edge = edge_start(fuzz_conf(), &loop, &producer_api, NULL, &err);
         fprintf(stderr, "%s", edge ? "" : err_text(&err));
         FUZZ_CHECK(edge && server.handle);
     }
@@ -49,7 +49,8 @@ int edge_stand_request(struct fuzz_input *input, void (*each)(const struct kafka
     }
     char *body = mem_alloc(input->left + 1);
     memcpy(body, input->left ? input->at : (const uint8_t *)"", input->left);
-    struct http_request request = {.method = method, .path = path, .address = "192.0.2.1", .body = body, .body_len = input->left};
+    struct http_request request = {
+        .method = method, .path = path, .address = "192.0.2.1", .body = body, .body_len = input->left};
     answers = 0;
     on_record = each;
     if (server.admit(&request, server.arg)) {

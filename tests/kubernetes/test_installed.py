@@ -13,7 +13,7 @@ def test_every_process_runs(bank):
     deployments = bank.deployments()
     programs = [program_of(deployment) for deployment in deployments.values()]
     assert len(programs) == len(set(programs)) >= 23
-    assert {"producer", "logger", "scheduler", "okta", "google", "slack"} <= set(programs)
+    assert {"producer", "vault", "logger", "scheduler", "okta", "google", "slack"} <= set(programs)
     for name, deployment in deployments.items():
         assert deployment["spec"]["replicas"] == len(bank.pods_of(deployment)) >= 1, name
     assert not [pod for pod in bank.kubelet.complaints if pod.startswith("bank/")]
@@ -71,7 +71,7 @@ def test_a_worker_sees_its_own_secrets_and_nobody_elses(bank):
         seen[program_of(deployment)] = {
             (name, key) for kind, name, keys in needs(deployment["spec"]["template"]["spec"]) if kind == "Secret" for key in keys or [""]}
     # What all may share: Kafka's credentials, the key of `derive`.
-    shared = set.intersection(*(secrets for program, secrets in seen.items() if program not in ("producer", "logger", "scheduler")))
+    shared = set.intersection(*(secrets for program, secrets in seen.items() if program not in ("producer", "vault", "logger", "scheduler")))
     for program, secrets in seen.items():
         for other, theirs in seen.items():
             assert other == program or not (secrets & theirs) - shared, (program, other)

@@ -5,7 +5,7 @@ import pytest
 from objects import Peer, passes
 from release import NAME, program_of
 
-PROCESSES = ("producer", "logger", "scheduler")
+PROCESSES = ("producer", "vault", "logger", "scheduler")
 
 
 def there(namespace: str) -> dict:

@@ -31,7 +31,7 @@ class Company:
         stack.configure({"clock": {"day": day}})
         stack.settings["sources"] = {"aftership": {"webhook_secret": SECRET}}
         stack.settings["worker"] |= {"systems": list(WORKERS), "retry_wait": "3s", "escrow_key": keys.public}
-        stack.settings["producer"] = {"escrow_private_key": keys.private}
+        stack.settings["vault"] = {"escrow_private_key": keys.private}
         stack.settings["systems"] |= {
             "okta": {"url": url("okta"), "token": "00sandbox-okta-s3cret"},
             "slack": {"url": url("slack") + "/api", "token": slack, "channel": CHANNEL, "settle": "1s", "posts_per_minute": "60000"},

@@ -10,7 +10,7 @@ def _openssl(*arguments: str, given: str | None = None) -> str:
 
 @dataclass
 class KeyPair:
-    """X25519, in PEM: worker.escrow_key and producer.escrow_private_key."""
+    """X25519, in PEM: worker.escrow_key and vault.escrow_private_key."""
     public: str
     private: str
 

@@ -107,6 +107,7 @@ class Stack:
         try:
             self.database = self.postgres.create_database(self.prefix)
             self.edge_url = f"http://127.0.0.1:{servers.ports.take()}"
+            self.vault_url = f"http://127.0.0.1:{servers.ports.take()}"
             self.config_path = os.path.join(self.directory, "offboard.yaml")
             self.configure(settings or {})
             # A broker shared by all tests bears no thousand topics a dozen tests.
@@ -128,6 +129,7 @@ class Stack:
             "edge": {"listen": self.edge_url.removeprefix("http://"), "url": self.edge_url, "token": self.tokens["operator"],
                      "tokens": {"hr": {"token": self.tokens["hr"], "roles": ["intake"]},
                                 "operator": {"token": self.tokens["operator"], "roles": ["intake", "operator", "approve", "undo", "reveal"]}}},
+            "reveal": {"url": self.vault_url},
             "guards": {"cap_per_hour": 0},
             "scheduler": {"poll": "100ms"},
             "logger": {"batch_wait": "10ms"},
@@ -180,6 +182,8 @@ class Stack:
                                                   for process in self.processes)
         url = self._urls[name] = f"http://127.0.0.1:{self.servers.ports.take()}"
         env = {f"OFFBOARD_{program.upper()}_LISTEN": url.removeprefix("http://"), **env}
+        if program == "vault":
+            env = {"OFFBOARD_REVEAL_LISTEN": self.vault_url.removeprefix("http://"), **env}
         if program == "producer":
             edge = self._edges[name] = self.edge_url if first else f"http://127.0.0.1:{self.servers.ports.take()}"
             env = {"OFFBOARD_EDGE_LISTEN": edge.removeprefix("http://"), **env}
@@ -235,7 +239,7 @@ class Stack:
         if token is not None:
             sent.setdefault("Authorization", f"Bearer {self.tokens.get(token, token)}")
         data = body if isinstance(body, bytes) else json.dumps(body).encode()
-        return http("POST", self.edge_url + path, data, sent)
+        return http("POST", (self.vault_url if path == "/v1/reveals" else self.edge_url) + path, data, sent)
 
     def offboard(self, email: str, **event) -> str:
         """Starts an offboarding by plain JSON; its id."""

@@ -151,6 +151,9 @@ def test_a_worker_reaches_kafka_and_its_vendor():
         assert [ports(rule) for rule in policies[name]["spec"]["egress"]] == [{53}, {9093}, {5432}], name
     assert [ports(rule) for rule in policies["offboard-producer"]["spec"]["egress"]] == [{53}, {9093}], "no database"
     assert [rule["ports"] for rule in policies["offboard-producer"]["spec"]["ingress"]] == [[{"port": "metrics"}], [{"port": "http"}]]
+    assert [rule["ports"] for rule in policies["offboard-vault"]["spec"]["ingress"]] == [[{"port": "metrics"}]], "nobody may call it"
+    asked = of_kind(objects("production.yaml", "--set", "networkPolicy.revealFrom[0].podSelector.matchLabels.app=desk"), "NetworkPolicy")
+    assert asked["offboard-vault"]["spec"]["ingress"][1]["ports"] == [{"port": "http"}]
     assert [rule["ports"] for rule in policies["offboard-logger"]["spec"]["ingress"]] == [[{"port": "metrics"}]]
     assert all(policy["spec"]["policyTypes"] == ["Ingress", "Egress"] for policy in policies.values())
 
@@ -171,7 +174,7 @@ def test_probes_mean_it():
         assert container["livenessProbe"]["httpGet"]["path"] == container["startupProbe"]["httpGet"]["path"] == "/healthz", name
         assert container["readinessProbe"]["httpGet"]["path"] == "/readyz", name
         assert {container[probe]["httpGet"]["port"] for probe in ("livenessProbe", "readinessProbe", "startupProbe")} == {"metrics"}, name
-        api = [{"name": "http", "containerPort": 8080}] if name.endswith("-producer") else []
+        api = [{"name": "http", "containerPort": 8080}] if name.endswith(("-producer", "-vault")) else []
         assert container["ports"] == [{"name": "metrics", "containerPort": 9090}, *api], name
         assert container["startupProbe"]["failureThreshold"] * container["startupProbe"]["periodSeconds"] >= 300, name
         rolling = one["spec"]["strategy"]["rollingUpdate"]
@@ -220,7 +223,9 @@ def test_a_pod_gets_its_own_secrets_and_no_other():
     assert secrets_of(found["Deployment offboard-logger"]) == {"postgres.logger", "kafka.properties"}
     assert secrets_of(found["Deployment offboard-scheduler"]) == {"postgres.scheduler", "kafka.properties"}
     assert secrets_of(found["Deployment offboard-producer"]) == {
-        "edge.tokens.workday.token", "edge.tokens.smoke.token", "sources.okta-hook.token", "producer.escrow_private_key", "kafka.properties"}
+        "edge.tokens.workday.token", "edge.tokens.smoke.token", "edge.tokens.security.token", "sources.okta-hook.token", "kafka.properties"}
+    assert secrets_of(found["Deployment offboard-vault"]) == {
+        "edge.tokens.security.token", "vault.escrow_private_key", "kafka.properties"}, "the private key is nobody else's"
     assert secrets_of(found["Job offboard-setup"]) == {"postgres.admin", "kafka.properties"}
     assert secrets_of(found["Pod offboard-test"]) == {"postgres.analyst", "edge.token", "kafka.properties"}
 

@@ -7,7 +7,7 @@ import subprocess
 import pytest
 from stack import ROOT
 
-PROGRAMS = ("offboard-producer", "offboard-worker", "offboard-logger", "offboard-scheduler")
+PROGRAMS = ("offboard-producer", "offboard-worker", "offboard-logger", "offboard-scheduler", "offboard-vault")
 
 
 def read(*path: str) -> str:

@@ -8,7 +8,8 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 import pytest
 from broker import Broker
 from keys import KeyPair
-from process import wait_until
+from process import http, wait_until
+from stack import PROGRAMS
 from test_secrets import everything, found_in
 
 pytestmark = pytest.mark.xdist_group("escrow")
@@ -98,8 +99,8 @@ def stack(make_shared_stack, vendor, tmp_path_factory):
         "definitions": {kind: [str(directory / kind)] for kind in ("connectors", "runbooks")},
         "worker": {"systems": ["locks"], "derive_key": "0123456789abcdef0123456789abcdef",
                    "escrow_key_file": str(directory / "escrow.pub")},
-        "producer": {"escrow_private_key_file": str(directory / "escrow.key")},
-        "systems": {"locks": {"url": vendor.url}}}).start()
+        "vault": {"escrow_private_key_file": str(directory / "escrow.key")},
+        "systems": {"locks": {"url": vendor.url}}}).start(*PROGRAMS, "vault")
 
 
 @pytest.fixture
@@ -200,7 +201,7 @@ def test_who_may_have_it_told_and_what_opens(stack, vendor):
     assert (answer.status, answer.json) == (200, {"values": [{"account": "", "name": "code",
                                                               "value": vendor.of("omar@example.com")[0]}]})
     assert len(revealed(stack, offboarding)) == 1
-    assert "a reveal was refused" in stack.process("producer").log()
+    assert "a reveal was refused" in stack.process("vault").log()
 
 
 def test_the_command_asks_for_a_reason_and_knows_the_step(stack, vendor):
@@ -215,7 +216,7 @@ def test_the_command_asks_for_a_reason_and_knows_the_step(stack, vendor):
 
 def test_nothing_is_told_before_it_is_on_record(own_broker, make_stack, stack, vendor):
     alone = make_stack(brokers=own_broker.address, settings={
-        key: stack.settings[key] for key in ("definitions", "systems", "worker", "producer")}).start()
+        key: stack.settings[key] for key in ("definitions", "systems", "worker", "vault")}).start(*PROGRAMS, "vault")
     offboarding = alone.offboard("kim@example.com", runbook="locking")
     alone.wait_status(offboarding, "completed", 60)
     asked, code = order(alone, offboarding), vendor.of("kim@example.com")[0]
@@ -238,11 +239,21 @@ def test_without_keys(make_stack, stack, vendor):
     job = bare.wait_job(offboarding, "lock", "failed")
     assert job["outcome"] == "blocked" and "worker.escrow_key_file is not set" in job["reason"]
     assert vendor.of("bea@example.com") == []
-    refused = bare.post("/v1/reveals", {}, token="operator")
-    assert refused.status == 501 and "producer.escrow_private_key_file" in refused.json["detail"]
+    vault = bare.launch("vault")
+    assert vault.wait() == 1 and "vault.escrow_private_key_file is not set" in vault.log()
+    bare.processes.remove(vault)
 
 
-@pytest.mark.parametrize("process, option", [("worker", "escrow_key"), ("producer", "escrow_private_key")])
+def test_the_edge_holds_no_key(stack):
+    """What is exposed to the Internet has no path to it, and the vault none to anything else. tests/system/test_own_secrets.py: nor its file."""
+    token = {"Authorization": f"Bearer {stack.tokens['operator']}"}
+    assert http("POST", stack.edge() + "/v1/reveals", b"{}", token).status == 404
+    assert http("POST", stack.vault_url + "/v1/orders", b"{}", token).status == 404
+    assert http("GET", stack.vault_url + "/v1/version", headers=token).status == 200
+    assert http("GET", stack.vault_url + "/metrics").status == 404 and stack.metrics("vault")
+
+
+@pytest.mark.parametrize("process, option", [("worker", "escrow_key"), ("vault", "escrow_private_key")])
 def test_a_key_that_is_none(make_stack, stack, process, option):
     wrong = make_stack(settings={**{key: stack.settings[key] for key in ("definitions", "systems")},
                                  "worker": {"systems": ["locks"], "derive_key": "0123456789abcdef0123456789abcdef"}})

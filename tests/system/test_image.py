@@ -10,7 +10,7 @@ import subprocess
 import pytest
 from stack import ROOT
 
-PROGRAMS = ("offboard", "offboard-logger", "offboard-producer", "offboard-scheduler", "offboard-worker")
+PROGRAMS = ("offboard", "offboard-logger", "offboard-producer", "offboard-scheduler", "offboard-vault", "offboard-worker")
 
 
 def run(*command: str, **env: str) -> str:

@@ -23,7 +23,8 @@ verb=$1
 shift
 for unit; do curl -fsS -X POST "{control}/$verb/$unit" || exit 1; done
 """
-UNITS = {"offboard-producer": ("producer",), "offboard-logger": ("logger",), "offboard-scheduler": ("scheduler",),
+UNITS = {"offboard-producer": ("producer",), "offboard-vault": ("vault",), "offboard-logger": ("logger",),
+         "offboard-scheduler": ("scheduler",),
          "offboard-worker@scim": ("worker", "--system", "scim"), "offboard-worker@jira": ("worker", "--system", "jira")}
 
 
@@ -188,7 +189,7 @@ def machine(make_stack):
 
     def make(**settings) -> Machine:
         made.append(Machine(make_stack(settings=settings)))
-        for unit in UNITS:
+        for unit in UNITS.keys() - {"offboard-vault"}:  # runs once there is a key
             made[0].start(unit)
         return made[0]
 
@@ -258,7 +259,7 @@ def rotate(machine) -> None:
         with open(os.path.join(stack.directory, "secrets", name), "w", encoding="ascii") as file:
             file.write(text)
     stack.settings["worker"]["escrow_key_file"] = os.path.join(stack.directory, "secrets", "escrow-public.pem")
-    stack.settings["producer"] = {"escrow_private_key_file": os.path.join(stack.directory, "secrets", "escrow-private.pem")}
+    stack.settings["vault"] = {"escrow_private_key_file": os.path.join(stack.directory, "secrets", "escrow-private.pem")}
     stack.write_settings()
     machine.do("escrow-key")
     with open(os.path.join(stack.directory, "secrets", "escrow-private.pem"), encoding="ascii") as file:

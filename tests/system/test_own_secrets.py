@@ -8,11 +8,13 @@ import shutil
 import subprocess
 
 import pytest
+from keys import KeyPair
 from stack import yaml
 
 # Every secret has a file of its own. Who opens which: a file that is not listed here is opened by nobody.
 OPENS = {
     "offboard-producer": {"token-hr", "source-okta-hook", "kafka"},
+    "offboard-vault": {"token-security", "vault", "kafka"},
     "offboard-worker --system scim": {"scim", "derive", "kafka"},
     "offboard-worker --system jira,scim": {"scim", "jira", "derive", "kafka"},
     "offboard-worker": {"jira", "derive", "kafka"},
@@ -23,7 +25,7 @@ VALUES = {
     "kafka": "session.timeout.ms=6000", "token-hr": "a-token-of-the-hr-system", "source-okta-hook": "a-key-of-sixteen-bytes",
     "scim": "a-token-of-scim-1234", "jira": "a-token-of-jira-1234", "derive": "0123456789abcdef0123456789abcdef",
     "postgres-logger": "host=127.0.0.1", "postgres-scheduler": "host=127.0.0.1", "postgres-admin": "host=127.0.0.1",
-    "postgres-analyst": "host=127.0.0.1", "token-cli": "a-token-of-the-command",
+    "postgres-analyst": "host=127.0.0.1", "token-security": "a-token-of-the-security-team", "vault": None, "token-cli": "a-token-of-the-command",
 }
 
 
@@ -33,7 +35,9 @@ def configuration(folder) -> dict:
 
     return {
         "kafka": {"properties_file": file("kafka")},
-        "edge": {"token_file": file("token-cli"), "tokens": {"hr": {"token_file": file("token-hr"), "roles": ["intake"]}}},
+        "edge": {"token_file": file("token-cli"), "tokens": {"hr": {"token_file": file("token-hr"), "roles": ["intake"]},
+                                                            "security": {"token_file": file("token-security"), "roles": ["reveal"]}}},
+        "vault": {"escrow_private_key_file": file("vault")},
         "postgres": {f"{role}_file": file(f"postgres-{role}") for role in ("admin", "analyst", "logger", "scheduler")},
         "worker": {"systems": ["jira"], "derive_key_file": file("derive")},
         "sources": {"okta-hook": {"token_file": file("source-okta-hook")}},
@@ -45,7 +49,7 @@ def write(folder, names) -> str:
     shutil.rmtree(folder, ignore_errors=True)
     folder.mkdir()
     for name in names:
-        (folder / name).write_text(VALUES[name] + "\n", encoding="utf-8")
+        (folder / name).write_text(VALUES[name] or KeyPair.make().private, encoding="utf-8")
         (folder / name).chmod(0o600)
     path = folder / "offboard.yaml"
     path.write_text(yaml(configuration(folder)), encoding="utf-8")

@@ -82,17 +82,28 @@ helm.sh/chart: {{ printf "%s-%s" .root.Chart.Name .root.Chart.Version }}
 {{- toYaml $systems }}
 {{- end }}
 
+{{- /* Tokens that a process has to know: the vault's callers have the role `reveal`, the producer's any other. */ -}}
+{{- define "offboard.tokensOf" -}}
+{{- $found := dict }}
+{{- range $name, $token := .root.Values.tokens }}
+{{- if or (and (eq $.component "vault") (has "reveal" $token.roles)) (and (eq $.component "producer") (without $token.roles "reveal")) }}
+{{- $_ := set $found $name $token }}
+{{- end }}
+{{- end }}
+{{- toYaml $found }}
+{{- end }}
+
 {{- /* Which secrets a process gets: dotted option to {name, key}. It gets no other's. */ -}}
 {{- define "offboard.secretsOf" -}}
-{{- $wanted := dict "producer" (list "producer.escrow_private_key" "kafka.properties") "worker" (list "worker.derive_key" "kafka.properties")
+{{- $wanted := dict "producer" (list "kafka.properties") "vault" (list "vault.escrow_private_key" "kafka.properties") "worker" (list "worker.derive_key" "kafka.properties")
     "logger" (list "postgres.logger" "kafka.properties") "scheduler" (list "postgres.scheduler" "kafka.properties")
     "setup" (list "postgres.admin" "kafka.properties") "test" (list "postgres.analyst" "edge.token" "kafka.properties") }}
 {{- $found := dict }}
 {{- range $option := get $wanted .component }}
 {{- with get $.root.Values.secrets $option }}{{ $_ := set $found $option . }}{{ end }}
 {{- end }}
+{{- range $name, $token := include "offboard.tokensOf" . | fromYaml }}{{ $_ := set $found (printf "edge.tokens.%s.token" $name) $token.secret }}{{ end }}
 {{- if eq .component "producer" }}
-{{- range $name, $token := .root.Values.tokens }}{{ $_ := set $found (printf "edge.tokens.%s.token" $name) $token.secret }}{{ end }}
 {{- range $name, $source := .root.Values.sources }}
 {{- range $setting, $ref := $source.secrets }}{{ $_ := set $found (printf "sources.%s.%s" $name $setting) $ref }}{{ end }}
 {{- end }}
@@ -106,21 +117,24 @@ helm.sh/chart: {{ printf "%s-%s" .root.Chart.Name .root.Chart.Version }}
 {{- /* offboard.yaml of one process: the options, and where its secrets lie. A worker knows its own system alone. */ -}}
 {{- define "offboard.config" -}}
 {{- /* What others read is left out, so that changing it restarts them alone (CONFIGURATION.md: read by). */ -}}
-{{- $others := dict "producer" (list "logger" "scheduler" "worker" "topics") "worker" (list "edge" "http" "logger" "producer" "scheduler" "topics")
-    "logger" (list "edge" "http" "guards" "producer" "topics" "worker") "scheduler" (list "edge" "http" "guards" "logger" "producer" "topics" "worker")
-    "setup" (list "edge" "http" "guards" "logger" "producer" "scheduler" "worker") "test" (list "guards" "http" "logger" "producer" "scheduler" "topics" "worker") }}
+{{- $others := dict "producer" (list "logger" "reveal" "scheduler" "topics" "vault" "worker") "worker" (list "edge" "http" "logger" "producer" "reveal" "scheduler" "topics" "vault")
+    "vault" (list "clock" "definitions" "guards" "logger" "producer" "scheduler" "topics" "worker")
+    "logger" (list "edge" "http" "guards" "producer" "reveal" "topics" "vault" "worker") "scheduler" (list "edge" "http" "guards" "logger" "producer" "reveal" "topics" "vault" "worker")
+    "setup" (list "edge" "http" "guards" "logger" "producer" "reveal" "scheduler" "vault" "worker") "test" (list "guards" "http" "logger" "producer" "reveal" "scheduler" "topics" "vault" "worker") }}
 {{- $config := deepCopy .root.Values.config }}
 {{- range get $others .component }}{{ $_ := unset $config . }}{{ end }}
-{{- if has .component (list "producer" "worker" "logger" "scheduler") }}
+{{- if has .component (list "producer" "vault" "worker" "logger" "scheduler") }}
 {{- $_ := set $config .component (merge (dict "listen" "0.0.0.0:9090") (default (dict) (get $config .component))) }}
 {{- end }}
 {{- $edge := default (dict) $config.edge }}
 {{- if eq .component "producer" }}{{ $edge = merge (dict "listen" "0.0.0.0:8080") $edge (dict "drain_wait" "5s") }}{{ end }}
+{{- if eq .component "vault" }}
+{{- $edge = merge (omit $edge "listen" "url") (dict "drain_wait" "5s") }}
+{{- $_ := set $config "reveal" (dict "listen" "0.0.0.0:8080") }}
+{{- end }}
 {{- if eq .component "test" }}{{ $_ := set $edge "url" (printf "http://%s:%v" (include "offboard.component" (dict "root" .root "component" "producer" "system" "")) .root.Values.producer.service.port) }}{{ end }}
 {{- $tokens := dict }}
-{{- if eq .component "producer" }}
-{{- range $name, $token := .root.Values.tokens }}{{ $_ := set $tokens $name (dict "roles" $token.roles) }}{{ end }}
-{{- end }}
+{{- range $name, $token := include "offboard.tokensOf" . | fromYaml }}{{ $_ := set $tokens $name (dict "roles" $token.roles) }}{{ end }}
 {{- if $tokens }}{{ $_ := set $edge "tokens" $tokens }}{{ end }}
 {{- if $edge }}{{ $_ := set $config "edge" $edge }}{{ end }}
 {{- $definitions := dict }}

@@ -1,4 +1,6 @@
 /* Which request goes where, and who may send it: both are settled by its head, before its body is read. */
+#include "edge/edge.h"
+
 #include <openssl/crypto.h>
 #include <stdlib.h>
 #include <string.h>
@@ -10,7 +12,6 @@
 #include "lib/log.h"
 #include "lib/mem.h"
 #include "lib/time.h"
-#include "producer/edge_internal.h"
 
 void edge_count(struct edge *edge, int status)
 {
@@ -167,32 +168,7 @@ bool edge_admit(struct edge *edge, struct http_request *request, const char *con
 
 /* ---- routing ----------------------------------------------------------------------------------------------------- */
 
-static bool submit_admit(struct edge *edge, struct http_request *request)
-{
-    static const char *const roles[] = {"intake", NULL};
-    return edge_admit(edge, request, roles);
-}
-
-/* Which of them an order needs stands in its body. */
-static bool orders_admit(struct edge *edge, struct http_request *request)
-{
-    static const char *const roles[] = {"operator", "approve", "undo", NULL};
-    return edge_admit(edge, request, roles);
-}
-
-static bool reveals_admit(struct edge *edge, struct http_request *request)
-{
-    static const char *const roles[] = {"reveal", NULL};
-    return edge_admit(edge, request, roles);
-}
-
-static bool operator_admit(struct edge *edge, struct http_request *request)
-{
-    static const char *const roles[] = {"operator", NULL};
-    return edge_admit(edge, request, roles);
-}
-
-static bool anybody_admit(struct edge *edge, struct http_request *request)
+bool edge_admit_anybody(struct edge *edge, struct http_request *request)
 {
     request->caller = known_token(edge, request);
     request->proven = request->caller != NULL;
@@ -200,38 +176,19 @@ static bool anybody_admit(struct edge *edge, struct http_request *request)
 }
 
 /* GET /v1/version: for whoever compares two installations. */
-static void version_handle(struct edge *edge, struct http_request *request)
+void edge_version(struct edge *edge, struct http_request *request)
 {
     edge_count(edge, 200);
     http_reply(request, 200, NULL, json_pack("{s:s}", "version", offboard_version));
 }
 
-struct route {
-    const char *path;
-    bool (*admit)(struct edge *, struct http_request *);
-    void (*handle)(struct edge *, struct http_request *);
-    const char *method; /* NULL: its functions look at it */
-    bool hook;          /* other systems send events there, and may ask first whether they may */
-};
-
-static const struct route routes[] = {
-    {"/v1/offboardings", submit_admit, submit_handle, "POST", true},
-    {"/v1/orders", orders_admit, orders_handle, "POST", false},
-    {"/v1/reveals", reveals_admit, reveals_handle, "POST", false},
-    {"/v1/replays", operator_admit, replays_handle, "POST", false},
-    {SIGNALS_PATH, signals_admit, signals_handle, "POST", true},
-    {SOURCES_PATH, webhook_admit, webhook_handle, NULL, false},
-    {"/v1/version", anybody_admit, version_handle, "GET", false},
-};
-
-/* A route that ends in "/" is that of all paths below it. */
-static const struct route *find_route(const char *path)
+static const struct edge_route *find_route(const struct edge *edge, const char *path)
 {
-    for (size_t i = 0; i < COUNT_OF(routes); i++) {
-        const char *route = routes[i].path;
-        size_t len = strlen(route);
-        if (route[len - 1] == '/' ? strncmp(path, route, len) == 0 && path[len] : strcmp(path, route) == 0) {
-            return &routes[i];
+    for (const struct edge_route *route = edge->service->routes; route->path; route++) {
+        size_t len = strlen(route->path);
+        if (route->path[len - 1] == '/' ? strncmp(path, route->path, len) == 0 && path[len]
+                                        : strcmp(path, route->path) == 0) {
+            return route;
         }
     }
     return NULL;
@@ -239,7 +196,7 @@ static const struct route *find_route(const char *path)
 
 void edge_refuse_method(struct edge *edge, struct http_request *request)
 {
-    const struct route *route = find_route(request->path);
+    const struct edge_route *route = find_route(edge, request->path);
     edge_count(edge, 405);
     http_problem(request, 405, http_reason(405), NULL,
                  route->method && strcmp(route->method, "GET") == 0 ? "this path takes GET" : "this path takes POST");
@@ -248,15 +205,13 @@ void edge_refuse_method(struct edge *edge, struct http_request *request)
 bool edge_on_head(struct http_request *request, void *arg)
 {
     struct edge *edge = arg;
-    const struct route *route = find_route(request->path);
+    const struct edge_route *route = find_route(edge, request->path);
     if (!route) {
         edge_count(edge, 404);
-        http_problem(request, 404, http_reason(404), NULL,
-                     "the edge has /v1/offboardings, /v1/orders, /v1/replays, /v1/reveals, /v1/version, "
-                     "/v1/signals/<source> and /v1/sources/<source>");
+        http_problem(request, 404, http_reason(404), NULL, edge->service->paths);
         return false;
     }
-    if (route->hook && webhook_handshake(edge, request)) {
+    if (route->first && route->first(edge, request)) {
         return false;
     }
     if (route->method && strcmp(request->method, route->method) != 0) {
@@ -268,5 +223,6 @@ bool edge_on_head(struct http_request *request, void *arg)
 
 void edge_on_request(struct http_request *request, void *arg)
 {
-    find_route(request->path)->handle(arg, request);
+    struct edge *edge = arg;
+    find_route(edge, request->path)->handle(edge, request);
 }

@@ -8,7 +8,7 @@
 #include "lib/mem.h"
 #include "lib/message.h"
 #include "lib/secret.h"
-#include "producer/edge_internal.h"
+#include "vault/vault.h"
 
 enum {
     VALUES_LIMIT = 1000,
@@ -162,15 +162,15 @@ static void reveal(struct edge *edge, struct http_request *request, const json_t
     exchange_seal(exchange, json_pack("{s:o}", "values", values));
 }
 
+bool reveals_admit(struct edge *edge, struct http_request *request)
+{
+    static const char *const roles[] = {"reveal", NULL};
+    return edge_admit(edge, request, roles);
+}
+
 void reveals_handle(struct edge *edge, struct http_request *request)
 {
     const char *token = request->caller;
-    if (!edge->escrow) {
-        edge_count(edge, 501);
-        http_problem(request, 501, "Not Implemented", NULL,
-                     "producer.escrow_private_key_file is not set: this edge can open nothing");
-        return;
-    }
     struct err err = ERR_INIT;
     json_t *body = json_parse(request->body, request->body_len, &err);
     json_t *values = body && check_body(body, &err) == 0 ? open_all(edge, body, &err) : NULL;

@@ -1,4 +1,6 @@
 /* Requests whose records are on their way to Kafka: each is answered when all of them are there, or when that takes too long. */
+#include "edge/edge.h"
+
 #include <stdlib.h>
 #include <string.h>
 
@@ -6,7 +8,6 @@
 #include "lib/log.h"
 #include "lib/mem.h"
 #include "lib/message.h"
-#include "producer/edge_internal.h"
 
 enum { EDGE_WAIT_MS = 10000 };
 
@@ -137,7 +138,8 @@ struct exchange *exchange_new(struct edge *edge, struct http_request *request)
 void exchange_produce_event(struct exchange *exchange, const char *key, json_t *event, const char *traceparent)
 {
     struct message_headers headers;
-    message_headers(&headers, "edge", json_string_at(event, "name"), json_string_at(event, "id"), traceparent);
+    message_headers(&headers, exchange->edge->service->source, json_string_at(event, "name"),
+                    json_string_at(event, "id"), traceparent);
     char *text = json_text(event);
     struct kafka_record record = {.topic = exchange->edge->events,
                                   .partition = RD_KAFKA_PARTITION_UA,

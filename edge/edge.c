@@ -1,4 +1,6 @@
 /* The edge: HTTP in, Kafka out, an answer when Kafka has it. */
+#include "edge/edge.h"
+
 #include <stdlib.h>
 #include <unistd.h>
 
@@ -6,9 +8,7 @@
 #include "lib/log.h"
 #include "lib/mem.h"
 #include "lib/reload.h"
-#include "lib/settings_check.h"
 #include "lib/time.h"
-#include "producer/edge_internal.h"
 
 enum { EDGE_MAGIC = 0x45444745 };
 
@@ -30,40 +30,21 @@ static bool on_ready(void *arg, char **why)
         *why = mem_strdup("the process is stopping");
         return false;
     }
-    return kafka_answers(edge->health, why) && planner_ready(edge->planner, why);
+    return kafka_answers(edge->health, why) && (!edge->service->ready || edge->service->ready(edge, why));
 }
 
 static int open_topics(struct edge *edge, struct err *err)
 {
-    edge->intake = kafka_topic(edge->conf, "intake", NULL);
     edge->events = kafka_topic(edge->conf, "events", NULL);
-    edge->control = kafka_topic(edge->conf, "control", NULL);
     edge->producer = kafka_producer_new(edge->conf, err);
-    if (!edge->producer) {
+    if (!edge->producer || kafka_producer_open(edge->producer, edge->events, err) != 0) {
         return -1;
     }
     edge->health = kafka_health_start(edge->producer, err);
     if (!edge->health) {
         return -1;
     }
-    return kafka_producer_open(edge->producer, edge->intake, err) |
-           kafka_producer_open(edge->producer, edge->events, err) |
-           kafka_producer_open(edge->producer, edge->control, err);
-}
-
-static int load_escrow(struct edge *edge, struct err *err)
-{
-    const char *pem = conf_string(edge->conf, "producer.escrow_private_key");
-    struct err why = ERR_INIT;
-    if (!pem) {
-        return 0;
-    }
-    edge->escrow = escrow_private_key(pem, &why);
-    if (!edge->escrow) {
-        err_set(err, ERR_FATAL, "producer.escrow_private_key: %s", err_text(&why));
-    }
-    err_release(&why);
-    return edge->escrow ? 0 : -1;
+    return edge->service->open ? edge->service->open(edge, err) : 0;
 }
 
 static int64_t ms(const struct conf *conf, const char *key)
@@ -75,7 +56,7 @@ static int64_t ms(const struct conf *conf, const char *key)
 static int serve(struct edge *edge, struct err *err)
 {
     const struct conf *conf = edge->conf;
-    struct http_options api = {.listen = conf_string(conf, "edge.listen"),
+    struct http_options api = {.listen = conf_string(conf, edge->service->listen),
                                .name = "edge",
                                .loop = edge->loop,
                                .limits = {.body = (size_t)conf_int(conf, "edge.body_limit"),
@@ -89,10 +70,12 @@ static int serve(struct edge *edge, struct err *err)
                                .handle = edge_on_request,
                                .arg = edge};
     struct http_options process = {
-        .listen = conf_string(conf, "producer.listen"), .loop = edge->loop, .ready = on_ready, .arg = edge};
+        .listen = conf_string(conf, edge->service->process_listen), .loop = edge->loop, .ready = on_ready, .arg = edge};
     edge->server = http_server_start(&api, err);
     if (!edge->server) {
-        return err->class == ERR_NONE ? err_set(err, ERR_FATAL, "edge.listen is empty; it must be ADDRESS:PORT") : -1;
+        return err->class == ERR_NONE
+                   ? err_set(err, ERR_FATAL, "%s is empty; it must be ADDRESS:PORT", edge->service->listen)
+                   : -1;
     }
     edge->process_server = http_server_start(&process, err);
     if (err->class != ERR_NONE) {
@@ -106,46 +89,28 @@ static int serve(struct edge *edge, struct err *err)
     return 0;
 }
 
-/* The definitions, the keys of senders. */
-static int edge_read(struct edge *edge, struct err *err)
+int edge_check(const struct conf *conf, const struct edge_service *service, struct err *err)
 {
-    edge->definitions = definitions_load_or_fail(edge->conf, &(struct definition_use){.sources = true}, err);
-    edge->secrets = edge->definitions ? webhook_secrets(edge->definitions, edge->conf) : NULL;
-    return !edge->definitions || load_escrow(edge, err) != 0 ||
-                   settings_check(edge->definitions, edge->conf, DEFINITION_SOURCE, NULL, err) != 0 ||
-                   webhook_check_keys(edge->definitions, edge->secrets, err) != 0
-               ? -1
-               : 0;
-}
-
-int edge_check(const struct conf *conf, struct err *err)
-{
-    struct edge edge = {.conf = conf};
-    int result = edge_read(&edge, err);
-    definitions_free(edge.definitions);
-    json_decref(edge.secrets);
-    escrow_key_free(edge.escrow);
+    struct edge edge = {.conf = conf, .service = service};
+    int result = service->read(&edge, err);
+    service->release(&edge);
     return result;
 }
 
-struct edge *edge_start(const struct conf *conf, uv_loop_t *loop, struct planner *planner, struct err *err)
+struct edge *edge_start(const struct conf *conf, uv_loop_t *loop, const struct edge_service *service,
+                        struct planner *planner, struct err *err)
 {
     struct edge *edge = MEM_NEW(struct edge);
     edge->magic = EDGE_MAGIC;
     edge->conf = conf;
     edge->loop = loop;
+    edge->service = service;
     edge->planner = planner;
     edge->requests =
         metric_new(METRIC_COUNTER, "offboard_edge_requests_total", "code", "HTTP requests by status code.");
-    edge->turned_away = metric_new(METRIC_COUNTER, "offboard_edge_turned_away_total", "source why",
-                                   "Requests to a source whose sender could not be told, by why.");
     edge->denied = metric_new(METRIC_COUNTER, "offboard_edge_denied_total", "why",
                               "Requests of callers without a token that may do it: no_token, unknown_token, role.");
-    if (edge_read(edge, err) != 0 || open_topics(edge, err) != 0) {
-        edge_stop(edge);
-        return NULL;
-    }
-    if (serve(edge, err) != 0) {
+    if (service->read(edge, err) != 0 || open_topics(edge, err) != 0 || serve(edge, err) != 0) {
         edge_stop(edge);
         return NULL;
     }
@@ -163,12 +128,8 @@ void edge_free_when_done(struct edge *edge)
     if (!edge->closed || edge->open) {
         return;
     }
-    definitions_free(edge->definitions);
-    json_decref(edge->secrets);
-    escrow_key_free(edge->escrow);
-    free(edge->intake);
+    edge->service->release(edge);
     free(edge->events);
-    free(edge->control);
     free(edge);
 }
 
@@ -189,21 +150,11 @@ void edge_drain(struct edge *edge, void (*drained)(void *arg), void *arg)
     uv_timer_start(&edge->drain_timer, on_waited, (uint64_t)wait, 0);
 }
 
-bool edge_draining(const struct edge *edge)
-{
-    return edge->draining;
-}
-
 static void on_edge_closed(uv_handle_t *handle)
 {
     struct edge *edge = handle->data;
     edge->closed = true;
     edge_free_when_done(edge);
-}
-
-int edge_process_port(const struct edge *edge)
-{
-    return http_server_port(edge->process_server);
 }
 
 static void on_timer_closed(uv_handle_t *handle)
@@ -225,8 +176,9 @@ void edge_stop(struct edge *edge)
         return;
     }
     uv_poll_stop(&edge->poll);
-    replays_stop(edge);
-    keysets_stop(edge);
+    if (edge->service->stop) {
+        edge->service->stop(edge);
+    }
     kafka_producer_free(edge->producer, 5 * TIME_SECOND); /* reports what is open: its requests are answered */
     for (struct exchange *exchange = edge->open, *next; exchange; exchange = next) {
         next = exchange->next;
