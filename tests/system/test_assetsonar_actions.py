@@ -375,5 +375,42 @@ def test_members_deactivated_this_week(stack, page_of_others):
     done = json.loads(stack.cli("try", "assetsonar", "list_deactivated_members", "--email", "anybody@example.com", "--json").out)
     assert done["outcome"] == "succeeded", done
     assert [one for one in done["outputs"]["members"] if mark in one["email"]] == [
-        {"id": str(known["id"]), "email": known["email"], "name": "Kim Doe", "deactivated_at": "2199-01-01T10:00:00Z"},
-        {"id": str(unknown["id"]), "email": unknown["email"], "name": "Kim Doe", "deactivated_at": None}]
+        {"id": str(known["id"]), "email": known["email"], "name": "Kim Doe", "deactivated_at": "2199-01-01T10:00:00Z", "day": "2199-01-01"},
+        {"id": str(unknown["id"]), "email": unknown["email"], "name": "Kim Doe", "deactivated_at": None, "day": None}]
+
+
+@pytest.mark.parametrize("written, day, listed, format", [
+    ("11/28/2199", None, True, None), ("28.11.2199", None, True, None), ("Nov 28, 2199", None, True, None), ("", None, True, None),
+    ("2199-28-11", None, True, None), ("31.12.2019", None, True, None), (7258118400, "2200-01-01", True, None), (978307200, None, False, None),
+    (7258118400000, None, True, None), ({"at": 1}, None, True, None), ("2199-11-28", "2199-11-28", True, "%m/%d/%Y"),
+    ("11/28/2199", "2199-11-28", True, "%m/%d/%Y"), ("11/28/2199 10:00 AM", "2199-11-28", True, "%m/%d/%Y"), ("11/28/2019", None, False, "%m/%d/%Y"),
+    ("28/11/2199", None, True, "%m/%d/%Y"),
+], ids=str)
+def test_a_day_that_cannot_be_read_is_no_day(stack, request, written, day, listed, format):
+    email = f"day{abs(hash(request.node.name))}@example.com"
+    member(stack, email, status=0, custom={"deactivated_at": written})
+    with configured(stack, **({"date_format": format} if format else {})):
+        said = try_(stack, "list_deactivated_members", "anybody@example.com")
+    found = [(one["deactivated_at"], one["day"]) for one in said["outputs"]["members"] if one["email"] == email]
+    assert found == ([(written, day)] if listed else []), said
+
+
+def test_a_day_that_may_be_another_one_is_not_taken_for_it(stack):
+    """4 March where days come first, 3 April where months do."""
+    made = member(stack, "ambiguous@example.com")
+    stack.sandbox.fault("assetsonar", {"match": {"method": "GET", "path": f"/members/{made['id']}.api"}, "do": "status", "status": 200, "times": None,
+                                       "body": {**made, "offboarding_date": "04/03/2026"}})
+    said = try_(stack, "set_member_fields", "ambiguous@example.com", offboarding_date="2026-03-04", **impatient(stack, "assetsonar"))
+    assert said["outcome"] == "failed" and any(call["changes"] for call in said["calls"]), said
+    with configured(stack, date_format="%d/%m/%Y"):
+        assert try_(stack, "set_member_fields", "ambiguous@example.com", offboarding_date="2026-03-04")["outcome"] == "already_done"
+
+
+@pytest.mark.parametrize("action", ["list_assets", "check_in_assets", "flag_assets_returning", "set_member_fields", "list_licences",
+                                    "revoke_licences", "deactivate_member"])
+def test_a_record_of_another_member_says_nothing_of_the_leaver(stack, action):
+    made, other = member(stack, f"asked.{action}@example.com"), member(stack, f"other.{action}@example.com")
+    asset(stack, other["email"])
+    answers(stack, f"/members/{made['id']}.api", other)
+    said = try_(stack, action, made["email"])
+    assert said["outcome"] == "failed" and not any(call["changes"] for call in said["calls"]), said

@@ -146,13 +146,28 @@ def test_nobody_of_that_email(fresh):
 @pytest.mark.parametrize("fields, leaving, provided", [
     ({"supervisorEmail": None}, False, {"name": "Jane Doe", "country": "Canada"}),
     ({"supervisorEmail": "JANE@example.com"}, False, {"name": "Jane Doe", "country": "Canada"}),
-    ({"supervisorEmail": BOSS, "terminationDate": "2026-12-31"}, True, {"name": "Jane Doe", "country": "Canada", "manager": {"email": BOSS}}),
+    ({"supervisorEmail": BOSS, "terminationDate": "2199-12-31"}, True, {"name": "Jane Doe", "country": "Canada", "manager": {"email": BOSS}}),
     ({"terminationDate": "0000-00-00", "country": None}, False, {"name": "Jane Doe"}),
+    ({"terminationDate": "2020-01-31", "country": None}, False, {"name": "Jane Doe"}),  # came back
+    ({"status": "Inactive", "terminationDate": None, "country": None}, True, {"name": "Jane Doe"}),
 ])
 def test_what_is_provided(fresh, fields, leaving, provided):
     employee(fresh, "jane@example.com", **{"displayName": "Jane Doe", "country": "Canada", **fields})
     said = try_(fresh, "read_employee", "--email", "jane@example.com")
     assert (said["outputs"]["leaving"], said["provides"]) == (leaving, {"user": provided}), said
+
+
+@pytest.mark.parametrize("fields", [{"terminationDate": "31/12/2026"}, {"status": "Inaktiv"}, {"status": None}])
+def test_what_cannot_be_read_is_for_a_person(fresh, fields):
+    employee(fresh, "jane@example.com", **fields)
+    said = try_(fresh, "read_employee", "--email", "jane@example.com")
+    assert said["outcome"] == "blocked" and "does not show the employee's status (Active, Inactive) and last day" in said["message"], said
+
+
+def test_nobody_is_their_own_supervisor_by_another_address(fresh):
+    employee(fresh, "jane@example.com", supervisorEmail="J.Doe@example.com")
+    said = try_(fresh, "read_employee", "--email", "jane@example.com", "--user", '{"emails": ["j.doe@example.com"]}')
+    assert said["outcome"] == "succeeded" and said["outputs"]["user"]["manager"] is None, said
 
 
 def test_no_home_address_is_read(fresh):
@@ -166,12 +181,14 @@ def test_no_home_address_is_read(fresh):
 def test_who_is_terminated(fresh):
     employee(fresh, "stays@example.com")
     gone = employee(fresh, "gone@example.com", status="Inactive", terminationDate="2026-01-31")
-    soon = employee(fresh, "soon@example.com", terminationDate="2026-12-31")
+    soon = employee(fresh, "soon@example.com", terminationDate="2199-12-31")
+    odd = employee(fresh, "odd@example.com", terminationDate="31/12/2026")
+    employee(fresh, "back@example.com", terminationDate="2020-01-31")
     employee(fresh, "before@example.com", status="Inactive", lastChanged="2020-01-01T00:00:00+00:00")
     employee(fresh, "deleted@example.com", status="Inactive", action="Deleted")
     said = try_(fresh, "list_terminated", "--email", "anybody@example.com", with_={"since": "2025-01-01T00:00:00Z"})
     assert [(one["id"], one["email"], one["last_day"]) for one in said["outputs"]["terminated"]] == [
-        (gone, "gone@example.com", "2026-01-31"), (soon, "soon@example.com", "2026-12-31")], said
+        (gone, "gone@example.com", "2026-01-31"), (soon, "soon@example.com", "2199-12-31"), (odd, "odd@example.com", "31/12/2026")], said
     assert said["outputs"]["latest"]
 
 

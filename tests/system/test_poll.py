@@ -255,7 +255,8 @@ def test_members_that_assetsonar_deactivated(make_stack, tmp_path):
     stack.write_settings()
     stack.cli("topics").ok()
     days = {name: (datetime.now(timezone.utc) - timedelta(days=ago)).strftime("%Y-%m-%d") for name, ago in (("gone", 1), ("old", 30))}
-    for name, custom in (("gone", {"deactivated_at": days["gone"]}), ("old", {"deactivated_at": days["old"]}), ("unknown", {})):
+    for name, custom in (("gone", {"deactivated_at": days["gone"]}), ("old", {"deactivated_at": days["old"]}), ("unknown", {}),
+                         ("odd", {"deactivated_at": "31.12.2019"})):
         stack.person(f"{name}@example.com")
         stack.sandbox.seed("assetsonar", {"members": [{"email": f"{name}@example.com", "status": 0, "custom": custom}]})
     stack.start()
@@ -263,13 +264,15 @@ def test_members_that_assetsonar_deactivated(make_stack, tmp_path):
     assert found["disposition"] == "started", found
     stack.wait_status(str(found["offboarding_id"]), "completed")
     unknown = row(stack, "unknown@example.com")
-    assert (unknown["disposition"], unknown["criterion"]["name"]) == ("ignored", "deactivated this week"), unknown
+    assert (unknown["disposition"], unknown["criterion"]["name"]) == ("ignored", "on a day that is known"), unknown
+    odd = row(stack, "odd@example.com")
+    assert odd["disposition"] == "refused", odd
     before = stack.metrics("worker")['offboard_poll_rounds_total{source="assetsonar",outcome="succeeded"}']
     wait_until(lambda: stack.metrics("worker")['offboard_poll_rounds_total{source="assetsonar",outcome="succeeded"}'] >= before + 3, 30,
                "it asked again")
     stack.wait_quiet()
-    assert [len(rows(stack, f"{name}@example.com")) for name in ("gone", "old", "unknown")] == [1, 0, 1]
-    assert [stack.account(f"{name}@example.com")["active"] for name in ("gone", "old", "unknown")] == [False, True, True]
+    assert [len(rows(stack, f"{name}@example.com")) for name in ("gone", "old", "unknown", "odd")] == [1, 0, 1, 1]
+    assert [stack.account(f"{name}@example.com")["active"] for name in ("gone", "old", "unknown", "odd")] == [False, True, True, True]
 
 
 @pytest.mark.parametrize("old, new, said", [

@@ -133,13 +133,58 @@ def test_one_who_is_dismissed_cannot_wait(stack, person):
     (lambda person: {"type": "employee.updated", "timestamp": "2026-03-02T09:00:00+0000",
                      "data": {"companyId": "1", "employeeId": "4713", "changedFields": ["status"]}}, "it tells what was changed"),
     (lambda person: fields_hook(person, "4714", changed=("firstName",)), "it was about leaving"),
-    (lambda person: fields_hook(person, "4715", status="Active", terminationDate="0000-00-00"), "who leaves"),
+    (lambda person: fields_hook(person, "4715", ("status",), status=None, terminationDate=None), "it tells what was changed"),
+    (lambda person: fields_hook(person, "4718", ("status",), status="On leave", terminationDate=None), "who leaves"),
     (lambda person: {"type": "employee.created", "timestamp": "2026-03-02T09:00:00+0000", "data": {"employeeId": "4716"}}, "types"),
 ])
 def test_what_is_no_termination_in_bamboohr(stack, person, body, why):
     reply = bamboohr(stack, BAMBOO, body(person))
     assert [(each["outcome"], each["why"]) for each in reply.json["results"]] == [("ignored", why)]
     assert row(stack, reply.json["results"][0]["event"])["disposition"] == "ignored"
+
+
+def test_an_active_employee_with_a_last_day_to_come(stack, person):
+    reply = bamboohr(stack, BAMBOO, fields_hook(person, "4720", ("terminationDate",), status="Active"))
+    assert stack.wait_status(reply.json["results"][0]["id"], "waiting")["runbook"] == "fast"
+
+
+@pytest.mark.parametrize("changed, fields", [
+    (("terminationDate",), {"terminationDate": "0000-00-00"}),
+    (("terminationDate",), {"terminationDate": ""}),
+    (("terminationDate",), {"terminationDate": None, "status": None}),
+    (("status", "terminationDate"), {"terminationDate": "0000-00-00"}),
+    (("status",), {"terminationDate": "2020-01-31"}),
+], ids=["zeros", "empty", "no-status", "returned", "returned-with-the-old-day"])
+def test_a_last_day_that_is_taken_back(stack, person, changed, fields):
+    """Somebody who stays, or comes back, loses nothing: what was planned is cancelled, and nothing is started."""
+    number = uuid.uuid4().hex
+    planned = bamboohr(stack, BAMBOO, fields_hook(person, number, status="Active")).json["results"][0]["id"]
+    stack.wait_status(planned, "waiting")
+    hook = fields_hook(person, number, changed, **{"status": "Active", **fields})
+    hook["employees"][0]["timestamp"] = "2026-03-02T10:00:00+00:00"
+    reply = bamboohr(stack, BAMBOO, hook)
+    assert reply.json["results"][0]["outcome"] == "accepted", reply.json
+    stack.wait_status(planned, "cancelled")
+    assert row(stack, reply.json["results"][0]["event"])["disposition"] == "cancelled"
+
+
+@pytest.mark.parametrize("fields, why", [
+    ({"status": "Active", "terminationDate": "2020-01-31"}, "which seems to have passed"),
+    ({"status": None, "terminationDate": "2026-02-28"}, "does not show the employee as inactive"),
+    ({"terminationDate": "31.12.2026"}, '"31.12.2026" as the last day'),
+    ({"terminationDate": "12/31/2026"}, "is no date like 2026-11-30"),
+    ({"status": "Active", "terminationDate": "soon"}, "is no date like 2026-11-30"),
+    ({"terminationDate": "2026-31-12"}, "is no date like 2026-11-30"),
+])
+def test_a_last_day_that_is_for_a_person_to_judge(stack, person, fields, why):
+    reply = bamboohr(stack, BAMBOO, fields_hook(person, "47" + uuid.uuid4().hex, ("terminationDate",), **fields))
+    assert reply.json["results"][0]["outcome"] == "refused" and why in reply.json["results"][0]["why"], reply.json
+    assert row(stack, reply.json["results"][0]["event"])["disposition"] == "refused"
+
+
+def test_a_last_day_of_yesterday_has_not_passed_everywhere(stack, person):
+    reply = bamboohr(stack, BAMBOO, fields_hook(person, "4723", ("terminationDate",), status="Active", terminationDate="2026-03-01"))
+    assert reply.json["results"][0]["outcome"] == "accepted", reply.json
 
 
 def test_an_old_request_is_turned_away(stack, person):
