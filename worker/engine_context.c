@@ -129,9 +129,12 @@ void context_name_account(struct run *run, const char *id)
     }
 }
 
+/* An action that acts on no account sees the list of those that are pinned. */
 void context_account(struct run *run, const char *id)
 {
-    context_name_account(run, id);
+    if (id) {
+        context_name_account(run, id);
+    }
     context_set(run, "saved", json_incref(run->place->saved));
     const json_t *images = json_at(run->job->message, "job.before");
     context_set(run, "before", member(images, id ? id : "", json_object()));

@@ -12,6 +12,8 @@ ORG, USER = "/orgs/acme", "GET /user/{id}"
 MEMBERSHIP, SEAT = f"GET {ORG}/memberships/{{login}}", f"GET {ORG}/members/{{login}}/copilot"
 CREDENTIALS = f"{ORG}/credential-authorizations"
 OUTSIDE = f"GET {ORG}/outside_collaborators?per_page=100"
+REPOSITORIES = f"GET {ORG}/repos?type=all&per_page=100"
+SITE, APP = (f"GET /repos/acme/{name}/invitations?per_page=100" for name in ("site", "app"))
 SEATS = f"{ORG}/copilot/billing/selected_users {{'selected_usernames': ['{{login}}']}}"
 TOKEN = "ghp_0123456789abcdefOfThisTest"
 MEMBER = {"membership": {"state": "active", "role": "member"}}
@@ -32,7 +34,7 @@ class TestGitHub(ConnectorTable):
         Row("remove_member", [USER, MEMBERSHIP, f"DELETE {ORG}/memberships/{{login}}", USER, MEMBERSHIP],
             user={"membership": {"state": "active", "role": "admin"}}, before={"role": "admin"}),
         Row("add_member", [USER, MEMBERSHIP, f"PUT {ORG}/memberships/{{login}} {{'role': 'member'}}", USER, MEMBERSHIP]),
-        Row("remove_outside_collaborator", [USER, OUTSIDE, MEMBERSHIP, f"DELETE {ORG}/outside_collaborators/{{login}}", USER, OUTSIDE],
+        Row("remove_outside_collaborator", [USER, OUTSIDE, REPOSITORIES, SITE, APP, MEMBERSHIP, f"DELETE {ORG}/outside_collaborators/{{login}}", USER, OUTSIDE],
             user=OUTSIDER),
         Row("remove_copilot_seat", [USER, SEAT, f"DELETE {SEATS}", USER, SEAT],
             user={**MEMBER, "copilot": {"pending_cancellation_date": None}}),
@@ -55,7 +57,7 @@ class TestGitHub(ConnectorTable):
     @pytest.fixture(autouse=True)
     def as_it_was(self, stack):
         yield
-        stack.sandbox.settings("github", role="admin", saml=True, enterprise="", page=100, copilot=True, filters=True)
+        stack.sandbox.settings("github", scopes="admin:org, repo", role="admin", saml=True, enterprise="", page=100, copilot=True, filters=True)
         stack.sandbox.clear_faults("github")
 
     def user(self, case) -> dict:
@@ -168,6 +170,36 @@ class TestGitHub(ConnectorTable):
         said = case.try_in_vain()
         stack.sandbox.clear_faults("github")
         assert said["outcome"] == "failed" and not said["verified"]["ok"]
+
+    @pytest.mark.parametrize("collaborator", [False, True], ids=["nothing accepted", "one accepted"])
+    def test_invitations_that_wait_are_cancelled(self, stack, collaborator):
+        stack.sandbox.settings("github", page=1)
+        stack.sandbox.seed("github", {"users": [{"login": f"guest-{number}", "invited": ["app"]} for number in range(2)]})
+        case = tries.case(self, stack, "remove_outside_collaborator", f"invited-{collaborator}",
+                          user={"collaborator": collaborator, "invited": ["app", "site"]})
+        said = case.try_()
+        assert said["outcome"] == "succeeded" and said["verified"]["ok"] and not said["open"]["invitations"]["items"], said
+        user = self.user(case)
+        assert user["invited"] == {} and not user["collaborator"]
+        guests = [user for user in stack.sandbox.state("github")["users"] if user["login"].startswith("guest-")]
+        assert [list(guest["invited"]) for guest in guests] == [["app"], ["app"]]
+        assert case.try_()["outcome"] == "already_done"
+
+    def test_an_invitation_that_stays_is_not_gone(self, stack):
+        case = tries.case(self, stack, "remove_outside_collaborator", "invited-still", user={"collaborator": False, "invited": ["app"]})
+        case.fault({"match": {"method": "DELETE"}, "do": "noop", "times": None})
+        said = case.try_in_vain()
+        assert said["outcome"] == "failed" and not said["verified"]["ok"], said
+
+    def test_what_the_token_is_not_shown_is_for_a_person(self, stack):
+        """An invitation to a private repository is there, and nobody can see it."""
+        stack.sandbox.settings("github", scopes="admin:org")
+        case = tries.case(self, stack, "remove_outside_collaborator", "invited-unseen", user={"collaborator": True, "invited": ["app"]})
+        said = case.try_()
+        assert said["outcome"] == "succeeded" and said["open"]["invitations"]["items"] == [case.names["login"]], said
+        assert "no scope repo" in said["open"]["invitations"]["why"]
+        again = case.try_()
+        assert again["outcome"] == "already_done" and again["open"]["invitations"]["items"] == [case.names["login"]], again
 
     def test_a_member_is_no_outside_collaborator(self, stack):
         case = tries.case(self, stack, "remove_outside_collaborator", "member", user=MEMBER)

@@ -155,7 +155,8 @@ def test_a_line_that_leads_back_to_the_leaver(stack, email):
     ([{"email": BOSS, "leaving": True}, {"email": DIRECTOR}], DIRECTOR),
     ([{"email": "away@example.com"}, {"email": "gone@example.com"}, {"email": DIRECTOR}], DIRECTOR),
     ([{"email": "{leaver}"}, {"email": DIRECTOR}], DIRECTOR),
-    ([{"email": "boss.alias@example.com"}], BOSS)])
+    ([{"email": "boss.alias@example.com"}, {"email": DIRECTOR}], DIRECTOR),     # whoever has the alias now need not be who was meant
+    ([{"email": "Boss@Example.com"}], BOSS)])
 def test_the_first_who_is_active_and_not_leaving(stack, email, chain, taken):
     leaver = person(stack, email)
     person(stack, "away@example.com", suspended=True)
@@ -163,6 +164,46 @@ def test_the_first_who_is_active_and_not_leaving(stack, email, chain, taken):
     for live in (True, False):
         said = try_(stack, "choose_manager", email, user={"manager_chain": chain}, ids={"google": [leaver["id"]]}, live=live)
         assert said["outcome"] == "succeeded" and said["provides"]["user"]["manager"]["email"] == taken, said
+
+
+def shows(stack, who: str, body, status: int = 200) -> None:
+    """What Google answers when it is asked for that person."""
+    stack.sandbox.fault("google", {"match": {"method": "GET", "path": f"/users/{who.replace('@', '(@|%40)')}$"}, "do": "status", "status": status,
+                                   "body": body, "times": None})
+
+
+NO_PERSON = [{}, [], {"kind": "x", "id": "1"}, {"primaryEmail": BOSS}, {"id": 7, "primaryEmail": BOSS}]
+
+
+@pytest.mark.parametrize("body", NO_PERSON, ids=json.dumps)
+@pytest.mark.parametrize("action", ["read_profile", "choose_manager", "add_delegate", "transfer_data"])
+def test_an_answer_that_shows_no_person_is_nobody(stack, email, action, body):
+    key = person(stack, email, relations=[{"type": "manager", "value": BOSS}])["id"]
+    shows(stack, BOSS, body)
+    start = since(stack)
+    with_ = {"transfer_data": {"to": BOSS}, "add_delegate": {"delegate": BOSS}}.get(action, {})
+    said = try_(stack, action, email, user={"manager_chain": [{"email": BOSS}, {"email": DIRECTOR}]}, ids={"google": [key]}, with_=with_)
+    assert said["outcome"] == "failed" and "provides" not in said and changes(stack, start) == [], said
+
+
+@pytest.mark.parametrize("who", ["the leaver's account", "the leaver's other address", "suspended in words", "archived in words"])
+def test_who_never_takes_over(stack, email, who):
+    """By whatever address the leaver is asked for, the leaver is no manager of the leaver."""
+    leaver = person(stack, email)
+    shown = {"id": "1", "primaryEmail": BOSS, "suspended": False, "archived": False, "name": {"fullName": "B"}}
+    shows(stack, BOSS, {**shown, **{"the leaver's account": {"id": leaver["id"]}, "suspended in words": {"suspended": "true"},
+                                    "archived in words": {"archived": "yes"}}.get(who, {})})
+    known = {"emails": [BOSS]} if who == "the leaver's other address" else {}
+    said = try_(stack, "choose_manager", email, user={"manager_chain": [{"email": BOSS}, {"email": DIRECTOR}], **known}, ids={"google": [leaver["id"]]})
+    assert said["outcome"] == "succeeded" and said["provides"]["user"]["manager"]["email"] == DIRECTOR, said
+
+
+def test_nobody_gets_the_files_by_an_alias(stack, email):
+    key = person(stack, email)["id"]
+    start = since(stack)
+    said = try_(stack, "transfer_data", email, with_={"to": "boss.alias@example.com"}, ids={"google": [key]})
+    assert said["outcome"] == "blocked" and "boss.alias@example.com is an alias of boss@example.com" in said["message"], said
+    assert changes(stack, start) == []
 
 
 def test_nobody_takes_over(stack, email):
@@ -200,6 +241,8 @@ def test_a_delegate_who_can_be_none(stack, email, state):
 def test_a_delegate_is_added_by_the_primary_address(stack, email):
     person(stack, email)
     said = try_(stack, "add_delegate", email, with_={"delegate": "boss.alias@example.com"})
+    assert said["outcome"] == "blocked" and "named by the main address" in said["message"], said
+    said = try_(stack, "add_delegate", email, with_={"delegate": "Boss@Example.com"})
     assert said["outcome"] == "succeeded" and said["outputs"] == {"delegate": BOSS}
     assert [one["delegateEmail"] for one in user(stack, email)["delegates"]] == [BOSS]
 

@@ -181,6 +181,28 @@ def test_a_mac_on_page_two_of_a_server_that_does_not_filter(stack):
     assert said["outputs"]["ids"] == [own["id"]], said
 
 
+@pytest.mark.parametrize("pages", [[[0], [0]], [[0, 0], []], [[0], [0], [1]]], ids=["the same page again", "twice on one", "and then the other"])
+@pytest.mark.parametrize("action", ["list_computers", "lock_computers"])
+def test_a_mac_that_is_listed_twice_hides_another(stack, request, action, pages):
+    """A server that does not turn the page: what it counts is never seen."""
+    email = f"twice{abs(hash(request.node.name))}@example.com"
+    macs = [mac(stack, email), mac(stack, email)]
+    for number, page in enumerate(pages):
+        stack.sandbox.fault("jamf", {"match": {"method": "GET", "path": "computers-inventory$"}, "do": "status", "status": 200,
+                                     "body": {"totalCount": 2, "results": [macs[which] for which in page]},
+                                     "times": None if number == len(pages) - 1 else 1})
+    said = try_(stack, action, email)
+    assert said["outcome"] == "failed" and "lists the same Mac twice" in said["message"] and sent(stack, *macs) == [], said
+
+
+def test_another_mac_than_the_one_that_was_asked_for_says_nothing(stack):
+    own, other = mac(stack, "asked@example.com"), mac(stack, "asked@example.com", online=False)
+    stack.sandbox.fault("jamf", {"match": {"method": "GET", "path": f"computers-inventory/{own['id']}$"}, "do": "status", "status": 200,
+                                 "body": other, "times": None})
+    said = try_(stack, "lock_computers", "asked@example.com", computers=[own["id"]])
+    assert said["outcome"] == "blocked" and sent(stack, own, other) == [], said
+
+
 def test_commands_to_other_macs_do_not_tell_what_is_under_way(stack):
     """A filter of commands that is not heeded: a lock may be under way on another page, and nobody knew which passcode holds."""
     own, other = mac(stack, "own@example.com"), mac(stack, "other.mac@example.com", online=False)

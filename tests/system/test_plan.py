@@ -167,7 +167,7 @@ def test_a_signed_token(plan):
     signer, other = TokenSigner("k-1"), TokenSigner("k-1")
     token = signer.token({"aud": "us", "iat": int(time.time()), "jti": "t-1", "email": "kim@example.com"})
     files = {"token.jwt": token, "keys.json": {"keys": [signer.jwk]}, "others.json": {"keys": [other.jwk]}}
-    for keys, code, sender in (("keys.json", 0, "proven"), ("others.json", 1, "turned away (401): the token's signature does not fit"),
+    for keys, code, sender in (("keys.json", 0, "proven"), ("others.json", 1, "turned away (401): the token's signature fits no key of the sender's"),
                                (None, 0, "not checked: give the sender's keys (its JWK set) with --keys FILE")):
         said = plan("--file", "token.jwt", "--source", "tokens", "--header", "Content-Type: application/jwt",
                     *(["--keys", keys] if keys else []), **files)
@@ -185,6 +185,19 @@ def test_what_a_poll_found(plan, outputs):
     assert "event 1 of 3: 1, gone\nrunbook scim-leaver for a@example.com, live" in said.stdout
     assert "event 2 of 3\nunreadable: poll.id: " in said.stdout
     assert 'event 3 of 3: 3, gone\nignored: criterion "employee" is not met' in said.stdout
+
+
+POLLED_DAYS = {
+    "oomnitza": lambda day: {"id": "7", "email": "a@example.com", "type": "Employee", "status": "Offboarding", "sequence": "1", "changed": day},
+    "assetsonar": lambda day: {"id": "7", "email": "a@example.com", "name": "A", "deactivated_at": day, "day": None},
+}
+
+
+@pytest.mark.parametrize("day", ["31.12.2019", "28/05/2021", "11/28/2199", "Nov 28, 2199", "2199-28-11", "58881-01-01T00:00:00Z"])
+@pytest.mark.parametrize("source", POLLED_DAYS)
+def test_a_day_that_cannot_be_read_starts_nobody_and_is_told(plan, source, day):
+    said = plan("--poll", "items.json", "--source", source, **{"items.json": [POLLED_DAYS[source](day)]})
+    assert said.stdout.startswith("refused: ") and f'on "{day}", and that is no day that can be read' in said.stdout, said
 
 
 @pytest.mark.parametrize("request_text, why", [

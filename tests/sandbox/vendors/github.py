@@ -15,6 +15,8 @@ class GitHub(Vendor):
     DEFAULTS = {
         "organization": "acme", "token": "ghp_sandboxT0kenOfTheOwner0123456789",
         "role": "admin",            # of the token's account
+        "scopes": "admin:org, repo",    # of the token; without `repo` it is shown public repositories only
+        "repositories": {"site": "public", "app": "private"},
         "saml": True,               # whether the organisation has SAML
         "enterprise": "",           # the slug, where SAML is the enterprise's
         "copilot": True,
@@ -46,7 +48,7 @@ class GitHub(Vendor):
 
     def finish(self, request: Request, answer: Answer) -> Answer:
         answer.headers = {"x-ratelimit-limit": "5000", "x-ratelimit-remaining": "4999", "x-ratelimit-reset": str(self._reset),
-                          "x-github-media-type": "github.v3; format=json", **answer.headers}
+                          "x-oauth-scopes": self.settings["scopes"], "x-github-media-type": "github.v3; format=json", **answer.headers}
         return answer
 
     def unknown_path(self, request: Request) -> Answer:
@@ -178,6 +180,34 @@ class GitHub(Vendor):
         self._save(user, collaborator=False)
         return Answer(204)
 
+    # Repositories, and who was invited to one and has not accepted yet.
+
+    @route("GET", "/orgs/{organization}/repos")
+    def list_repositories(self, request: Request, organization: str) -> Answer:
+        self._organization(organization)
+        return self._page(request, [{"name": name, "visibility": kind} for name, kind in self.settings["repositories"].items()
+                                    if kind == "public" or "repo" in self.settings["scopes"].split(", ")])
+
+    def _repository(self, organization: str, repository: str) -> None:
+        self._organization(organization)
+        if repository not in self.settings["repositories"]:
+            raise Refusal(self.fail(404, "Not Found"))
+
+    @route("GET", "/repos/{organization}/{repository}/invitations")
+    def list_invitations(self, request: Request, organization: str, repository: str) -> Answer:
+        self._repository(organization, repository)
+        return self._page(request, [{"id": user["invited"][repository], "invitee": {"login": user["login"], "id": user["id"]}}
+                                    for user in self.store.all("users") if repository in user["invited"]])
+
+    @route("DELETE", "/repos/{organization}/{repository}/invitations/{key}")
+    def cancel_invitation(self, request: Request, organization: str, repository: str, key: str) -> Answer:
+        self._repository(organization, repository)
+        for user in self.store.all("users"):
+            if str(user["invited"].get(repository)) == key:
+                self._save(user, invited={name: held for name, held in user["invited"].items() if name != repository})
+                return Answer(204)
+        raise Refusal(self.fail(404, "Not Found"))
+
     # Credentials of SAML.
 
     @route("GET", "/orgs/{organization}/credential-authorizations")
@@ -237,7 +267,7 @@ class GitHub(Vendor):
 
     def seed(self, state: dict) -> None:
         """Users by `login` (one with the `id` of somebody else is renamed): `name_id` (of SAML; `linked`: claimed by the account), `membership` {state, role},
-        `collaborator`, `credentials` (how many), `copilot` {pending_cancellation_date, assigning_team}, `by_enterprise_team`."""
+        `collaborator`, `invited` (to which repositories), `credentials` (how many), `copilot` {pending_cancellation_date, assigning_team}, `by_enterprise_team`."""
         for given in state.get("users", []):
             if not given.get("login"):
                 raise ValueError(f"{self.name}: users: login is missing")
@@ -246,10 +276,12 @@ class GitHub(Vendor):
                 self.store.remove("users", renamed["login"].lower())
             held = renamed or self.store.get("users", given["login"].lower()) or {
                 "id": self.store.next_number("user", 1000), "name_id": None, "linked": True, "membership": None,
-                "collaborator": False, "credentials": [], "copilot": None, "by_enterprise_team": False}
+                "collaborator": False, "invited": {}, "credentials": [], "copilot": None, "by_enterprise_team": False}
             given = dict(given)
             if isinstance(given.get("credentials"), int):
                 given["credentials"] = [self.store.next_number("credential", 501) for _ in range(given["credentials"])]
+            if isinstance(given.get("invited"), list):
+                given["invited"] = {name: self.store.next_number("invitation", 9001) for name in given["invited"]}
             self.store.put("users", given["login"].lower(), {**held, **given})
 
     def export(self) -> dict:
