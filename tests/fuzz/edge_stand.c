@@ -1,5 +1,5 @@
 /* links: tests/fuzz/shipped.c producer/api.c producer/submit.c producer/webhook.c producer/signals.c producer/orders.c */
-/* links: producer/replays.c */
+/* links: producer/replays.c producer/order_keys.c */
 #include "tests/fuzz/edge_stand.h"
 
 #include <strings.h>
@@ -10,6 +10,7 @@
 #include "lib/log.h"
 #include "lib/signature.h"
 #include "producer/edge_internal.h"
+#include "producer/order_keys.h"
 #include "tests/fuzz/shipped.h"
 
 static struct http_options server; /* as the edge started it */
@@ -18,6 +19,7 @@ static json_t *headers; /* of the request in hand */
 static int answers;     /* to it */
 static int status;
 static void (*on_record)(const struct kafka_record *record);
+static struct order_keys *order_keys; /* of one request alone: what an input does depends on no other */
 
 static struct edge *edge_of_stand(void)
 {
@@ -53,6 +55,8 @@ int edge_stand_request(struct fuzz_input *input, void (*each)(const struct kafka
         .method = method, .path = path, .address = "192.0.2.1", .body = body, .body_len = input->left};
     answers = 0;
     on_record = each;
+    order_keys_free(order_keys);
+    order_keys = order_keys_new();
     if (server.admit(&request, server.arg)) {
         server.handle(&request, server.arg);
     }
@@ -147,6 +151,23 @@ struct kafka_producer *kafka_producer_new(const struct conf *conf, struct err *e
     return (struct kafka_producer *)&server;
 }
 
+struct kafka_health *kafka_health_start(struct kafka_producer *producer, struct err *err)
+{
+    (void)err;
+    return (struct kafka_health *)producer;
+}
+
+void kafka_health_stop(struct kafka_health *health)
+{
+    (void)health;
+}
+
+bool kafka_answers(struct kafka_health *health, char **why)
+{
+    (void)why;
+    return health != NULL;
+}
+
 int kafka_producer_open(struct kafka_producer *producer, const char *topic, struct err *err)
 {
     (void)producer;
@@ -224,6 +245,12 @@ bool keysets_wait(struct edge *edge, const char *url, struct http_request *reque
 void keysets_stop(struct edge *edge)
 {
     (void)edge;
+}
+
+struct order_keys *planner_order_keys(struct planner *planner)
+{
+    (void)planner;
+    return order_keys;
 }
 
 bool planner_ready(struct planner *planner, char **why)
