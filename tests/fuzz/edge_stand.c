@@ -1,5 +1,5 @@
 /* links: tests/fuzz/shipped.c producer/edge.c producer/submit.c producer/webhook.c producer/signals.c producer/orders.c */
-/* links: producer/reveals.c producer/replays.c */
+/* links: producer/order_keys.c producer/reveals.c producer/replays.c */
 #include "tests/fuzz/edge_stand.h"
 
 #include <strings.h>
@@ -9,6 +9,7 @@
 #include "lib/dead.h"
 #include "lib/log.h"
 #include "lib/signature.h"
+#include "producer/order_keys.h"
 #include "producer/edge_internal.h"
 #include "tests/fuzz/shipped.h"
 
@@ -201,6 +202,31 @@ bool keysets_wait(struct edge *edge, const char *url, struct http_request *reque
 void keysets_stop(struct edge *edge)
 {
     (void)edge;
+}
+
+struct kafka_health *kafka_health_start(struct kafka_producer *producer, struct err *err)
+{
+    (void)err;
+    return (struct kafka_health *)producer;
+}
+
+void kafka_health_stop(struct kafka_health *health)
+{
+    (void)health;
+}
+
+bool kafka_answers(struct kafka_health *health, char **why)
+{
+    (void)why;
+    return health != NULL;
+}
+
+struct order_keys *planner_order_keys(struct planner *planner)
+{
+    static struct order_keys *keys;
+    (void)planner;
+    keys = keys ? keys : order_keys_new();
+    return keys;
 }
 
 bool planner_ready(struct planner *planner, char **why)
