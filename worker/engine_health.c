@@ -58,11 +58,9 @@ void health_checked(struct health *health, bool denied, int status, const char *
     }
 }
 
-void engine_health(const struct engine *engine, const char *name, struct system_health *out)
+void health_tell(struct health *health, bool circuit_open, struct system_health *out)
 {
-    struct system *system = engine_system(engine, name);
-    struct health *health = &system->health;
-    if (!system->circuit.open && health->down.since) {
+    if (!circuit_open && health->down.since) {
         forget(&health->down);
         health->well_since = time_now(); /* it answers again */
     }

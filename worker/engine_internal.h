@@ -126,6 +126,7 @@ void health_down(struct health *health, const struct response *response);     /*
 void health_answered(struct health *health, const struct response *response); /* it was classified */
 /* A check: refused (`denied`), taken (`why` NULL), or it says nothing of the credentials. */
 void health_checked(struct health *health, bool denied, int status, const char *why);
+void health_tell(struct health *health, bool circuit_open, struct system_health *out);
 void health_release(struct health *health);
 
 /* engine_settings.c: the system's settings and limits. -1 with an ERR_FATAL that names the setting that is missing, is no number

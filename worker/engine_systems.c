@@ -137,6 +137,12 @@ bool engine_available(const struct engine *engine, const char *name)
     return !engine_system(engine, name)->circuit.open;
 }
 
+void engine_health(const struct engine *engine, const char *name, struct system_health *health)
+{
+    struct system *system = engine_system(engine, name);
+    health_tell(&system->health, system->circuit.open, health);
+}
+
 bool engine_refused(struct engine *engine, const char *name, char **why)
 {
     struct system *system = engine_system(engine, name);

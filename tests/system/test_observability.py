@@ -112,6 +112,8 @@ def test_one_trace_from_intake_to_the_vendor(stack):
         assert told and {(line["trace_id"], line["offboarding_id"]) for line in told} == {(TRACE, offboarding)}
     for kind in ("events", "jobs.scim"):
         for record in stack.topics.read(kind):
+            if kind == "events" and record.json["name"].startswith("system."):
+                continue    # of no offboarding
             assert TRACE in record.headers["traceparent"], record
 
 
