@@ -135,11 +135,17 @@ LANGUAGE sql AS $$
 $$;
 COMMENT ON FUNCTION apply_pauses() IS 'Staged control records: which systems are paused.';
 
+-- An older time does not replace a newer one: the planner writes the time of HR's event, perhaps after an order that came later.
 CREATE FUNCTION apply_cancellations() RETURNS void
 LANGUAGE sql AS $$
-    WITH last AS MATERIALIZED (
+    WITH subjects AS MATERIALIZED (
+        SELECT c.subject, max(c.seq) FILTER (WHERE c.name = 'control.uncancel') AS withdrawn
+        FROM staged_control c WHERE c.name IN ('control.cancel', 'control.uncancel') GROUP BY c.subject),
+    last AS MATERIALIZED ( -- of what came since the last tombstone, the cancellation with the latest time; else the tombstone
         SELECT DISTINCT ON (c.subject) c.subject, c.name, c.value, c.occurred_at
-        FROM staged_control c WHERE c.name IN ('control.cancel', 'control.uncancel') ORDER BY c.subject, c.seq DESC),
+        FROM staged_control c JOIN subjects k ON k.subject = c.subject AND c.seq >= coalesce(k.withdrawn, c.seq)
+        WHERE c.name IN ('control.cancel', 'control.uncancel')
+        ORDER BY c.subject, c.name = 'control.cancel' DESC, c.occurred_at DESC, c.seq DESC),
     withdrawn AS (
         DELETE FROM cancellation k USING last l WHERE k.subject = l.subject AND l.name = 'control.uncancel')
     INSERT INTO cancellation (subject, reason, actor, cancelled_at, duplicate_of)
@@ -147,7 +153,8 @@ LANGUAGE sql AS $$
     FROM last WHERE name = 'control.cancel'
     ON CONFLICT (subject) DO UPDATE
     SET reason = excluded.reason, actor = excluded.actor, cancelled_at = excluded.cancelled_at, duplicate_of = excluded.duplicate_of
-    WHERE excluded.cancelled_at >= cancellation.cancelled_at -- what the planner writes has the time of HR's event, which may be older
+    WHERE excluded.cancelled_at >= cancellation.cancelled_at
+       OR excluded.subject IN (SELECT k.subject FROM subjects k WHERE k.withdrawn IS NOT NULL)
 $$;
 COMMENT ON FUNCTION apply_cancellations() IS 'Staged control records: which offboardings and persons are cancelled.';
 
