@@ -148,3 +148,13 @@ class SambaDc:
 
     def id(self, upn: str) -> str:
         return self.find(upn)["objectGUID"][0]
+
+    def hide(self, dn: str, attribute: str, upn: str) -> None:
+        """From now on the user of that name may not read the attribute (the GUID of its schema) of the entry."""
+        sid = bytes.fromhex(self.find(upn)["objectSid"][0])
+        parts = [int.from_bytes(sid[2:8], "big"), *(int.from_bytes(sid[at:at + 4], "little") for at in range(8, len(sid), 4))]
+        ace = f"(OD;;RP;{attribute};;S-1-{'-'.join(map(str, parts))})"
+        done = subprocess.run(["samba-tool", "dsacl", "set", "-H", os.path.join(self.directory, "dc", "private", "sam.ldb"),
+                               f"--configfile={self._configuration}", f"--objectdn={dn}", f"--sddl={ace}"],
+                              capture_output=True, text=True, timeout=60)
+        assert done.returncode == 0, done

@@ -19,6 +19,7 @@ LICENCE_GROUP = f"CN=Licences-E3,{STAFF}"
 NOBODY = "00000000000000000000000000000001"
 READ = "SEARCH {account}"
 CHANGE = "MODIFY {account}"
+GROUPS = f"SEARCH {BASE}"
 NEVER = "9223372036854775807"
 AT = "2026-01-02T03:04:05Z"
 AT_FILETIME = "134117966450000000"
@@ -51,9 +52,9 @@ ROWS = [
     Row("expire_account", [READ, CHANGE, READ], {"accountExpires": [AT_FILETIME]}, with_={"at": AT}, before={"expires": NEVER}),
     Row("restore_expiry", [READ, CHANGE, READ], {"accountExpires": [NEVER]}, {"accountExpires": AT_FILETIME},
         was={"expires": NEVER}),
-    Row("leave_groups", [READ, "MODIFY {a}", "MODIFY {b}", READ], {"memberOf": None, "primaryGroupID": ["513"]},
+    Row("leave_groups", [READ, GROUPS, "MODIFY {a}", "MODIFY {b}", READ, GROUPS], {"memberOf": None, "primaryGroupID": ["513"]},
         groups=["a", "b"], before={"groups": ["{a}", "{b}"]}),
-    Row("leave_licence_groups", [READ, "MODIFY {licence}", READ], {"memberOf": ["{a}"]}, groups=["a", "licence"],
+    Row("leave_licence_groups", [READ, GROUPS, "MODIFY {licence}", READ, GROUPS], {"memberOf": ["{a}"]}, groups=["a", "licence"],
         before={"groups": ["{licence}"]}),
     Row("rejoin_groups", [READ, "MODIFY {a}", "MODIFY {b}", READ], {"memberOf": ["{a}", "{b}"]}, was={"groups": ["{a}", "{b}"]}),
     Row("move_to_ou", [READ, "RENAME {dn}", READ], {"dn": ["CN={name},OU=Former,DC=corp,DC=example,DC=com"]},
@@ -289,6 +290,34 @@ def test_a_group_that_brings_licences_is_kept_until_the_mailbox_is_shared(dc, st
     said = try_(stack, "leave_licence_groups", "licensed@example.com")
     assert said["outcome"] == "succeeded" and left(said) == {"licence_groups": []}, said
     assert "memberOf" not in dc.find("licensed@example.com"), group
+
+
+# What the account that binds may not see.
+
+MEMBER_OF, FLAGS = "bf967991-0de6-11d0-a285-00aa003049e2", "bf967a68-0de6-11d0-a285-00aa003049e2"
+
+
+@pytest.mark.parametrize("action, group", [("leave_groups", "hidden-a"), ("leave_licence_groups", None)])
+def test_groups_are_seen_from_their_side_where_the_account_does_not_show_them(dc, weak_stack, action, group):
+    name = f"hidden-{action.replace('_', '-')}"
+    dn = dc.add_user(name, STAFF, sAMAccountName=name[:18])
+    joined = dc.add_group(group, STAFF, dn) if group else LICENCE_GROUP
+    if not group:
+        dc.join(LICENCE_GROUP, dn)
+    dc.hide(dn, MEMBER_OF, "weak@example.com")
+    said = try_(weak_stack, action, f"{name}@example.com")
+    assert said["outcome"] == "denied" and any(call["changes"] for call in said["calls"]), said
+    assert dc.find(f"{name}@example.com")["memberOf"] == [joined]
+
+
+@pytest.mark.parametrize("action", ["leave_groups", "leave_licence_groups", "disable_user", "expire_account", "hide_from_address_lists"])
+def test_an_account_that_shows_no_flags_shows_nothing(dc, weak_stack, action):
+    name = f"dark-{action.replace('_', '-')}"
+    dn = dc.add_user(name, STAFF, sAMAccountName=name[:18])
+    dc.hide(dn, FLAGS, "weak@example.com")
+    said = try_(weak_stack, action, f"{name}@example.com")
+    assert said["outcome"] == "denied" and "has to be allowed to read its attributes" in said["message"], said
+    assert not any(call["changes"] for call in said["calls"])
 
 
 # Who it is.
