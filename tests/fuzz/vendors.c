@@ -1,4 +1,3 @@
-/* links: worker/engine_health.c */
 /* links: worker/circuit.c worker/credentials.c worker/engine.c worker/engine_accounts.c worker/engine_auth.c worker/engine_cache.c */
 /* links: worker/engine_classify.c worker/engine_context.c worker/engine_defer.c worker/engine_escrow.c worker/engine_gate.c worker/engine_health.c */
 /* links: worker/engine_identify.c worker/engine_ldap.c worker/engine_mail.c worker/engine_once.c worker/engine_pages.c */

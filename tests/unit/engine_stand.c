@@ -1,4 +1,3 @@
-/* links: worker/engine_health.c */
 /* links: tests/unit/vendor_stub.c worker/circuit.c worker/credentials.c worker/engine.c worker/engine_accounts.c */
 /* links: worker/engine_auth.c worker/engine_cache.c worker/engine_check.c worker/engine_classify.c worker/engine_context.c */
 /* links: worker/engine_defer.c worker/engine_escrow.c worker/engine_gate.c worker/engine_health.c worker/engine_identify.c worker/engine_mail.c */

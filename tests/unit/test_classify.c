@@ -16,13 +16,6 @@
 #include "tests/unit/helpers.h"
 #include "worker/engine_internal.h"
 
-/* In place of worker/engine_health.c. */
-void health_answered(struct health *health, const struct response *response)
-{
-    (void)health;
-    (void)response;
-}
-
 struct row {
     const char *request; /* JSON */
     int status;          /* 0: no answer */
