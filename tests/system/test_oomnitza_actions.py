@@ -83,9 +83,11 @@ class TestOomnitza(ConnectorTable):
     def test_an_answer_that_does_not_name_anybody_says_nothing(self, stack, body):
         one = case(self, stack, "set_fields", "unread")
         one.names.pop("id")
-        stack.sandbox.fault("oomnitza", {"match": {"path": "/users$"}, "do": "status", "status": 200, "body": body, "times": 3})
+        unnamed = body == [{"user_id": "7"}]
+        stack.sandbox.fault("oomnitza", {"match": {"path": "/users$"}, "do": "status", "status": 200, "body": body,
+                                         "times": 1 if unnamed else 3})    # the same page again would be a fault of its own
         said = one.try_(OFFBOARD_WORKER_RETRY_WAIT="0s")
-        assert said["outcome"] == ("blocked" if body == [{"user_id": "7"}] else "deferred") and one.changed() == [], said
+        assert said["outcome"] == ("blocked" if unnamed else "deferred") and one.changed() == [], said
 
     def test_an_address_that_was_given_to_somebody_else(self, stack):
         hire(stack, "inherited@example.com", employee_id="4712")
