@@ -195,7 +195,9 @@ int scheduler_find_lost(struct scheduler *scheduler, int *told, bool *soon, stru
     if (result == 0) {
         suspects_release(&scheduler->suspects);
         scheduler->suspects = look.found;
-        qsort(scheduler->suspects.list, scheduler->suspects.count, sizeof *scheduler->suspects.list, compare);
+        if (look.found.count) {
+            qsort(scheduler->suspects.list, scheduler->suspects.count, sizeof *scheduler->suspects.list, compare);
+        }
     } else {
         suspects_release(&look.found);
     }

@@ -13,7 +13,7 @@ from messages import instant, staged
 
 ROOT = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
 TOPIC = "offboard.events"
-TABLES = ("offboarding, phase, job, follower, result, signal, awaited, open_item, due, roster_notice, event, intake, kafka_offset,"
+TABLES = ("offboarding, phase, job, open_job, follower, result, signal, awaited, open_item, due, roster_notice, event, intake, kafka_offset,"
           " system_pause, cancellation")
 # Ours, beside the schema: the clock, and one round trip for a batch.
 HELPERS = """

@@ -93,7 +93,7 @@ def test_each_is_explained(groups):
 def metrics_of_the_programs() -> set[str]:
     """Names as they stand in the sources."""
     names = set()
-    for folder in ("lib", "producer", "worker", "logger", "scheduler"):
+    for folder in ("lib", "edge", "producer", "worker", "logger", "scheduler", "vault"):
         for name in os.listdir(os.path.join(ROOT, folder)):
             if name.endswith(".c"):
                 with open(os.path.join(ROOT, folder, name), encoding="utf-8") as file:

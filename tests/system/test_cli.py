@@ -287,7 +287,7 @@ def test_an_order_that_is_given_again_changes_nothing(stack):
     stack.wait_ready(second)
 
     def elsewhere() -> dict:
-        return http("POST", stack.url(second.name) + "/v1/orders", json.dumps(order).encode(),
+        return http("POST", stack.edge(second.name) + "/v1/orders", json.dumps(order).encode(),
                     {"Content-Type": "application/json", "Authorization": f"Bearer {stack.tokens['operator']}", **header}).json
 
     assert elsewhere() == cancelled.json

@@ -21,10 +21,13 @@ class Rollout(Chaos):
         self.stack.start(*FLEET)
         self.names = [process.name for process in self.stack.processes]
         self.refused: list = []
+        self.workers_replaced = threading.Event()
         client = threading.Thread(target=self._post_all)
         client.start()
         for name in list(self.names):
             self._replace(name)
+            if name == "worker-2":
+                self.workers_replaced.set()
         client.join()
         assert self.refused == [], "with one producer ready at any time every event is taken at once"
 
@@ -39,12 +42,14 @@ class Rollout(Chaos):
         sandbox.fault("scim", {"match": {"method": "PATCH"}, **slow})
 
     def _post_all(self) -> None:
-        """A load that goes on: the next leaver a moment after the last one was taken."""
-        for event in self.events:
+        """A load that goes on: the next leaver a moment after the last one was taken. A third come when the new workers are there."""
+        for number, event in enumerate(self.events):
+            if number == PEOPLE * 2 // 3:
+                self.workers_replaced.wait(90)
             reply = self.stack.post("/v1/offboardings", event, headers={"Content-Type": "application/cloudevents+json"})
             if reply.status != 202:
                 self.refused.append(reply)
-            self._let_pass(self.random.uniform(0.05, 0.3))
+            self.let_pass(self.random.uniform(0.05, 0.3))
 
     def _replace(self, name: str) -> None:
         old = self.stack.process(name)
