@@ -127,7 +127,7 @@ struct kafka_range {
 int kafka_ends(rd_kafka_t *rk, const char *topic, struct kafka_range *ranges, int32_t count, struct err *err);
 
 /* What a consumer group has committed there, whoever asks; -1 where that is nothing. -1 with an err. */
-int kafka_group_offsets(rd_kafka_t *rk, const char *group, const char *topic, int64_t *offsets, int32_t count,
+int kafka_group_offsets(const struct conf *conf, const char *group, const char *topic, int64_t *offsets, int32_t count,
                         struct err *err);
 
 /* How many members each of `count` groups has; -1 where Kafka gives no answer about one. -1 with an err when it gives none at all. */

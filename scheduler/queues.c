@@ -29,7 +29,7 @@ static int ask_topic(struct queue *queue, int kind, struct publisher *publisher,
         struct kafka_range *ranges = mem_alloc((size_t)count * sizeof *ranges);
         queue->places[kind] = mem_alloc((size_t)count * sizeof *queue->places[kind]);
         queue->counts[kind] = count;
-        bool good = kafka_group_offsets(publisher->client, group, topic, committed, count, err) == 0 &&
+        bool good = kafka_group_offsets(publisher->conf, group, topic, committed, count, err) == 0 &&
                     kafka_ends(publisher->client, topic, ranges, count, err) == 0;
         for (int32_t i = 0; good && i < count; i++) {
             queue->places[kind][i] = (struct place){ranges[i].low, ranges[i].high, committed[i]};

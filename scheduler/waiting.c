@@ -69,7 +69,7 @@ static int add_topic(struct parts *parts, struct publisher *publisher, const cha
     char *group = kafka_topic(publisher->conf, system, NULL);
     int64_t *committed = mem_alloc((size_t)count * sizeof *committed);
     struct kafka_range *ranges = mem_alloc((size_t)count * sizeof *ranges);
-    int result = kafka_group_offsets(publisher->client, group, topic, committed, count, err);
+    int result = kafka_group_offsets(publisher->conf, group, topic, committed, count, err);
     if (result == 0) {
         result = kafka_ends(publisher->client, topic, ranges, count, err);
     }
