@@ -103,6 +103,20 @@ void exchange_produce(struct exchange *exchange, const struct kafka_record *reco
  * what it hands over is awaited, too. */
 void exchange_produce_then(struct exchange *exchange, const struct kafka_record *record,
                            void (*then)(struct exchange *exchange, json_t *note), json_t *note);
+/* A message of ours, with our headers; all borrowed. */
+struct edge_message {
+    const char *topic;
+    int32_t partition; /* RD_KAFKA_PARTITION_UA: by the key */
+    const char *key;
+    const json_t *value; /* NULL: a tombstone */
+    const char *type;
+    const char *id;
+    const char *traceparent; /* may be NULL */
+    const char *order;       /* header MESSAGE_ORDER; NULL: none */
+};
+/* Hands it over; `then` and `note` as above, or both NULL. */
+void exchange_produce_message(struct exchange *exchange, const struct edge_message *message,
+                              void (*then)(struct exchange *exchange, json_t *note), json_t *note);
 /* Hands one of our own events over (taken), keyed so; `traceparent` may be NULL. */
 void exchange_produce_event(struct exchange *exchange, const char *key, json_t *event, const char *traceparent);
 /* Answers after `ms` at the latest, instead of EDGE_WAIT_MS. */

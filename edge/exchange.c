@@ -135,25 +135,6 @@ struct exchange *exchange_new(struct edge *edge, struct http_request *request)
     return exchange;
 }
 
-void exchange_produce_event(struct exchange *exchange, const char *key, json_t *event, const char *traceparent)
-{
-    struct message_headers headers;
-    message_headers(&headers, exchange->edge->service->source, json_string_at(event, "name"),
-                    json_string_at(event, "id"), traceparent);
-    char *text = json_text(event);
-    struct kafka_record record = {.topic = exchange->edge->events,
-                                  .partition = RD_KAFKA_PARTITION_UA,
-                                  .key = key,
-                                  .key_len = strlen(key),
-                                  .value = text,
-                                  .value_len = strlen(text),
-                                  .headers = headers.list};
-    exchange_produce(exchange, &record);
-    message_headers_release(&headers);
-    free(text);
-    json_decref(event);
-}
-
 void exchange_limit(struct exchange *exchange, unsigned int ms)
 {
     uv_timer_start(&exchange->timer, on_timeout, ms, 0);
@@ -187,6 +168,43 @@ void exchange_produce_then(struct exchange *exchange, const struct kafka_record 
         json_decref(note);
         free(sequel);
     }
+}
+
+void exchange_produce_message(struct exchange *exchange, const struct edge_message *message,
+                              void (*then)(struct exchange *exchange, json_t *note), json_t *note)
+{
+    char *text = message->value ? json_text(message->value) : NULL;
+    struct message_headers headers;
+    message_headers(&headers, exchange->edge->service->source, message->type, message->id, message->traceparent);
+    message_headers_add(&headers, MESSAGE_ORDER, message->order);
+    struct kafka_record record = {.topic = message->topic,
+                                  .partition = message->partition,
+                                  .key = message->key,
+                                  .key_len = strlen(message->key),
+                                  .value = text,
+                                  .value_len = text ? strlen(text) : 0,
+                                  .headers = headers.list};
+    if (then) {
+        exchange_produce_then(exchange, &record, then, note);
+    } else {
+        exchange_produce(exchange, &record);
+    }
+    message_headers_release(&headers);
+    free(text);
+}
+
+void exchange_produce_event(struct exchange *exchange, const char *key, json_t *event, const char *traceparent)
+{
+    exchange_produce_message(exchange,
+                             &(struct edge_message){.topic = exchange->edge->events,
+                                                    .partition = RD_KAFKA_PARTITION_UA,
+                                                    .key = key,
+                                                    .value = event,
+                                                    .type = json_string_at(event, "name"),
+                                                    .id = json_string_at(event, "id"),
+                                                    .traceparent = traceparent},
+                             NULL, NULL);
+    json_decref(event);
 }
 
 void exchange_seal(struct exchange *exchange, json_t *body)

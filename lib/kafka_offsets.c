@@ -33,7 +33,8 @@ static int note_offsets(const rd_kafka_topic_partition_list_t *list, int64_t *of
     return 0;
 }
 
-/* By a consumer that never joins: librdkafka 2.0.2 crashes in the admin request for the same, while the coordinator is being loaded. */
+/* By a consumer of the group that never joins: librdkafka 2.0.2 crashes when a client that has no group asks for offsets while the
+ * coordinator is being loaded (its handler of the answer wants its own group to look for a coordinator). */
 int kafka_group_offsets(const struct conf *conf, const char *group, const char *topic, int64_t *offsets, int32_t count,
                         struct err *err)
 {

@@ -33,22 +33,17 @@ struct order {
 
 static void produce_key(struct exchange *exchange, const char *name, json_t *value)
 {
-    char *text = value ? json_text(value) : NULL;
     char id[ID_SIZE];
-    struct message_headers headers;
     id_v7(id);
-    message_headers(&headers, "edge", "order", id, NULL);
-    struct kafka_record record = {.topic = exchange->edge->control,
-                                  .partition = RD_KAFKA_PARTITION_UA,
-                                  .key = name,
-                                  .key_len = strlen(name),
-                                  .value = text,
-                                  .value_len = text ? strlen(text) : 0,
-                                  .headers = headers.list};
-    exchange_produce(exchange, &record);
+    exchange_produce_message(exchange,
+                             &(struct edge_message){.topic = exchange->edge->control,
+                                                    .partition = RD_KAFKA_PARTITION_UA,
+                                                    .key = name,
+                                                    .value = value,
+                                                    .type = "order",
+                                                    .id = id},
+                             NULL, NULL);
     order_keys_put(planner_order_keys(exchange->edge->planner), name, value);
-    message_headers_release(&headers);
-    free(text);
 }
 
 /* Only when Kafka has all of the order: one that was taken in part is to be given again. */
@@ -142,32 +137,24 @@ static char *order_header(const struct order *order)
     return text;
 }
 
-/* `id` is the order's: the audit's view `orders` says under it what became of the order. */
+/* `id` is the order's: the audit's view `orders` says under it what became of the order. Takes `value`. */
 static void produce(struct order *order, const char *topic, const char *key, json_t *value, const char *type,
                     const char *id)
 {
-    char *text = value ? json_text(value) : NULL;
     char *said = value ? NULL : order_header(order);
-    struct message_headers headers;
-    message_headers(&headers, "edge", type, id, NULL);
-    message_headers_add(&headers, MESSAGE_ORDER, said);
-    struct kafka_record record = {.topic = topic,
-                                  .partition = RD_KAFKA_PARTITION_UA,
-                                  .key = key,
-                                  .key_len = strlen(key),
-                                  .value = text,
-                                  .value_len = text ? strlen(text) : 0,
-                                  .headers = headers.list};
+    struct edge_message message = {.topic = topic,
+                                   .partition = RD_KAFKA_PARTITION_UA,
+                                   .key = key,
+                                   .value = value,
+                                   .type = type,
+                                   .id = id,
+                                   .order = said};
     if (order->once) {
         json_object_set_new(order->once, "left", json_integer(json_int_at(order->once, "left", 0) + 1));
-        exchange_produce_then(order->exchange, &record, on_recorded, json_incref(order->once));
-    } else {
-        exchange_produce(order->exchange, &record);
     }
-    message_headers_release(&headers);
+    exchange_produce_message(order->exchange, &message, order->once ? on_recorded : NULL, json_incref(order->once));
     json_decref(value);
     free(said);
-    free(text);
 }
 
 static void order_event(struct order *order, const char *offboarding_id)

@@ -215,19 +215,14 @@ static void put_on_record(struct exchange *exchange, json_t *event)
     char *topic = kafka_topic(conf, "dead", NULL);
     int32_t partition = (int32_t)json_int_at(event, "context.letter.partition", 0);
     char *place = mem_printf("%s/%d/%lld", topic, partition, (long long)json_int_at(event, "context.letter.offset", 0));
-    struct message_headers headers;
-    message_headers(&headers, "edge", DEAD_REPLAYED, json_string_at(event, "id"), NULL);
-    char *text = json_text(event);
-    struct kafka_record record = {.topic = topic,
-                                  .partition = partition,
-                                  .key = place,
-                                  .key_len = strlen(place),
-                                  .value = text,
-                                  .value_len = strlen(text),
-                                  .headers = headers.list};
-    exchange_produce(exchange, &record);
-    message_headers_release(&headers);
-    free(text);
+    exchange_produce_message(exchange,
+                             &(struct edge_message){.topic = topic,
+                                                    .partition = partition,
+                                                    .key = place,
+                                                    .value = event,
+                                                    .type = DEAD_REPLAYED,
+                                                    .id = json_string_at(event, "id")},
+                             NULL, NULL);
     const char *offboarding = json_string_at(event, "context.offboarding_id");
     exchange_produce_event(exchange, offboarding ? offboarding : place, json_incref(event), NULL);
     log_info("a dead letter was replayed", "letter", place, "topic", json_string_at(event, "context.record.topic"),

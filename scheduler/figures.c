@@ -94,8 +94,9 @@ static PGresult *read_figures(struct figures *figures, struct err *err)
     return figures->leader ? pg_query(figures->pg, err, "SELECT * FROM state_figures()", 0, NULL) : NULL;
 }
 
-static void look(struct figures *figures)
+static void look(void *arg)
 {
+    struct figures *figures = arg;
     struct err err = ERR_INIT;
     PGresult *rows = read_figures(figures, &err);
     bool trouble = err.class != ERR_NONE;
@@ -110,56 +111,22 @@ static void look(struct figures *figures)
     err_release(&err);
 }
 
-static void *run(void *arg)
-{
-    struct figures *figures = arg;
-    pthread_mutex_lock(&figures->lock);
-    while (!figures->stopping) {
-        pthread_mutex_unlock(&figures->lock);
-        look(figures);
-        pthread_mutex_lock(&figures->lock);
-        struct timespec until;
-        clock_gettime(CLOCK_MONOTONIC, &until);
-        int64_t at = (int64_t)until.tv_sec * TIME_SECOND + until.tv_nsec / 1000 + figures->every;
-        until = (struct timespec){.tv_sec = at / TIME_SECOND, .tv_nsec = at % TIME_SECOND * 1000};
-        int waited = 0;
-        while (!figures->stopping && waited == 0) {
-            waited = pthread_cond_timedwait(&figures->wake, &figures->lock, &until);
-        }
-    }
-    pthread_mutex_unlock(&figures->lock);
-    return NULL;
-}
-
 int figures_start(struct figures *figures, const struct conf *conf, struct err *err)
 {
-    pthread_condattr_t monotonic;
-    figures->every = conf_duration(conf, "scheduler.figures_every");
     figures->read_at = metric_series(metric_new(METRIC_GAUGE, "offboard_figures_last_read_timestamp_seconds", "",
                                                 "When the figures of the state in PostgreSQL were read last: how old "
                                                 "those are that are told. 0: another scheduler tells."),
                                      NULL);
     figures->pg = pg_new_primary(conf_string(conf, "postgres.scheduler"), "offboard-scheduler figures");
     pg_stop_with(figures->pg, &daemon_stopping);
-    pthread_mutex_init(&figures->lock, NULL);
-    pthread_condattr_init(&monotonic);
-    pthread_condattr_setclock(&monotonic, CLOCK_MONOTONIC);
-    pthread_cond_init(&figures->wake, &monotonic);
-    pthread_condattr_destroy(&monotonic);
-    figures->running = pthread_create(&figures->thread, NULL, run, figures) == 0;
-    return figures->running ? 0 : err_set(err, ERR_FATAL, "could not start the thread that reads figures");
+    figures->every = every_start(conf_duration(conf, "scheduler.figures_every"), look, figures, "reads figures", err);
+    return figures->every ? 0 : -1;
 }
 
 void figures_stop(struct figures *figures)
 {
-    if (figures->running) {
-        pthread_mutex_lock(&figures->lock);
-        figures->stopping = true;
-        pthread_cond_signal(&figures->wake);
-        pthread_mutex_unlock(&figures->lock);
-        pthread_join(figures->thread, NULL);
-        figures->running = false;
-    }
+    every_stop(figures->every);
+    figures->every = NULL;
     PQclear(figures->told);
     figures->told = NULL;
     pg_free(figures->pg);

@@ -16,17 +16,14 @@ static int read_ends_of(struct scheduler *scheduler, const char *topic, struct e
     if (partitions < 0) {
         return -1;
     }
-    for (int32_t i = 0; i < partitions; i++) {
-        int64_t low = 0;
-        int64_t high = 0;
-        rd_kafka_resp_err_t code = rd_kafka_query_watermark_offsets(client, topic, i, &low, &high, 5000);
-        if (code != RD_KAFKA_RESP_ERR_NO_ERROR) {
-            return err_set(err, ERR_RETRY, "could not read the offsets of %s: %s", topic, rd_kafka_err2str(code));
-        }
+    struct kafka_range *ranges = mem_alloc((size_t)partitions * sizeof *ranges);
+    int result = kafka_ends(client, topic, ranges, partitions, err);
+    for (int32_t i = 0; i < partitions && result == 0; i++) {
         scheduler->ends = mem_realloc(scheduler->ends, (scheduler->end_count + 1) * sizeof *scheduler->ends);
-        scheduler->ends[scheduler->end_count++] = (struct gate_end){mem_strdup(topic), i, high};
+        scheduler->ends[scheduler->end_count++] = (struct gate_end){mem_strdup(topic), i, ranges[i].high};
     }
-    return 0;
+    free(ranges);
+    return result;
 }
 
 static void forget_ends(struct scheduler *scheduler)

@@ -17,30 +17,37 @@ static int ask_events(struct queue *queue, struct publisher *publisher, struct e
 }
 
 /* What is committed is asked for first: it may only be further than what is known of the ends. */
+struct place *places_of(struct publisher *publisher, const char *system, const char *topic, int32_t *count,
+                        struct err *err)
+{
+    *count = kafka_partition_count(publisher->client, topic, 0, err);
+    if (*count < 0) {
+        return NULL;
+    }
+    char *group = kafka_topic(publisher->conf, system, NULL);
+    int64_t *committed = mem_alloc((size_t)*count * sizeof *committed);
+    struct kafka_range *ranges = mem_alloc((size_t)*count * sizeof *ranges);
+    struct place *places = NULL;
+    if (kafka_group_offsets(publisher->conf, group, topic, committed, *count, err) == 0 &&
+        kafka_ends(publisher->client, topic, ranges, *count, err) == 0) {
+        places = mem_alloc((size_t)*count * sizeof *places);
+        for (int32_t i = 0; i < *count; i++) {
+            places[i] = (struct place){ranges[i].low, ranges[i].high, committed[i]};
+        }
+    }
+    free(ranges);
+    free(committed);
+    free(group);
+    return places;
+}
+
 static int ask_topic(struct queue *queue, int kind, struct publisher *publisher, struct err *err)
 {
     static const char *const kinds[] = {"jobs", "urgent"};
     char *topic = kafka_topic(publisher->conf, kinds[kind], queue->system);
-    char *group = kafka_topic(publisher->conf, queue->system, NULL);
-    int32_t count = kafka_partition_count(publisher->client, topic, 0, err);
-    int result = count < 0 ? -1 : 0;
-    if (result == 0) {
-        int64_t *committed = mem_alloc((size_t)count * sizeof *committed);
-        struct kafka_range *ranges = mem_alloc((size_t)count * sizeof *ranges);
-        queue->places[kind] = mem_alloc((size_t)count * sizeof *queue->places[kind]);
-        queue->counts[kind] = count;
-        bool good = kafka_group_offsets(publisher->conf, group, topic, committed, count, err) == 0 &&
-                    kafka_ends(publisher->client, topic, ranges, count, err) == 0;
-        for (int32_t i = 0; good && i < count; i++) {
-            queue->places[kind][i] = (struct place){ranges[i].low, ranges[i].high, committed[i]};
-        }
-        result = good ? 0 : -1;
-        free(committed);
-        free(ranges);
-    }
+    queue->places[kind] = places_of(publisher, queue->system, topic, &queue->counts[kind], err);
     free(topic);
-    free(group);
-    return result;
+    return queue->places[kind] ? 0 : -1;
 }
 
 static void ask(struct queue *queue, struct publisher *publisher)

@@ -19,7 +19,6 @@
 #define OFFBOARD_SCHEDULER_H
 
 #include <jansson.h>
-#include <pthread.h>
 #include <stdatomic.h>
 #include <stdbool.h>
 #include <stddef.h>
@@ -27,6 +26,7 @@
 
 #include "lib/conf.h"
 #include "lib/err.h"
+#include "lib/every.h"
 #include "lib/id.h"
 #include "lib/kafka.h"
 #include "lib/pg.h"
@@ -132,6 +132,10 @@ struct place {
 /* Where its workers read on: from the beginning when they have committed nothing, or something that isn't there. */
 int64_t place_reads_from(const struct place *place);
 
+/* Of all partitions of a topic of the system's; the caller frees. NULL with an err. */
+struct place *places_of(struct publisher *publisher, const char *system, const char *topic, int32_t *count,
+                        struct err *err);
+
 /* One system's topics, and offboard.events, as they are at one moment. */
 struct queue {
     struct queue *next;
@@ -190,16 +194,11 @@ void attendance_release(struct attendance *attendance);
 /* Figures of the state as metrics, read every scheduler.figures_every on a thread of its own. */
 struct figures {
     struct pg *pg;
-    int64_t every;  /* microseconds */
     bool leader;    /* holds the lock of the one who tells */
     bool trouble;   /* and it was said */
     PGresult *told; /* rows of state_figures(), as told last */
     struct series *read_at;
-    bool running;
-    bool stopping; /* under the lock */
-    pthread_t thread;
-    pthread_mutex_t lock;
-    pthread_cond_t wake;
+    struct every *every;
 };
 
 int figures_start(struct figures *figures, const struct conf *conf, struct err *err);

@@ -50,38 +50,28 @@ static void add(const rd_kafka_message_t *message, void *arg)
 
 /* ---- what nobody has read ---------------------------------------------------------------------------------------- */
 
-static void add_part(struct parts *parts, const char *topic, int32_t partition, const struct kafka_range *range,
-                     int64_t committed)
+static void add_part(struct parts *parts, const char *topic, int32_t partition, const struct place *place)
 {
-    struct place place = {range->low, range->high, committed};
     parts->list = mem_realloc(parts->list, (parts->count + 1) * sizeof *parts->list);
     parts->list[parts->count++] =
-        (struct kafka_part){mem_strdup(topic), partition, place_reads_from(&place), range->high};
+        (struct kafka_part){mem_strdup(topic), partition, place_reads_from(place), place->high};
 }
 
 static int add_topic(struct parts *parts, struct publisher *publisher, const char *topic, const char *system,
                      struct err *err)
 {
-    int32_t count = kafka_partition_count(publisher->client, topic, 0, err);
-    if (count < 0) {
+    int32_t count;
+    struct place *places = places_of(publisher, system, topic, &count, err);
+    if (!places) {
         return -1;
     }
-    char *group = kafka_topic(publisher->conf, system, NULL);
-    int64_t *committed = mem_alloc((size_t)count * sizeof *committed);
-    struct kafka_range *ranges = mem_alloc((size_t)count * sizeof *ranges);
-    int result = kafka_group_offsets(publisher->conf, group, topic, committed, count, err);
-    if (result == 0) {
-        result = kafka_ends(publisher->client, topic, ranges, count, err);
-    }
-    for (int32_t i = 0; i < count && result == 0; i++) {
-        if (ranges[i].low < ranges[i].high) {
-            add_part(parts, topic, i, &ranges[i], committed[i]);
+    for (int32_t i = 0; i < count; i++) {
+        if (places[i].low < places[i].high) {
+            add_part(parts, topic, i, &places[i]);
         }
     }
-    free(ranges);
-    free(committed);
-    free(group);
-    return result;
+    free(places);
+    return 0;
 }
 
 const char *publisher_system_of(const struct publisher *publisher, const char *topic)
