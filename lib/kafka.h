@@ -130,8 +130,9 @@ int kafka_ends(rd_kafka_t *rk, const char *topic, struct kafka_range *ranges, in
 int kafka_group_offsets(const struct conf *conf, const char *group, const char *topic, int64_t *offsets, int32_t count,
                         struct err *err);
 
-/* How many members each of `count` groups has; -1 where Kafka gives no answer about one. -1 with an err when it gives none at all. */
-int kafka_group_members(rd_kafka_t *rk, const char **groups, int *members, size_t count, struct err *err);
+/* How many members each of `count` groups has, 0 where Kafka does not know the group; -1 where it gives no answer about one. -1 with an
+ * err unless all brokers answered. */
+int kafka_group_members(rd_kafka_t *rk, char *const *groups, int *members, size_t count, struct err *err);
 
 /* Part of a partition: from an offset up to, but not including, another. */
 struct kafka_part {

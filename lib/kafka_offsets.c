@@ -57,44 +57,27 @@ int kafka_group_offsets(const struct conf *conf, const char *group, const char *
     return result;
 }
 
-static void note_members(const rd_kafka_ConsumerGroupDescription_t *group, const char *const *groups, int *members,
-                         size_t count)
+static int32_t members_of(const char *name, const struct rd_kafka_group_list *list)
 {
-    for (size_t i = 0; i < count; i++) {
-        if (!rd_kafka_ConsumerGroupDescription_error(group) &&
-            strcmp(groups[i], rd_kafka_ConsumerGroupDescription_group_id(group)) == 0) {
-            members[i] = (int)rd_kafka_ConsumerGroupDescription_member_count(group);
+    for (int i = 0; i < list->group_cnt; i++) {
+        const struct rd_kafka_group_info *group = &list->groups[i];
+        if (strcmp(group->group, name) == 0) {
+            return group->err ? -1 : group->member_cnt;
         }
     }
+    return 0;
 }
 
-int kafka_group_members(rd_kafka_t *rk, const char **groups, int *members, size_t count, struct err *err)
+/* Not with DescribeConsumerGroups: librdkafka 2.0.2 aborts when the group's coordinator goes away while it asks. */
+int kafka_group_members(rd_kafka_t *rk, char *const *groups, int *members, size_t count, struct err *err)
 {
-    rd_kafka_queue_t *queue = rd_kafka_queue_new(rk);
-    rd_kafka_AdminOptions_t *options = rd_kafka_AdminOptions_new(rk, RD_KAFKA_ADMIN_OP_DESCRIBECONSUMERGROUPS);
-    rd_kafka_AdminOptions_set_request_timeout(options, ASK_TIMEOUT_MS, NULL, 0);
-    rd_kafka_DescribeConsumerGroups(rk, groups, count, options, queue);
-    rd_kafka_event_t *event = rd_kafka_queue_poll(queue, 2 * ASK_TIMEOUT_MS);
-    int result = 0;
-    if (!event || rd_kafka_event_error(event)) {
-        result = err_set(err, ERR_RETRY, "could not ask for the members of consumer groups: %s",
-                         event ? rd_kafka_event_error_string(event) : "no answer");
+    const struct rd_kafka_group_list *list = NULL;
+    rd_kafka_resp_err_t code = rd_kafka_list_groups(rk, NULL, &list, ASK_TIMEOUT_MS);
+    for (size_t i = 0; i < count && !code; i++) {
+        members[i] = members_of(groups[i], list);
     }
-    size_t described = 0;
-    const rd_kafka_ConsumerGroupDescription_t **list =
-        result == 0 ? rd_kafka_DescribeConsumerGroups_result_groups(rd_kafka_event_DescribeConsumerGroups_result(event),
-                                                                    &described)
-                    : NULL;
-    for (size_t i = 0; i < count; i++) {
-        members[i] = -1;
+    if (list) {
+        rd_kafka_group_list_destroy(list);
     }
-    for (size_t i = 0; i < described; i++) {
-        note_members(list[i], groups, members, count);
-    }
-    if (event) {
-        rd_kafka_event_destroy(event);
-    }
-    rd_kafka_AdminOptions_destroy(options);
-    rd_kafka_queue_destroy(queue);
-    return result;
+    return code ? err_set(err, ERR_RETRY, "could not ask Kafka for its consumer groups: %s", rd_kafka_err2str(code)) : 0;
 }

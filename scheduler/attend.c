@@ -10,27 +10,20 @@
 
 enum { METADATA_MS = 5000 };
 
-void attendance_release(struct attendance *attendance)
-{
-    json_decref(attendance->seen);
-    json_decref(attendance->told);
-    *attendance = (struct attendance){0};
-}
-
-/* ---- what Kafka says --------------------------------------------------------------------------------------------- */
+/* ---- what Kafka says, asked on the thread ------------------------------------------------------------------------- */
 
 /* Systems that have topics, as members of an object. NULL with an err. */
-static json_t *systems_with_topics(struct publisher *publisher, struct err *err)
+static json_t *systems_with_topics(const struct attendance *attendance, struct err *err)
 {
     const struct rd_kafka_metadata *metadata = NULL;
-    rd_kafka_resp_err_t code = rd_kafka_metadata(publisher->client, 1, NULL, &metadata, METADATA_MS);
+    rd_kafka_resp_err_t code = rd_kafka_metadata(attendance->client, 1, NULL, &metadata, METADATA_MS);
     if (code != RD_KAFKA_RESP_ERR_NO_ERROR) {
         err_set(err, ERR_RETRY, "could not ask Kafka for its topics: %s", rd_kafka_err2str(code));
         return NULL;
     }
     json_t *systems = json_object();
     for (int i = 0; i < metadata->topic_cnt; i++) {
-        const char *system = publisher_system_of(publisher, metadata->topics[i].topic);
+        const char *system = system_of_topic(attendance->conf, metadata->topics[i].topic);
         if (system) {
             json_object_set_new(systems, system, json_null());
         }
@@ -39,45 +32,121 @@ static json_t *systems_with_topics(struct publisher *publisher, struct err *err)
     return systems;
 }
 
-static bool something_waits(const struct queue *queue)
+/* Does a topic of the system hold what no worker has read? Nobody knows, where Kafka does not say. */
+static bool waits_in(const struct attendance *attendance, const char *kind, const char *system)
 {
-    for (int kind = 0; queue && kind < 2; kind++) {
-        for (int32_t i = 0; i < queue->counts[kind]; i++) {
-            const struct place *place = &queue->places[kind][i];
-            if (place_reads_from(place) < place->high) {
-                return true;
-            }
-        }
+    struct err err = ERR_INIT;
+    char *topic = kafka_topic(attendance->conf, kind, system);
+    int32_t count = 0;
+    struct place *places = places_of(attendance->conf, attendance->client, system, topic, &count, &err);
+    bool waits = false;
+    for (int32_t i = 0; places && i < count; i++) {
+        waits = waits || place_reads_from(&places[i]) < places[i].high;
     }
-    return false;
+    free(places);
+    free(topic);
+    err_release(&err);
+    return waits;
 }
 
 /* Each system of `systems` gets true when jobs wait there for a worker that isn't there, else false. */
-static int judge(struct publisher *publisher, json_t *systems, struct err *err)
+static int judge(const struct attendance *attendance, json_t *systems, struct err *err)
 {
     size_t count = json_object_size(systems), i = 0;
     char **groups = mem_alloc((count + 1) * sizeof *groups);
     int *members = mem_alloc((count + 1) * sizeof *members);
-    struct queue *queues = NULL;
     const char *system;
     json_t *value;
     json_object_foreach(systems, system, value)
     {
-        groups[i++] = kafka_topic(publisher->conf, system, NULL);
+        groups[i++] = kafka_topic(attendance->conf, system, NULL);
     }
     int result =
-        count ? kafka_group_members(publisher->client, (const char **)(uintptr_t)groups, members, count, err) : 0;
+        count ? kafka_group_members(attendance->client, groups, members, count, err) : 0;
     i = 0;
     json_object_foreach(systems, system, value)
     {
-        bool none = result == 0 && members[i] == 0 && something_waits(queues_of(&queues, publisher, system));
+        bool none = result == 0 && members[i] == 0 &&
+                    (waits_in(attendance, "jobs", system) || waits_in(attendance, "urgent", system));
         json_object_set_new(systems, system, json_boolean(none));
         free(groups[i++]);
     }
-    queues_free(queues);
     free(groups);
     free(members);
     return result;
+}
+
+static void note_trouble(struct attendance *attendance, bool trouble, struct err *err)
+{
+    if (trouble && !attendance->trouble) {
+        log_warning("could not find out which systems have workers", "error", err_text(err), NULL);
+    }
+    attendance->trouble = trouble;
+    err_release(err);
+}
+
+/* Puts the answer in place of one that nobody has taken; takes `asked`. */
+static void put_answer(struct attendance *attendance, json_t *asked)
+{
+    pthread_mutex_lock(&attendance->lock);
+    json_decref(attendance->asked);
+    attendance->asked = asked;
+    pthread_mutex_unlock(&attendance->lock);
+}
+
+static json_t *take_answer(struct attendance *attendance)
+{
+    pthread_mutex_lock(&attendance->lock);
+    json_t *asked = attendance->asked;
+    attendance->asked = NULL;
+    pthread_mutex_unlock(&attendance->lock);
+    return asked;
+}
+
+static void look(void *arg)
+{
+    struct attendance *attendance = arg;
+    struct err err = ERR_INIT;
+    if (!atomic_load(&attendance->wanted)) {
+        return;
+    }
+    json_t *systems = systems_with_topics(attendance, &err);
+    bool known = systems && judge(attendance, systems, &err) == 0;
+    note_trouble(attendance, !known, &err);
+    if (known) {
+        put_answer(attendance, systems);
+    } else {
+        json_decref(systems);
+    }
+}
+
+int attendance_start(struct attendance *attendance, const struct conf *conf, struct err *err)
+{
+    attendance->conf = conf;
+    attendance->client = kafka_consumer_new(kafka_consumer_conf(conf, NULL, err), err);
+    if (!attendance->client) {
+        return -1;
+    }
+    pthread_mutex_init(&attendance->lock, NULL);
+    atomic_store(&attendance->wanted, true); /* until it is known who tells */
+    attendance->seen = json_object();
+    attendance->told = json_object();
+    attendance->every =
+        every_start(conf_duration(conf, "scheduler.figures_every"), look, attendance, "looks at workers", err);
+    return attendance->every ? 0 : -1;
+}
+
+void attendance_stop(struct attendance *attendance)
+{
+    every_stop(attendance->every);
+    if (attendance->client) {
+        rd_kafka_destroy(attendance->client);
+        pthread_mutex_destroy(&attendance->lock);
+    }
+    json_decref(attendance->asked);
+    json_decref(attendance->seen);
+    json_decref(attendance->told);
+    *attendance = (struct attendance){0};
 }
 
 /* ---- what is told ------------------------------------------------------------------------------------------------ */
@@ -147,30 +216,13 @@ static int compare_all(struct scheduler *scheduler, const json_t *systems, const
     return publisher_end(&scheduler->publisher, err);
 }
 
-static void note_trouble(struct attendance *attendance, bool trouble, struct err *err)
-{
-    if (trouble && !attendance->trouble) {
-        log_warning("could not find out which systems have workers", "error", err_text(err), NULL);
-    }
-    attendance->trouble = trouble;
-    err_release(err);
-}
-
 int scheduler_look_at_workers(struct scheduler *scheduler, struct err *err)
 {
     struct attendance *attendance = &scheduler->attendance;
-    if (!scheduler->leader || time_monotonic() < attendance->look_at) {
-        return 0;
-    }
-    attendance->look_at = time_monotonic() + conf_duration(scheduler->conf, "scheduler.figures_every");
-    attendance->seen = attendance->seen ? attendance->seen : json_object();
-    attendance->told = attendance->told ? attendance->told : json_object();
-    struct err why = ERR_INIT;
-    json_t *systems = systems_with_topics(&scheduler->publisher, &why);
-    bool known = systems && judge(&scheduler->publisher, systems, &why) == 0;
-    note_trouble(attendance, !known, &why);
-    json_t *recorded = known ? recorded_systems(scheduler, err) : NULL;
-    int result = !known ? 0 : !recorded ? -1 : compare_all(scheduler, systems, recorded, err);
+    atomic_store(&attendance->wanted, scheduler->leader);
+    json_t *systems = take_answer(attendance);
+    json_t *recorded = systems && scheduler->leader ? recorded_systems(scheduler, err) : NULL;
+    int result = !systems || !scheduler->leader ? 0 : !recorded ? -1 : compare_all(scheduler, systems, recorded, err);
     json_decref(recorded);
     json_decref(systems);
     return result;

@@ -17,19 +17,19 @@ static int ask_events(struct queue *queue, struct publisher *publisher, struct e
 }
 
 /* What is committed is asked for first: it may only be further than what is known of the ends. */
-struct place *places_of(struct publisher *publisher, const char *system, const char *topic, int32_t *count,
-                        struct err *err)
+struct place *places_of(const struct conf *conf, rd_kafka_t *client, const char *system, const char *topic,
+                        int32_t *count, struct err *err)
 {
-    *count = kafka_partition_count(publisher->client, topic, 0, err);
+    *count = kafka_partition_count(client, topic, 0, err);
     if (*count < 0) {
         return NULL;
     }
-    char *group = kafka_topic(publisher->conf, system, NULL);
+    char *group = kafka_topic(conf, system, NULL);
     int64_t *committed = mem_alloc((size_t)*count * sizeof *committed);
     struct kafka_range *ranges = mem_alloc((size_t)*count * sizeof *ranges);
     struct place *places = NULL;
-    if (kafka_group_offsets(publisher->conf, group, topic, committed, *count, err) == 0 &&
-        kafka_ends(publisher->client, topic, ranges, *count, err) == 0) {
+    if (kafka_group_offsets(conf, group, topic, committed, *count, err) == 0 &&
+        kafka_ends(client, topic, ranges, *count, err) == 0) {
         places = mem_alloc((size_t)*count * sizeof *places);
         for (int32_t i = 0; i < *count; i++) {
             places[i] = (struct place){ranges[i].low, ranges[i].high, committed[i]};
@@ -45,7 +45,8 @@ static int ask_topic(struct queue *queue, int kind, struct publisher *publisher,
 {
     static const char *const kinds[] = {"jobs", "urgent"};
     char *topic = kafka_topic(publisher->conf, kinds[kind], queue->system);
-    queue->places[kind] = places_of(publisher, queue->system, topic, &queue->counts[kind], err);
+    queue->places[kind] =
+        places_of(publisher->conf, publisher->client, queue->system, topic, &queue->counts[kind], err);
     free(topic);
     return queue->places[kind] ? 0 : -1;
 }

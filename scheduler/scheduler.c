@@ -42,7 +42,8 @@ struct scheduler *scheduler_new(const struct conf *conf, struct err *err)
                                               "0 until the logger has recorded what was in Kafka when the scheduler "
                                               "connected to PostgreSQL; then 1."),
                                    NULL)};
-    if (publisher_init(&scheduler->publisher, conf, err) != 0 || figures_start(&scheduler->figures, conf, err) != 0) {
+    if (publisher_init(&scheduler->publisher, conf, err) != 0 || figures_start(&scheduler->figures, conf, err) != 0 ||
+        attendance_start(&scheduler->attendance, conf, err) != 0) {
         scheduler_free(scheduler);
         return NULL;
     }
@@ -55,9 +56,9 @@ void scheduler_free(struct scheduler *scheduler)
         return;
     }
     figures_stop(&scheduler->figures);
+    attendance_stop(&scheduler->attendance);
     publisher_release(&scheduler->publisher);
     suspects_release(&scheduler->suspects);
-    attendance_release(&scheduler->attendance);
     pg_free(scheduler->pg);
     for (size_t i = 0; i < scheduler->end_count; i++) {
         free(scheduler->ends[i].topic);

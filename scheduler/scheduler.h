@@ -19,6 +19,7 @@
 #define OFFBOARD_SCHEDULER_H
 
 #include <jansson.h>
+#include <pthread.h>
 #include <stdatomic.h>
 #include <stdbool.h>
 #include <stddef.h>
@@ -89,7 +90,7 @@ struct publisher {
 };
 
 /* The system whose jobs a topic holds, NULL when it is another kind of topic. Borrowed from `topic`. */
-const char *publisher_system_of(const struct publisher *publisher, const char *topic);
+const char *system_of_topic(const struct conf *conf, const char *topic);
 
 int waiting_read(struct waiting *waiting, struct publisher *publisher, struct err *err);
 bool waiting_has(const struct waiting *waiting, const char *id);
@@ -133,8 +134,8 @@ struct place {
 int64_t place_reads_from(const struct place *place);
 
 /* Of all partitions of a topic of the system's; the caller frees. NULL with an err. */
-struct place *places_of(struct publisher *publisher, const char *system, const char *topic, int32_t *count,
-                        struct err *err);
+struct place *places_of(const struct conf *conf, rd_kafka_t *client, const char *system, const char *topic,
+                        int32_t *count, struct err *err);
 
 /* One system's topics, and offboard.events, as they are at one moment. */
 struct queue {
@@ -178,16 +179,26 @@ bool suspect_lost(struct suspect *suspect, const struct place *place, int64_t ev
 
 /* ---- attend.c ----------------------------------------------------------------------------------------------------- */
 
-/* Systems whose jobs wait while no worker is there, and those that have one again: told in events when it changes. */
+/* Systems whose jobs wait while no worker is there, and those that have one again: told in events when it changes. Kafka is asked every
+ * scheduler.figures_every on a thread of its own, by a client of its own: what is due does not wait for a coordinator that is slow. */
 struct attendance {
-    int64_t look_at; /* monotonic */
-    json_t *seen;    /* system to when it was first seen without a worker, microseconds */
-    json_t *told;    /* system to the event that was told last */
-    bool trouble;    /* Kafka didn't answer, and it was said */
+    const struct conf *conf;
+    rd_kafka_t *client;
+    struct every *every;
+    atomic_bool wanted; /* by the scheduler that tells */
+    bool trouble;       /* Kafka didn't answer, and it was said; the thread's */
+    pthread_mutex_t lock;
+    json_t
+        *asked; /* under the lock: system to whether jobs wait there for a worker that isn't there; NULL: nothing new */
+    json_t *seen; /* system to when it was first seen without a worker, microseconds */
+    json_t *told; /* system to the event that was told last */
 };
 
+int attendance_start(struct attendance *attendance, const struct conf *conf, struct err *err);
+void attendance_stop(
+    struct attendance *attendance); /* waits for a question under way; harmless when it was not started */
+/* Tells what has changed since the last answer. */
 int scheduler_look_at_workers(struct scheduler *scheduler, struct err *err);
-void attendance_release(struct attendance *attendance);
 
 /* ---- figures.c --------------------------------------------------------------------------------------------------- */
 

@@ -61,7 +61,7 @@ static int add_topic(struct parts *parts, struct publisher *publisher, const cha
                      struct err *err)
 {
     int32_t count;
-    struct place *places = places_of(publisher, system, topic, &count, err);
+    struct place *places = places_of(publisher->conf, publisher->client, system, topic, &count, err);
     if (!places) {
         return -1;
     }
@@ -74,12 +74,12 @@ static int add_topic(struct parts *parts, struct publisher *publisher, const cha
     return 0;
 }
 
-const char *publisher_system_of(const struct publisher *publisher, const char *topic)
+const char *system_of_topic(const struct conf *conf, const char *topic)
 {
     static const char *const kinds[] = {"jobs", "urgent"};
     const char *system = NULL;
     for (size_t i = 0; i < COUNT_OF(kinds) && !system; i++) {
-        char *prefix = kafka_topic(publisher->conf, kinds[i], "");
+        char *prefix = kafka_topic(conf, kinds[i], "");
         size_t len = strlen(prefix);
         system = strncmp(topic, prefix, len) == 0 && topic[len] ? topic + len : NULL;
         free(prefix);
@@ -96,7 +96,7 @@ static int find_parts(struct parts *parts, struct publisher *publisher, struct e
     }
     int result = 0;
     for (int i = 0; i < metadata->topic_cnt && result == 0; i++) {
-        const char *system = publisher_system_of(publisher, metadata->topics[i].topic);
+        const char *system = system_of_topic(publisher->conf, metadata->topics[i].topic);
         result = system ? add_topic(parts, publisher, metadata->topics[i].topic, system, err) : 0;
     }
     rd_kafka_metadata_destroy(metadata);

@@ -7,7 +7,7 @@ import json
 import urllib.parse
 from collections.abc import Iterator
 
-from cells import NOTHING_UNLESS_NEEDED, Cell, Chooser, Dead, Defaults, Derived, JqError
+from cells import LEFT_AT, NOTHING_UNLESS_NEEDED, Cell, Chooser, Dead, Defaults, Derived, JqError
 from jq_functions import FUNCTIONS, kind_of, number, rank
 from jq_parse import Node, NotUnderstood, template
 
@@ -359,7 +359,7 @@ class Evaluator:
         of, begin, end = node.parts
         for result in self.run(of, value, env):
             bounds = [None if part is None else self.concrete(self.one(part, value, env)) for part in (begin, end)]
-            result = self.concrete(result, self.defaults.now(), "2001-01-01T00:00:00Z")
+            result = self.concrete(result, LEFT_AT, "2001-01-01T00:00:00Z")
             if result is not None and not isinstance(result, (str, list)):
                 raise JqError("cannot take a part of it")
             yield None if result is None else result[slice(*bounds)]

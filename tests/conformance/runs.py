@@ -2,10 +2,11 @@
 
 import time
 
+from cells import LEFT_AT
 from connector import Connector
 from driver import Worker, job_message
 from vendor import VENDORS
-from world import NOW, USER, Book, NoAnswer, World
+from world import USER, Book, NoAnswer, World
 
 RUNS = 40       # tries to find a good run
 ATTEMPTS = 8    # of one job
@@ -24,7 +25,7 @@ class Bench:
         """What becomes of a job in the end; while it is deferred it goes on with its state. While it waits for a signal, it gets one
         after so many attempts."""
         self.vendor.reply = world.reply
-        message = job_message(self.connector.name, world.book.action, USER, NOW, **job)
+        message = job_message(self.connector.name, world.book.action, USER, LEFT_AT, **job)
         for attempt in range(1, attempts + 1):
             message["job"]["attempt"] = attempt
             self.vendor.begin()

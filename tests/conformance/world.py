@@ -5,7 +5,7 @@ import re
 import threading
 from dataclasses import dataclass, field
 
-from cells import Cell, Chooser, Dead, Defaults
+from cells import LEFT_AT, Cell, Chooser, Dead, Defaults
 from connector import Connector
 from jq_eval import Evaluator
 from solve import Question, Search, Want, told
@@ -14,7 +14,6 @@ from vendor import Answer, decoded
 USER = {"email": "jane.doe@example.com", "employee_id": "4711", "name": "Jane Doe", "country": "US",
         "manager": {"email": "boss@example.com", "name": "Bo Boss"}}
 REFUSED = {"http": 400, "smtp": 550, "ldap": 53}
-NOW = Defaults.now(-1)
 
 
 class NoAnswer(Exception):
@@ -167,7 +166,7 @@ class World:
     def signal(self, waits: dict) -> dict:
         """The one that ends a wait."""
         context = self.calls[-1].question.context if self.calls else {"user": USER, "with": {}, "saved": {}, "settings": {}}
-        said = {"name": waits["signal"], "key": waits["key"], "source": "/conformance", "at": NOW,
+        said = {"name": waits["signal"], "key": waits["key"], "source": "/conformance", "at": LEFT_AT,
                 "actor": {"kind": "person", "id": "test", "name": "Test"}}
         return {**said, "id": f"signal-{len(self.calls)}-{len(waits['heard'])}",
                 "data": self.book.data_of_signal(context, said)}
