@@ -79,5 +79,6 @@ int kafka_group_members(rd_kafka_t *rk, char *const *groups, int *members, size_
     if (list) {
         rd_kafka_group_list_destroy(list);
     }
-    return code ? err_set(err, ERR_RETRY, "could not ask Kafka for its consumer groups: %s", rd_kafka_err2str(code)) : 0;
+    return code ? err_set(err, ERR_RETRY, "could not ask Kafka for its consumer groups: %s", rd_kafka_err2str(code))
+                : 0;
 }

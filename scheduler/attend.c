@@ -61,8 +61,7 @@ static int judge(const struct attendance *attendance, json_t *systems, struct er
     {
         groups[i++] = kafka_topic(attendance->conf, system, NULL);
     }
-    int result =
-        count ? kafka_group_members(attendance->client, groups, members, count, err) : 0;
+    int result = count ? kafka_group_members(attendance->client, groups, members, count, err) : 0;
     i = 0;
     json_object_foreach(systems, system, value)
     {
