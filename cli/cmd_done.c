@@ -54,8 +54,8 @@ static int refuse_job(const struct definitions *definitions, const json_t *job, 
     const char *system = json_string_at(job, "system"), *action = json_string_at(job, "action");
     const char *state = json_string_at(job, "state");
     if (!is_task(definitions, system, action)) {
-        return cli_fail(CLI_REFUSED, "%s is no task of a person: it is %s.%s, which its worker does by itself", step,
-                        system, action);
+        return cli_fail(CLI_REFUSED, "%s is not a manual task: the worker of %s runs its action %s", step, system,
+                        action);
     }
     if (strcmp(state, "failed") == 0) {
         return cli_fail(CLI_REFUSED, "%s has failed: %s; `offboard retry` opens it again", step,

@@ -275,7 +275,7 @@ static bool read_seconds(const json_t *claims, const char *name, int64_t *read, 
     bool fine = json_is_number(value) && seconds >= 0 && seconds < 1e11;
     *read = fine ? (int64_t)seconds : -1;
     if (value && !fine) {
-        err_set(err, ERR_PERMANENT, "the token's claim %s is no number of seconds since 1970", name);
+        err_set(err, ERR_PERMANENT, "the token's claim %s is not a number of seconds since 1970", name);
     }
     return !value || fine;
 }

@@ -94,14 +94,20 @@ class World:
 
     # ---- the scheduler's ----
 
-    def phase_due(self, offboarding: Offboarding, message: dict) -> str | None:
-        phase = next((phase for phase in offboarding.phases if phase.name == message["phase"]), None)
+    @staticmethod
+    def _waiting_phase(offboarding: Offboarding, name: str) -> tuple:
+        """The phase, and None; or why it is none that waits."""
+        phase = next((phase for phase in offboarding.phases if phase.name == name), None)
         if phase is None:
-            return "unknown phase"
+            return None, "unknown phase"
         if offboarding.status not in ("waiting", "initiated"):
-            return f"the offboarding is {offboarding.status}"
-        if phase.status != "waiting":
-            return f"the phase is already {phase.status}"
+            return None, f"the offboarding is {offboarding.status}"
+        return (phase, None) if phase.status == "waiting" else (None, f"the phase is already {phase.status}")
+
+    def phase_due(self, offboarding: Offboarding, message: dict) -> str | None:
+        phase, refusal = self._waiting_phase(offboarding, message["phase"])
+        if refusal:
+            return refusal
         position = offboarding.phases.index(phase)
         if offboarding.status == "waiting" and position > 0:
             return "the offboarding is waiting"
@@ -116,13 +122,9 @@ class World:
 
     def phase_again(self, offboarding: Offboarding, message: dict) -> str | None:
         """Nobody has answered that the phase's time has come: it is said again."""
-        phase = next((phase for phase in offboarding.phases if phase.name == message["phase"]), None)
-        if phase is None:
-            return "unknown phase"
-        if offboarding.status not in ("waiting", "initiated"):
-            return f"the offboarding is {offboarding.status}"
-        if phase.status != "waiting":
-            return f"the phase is already {phase.status}"
+        phase, refusal = self._waiting_phase(offboarding, message["phase"])
+        if refusal:
+            return refusal
         if phase.due != message["due"]:
             return "stale"
         if phase.queued:

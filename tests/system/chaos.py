@@ -13,7 +13,7 @@ from collections import Counter
 import psycopg
 from events import job_id, leaver, offboarding_id
 from process import wait_until
-from troubles import Weather, seconds_since
+from troubles import Weather
 
 PEOPLE = 10
 KILLS = 7
@@ -77,7 +77,7 @@ class Chaos:
         wait_until(lambda: self._published(event), 60, "the HR system can publish again", interval=0.1)
         key = offboarding_id(event)
         wait_until(lambda: self._deactivated(key), 90, "whoever leaves after the trouble has lost access, on record", interval=0.1)
-        return seconds_since(began)
+        return time.monotonic() - began
 
     def _published(self, event: dict) -> bool:
         try:

@@ -5,7 +5,6 @@ import os
 import random
 import shutil
 import subprocess
-import time
 
 import psycopg
 
@@ -74,8 +73,11 @@ class PostgresPair(PostgresCluster):
     def stop_primary(self) -> None:
         super().stop()
 
+    def primary(self, database: str, role: str) -> str:
+        return super().conninfo(database, role)
+
     def conninfo(self, database: str, role: str = "admin") -> str:
-        one = super().conninfo(database, role)
+        one = self.primary(database, role)
         if role == "admin":
             return one
         return one.replace("host=127.0.0.1", "host=127.0.0.1,127.0.0.1").replace(
@@ -138,9 +140,15 @@ class Weather:
         self.chaos.kill(self.random.choice(list(self.chaos.names)))
 
     def trouble_kill_all(self) -> None:
-        for role in list(self.chaos.names):
+        with self._dead(list(self.chaos.names)):
+            pass
+
+    @contextlib.contextmanager
+    def _dead(self, roles: list[str]):
+        for role in roles:
             self.stack.process(self.chaos.names[role]).kill()
-        for role in list(self.chaos.names):
+        yield
+        for role in roles:
             self.chaos.revive(role)
 
     def trouble_reassignment(self) -> None:
@@ -170,12 +178,8 @@ class Weather:
 
     def trouble_no_worker(self) -> None:
         """Nobody works for longer than the scheduler waits before it looks for lost jobs."""
-        workers = [role for role in self.chaos.names if role.startswith("worker")]
-        for role in workers:
-            self.stack.process(self.chaos.names[role]).kill()
-        self.last(3, 4)
-        for role in workers:
-            self.chaos.revive(role)
+        with self._dead([role for role in self.chaos.names if role.startswith("worker")]):
+            self.last(3, 4)
 
     # Kafka.
 
@@ -215,7 +219,7 @@ class Weather:
             self.cluster.cut_sessions(self.stack.prefix)
             try:
                 while True:
-                    held.append(psycopg.connect(super(PostgresPair, self.cluster).conninfo("postgres", "logger")))
+                    held.append(psycopg.connect(self.cluster.primary("postgres", "logger")))
             except psycopg.OperationalError:
                 pass
             assert held and connection
@@ -267,7 +271,3 @@ class Weather:
         self.proxy.trouble = self.random.choice(TlsProxy.TROUBLES)
         self.last(1, 3)
         self.proxy.trouble = None
-
-
-def seconds_since(began: float) -> float:
-    return time.monotonic() - began

@@ -196,7 +196,7 @@ static void test_claims(void **state)
         {"\"aud\": \"us\", \"email\": \"hr@x\", \"exp\": \"1614265400\", \"hash\": \"%s\"", SIGNATURE_WRONG,
          "claim exp"},
         {"\"aud\": \"us\", \"email\": \"hr@x\", \"exp\": \"1\", \"iat\": 1614265330, \"hash\": \"%s\"", SIGNATURE_WRONG,
-         "the token's claim exp is no number of seconds since 1970"},
+         "the token's claim exp is not a number of seconds since 1970"},
         {"\"aud\": \"us\", \"email\": \"hr@x\", \"exp\": -5, \"iat\": 1614265330, \"hash\": \"%s\"", SIGNATURE_WRONG,
          "claim exp"},
         {"\"aud\": \"us\", \"email\": \"hr@x\", \"exp\": null, \"iat\": 1614265330, \"hash\": \"%s\"", SIGNATURE_WRONG,
