@@ -29,11 +29,10 @@ static const struct kind {
 } kinds[] = {
     {"intake", false, "delete", "34560000000", true, false}, /* 400 days */
     {"events", false, "delete", "-1", false, false},         /* for ever: the way back for a lost database */
-    {"control", false, "compact", NULL, true, true},
-    {"roster", false, "compact", NULL, true, true},
-    {"dead", false, "delete", "-1", false, false},
+    {"orders", false, "delete", "-1", false, false},         {"control", false, "compact", NULL, true, true},
+    {"roster", false, "compact", NULL, true, true},          {"dead", false, "delete", "-1", false, false},
     {"jobs", true, "delete", "7776000000", false, false}, /* 90 days */
-    {"urgent", true, "delete", "7776000000", false, false},
+    {"urgent", true, "delete", "7776000000", false, false},  {"results", true, "delete", "-1", false, false},
 };
 
 struct work {

@@ -184,11 +184,12 @@ static void need_topics_of(const char *system, void *arg)
 {
     need_topic(arg, "jobs", system);
     need_topic(arg, "urgent", system);
+    need_topic(arg, "results", system);
 }
 
 static void ask_kafka(struct comparison *comparison)
 {
-    static const char *const common[] = {"intake", "events", "control", "dead"};
+    static const char *const common[] = {"intake", "events", "orders", "control", "dead"};
     struct err err = ERR_INIT;
     rd_kafka_t *rk = kafka_consumer_new(kafka_consumer_conf(comparison->there, NULL, &err), &err);
     const struct rd_kafka_metadata *metadata = NULL;

@@ -35,9 +35,9 @@ static bool on_ready(void *arg, char **why)
 
 static int open_topics(struct edge *edge, struct err *err)
 {
-    edge->events = kafka_topic(edge->conf, "events", NULL);
+    edge->orders = kafka_topic(edge->conf, "orders", NULL);
     edge->producer = kafka_producer_new(edge->conf, err);
-    if (!edge->producer || kafka_producer_open(edge->producer, edge->events, err) != 0) {
+    if (!edge->producer || kafka_producer_open(edge->producer, edge->orders, err) != 0) {
         return -1;
     }
     edge->health = kafka_health_start(edge->producer, err);
@@ -129,7 +129,7 @@ void edge_free_when_done(struct edge *edge)
         return;
     }
     edge->service->release(edge);
-    free(edge->events);
+    free(edge->orders);
     free(edge);
 }
 

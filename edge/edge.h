@@ -38,7 +38,7 @@ struct edge_service {
     const struct edge_route *routes;                 /* ended by one without a path */
     const char *paths;                               /* for people who ask for another */
     int (*read)(struct edge *edge, struct err *err); /* its definitions and keys */
-    int (*open)(struct edge *edge, struct err *err); /* its topics; NULL: only `events` */
+    int (*open)(struct edge *edge, struct err *err); /* its topics; NULL: only `orders` */
     bool (*ready)(struct edge *edge, char **why);    /* NULL: always */
     void (*stop)(struct edge *edge);                 /* before the server; NULL: nothing */
     void (*release)(struct edge *edge);              /* what it has read and opened */
@@ -54,7 +54,7 @@ struct edge {
     struct kafka_producer *producer;
     struct kafka_health *health;
     const struct edge_service *service;
-    char *events;
+    char *orders; /* the topic of what the API itself says: orders, signals, replays, reveals */
     struct metric *requests;
     struct metric *denied;
     struct refusal_log denials; /* of callers with tokens of ours, or none */

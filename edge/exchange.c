@@ -196,7 +196,7 @@ void exchange_produce_message(struct exchange *exchange, const struct edge_messa
 void exchange_produce_event(struct exchange *exchange, const char *key, json_t *event, const char *traceparent)
 {
     exchange_produce_message(exchange,
-                             &(struct edge_message){.topic = exchange->edge->events,
+                             &(struct edge_message){.topic = exchange->edge->orders,
                                                     .partition = RD_KAFKA_PARTITION_UA,
                                                     .key = key,
                                                     .value = event,

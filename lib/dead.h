@@ -58,7 +58,8 @@ int dead_place_parse(const struct conf *conf, const char *text, int32_t *partiti
 /* What a value is, in a few words: see `summary`. The caller frees. */
 char *dead_summary(const void *value, size_t len);
 
-#define DEAD_REPLAYED "dead.replayed"          /* the event; it lies on the topic of the letters, too */
+#define DEAD_REPLAYED "dead.replayed"        /* the event; it lies on the topic of the letters, too */
+#define DEAD_BACK_TO  "offboard_replayed_to" /* header of a worker's answer that was put back: the topic it came from */
 #define DEAD_FROM     "offboard_replayed_from" /* header of a record that was put back: the letter's place */
 
 #endif

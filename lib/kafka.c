@@ -15,6 +15,15 @@ char *kafka_topic(const struct conf *conf, const char *kind, const char *system)
     return system ? mem_printf("%s.%s.%s", prefix, kind, system) : mem_printf("%s.%s", prefix, kind);
 }
 
+const char *kafka_topic_system(const struct conf *conf, const char *kind, const char *topic)
+{
+    char *prefix = kafka_topic(conf, kind, "");
+    size_t len = strlen(prefix);
+    bool ours = strncmp(topic, prefix, len) == 0 && topic[len];
+    free(prefix);
+    return ours ? topic + len : NULL;
+}
+
 /* Java's DefaultPartitioner: Austin Appleby's MurmurHash2 with seed 0x9747b28c, the sign bit cleared. */
 static uint32_t murmur2(const unsigned char *data, size_t len)
 {

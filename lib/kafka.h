@@ -21,6 +21,10 @@
  * caller frees. */
 char *kafka_topic(const struct conf *conf, const char *kind, const char *system);
 
+/* The system of a topic of that kind: "scim" for kafka_topic_system(conf, "jobs", "offboard.jobs.scim"). Borrowed from `topic`; NULL when
+ * the topic is none of that kind. */
+const char *kafka_topic_system(const struct conf *conf, const char *kind, const char *topic);
+
 /* The partition that murmur2_random gives this key (Java's default too). */
 int32_t kafka_partition(const void *key, size_t len, int32_t partitions);
 
@@ -125,6 +129,10 @@ struct kafka_range {
 
 /* Of the first `count` partitions of a topic. -1 with an err. */
 int kafka_ends(rd_kafka_t *rk, const char *topic, struct kafka_range *ranges, int32_t count, struct err *err);
+
+/* Of those partitions, in their order. -1 with an err. */
+int kafka_ends_of(rd_kafka_t *rk, const rd_kafka_topic_partition_list_t *partitions, struct kafka_range *ranges,
+                  struct err *err);
 
 /* What a consumer group has committed there, whoever asks; -1 where that is nothing. -1 with an err. */
 int kafka_group_offsets(const struct conf *conf, const char *group, const char *topic, int64_t *offsets, int32_t count,

@@ -6,16 +6,57 @@
 
 enum { ASK_TIMEOUT_MS = 5000 };
 
+/* One end of all of them, in one request to each broker: to librdkafka a time like any other. */
+static rd_kafka_topic_partition_list_t *ask_ends(rd_kafka_t *rk, const rd_kafka_topic_partition_list_t *partitions,
+                                                 int64_t end, struct err *err)
+{
+    rd_kafka_topic_partition_list_t *list = rd_kafka_topic_partition_list_copy(partitions);
+    for (int i = 0; i < list->cnt; i++) {
+        list->elems[i].offset = end;
+    }
+    rd_kafka_resp_err_t code = list->cnt ? rd_kafka_offsets_for_times(rk, list, ASK_TIMEOUT_MS) : 0;
+    const char *topic = list->cnt ? list->elems[0].topic : "";
+    for (int i = 0; i < list->cnt && !code; i++) {
+        code = list->elems[i].err;
+        topic = list->elems[i].topic;
+    }
+    if (code) {
+        err_set(err, ERR_RETRY, "could not read the offsets of %s: %s", topic, rd_kafka_err2str(code));
+        rd_kafka_topic_partition_list_destroy(list);
+        return NULL;
+    }
+    return list;
+}
+
+int kafka_ends_of(rd_kafka_t *rk, const rd_kafka_topic_partition_list_t *partitions, struct kafka_range *ranges,
+                  struct err *err)
+{
+    rd_kafka_topic_partition_list_t *lows = ask_ends(rk, partitions, RD_KAFKA_OFFSET_BEGINNING, err);
+    rd_kafka_topic_partition_list_t *highs = lows ? ask_ends(rk, partitions, RD_KAFKA_OFFSET_END, err) : NULL;
+    for (int i = 0; highs && i < partitions->cnt; i++) {
+        const rd_kafka_topic_partition_t *one = &partitions->elems[i];
+        ranges[i].low = rd_kafka_topic_partition_list_find(lows, one->topic, one->partition)->offset;
+        ranges[i].high = rd_kafka_topic_partition_list_find(highs, one->topic, one->partition)->offset;
+    }
+    int result = highs ? 0 : -1;
+    if (lows) {
+        rd_kafka_topic_partition_list_destroy(lows);
+    }
+    if (highs) {
+        rd_kafka_topic_partition_list_destroy(highs);
+    }
+    return result;
+}
+
 int kafka_ends(rd_kafka_t *rk, const char *topic, struct kafka_range *ranges, int32_t count, struct err *err)
 {
+    rd_kafka_topic_partition_list_t *partitions = rd_kafka_topic_partition_list_new(count);
     for (int32_t i = 0; i < count; i++) {
-        rd_kafka_resp_err_t code =
-            rd_kafka_query_watermark_offsets(rk, topic, i, &ranges[i].low, &ranges[i].high, ASK_TIMEOUT_MS);
-        if (code != RD_KAFKA_RESP_ERR_NO_ERROR) {
-            return err_set(err, ERR_RETRY, "could not read the offsets of %s: %s", topic, rd_kafka_err2str(code));
-        }
+        rd_kafka_topic_partition_list_add(partitions, topic, i);
     }
-    return 0;
+    int result = kafka_ends_of(rk, partitions, ranges, err);
+    rd_kafka_topic_partition_list_destroy(partitions);
+    return result;
 }
 
 static int note_offsets(const rd_kafka_topic_partition_list_t *list, int64_t *offsets, int32_t count, struct err *err)

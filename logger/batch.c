@@ -30,11 +30,17 @@ void batch_release(struct batch *batch)
 
 /* ---- waves ------------------------------------------------------------------------------------------------------- */
 
+static int is_initiated(const struct row *row)
+{
+    return strcmp(row->name, "initiated") == 0;
+}
+
 static int by_offboarding(const void *a, const void *b)
 {
     const struct row *left = *(struct row *const *)a;
     const struct row *right = *(struct row *const *)b;
     int order = strcmp(left->offboarding_id, right->offboarding_id);
+    order = order ? order : is_initiated(right) - is_initiated(left);
     return order ? order : (left > right) - (left < right); /* rows of one array: their order is their addresses' */
 }
 
@@ -58,7 +64,7 @@ void batch_number_waves(struct row *rows, size_t count)
 /* ---- COPY -------------------------------------------------------------------------------------------------------- */
 
 const char batch_copy_sql[] = "COPY stage (seq, wave, topic, kafka_partition, kafka_offset, id, name, occurred_at,"
-                              " offboarding_id, job_id, published_by, traceparent, raw) FROM STDIN";
+                              " offboarding_id, job_id, published_by, traceparent, raw, note) FROM STDIN";
 
 /* One column in COPY's text format: NULL and "" are \N here, as no column of `stage` holds an empty text. */
 static void add_column(struct buf *out, const char *text)
@@ -90,7 +96,8 @@ static void add_row(struct buf *out, size_t seq, const struct row *row)
     buf_addf(out, "%s\t%d\t%lld", rd_kafka_topic_name(row->message->rkt), row->message->partition,
              (long long)row->message->offset);
     const char *const columns[] = {row->id,     row->name,         row->occurred_at, row->offboarding_id,
-                                   row->job_id, row->published_by, row->traceparent, row->body};
+                                   row->job_id, row->published_by, row->traceparent, row->body,
+                                   row->note};
     for (size_t i = 0; i < COUNT_OF(columns); i++) {
         buf_adds(out, "\t");
         add_column(out, columns[i]);

@@ -28,8 +28,6 @@ struct logger *logger_new(const struct conf *conf, struct err *err)
     logger->producer = producer;
     logger->pg = pg_new_primary(conf_string(conf, "postgres.logger"), "offboard-logger");
     pg_stop_with(logger->pg, &daemon_stopping);
-    logger->events_topic = kafka_topic(conf, "events", NULL);
-    logger->control_topic = kafka_topic(conf, "control", NULL);
     logger->metrics = logger_metrics_new();
     char *dead = kafka_topic(conf, "dead", NULL);
     int opened = kafka_producer_open(producer, dead, err);
@@ -58,10 +56,9 @@ void logger_free(struct logger *logger)
     for (size_t i = 0; i < logger->partition_count; i++) {
         free(logger->partitions[i].topic);
         free(logger->partitions[i].dead);
+        origin_release(&logger->partitions[i].origin);
     }
     free(logger->partitions);
-    free(logger->events_topic);
-    free(logger->control_topic);
     free(logger->metrics);
     free(logger);
 }
@@ -87,7 +84,7 @@ static void take(struct logger *logger, rd_kafka_message_t *message)
     } else if (ours && !message->err) {
         partition->expected = message->offset + 1;
         logger->batch.size += message->len + message->key_len;
-        row_read(batch_add(&logger->batch), message, partition->control);
+        row_read(batch_add(&logger->batch), message, &partition->origin);
         return;
     } else if (logger->placed && partition && partition->owned && !message->err) {
         partition->went_back = true;

@@ -1,6 +1,6 @@
 /* offboard-logger: events to PostgreSQL, exactly once.
  *
- * A batch of messages from offboard.events and offboard.control becomes rows, job states, `due` rows and
+ * A batch of messages from offboard.events, .orders, .results.<system> and .control becomes rows, job states, `due` rows and
  * `UPDATE kafka_offset SET next = $new WHERE next = $old` in one transaction; no row updated means that another logger owns
  * the partition: roll back, let go. Offsets live in PostgreSQL only; Kafka's group shares the partitions between replicas.
  *
@@ -32,6 +32,7 @@
 #include "lib/kafka.h"
 #include "lib/pg.h"
 #include "lib/time.h"
+#include "logger/origin.h"
 
 struct logger;
 
@@ -53,12 +54,13 @@ struct row {
     char job_id[ID_SIZE];         /* "" when there is none */
     char *name;
     char *body;         /* JSON text */
+    char *note;         /* why it is not believed: it is recorded, and changes nothing. NULL: it is believed */
     char *published_by; /* header ce_source; NULL when absent */
     char *traceparent;  /* header; NULL when absent */
 };
 
-/* Takes the message over and reads it: an event, or a record of offboard.control when `control`. */
-void row_read(struct row *row, rd_kafka_message_t *message, bool control);
+/* Takes the message over and reads it: an event, or a record of offboard.control, as `origin` says. */
+void row_read(struct row *row, rd_kafka_message_t *message, const struct origin *origin);
 void row_release(struct row *row);
 
 /* Marks the row as one that can't be recorded; the first reason stays. */
@@ -76,7 +78,8 @@ struct row *batch_add(struct batch *batch); /* zeroed; valid until the next batc
 void batch_clear(struct batch *batch);      /* keeps the memory */
 void batch_release(struct batch *batch);
 
-/* Numbers the waves of `count` rows. */
+/* Numbers the waves of `count` rows, in their order; but an offboarding's `initiated`, which stands on another topic than its jobs' results,
+ * is in the first. */
 void batch_number_waves(struct row *rows, size_t count);
 
 /* The rows that can be recorded as COPY's text format, columns as in `batch_copy_sql`. */
@@ -90,7 +93,7 @@ struct partition {
     char *topic;
     int32_t id;
     bool owned;
-    bool control;
+    struct origin origin;
     int64_t next;     /* as kafka_offset has it; -1: not known */
     int64_t expected; /* next, behind what is in hand */
     bool went_back;   /* an offset before `expected` came again */
@@ -105,8 +108,6 @@ struct logger {
     struct kafka_producer *producer; /* of dead letters */
     struct kafka_health *health;
     rd_kafka_t *consumer;
-    char *events_topic;
-    char *control_topic;
     struct partition *partitions;
     size_t partition_count;
     bool placed;            /* the consumer reads from where kafka_offset says */

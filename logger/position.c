@@ -2,6 +2,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "lib/buf.h"
 #include "lib/log.h"
 #include "lib/mem.h"
 #include "logger/logger.h"
@@ -26,7 +27,7 @@ static void own(struct logger *logger, const char *topic, int32_t id)
             mem_realloc(logger->partitions, (logger->partition_count + 1) * sizeof *logger->partitions);
         partition = &logger->partitions[logger->partition_count++];
         *partition = (struct partition){.topic = mem_strdup(topic), .id = id, .next = -1};
-        partition->control = strcmp(topic, logger->control_topic) == 0;
+        origin_of(&partition->origin, logger->conf, topic);
     }
     partition->owned = true;
 }
@@ -63,12 +64,43 @@ static rd_kafka_t *consumer_new(struct logger *logger, struct err *err)
     char why[512];
     rd_kafka_conf_set_opaque(settings, logger);
     rd_kafka_conf_set_rebalance_cb(settings, on_rebalance);
-    rd_kafka_conf_set(settings, "enable.partition.eof", "true", why, sizeof why); /* see store_ends() */
+    rd_kafka_conf_set(settings, "enable.partition.eof", "true", why, sizeof why);                /* see store_ends() */
+    rd_kafka_conf_set(settings, "topic.metadata.refresh.interval.ms", "10000", why, sizeof why); /* new systems */
     rd_kafka_t *consumer = kafka_consumer_new(settings, err);
     if (consumer) {
         rd_kafka_poll_set_consumer(consumer);
     }
     return consumer;
+}
+
+/* A regular expression for what begins so: "^offboard\.results\." */
+static char *pattern_of(const char *prefix)
+{
+    struct buf out = BUF_INIT;
+    buf_adds(&out, "^");
+    for (; *prefix; prefix++) {
+        buf_addf(&out, *prefix == '.' ? "\\%c" : "%c", *prefix);
+    }
+    return buf_take(&out);
+}
+
+/* The topics that are there in any case, and a pattern for those of the systems: a new system's is found when it is made. */
+static int add_topics(struct logger *logger, rd_kafka_topic_partition_list_t *topics, struct err *err)
+{
+    static const char *const kinds[] = {"events", "orders", "control"};
+    int result = 0;
+    for (size_t i = 0; i < COUNT_OF(kinds) && result == 0; i++) {
+        char *topic = kafka_topic(logger->conf, kinds[i], NULL);
+        rd_kafka_topic_partition_list_add(topics, topic, RD_KAFKA_PARTITION_UA);
+        result = kafka_partition_count(logger->consumer, topic, TIME_SECOND, err) < 0 ? -1 : 0;
+        free(topic);
+    }
+    char *results = kafka_topic(logger->conf, "results", "");
+    char *pattern = pattern_of(results);
+    rd_kafka_topic_partition_list_add(topics, pattern, RD_KAFKA_PARTITION_UA);
+    free(pattern);
+    free(results);
+    return result;
 }
 
 int position_subscribe(struct logger *logger, struct err *err)
@@ -79,13 +111,12 @@ int position_subscribe(struct logger *logger, struct err *err)
             return -1;
         }
     }
-    if (kafka_partition_count(logger->consumer, logger->events_topic, TIME_SECOND, err) < 0 ||
-        kafka_partition_count(logger->consumer, logger->control_topic, TIME_SECOND, err) < 0) {
+    rd_kafka_topic_partition_list_t *topics = rd_kafka_topic_partition_list_new(4);
+    int result = add_topics(logger, topics, err);
+    if (result != 0) {
+        rd_kafka_topic_partition_list_destroy(topics);
         return -1;
     }
-    rd_kafka_topic_partition_list_t *topics = rd_kafka_topic_partition_list_new(2);
-    rd_kafka_topic_partition_list_add(topics, logger->events_topic, RD_KAFKA_PARTITION_UA);
-    rd_kafka_topic_partition_list_add(topics, logger->control_topic, RD_KAFKA_PARTITION_UA);
     rd_kafka_resp_err_t code = rd_kafka_subscribe(logger->consumer, topics);
     rd_kafka_topic_partition_list_destroy(topics);
     if (code != RD_KAFKA_RESP_ERR_NO_ERROR) {
@@ -116,27 +147,59 @@ void position_forget_dead(struct partition *partition)
     partition->dead_count = kept;
 }
 
-static int read_next(struct logger *logger, struct partition *partition, struct err *err)
+/* "{a,b}": an array literal of the owned partitions' topics or numbers; topic names hold no character that needs a quote. */
+static char *owned_array(const struct logger *logger, bool topics)
 {
-    char *id = mem_printf("%d", partition->id);
-    const char *const values[] = {partition->topic, id};
-    PGresult *row = NULL;
+    struct buf out = BUF_INIT;
+    buf_adds(&out, "{");
+    for (size_t i = 0; i < logger->partition_count; i++) {
+        const struct partition *partition = &logger->partitions[i];
+        if (partition->owned) {
+            const char *separator = out.len > 1 ? "," : "";
+            if (topics) {
+                buf_addf(&out, "%s%s", separator, partition->topic);
+            } else {
+                buf_addf(&out, "%s%d", separator, partition->id);
+            }
+        }
+    }
+    buf_adds(&out, "}");
+    return buf_take(&out);
+}
+
+static PGresult *ask_offsets(struct logger *logger, struct err *err)
+{
+    char *topics = owned_array(logger, true);
+    char *numbers = owned_array(logger, false);
+    const char *const values[] = {topics, numbers};
+    PGresult *rows = NULL;
     if (pg_run(logger->pg, err,
-               "INSERT INTO kafka_offset (topic, kafka_partition) VALUES ($1, $2) ON CONFLICT DO NOTHING", 2,
-               values) == 0) {
-        row = pg_query(logger->pg, err, "SELECT next FROM kafka_offset WHERE topic = $1 AND kafka_partition = $2", 2,
-                       values);
+               "INSERT INTO kafka_offset (topic, kafka_partition) SELECT * FROM unnest($1::text[], $2::integer[])"
+               " ON CONFLICT DO NOTHING",
+               2, values) == 0) {
+        rows =
+            pg_query(logger->pg, err,
+                     "SELECT topic, kafka_partition, next FROM kafka_offset WHERE topic = ANY ($1::text[])", 1, values);
     }
-    free(id);
-    if (!row) {
-        return -1;
+    free(topics);
+    free(numbers);
+    return rows;
+}
+
+static int read_offsets(struct logger *logger, struct err *err)
+{
+    PGresult *rows = ask_offsets(logger, err);
+    for (int i = 0; rows && i < PQntuples(rows); i++) {
+        struct partition *partition =
+            position_find(logger, PQgetvalue(rows, i, 0), (int32_t)strtol(PQgetvalue(rows, i, 1), NULL, 10));
+        if (partition && partition->owned) {
+            partition->next = partition->expected = strtoll(PQgetvalue(rows, i, 2), NULL, 10);
+            partition->end = -1;
+            position_forget_dead(partition);
+        }
     }
-    partition->next = strtoll(PQgetvalue(row, 0, 0), NULL, 10);
-    partition->expected = partition->next;
-    partition->end = -1;
-    position_forget_dead(partition);
-    PQclear(row);
-    return 0;
+    PQclear(rows);
+    return rows ? 0 : -1;
 }
 
 int position_check(struct logger *logger, struct err *err)
@@ -155,43 +218,56 @@ int position_check(struct logger *logger, struct err *err)
 }
 
 /* A consumer started beyond the end would begin anew, and record everything twice. */
-static int check_end(struct logger *logger, const struct partition *partition, struct err *err)
+static int check_end(const struct partition *partition, const struct kafka_range *range, struct err *err)
 {
-    int64_t low = 0;
-    int64_t high = 0;
-    rd_kafka_resp_err_t code =
-        rd_kafka_query_watermark_offsets(logger->consumer, partition->topic, partition->id, &low, &high, 5000);
-    if (code != RD_KAFKA_RESP_ERR_NO_ERROR) {
-        return err_set(err, ERR_RETRY, "could not read the offsets of %s: %s", partition->topic,
-                       rd_kafka_err2str(code));
-    }
-    if (partition->next > high) {
+    if (partition->next > range->high) {
         return err_set(
             err, ERR_FATAL,
             "%s, partition %d ends at offset %lld, but PostgreSQL has recorded it up to %lld: the topic was made "
             "anew, or database and Kafka do not belong together",
-            partition->topic, partition->id, (long long)high, (long long)partition->next);
+            partition->topic, partition->id, (long long)range->high, (long long)partition->next);
     }
-    if (low > partition->next) {
-        char *lost = mem_printf("%lld", (long long)(low - partition->next));
-        log_line(partition->control ? LOG_INFO : LOG_WARNING, "offsets are gone from Kafka before they were recorded",
-                 "topic", partition->topic, "offsets", lost, NULL);
+    if (range->low > partition->next) {
+        char *lost = mem_printf("%lld", (long long)(range->low - partition->next));
+        log_line(partition->origin.writer == WRITER_CONTROL ? LOG_INFO : LOG_WARNING,
+                 "offsets are gone from Kafka before they were recorded", "topic", partition->topic, "offsets", lost,
+                 NULL);
         free(lost);
     }
     return 0;
 }
 
-int position_place(struct logger *logger, struct err *err)
+static int check_ends(struct logger *logger, const rd_kafka_topic_partition_list_t *list, struct err *err)
+{
+    struct kafka_range *ranges = mem_alloc(((size_t)list->cnt + 1) * sizeof *ranges);
+    int result = kafka_ends_of(logger->consumer, list, ranges, err);
+    for (int i = 0; i < list->cnt && result == 0; i++) {
+        result = check_end(position_find(logger, list->elems[i].topic, list->elems[i].partition), &ranges[i], err);
+    }
+    free(ranges);
+    return result;
+}
+
+/* What is owned, from where it is to be read. The caller destroys it. */
+static rd_kafka_topic_partition_list_t *owned_list(const struct logger *logger)
 {
     rd_kafka_topic_partition_list_t *list = rd_kafka_topic_partition_list_new((int)logger->partition_count);
-    int result = 0;
-    for (size_t i = 0; i < logger->partition_count && result == 0; i++) {
-        struct partition *partition = &logger->partitions[i];
+    for (size_t i = 0; i < logger->partition_count; i++) {
+        const struct partition *partition = &logger->partitions[i];
         if (partition->owned) {
-            result = read_next(logger, partition, err) == 0 ? check_end(logger, partition, err) : -1;
             rd_kafka_topic_partition_list_add(list, partition->topic, partition->id)->offset = partition->next;
         }
     }
+    return list;
+}
+
+int position_place(struct logger *logger, struct err *err)
+{
+    if (read_offsets(logger, err) != 0) {
+        return -1;
+    }
+    rd_kafka_topic_partition_list_t *list = owned_list(logger);
+    int result = check_ends(logger, list, err);
     if (result == 0 && list->cnt > 0) {
         rd_kafka_resp_err_t code = rd_kafka_assign(logger->consumer, list);
         if (code != RD_KAFKA_RESP_ERR_NO_ERROR) {

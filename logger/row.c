@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "lib/buf.h"
+#include "lib/dead.h"
 #include "lib/json.h"
 #include "lib/mem.h"
 #include "lib/message.h"
@@ -74,7 +75,30 @@ static void read_members(struct row *row, const json_t *event)
     }
 }
 
-static void read_event(struct row *row)
+/* A record that the API put back after it had been set aside: of the worker that it came from. */
+static bool was_put_back(const rd_kafka_message_t *message, const struct origin *origin, struct origin *first)
+{
+    char *topic = origin->writer == WRITER_EDGE ? header(message, DEAD_BACK_TO) : NULL;
+    bool is = topic && origin_of(first, origin->conf, topic) && first->writer == WRITER_SYSTEM;
+    free(topic);
+    return is;
+}
+
+static void judge(struct row *row, const json_t *event, const struct origin *origin)
+{
+    struct origin first = {0};
+    bool back = was_put_back(row->message, origin, &first);
+    row->note = origin_objection(back ? &first : origin, rd_kafka_topic_name(row->message->rkt), row->name,
+                                 json_string_at(event, "context.system"));
+    if (row->note) {
+        free(row->name);
+        row->name = mem_strdup("violation");
+        row->wave = 0;
+    }
+    origin_release(&first);
+}
+
+static void read_event(struct row *row, const struct origin *origin)
 {
     const rd_kafka_message_t *message = row->message;
     struct err err = ERR_INIT;
@@ -85,6 +109,7 @@ static void read_event(struct row *row)
         return;
     }
     read_members(row, event);
+    judge(row, event, origin);
     json_decref(event);
     row->body = mem_strndup(message->payload, message->len);
     row->published_by = header(message, "ce_source");
@@ -178,13 +203,13 @@ static void read_control(struct row *row)
     row->traceparent = header(message, "traceparent");
 }
 
-void row_read(struct row *row, rd_kafka_message_t *message, bool control)
+void row_read(struct row *row, rd_kafka_message_t *message, const struct origin *origin)
 {
     *row = (struct row){.message = message};
-    if (control) {
+    if (origin->writer == WRITER_CONTROL) {
         read_control(row);
     } else {
-        read_event(row);
+        read_event(row, origin);
     }
 }
 
@@ -196,6 +221,7 @@ void row_release(struct row *row)
     free(row->refused);
     free(row->name);
     free(row->body);
+    free(row->note);
     free(row->published_by);
     free(row->traceparent);
     *row = (struct row){0};

@@ -168,7 +168,7 @@ static void order_event(struct order *order, const char *offboarding_id)
     char id[ID_SIZE];
     next_id(order, id);
     json_put_string(event, "id", id);
-    produce(order, order->edge->events, offboarding_id, event, name, id);
+    produce(order, order->edge->orders, offboarding_id, event, name, id);
     free(name);
 }
 

@@ -118,7 +118,7 @@ static void read_letters(uv_work_t *work)
 /* A letter's header could name any topic; only those that the edge's neighbours write are its way back. */
 static bool is_ours(const struct edge *edge, const char *topic)
 {
-    static const char *const kinds[] = {"intake", "events", "control", "jobs.", "urgent."};
+    static const char *const kinds[] = {"intake", "events", "orders", "control", "jobs.", "urgent.", "results."};
     const char *prefix = conf_string(edge->conf, "kafka.prefix");
     size_t len = strlen(prefix);
     if (strncmp(topic, prefix, len) != 0 || topic[len] != '.') {
@@ -231,12 +231,19 @@ static void put_on_record(struct exchange *exchange, json_t *event)
     free(topic);
 }
 
+/* A worker's answer, which only the worker may write to its topic: the logger takes it from that of orders, where the API speaks. */
+static bool is_answer(const struct edge *edge, const struct dead_letter *letter)
+{
+    return kafka_topic_system(edge->conf, "results", letter->topic) != NULL;
+}
+
 static void put_back(const struct replay *replay, struct exchange *exchange, const struct dead_letter *letter)
 {
     char *topic = kafka_topic(replay->edge->conf, "dead", NULL);
     char *place = mem_printf("%s/%d/%lld", topic, letter->partition, (long long)letter->offset);
-    const char *const headers[] = {DEAD_FROM, place, NULL};
-    struct kafka_record record = {.topic = letter->topic,
+    const char *orders = is_answer(replay->edge, letter) ? replay->edge->orders : NULL;
+    const char *const headers[] = {DEAD_FROM, place, orders ? DEAD_BACK_TO : NULL, letter->topic, NULL};
+    struct kafka_record record = {.topic = orders ? orders : letter->topic,
                                   .partition = letter->key ? RD_KAFKA_PARTITION_UA : letter->from_partition,
                                   .key = letter->key,
                                   .key_len = letter->key_len,

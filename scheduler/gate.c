@@ -9,6 +9,8 @@
 #include "lib/time.h"
 #include "scheduler/scheduler.h"
 
+enum { METADATA_MS = 5000 };
+
 static int read_ends_of(struct scheduler *scheduler, const char *topic, struct err *err)
 {
     rd_kafka_t *client = scheduler->publisher.client;
@@ -36,16 +38,29 @@ static void forget_ends(struct scheduler *scheduler)
     scheduler->end_count = 0;
 }
 
+/* All that the logger reads: what we wrote, orders, and what the workers answered. */
 static int read_ends(struct scheduler *scheduler, struct err *err)
 {
-    char *control = kafka_topic(scheduler->conf, "control", NULL);
+    static const char *const kinds[] = {"events", "orders", "control"};
     forget_ends(scheduler);
-    int result = read_ends_of(scheduler, scheduler->publisher.events_topic, err);
-    if (result == 0) {
-        result = read_ends_of(scheduler, control, err);
+    int result = 0;
+    for (size_t i = 0; i < COUNT_OF(kinds) && result == 0; i++) {
+        char *topic = kafka_topic(scheduler->conf, kinds[i], NULL);
+        result = read_ends_of(scheduler, topic, err);
+        free(topic);
     }
+    const struct rd_kafka_metadata *metadata = NULL;
+    rd_kafka_resp_err_t code = result ? RD_KAFKA_RESP_ERR_NO_ERROR
+                                      : rd_kafka_metadata(scheduler->publisher.client, 1, NULL, &metadata, METADATA_MS);
+    if (code != RD_KAFKA_RESP_ERR_NO_ERROR) {
+        result = err_set(err, ERR_RETRY, "could not ask Kafka for its topics: %s", rd_kafka_err2str(code));
+    }
+    for (int i = 0; metadata && i < metadata->topic_cnt && result == 0; i++) {
+        const char *topic = metadata->topics[i].topic;
+        result = kafka_topic_system(scheduler->conf, "results", topic) ? read_ends_of(scheduler, topic, err) : 0;
+    }
+    rd_kafka_metadata_destroy(metadata);
     scheduler->gate_known = result == 0;
-    free(control);
     return result;
 }
 

@@ -13,8 +13,7 @@ enum column { KIND, ID, ATTEMPT, OFFBOARDING_ID, PRIORITY, SYSTEM, TRACEPARENT, 
 /* One look at all that has no answer. */
 struct look {
     struct scheduler *scheduler;
-    int64_t *recorded; /* by partition of offboard.events: how far the logger is */
-    int32_t partitions;
+    PGresult *recorded; /* topic, partition, how far the logger is */
     struct queue *queues;
     struct suspects found; /* in place of those of the look before */
     int told;
@@ -57,8 +56,7 @@ void suspects_release(struct suspects *suspects)
 static struct suspect *suspect_of(struct look *look, PGresult *rows, int i, const struct place *place)
 {
     struct suspect suspect = {.attempt = strtoll(PQgetvalue(rows, i, ATTEMPT), NULL, 10),
-                              .read_to = place ? place->high : 0,
-                              .answered_to = -1};
+                              .read_to = place ? place->high : 0};
     if (id_parse(PQgetvalue(rows, i, ID), suspect.id) != 0) {
         suspect.id[0] = '\0'; /* PostgreSQL's uuid is one */
     }
@@ -97,6 +95,29 @@ static const struct place *place_of(const struct queue *queue, PGresult *rows, i
     return queue->system ? &queue->places[kind][kafka_partition(key, strlen(key), queue->counts[kind])] : NULL;
 }
 
+static int64_t recorded_of(const struct look *look, const char *topic, int32_t partition)
+{
+    for (int i = 0; i < PQntuples(look->recorded); i++) {
+        if (strtol(PQgetvalue(look->recorded, i, 1), NULL, 10) == partition &&
+            strcmp(PQgetvalue(look->recorded, i, 0), topic) == 0) {
+            return strtoll(PQgetvalue(look->recorded, i, 2), NULL, 10);
+        }
+    }
+    return 0;
+}
+
+static bool is_lost(const struct look *look, const struct queue *queue, struct suspect *suspect,
+                    const struct place *place, const char *key)
+{
+    int64_t ends[ANSWERS] = {0}, recorded[ANSWERS] = {0};
+    for (int i = 0; i < ANSWERS && queue->answer_topics[i]; i++) {
+        int32_t partition = kafka_partition(key, strlen(key), queue->answer_counts[i]);
+        ends[i] = queue->answers[i][partition].high;
+        recorded[i] = recorded_of(look, queue->answer_topics[i], partition);
+    }
+    return suspect_lost(suspect, place, ends, recorded);
+}
+
 static void look_at(struct look *look, PGresult *rows, int i)
 {
     const char *key = PQgetvalue(rows, i, OFFBOARDING_ID);
@@ -107,12 +128,10 @@ static void look_at(struct look *look, PGresult *rows, int i)
     }
     const struct place *place = place_of(queue, rows, i);
     struct suspect *suspect = suspect_of(look, rows, i, place);
-    int32_t partition = kafka_partition(key, strlen(key), queue->event_count);
-    int64_t recorded = partition < look->partitions ? look->recorded[partition] : 0;
-    if (suspect_lost(suspect, place, queue->events[partition].high, recorded)) {
+    if (is_lost(look, queue, suspect, place, key)) {
         tell(look, rows, i);
-        suspect->answered_to = -1; /* our event is an answer, too: nothing is said twice before it is recorded */
-    } else if (suspect->answered_to >= 0) {
+        suspect->read = false; /* our event is an answer, too: nothing is said twice before it is recorded */
+    } else if (suspect->read) {
         look->soon = true;
     }
 }
@@ -122,20 +141,9 @@ static void look_at(struct look *look, PGresult *rows, int i)
 /* How far the logger is; before it is asked what has no answer. */
 static int read_recorded(struct look *look, struct err *err)
 {
-    const char *const values[] = {look->scheduler->publisher.events_topic};
-    PGresult *rows = pg_query(look->scheduler->pg, err,
-                              "SELECT kafka_partition, next FROM kafka_offset WHERE topic = $1 ORDER BY 1", 1, values);
-    if (!rows) {
-        return -1;
-    }
-    int count = PQntuples(rows);
-    look->partitions = count ? (int32_t)strtol(PQgetvalue(rows, count - 1, 0), NULL, 10) + 1 : 0;
-    look->recorded = mem_alloc(((size_t)look->partitions + 1) * sizeof *look->recorded);
-    for (int i = 0; i < count; i++) {
-        look->recorded[strtol(PQgetvalue(rows, i, 0), NULL, 10)] = strtoll(PQgetvalue(rows, i, 1), NULL, 10);
-    }
-    PQclear(rows);
-    return 0;
+    look->recorded =
+        pg_query(look->scheduler->pg, err, "SELECT topic, kafka_partition, next FROM kafka_offset", 0, NULL);
+    return look->recorded ? 0 : -1;
 }
 
 static int open_cursor(struct scheduler *scheduler, struct err *err)
@@ -204,6 +212,6 @@ int scheduler_find_lost(struct scheduler *scheduler, int *told, bool *soon, stru
     *told = look.told;
     *soon = look.soon;
     queues_free(look.queues);
-    free(look.recorded);
+    PQclear(look.recorded);
     return result;
 }

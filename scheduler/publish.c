@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "lib/buf.h"
+#include "lib/id.h"
 #include "lib/json.h"
 #include "lib/log.h"
 #include "lib/mem.h"
@@ -23,10 +24,12 @@ int publisher_init(struct publisher *publisher, const struct conf *conf, struct 
 {
     *publisher = (struct publisher){.conf = conf,
                                     .events_topic = kafka_topic(conf, "events", NULL),
-                                    .roster_topic = kafka_topic(conf, "roster", NULL)};
+                                    .roster_topic = kafka_topic(conf, "roster", NULL),
+                                    .control_topic = kafka_topic(conf, "control", NULL)};
     publisher->producer = kafka_producer_new(conf, err);
     if (!publisher->producer || kafka_producer_open(publisher->producer, publisher->events_topic, err) != 0 ||
-        kafka_producer_open(publisher->producer, publisher->roster_topic, err) != 0) {
+        kafka_producer_open(publisher->producer, publisher->roster_topic, err) != 0 ||
+        kafka_producer_open(publisher->producer, publisher->control_topic, err) != 0) {
         return -1;
     }
     publisher->health = kafka_health_start(publisher->producer, err);
@@ -68,6 +71,7 @@ void publisher_release(struct publisher *publisher)
     waiting_clear(&publisher->waiting);
     free(publisher->events_topic);
     free(publisher->roster_topic);
+    free(publisher->control_topic);
     *publisher = (struct publisher){0};
 }
 
@@ -238,6 +242,16 @@ static void produce_notice(struct publisher *publisher, const char *prefix, cons
     free(key);
 }
 
+/* The order that a worker asked for when its system refused its credentials. */
+static void produce_pause(struct publisher *publisher, const char *system, const char *order)
+{
+    char id[ID_SIZE];
+    char *key = mem_printf("pause/%s", system);
+    id_v7(id);
+    produce(delivery_new(publisher, key), publisher->control_topic, order, "pause", id, NULL);
+    free(key);
+}
+
 static void produce_row(struct publisher *publisher, PGresult *rows, int i)
 {
     const char *text = PQgetvalue(rows, i, MESSAGE);
@@ -245,6 +259,10 @@ static void produce_row(struct publisher *publisher, PGresult *rows, int i)
     const char *prefix = roster_prefix(PQgetvalue(rows, i, KIND));
     if (prefix) {
         produce_notice(publisher, prefix, PQgetvalue(rows, i, OFFBOARDING_ID), text, traceparent);
+        return;
+    }
+    if (strcmp(PQgetvalue(rows, i, KIND), "pause") == 0) {
+        produce_pause(publisher, PQgetvalue(rows, i, SYSTEM), text);
         return;
     }
     struct delivery *delivery = delivery_new(publisher, PQgetvalue(rows, i, OFFBOARDING_ID));

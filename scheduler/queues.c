@@ -1,4 +1,4 @@
-/* How far the workers of a system have come, and where offboard.events ends: what Kafka says of it, once a pass. */
+/* How far the workers of a system have come, and where the topics of answers end: what Kafka says of it, once a pass. */
 #include <stdlib.h>
 #include <string.h>
 
@@ -6,14 +6,23 @@
 #include "lib/mem.h"
 #include "scheduler/scheduler.h"
 
-static int ask_events(struct queue *queue, struct publisher *publisher, struct err *err)
+/* Those of SAID_BY_WORKER only for a system. */
+static int ask_answers(struct queue *queue, struct publisher *publisher, struct err *err)
 {
-    queue->event_count = kafka_partition_count(publisher->client, publisher->events_topic, 0, err);
-    if (queue->event_count < 0) {
-        return -1;
+    queue->answer_topics[SAID_BY_US] = mem_strdup(publisher->events_topic);
+    queue->answer_topics[SAID_BY_WORKER] =
+        queue->system ? kafka_topic(publisher->conf, "results", queue->system) : NULL;
+    int result = 0;
+    for (int i = 0; i < ANSWERS && result == 0 && queue->answer_topics[i]; i++) {
+        int32_t count = kafka_partition_count(publisher->client, queue->answer_topics[i], 0, err);
+        if (count < 0) {
+            return -1;
+        }
+        queue->answer_counts[i] = count;
+        queue->answers[i] = mem_alloc((size_t)count * sizeof *queue->answers[i]);
+        result = kafka_ends(publisher->client, queue->answer_topics[i], queue->answers[i], count, err);
     }
-    queue->events = mem_alloc((size_t)queue->event_count * sizeof *queue->events);
-    return kafka_ends(publisher->client, publisher->events_topic, queue->events, queue->event_count, err);
+    return result;
 }
 
 /* What is committed is asked for first: it may only be further than what is known of the ends. */
@@ -56,7 +65,7 @@ static void ask(struct queue *queue, struct publisher *publisher)
     struct err err = ERR_INIT;
     queue->known =
         (!queue->system || (ask_topic(queue, 0, publisher, &err) == 0 && ask_topic(queue, 1, publisher, &err) == 0)) &&
-        ask_events(queue, publisher, &err) == 0; /* after the others: see suspect_lost() */
+        ask_answers(queue, publisher, &err) == 0; /* after the others: see suspect_lost() */
     if (!queue->known) {
         log_warning("could not find out which unanswered jobs are lost; trying again", "system",
                     queue->system ? queue->system : "", "error", err_text(&err), NULL);
@@ -88,7 +97,10 @@ void queues_free(struct queue *queues)
         free(queue->system);
         free(queue->places[0]);
         free(queue->places[1]);
-        free(queue->events);
+        for (int i = 0; i < ANSWERS; i++) {
+            free(queue->answer_topics[i]);
+            free(queue->answers[i]);
+        }
         free(queue);
     }
 }

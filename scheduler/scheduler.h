@@ -81,6 +81,7 @@ struct publisher {
     rd_kafka_t *client; /* for metadata and offsets */
     char *events_topic;
     char *roster_topic;
+    char *control_topic;
     struct lane **lanes;
     size_t lane_count;
     struct delivery **deliveries;
@@ -137,6 +138,9 @@ int64_t place_reads_from(const struct place *place);
 struct place *places_of(const struct conf *conf, rd_kafka_t *client, const char *system, const char *topic,
                         int32_t *count, struct err *err);
 
+/* Where an answer may stand: on offboard.events, and on offboard.results.<system>. */
+enum { SAID_BY_US, SAID_BY_WORKER, ANSWERS };
+
 /* One system's topics, and offboard.events, as they are at one moment. */
 struct queue {
     struct queue *next;
@@ -144,8 +148,9 @@ struct queue {
     bool known;              /* Kafka has answered */
     struct place *places[2]; /* of its jobs, and of the urgent ones */
     int32_t counts[2];
-    struct kafka_range *events;
-    int32_t event_count;
+    char *answer_topics[ANSWERS]; /* NULL: there is none */
+    struct kafka_range *answers[ANSWERS];
+    int32_t answer_counts[ANSWERS];
 };
 
 /* The system's, asked for at the first call. NULL: Kafka doesn't answer, which is logged. */
@@ -162,8 +167,9 @@ struct suspect {
     char id[ID_SIZE]; /* the job's; of a phase its offboarding's */
     int64_t attempt;  /* of a phase its position */
     int64_t read_to;  /* end of its partition when it was first looked at: its message lies before */
-    int64_t
-        answered_to; /* end of its partition of offboard.events when its message had been read: its answer lies before; -1: not yet */
+    bool read;        /* its message had been read when it was looked at */
+    int64_t answered_to
+        [ANSWERS]; /* then: the ends of the partitions where its answer would stand; it lies before one of them */
 };
 
 struct suspects {
@@ -173,9 +179,11 @@ struct suspects {
 
 void suspects_release(struct suspects *suspects);
 
-/* suspect.c: is it lost? `place`: its partition at its system; NULL for a phase, whose message is an event. `events_end` was
- * read after `place`, and `recorded`, how far the logger is, before PostgreSQL was asked whether it is still unanswered. */
-bool suspect_lost(struct suspect *suspect, const struct place *place, int64_t events_end, int64_t recorded);
+/* suspect.c: is it lost? `place`: its partition at its system; NULL for a phase, whose message is an event. `ends` (of the partitions
+ * where its answer would stand) were read after `place`, and `recorded`, how far the logger is in them, before PostgreSQL was asked
+ * whether it is still unanswered. */
+bool suspect_lost(struct suspect *suspect, const struct place *place, const int64_t ends[ANSWERS],
+                  const int64_t recorded[ANSWERS]);
 
 /* ---- attend.c ----------------------------------------------------------------------------------------------------- */
 

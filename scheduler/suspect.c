@@ -2,7 +2,7 @@
  *
  * It was published before it was first looked at, so its message lies before the end that the partition had then. Workers commit
  * an offset when the answers to all before it are in Kafka. Once they have committed that end, the answer lies before the end
- * that offboard.events has then. Once the logger has recorded that much, and the job still has no answer, there is none. A
+ * that the topic of results (or of events) has then. Once the logger has recorded that much, and the job still has no answer, there is none. A
  * topic that now ends earlier than it did was made anew, and its message went with it. */
 #include "scheduler/scheduler.h"
 
@@ -11,11 +11,17 @@ int64_t place_reads_from(const struct place *place)
     return place->committed < place->low || place->committed > place->high ? place->low : place->committed;
 }
 
-bool suspect_lost(struct suspect *suspect, const struct place *place, int64_t events_end, int64_t recorded)
+bool suspect_lost(struct suspect *suspect, const struct place *place, const int64_t ends[ANSWERS],
+                  const int64_t recorded[ANSWERS])
 {
     bool read = !place || place->high < suspect->read_to || place_reads_from(place) >= suspect->read_to;
-    if (suspect->answered_to < 0 && read) {
-        suspect->answered_to = events_end;
+    for (int i = 0; i < ANSWERS && read && !suspect->read; i++) {
+        suspect->answered_to[i] = ends[i];
     }
-    return suspect->answered_to >= 0 && recorded >= suspect->answered_to;
+    suspect->read = suspect->read || read;
+    bool all = suspect->read;
+    for (int i = 0; i < ANSWERS && all; i++) {
+        all = recorded[i] >= suspect->answered_to[i];
+    }
+    return all;
 }

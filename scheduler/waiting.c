@@ -79,10 +79,7 @@ const char *system_of_topic(const struct conf *conf, const char *topic)
     static const char *const kinds[] = {"jobs", "urgent"};
     const char *system = NULL;
     for (size_t i = 0; i < COUNT_OF(kinds) && !system; i++) {
-        char *prefix = kafka_topic(conf, kinds[i], "");
-        size_t len = strlen(prefix);
-        system = strncmp(topic, prefix, len) == 0 && topic[len] ? topic + len : NULL;
-        free(prefix);
+        system = kafka_topic_system(conf, kinds[i], topic);
     }
     return system;
 }

@@ -357,6 +357,49 @@ COMMENT ON TABLE roster_notice IS
 COMMENT ON COLUMN roster_notice.offboarding_id IS 'The offboarding.';
 COMMENT ON COLUMN roster_notice.kind IS 'ended: it is over, and the person may leave again; approved: it is held no longer.';
 
+CREATE TABLE early_result (
+    event_id uuid NOT NULL,
+    offboarding_id uuid NOT NULL,
+    job_id uuid,
+    name text NOT NULL,
+    occurred_at timestamptz NOT NULL,
+    topic text NOT NULL,
+    kafka_partition integer NOT NULL,
+    kafka_offset bigint NOT NULL,
+    body json,
+    recorded_at timestamptz NOT NULL DEFAULT now(),
+    applied_at timestamptz,
+    note text,
+    PRIMARY KEY (topic, kafka_partition, kafka_offset)
+);
+CREATE INDEX early_result_offboarding ON early_result (offboarding_id) WHERE applied_at IS NULL;
+CREATE INDEX early_result_event ON early_result (event_id);
+COMMENT ON TABLE early_result IS
+    'Answers of workers that were recorded before the offboarding they belong to, which stands on another topic. They are applied when it is recorded.';
+COMMENT ON COLUMN early_result.event_id IS 'The event.';
+COMMENT ON COLUMN early_result.offboarding_id IS 'The offboarding that was not recorded yet.';
+COMMENT ON COLUMN early_result.job_id IS 'The job.';
+COMMENT ON COLUMN early_result.name IS 'The event''s name.';
+COMMENT ON COLUMN early_result.occurred_at IS 'The event''s own timestamp.';
+COMMENT ON COLUMN early_result.topic IS 'Kafka topic it was read from.';
+COMMENT ON COLUMN early_result.kafka_partition IS 'Kafka partition it was read from.';
+COMMENT ON COLUMN early_result.kafka_offset IS 'Its Kafka offset.';
+COMMENT ON COLUMN early_result.body IS 'The event; null once it was applied. Personal data.';
+COMMENT ON COLUMN early_result.recorded_at IS 'When the logger read it.';
+COMMENT ON COLUMN early_result.applied_at IS 'When the offboarding was recorded, and this was applied; null: it waits.';
+COMMENT ON COLUMN early_result.note IS 'What the logger made of it then, when it changed nothing.';
+
+CREATE TABLE pause_wanted (
+    system text PRIMARY KEY,
+    reason text NOT NULL,
+    wanted_at timestamptz NOT NULL DEFAULT now()
+);
+COMMENT ON TABLE pause_wanted IS
+    'Systems whose worker asks for a pause because its credentials were refused: the scheduler publishes the order on offboard.control, and deletes the row.';
+COMMENT ON COLUMN pause_wanted.system IS 'The system.';
+COMMENT ON COLUMN pause_wanted.reason IS 'Why, as its worker says it.';
+COMMENT ON COLUMN pause_wanted.wanted_at IS 'When the logger recorded it.';
+
 -- ---- the audit ------------------------------------------------------------------------------------------------------
 
 CREATE TABLE event (
@@ -398,7 +441,7 @@ COMMENT ON COLUMN event.topic IS 'Kafka topic it was read from.';
 COMMENT ON COLUMN event.kafka_partition IS 'Kafka partition it was read from.';
 COMMENT ON COLUMN event.kafka_offset IS 'Its Kafka offset.';
 COMMENT ON COLUMN event.id IS 'The event''s id; two rows with one id are one event that was produced twice.';
-COMMENT ON COLUMN event.name IS 'What happened, as in messages.md; control.pause, .resume, .cancel and .uncancel for control records, .key and .unkey for idempotency keys of orders.';
+COMMENT ON COLUMN event.name IS 'What happened, as in messages.md; control.pause, .resume, .cancel and .uncancel for control records, .key and .unkey for idempotency keys of orders; violation for what its writer had no right to say.';
 COMMENT ON COLUMN event.occurred_at IS 'The event''s own timestamp.';
 COMMENT ON COLUMN event.offboarding_id IS 'The offboarding concerned; null when there is none.';
 COMMENT ON COLUMN event.job_id IS 'The job concerned.';
@@ -409,7 +452,7 @@ COMMENT ON COLUMN event.action IS 'Its action.';
 COMMENT ON COLUMN event.attempt IS 'The publication of the job that this answers.';
 COMMENT ON COLUMN event.outcome IS 'Its outcome.';
 COMMENT ON COLUMN event.status_code IS 'The vendor''s last HTTP status; 0: none.';
-COMMENT ON COLUMN event.note IS 'What the logger made of it when it changed nothing: a refused order, a late or unknown job.';
+COMMENT ON COLUMN event.note IS 'What the logger made of it when it changed nothing: a refused order, a late or unknown job, a violation; of one that came early, that it did (see early_result).';
 COMMENT ON COLUMN event.body IS 'The whole event, byte for byte as it came; of a control record {key, value, order}. Null once blanked. Personal data.';
 COMMENT ON COLUMN event.salt IS 'Random bytes before the body in the commitment; blanked with it.';
 COMMENT ON COLUMN event.commitment IS 'SHA-256 of salt and body: of the bytes that Kafka has.';

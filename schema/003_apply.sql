@@ -21,7 +21,8 @@ LANGUAGE sql AS $$
         traceparent text,               -- header
         raw json NOT NULL,              -- the event as it came; of a control record {key, value, order}
         body jsonb GENERATED ALWAYS AS (raw::jsonb) STORED,
-        note text
+        note text,
+        early boolean NOT NULL DEFAULT false -- recorded before, when its offboarding was not known
     ) ON COMMIT DELETE ROWS;
     -- Bodies are read member by member: neither compressed nor moved out of the row while they fit a page.
     ALTER TABLE stage SET (toast_tuple_target = 8160);
@@ -120,6 +121,24 @@ LANGUAGE sql AS $$
 $$;
 COMMENT ON FUNCTION apply_systems() IS 'Staged `system.*` events: how systems are; the latest word counts.';
 
+-- Whom the vendor lets in again by the time this is recorded asks for nothing any more.
+CREATE FUNCTION apply_pause_wishes() RETURNS void
+LANGUAGE sql AS $$
+    WITH last AS MATERIALIZED (
+        SELECT DISTINCT ON (c ->> 'system') c ->> 'system' AS system, s.name, nullif(s.body #>> '{response,message}', '') AS why
+        FROM stage s CROSS JOIN LATERAL (SELECT s.body -> 'context' OFFSET 0) AS x (c)
+        WHERE s.name IN ('system.pause', 'system.up') AND c ->> 'system' IS NOT NULL
+        ORDER BY c ->> 'system', s.seq DESC),
+    withdrawn AS (
+        DELETE FROM pause_wanted w USING last l WHERE w.system = l.system AND l.name = 'system.up')
+    INSERT INTO pause_wanted (system, reason)
+    SELECT l.system, coalesce(l.why, 'the system refuses our credentials') FROM last l
+    WHERE l.name = 'system.pause' AND NOT EXISTS (SELECT FROM system_pause p WHERE p.system = l.system)
+    ON CONFLICT (system) DO NOTHING;
+    SELECT pg_notify('due', '') WHERE EXISTS (SELECT FROM stage WHERE name = 'system.pause')
+$$;
+COMMENT ON FUNCTION apply_pause_wishes() IS 'Staged `system.pause` events: the scheduler is to pause the system for all its workers.';
+
 -- Of several records about one subject the last one says how things are.
 CREATE FUNCTION apply_pauses() RETURNS void
 LANGUAGE sql AS $$
@@ -127,7 +146,9 @@ LANGUAGE sql AS $$
         SELECT DISTINCT ON (c.subject) c.subject, c.name, c.value, c.occurred_at
         FROM staged_control c WHERE c.name IN ('control.pause', 'control.resume') ORDER BY c.subject, c.seq DESC),
     resumed AS (
-        DELETE FROM system_pause p USING last l WHERE p.system = l.subject AND l.name = 'control.resume')
+        DELETE FROM system_pause p USING last l WHERE p.system = l.subject AND l.name = 'control.resume'),
+    answered AS (
+        DELETE FROM pause_wanted w USING last l WHERE w.system = l.subject)
     INSERT INTO system_pause (system, reason, actor, paused_at)
     SELECT subject, value ->> 'reason', nullif(value -> 'actor', 'null'), occurred_at FROM last WHERE name = 'control.pause'
     ON CONFLICT (system) DO UPDATE
@@ -295,6 +316,67 @@ LANGUAGE sql AS $$
 $$;
 COMMENT ON FUNCTION apply_waits(integer) IS 'What the jobs that were put off in a wave wait for.';
 
+-- ---- answers that come before their offboarding ----------------------------------------------------------------------
+
+-- Answers stand on other topics than `initiated`, so either may be read first.
+CREATE FUNCTION early_answers() RETURNS SETOF integer
+LANGUAGE sql STABLE AS $$
+    SELECT s.seq FROM stage s
+    WHERE s.wave IS NOT NULL AND s.name LIKE 'job.%' AND s.name <> 'job.lost'
+      AND NOT EXISTS (SELECT FROM offboarding o WHERE o.id = s.offboarding_id)
+      AND NOT EXISTS (SELECT FROM stage i WHERE i.name = 'initiated' AND i.offboarding_id = s.offboarding_id)
+$$;
+COMMENT ON FUNCTION early_answers() IS 'Staged answers (seq) of offboardings that are neither recorded nor staged.';
+
+-- The lock: of one logger that records an offboarding and another that sets its answer aside, the second sees what the first did. It
+-- comes before any other lock but that of the offsets, and is never raised.
+CREATE FUNCTION set_early_aside() RETURNS void
+LANGUAGE plpgsql AS $$
+BEGIN
+    IF EXISTS (SELECT FROM early_answers()) THEN
+        PERFORM pg_advisory_xact_lock(hashtext('offboard early answers'));
+        WITH early AS (
+            UPDATE stage SET wave = NULL, note = 'early: its offboarding is not recorded yet; it counts from then on'
+            WHERE seq IN (SELECT early_answers())
+            RETURNING id, offboarding_id, job_id, name, occurred_at, topic, kafka_partition, kafka_offset, raw)
+        INSERT INTO early_result (event_id, offboarding_id, job_id, name, occurred_at, topic, kafka_partition, kafka_offset, body)
+        SELECT * FROM early;
+    ELSIF EXISTS (SELECT FROM stage WHERE name = 'initiated') THEN
+        PERFORM pg_advisory_xact_lock_shared(hashtext('offboard early answers'));
+    END IF;
+END
+$$;
+COMMENT ON FUNCTION set_early_aside() IS 'Staged answers whose offboarding is not known yet become rows of early_result, and change nothing now.';
+
+CREATE FUNCTION take_up_early(w integer, fresh uuid[]) RETURNS void
+LANGUAGE plpgsql AS $$
+BEGIN
+    IF NOT EXISTS (SELECT FROM early_result WHERE offboarding_id = ANY (fresh) AND applied_at IS NULL) THEN
+        RETURN;
+    END IF;
+    UPDATE stage s SET wave = s.wave + e.count
+    FROM (SELECT offboarding_id, count(*) FROM early_result WHERE offboarding_id = ANY (fresh) AND applied_at IS NULL GROUP BY 1) e
+    WHERE s.offboarding_id = e.offboarding_id AND s.wave > w;
+    WITH taken AS (
+        UPDATE early_result SET applied_at = now() WHERE offboarding_id = ANY (fresh) AND applied_at IS NULL RETURNING *)
+    INSERT INTO stage (seq, wave, topic, kafka_partition, kafka_offset, id, name, occurred_at, offboarding_id, job_id, raw, early)
+    SELECT (SELECT max(s.seq) FROM stage s) + row_number() OVER (ORDER BY t.recorded_at, t.topic, t.kafka_partition, t.kafka_offset),
+           w + row_number() OVER (PARTITION BY t.offboarding_id ORDER BY t.recorded_at, t.topic, t.kafka_partition, t.kafka_offset),
+           t.topic, t.kafka_partition, t.kafka_offset, t.event_id, t.name, t.occurred_at, t.offboarding_id, t.job_id, t.body, true
+    FROM taken t;
+END
+$$;
+COMMENT ON FUNCTION take_up_early(integer, uuid[]) IS
+    'The early answers of offboardings that a wave has made are staged in the waves that follow it; those of the batch come after them.';
+
+CREATE FUNCTION note_early() RETURNS void
+LANGUAGE sql AS $$
+    UPDATE early_result e SET note = s.note, body = NULL
+    FROM stage s
+    WHERE s.early AND e.topic = s.topic AND e.kafka_partition = s.kafka_partition AND e.kafka_offset = s.kafka_offset
+$$;
+COMMENT ON FUNCTION note_early() IS 'What became of early answers that were applied; their text is in event.';
+
 -- ---- initiated ------------------------------------------------------------------------------------------------------
 
 CREATE FUNCTION make_phases(fresh uuid[]) RETURNS void
@@ -395,6 +477,7 @@ BEGIN
     WHERE s.wave = w AND s.name = 'initiated' AND s.offboarding_id = ANY (fresh) AND s.body #>> '{context,status}' = 'initiated';
     PERFORM start_offboardings(starts) WHERE starts IS NOT NULL;
     PERFORM wait_until_effective(fresh);
+    PERFORM take_up_early(w, fresh);
 END
 $$;
 COMMENT ON FUNCTION apply_initiated(integer) IS
@@ -402,15 +485,25 @@ COMMENT ON FUNCTION apply_initiated(integer) IS
 
 -- ---- what workers say -----------------------------------------------------------------------------------------------
 
+CREATE FUNCTION not_its_job(system text, said text) RETURNS text
+LANGUAGE sql IMMUTABLE PARALLEL SAFE
+RETURN CASE WHEN system IS DISTINCT FROM said
+            THEN format('not believed: the job is of %s, and the worker of %s speaks of it', system, coalesce(said, 'no system')) END;
+COMMENT ON FUNCTION not_its_job(text, text) IS
+    'Why the answer of that system''s worker to a job of this system is not believed; null when they are the same. Kafka''s rights, and the logger, see to it that a worker speaks for its own system only.';
+
 CREATE FUNCTION apply_facts(w integer) RETURNS void
 LANGUAGE plpgsql AS $$
 BEGIN
     UPDATE offboarding o
-    SET ids = CASE WHEN jsonb_typeof(c -> 'pinned') = 'object' THEN o.ids || (c -> 'pinned') ELSE o.ids END,
+    SET ids = CASE WHEN jsonb_typeof(c #> ARRAY['pinned', j.system]) = 'array'
+                   THEN o.ids || jsonb_build_object(j.system, c #> ARRAY['pinned', j.system]) ELSE o.ids END,
         leaver = CASE WHEN jsonb_typeof(c #> '{provides,user}') = 'object'
                       THEN merge_objects(o.leaver, c #> '{provides,user}') ELSE o.leaver END
-    FROM stage s CROSS JOIN LATERAL (SELECT s.body -> 'context' OFFSET 0) AS x (c)
-    WHERE s.wave = w AND s.name LIKE 'job.%' AND o.id = s.offboarding_id
+    FROM stage s
+         CROSS JOIN LATERAL (SELECT s.body -> 'context' OFFSET 0) AS x (c)
+         JOIN job j ON j.id = s.job_id AND j.offboarding_id = s.offboarding_id
+    WHERE s.wave = w AND s.name LIKE 'job.%' AND o.id = s.offboarding_id AND j.system = c ->> 'system'
       AND (jsonb_typeof(c -> 'pinned') = 'object' OR jsonb_typeof(c #> '{provides,user}') = 'object');
 END
 $$;
@@ -420,9 +513,9 @@ COMMENT ON FUNCTION apply_facts(integer) IS
 CREATE FUNCTION apply_before_images(w integer) RETURNS void
 LANGUAGE plpgsql AS $$
 BEGIN
-    UPDATE stage s SET note = 'unknown job'
-    WHERE s.wave = w AND s.name = 'job.before'
-      AND NOT EXISTS (SELECT FROM job j WHERE j.id = s.job_id AND j.offboarding_id = s.offboarding_id);
+    UPDATE stage s SET note = CASE WHEN j.id IS NULL THEN 'unknown job' ELSE not_its_job(j.system, t.body #>> '{context,system}') END
+    FROM stage t LEFT JOIN job j ON j.id = t.job_id AND j.offboarding_id = t.offboarding_id
+    WHERE t.wave = w AND t.name = 'job.before' AND s.seq = t.seq;
     PERFORM keep_before_images(array_agg(s.job_id), array_agg(s.body #> '{context,before}'))
     FROM stage s WHERE s.wave = w AND s.name = 'job.before' AND s.note IS NULL
     HAVING count(*) > 0;
@@ -463,13 +556,15 @@ DECLARE
 BEGIN
     PERFORM apply_facts(w);
     WITH said AS (
-        SELECT s.seq, s.offboarding_id, s.body, j.id AS job_id, j.state, j.attempt AS counts,
+        SELECT s.seq, s.offboarding_id, s.body, j.id AS job_id, j.system, j.state, j.attempt AS counts,
                (s.body #>> '{context,attempt}')::integer AS attempt, s.body #>> '{context,outcome}' AS outcome,
                outcome_state(s.body #>> '{context,outcome}') AS target
         FROM stage s LEFT JOIN job j ON j.id = s.job_id AND j.offboarding_id = s.offboarding_id
         WHERE s.wave = w AND s.name LIKE 'job.%' AND s.name NOT IN ('job.before', 'job.lost')),
     judged AS MATERIALIZED (
         SELECT *, CASE WHEN job_id IS NULL THEN 'unknown job'
+                       WHEN body #>> '{context,system}' IS DISTINCT FROM system
+                       THEN not_its_job(system, body #>> '{context,system}')
                        WHEN target IS NULL THEN 'unknown outcome'
                        WHEN job_transition_allowed(state, target) AND target = 'succeeded' THEN NULL
                        WHEN state NOT IN ('waiting', 'ready') THEN 'the job is already ' || state
@@ -835,6 +930,7 @@ CREATE FUNCTION apply_batch(topics text[], partitions integer[], before bigint[]
 LANGUAGE plpgsql AS $$
 DECLARE
     moved integer;
+    w integer := 1;
 BEGIN
     -- The fence, first: who does not find the offset it knows has lost the partition and must not write at all.
     UPDATE kafka_offset k SET next = b.after, updated_at = now()
@@ -844,17 +940,20 @@ BEGIN
     IF moved <> cardinality(topics) THEN
         RAISE EXCEPTION USING ERRCODE = 'OB001', MESSAGE = 'another logger has the partition';
     END IF;
+    PERFORM set_early_aside();
     PERFORM lock_subjects();
     PERFORM apply_records();
-    PERFORM apply_systems() WHERE EXISTS (SELECT FROM stage WHERE name LIKE 'system.%');
+    PERFORM apply_systems(), apply_pause_wishes() WHERE EXISTS (SELECT FROM stage WHERE name LIKE 'system.%');
     PERFORM apply_signals() WHERE EXISTS (SELECT FROM stage WHERE name = 'signal');
     PERFORM apply_control() WHERE EXISTS (SELECT FROM stage WHERE name LIKE 'control.%');
     -- Against the control records of other loggers, which cancel whole offboardings; in order, against deadlocks.
     PERFORM FROM offboarding WHERE id IN (SELECT offboarding_id FROM stage WHERE wave IS NOT NULL)
     ORDER BY id FOR NO KEY UPDATE;
-    FOR w IN 1 .. (SELECT coalesce(max(wave), 0) FROM stage) LOOP
+    WHILE w <= (SELECT coalesce(max(wave), 0) FROM stage) LOOP
         PERFORM apply_wave(w);
+        w := w + 1;
     END LOOP;
+    PERFORM note_early() WHERE EXISTS (SELECT FROM stage WHERE early);
     PERFORM record_events();
 END
 $$;

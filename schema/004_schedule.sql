@@ -1,4 +1,4 @@
--- What the scheduler calls: due rows and notices become messages. It writes nothing but the deletion from due and roster_notice.
+-- What the scheduler calls: due rows and notices become messages. It writes nothing but the deletion from due, roster_notice and pause_wanted.
 
 CREATE FUNCTION mark_leaving(person jsonb, beside uuid) RETURNS jsonb
 LANGUAGE sql STABLE PARALLEL SAFE
@@ -92,6 +92,13 @@ LANGUAGE sql SECURITY DEFINER SET search_path = public, pg_temp AS $$
 $$;
 COMMENT ON FUNCTION take_notices(integer) IS 'Deletes and returns what the planner has to know and no other scheduler holds.';
 
+CREATE FUNCTION take_pauses() RETURNS SETOF pause_wanted
+LANGUAGE sql SECURITY DEFINER SET search_path = public, pg_temp AS $$
+    DELETE FROM pause_wanted WHERE ctid = ANY (ARRAY(SELECT w.ctid FROM pause_wanted w FOR UPDATE OF w SKIP LOCKED))
+    RETURNING *
+$$;
+COMMENT ON FUNCTION take_pauses() IS 'Deletes and returns the systems that are to be paused and that no other scheduler holds.';
+
 -- Taking is a statement of its own: one statement would look at the jobs as they were before the rows it takes were committed,
 -- and drop as stale what has only just become due.
 CREATE FUNCTION due_messages(most integer, barred text[])
@@ -119,10 +126,15 @@ BEGIN
     RETURN QUERY
     SELECT n.kind, now(), n.offboarding_id, NULL, NULL, o.traceparent, jsonb_build_object('version', 1, 'at', instant(now()))
     FROM take_notices(most) n LEFT JOIN offboarding o ON o.id = n.offboarding_id;
+    RETURN QUERY
+    SELECT 'pause', now(), NULL::uuid, NULL, p.system, NULL,
+           jsonb_build_object('version', 1, 'reason', p.reason, 'at', instant(now()),
+                              'actor', jsonb_build_object('kind', 'worker', 'id', p.system, 'name', 'offboard-worker'))
+    FROM take_pauses() p;
 END
 $$;
 COMMENT ON FUNCTION due_messages(integer, text[]) IS
-    'Takes what is due and builds what to publish: job messages, contexts of phase.due events, and records of the roster: start (may it start now?), ended, approved. Kind stale: the row no longer agrees with its job or phase and is dropped.';
+    'Takes what is due and builds what to publish: job messages, contexts of phase.due events, and records of the roster: start (may it start now?), ended, approved; and orders to pause a system. Kind stale: the row no longer agrees with its job or phase and is dropped.';
 
 -- A job whose message waits at a slow system has no answer either, nor has a phase whose event waits for the logger: which of them
 -- are lost is for the scheduler to find out (scheduler/lost.c).

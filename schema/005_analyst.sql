@@ -385,7 +385,11 @@ COMMENT ON FUNCTION event_actor(json) IS 'Who did what this event, or this recor
 CREATE VIEW analyst.timeline AS
 SELECT e.offboarding_id, e.occurred_at, e.name, e.phase, e.step, e.system, e.action, e.attempt, e.outcome, e.status_code,
        coalesce(x.actor ->> 'name', x.actor ->> 'id') AS actor,
-       e.body #>> '{response,message}' AS message, e.note, (e.body #> '{context,verified}')::jsonb AS verified,
+       e.body #>> '{response,message}' AS message,
+       CASE WHEN e.note LIKE 'early: %'
+            THEN (SELECT CASE WHEN r.applied_at IS NULL THEN e.note ELSE r.note END FROM early_result r
+                  WHERE r.topic = e.topic AND r.kafka_partition = e.kafka_partition AND r.kafka_offset = e.kafka_offset)
+            ELSE e.note END AS note, (e.body #> '{context,verified}')::jsonb AS verified,
        (e.body #> '{context,calls}')::jsonb AS calls, e.recorded_at, e.id AS event_id, e.job_id, e.topic, e.kafka_partition,
        e.kafka_offset, e.body #>> '{context,trace_id}' AS trace_id, e.body
 FROM event e CROSS JOIN LATERAL (SELECT event_actor(e.body) OFFSET 0) AS x (actor)

@@ -32,7 +32,8 @@ GRANT USAGE ON SCHEMA public, analyst TO offboard_analyst;
 
 -- Logger: job is changed by change_job_state() alone, event only grows.
 GRANT SELECT, INSERT ON intake, job, due, event, definition, signal, roster_notice TO offboard_logger;
-GRANT SELECT, INSERT, UPDATE ON offboarding, phase, kafka_offset, awaited, open_item, system_state TO offboard_logger;
+GRANT SELECT, INSERT, UPDATE ON offboarding, phase, kafka_offset, awaited, open_item, system_state, early_result TO offboard_logger;
+GRANT SELECT, INSERT, DELETE ON pause_wanted TO offboard_logger;
 GRANT SELECT, INSERT ON follower TO offboard_logger;
 GRANT SELECT, DELETE ON open_job TO offboard_logger;
 GRANT SELECT ON result TO offboard_logger;
@@ -44,6 +45,6 @@ GRANT DELETE ON due TO offboard_scheduler;
 GRANT SELECT ON ALL TABLES IN SCHEMA analyst TO offboard_analyst;
 
 -- What runs with its owner's rights is for those who need it.
-REVOKE ALL ON FUNCTION change_job_state(job_change[]), keep_before_images(uuid[], jsonb[]), make_event_partitions(integer), take_due(integer, text[]), take_notices(integer), withdraw_due(uuid[], timestamptz) FROM PUBLIC;
+REVOKE ALL ON FUNCTION change_job_state(job_change[]), keep_before_images(uuid[], jsonb[]), make_event_partitions(integer), take_due(integer, text[]), take_notices(integer), take_pauses(), withdraw_due(uuid[], timestamptz) FROM PUBLIC;
 GRANT EXECUTE ON FUNCTION change_job_state(job_change[]), keep_before_images(uuid[], jsonb[]), make_event_partitions(integer), withdraw_due(uuid[], timestamptz) TO offboard_logger;
-GRANT EXECUTE ON FUNCTION take_due(integer, text[]), take_notices(integer) TO offboard_scheduler;
+GRANT EXECUTE ON FUNCTION take_due(integer, text[]), take_notices(integer), take_pauses() TO offboard_scheduler;

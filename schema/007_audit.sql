@@ -44,7 +44,7 @@ COMMENT ON COLUMN event_checkpoint.detached_at IS 'When it was detached.';
 CREATE FUNCTION record_events() RETURNS void
 LANGUAGE sql AS $$
     WITH salted AS MATERIALIZED (
-        SELECT s.*, uuid_send(gen_random_uuid()) AS salt FROM stage s),
+        SELECT s.*, uuid_send(gen_random_uuid()) AS salt FROM stage s WHERE NOT s.early),
     unchained AS MATERIALIZED (
         SELECT ROW(now(), topic, kafka_partition, kafka_offset, id, name, occurred_at, offboarding_id, job_id,
                    body #>> '{context,phase}', body #>> '{context,step}',
@@ -55,7 +55,7 @@ LANGUAGE sql AS $$
         FROM salted),
     links AS (
         SELECT topic, kafka_partition, -1 AS kafka_offset, head AS link, NULL::event AS e
-        FROM kafka_offset WHERE (topic, kafka_partition) IN (SELECT topic, kafka_partition FROM stage)
+        FROM kafka_offset WHERE (topic, kafka_partition) IN (SELECT topic, kafka_partition FROM stage WHERE NOT early)
         UNION ALL
         SELECT (e).topic, (e).kafka_partition, (e).kafka_offset, event_link(e), e FROM unchained),
     chained AS (

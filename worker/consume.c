@@ -48,17 +48,14 @@ static void on_reports(uv_poll_t *poll, int status, int events)
 
 static int producer_start(struct worker *worker, struct err *err)
 {
-    static const char *const kinds[] = {"events", "dead", "control"};
     worker->producer = kafka_producer_new(worker->conf, err);
-    for (size_t i = 0; worker->producer && i < COUNT_OF(kinds); i++) {
-        char *topic = kafka_topic(worker->conf, kinds[i], NULL);
-        int result = kafka_producer_open(worker->producer, topic, err);
-        free(topic);
-        if (result != 0) {
-            return -1;
-        }
-    }
     if (!worker->producer) {
+        return -1;
+    }
+    char *dead = kafka_topic(worker->conf, "dead", NULL);
+    int opened = kafka_producer_open(worker->producer, dead, err);
+    free(dead);
+    if (opened != 0) {
         return -1;
     }
     worker->health = kafka_health_start(worker->producer, err);

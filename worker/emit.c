@@ -1,4 +1,4 @@
-/* What the worker says: events about jobs, dead letters, the order to pause a system that refuses us. */
+/* What the worker says: events about jobs, dead letters, the wish to pause a system that refuses us. */
 #include <stdlib.h>
 #include <string.h>
 
@@ -63,7 +63,7 @@ static json_t *event_new(const struct task *task, const char *outcome, int statu
 static struct outgoing *outgoing_event(const struct task *task, const json_t *event)
 {
     struct outgoing *outgoing = MEM_NEW(struct outgoing);
-    outgoing->topic = kafka_topic(feed_of(task)->worker->conf, "events", NULL);
+    outgoing->topic = mem_strdup(feed_of(task)->results);
     outgoing->key = mem_strdup(task->offboarding_id);
     outgoing->type = mem_strdup(json_string_at(event, "name"));
     outgoing->id = mem_strdup(json_string_at(event, "id"));
@@ -121,7 +121,7 @@ static void on_event_settled(void *arg, const struct err *err)
     }
     if (err) {
         /* Nothing is left but ids: the topic's own limit is too small. Neither lost nor given up: somebody raises it. */
-        log_error("could not emit an event: raise max.message.bytes of the events topic; trying again", "job_id",
+        log_error("could not emit an event: raise max.message.bytes of the results topic; trying again", "job_id",
                   task->job_id, "system", feed->name, "error", err_text(err), NULL);
         send_event(task, true);
         return;
@@ -190,6 +190,20 @@ void emit_dead(struct task *task, rd_kafka_message_t *record, const char *reason
 
 /* ---- the system --------------------------------------------------------------------------------------------------- */
 
+/* Takes the event. */
+static void send_about_system(struct feed *feed, json_t *event)
+{
+    struct outgoing *outgoing = MEM_NEW(struct outgoing);
+    outgoing->topic = mem_strdup(feed->results);
+    outgoing->key = mem_strdup(feed->name);
+    outgoing->type = mem_strdup(json_string_at(event, "name"));
+    outgoing->id = mem_strdup(json_string_at(event, "id"));
+    outgoing->value = json_text(event);
+    outgoing->value_len = strlen(outgoing->value);
+    json_decref(event);
+    outbox_send(feed->worker, outgoing);
+}
+
 void emit_system(struct feed *feed, const struct system_health *health)
 {
     char since[TIME_TEXT_SIZE];
@@ -200,39 +214,18 @@ void emit_system(struct feed *feed, const struct system_health *health)
     json_t *event = message_event_new(name, NULL, context);
     message_event_response(event, health->status, why);
     free(why);
-    struct outgoing *outgoing = MEM_NEW(struct outgoing);
-    outgoing->topic = kafka_topic(feed->worker->conf, "events", NULL);
-    outgoing->key = mem_strdup(feed->name);
-    outgoing->type = name;
-    outgoing->id = mem_strdup(json_string_at(event, "id"));
-    outgoing->value = json_text(event);
-    outgoing->value_len = strlen(outgoing->value);
-    json_decref(event);
-    outbox_send(feed->worker, outgoing);
+    free(name);
+    send_about_system(feed, event);
 }
 
 /* ---- pause ------------------------------------------------------------------------------------------------------- */
 
-/* Every worker of the system has to stop calling it: an order like an operator's. Until we read it ourselves
+/* Every worker of the system has to stop calling it: the logger records it, and the scheduler gives the order. Until we read that
  * `refused` holds. */
 void emit_pause(struct feed *feed, const char *reason)
 {
-    struct worker *worker = feed->worker;
-    char now[TIME_TEXT_SIZE];
-    char id[ID_SIZE];
-    time_format(time_now(), now);
-    id_v7(id);
-    json_t *order = json_pack("{s:i, s:{s:s, s:s, s:s}, s:s}", "version", MESSAGE_VERSION, "actor", "kind", "worker",
-                              "id", feed->name, "name", "offboard-worker", "at", now);
-    json_put_string(order, "reason", reason ? reason : "the system refuses our credentials");
-    struct outgoing *outgoing = MEM_NEW(struct outgoing);
-    outgoing->topic = kafka_topic(worker->conf, "control", NULL);
-    outgoing->key = mem_printf("pause/%s", feed->name);
-    outgoing->type = mem_strdup("pause");
-    outgoing->id = mem_strdup(id);
-    outgoing->value = json_text(order);
-    outgoing->value_len = strlen(outgoing->value);
-    json_decref(order);
+    json_t *event = message_event_new("system.pause", NULL, json_pack("{s:s}", "system", feed->name));
+    message_event_response(event, 0, reason ? reason : "the system refuses our credentials");
     feed->refused = true;
-    outbox_send(worker, outgoing);
+    send_about_system(feed, event);
 }

@@ -107,7 +107,9 @@ static int check_topics(struct feed *feed, struct err *err)
                        feed->topics[NORMAL], counts[NORMAL], feed->topics[URGENT], counts[URGENT]);
     }
     feed->partition_count = counts[NORMAL];
-    return 0;
+    return kafka_partition_count(feed->consumer, feed->results, TOPIC_TIMEOUT_S * TIME_SECOND, err) < 0
+               ? -1
+               : kafka_producer_open(feed->worker->producer, feed->results, err);
 }
 
 static void attach(struct feed *feed)
@@ -159,6 +161,7 @@ struct feed *feed_new(struct worker *worker, const char *name)
     feed->name = mem_strdup(name);
     feed->topics[NORMAL] = kafka_topic(worker->conf, "jobs", name);
     feed->topics[URGENT] = kafka_topic(worker->conf, "urgent", name);
+    feed->results = kafka_topic(worker->conf, "results", name);
     feed->wake_fd = -1;
     feed->lanes = lanes_new();
     set_slots(feed);
@@ -226,6 +229,7 @@ void feed_free(struct feed *feed)
     free(feed->partitions);
     free(feed->topics[NORMAL]);
     free(feed->topics[URGENT]);
+    free(feed->results);
     free(feed->name);
     free(feed);
 }

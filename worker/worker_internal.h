@@ -128,6 +128,7 @@ struct feed {
     struct worker *worker;
     char *name;
     char *topics[STREAMS];
+    char *results; /* the topic of what is said of its jobs */
     rd_kafka_t *consumer;
     rd_kafka_queue_t *group_events;  /* rebalances, errors */
     rd_kafka_queue_t *commit_events; /* results of commits; the last rebalance while closing */

@@ -1,10 +1,10 @@
 /* logger/row.c, logger/batch.c: what the logger makes of a record. What COPY sends holds each column as it was, in one line. The first
- * line says whether the record is one of offboard.control. */
-/* links: tests/fuzz/record.c logger/row.c logger/batch.c */
+ * line says who writes its topic: control, orders, a system, or else we ourselves. */
+/* links: tests/fuzz/record.c logger/row.c logger/batch.c logger/origin.c */
 #include "logger/logger.h"
 #include "tests/fuzz/record.h"
 
-enum { COLUMNS = 13 };
+enum { COLUMNS = 14 };
 
 /* Undoes COPY's text format up to the next tab or line break; the caller frees. NULL: \N. */
 static char *next_column(const char **at)
@@ -46,7 +46,8 @@ static void check_copy(const struct row *row)
     FUZZ_CHECK(same(columns[5], row->id) && same(columns[6], row->name) && same(columns[7], row->occurred_at));
     FUZZ_CHECK(same(columns[8], row->offboarding_id) && same(columns[9], row->job_id));
     FUZZ_CHECK(same(columns[10], row->published_by) && same(columns[11], row->traceparent));
-    FUZZ_CHECK(same(columns[12], row->body));
+    FUZZ_CHECK(same(columns[12], row->body) && same(columns[13], row->note));
+    FUZZ_CHECK(!row->note || (!row->wave && strcmp(row->name, "violation") == 0));
     json_t *body = json_parse(row->body, strlen(row->body), NULL);
     FUZZ_CHECK(json_is_object(body));
     json_decref(body);
@@ -60,8 +61,14 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
     struct fuzz_input input = {data, size};
     char *kind = fuzz_line(&input);
+    char system[] = "scim";
+    struct origin origin = {.writer = strcmp(kind, "control") == 0  ? WRITER_CONTROL
+                                      : strcmp(kind, "orders") == 0 ? WRITER_EDGE
+                                      : strcmp(kind, system) == 0   ? WRITER_SYSTEM
+                                                                    : WRITER_CORE,
+                            .system = system};
     struct row row;
-    row_read(&row, fuzz_record(&input), strcmp(kind, "control") == 0);
+    row_read(&row, fuzz_record(&input), &origin);
     if (!row.refused) {
         FUZZ_CHECK(id_valid(row.id) && *row.name && *row.occurred_at);
         check_copy(&row);

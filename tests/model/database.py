@@ -9,12 +9,12 @@ from datetime import datetime
 
 import psycopg
 
-from messages import instant, staged
+from messages import instant, staged, systems_of
 
 ROOT = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
 TOPIC = "offboard.events"
 TABLES = ("offboarding, phase, job, open_job, follower, result, signal, awaited, open_item, due, roster_notice, event, intake, kafka_offset,"
-          " system_pause, cancellation")
+          " system_pause, cancellation, early_result, pause_wanted")
 # Ours, beside the schema: the clock, and one round trip for a batch.
 HELPERS = """
 CREATE FUNCTION test_now() RETURNS timestamptz LANGUAGE sql STABLE PARALLEL SAFE
@@ -30,7 +30,7 @@ BEGIN
     SELECT seq, wave, 'offboard.events', 0, first + seq, gen_random_uuid(), name, occurred_at, offboarding_id, job_id, body::text::json
     FROM jsonb_populate_recordset(NULL::stage, rows);
     PERFORM apply_batch('{offboard.events}', '{0}', ARRAY[first], ARRAY[first + jsonb_array_length(rows)]);
-    RETURN ARRAY(SELECT note FROM stage ORDER BY seq);
+    RETURN ARRAY(SELECT note FROM stage WHERE NOT early ORDER BY seq);
 END
 $$;
 """
@@ -102,12 +102,14 @@ class Database:
         self.next = 0
         self.now = ""
         self.changing = changing_events()
+        self.systems: dict = {}     # whose worker runs it, by offboarding and step
+        self.known: set = set()     # offboardings whose first `initiated` came
         # Thousands of small batches: most of their time would go into planning the same statements anew.
         connection.execute("SET jit = off; SET plan_cache_mode = force_generic_plan; SET timezone = 'UTC'; SELECT open_stage()")
 
     def reset(self) -> None:
         self.connection.execute(f"ROLLBACK; BEGIN; INSERT INTO kafka_offset (topic, kafka_partition) VALUES ('{TOPIC}', 0)")
-        self.next = 0
+        self.next, self.systems, self.known = 0, {}, set()
 
     def clean(self) -> None:
         """Removes the remains of many sequences."""
@@ -117,12 +119,14 @@ class Database:
 
     def _apply(self, messages: list[dict], now: datetime) -> list[str | None]:
         waves: dict = {}
-        rows = []
-        for seq, message in enumerate(messages):
-            row = staged(message, now)
+        for message in messages:
+            if message.get("event") == "initiated":
+                self.systems = systems_of(message) | self.systems if message["of"] not in self.known else self.systems
+                self.known.add(message["of"])
+        rows = [{**staged(message, now, self.systems), "seq": seq} for seq, message in enumerate(messages)]
+        for row in sorted(rows, key=lambda row: row["name"] != "initiated"):    # those first: batch_number_waves()
             if any(row["name"].startswith(word) if word.endswith(".") else row["name"] == word for word in self.changing):
                 row["wave"] = waves[row["offboarding_id"]] = waves.get(row["offboarding_id"], 0) + 1
-            rows.append({**row, "seq": seq})
         return self.connection.execute("SELECT test_batch(%s, %s, %s)", [instant(now), self.next, json.dumps(rows)]).fetchone()[0]
 
     def apply(self, messages: list[dict], now: datetime, lost: int = 0) -> list[str | None]:

@@ -29,9 +29,10 @@ class Generator:
         self.said: list[dict] = []          # messages that may come again
         self.events: list[dict] = []        # what the scheduler and the planner have put on Kafka, and nobody has delivered yet
         self.pairs: list[tuple] = []        # jobs at workers: offboarding, step, attempt
+        self.behind: list[dict] = []        # offboardings that are read after the first answers of their jobs
 
     def sequence(self) -> list[dict]:
-        steps = [self.begin()]
+        steps = [self.begin() or self.come()]
         self.run.step(steps[0])
         while len(steps) < LENGTH:
             step = self.step()
@@ -67,8 +68,8 @@ class Generator:
         return {"batch": batch, **how} if batch else None
 
     def message(self) -> dict | None:
-        makers = (self.begin, self.answer, self.deliver, self.again, self.order, self.hr, self.cancel, self.signal, self.lost)
-        return self.random.choices(makers, (8, 40, 16, 8, 14, 5, 4, 5, 3))[0]()
+        makers = (self.begin, self.come, self.answer, self.deliver, self.again, self.order, self.hr, self.cancel, self.signal, self.lost)
+        return self.random.choices(makers, (8, 8, 40, 16, 8, 14, 5, 4, 5, 3))[0]()
 
     def number(self) -> int:
         """An offboarding, mostly one that is known."""
@@ -96,9 +97,15 @@ class Generator:
         if message["status"] == "initiated" and "after" not in first:
             message["published"] = [step for step, spec in first["steps"].items()
                                     if not spec.keys() & {"needs", "after", "behind"} and self.random.random() < 0.9]
-            if number not in self.run.world.offboardings:
+            if number not in self.run.world.offboardings and not any(number == one["of"] for one in self.behind):
                 self.pairs += [(number, step, 1) for step in message["published"]]
+                if self.random.random() < 0.3:
+                    self.behind.append(message)
+                    return None
         return message
+
+    def come(self) -> dict | None:
+        return self.behind.pop() if self.behind else None
 
     def answer(self) -> dict | None:
         if not self.pairs:
@@ -109,6 +116,8 @@ class Generator:
             self.pairs.pop(at)
         outcome = self.random.choice(OUTCOMES)
         message = {"event": f"job.{outcome}", "of": number, "step": step, "attempt": attempt}
+        for late in (late for late in self.behind if late["of"] == number):
+            message["system"] = self.runbooks[late["runbook"]]["phases"][0]["steps"][step].get("system", "scim")
         if outcome == "deferred":
             message["due"] = self.run.world.now + timedelta(hours=self.random.choice((0, 1, 30)))
             if self.random.random() < 0.5:

@@ -111,7 +111,21 @@ def _initiated(message: dict, now: datetime) -> dict:
             **({"given_ids": message["given_ids"]} if "given_ids" in message else {})}}
 
 
-def _context(message: dict, now: datetime) -> dict:
+def systems_of(initiated: dict) -> dict:
+    """The system of each step, and of each follower, of an offboarding."""
+    plan, number = initiated["plan"], initiated["of"]
+    steps = [(name, spec) for phase in plan["phases"] for name, spec in phase["steps"].items()]
+    return {(number, name): spec.get("system", "scim")
+            for name, spec in steps + [(follower["name"], follower) for follower in plan.get("followers", [])]}
+
+
+def _system(systems: dict, number: int, step: str) -> str:
+    """Jobs that undo, and those of a follower, are named after what they belong to."""
+    names = (step, step.removesuffix(".undo"), step.rpartition(".")[0], step.rpartition("-")[0])
+    return next((systems[number, name] for name in names if (number, name) in systems), "scim")
+
+
+def _context(message: dict, now: datetime, systems: dict) -> dict:
     name = message["event"]
     context = {member: message[member] for member in
                ("step", "attempt", "reason", "phase", "priority", "status", "progress", "actor", "pinned", "provides", "outputs",
@@ -120,7 +134,8 @@ def _context(message: dict, now: datetime) -> dict:
     if name == "initiated":
         context |= _initiated(message, now)
     elif name.startswith("job."):
-        context |= {"job_id": str(job_id(message["of"], message["step"])), "outcome": name.removeprefix("job.")}
+        context |= {"job_id": str(job_id(message["of"], message["step"])), "outcome": name.removeprefix("job."),
+                    "system": message.get("system", _system(systems, message["of"], message["step"]))}
         if "open" in message:
             context["open"] = {kind: {"items": items, "why": "why"} for kind, items in message["open"].items()}
         if "waits" in message:
@@ -133,7 +148,7 @@ def _context(message: dict, now: datetime) -> dict:
     return context
 
 
-def staged(message: dict, now: datetime) -> dict:
+def staged(message: dict, now: datetime, systems: dict) -> dict:
     """The row of `stage` for a message, but for its place."""
     if "control" in message:
         subject = message["control"]
@@ -145,7 +160,7 @@ def staged(message: dict, now: datetime) -> dict:
         kind = ("resume" if message.get("gone") else "pause") if pause else "uncancel" if message.get("gone") else "cancel"
         return {"name": f"control.{kind}", "occurred_at": instant(message.get("at", now)),
                 "body": {"key": subject if pause else about, "value": value}}
-    context = _context(message, now)
+    context = _context(message, now, systems)
     body = {"timestamp": instant(message.get("at", now)), "response": {"statusCode": 200, "message": ""}, "context": context}
     return {"name": message["event"], "occurred_at": instant(now), "body": body, "job_id": context.get("job_id"),
             "offboarding_id": str(offboarding_id(message["of"])) if "of" in message else None}

@@ -21,6 +21,7 @@ class World:
         self.offboardings: dict[int, Offboarding] = {}
         self.cancellations: dict = {}   # an offboarding, or a key of a person -> (up to when, is it a duplicate?)
         self.signals: dict = {}         # id -> (name, key)
+        self.early: dict = {}           # an offboarding that nobody knows yet -> answers of its jobs
 
     def apply(self, messages: list[dict]) -> list[str | None]:
         """A batch. Of each message: why it changed nothing, or None. Signals and control records come on keys or topics of their
@@ -36,9 +37,9 @@ class World:
         before = {number: offboarding.status for number, offboarding in self.offboardings.items()}
         for at, message in controls:
             notes[at] = self.control(message, before)
-        for at, message in enumerate(messages):
-            if "event" in message and message["event"] != "signal":
-                notes[at] = self.event(message)
+        events = [(at, message) for at, message in enumerate(messages) if message.get("event", "signal") != "signal"]
+        for at, message in sorted(events, key=lambda event: event[1]["event"] != "initiated"):  # answers have topics of their own
+            notes[at] = self.event(message)
         return notes
 
     def event(self, message: dict) -> str | None:
@@ -48,7 +49,7 @@ class World:
         if name == "job.lost":
             return self.lost(offboarding, message)
         if name.startswith("job."):
-            return self.answer(offboarding, message)
+            return self.answer(offboarding, message) if offboarding else self.keep(message)
         if offboarding is None:
             return {"phase.due": "unknown offboarding", "phase.again": "unknown phase", "cancelled": "unknown offboarding"}.get(
                 name, "refused: unknown offboarding")
@@ -67,6 +68,13 @@ class World:
         elif message["status"] == "initiated":
             new.start(message.get("started", self.now), self.now, message.get("published", []))
         new.wait_for_date()
+        for early in self.early.pop(message["of"], []):
+            self.answer(new, early)
+
+    def keep(self, message: dict) -> str:
+        """An answer that is read before the offboarding it belongs to: it counts when that is read."""
+        self.early.setdefault(message["of"], []).append({**message, "at": message.get("at", self.now)})
+        return "early"
 
     def moved(self, offboarding: Offboarding, message: dict) -> str | None:
         if offboarding.status not in ("waiting", "held"):
@@ -170,10 +178,12 @@ class World:
 
     # ---- the workers' ----
 
-    def answer(self, offboarding: Offboarding | None, message: dict) -> str | None:
-        job = offboarding and offboarding.jobs.get(message["step"])
+    def answer(self, offboarding: Offboarding, message: dict) -> str | None:
+        job = offboarding.jobs.get(message["step"])
         if not job:
             return "unknown job"
+        if message.get("system", job.spec.get("system", "scim")) != job.spec.get("system", "scim"):
+            return "not believed"
         if message["event"] == "job.before":
             return None
         outcome, attempt = message["event"].removeprefix("job."), message["attempt"]

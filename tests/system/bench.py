@@ -69,12 +69,12 @@ def test_logger_against_copy(make_stack):
     stack.start("producer")
     stack.topics.publish_many("intake", [(event["data"]["user"]["email"], event) for event in events])
     wait_until(lambda: len(stack.topics.events("intake")) >= LEAVERS, 300, "all are planned", interval=0.5)
-    stack.topics.publish_many("events", [result(event, step) for event in events for step in ("deactivate", "leave-groups")])
-    total = len(stack.topics.read("events"))
+    stack.topics.publish_events([result(event, step) for event in events for step in ("deactivate", "leave-groups")])
+    total = len(stack.topics.events())
     begin = time.monotonic()
     stack.launch("logger")
-    wait_until(lambda: stack.database.value("SELECT sum(next) FROM kafka_offset WHERE topic = %s",
-                                            stack.topics.name("events")) == total, 500, "all is logged", interval=0.05)
+    wait_until(lambda: stack.database.value("SELECT sum(next) FROM kafka_offset WHERE topic LIKE %s",
+                                            f"{stack.prefix}.%") == total, 500, "all is logged", interval=0.05)
     logger = total / (time.monotonic() - begin)
     copied = copy_rows(stack)
     print(f"\nlogger: {logger:.0f} events/s ({total} events, states and due rows included), COPY of their rows: "

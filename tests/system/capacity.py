@@ -109,8 +109,8 @@ def test_planner_logger_scheduler(make_stack):
     second, _ = started(stack, 2)
 
     # The tickets are open: what is due after 60 days has its row.
-    stack.topics.publish_many("events", [result(event, step) for event in events for step in ("deactivate", "leave-groups", "ticket")])
-    total = len(stack.topics.read("events"))
+    stack.topics.publish_events([result(event, step) for event in events for step in ("deactivate", "leave-groups", "ticket")])
+    total = len(stack.topics.events())
     begin = time.monotonic()
     logger = stack.launch("logger")
     stack.wait_ready(logger)
@@ -135,7 +135,7 @@ def test_planner_logger_scheduler(make_stack):
 
 
 def recorded(stack) -> int:
-    return stack.database.value("SELECT coalesce(sum(next), 0) FROM kafka_offset WHERE topic = %s", stack.topics.name("events"))
+    return stack.database.value("SELECT coalesce(sum(next), 0) FROM kafka_offset WHERE topic LIKE %s", f"{stack.prefix}.%")
 
 
 def started(stack, number: int) -> tuple[float, float]:
@@ -257,7 +257,7 @@ def relations(database) -> list[tuple]:
 def test_bytes_of_a_leaver(make_stack):
     source, offboarding = one_leaver(make_stack)
     topics = by_topic(source, offboarding)
-    texts = [record.value.decode() for record in source.topics.read("events") if record.key == offboarding]
+    texts = [json.dumps(event, separators=(",", ":")) for event in source.topics.events(offboarding=offboarding)]
     ids = {f"follower/{job['step']}" if job["follower"] else f"{job['phase']}/{job['step']}": str(job["id"])
            for job in source.database.query("SELECT * FROM job WHERE offboarding_id = %s", offboarding)}
     table("Vendors: requests of a leaver of standard-leaver", ("system", "requests", "the connector's budgets", "minutes for 500 leavers"),
@@ -275,7 +275,7 @@ def test_bytes_of_a_leaver(make_stack):
         for number in range(first, min(first + 100, COPIES)):
             key, copies = copy_of(texts, offboarding, ids, number)
             batch += [(key, json.loads(copy)) for copy in copies]
-        stack.topics.publish_many("events", batch)
+        stack.topics.publish_events(batch)
     total = len(definitions) + COPIES * len(texts)
     begin = time.monotonic()
     after = relations_after_logging(stack, total, "logger-2")

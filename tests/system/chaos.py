@@ -152,8 +152,8 @@ class Chaos:
                 *database.query("SELECT * FROM job"
                                 " WHERE state NOT IN ('succeeded', 'skipped')"),
                 *database.query("SELECT * FROM due"), *database.query("SELECT * FROM kafka_offset")]
-        ends = Counter((name, record.partition) for name in ("intake", "events", "jobs.scim", "urgent.scim", "jobs.jira",
-                                                             "urgent.jira") for record in self.stack.topics.read(name))
+        ends = Counter((name, record.partition) for name in ("intake", "jobs.scim", "urgent.scim", "jobs.jira", "urgent.jira",
+                                                             *self.stack.topics.logged()) for record in self.stack.topics.read(name))
         return "\n".join([*map(str, rows), str(dict(ends))])
 
     def _check_accounts(self) -> None:
@@ -185,13 +185,16 @@ class Chaos:
             assert reported[ticket]["outputs"]["key"] == issue["key"] and reported[ticket]["verified"]["ok"]
 
     def _check_audit(self) -> None:
-        """Each record of the topic is one row, and the rows are chained without a gap."""
+        """Each record that the logger reads is one row, and the rows are chained without a gap."""
         database = self.stack.database
-        records = Counter((record.partition, record.offset) for record in self.stack.topics.read("events"))
-        rows = Counter((row["kafka_partition"], row["kafka_offset"]) for row in database.query(
-            "SELECT kafka_partition, kafka_offset FROM event WHERE topic = %s", self.stack.topics.name("events")))
+        records = Counter((record.topic, record.partition, record.offset) for kind in self.stack.topics.logged() if kind != "control"
+                          for record in self.stack.topics.read(kind))
+        rows = Counter((row["topic"], row["kafka_partition"], row["kafka_offset"]) for row in database.query(
+            "SELECT topic, kafka_partition, kafka_offset FROM event WHERE topic <> %s", self.stack.topics.name("control")))
         assert rows == records, f"missing {records - rows}, doubled {rows - records}"
         assert database.query("SELECT * FROM verify_event_chain()") == []
+        assert database.value("SELECT count(*) FROM early_result WHERE applied_at IS NULL") == 0
+        assert database.value("SELECT count(*) FROM event WHERE name = 'violation'") == 0
         assert database.value("SELECT count(*) FROM due") == 0
         assert database.value("SELECT count(*) FROM offboarding") == len(self.ids)
         assert database.value("SELECT count(*) FROM job WHERE state <> 'succeeded'") == 0

@@ -342,11 +342,11 @@ class Stack:
         wait_until(quiet, timeout, "everything on the topics was dealt with", 0.1)
 
     def logged(self) -> bool:
-        """Has PostgreSQL every record of events and control?"""
+        """Has PostgreSQL every record that is for it?"""
         next_offsets = {(row["topic"], row["kafka_partition"]): row["next"]
                         for row in self.database.query("SELECT topic, kafka_partition, next FROM kafka_offset")}
         return all(next_offsets.get((record.topic, record.partition), 0) > record.offset
-                   for kind in ("events", "control") for record in self.topics.read(kind))
+                   for kind in self.topics.logged() for record in self.topics.read(kind))
 
     # The end.
 

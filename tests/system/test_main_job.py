@@ -162,7 +162,7 @@ def test_edge_answers_with_the_id_and_trace_goes_through(stack):
     wait_until(lambda: (stack.account("jane.doe@example.com") or {}).get("active") is False, 30, "she is out")
     stack.wait_job(reply.json["id"], "leave-groups", "succeeded")
     stack.wait_job(reply.json["id"], "ticket", "succeeded")
-    for kind in ("jobs.scim", "jobs.jira", "events"):
+    for kind in ("jobs.scim", "jobs.jira", "events", "results.scim", "results.jira"):
         traces = {record.headers.get("traceparent", "") for record in stack.topics.read(kind)
                   if record.key == reply.json["id"]}
         assert traces and all(re.match(f"00-{trace}-[0-9a-f]{{16}}-01", text) for text in traces), (kind, traces)

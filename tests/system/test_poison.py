@@ -20,7 +20,7 @@ POISON = {
     "nothing at all": b"",
     "an object of another kind": b"{\"colour\": \"blue\"}",
 }
-TOPICS = ("intake", "jobs.scim", "urgent.scim", "events", "control")
+TOPICS = ("intake", "jobs.scim", "urgent.scim", "events", "orders", "results.scim", "control")
 
 
 def events_for_every_partition(priority: str) -> list[dict]:
@@ -114,12 +114,12 @@ def test_events_that_postgresql_refuses_do_not_stop_the_batch(stack):
     good = [{"version": 1, "id": str(uuid.uuid4()), "name": "job.succeeded", "timestamp": "2026-01-01T00:00:00.000000Z",
              "response": {"statusCode": 200, "message": "fine"},
              "context": {"offboarding_id": str(uuid.uuid4()), "job_id": str(uuid.uuid4()), "attempt": 1,
-                         "outcome": "succeeded"}} for _ in range(20)]
+                         "system": "scim", "outcome": "succeeded"}} for _ in range(20)]
     bad = json.loads(json.dumps(good[0]))
     bad.update(id=str(uuid.uuid4()), timestamp="the day before yesterday")
     partition = 0
     for event in [*good[:10], bad, *good[10:]]:
-        stack.topics.publish("events", event, event["context"]["offboarding_id"], partition=partition)
+        stack.topics.publish("results.scim", event, event["context"]["offboarding_id"], partition=partition)
     wait_until(lambda: stack.database.value("SELECT count(*) FROM event WHERE id = ANY(%s)", [event["id"] for event in good])
                == len(good), 30, "the good ones are written")
     letters = wait_until(lambda: stack.topics.read("dead"), 10, "the bad one is set aside")

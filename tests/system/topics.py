@@ -79,9 +79,27 @@ class Topics:
             self._readers[kind] = _Reader(self.brokers, self.name(kind))
         return self._readers[kind].read()
 
+    def logged(self) -> list[str]:
+        """The topics that the logger reads."""
+        return ["events", "orders", "control", *sorted(kind for kind in self.names() if kind.startswith("results."))]
+
+    @staticmethod
+    def home_of(event: dict) -> str:
+        """The topic that the event's writer writes."""
+        if event["name"].startswith("job.") and event["name"] != "job.lost":
+            return f"results.{event['context']['system']}"
+        return "orders" if event["name"].startswith("order.") or event["name"] == "signal" else "events"
+
+    def publish_events(self, records: list[tuple[str, dict]]) -> None:
+        """(key, event) pairs, each on the topic of its writer."""
+        for home in sorted({self.home_of(event) for _, event in records}):
+            self.publish_many(home, [(key, event) for key, event in records if self.home_of(event) == home])
+
     def events(self, name: str | None = None, offboarding: str | None = None) -> list[dict]:
-        """Events of the topic, those of a name and of an offboarding if asked for."""
-        events = [record.json for record in self.read("events")]
+        """What the logger reads but orders to workers: events, orders and the workers' answers; those of a name and of an offboarding if
+        asked for, in the order of their times."""
+        records = [record for kind in self.logged() if kind != "control" for record in self.read(kind)]
+        events = sorted((record.json for record in records), key=lambda event: event["timestamp"])
         return [event for event in events if name in (None, event["name"])
                 and offboarding in (None, event["context"].get("offboarding_id"))]
 

@@ -92,7 +92,8 @@ static void test_cancel_many(void **state)
 static void test_illegal_transition(void **state)
 {
     tell(*state, "initiated", PERSON(1), STARTED);
-    tell(*state, "job.succeeded", PERSON(1), "\"job_id\": \"@a\", \"attempt\": 1, \"outcome\": \"succeeded\"");
+    tell(*state, "job.succeeded", PERSON(1),
+         "\"job_id\": \"@a\", \"system\": \"jira\", \"attempt\": 1, \"outcome\": \"succeeded\"");
     struct err err = ERR_INIT;
     assert_int_equal(
         pg_run(*state, &err,

@@ -1,4 +1,4 @@
-/* links: logger/row.c logger/batch.c */
+/* links: logger/row.c logger/batch.c logger/origin.c */
 /* What the logger makes of messages: read as rows, numbered in waves, written for COPY. The messages are real ones, from
  * librdkafka's mock cluster. */
 #include <setjmp.h>
@@ -22,6 +22,7 @@
 
 static rd_kafka_t *producer;
 static rd_kafka_t *consumer;
+static const struct origin core = {.writer = WRITER_CORE};
 
 static rd_kafka_t *client(rd_kafka_type_t type, const char *brokers)
 {
@@ -83,7 +84,7 @@ static rd_kafka_message_t *message(const char *key, const void *value, size_t le
 
 static void read_text(struct row *row, const char *text)
 {
-    row_read(row, message(PERSON, text, strlen(text), "00-trace"), false);
+    row_read(row, message(PERSON, text, strlen(text), "00-trace"), &core);
 }
 
 static void assert_row_refused(const char *text, const char *why)
@@ -144,7 +145,7 @@ static void test_bad_header(void **state)
     (void)state;
     static const char text[] = EVENT("note", "");
     struct row row;
-    row_read(&row, message(PERSON, text, strlen(text), "\xff"), false);
+    row_read(&row, message(PERSON, text, strlen(text), "\xff"), &core);
     assert_null(row.refused);
     assert_null(row.traceparent);
     row_release(&row);
@@ -152,7 +153,8 @@ static void test_bad_header(void **state)
 
 static void read_control(struct row *row, const char *key, const char *value)
 {
-    row_read(row, message(key, value, value ? strlen(value) : 0, "00-trace"), true);
+    row_read(row, message(key, value, value ? strlen(value) : 0, "00-trace"),
+             &(struct origin){.writer = WRITER_CONTROL});
 }
 
 #define ORDER "{\"version\": 1, \"reason\": \"r\", \"at\": \"2026-01-05T10:00:00Z\"}"
@@ -198,6 +200,7 @@ static void test_control(void **state)
 static void add(struct batch *batch, const char *offboarding, int changing)
 {
     struct row *row = batch_add(batch);
+    row->name = mem_strdup("job.succeeded");
     memcpy(row->offboarding_id, offboarding, ID_SIZE);
     row->wave = changing;
 }
@@ -234,8 +237,8 @@ static void test_copy(void **state)
     (void)state;
     struct batch batch = {0};
     static const char text[] = EVENT("note", "\"a\": \"b\\n\\\\\"") "\n\t";
-    row_read(batch_add(&batch), message(PERSON, text, strlen(text), "00-trace"), false);
-    row_read(batch_add(&batch), message(PERSON, "poison", 6, "00-trace"), false);
+    row_read(batch_add(&batch), message(PERSON, text, strlen(text), "00-trace"), &core);
+    row_read(batch_add(&batch), message(PERSON, "poison", 6, "00-trace"), &core);
     struct buf out = BUF_INIT;
     batch_copy(batch.rows, batch.count, &out);
     char *place =
@@ -243,17 +246,119 @@ static void test_copy(void **state)
                    (long long)batch.rows[0].message->offset);
     assert_int_equal(strncmp(buf_text(&out), place, strlen(place)), 0);
     assert_non_null(strstr(buf_text(&out), "\"a\": \"b\\\\n\\\\\\\\\""));
-    assert_string_equal(buf_text(&out) + out.len - 6, "}\\n\\t\n");
+    assert_string_equal(buf_text(&out) + out.len - 9, "}\\n\\t\t\\N\n");
     free(place);
     buf_release(&out);
     batch_release(&batch);
 }
 
+/* An offboarding's `initiated` stands on another topic than its jobs' answers, and may be read after them. */
+static void test_initiated_is_first(void **state)
+{
+    (void)state;
+    struct batch batch = {0};
+    static const char *const names[] = {"job.succeeded", "moved", "initiated", "job.failed"};
+    for (size_t i = 0; i < COUNT_OF(names); i++) {
+        struct row *row = batch_add(&batch);
+        row->name = mem_strdup(names[i]);
+        row->wave = 1;
+        memcpy(row->offboarding_id, PERSON, sizeof PERSON);
+    }
+    batch_number_waves(batch.rows, batch.count);
+    static const int waves[] = {2, 3, 1, 4};
+    for (size_t i = 0; i < COUNT_OF(waves); i++) {
+        assert_int_equal(batch.rows[i].wave, waves[i]);
+    }
+    batch_release(&batch);
+}
+
+/* What each may say. `system`: whose topic of results it is; NULL: another topic. */
+static void test_who_may_say_what(void **state)
+{
+    (void)state;
+    static const struct {
+        enum writer writer;
+        const char *name;
+        const char *about;
+        bool believed;
+    } cases[] = {
+        {WRITER_SYSTEM, "job.succeeded", "okta", true},
+        {WRITER_SYSTEM, "job.before", "okta", true},
+        {WRITER_SYSTEM, "job.succeeded", "zoom", false},
+        {WRITER_SYSTEM, "job.succeeded", NULL, false},
+        {WRITER_SYSTEM, "job.succeeded", "OKTA", false},
+        {WRITER_SYSTEM, "system.down", "okta", true},
+        {WRITER_SYSTEM, "system.pause", "okta", true},
+        {WRITER_SYSTEM, "system.pause", "zoom", false},
+        {WRITER_SYSTEM, "job.lost", "okta", false},
+        {WRITER_SYSTEM, "system.attended", "okta", false},
+        {WRITER_SYSTEM, "initiated", "okta", false},
+        {WRITER_SYSTEM, "cancelled", "okta", false},
+        {WRITER_SYSTEM, "order.approve", "okta", false},
+        {WRITER_SYSTEM, "secret.revealed", "okta", false},
+        {WRITER_SYSTEM, "definition", "okta", false},
+        {WRITER_SYSTEM, "intake", "okta", false},
+        {WRITER_SYSTEM, "signal", "okta", false},
+        {WRITER_SYSTEM, "phase.due", "okta", false},
+        {WRITER_CORE, "initiated", NULL, true},
+        {WRITER_CORE, "job.failed", "okta", true},
+        {WRITER_CORE, "order.approve", NULL, false},
+        {WRITER_CORE, "signal", NULL, false},
+        {WRITER_CORE, "secret.revealed", NULL, false},
+        {WRITER_CORE, "system.unattended", "okta", true},
+        {WRITER_EDGE, "order.undo", NULL, true},
+        {WRITER_EDGE, "signal", NULL, true},
+        {WRITER_EDGE, "dead.replayed", NULL, true},
+        {WRITER_EDGE, "secret.revealed", NULL, true},
+        {WRITER_EDGE, "job.succeeded", "okta", false},
+        {WRITER_EDGE, "initiated", NULL, false},
+        {WRITER_EDGE, "orders", NULL, false},
+        {WRITER_EDGE, "signals", NULL, false},
+    };
+    char system[] = "okta";
+    for (size_t i = 0; i < COUNT_OF(cases); i++) {
+        struct origin origin = {.writer = cases[i].writer, .system = system};
+        char *why = origin_objection(&origin, "a.topic", cases[i].name, cases[i].about);
+        if ((why == NULL) != cases[i].believed) {
+            fail_msg("case %zu: %s of %s: %s", i, cases[i].name, cases[i].about, why ? why : "believed");
+        }
+        assert_true(!why || (strstr(why, cases[i].name) && strstr(why, "a.topic")));
+        free(why);
+    }
+}
+
+/* It is recorded under a name that nothing acts upon. */
+static void test_violation(void **state)
+{
+    (void)state;
+    static const char text[] =
+        EVENT("job.succeeded", "\"offboarding_id\": \"" PERSON "\", \"job_id\": \"" OTHER
+                               "\", \"system\": \"zoom\", \"attempt\": 1, \"outcome\": \"succeeded\"");
+    char system[] = "okta";
+    struct row row;
+    row_read(&row, message(PERSON, text, strlen(text), "00-trace"),
+             &(struct origin){.writer = WRITER_SYSTEM, .system = system});
+    assert_null(row.refused);
+    assert_string_equal(row.name, "violation");
+    assert_int_equal(row.wave, 0);
+    assert_string_equal(row.offboarding_id, PERSON);
+    assert_non_null(strstr(row.note, "job.succeeded of zoom"));
+    assert_string_equal(row.body, text);
+    row_release(&row);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_event),   cmocka_unit_test(test_refused_events), cmocka_unit_test(test_bad_header),
-        cmocka_unit_test(test_control), cmocka_unit_test(test_waves),          cmocka_unit_test(test_copy),
+        cmocka_unit_test(test_event),
+        cmocka_unit_test(test_refused_events),
+        cmocka_unit_test(test_bad_header),
+        cmocka_unit_test(test_control),
+        cmocka_unit_test(test_waves),
+        cmocka_unit_test(test_copy),
+        cmocka_unit_test(test_initiated_is_first),
+        cmocka_unit_test(test_who_may_say_what),
+        cmocka_unit_test(test_violation),
     };
     return cmocka_run_group_tests(tests, cluster_start, cluster_stop);
 }

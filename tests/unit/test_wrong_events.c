@@ -1,6 +1,6 @@
 /* A member of the wrong type, anywhere in an event that the logger takes, is refused by PostgreSQL as this event's fault (and set aside), or
  * recorded so that scheduler and analysts can go on: nobody else's offboarding stops. */
-/* links: tests/fuzz/fuzz.c tests/fuzz/record.c logger/row.c logger/batch.c */
+/* links: tests/fuzz/fuzz.c tests/fuzz/record.c logger/row.c logger/origin.c logger/batch.c */
 #include "tests/unit/postgres.h"
 
 #include <dirent.h>
@@ -62,7 +62,7 @@ static bool take(const json_t *event)
     struct fuzz_input input = {(const uint8_t *)record, strlen(record)};
     batch_clear(&rows);
     struct row *row = batch_add(&rows);
-    row_read(row, fuzz_record(&input), false);
+    row_read(row, fuzz_record(&input), &(struct origin){.writer = WRITER_CORE});
     batch_number_waves(rows.rows, rows.count);
     bool taken = !row->refused;
     free(record);

@@ -1,6 +1,6 @@
 /* A member of the wrong type, anywhere in an event or in a record of control, stops no logger, worker or planner: the record is refused with a
  * reason, or the member is overlooked. */
-/* links: tests/fuzz/fuzz.c tests/fuzz/record.c logger/row.c logger/batch.c worker/shrink.c */
+/* links: tests/fuzz/fuzz.c tests/fuzz/record.c logger/row.c logger/origin.c logger/batch.c worker/shrink.c */
 #include <dirent.h>
 #include <setjmp.h>
 #include <stdarg.h>
@@ -27,7 +27,7 @@ static void read_event(const json_t *message)
     struct fuzz_input input = {(const uint8_t *)record_text, strlen(record_text)};
     struct row row;
     struct buf copy = BUF_INIT;
-    row_read(&row, fuzz_record(&input), false);
+    row_read(&row, fuzz_record(&input), &(struct origin){.writer = WRITER_CORE});
     batch_copy(&row, 1, &copy);
     assert_int_equal(copy.len == 0, row.refused != NULL);
     json_t *shrunk = row.refused ? NULL : json_deep_copy((json_t *)(uintptr_t)message);
@@ -75,7 +75,7 @@ static void read_control(const json_t *message)
     struct row row;
     bool applied = control_apply(control, record, NULL) == 0;
     assert_int_equal(control_paused(control, "scim") || control_cancelled(control, "x", NULL, 0), applied);
-    row_read(&row, record, true);
+    row_read(&row, record, &(struct origin){.writer = WRITER_CONTROL});
     assert_int_equal(row.refused == NULL, applied);
     row_release(&row);
     control_free(control);
