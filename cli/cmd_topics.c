@@ -7,6 +7,7 @@
 
 #include "cli/cli.h"
 #include "cli/commands.h"
+#include "cli/topic_rights.h"
 #include "lib/definition.h"
 #include "lib/kafka.h"
 #include "lib/mem.h"
@@ -16,6 +17,8 @@ enum { TIMEOUT_MS = 30000 };
 
 static struct {
     bool all;
+    bool acl, json;
+    const char *principals;
 } opt;
 
 /* schema/messages.md; retention in the design: jobs 90 days, intake 400 days, events longer than the oldest backup. */
@@ -186,6 +189,18 @@ static void add_systems(struct names *names, const struct conf *conf)
     conf_each_name(conf, "systems", add_system, names);
 }
 
+/* Asks nobody: what is printed is for the person who may change Kafka's rights. */
+static void show_rights(const struct cli *cli, const char *const *systems, size_t count)
+{
+    json_t *rights = topic_rights(cli->conf, opt.principals ? opt.principals : "User:offboard-%s", systems, count);
+    if (opt.json) {
+        cli_print_json(rights);
+    } else {
+        topic_rights_print(rights, cli->conf);
+    }
+    json_decref(rights);
+}
+
 static int topics_run(struct cli *cli, int argc, char **argv)
 {
     struct err err = ERR_INIT;
@@ -197,6 +212,12 @@ static int topics_run(struct cli *cli, int argc, char **argv)
     struct names names = {.definitions = definitions};
     if (argc == 0) {
         add_systems(&names, cli->conf);
+    }
+    if (opt.acl) {
+        show_rights(cli, argc ? (const char *const *)argv : names.items, argc ? (size_t)argc : names.count);
+        free(names.items);
+        definitions_free(definitions);
+        return CLI_OK;
     }
     add_topics(&work, argc ? (const char *const *)argv : names.items, argc ? (size_t)argc : names.count);
     work.rk = kafka_consumer_new(kafka_consumer_conf(cli->conf, NULL, &err), &err);
@@ -217,17 +238,28 @@ static int topics_run(struct cli *cli, int argc, char **argv)
 
 const struct command command_topics = {
     .name = "topics",
-    .arguments = "[SYSTEM…] [--all]",
-    .summary = "Creates the Kafka topics that are missing; says what differs.",
-    .details = "Intake (400 days), events and dead letters (for ever), control and roster (compacted, one partition), "
-               "and per\n"
-               "system jobs and urgent (90 days). Without operands: for the systems that the configuration names. "
-               "topics.partitions\n"
-               "holds for all but control and roster; that of jobs and urgent can never be changed afterwards: it "
-               "decides which worker\n"
-               "sees whom.\n\n"
-               "  offboard topics\n  offboard topics okta google",
+    .arguments = "[SYSTEM…] [--all] [--acl [--principal NAME] [--json]]",
+    .summary = "Creates the Kafka topics that are missing; says what differs, or who may do what there.",
+    .details = "Creates intake (400 days); events, orders and dead letters (kept for ever); control and roster "
+               "(compacted, one\n"
+               "partition); and for each system jobs and urgent (90 days) and results (kept for ever). Without "
+               "operands: for the\n"
+               "systems that the configuration names. Each topic gets topics.partitions partitions, but control and "
+               "roster. Never\n"
+               "change the number of partitions of jobs and urgent: it decides which worker gets whose jobs.\n\n"
+               "With --acl it creates nothing. It prints the commands that give each process the rights that it needs "
+               "in Kafka,\n"
+               "and no others: one principal for each process, and one for the worker of each system.\n\n"
+               "  offboard topics\n"
+               "  offboard topics okta google\n"
+               "  offboard topics --acl > rights.sh\n"
+               "  offboard topics --acl --principal 'User:CN=%s,O=Bank'",
     .options = (const struct cli_option[]){{"all", NULL, "for every connector that there is", NULL, &opt.all},
+                                           {"acl", NULL, "print who may do what", NULL, &opt.acl},
+                                           {"json", NULL, "with --acl: as JSON, for a tool of yours", NULL, &opt.json},
+                                           {"principal", "NAME",
+                                            "what a process is called in Kafka; %s stands for it (User:offboard-%s)",
+                                            &opt.principals, NULL},
                                            {NULL, NULL, NULL, NULL, NULL}},
     .run = topics_run,
 };

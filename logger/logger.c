@@ -128,13 +128,12 @@ static void poll_for(struct logger *logger, int64_t wait)
 static int store(struct logger *logger, struct err *err)
 {
     int64_t begun = time_monotonic();
-    size_t count = logger->batch.count;
-    if (count == 0) {
+    if (logger->batch.count == 0) {
         return store_ends(logger, err);
     }
     int result = store_batch(logger, err);
     if (result == 0) {
-        logger_metrics_stored(logger, count, time_monotonic() - begun);
+        logger_metrics_stored(logger, &logger->batch, time_monotonic() - begun);
         batch_clear(&logger->batch);
     }
     return result;

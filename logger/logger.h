@@ -152,7 +152,8 @@ int store_ends(struct logger *logger, struct err *err);
 
 struct logger_metrics;
 struct logger_metrics *logger_metrics_new(void);
-void logger_metrics_stored(struct logger *logger, size_t rows, int64_t duration);
+/* Counts the batch that was stored, and tells of what is not believed. */
+void logger_metrics_stored(struct logger *logger, const struct batch *batch, int64_t duration);
 void logger_metrics_lag(struct logger *logger);
 void logger_metrics_partitions(struct logger *logger, double end); /* seconds since 1970 */
 

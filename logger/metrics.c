@@ -1,5 +1,6 @@
 #include <stdlib.h>
 
+#include "lib/log.h"
 #include "lib/mem.h"
 #include "lib/metrics.h"
 #include "logger/logger.h"
@@ -7,6 +8,7 @@
 struct logger_metrics {
     struct series *recorded;
     struct series *seconds;
+    struct metric *violations;
     struct metric *lag;
     struct series *partitions_end;
 };
@@ -18,6 +20,9 @@ struct logger_metrics *logger_metrics_new(void)
         metric_new(METRIC_COUNTER, "offboard_logger_messages_total", "", "Messages recorded in PostgreSQL."), NULL);
     metrics->seconds = metric_series(
         metric_new(METRIC_HISTOGRAM, "offboard_logger_batch_duration_seconds", "", "Time to record one batch."), NULL);
+    metrics->violations =
+        metric_new(METRIC_COUNTER, "offboard_violations_total", "topic",
+                   "Messages that are not believed, because whoever wrote them has no right to say that.");
     metrics->lag =
         metric_new(METRIC_GAUGE, "offboard_logger_lag_messages", "topic partition", "Messages not yet recorded.");
     metrics->partitions_end = metric_series(metric_new(METRIC_GAUGE, "offboard_event_partitions_end_timestamp_seconds",
@@ -26,9 +31,27 @@ struct logger_metrics *logger_metrics_new(void)
     return metrics;
 }
 
-void logger_metrics_stored(struct logger *logger, size_t rows, int64_t duration)
+static void tell_violation(const struct logger *logger, const struct row *row)
 {
-    series_add(logger->metrics->recorded, (double)rows);
+    const char *topic = rd_kafka_topic_name(row->message->rkt);
+    char *partition = mem_printf("%d", row->message->partition);
+    char *offset = mem_printf("%lld", (long long)row->message->offset);
+    log_error("a message is not believed: it was recorded, and changes nothing", "topic", topic, "partition", partition,
+              "offset", offset, "offboarding_id", *row->offboarding_id ? row->offboarding_id : NULL, "why", row->note,
+              NULL);
+    series_add(metric_series(logger->metrics->violations, topic, NULL), 1);
+    free(offset);
+    free(partition);
+}
+
+void logger_metrics_stored(struct logger *logger, const struct batch *batch, int64_t duration)
+{
+    for (size_t i = 0; i < batch->count; i++) {
+        if (batch->rows[i].note) {
+            tell_violation(logger, &batch->rows[i]);
+        }
+    }
+    series_add(logger->metrics->recorded, (double)batch->count);
     series_observe(logger->metrics->seconds, (double)duration / (double)TIME_SECOND);
 }
 

@@ -25,6 +25,8 @@ static const struct {
      "Jobs a quarter of an hour past their time without an answer, but for paused systems."},
     {"held_oldest", "offboard_held_oldest_timestamp_seconds", "",
      "When the HR event of the longest-held offboarding came; 0: none is held."},
+    {"early_oldest", "offboard_early_answers_oldest_timestamp_seconds", "",
+     "When the oldest answer of a worker was recorded whose offboarding is not; 0: there is none."},
     {"due_rows", "offboard_due_rows", "", "Rows due and not yet published, at most 10,000 counted."},
 };
 

@@ -431,6 +431,7 @@ CREATE INDEX event_position ON event (topic, kafka_partition, kafka_offset);
 CREATE INDEX event_order ON event (id)
     WHERE name LIKE 'order.%'
        OR name IN ('control.cancel', 'control.uncancel', 'control.pause', 'control.resume', 'dead.replayed', 'secret.revealed');
+CREATE INDEX event_violation ON event (recorded_at) WHERE name = 'violation' OR note LIKE 'not believed: %';
 CREATE INDEX event_loose ON event (id) WHERE offboarding_id IS NULL AND name = 'intake';
 CREATE INDEX event_control ON event ((body ->> 'key')) WHERE name IN ('control.cancel', 'control.uncancel');
 CREATE INDEX event_signal ON event ((body #>> '{context,signal,key}')) WHERE name = 'signal';

@@ -416,7 +416,10 @@ BEGIN
     SELECT coalesce(array_agg(id), '{}') INTO open FROM cancelled;
     UPDATE phase SET status = 'cancelled', ended_at = now()
     WHERE offboarding_id = ANY (open) AND status IN ('waiting', 'held', 'initiated');
-    SELECT array_agg(ROW(j.id, 'cancelled', 'the offboarding was cancelled', NULL, NULL, false, NULL)::job_change)
+    SELECT array_agg(ROW(j.id, 'cancelled',
+                         'the offboarding was cancelled' || CASE WHEN j.outcome IS NULL THEN ''
+                                                                 ELSE '; what earlier attempts of this job changed stays so' END,
+                         NULL, NULL, false, NULL)::job_change)
     INTO changes
     FROM job j WHERE j.offboarding_id = ANY (open) AND j.follower IS NULL AND j.state IN ('waiting', 'ready');
     PERFORM change_job_state(changes) WHERE changes IS NOT NULL;

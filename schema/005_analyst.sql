@@ -419,6 +419,20 @@ COMMENT ON COLUMN analyst.timeline.kafka_offset IS 'Kafka offset.';
 COMMENT ON COLUMN analyst.timeline.trace_id IS 'Its W3C trace; the calls have span ids of it.';
 COMMENT ON COLUMN analyst.timeline.body IS 'The whole event, byte for byte as Kafka has it; null once blanked.';
 
+CREATE VIEW analyst.violations AS
+SELECT e.recorded_at, e.topic, e.kafka_partition, e.kafka_offset, e.body ->> 'name' AS said, e.system, e.offboarding_id, e.note AS why, e.body
+FROM event e WHERE e.name = 'violation' OR e.note LIKE 'not believed: %';
+COMMENT ON VIEW analyst.violations IS 'What was said by a process that has no right to say it: it was recorded, and changed nothing.';
+COMMENT ON COLUMN analyst.violations.recorded_at IS 'When the logger recorded it.';
+COMMENT ON COLUMN analyst.violations.topic IS 'The topic that it came on: who may write that is under suspicion.';
+COMMENT ON COLUMN analyst.violations.kafka_partition IS 'Kafka partition.';
+COMMENT ON COLUMN analyst.violations.kafka_offset IS 'Kafka offset.';
+COMMENT ON COLUMN analyst.violations.said IS 'Name of the event.';
+COMMENT ON COLUMN analyst.violations.system IS 'The system that it speaks of.';
+COMMENT ON COLUMN analyst.violations.offboarding_id IS 'The offboarding that it speaks of.';
+COMMENT ON COLUMN analyst.violations.why IS 'Why it is not believed.';
+COMMENT ON COLUMN analyst.violations.body IS 'The event.';
+
 CREATE VIEW analyst.orders AS
 SELECT e.id AS order_id, e.occurred_at AS ordered_at,
        CASE e.name WHEN 'dead.replayed' THEN 'replay' WHEN 'secret.revealed' THEN 'reveal'

@@ -14,10 +14,13 @@ LANGUAGE sql STABLE SECURITY DEFINER SET search_path = public, pg_temp AS $$
     SELECT 'held_oldest', NULL, NULL, NULL, extract(epoch FROM min(h.received_at))
     FROM analyst.held_offboardings h WHERE h.mode = 'live' HAVING count(*) > 0
     UNION ALL
+    SELECT 'early_oldest', NULL, NULL, NULL, extract(epoch FROM min(e.recorded_at))
+    FROM early_result e WHERE e.applied_at IS NULL HAVING count(*) > 0
+    UNION ALL
     SELECT 'due_rows', NULL, NULL, NULL, count(*) FROM (SELECT FROM due WHERE due_at <= now() LIMIT 10000) d
 $$;
 COMMENT ON FUNCTION state_figures() IS
-    'Numbers of live offboardings by status, open failures by system, effect and outcome, stuck jobs by system (a paused system''s are not stuck), since when the oldest is held (seconds since 1970), rows due now (at most 10,000 are counted).';
+    'Numbers of live offboardings by status, open failures by system, effect and outcome, stuck jobs by system (a paused system''s are not stuck), since when the oldest is held and since when the oldest early answer waits for its offboarding (seconds since 1970), rows due now (at most 10,000 are counted).';
 REVOKE ALL ON FUNCTION state_figures() FROM PUBLIC;
 GRANT EXECUTE ON FUNCTION state_figures() TO offboard_scheduler;
 

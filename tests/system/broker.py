@@ -70,11 +70,15 @@ class Broker:
         self.address = f"127.0.0.1:{port}"
         self._properties = os.path.join(directory, "server.properties")
         with open(self._properties, "w", encoding="utf-8") as file:
-            file.write(_PROPERTIES.format(port=port, controller=ports.take(), directory=directory))
+            file.write(_PROPERTIES.format(port=port, controller=ports.take(), directory=directory) + self._more(port, ports))
         with open(os.path.join(directory, "log4j2.yaml"), "w", encoding="utf-8") as file:
             file.write(_LOG4J)
         self._format()
         self.start()
+
+    def _more(self, port: int, ports: Ports) -> str:
+        """Further properties; of two lines with one name the latter counts."""
+        return ""
 
     def _java(self, program: str, *arguments: str) -> list[str]:
         return ["java", "-Xms256m", "-Xmx512m", "-XX:+UseSerialGC", "-XX:TieredStopAtLevel=1",
@@ -111,3 +115,39 @@ class Broker:
     def stop(self) -> None:
         # Its data is thrown away: there is no reason to wait for an orderly end.
         self._process.kill()
+
+
+class SecuredBroker(Broker):
+    """One with a second address, where each principal has a password and only the rights that it is given. At the first address the tests
+    may do everything."""
+
+    def __init__(self, directory: str, libs: str, ports: Ports, principals: tuple[str, ...]) -> None:
+        self._passwords = {principal: uuid.uuid4().hex for principal in principals}
+        self.secured = f"127.0.0.1:{ports.take()}"
+        super().__init__(directory, libs, ports)
+
+    def _more(self, port: int, ports: Ports) -> str:
+        users = " ".join(f'user_{principal}="{password}"' for principal, password in self._passwords.items())
+        listeners = f"CLIENT://127.0.0.1:{port},SECURED://{self.secured}"
+        controller = f"CONTROLLER://127.0.0.1:{ports.take()}"
+        return f"""\
+listeners={listeners},{controller}
+controller.quorum.voters=1@{controller.removeprefix("CONTROLLER://")}
+advertised.listeners={listeners}
+listener.security.protocol.map=CLIENT:PLAINTEXT,CONTROLLER:PLAINTEXT,SECURED:SASL_PLAINTEXT
+listener.name.secured.sasl.enabled.mechanisms=PLAIN
+listener.name.secured.plain.sasl.jaas.config=org.apache.kafka.common.security.plain.PlainLoginModule required {users};
+authorizer.class.name=org.apache.kafka.metadata.authorizer.StandardAuthorizer
+super.users=User:ANONYMOUS
+allow.everyone.if.no.acl.found=false
+"""
+
+    def client(self, principal: str) -> dict:
+        """Properties of librdkafka for a client that is this principal."""
+        return {"bootstrap.servers": self.secured, "security.protocol": "SASL_PLAINTEXT", "sasl.mechanism": "PLAIN",
+                "sasl.username": principal, "sasl.password": self._passwords[principal]}
+
+    def environment(self, principal: str) -> dict[str, str]:
+        """The same for a process of ours."""
+        properties = [f"{name}={value}" for name, value in self.client(principal).items() if name != "bootstrap.servers"]
+        return {"OFFBOARD_KAFKA_BROKERS": self.secured, "OFFBOARD_KAFKA_PROPERTIES": ",".join(properties)}
