@@ -8,7 +8,7 @@
 #include "producer/producer.h"
 
 void submit_handle(struct edge *edge, struct http_request *request); /* POST /v1/offboardings */
-/* Puts an event on intake, under the key `person`. */
+/* Puts an event on the topic `received`, under the key `person`. */
 void submit_produce(struct exchange *exchange, const json_t *event, const char *person, const char *traceparent);
 
 #define SOURCES_PATH "/v1/sources/"

@@ -118,7 +118,7 @@ static void read_letters(uv_work_t *work)
 /* A letter's header could name any topic; only those that the edge's neighbours write are its way back. */
 static bool is_ours(const struct edge *edge, const char *topic)
 {
-    static const char *const kinds[] = {"intake", "events", "control", "jobs.", "urgent."};
+    static const char *const kinds[] = {"intake", "received", "polled.", "events", "control", "jobs.", "urgent."};
     const char *prefix = conf_string(edge->conf, "kafka.prefix");
     size_t len = strlen(prefix);
     if (strncmp(topic, prefix, len) != 0 || topic[len] != '.') {

@@ -79,14 +79,14 @@ REFUSED = {
 @pytest.mark.parametrize("case", REFUSED)
 def test_edge_refuses_with_a_problem_that_names_the_field(stack, case):
     body, content_type, status, named = REFUSED[case]
-    before = len(stack.topics.read("intake"))
+    before = len(stack.topics.read("received"))
     reply = stack.post("/v1/offboardings", body, headers={"Content-Type": content_type})
     assert reply.status == status, reply
     assert reply.headers["Content-Type"].startswith("application/problem+json"), reply.headers["Content-Type"]
     problem = reply.json
     assert problem["status"] == status and problem["title"] and problem["detail"], problem
     assert named in json.dumps(problem), problem
-    assert len(stack.topics.read("intake")) == before, "a refused event is on intake"
+    assert len(stack.topics.read("received")) == before, "a refused event is on its topic"
 
 
 def test_a_coded_body_is_refused_by_its_header(stack):
