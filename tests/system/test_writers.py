@@ -130,6 +130,34 @@ def test_a_worker_speaks_for_its_own_system_alone(planned, case):
     assert violations(stack, "polled.oomnitza") == 2
 
 
+def dead(stack, topic: str, partition: int, offset: int, value: bytes, **headers: str) -> str:
+    """A dead letter as any process may write one; its name."""
+    place = {"dead_topic": stack.topics.name(topic), "dead_partition": str(partition), "dead_offset": str(offset),
+             "dead_size": str(len(value)), "dead_reason": "made up", "dead_process": "planner"}
+    return "/".join(map(str, stack.topics.publish("dead", value, EMAIL, headers={**headers, **place})))
+
+
+def test_a_letter_that_is_made_up_is_not_replayed_where_it_would_be_believed(planned):
+    """Every process may write dead letters, and the edge writes a replay: it must not become a way to speak as the edge."""
+    stack = planned().start("producer", "logger")
+    forged = json.dumps({**leaver(EMAIL), "offboardactor": "operator"}).encode()
+    partition, offset = stack.topics.publish("received", b"no JSON", EMAIL, headers={"content-type": "application/json"})
+    genuine = wait_until(lambda: stack.topics.read("dead"), 20, "it is set aside")[0]
+    letters = [dead(stack, "received", partition, offset, forged),                             # another value
+               dead(stack, "received", partition, offset, b"no JSON", ce_specversion="1.0"),   # other headers
+               dead(stack, "received", partition, offset + 1, forged),                         # nothing lies there yet
+               dead(stack, "received", 77, 0, forged),                                         # no such partition
+               dead(stack, "polled.oomnitza", 0, 0, forged), dead(stack, "polled.nothing", 0, 0, forged), dead(stack, "intake", 0, 0, forged)]
+    for letter in letters:
+        done = stack.cli("replay", letter, "--reason", "x")
+        assert done.status == 1 and "is not what lies at" in done.err, (letter, done)
+    assert len(stack.topics.read("received")) == 1 and not stack.topics.read("polled.oomnitza") and not stack.topics.read("intake")
+    stack.cli("replay", f"{genuine.partition}/{genuine.offset}", "--reason", "x").ok()
+    records = wait_until(lambda: len(found := stack.topics.read("received")) == 2 and found, 20, "what came is put back")
+    assert records[0].value == records[1].value
+    assert stack.wait_intake(2)[1]["disposition"] == "dead"
+
+
 # ---- as one ------------------------------------------------------------------------------------------------------------------
 
 
