@@ -163,8 +163,8 @@ def test_bad_event_on_the_topic_is_a_dead_letter_that_names_the_field(stack, cas
     letters = wait_until(lambda: [letter for letter in stack.topics.read("dead") if event["id"].encode() in letter.value], 20,
                          "there is a dead letter")
     assert named in letters[0].headers["dead_reason"], letters[0].headers
-    row = wait_until(lambda: stack.database.query("SELECT * FROM intake WHERE kafka_partition = %s AND kafka_offset = %s",
-                                                  *place), 20, "it is on record")[0]
+    row = wait_until(lambda: stack.database.query("SELECT * FROM intake WHERE topic = %s AND kafka_partition = %s AND kafka_offset = %s",
+                                                  stack.topics.name("intake"), *place), 20, "it is on record")[0]
     assert row["disposition"] == "dead" and named in row["reason"], row
 
 
