@@ -11,6 +11,7 @@
 #include "lib/definition.h"
 #include "lib/kafka.h"
 #include "lib/mem.h"
+#include "lib/polled.h"
 #include "lib/time.h"
 
 enum { TIMEOUT_MS = 30000 };
@@ -21,7 +22,9 @@ static struct {
     const char *principals;
 } opt;
 
-/* schema/messages.md; retention in the design: jobs 90 days, intake 400 days, events longer than the oldest backup. */
+#define POLLED "polled" /* of those systems only that a source polls */
+
+/* schema/messages.md; retention in the design: jobs 90 days, HR events 400 days, events longer than the oldest backup. */
 static const struct kind {
     const char *name;
     bool per_system;
@@ -30,16 +33,21 @@ static const struct kind {
     bool brokers_time; /* decisions are made by its records' times: a sender's clock must not count */
     bool single;       /* one partition */
 } kinds[] = {
-    {"intake", false, "delete", "34560000000", true, false}, /* 400 days */
-    {"events", false, "delete", "-1", false, false},         /* for ever: the way back for a lost database */
-    {"orders", false, "delete", "-1", false, false},         {"control", false, "compact", NULL, true, true},
-    {"roster", false, "compact", NULL, true, true},          {"dead", false, "delete", "-1", false, false},
+    {"intake", false, "delete", "34560000000", true, false}, /* 400 days, and so the next two */
+    {"received", false, "delete", "34560000000", true, false},
+    {POLLED, true, "delete", "34560000000", true, false},
+    {"events", false, "delete", "-1", false, false}, /* for ever, as the next: the way back for a lost database */
+    {"orders", false, "delete", "-1", false, false},
+    {"control", false, "compact", NULL, true, true},
+    {"roster", false, "compact", NULL, true, true},
+    {"dead", false, "delete", "-1", false, false},
     {"jobs", true, "delete", "7776000000", false, false}, /* 90 days */
     {"urgent", true, "delete", "7776000000", false, false},  {"results", true, "delete", "-1", false, false},
 };
 
 struct work {
     struct cli *cli;
+    const struct definitions *definitions;
     rd_kafka_t *rk;
     rd_kafka_NewTopic_t **topics;
     size_t count;
@@ -73,6 +81,11 @@ static void add_topic(struct work *work, const struct kind *kind, const char *sy
     free(name);
 }
 
+static bool has_topic(const struct work *work, const struct kind *kind, const char *system)
+{
+    return strcmp(kind->name, POLLED) != 0 || source_polls(work->definitions, system);
+}
+
 static void add_topics(struct work *work, const char *const *systems, size_t system_count)
 {
     for (size_t k = 0; k < COUNT_OF(kinds); k++) {
@@ -80,7 +93,9 @@ static void add_topics(struct work *work, const char *const *systems, size_t sys
             add_topic(work, &kinds[k], NULL);
         }
         for (size_t s = 0; kinds[k].per_system && s < system_count; s++) {
-            add_topic(work, &kinds[k], systems[s]);
+            if (has_topic(work, &kinds[k], systems[s])) {
+                add_topic(work, &kinds[k], systems[s]);
+            }
         }
     }
 }
@@ -208,7 +223,7 @@ static int topics_run(struct cli *cli, int argc, char **argv)
     if (!definitions) {
         return cli_fail_err(CLI_USAGE, &err);
     }
-    struct work work = {.cli = cli, .code = CLI_OK};
+    struct work work = {.cli = cli, .definitions = definitions, .code = CLI_OK};
     struct names names = {.definitions = definitions};
     if (argc == 0) {
         add_systems(&names, cli->conf);
@@ -240,9 +255,10 @@ const struct command command_topics = {
     .name = "topics",
     .arguments = "[SYSTEM…] [--all] [--acl [--principal NAME] [--json]]",
     .summary = "Creates the Kafka topics that are missing; says what differs, or who may do what there.",
-    .details = "Creates intake (400 days); events, orders and dead letters (kept for ever); control and roster "
+    .details = "Creates intake and received (400 days); events, orders and dead letters (kept for ever); control and roster "
                "(compacted, one\n"
-               "partition); and for each system jobs and urgent (90 days) and results (kept for ever). Without "
+               "partition); and for each system jobs and urgent (90 days) and results (kept for ever), with polled "
+               "(400 days) where a source polls it. Without "
                "operands: for the\n"
                "systems that the configuration names. Each topic gets topics.partitions partitions, but control and "
                "roster. Never\n"

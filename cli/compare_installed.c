@@ -12,6 +12,7 @@
 #include "lib/kafka.h"
 #include "lib/mem.h"
 #include "lib/migrate.h"
+#include "lib/polled.h"
 #include "lib/secret.h"
 #include "lib/shipped.h"
 
@@ -185,11 +186,14 @@ static void need_topics_of(const char *system, void *arg)
     need_topic(arg, "jobs", system);
     need_topic(arg, "urgent", system);
     need_topic(arg, "results", system);
+    if (source_polls(((struct topics *)arg)->comparison->definitions, system)) {
+        need_topic(arg, "polled", system);
+    }
 }
 
 static void ask_kafka(struct comparison *comparison)
 {
-    static const char *const common[] = {"intake", "events", "orders", "control", "dead"};
+    static const char *const common[] = {"intake", "received", "events", "orders", "control", "dead"};
     struct err err = ERR_INIT;
     rd_kafka_t *rk = kafka_consumer_new(kafka_consumer_conf(comparison->there, NULL, &err), &err);
     const struct rd_kafka_metadata *metadata = NULL;

@@ -22,13 +22,16 @@ static const struct rule {
     {"hr", TOPIC, "intake", {"Write"}},
 
     {"producer", TOPIC, "intake", {"Read", "Write"}}, /* writes: puts dead letters back */
+    {"producer", TOPIC, "polled.", {"Read", "Write"}},
+    {"producer", TOPIC, "received", {"Read", "Write"}},
     {"producer", TOPIC, "dead", {"Read", "Write"}},
     {"producer", TOPIC, "roster", {"Read", "Write"}},
     {"producer", TOPIC, "control", {"Read", "Write"}},
-    {"producer", TOPIC, "events", {"Write"}},
-    {"producer", TOPIC, "orders", {"Write"}},
-    {"producer", TOPIC, "jobs.", {"Write"}},
-    {"producer", TOPIC, "urgent.", {"Write"}},
+    {"producer", TOPIC, "events", {"Read", "Write"}}, /* reads, as the next: is a dead letter what it says? */
+    {"producer", TOPIC, "orders", {"Read", "Write"}},
+    {"producer", TOPIC, "results.", {"Read"}},
+    {"producer", TOPIC, "jobs.", {"Read", "Write"}},
+    {"producer", TOPIC, "urgent.", {"Read", "Write"}},
     {"producer", GROUP, "producer", {"Read"}},
     {"producer", GROUP, "planner", {"Read"}},
 
@@ -53,6 +56,7 @@ static const struct rule {
     {"worker", TOPIC, "jobs.", {"Read"}},
     {"worker", TOPIC, "urgent.", {"Read"}},
     {"worker", TOPIC, "results.", {"Write"}},
+    {"worker", TOPIC, "polled.", {"Write"}},
     {"worker", TOPIC, "control", {"Read"}},
     {"worker", TOPIC, "dead", {"Write"}},
     {"worker", GROUP, ".", {"Read"}},

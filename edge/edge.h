@@ -63,7 +63,7 @@ struct edge {
     /* The producer's. */
     struct planner *planner;
     struct definitions *definitions; /* the edge's own: expressions belong to one thread */
-    char *intake;
+    char *received;                  /* the topic of HR events */
     char *control;
     json_t *secrets; /* of sources: {<source>: {<setting>: [value, …]}} */
     struct metric *turned_away;

@@ -124,8 +124,7 @@ static int64_t header_number(const rd_kafka_message_t *message, const char *name
     return good ? number : otherwise;
 }
 
-/* What the message had before it was set aside: of a replay that died again only the newest way back counts. */
-static rd_kafka_headers_t *original_headers(const rd_kafka_message_t *message)
+rd_kafka_headers_t *dead_headers(const rd_kafka_message_t *message)
 {
     static const char *const ours[] = {"dead_topic",  "dead_partition", "dead_offset", "dead_size",
                                        "dead_reason", "dead_process",   DEAD_FROM};
@@ -163,7 +162,7 @@ static void take_body(struct dead_letter *letter, const rd_kafka_message_t *mess
                                                     : mem_strdup("left out: too large");
     letter->replays = json_array();
     if (values) {
-        letter->headers = original_headers(message);
+        letter->headers = dead_headers(message);
         letter->value = copy_bytes(message->payload, message->len);
         letter->value_len = message->len;
     }

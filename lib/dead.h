@@ -55,6 +55,10 @@ const struct dead_letter *dead_letter_find(const struct dead_letters *letters, i
 /* Reads "2/17", or "offboard.dead/2/17" as a header says it. -1 with an ERR_PERMANENT. */
 int dead_place_parse(const struct conf *conf, const char *text, int32_t *partition, int64_t *offset, struct err *err);
 
+/* What a message had before it was set aside: of a replay that died again only the newest way back counts. The caller destroys; NULL:
+ * none. */
+rd_kafka_headers_t *dead_headers(const rd_kafka_message_t *message);
+
 /* What a value is, in a few words: see `summary`. The caller frees. */
 char *dead_summary(const void *value, size_t len);
 

@@ -198,6 +198,13 @@ static int32_t ask_partitions(rd_kafka_t *rk, const char *topic, int timeout_ms,
     return count;
 }
 
+int32_t kafka_partitions(rd_kafka_t *rk, const char *topic, struct err *err)
+{
+    rd_kafka_resp_err_t code;
+    int32_t count = ask_partitions(rk, topic, 1000, &code);
+    return count >= 0 ? count : err_set(err, ERR_RETRY, "could not reach Kafka: %s", rd_kafka_err2str(code));
+}
+
 int32_t kafka_partition_count(rd_kafka_t *rk, const char *topic, int64_t timeout, struct err *err)
 {
     int64_t end = time_monotonic() + timeout;

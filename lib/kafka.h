@@ -17,8 +17,8 @@
 
 /* ---- names ------------------------------------------------------------------------------------------------------- */
 
-/* "offboard.jobs.scim" for kafka_topic(conf, "jobs", "scim"); `system` NULL for intake, events, control, dead. The
- * caller frees. */
+/* "offboard.jobs.scim" for kafka_topic(conf, "jobs", "scim"); `system` NULL for intake, received, events, control,
+ * dead. The caller frees. */
 char *kafka_topic(const struct conf *conf, const char *kind, const char *system);
 
 /* The system of a topic of that kind: "scim" for kafka_topic_system(conf, "jobs", "offboard.jobs.scim"). Borrowed from `topic`; NULL when
@@ -120,6 +120,9 @@ int kafka_consumer_sound(rd_kafka_t *rk, struct err *err);
 
 /* Number of partitions of a topic; waits for it to exist up to `timeout` microseconds. -1 with an err. */
 int32_t kafka_partition_count(rd_kafka_t *rk, const char *topic, int64_t timeout, struct err *err);
+
+/* The same, asked once: 0 when there is no such topic, -1 with an ERR_RETRY when Kafka does not answer. */
+int32_t kafka_partitions(rd_kafka_t *rk, const char *topic, struct err *err);
 
 /* What a partition holds: from `low` up to, but not including, `high`. */
 struct kafka_range {

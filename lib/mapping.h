@@ -32,7 +32,8 @@ int mapping_apply(struct definitions *definitions, const struct conf *conf, cons
                   int64_t received_at, struct mapped *mapped, struct err *err);
 void mapped_release(struct mapped *mapped);
 
-/* The extension attribute by which the edge says which source's sender signed an event; it lets in none from outside. */
+/* The extension attribute by which the edge says which source's sender signed an event, and a worker which source it polls for. It is
+ * believed of nobody else (producer/streams.c). */
 #define MAPPING_SOURCE "offboardsource"
 
 /* What the record keeps of a CloudEvent: {source, id, type, time}, null where it says nothing. `time` is written by time_format(): RFC

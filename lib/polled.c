@@ -1,10 +1,23 @@
 #include "lib/polled.h"
 
 #include <stdlib.h>
+#include <string.h>
 
 #include "lib/json.h"
+#include "lib/mapping.h"
 #include "lib/mem.h"
 #include "lib/message.h"
+
+bool source_polls(const struct definitions *definitions, const char *system)
+{
+    for (size_t i = 0; i < definition_count(definitions, DEFINITION_SOURCE); i++) {
+        const char *polled = json_string_at(definition_item(definitions, DEFINITION_SOURCE, i)->tree, "poll.system");
+        if (polled && strcmp(polled, system) == 0) {
+            return true;
+        }
+    }
+    return false;
+}
 
 json_t *polled_items(struct definitions *definitions, const struct definition *source, const json_t *outputs,
                      const char *now, struct err *err)
@@ -52,8 +65,8 @@ json_t *polled_event(struct definitions *definitions, const struct definition *s
     char *type = id ? type_of(definitions, source, context, err) : NULL;
     json_t *event = NULL;
     if (type) {
-        event = json_pack("{s:s, s:s, s:s, s:s, s:s, s:O}", "specversion", "1.0", "id", id, "source", source->name,
-                          "type", type, "time", now, "data", item);
+        event = json_pack("{s:s, s:s, s:s, s:s, s:s, s:s, s:O}", "specversion", "1.0", "id", id, "source", source->name,
+                          "type", type, "time", now, MAPPING_SOURCE, source->name, "data", item);
     }
     if (event && message_cloudevent_check(event, err) != 0) {
         json_decref(event);

@@ -4,9 +4,13 @@
 #define OFFBOARD_LIB_POLLED_H
 
 #include <jansson.h>
+#include <stdbool.h>
 
 #include "lib/definition.h"
 #include "lib/err.h"
+
+/* Does any source poll the system? */
+bool source_polls(const struct definitions *definitions, const char *system);
 
 /* The items: a list, as a new reference; NULL with the err. */
 json_t *polled_items(struct definitions *definitions, const struct definition *source, const json_t *outputs,

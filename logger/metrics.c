@@ -1,4 +1,5 @@
 #include <stdlib.h>
+#include <string.h>
 
 #include "lib/log.h"
 #include "lib/mem.h"
@@ -34,12 +35,13 @@ struct logger_metrics *logger_metrics_new(void)
 static void tell_violation(const struct logger *logger, const struct row *row)
 {
     const char *topic = rd_kafka_topic_name(row->message->rkt);
+    const char *kind = topic + strlen(conf_string(logger->conf, "kafka.prefix")) + 1;
     char *partition = mem_printf("%d", row->message->partition);
     char *offset = mem_printf("%lld", (long long)row->message->offset);
     log_error("a message is not believed: it was recorded, and changes nothing", "topic", topic, "partition", partition,
               "offset", offset, "offboarding_id", *row->offboarding_id ? row->offboarding_id : NULL, "why", row->note,
               NULL);
-    series_add(metric_series(logger->metrics->violations, topic, NULL), 1);
+    series_add(metric_series(logger->metrics->violations, kind, NULL), 1);
     free(offset);
     free(partition);
 }

@@ -50,9 +50,9 @@ static int read_all(struct edge *edge, struct err *err)
 
 static int open_topics(struct edge *edge, struct err *err)
 {
-    edge->intake = kafka_topic(edge->conf, "intake", NULL);
+    edge->received = kafka_topic(edge->conf, "received", NULL);
     edge->control = kafka_topic(edge->conf, "control", NULL);
-    return kafka_producer_open(edge->producer, edge->intake, err) != 0 ||
+    return kafka_producer_open(edge->producer, edge->received, err) != 0 ||
                    kafka_producer_open(edge->producer, edge->control, err) != 0
                ? -1
                : 0;
@@ -73,7 +73,7 @@ static void release(struct edge *edge)
 {
     definitions_free(edge->definitions);
     json_decref(edge->secrets);
-    free(edge->intake);
+    free(edge->received);
     free(edge->control);
 }
 

@@ -1,4 +1,4 @@
-/* One intake record: understood, decided, remembered, and handed to outputs.c. */
+/* One HR event: understood, decided, remembered, and handed to outputs.c. */
 #include <stdint.h>
 #include <stdlib.h>
 #include <string.h>
@@ -37,10 +37,13 @@ static int understand(struct record *record, struct err *err)
 {
     struct planner *planner = record->planner;
     record->event = message_cloudevent(record->message, err);
-    return record->event && mapping_apply(planner->definitions, planner->conf, record->event, NULL, record->received_at,
-                                          &record->mapped, err) == 0
-               ? 0
-               : -1;
+    if (!record->event) {
+        return -1;
+    }
+    record->forged = stream_believe(record->stream, planner->definitions, record->event, &record->dropped, err) != 0;
+    return record->forged ? -1
+                          : mapping_apply(planner->definitions, planner->conf, record->event, NULL, record->received_at,
+                                          &record->mapped, err);
 }
 
 /* Only what begins needs a plan: what is there already has its own. */
@@ -66,16 +69,15 @@ static void note_arrival(const struct record *record)
 }
 
 /* The broker's time. A topic whose records have their senders' times must not make a date look past by a clock that runs ahead. */
-static int64_t time_received(const rd_kafka_message_t *message)
+static int64_t time_received(struct stream *stream, const rd_kafka_message_t *message)
 {
     rd_kafka_timestamp_type_t type = RD_KAFKA_TIMESTAMP_NOT_AVAILABLE;
     int64_t at = rd_kafka_message_timestamp(message, &type) * (TIME_SECOND / 1000), now = time_now();
-    static bool said; /* the planner is one thread */
-    if (type == RD_KAFKA_TIMESTAMP_CREATE_TIME && !said) {
-        said = true;
-        log_warning("records of intake have their senders' times, by which decisions are made: set "
+    if (type == RD_KAFKA_TIMESTAMP_CREATE_TIME && !stream->times_told) {
+        stream->times_told = true;
+        log_warning("HR events have their senders' times, by which decisions are made: set "
                     "message.timestamp.type=LogAppendTime, as `offboard topics` does for a new topic",
-                    "topic", rd_kafka_topic_name(message->rkt), NULL);
+                    "topic", stream->topic, NULL);
     }
     return at > 0 && (type == RD_KAFKA_TIMESTAMP_LOG_APPEND_TIME || at < now) ? at : now;
 }
@@ -83,9 +85,11 @@ static int64_t time_received(const rd_kafka_message_t *message)
 static void record_begin(struct record *record, struct planner *planner, const rd_kafka_message_t *message)
 {
     char *parent = kafka_message_header_text(message, "traceparent");
+    struct stream *stream = stream_of(planner, message);
     *record = (struct record){.planner = planner,
                               .message = message,
-                              .received_at = time_received(message),
+                              .stream = stream,
+                              .received_at = time_received(stream, message),
                               .traceparent = message_traceparent(parent)}; /* an HR system may not know it */
     free(parent);
     batch_begin(planner->batch, message);
@@ -98,6 +102,7 @@ static void record_release(struct record *record)
     json_decref(record->plan);
     mapped_release(&record->mapped);
     decision_release(&record->decision);
+    free(record->dropped);
     free(record->traceparent);
 }
 
@@ -105,7 +110,7 @@ static void record_release(struct record *record)
 
 static void set_aside(struct record *record, const char *reason)
 {
-    log_warning("intake record set aside", "reason", reason, NULL);
+    log_warning("HR event set aside", "topic", record->stream->topic, "reason", reason, NULL);
     batch_dead(record->planner->batch, record->message, reason);
     outputs_add_intake(record, DISPOSITION_DEAD, NULL, reason);
 }
@@ -122,7 +127,7 @@ static void forget(struct record *record)
 static int decide(struct record *record, struct err *err)
 {
     struct planner *planner = record->planner;
-    struct place place = {record->message->partition, record->message->offset};
+    struct place place = {record->stream->topic, record->message->partition, record->message->offset};
     int64_t now = time_now();
     if (roster_decide(planner->roster, &record->mapped, &place, record->received_at, now, &record->decision, err) !=
         0) {
@@ -144,12 +149,32 @@ static int decide(struct record *record, struct err *err)
     return 0;
 }
 
+/* The record says what its topic's writers may not say: somebody tries, or a topic's ACL is too wide. */
+static void tell_violation(const struct record *record, const char *why)
+{
+    if (!record->forged && !record->dropped) {
+        return;
+    }
+    char *partition = mem_printf("%d", record->message->partition);
+    char *offset = mem_printf("%lld", (long long)record->message->offset);
+    log_line(record->forged ? LOG_ERROR : LOG_WARNING,
+             record->forged ? "an HR event is not its writer's to write, and is set aside"
+                            : "an HR event says what its writer may not say: it counts without that",
+             "topic", record->stream->topic, "partition", partition, "offset", offset, "event_id",
+             json_string_at(record->event, "id"), "reason", record->forged ? why : record->dropped, NULL);
+    series_add(record->stream->violations, 1);
+    free(partition);
+    free(offset);
+}
+
 void decide_record(struct planner *planner, const rd_kafka_message_t *message)
 {
     struct record record;
     struct err err = ERR_INIT;
     record_begin(&record, planner, message);
-    if (understand(&record, &err) != 0 || decide(&record, &err) != 0) {
+    bool understood = understand(&record, &err) == 0;
+    tell_violation(&record, err_text(&err));
+    if (!understood || decide(&record, &err) != 0) {
         set_aside(&record, err_text(&err));
     }
     err_release(&err);

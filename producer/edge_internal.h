@@ -4,11 +4,12 @@
 #define OFFBOARD_PRODUCER_EDGE_INTERNAL_H
 
 #include "edge/edge.h"
+#include "lib/dead.h"
 #include "lib/webhook.h"
 #include "producer/producer.h"
 
 void submit_handle(struct edge *edge, struct http_request *request); /* POST /v1/offboardings */
-/* Puts an event on intake, under the key `person`. */
+/* Puts an event on the topic `received`, under the key `person`. */
 void submit_produce(struct exchange *exchange, const json_t *event, const char *person, const char *traceparent);
 
 #define SOURCES_PATH "/v1/sources/"
@@ -38,7 +39,11 @@ json_t *webhook_secrets(struct definitions *definitions, const struct conf *conf
 int webhook_check_keys(struct definitions *definitions, const json_t *secrets, struct err *err);
 void orders_handle(struct edge *edge, struct http_request *request);  /* POST /v1/orders */
 void replays_handle(struct edge *edge, struct http_request *request); /* POST /v1/replays */
-void replays_stop(struct edge *edge); /* waits for the one that is reading, and answers it */
+/* replay_origin.c: for each of the letters, whether its topic does not hold it where it says. The caller frees; NULL with
+ * an err when Kafka does not answer. */
+bool *replay_forged(const struct conf *conf, const struct dead_letters *letters, struct err *err);
+bool replay_is_ours(const struct conf *conf, const char *topic); /* may letters name it? */
+void replays_stop(struct edge *edge);                          /* waits for the one that is reading, and answers it */
 
 #define SIGNALS_PATH "/v1/signals/"
 void signals_handle(struct edge *edge, struct http_request *request); /* POST /v1/signals/<source> */

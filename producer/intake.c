@@ -1,4 +1,4 @@
-/* All partitions of intake, read as one: the records of a person may lie on several of them, under this or that name. */
+/* All partitions of all topics of HR events, read as one: the records of a person may lie on several of them, under this or that name. */
 #include <stdlib.h>
 #include <string.h>
 #include <time.h>
@@ -21,14 +21,19 @@ enum {
 #define PATIENCE    (10 * TIME_SECOND) /* with a partition that gives nothing while others have records */
 #define COUNT_EVERY (10 * TIME_SECOND)
 
-static struct intake *find(struct planner *planner, int32_t number)
+static struct intake *find(struct planner *planner, const char *topic, int32_t number)
 {
     for (size_t i = 0; i < planner->intake_count; i++) {
-        if (planner->intakes[i].number == number) {
+        if (planner->intakes[i].number == number && strcmp(planner->intakes[i].stream->topic, topic) == 0) {
             return &planner->intakes[i];
         }
     }
     return NULL;
+}
+
+static struct intake *find_of(struct planner *planner, const rd_kafka_message_t *message)
+{
+    return find(planner, rd_kafka_topic_name(message->rkt), message->partition);
 }
 
 /* ---- records in hand --------------------------------------------------------------------------------------------- */
@@ -77,19 +82,23 @@ void intake_release_all(struct planner *planner)
     free(planner->intakes);
     planner->intakes = NULL;
     planner->intake_count = 0;
+    for (size_t i = 0; i < planner->stream_count; i++) {
+        planner->streams[i].partitions = 0;
+    }
 }
 
 /* ---- where to begin ---------------------------------------------------------------------------------------------- */
 
 /* After a question that Kafka did not answer: ask again? Says why, once, and waits a little: many errors come at
  * once. */
-static bool ask_again(const struct planner *planner, rd_kafka_resp_err_t code, const char *what, bool *said)
+static bool ask_again(const struct planner *planner, rd_kafka_resp_err_t code, const char *what,
+                      const struct stream *stream, bool *said)
 {
     if (code == RD_KAFKA_RESP_ERR_NO_ERROR || planner->stopping) {
         return false;
     }
     if (!*said) {
-        log_warning(what, "error", rd_kafka_err2str(code), NULL);
+        log_warning(what, "topic", stream->topic, "error", rd_kafka_err2str(code), NULL);
         *said = true;
     }
     struct timespec pause = {.tv_nsec = ASK_AGAIN_MS * 1000000};
@@ -97,80 +106,85 @@ static bool ask_again(const struct planner *planner, rd_kafka_resp_err_t code, c
     return true;
 }
 
-static void ask_ends(const struct planner *planner, int32_t number, int64_t *low, int64_t *high)
+static void ask_ends(const struct planner *planner, const struct intake *intake, int64_t *low, int64_t *high)
 {
     rd_kafka_resp_err_t code;
     bool said = false;
     do {
-        code = rd_kafka_query_watermark_offsets(planner->rk, planner->topic, number, low, high, ASK_MS);
-    } while (ask_again(planner, code, "could not read the ends of an intake partition, trying again", &said));
+        code = rd_kafka_query_watermark_offsets(planner->rk, intake->stream->topic, intake->number, low, high, ASK_MS);
+    } while (ask_again(planner, code, "could not read the ends of a partition, trying again", intake->stream, &said));
 }
 
-static int64_t ask_committed(const struct planner *planner, int32_t number)
+static int64_t ask_committed(const struct planner *planner, const struct intake *intake)
 {
     rd_kafka_topic_partition_list_t *list = rd_kafka_topic_partition_list_new(1);
-    rd_kafka_topic_partition_list_add(list, planner->topic, number);
+    rd_kafka_topic_partition_list_add(list, intake->stream->topic, intake->number);
     rd_kafka_resp_err_t code;
     bool said = false;
     do {
         code = rd_kafka_committed(planner->rk, list, ASK_MS);
-    } while (ask_again(planner, code, "could not read the committed offsets of intake, trying again", &said));
+    } while (ask_again(planner, code, "could not read the committed offsets, trying again", intake->stream, &said));
     int64_t committed = list->elems[0].offset;
     rd_kafka_topic_partition_list_destroy(list);
     return committed;
 }
 
 /* Retention deleted records that nobody had read: leavers may be among them. */
-static void tell_of_loss(struct planner *planner, int32_t number, int64_t from, int64_t to)
+static void tell_of_loss(const struct intake *intake, int64_t from, int64_t to)
 {
-    char *partition = mem_printf("%d", number), *count = mem_printf("%lld", (long long)(to - from));
-    log_error("records of intake were deleted before they were read: leavers may be among them", "partition", partition,
-              "records", count, NULL);
-    series_add(planner->lost, (double)(to - from));
+    char *partition = mem_printf("%d", intake->number), *count = mem_printf("%lld", (long long)(to - from));
+    log_error("HR events were deleted before they were read: leavers may be among them", "topic", intake->stream->topic,
+              "partition", partition, "records", count, NULL);
+    series_add(intake->stream->lost, (double)(to - from));
     free(partition);
     free(count);
 }
 
-static void place(struct planner *planner, struct intake *intake, int32_t number)
+static void place(struct planner *planner, struct intake *intake)
 {
-    int64_t low = 0, high = 0, committed = ask_committed(planner, number);
-    ask_ends(planner, number, &low, &high);
+    int64_t low = 0, high = 0, committed = ask_committed(planner, intake);
+    ask_ends(planner, intake, &low, &high);
     if (committed > high) {
-        log_warning("the committed offset of intake lies behind its end: the topic was made anew, and the partition is "
-                    "read from its beginning",
-                    NULL);
+        log_warning("the committed offset of a topic lies behind its end: the topic was made anew, and the partition "
+                    "is read from its beginning",
+                    "topic", intake->stream->topic, NULL);
         committed = low;
     } else if (committed >= 0 && committed < low) {
-        tell_of_loss(planner, number, committed, low);
+        tell_of_loss(intake, committed, low);
     }
-    *intake = (struct intake){.number = number, .committed = committed > low ? committed : low};
-    intake->next = intake->committed;
+    intake->next = intake->committed = committed > low ? committed : low;
     tail_start(&intake->tail, intake->committed, time_now());
 }
 
-static void add_partitions(struct planner *planner, int32_t count)
+static void add_partitions(struct planner *planner, struct stream *stream, int32_t count)
 {
-    planner->intakes = mem_realloc(planner->intakes, (size_t)count * sizeof *planner->intakes);
-    while ((int32_t)planner->intake_count < count) {
-        place(planner, &planner->intakes[planner->intake_count], (int32_t)planner->intake_count);
-        planner->intake_count++;
+    size_t room = planner->intake_count + (size_t)(count - stream->partitions);
+    planner->intakes = mem_realloc(planner->intakes, room * sizeof *planner->intakes);
+    while (stream->partitions < count) {
+        struct intake *intake = &planner->intakes[planner->intake_count++];
+        *intake = (struct intake){.stream = stream, .number = stream->partitions++};
+        place(planner, intake);
     }
 }
 
 int intake_find_all(struct planner *planner, struct err *err)
 {
     intake_release_all(planner);
-    int32_t count = kafka_partition_count(planner->rk, planner->topic, TIME_SECOND, err);
-    if (count < 0) {
-        return -1;
+    for (size_t i = 0; i < planner->stream_count; i++) {
+        int32_t count = stream_partitions(planner, &planner->streams[i], TIME_SECOND, err);
+        if (count < 0) {
+            return -1;
+        }
+        if (count > 0) {
+            add_partitions(planner, &planner->streams[i], count);
+        }
     }
-    add_partitions(planner, count);
     return 0;
 }
 
 bool intake_is_unfinished(const struct place *place, void *arg)
 {
-    const struct intake *intake = find(arg, place->partition);
+    const struct intake *intake = find(arg, place->topic, place->partition);
     return intake && place->offset >= intake->committed;
 }
 
@@ -179,23 +193,36 @@ void intake_read(struct planner *planner)
     rd_kafka_topic_partition_list_t *list = rd_kafka_topic_partition_list_new((int)planner->intake_count);
     for (size_t i = 0; i < planner->intake_count; i++) {
         struct intake *intake = &planner->intakes[i];
-        rd_kafka_topic_partition_list_add(list, planner->topic, intake->number)->offset = intake->next;
+        rd_kafka_topic_partition_list_add(list, intake->stream->topic, intake->number)->offset = intake->next;
         intake->at_end = intake->paused = false;
     }
     rd_kafka_assign(planner->rk, list);
     rd_kafka_topic_partition_list_destroy(list);
-    char *count = mem_printf("%zu", planner->intake_count);
-    log_info("reading intake", "partitions", count, NULL);
-    free(count);
+    for (size_t i = 0; i < planner->stream_count; i++) {
+        char *count = mem_printf("%d", planner->streams[i].partitions);
+        log_info("reading HR events", "topic", planner->streams[i].topic, "partitions", count, NULL);
+        free(count);
+    }
 }
 
-void intake_look_for_more(struct planner *planner)
+bool intake_look_for_more(struct planner *planner)
 {
-    int32_t count = kafka_partition_count(planner->rk, planner->topic, 0, NULL);
-    if (count > (int32_t)planner->intake_count) {
-        add_partitions(planner, count);
+    bool more = false;
+    for (size_t i = 0; i < planner->stream_count; i++) {
+        struct stream *stream = &planner->streams[i];
+        int32_t count = stream_partitions(planner, stream, 0, NULL);
+        if (count > 0 && !stream->partitions) {
+            return true;
+        }
+        if (count > stream->partitions) {
+            add_partitions(planner, stream, count);
+            more = true;
+        }
+    }
+    if (more) {
         intake_read(planner);
     }
+    return false;
 }
 
 /* ---- arriving ---------------------------------------------------------------------------------------------------- */
@@ -203,20 +230,21 @@ void intake_look_for_more(struct planner *planner)
 /* Another partition may have as many records as before by now, and its offset be in the log: none of its own tells. */
 static void read_others_again(struct planner *planner, const struct intake *intake)
 {
-    if (planner->anew && time_monotonic() - planner->anew < ANEW_EVERY) {
+    struct stream *stream = intake->stream;
+    if (stream->anew && time_monotonic() - stream->anew < ANEW_EVERY) {
         return; /* it is the same deletion that they tell of, one after another */
     }
-    planner->anew = time_monotonic();
-    log_warning("the topic of intake was made anew while it was read: it is read from its beginning", NULL);
+    stream->anew = time_monotonic();
+    log_warning("a topic was made anew while it was read: it is read from its beginning", "topic", stream->topic, NULL);
     int32_t *numbers = mem_alloc(planner->intake_count * sizeof *numbers);
     size_t count = 0;
     for (size_t i = 0; i < planner->intake_count; i++) {
-        if (&planner->intakes[i] != intake) {
+        if (planner->intakes[i].stream == stream && &planner->intakes[i] != intake) {
             planner->intakes[i].next = 0;
             numbers[count++] = planner->intakes[i].number;
         }
     }
-    kafka_read_again(planner->rk, planner->topic, numbers, count);
+    kafka_read_again(planner->rk, stream->topic, numbers, count);
     free(numbers);
 }
 
@@ -224,10 +252,10 @@ static void read_others_again(struct planner *planner, const struct intake *inta
 static void look_at_gap(struct planner *planner, struct intake *intake, int64_t offset)
 {
     int64_t low = 0, high = 0;
-    if (rd_kafka_query_watermark_offsets(planner->rk, planner->topic, intake->number, &low, &high, ASK_MS) ==
+    if (rd_kafka_query_watermark_offsets(planner->rk, intake->stream->topic, intake->number, &low, &high, ASK_MS) ==
             RD_KAFKA_RESP_ERR_NO_ERROR &&
         low > intake->next) {
-        tell_of_loss(planner, intake->number, intake->next, low < offset ? low : offset);
+        tell_of_loss(intake, intake->next, low < offset ? low : offset);
     }
 }
 
@@ -241,7 +269,7 @@ static void arrive(struct planner *planner, struct intake *intake, rd_kafka_mess
         look_at_gap(planner, intake, message->offset);
     }
     int64_t low = 0, high = 0; /* as of the newest answer of the broker */
-    rd_kafka_get_watermark_offsets(planner->rk, planner->topic, intake->number, &low, &high);
+    rd_kafka_get_watermark_offsets(planner->rk, intake->stream->topic, intake->number, &low, &high);
     intake->next = message->offset + 1;
     intake->at_end = intake->next >= high;
     put(intake, message);
@@ -249,7 +277,7 @@ static void arrive(struct planner *planner, struct intake *intake, rd_kafka_mess
 
 static void fetched(struct planner *planner, rd_kafka_message_t *message)
 {
-    struct intake *intake = message->rkt ? find(planner, message->partition) : NULL;
+    struct intake *intake = message->rkt ? find_of(planner, message) : NULL;
     if (!message->err && intake) {
         arrive(planner, intake, message);
         return;
@@ -257,7 +285,8 @@ static void fetched(struct planner *planner, rd_kafka_message_t *message)
     if (message->err == RD_KAFKA_RESP_ERR__PARTITION_EOF && intake) {
         intake->at_end = true;
     } else if (message->err && message->err != RD_KAFKA_RESP_ERR__PARTITION_EOF) {
-        log_warning("could not read intake", "error", rd_kafka_message_errstr(message), NULL);
+        log_warning("could not read HR events", "topic", message->rkt ? rd_kafka_topic_name(message->rkt) : NULL,
+                    "error", rd_kafka_message_errstr(message), NULL);
     }
     rd_kafka_message_destroy(message);
 }
@@ -270,7 +299,7 @@ static void pause_or_resume(struct planner *planner, struct intake *intake)
         return;
     }
     rd_kafka_topic_partition_list_t *list = rd_kafka_topic_partition_list_new(1);
-    rd_kafka_topic_partition_list_add(list, planner->topic, intake->number);
+    rd_kafka_topic_partition_list_add(list, intake->stream->topic, intake->number);
     if (pause) {
         rd_kafka_pause_partitions(planner->rk, list);
     } else {
@@ -338,7 +367,7 @@ size_t intake_take(struct planner *planner, rd_kafka_message_t **messages, size_
 void intake_put_back(struct planner *planner, rd_kafka_message_t **messages, size_t count)
 {
     while (count-- > 0) {
-        struct intake *intake = find(planner, messages[count]->partition);
+        struct intake *intake = find_of(planner, messages[count]);
         intake->first = (intake->first + intake->room - 1) % intake->room;
         intake->records[intake->first] = messages[count];
         intake->count++;
@@ -349,17 +378,17 @@ void intake_commit(struct planner *planner, rd_kafka_message_t **messages, size_
 {
     rd_kafka_topic_partition_list_t *list = rd_kafka_topic_partition_list_new(8);
     for (size_t i = 0; i < count; i++) {
-        rd_kafka_topic_partition_t *found =
-            rd_kafka_topic_partition_list_find(list, planner->topic, messages[i]->partition);
+        const char *topic = rd_kafka_topic_name(messages[i]->rkt);
+        rd_kafka_topic_partition_t *found = rd_kafka_topic_partition_list_find(list, topic, messages[i]->partition);
         if (!found) {
-            found = rd_kafka_topic_partition_list_add(list, planner->topic, messages[i]->partition);
+            found = rd_kafka_topic_partition_list_add(list, topic, messages[i]->partition);
         }
         found->offset = messages[i]->offset + 1;
     }
     rd_kafka_resp_err_t code = list->cnt ? rd_kafka_commit(planner->rk, list, 0) : RD_KAFKA_RESP_ERR_NO_ERROR;
     if (code != RD_KAFKA_RESP_ERR_NO_ERROR) {
         /* Whoever leads next finds in the roster what was decided of them. */
-        log_warning("could not commit intake offsets", "error", rd_kafka_err2str(code), NULL);
+        log_warning("could not commit the offsets of HR events", "error", rd_kafka_err2str(code), NULL);
     }
     rd_kafka_topic_partition_list_destroy(list);
 }

@@ -29,7 +29,7 @@ void leader_drop(struct planner *planner)
     series_set(planner->remembered, 0);
 }
 
-/* Before the first record of the roster comes: which of those of intake may have to be published again. */
+/* Before the first record of the roster comes: of which HR events the outputs may have to be published again. */
 static void begin_memory(struct planner *planner)
 {
     struct err err = ERR_INIT;
@@ -199,14 +199,28 @@ static bool remember(struct planner *planner)
     return true;
 }
 
-/* Every few seconds: partitions that came, and a part of what may be forgotten. */
+/* All of it, from the beginning of the roster. */
+static void remember_again(struct planner *planner)
+{
+    static const int32_t only[] = {0};
+    log_info("a topic of HR events has come: the roster is read again", NULL);
+    leader_drop(planner);
+    planner->ready = false;
+    begin_memory(planner);
+    kafka_read_again(planner->roster_rk, planner->roster_topic, only, 1);
+}
+
+/* Every few seconds: partitions and topics that came, and a part of what may be forgotten. */
 static void look_after(struct planner *planner)
 {
     if (planner->looked_at && time_monotonic() - planner->looked_at < LOOK_EVERY) {
         return;
     }
     planner->looked_at = time_monotonic();
-    intake_look_for_more(planner);
+    if (intake_look_for_more(planner)) {
+        remember_again(planner);
+        return;
+    }
     roster_forget(planner->roster, time_now(), FORGET_MOST, batch_write_roster, planner->batch);
     series_set(planner->remembered, (double)roster_size(planner->roster).offboardings);
 }
@@ -219,7 +233,7 @@ bool leader_follow(struct planner *planner, int wait_ms)
         return false;
     }
     look_after(planner);
-    return true;
+    return planner->reads;
 }
 
 /* A commit is taken from the group's present member only. */

@@ -85,9 +85,16 @@ static void add_smaller(struct record *record, const json_t *event)
     batch_or(record->planner->batch, smaller);
 }
 
-void outputs_add_intake(struct record *record, enum disposition disposition, const char *offboarding_id,
-                        const char *reason)
+static char *reason_of(const struct record *record, const char *reason)
 {
+    return record->dropped ? mem_printf("%s%s%s", reason ? reason : "", reason ? "; " : "", record->dropped)
+                           : mem_strdup(reason);
+}
+
+void outputs_add_intake(struct record *record, enum disposition disposition, const char *offboarding_id,
+                        const char *why)
+{
+    char *reason = reason_of(record, why);
     const rd_kafka_message_t *message = record->message;
     char *place =
         mem_printf("%s/%d/%lld", rd_kafka_topic_name(message->rkt), message->partition, (long long)message->offset);
@@ -102,6 +109,7 @@ void outputs_add_intake(struct record *record, enum disposition disposition, con
     add_smaller(record, event);
     json_decref(event);
     free(place);
+    free(reason);
     tell_of_intake(record, disposition, offboarding_id);
 }
 

@@ -1,4 +1,4 @@
-/* The planner's thread: while this process leads, a batch of intake records at a time. */
+/* The planner's thread: while this process leads, a batch of HR events at a time. */
 #include <stdlib.h>
 #include <string.h>
 
@@ -61,12 +61,18 @@ bool planner_publishes(struct planner *planner, const char *system)
     return there;
 }
 
-/* How old the newest record was when all that it led to had been published; 0 while there is nothing to do. */
+/* How old the newest record of each topic was when all that it led to had been published; 0 while there is nothing to do. */
 static void set_lag(struct planner *planner, rd_kafka_message_t **messages, size_t count)
 {
-    rd_kafka_timestamp_type_t type;
-    int64_t newest = count ? rd_kafka_message_timestamp(messages[count - 1], &type) * 1000 : 0;
-    series_set(planner->lag, newest > 0 ? (double)(time_now() - newest) / (double)TIME_SECOND : 0);
+    for (size_t i = 0; i < planner->stream_count; i++) {
+        int64_t newest = 0;
+        for (size_t m = 0; m < count; m++) {
+            rd_kafka_timestamp_type_t type;
+            bool own = stream_of(planner, messages[m]) == &planner->streams[i];
+            newest = own ? rd_kafka_message_timestamp(messages[m], &type) * 1000 : newest;
+        }
+        series_set(planner->streams[i].lag, newest > 0 ? (double)(time_now() - newest) / (double)TIME_SECOND : 0);
+    }
 }
 
 /* What Kafka takes no outputs of is set aside. */
@@ -125,13 +131,23 @@ static int run_batch(struct planner *planner, struct err *err)
 
 /* ---- the thread -------------------------------------------------------------------------------------------------- */
 
+/* Those that have to be there. */
+static bool topics_there(struct planner *planner, struct err *err)
+{
+    for (size_t i = 0; i < planner->stream_count; i++) {
+        if (stream_partitions(planner, &planner->streams[i], 10 * TIME_SECOND, err) < 0) {
+            return false;
+        }
+    }
+    return kafka_partition_count(planner->rk, planner->roster_topic, 10 * TIME_SECOND, err) > 0;
+}
+
 /* Waits until the topics are there and control is read. */
 static int prepare(struct planner *planner, struct err *err)
 {
     while (!planner->stopping) {
         err_release(err);
-        if (kafka_partition_count(planner->rk, planner->topic, 10 * TIME_SECOND, err) > 0 &&
-            kafka_partition_count(planner->rk, planner->roster_topic, 10 * TIME_SECOND, err) > 0) {
+        if (topics_there(planner, err)) {
             planner->control_rk =
                 kafka_follow(planner->conf, planner->control_topic, 30 * TIME_SECOND, on_control, planner, err);
         }
@@ -166,7 +182,7 @@ static void *planner_run(void *arg)
     return NULL;
 }
 
-/* The leader reads intake by itself, all of it; the group only keeps its offsets. */
+/* The leader reads all HR events by itself; the group only keeps its offsets. */
 static int open_intake(struct planner *planner, struct err *err)
 {
     char *group = mem_printf("%s.producer", conf_string(planner->conf, "kafka.prefix"));
@@ -224,15 +240,9 @@ static void make_metrics(struct planner *planner)
                                        "HR events by source and what became of them.");
     planner->last_event = metric_new(METRIC_GAUGE, "offboard_intake_last_event_timestamp_seconds", "source",
                                      "When the newest event of a source came.");
-    planner->lag = metric_series(metric_new(METRIC_GAUGE, "offboard_planner_lag_seconds", "",
-                                            "Age of the newest intake record when its batch was published."),
-                                 NULL);
     planner->without_effect =
         metric_new(METRIC_COUNTER, "offboard_cancellations_without_effect_total", "source",
                    "Cancellations and rehires that found no open offboarding of the person, by source.");
-    planner->lost = metric_series(metric_new(METRIC_COUNTER, "offboard_intake_lost_total", "",
-                                             "Records of intake that retention deleted before they were read."),
-                                  NULL);
     planner->leading = metric_series(
         metric_new(METRIC_GAUGE, "offboard_planner_leads", "", "1 while this producer plans, 0 while it stands by."),
         NULL);
@@ -254,7 +264,6 @@ struct planner *planner_start(const struct conf *conf, struct err *err)
     struct planner *planner = MEM_NEW(struct planner);
     planner->magic = PLANNER_MAGIC;
     planner->conf = conf;
-    planner->topic = kafka_topic(conf, "intake", NULL);
     planner->events = kafka_topic(conf, "events", NULL);
     planner->control_topic = kafka_topic(conf, "control", NULL);
     planner->roster_topic = kafka_topic(conf, "roster", NULL);
@@ -266,6 +275,9 @@ struct planner *planner_start(const struct conf *conf, struct err *err)
     planner->lanes = json_object();
     make_metrics(planner);
     planner->definitions = definitions_load_or_fail(conf, &(struct definition_use){.sources = true}, err);
+    if (planner->definitions) {
+        streams_open(planner);
+    }
     if (!planner->definitions || check_complete(planner->definitions, err) != 0 || open_all(planner, err) != 0) {
         planner_stop(planner);
         return NULL;
@@ -301,11 +313,11 @@ void planner_stop(struct planner *planner)
     batch_free(planner->batch); /* after the producer, which may still report */
     control_free(planner->control);
     order_keys_free(planner->order_keys);
+    streams_close(planner);
     definitions_free(planner->definitions);
     json_decref(planner->published);
     json_decref(planner->notices);
     json_decref(planner->lanes);
-    free(planner->topic);
     free(planner->events);
     free(planner->control_topic);
     free(planner->roster_topic);

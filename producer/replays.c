@@ -31,6 +31,7 @@ struct replay {
     json_t *body;
     char *token;
     struct dead_letters letters;
+    bool *forged;   /* of each of them: it is not what its topic holds */
     struct err err; /* why they could not be read */
 };
 
@@ -39,6 +40,7 @@ static void replay_free(struct replay *replay)
     uv_sem_destroy(&replay->read);
     json_decref(replay->body);
     free(replay->token);
+    free(replay->forged);
     dead_letters_release(&replay->letters);
     err_release(&replay->err);
     replay->magic = 0;
@@ -109,36 +111,18 @@ static void read_letters(uv_work_t *work)
 {
     struct replay *replay = work->data;
     struct dead_want want = {.accepts = asked_for, .arg = replay, .values = true};
-    dead_letters_read(replay->edge->conf, &want, &replay->letters, &replay->err);
+    if (dead_letters_read(replay->edge->conf, &want, &replay->letters, &replay->err) == 0) {
+        replay->forged = replay_forged(replay->edge->conf, &replay->letters, &replay->err);
+    }
     uv_sem_post(&replay->read);
 }
 
 /* ---- may it be replayed? ----------------------------------------------------------------------------------------- */
 
-/* A letter's header could name any topic; only those that the edge's neighbours write are its way back. */
-static bool is_ours(const struct edge *edge, const char *topic)
-{
-    static const char *const kinds[] = {"intake", "events", "orders", "control", "jobs.", "urgent.", "results."};
-    const char *prefix = conf_string(edge->conf, "kafka.prefix");
-    size_t len = strlen(prefix);
-    if (strncmp(topic, prefix, len) != 0 || topic[len] != '.') {
-        return false;
-    }
-    const char *rest = topic + len + 1;
-    for (size_t i = 0; i < COUNT_OF(kinds); i++) {
-        size_t kind = strlen(kinds[i]);
-        if (kinds[i][kind - 1] == '.' ? strncmp(rest, kinds[i], kind) == 0 && rest[kind]
-                                      : strcmp(rest, kinds[i]) == 0) {
-            return true;
-        }
-    }
-    return false;
-}
-
 /* 0, or the status to answer, with the reason. */
 static int refusal(const struct replay *replay, const struct dead_letter *letter, struct err *err)
 {
-    if (!is_ours(replay->edge, letter->topic)) {
+    if (!replay_is_ours(replay->edge->conf, letter->topic)) { /* its header could name any */
         err_set(err, ERR_PERMANENT, "came from the topic \"%s\", which is none of ours", letter->topic);
         return 422;
     }
@@ -147,6 +131,14 @@ static int refusal(const struct replay *replay, const struct dead_letter *letter
                 "holds %zu of %zu bytes: the value was too large to be set aside whole, so it can't be replayed; the "
                 "message as it came is at %s/%d/%lld, as long as that topic keeps it",
                 letter->value_len, letter->size, letter->topic, letter->from_partition, (long long)letter->from_offset);
+        return 422;
+    }
+    if (replay->forged[letter - replay->letters.items]) {
+        err_set(
+            err, ERR_PERMANENT,
+            "is not what lies at %s/%d/%lld: that record is gone, or somebody made the letter up; let whoever sent it "
+            "send it again",
+            letter->topic, letter->from_partition, (long long)letter->from_offset);
         return 422;
     }
     size_t before = json_array_size(letter->replays);

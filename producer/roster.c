@@ -39,6 +39,14 @@ struct roster *roster_new(const struct conf *conf, const struct control *control
     return roster;
 }
 
+static void texts_release(struct texts *texts)
+{
+    for (size_t i = 0; i < texts->count; i++) {
+        free(texts->items[i]);
+    }
+    free(texts->items);
+}
+
 void roster_free(struct roster *roster)
 {
     if (!roster) {
@@ -47,9 +55,8 @@ void roster_free(struct roster *roster)
     for (size_t i = 0; i < roster->entry_count; i++) {
         free(roster->entries[i].keys);
     }
-    for (size_t i = 0; i < roster->runbook_count; i++) {
-        free(roster->runbooks[i]);
-    }
+    texts_release(&roster->runbooks);
+    texts_release(&roster->topics);
     free(roster->entries);
     free(roster->events);
     free(roster->free_entries);
@@ -57,7 +64,6 @@ void roster_free(struct roster *roster)
     free(roster->by_id.slots);
     free(roster->by_key.slots);
     free(roster->by_event.slots);
-    free(roster->runbooks);
     free(roster->starts);
     json_decref(roster->unfinished);
     free(roster);
@@ -95,16 +101,22 @@ static void give_number(uint32_t **freed, size_t *count, uint32_t number)
     (*freed)[(*count)++] = number;
 }
 
-static uint32_t intern(struct roster *roster, const char *runbook)
+static uint32_t intern(struct texts *texts, const char *text)
 {
-    for (size_t i = 0; i < roster->runbook_count; i++) {
-        if (strcmp(roster->runbooks[i], runbook) == 0) {
+    for (size_t i = 0; i < texts->count; i++) {
+        if (strcmp(texts->items[i], text) == 0) {
             return (uint32_t)i;
         }
     }
-    roster->runbooks = mem_realloc(roster->runbooks, (roster->runbook_count + 1) * sizeof *roster->runbooks);
-    roster->runbooks[roster->runbook_count] = mem_strdup(runbook);
-    return (uint32_t)roster->runbook_count++;
+    texts->items = mem_realloc(texts->items, (texts->count + 1) * sizeof *texts->items);
+    texts->items[texts->count] = mem_strdup(text);
+    return (uint32_t)texts->count++;
+}
+
+struct place roster_place(struct roster *roster, const struct place *place)
+{
+    uint32_t topic = intern(&roster->topics, place->topic);
+    return (struct place){roster->topics.items[topic], place->partition, place->offset};
 }
 
 struct entry *roster_entry(const struct roster *roster, const unsigned char id[16])
@@ -176,7 +188,7 @@ struct entry *roster_add_entry(struct roster *roster, const unsigned char id[16]
     uint32_t number = take_number((void **)&roster->entries, sizeof *roster->entries, &roster->entry_count,
                                   &roster->entry_room, roster->free_entries, &roster->free_entry_count);
     struct entry *entry = &roster->entries[number];
-    *entry = (struct entry){.keys = mem_alloc(1), .runbook = intern(roster, runbook)};
+    *entry = (struct entry){.keys = mem_alloc(1), .runbook = intern(&roster->runbooks, runbook)};
     memcpy(entry->id, id, 16);
     index_put(&roster->by_id, index_hash(id, 16), number);
     roster_learn(roster, entry, keys);

@@ -16,8 +16,9 @@
 
 struct roster;
 
-/* Where on intake a record lies. */
+/* Where a record of an HR event lies. */
 struct place {
+    const char *topic; /* borrowed; of what is remembered: the roster's */
     int32_t partition;
     int64_t offset;
 };

@@ -86,7 +86,7 @@ static struct entry *choose(const struct asked *asked)
     struct entry **open = open_entries(asked, &count), *chosen = NULL;
     for (int begun = 1; begun >= 0; begun--) {
         for (size_t i = 0; i < count && !chosen; i++) {
-            bool same = strcmp(asked->roster->runbooks[open[i]->runbook], runbook) == 0;
+            bool same = strcmp(asked->roster->runbooks.items[open[i]->runbook], runbook) == 0;
             chosen = same && has_begun(open[i], asked->received_at) >= begun ? open[i] : NULL;
         }
     }
@@ -193,6 +193,11 @@ static void decide_end(const struct asked *asked)
              ended ? reason : "the person has no open offboarding");
 }
 
+static bool same_place(const struct place *a, const struct place *b)
+{
+    return a->partition == b->partition && a->offset == b->offset && strcmp(a->topic, b->topic) == 0;
+}
+
 /* The event was decided before: at this very place, or it came again. */
 static bool decide_known(const struct asked *asked, const struct place *place)
 {
@@ -205,7 +210,7 @@ static bool decide_known(const struct asked *asked, const struct place *place)
     if (!known) {
         return false;
     }
-    if (known->partition == place->partition && known->offset == place->offset) {
+    if (same_place(known, place)) {
         decision->again = roster_recall(asked->roster, place, entry, decision);
         decision->finished = !decision->again;
     } else {

@@ -48,6 +48,12 @@ struct event {
     bool concerns; /* `offboarding` is one */
 };
 
+/* Few texts that many elements have: each is kept once, and stays where it is. */
+struct texts {
+    char **items;
+    size_t count;
+};
+
 struct roster {
     const struct conf *conf;
     const struct control *control;
@@ -58,18 +64,18 @@ struct roster {
     uint32_t *free_entries, *free_events; /* numbers of free elements */
     size_t free_entry_count, free_event_count;
     struct index by_id, by_key, by_event;
-    char **runbooks;
-    size_t runbook_count;
+    struct texts runbooks, topics;
     int64_t *starts; /* of the last hour */
     size_t start_count, start_room;
     size_t key_bytes;
     json_t *
-        unfinished; /* "partition/offset" to the record of its decision; of what was not committed when the memory was read */
+        unfinished; /* a place_text() to the record of its decision; of what was not committed when the memory was read */
     bool (*is_unfinished)(const struct place *place, void *arg);
     void *arg;
     size_t swept_entries, swept_events; /* how far roster_forget() has come */
 };
 
+struct place roster_place(struct roster *roster, const struct place *place); /* the same, to be remembered */
 struct entry *roster_entry(const struct roster *roster, const unsigned char id[16]);
 struct event *roster_event(const struct roster *roster, const unsigned char id[16]);
 struct entry *roster_add_entry(struct roster *roster, const unsigned char id[16], const json_t *keys,

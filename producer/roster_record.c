@@ -20,12 +20,12 @@ void roster_id_text(const unsigned char id[16], char text[ID_SIZE])
 
 char *place_text(const struct place *place)
 {
-    return mem_printf("%d/%lld", place->partition, (long long)place->offset);
+    return mem_printf("%s/%d/%lld", place->topic, place->partition, (long long)place->offset);
 }
 
 static json_t *place_json(const struct place *place)
 {
-    return json_pack("[i, I]", (int)place->partition, (json_int_t)place->offset);
+    return json_pack("[s, i, I]", place->topic, (int)place->partition, (json_int_t)place->offset);
 }
 
 /* ---- writing ----------------------------------------------------------------------------------------------------- */
@@ -38,10 +38,10 @@ void roster_write_entry(const struct roster *roster, const struct entry *entry, 
     for (const char *key = entry->keys; *key; key += strlen(key) + 1) {
         json_array_append_new(keys, json_string(key));
     }
-    json_t *value =
-        json_pack("{s:i, s:s, s:s, s:s, s:o, s:s, s:o}", "version", MESSAGE_VERSION, "runbook",
-                  roster->runbooks[entry->runbook], "mode", "live", "priority", entry->urgent ? "urgent" : "normal",
-                  "keys", keys, "state", states[entry->state], "place", place_json(&entry->place));
+    json_t *value = json_pack("{s:i, s:s, s:s, s:s, s:o, s:s, s:o}", "version", MESSAGE_VERSION, "runbook",
+                              roster->runbooks.items[entry->runbook], "mode", "live", "priority",
+                              entry->urgent ? "urgent" : "normal", "keys", keys, "state", states[entry->state], "place",
+                              place_json(&entry->place));
     json_put_instant(value, "received_at", entry->received_at);
     json_put_instant(value, "effective_at", entry->effective_at);
     json_put_instant(value, "open_until", entry->open_until);
@@ -87,13 +87,15 @@ static int read_time(const json_t *value, const char *name, bool needed, int64_t
     return time_parse(text ? text : "", at, err) == 0 ? 0 : err_prefix(err, "%s", name);
 }
 
-static int read_place(const json_t *value, struct place *place, struct err *err)
+static int read_place(struct roster *roster, const json_t *value, struct place *place, struct err *err)
 {
-    const json_t *partition = json_at(value, "place.0"), *offset = json_at(value, "place.1");
-    if (!json_is_integer(partition) || !json_is_integer(offset)) {
-        return err_set(err, ERR_PERMANENT, "place must be [partition, offset]");
+    const char *topic = json_string_at(value, "place.0");
+    const json_t *partition = json_at(value, "place.1"), *offset = json_at(value, "place.2");
+    if (!topic || !json_is_integer(partition) || !json_is_integer(offset)) {
+        return err_set(err, ERR_PERMANENT, "place must be [topic, partition, offset]");
     }
-    *place = (struct place){(int32_t)json_integer_value(partition), json_integer_value(offset)};
+    struct place read = {topic, (int32_t)json_integer_value(partition), json_integer_value(offset)};
+    *place = roster_place(roster, &read);
     return 0;
 }
 
@@ -115,7 +117,8 @@ static int read_entry(struct roster *roster, const unsigned char id[16], json_t 
     if (read_time(value, "received_at", true, &read.received_at, err) != 0 ||
         read_time(value, "effective_at", true, &read.effective_at, err) != 0 ||
         read_time(value, "open_until", true, &read.open_until, err) != 0 ||
-        read_time(value, "started_at", false, &read.started_at, err) != 0 || read_place(value, &read.place, err) != 0) {
+        read_time(value, "started_at", false, &read.started_at, err) != 0 ||
+        read_place(roster, value, &read.place, err) != 0) {
         return -1;
     }
     if (!runbook || !state) {
@@ -141,7 +144,7 @@ static int read_event(struct roster *roster, const unsigned char id[16], json_t 
 {
     struct event read = {0};
     const char *first = json_string_at(value, "offboardings.0");
-    if (read_time(value, "at", true, &read.at, err) != 0 || read_place(value, &read.place, err) != 0) {
+    if (read_time(value, "at", true, &read.at, err) != 0 || read_place(roster, value, &read.place, err) != 0) {
         return -1;
     }
     read.concerns = first && uuid_parse(first, read.offboarding) == 0;

@@ -89,7 +89,7 @@ static void remember_event(struct roster *roster, const struct decision *decisio
     const char *first = json_string_value(json_array_get(decision->offboardings, 0));
     event->concerns = first && uuid_parse(first, event->offboarding) == 0;
     event->at = received_at;
-    event->place = *place;
+    event->place = roster_place(roster, place);
     roster_write_event(event, decision, write, arg);
 }
 
@@ -106,7 +106,7 @@ void roster_remember(struct roster *roster, const struct decision *decision, con
     case DISPOSITION_WAITING:
         if (roster_says(mapped->offboarding, "mode", "live")) { /* a dry run is open to nobody */
             struct entry *entry = remember_start(roster, decision, mapped, received_at, open_for, now);
-            entry->place = *place;
+            entry->place = roster_place(roster, place);
             roster_write_entry(roster, entry, write, arg);
             return;
         }

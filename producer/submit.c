@@ -15,7 +15,7 @@ void submit_produce(struct exchange *exchange, const json_t *event, const char *
     const char *given = json_string_at(event, "traceparent");
     char *trace = message_traceparent(given ? given : traceparent);
     const char *const headers[] = {"content-type", "application/cloudevents+json", "traceparent", trace, NULL};
-    struct kafka_record record = {.topic = exchange->edge->intake,
+    struct kafka_record record = {.topic = exchange->edge->received,
                                   .partition = RD_KAFKA_PARTITION_UA,
                                   .key = person,
                                   .key_len = strlen(person),

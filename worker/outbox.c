@@ -88,7 +88,7 @@ static int produce(struct outgoing *outgoing, struct err *err)
                                   .key_len = strlen(outgoing->key),
                                   .value = outgoing->value,
                                   .value_len = outgoing->value_len,
-                                  .headers = outgoing->intake ? structured : headers.list};
+                                  .headers = outgoing->structured ? structured : headers.list};
     int result = kafka_produce(worker->producer, &record, on_delivered, outgoing, err);
     message_headers_release(&headers);
     return result;

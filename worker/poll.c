@@ -1,5 +1,5 @@
 /* Sources that are asked: on a timer, the worker of a system runs the action that a source's `poll` names, and puts each item
- * that is new or changed on intake as a CloudEvent. Of all replicas only the one that holds partition 0 of the system's jobs asks.
+ * that is new or changed on the system's topic `polled` as a CloudEvent. Of all replicas only the one that holds partition 0 of the system's jobs asks.
  *
  * What was published is known as long as the process lives and the system lists it. A successor publishes it again: the ids are
  * the same, and the planner knows them. */
@@ -78,13 +78,13 @@ static void publish(struct poll *poll, const json_t *event)
 {
     struct worker *worker = poll->feed->worker;
     struct outgoing *outgoing = MEM_NEW(struct outgoing);
-    outgoing->topic = kafka_topic(worker->conf, "intake", NULL);
+    outgoing->topic = kafka_topic(worker->conf, "polled", poll->feed->name);
     outgoing->key = key_of(poll, event);
     outgoing->type = mem_strdup(json_string_at(event, "type"));
     outgoing->id = mem_strdup(json_string_at(event, "id"));
     outgoing->value = json_text(event);
     outgoing->value_len = strlen(outgoing->value);
-    outgoing->intake = true;
+    outgoing->structured = true;
     outgoing->settled = on_settled;
     outgoing->arg = poll;
     outbox_send(worker, outgoing);
@@ -312,7 +312,7 @@ int polls_start(struct feed *feed, struct err *err)
     if (!feed->polls) {
         return 0;
     }
-    char *topic = kafka_topic(conf, "intake", NULL);
+    char *topic = kafka_topic(conf, "polled", feed->name);
     int result = kafka_producer_open(feed->worker->producer, topic, err);
     free(topic);
     return result;

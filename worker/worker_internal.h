@@ -298,8 +298,8 @@ struct outgoing {
     rd_kafka_message_t *dead;
     size_t dead_size; /* bytes of its value as it came */
     char *reason;
-    bool intake;   /* the value is a CloudEvent in structured form */
-    bool stubborn; /* tried again even when Kafka refuses it for its size */
+    bool structured; /* the value is a CloudEvent in structured form */
+    bool stubborn;   /* tried again even when Kafka refuses it for its size */
     outbox_settled *settled;
     void *arg;
     int64_t again; /* monotonic: when it is tried again */

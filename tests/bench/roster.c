@@ -82,7 +82,7 @@ static int64_t decide(struct roster *roster, long number, enum intent intent, ro
 {
     struct mapped mapped = leaver(number, intent);
     int64_t at = INT64_C(1790000000000000) + number * TIME_SECOND, since = used();
-    struct place place = {(int32_t)(number % 12), number};
+    struct place place = {"offboard.intake", (int32_t)(number % 12), number};
     struct decision decision;
     roster_decide(roster, &mapped, &place, at + intent, at, &decision, NULL);
     int64_t took = used() - since;

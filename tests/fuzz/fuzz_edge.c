@@ -9,7 +9,7 @@
 
 static bool checked; /* does the edge check events of this request, before it takes them? */
 
-static void check_intake(const struct kafka_record *record, const char *key)
+static void check_received(const struct kafka_record *record, const char *key)
 {
     struct err err = ERR_INIT;
     json_t *event = json_parse(record->value, record->value_len, &err);
@@ -32,8 +32,8 @@ static void check_record(const struct kafka_record *record)
     json_t *value = NULL;
     char *key = mem_strndup(record->key, record->key_len);
     FUZZ_CHECK(*key && strlen(key) == record->key_len);
-    if (strcmp(record->topic, "offboard.intake") == 0) {
-        check_intake(record, key);
+    if (strcmp(record->topic, "offboard.received") == 0) {
+        check_received(record, key);
     } else if (strcmp(record->topic, "offboard.events") == 0) {
         FUZZ_CHECK((value = message_event(record->value, record->value_len, &err)));
     } else {

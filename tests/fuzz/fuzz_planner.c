@@ -1,5 +1,5 @@
-/* producer/decide.c, outputs.c, roster*.c: records of the intake topic, one a line, in the order they came. Each gets one row of intake or
- * goes to the dead letters, and whatever is published can be read by those who read it. Reading them again, as after a restart, decides
+/* producer/decide.c, outputs.c, roster*.c, streams.c: HR events, one a line, in the order they came, each on the next topic. Each gets one
+ * row of intake or goes to the dead letters, and whatever is published can be read by those who read it. Reading them again, as after a restart, decides
  * nothing anew. */
 /* links: tests/fuzz/planner_stand.c */
 #include "tests/fuzz/planner_stand.h"

@@ -1,4 +1,4 @@
-/* links: tests/fuzz/record.c tests/fuzz/shipped.c producer/decide.c producer/outputs.c producer/roster.c */
+/* links: tests/fuzz/record.c tests/fuzz/shipped.c producer/streams.c producer/decide.c producer/outputs.c producer/roster.c */
 /* links: producer/roster_index.c producer/roster_record.c producer/roster_decide.c producer/roster_remember.c */
 #include "tests/fuzz/planner_stand.h"
 
@@ -78,25 +78,52 @@ void batch_dead(struct batch *batch, const rd_kafka_message_t *message, const ch
 
 static void set_up(void)
 {
-    log_init("fuzz", LOG_ERROR);
+    log_init("fuzz", (enum log_level)(LOG_ERROR + 1)); /* each HR event that is set aside is an error there */
     planner.conf = fuzz_conf();
     planner.definitions = fuzz_definitions();
     planner.control = control_new();
-    planner.events = planner.topic = planner.control_topic = mem_strdup("offboard.x");
+    planner.events = planner.control_topic = mem_strdup("offboard.x");
+    streams_open(&planner);
+    FUZZ_CHECK(planner.stream_count >= 3);
     planner.dispositions = metric_new(METRIC_COUNTER, "offboard_intake_total", "source disposition", "Records.");
     planner.last_event = metric_new(METRIC_GAUGE, "offboard_intake_last_seconds", "source", "Records.");
     planner.without_effect = metric_new(METRIC_COUNTER, "offboard_cancellations_total", "source", "Records.");
 }
 
-/* Each line once, from the offset 0 on. Returns how many were decided. */
+/* The attributes that are believed on no topic but some do not come through, and what a worker writes is its own sources'. */
+static void check_believed(const struct stream *stream, const char *line)
+{
+    json_t *event = json_parse(line, strlen(line), NULL);
+    char *dropped = NULL;
+    if (json_is_object(event) && json_string_at(event, "source") &&
+        stream_believe(stream, planner.definitions, event, &dropped, NULL) == 0) {
+        const char *name = json_string_at(event, MAPPING_SOURCE);
+        const struct definition *source = name ? definition_find(planner.definitions, DEFINITION_SOURCE, name) : NULL;
+        FUZZ_CHECK(stream->writer == WRITER_EDGE || !json_object_get(event, "offboardactor"));
+        FUZZ_CHECK(stream->writer != WRITER_HR || !json_object_get(event, MAPPING_SOURCE));
+        FUZZ_CHECK(stream->writer != WRITER_WORKER ||
+                   (source && strcmp(json_string_at(source->tree, "poll.system"), stream->system) == 0 &&
+                    strcmp(json_string_at(event, "source"), name) == 0));
+    }
+    free(dropped);
+    json_decref(event);
+}
+
+/* Each line once, from the offset 0 on, one topic after the other. Returns how many were decided. */
 static int decide_all(struct fuzz_input records)
 {
     int before = decided;
     for (int64_t offset = 0; records.left; offset++) {
         char *line = fuzz_line(&records);
+        const struct stream *stream = &planner.streams[(size_t)offset % planner.stream_count];
+        check_believed(stream, line);
         struct fuzz_input value = {(const uint8_t *)line, strlen(line)};
-        rd_kafka_message_t message = {
-            .payload = fuzz_bytes(&value), .len = value.left, .key = "k", .key_len = 1, .offset = offset};
+        rd_kafka_message_t message = {.rkt = (rd_kafka_topic_t *)stream->topic,
+                                      .payload = fuzz_bytes(&value),
+                                      .len = value.left,
+                                      .key = "k",
+                                      .key_len = 1,
+                                      .offset = offset};
         int one = decided;
         decide_record(&planner, &message);
         FUZZ_CHECK(decided <= one + 1);

@@ -4,8 +4,8 @@
 
 #include "tests/fuzz/fuzz.h"
 
-/* Decides the records of an intake topic with one partition, one a line, as they come after a start. Each gets one row of intake. Then
- * another process takes over, and reads them again: it decides none anew. */
+/* Decides HR events, one a line, each on the next of the topics that they come on, as they come after a start. Each gets one row of
+ * intake, and says nothing that its topic's writers may not. Then another process takes over, and reads them again: it decides none anew. */
 void planner_stand_decide(struct fuzz_input records);
 
 #endif

@@ -56,10 +56,10 @@ rd_kafka_resp_err_t rd_kafka_message_headers(const rd_kafka_message_t *record, r
     return headers ? RD_KAFKA_RESP_ERR_NO_ERROR : RD_KAFKA_RESP_ERR__NOENT;
 }
 
+/* A stand may say which by putting the name in place of the topic. */
 const char *rd_kafka_topic_name(const rd_kafka_topic_t *topic)
 {
-    (void)topic;
-    return "offboard.events";
+    return topic ? (const char *)topic : "offboard.events";
 }
 
 int64_t rd_kafka_message_timestamp(const rd_kafka_message_t *record, rd_kafka_timestamp_type_t *type)

@@ -152,7 +152,7 @@ class Chaos:
                 *database.query("SELECT * FROM job"
                                 " WHERE state NOT IN ('succeeded', 'skipped')"),
                 *database.query("SELECT * FROM due"), *database.query("SELECT * FROM kafka_offset")]
-        ends = Counter((name, record.partition) for name in ("intake", "jobs.scim", "urgent.scim", "jobs.jira", "urgent.jira",
+        ends = Counter((name, record.partition) for name in ("intake", "received", "jobs.scim", "urgent.scim", "jobs.jira", "urgent.jira",
                                                              *self.stack.topics.logged()) for record in self.stack.topics.read(name))
         return "\n".join([*map(str, rows), str(dict(ends))])
 

@@ -276,10 +276,10 @@ class Stack:
     def tickets(self) -> list[dict]:
         return self.sandbox.state("jira")["issues"]
 
-    def publish(self, event: dict, **where) -> tuple[int, int]:
-        """Puts a CloudEvent on intake, as an HR system would."""
+    def publish(self, event: dict, kind: str = "intake", **where) -> tuple[int, int]:
+        """Puts a CloudEvent on intake, as an HR system would, or on another topic of HR events."""
         user = event["data"]["user"]
-        return self.topics.publish("intake", event, (user.get("email") or user.get("employee_id")).lower(),
+        return self.topics.publish(kind, event, (user.get("email") or user.get("employee_id")).lower(),
                                    headers={"content-type": "application/cloudevents+json"}, **where)
 
     # What PostgreSQL tells.
@@ -335,11 +335,15 @@ class Stack:
                    and kind.removeprefix("jobs.") in self.settings["worker"]["systems"]]
 
         def quiet() -> bool:
-            waiting = self.topics.lag("producer", "intake")
+            waiting = self.unplanned()
             waiting += sum(self.topics.lag(system, f"jobs.{system}", f"urgent.{system}") for system in systems)
             return waiting == 0 and self.logged()
 
         wait_until(quiet, timeout, "everything on the topics was dealt with", 0.1)
+
+    def unplanned(self) -> int:
+        """HR events that the planner has not dealt with, on all topics that they come on."""
+        return self.topics.lag("producer", "intake", "received", *(kind for kind in self.topics.names() if kind.startswith("polled.")))
 
     def logged(self) -> bool:
         """Has PostgreSQL every record that is for it?"""

@@ -41,7 +41,7 @@ def test_a_whole_life_and_all_processes_stop_clean(make_stack, sanitized):
             {"do": "status", "status": 400}, {"do": "drop", "times": 1}, {"do": "truncate", "times": 1})):
         stack.sandbox.fault("scim", {"match": {"method": "PATCH", "path": f"^/Users/{users[email]}$"}, **fault})
     stack.sandbox.fault("jira", {"match": {"method": "POST", "path": "/issue$"}, "do": "lose_answer", "times": 1})
-    for topic in ("intake", "jobs.scim", "urgent.jira", "events", "orders", "results.scim", "control"):
+    for topic in ("intake", "received", "jobs.scim", "urgent.jira", "events", "orders", "results.scim", "control"):
         stack.topics.publish(topic, b"{\"poison", "cancel/x" if topic == "control" else "x")
     stack.post("/v1/offboardings", b"{\"poison")
     events = [leaver(email, employee_id=f"E-{number}") for number, email in enumerate(emails)]

@@ -79,14 +79,14 @@ REFUSED = {
 @pytest.mark.parametrize("case", REFUSED)
 def test_edge_refuses_with_a_problem_that_names_the_field(stack, case):
     body, content_type, status, named = REFUSED[case]
-    before = len(stack.topics.read("intake"))
+    before = len(stack.topics.read("received"))
     reply = stack.post("/v1/offboardings", body, headers={"Content-Type": content_type})
     assert reply.status == status, reply
     assert reply.headers["Content-Type"].startswith("application/problem+json"), reply.headers["Content-Type"]
     problem = reply.json
     assert problem["status"] == status and problem["title"] and problem["detail"], problem
     assert named in json.dumps(problem), problem
-    assert len(stack.topics.read("intake")) == before, "a refused event is on intake"
+    assert len(stack.topics.read("received")) == before, "a refused event is on its topic"
 
 
 def test_a_coded_body_is_refused_by_its_header(stack):
@@ -163,8 +163,8 @@ def test_bad_event_on_the_topic_is_a_dead_letter_that_names_the_field(stack, cas
     letters = wait_until(lambda: [letter for letter in stack.topics.read("dead") if event["id"].encode() in letter.value], 20,
                          "there is a dead letter")
     assert named in letters[0].headers["dead_reason"], letters[0].headers
-    row = wait_until(lambda: stack.database.query("SELECT * FROM intake WHERE kafka_partition = %s AND kafka_offset = %s",
-                                                  *place), 20, "it is on record")[0]
+    row = wait_until(lambda: stack.database.query("SELECT * FROM intake WHERE topic = %s AND kafka_partition = %s AND kafka_offset = %s",
+                                                  stack.topics.name("intake"), *place), 20, "it is on record")[0]
     assert row["disposition"] == "dead" and named in row["reason"], row
 
 

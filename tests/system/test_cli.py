@@ -337,7 +337,8 @@ def test_topics_says_what_differs_and_changes_nothing(stack):
     stack.cli("topics", "--all").ok()
     shipped = [name.removesuffix(".yaml") for name in os.listdir(os.path.join(ROOT, "worker", "connectors"))
                if name.endswith(".yaml")]
-    wanted = {"intake", "events", "orders", "control", "roster", "dead", *(f"{kind}.{system}" for kind in ("jobs", "urgent", "results") for system in shipped)}
+    polled = {"polled.assetsonar", "polled.oomnitza"}  # what the sources ask that come with the programs
+    wanted = {"intake", "received", *polled, "events", "orders", "control", "roster", "dead", *(f"{kind}.{system}" for kind in ("jobs", "urgent", "results") for system in shipped)}
     wait_until(lambda: set(stack.topics.names()) == wanted, 30, "the broker tells of all of them")
     assert stack.topics.partitions("jobs.scim") == stack.topics.partitions("urgent.scim") == 3
     assert stack.topics.partitions("control") == stack.topics.partitions("roster") == 1

@@ -236,7 +236,7 @@ def test_no_request_is_lost_at_the_end(make_stack, wait):
             assert sender.lost == []
             taken += sender.taken
         stack.restart(producer.name)
-    there = {json.loads(record.value)["id"] for record in stack.topics.read("intake")}
+    there = {json.loads(record.value)["id"] for record in stack.topics.read("received")}
     assert len(taken) > 300 and set(taken) <= there
 
 

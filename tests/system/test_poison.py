@@ -20,7 +20,7 @@ POISON = {
     "nothing at all": b"",
     "an object of another kind": b"{\"colour\": \"blue\"}",
 }
-TOPICS = ("intake", "jobs.scim", "urgent.scim", "events", "orders", "results.scim", "control")
+TOPICS = ("intake", "received", "jobs.scim", "urgent.scim", "events", "orders", "results.scim", "control")
 
 
 def events_for_every_partition(priority: str) -> list[dict]:
@@ -43,7 +43,7 @@ def test_poison_is_set_aside_once_and_the_partition_moves_on(stack, topic):
     # Work behind the poison is done, in every partition.
     for event in events_for_every_partition("urgent" if topic.startswith("urgent") else "normal"):
         stack.person(event["data"]["user"]["email"])
-        stack.publish(event)
+        stack.publish(event, "received" if topic == "received" else "intake")
         stack.wait_job(offboarding_id(event), "deactivate", "succeeded")
     stack.wait_quiet()
 

@@ -1,4 +1,4 @@
-"""Sources that are polled: the worker of their system asks, and puts what is new on intake."""
+"""Sources that are polled: the worker of their system asks, and puts what is new on its own topic of HR events."""
 
 import json
 import os
@@ -97,7 +97,7 @@ def test_who_is_listed_leaves_once(stack):
     assert len(rows(stack, "jane@example.com")) == 1, "an item is published once, however often it is listed"
     assert stack.metrics("worker")['offboard_poll_items_total{source="oomnitza",outcome="published"}'] == 1
     assert stack.metrics("worker")['offboard_poll_items_total{source="oomnitza",outcome="known"}'] >= 5
-    event = stack.topics.read("intake")[-1]
+    event = stack.topics.read("polled.oomnitza")[-1]
     assert event.key == "jane@example.com", "the key is the person: nothing had to be forwarded"
     assert (event.json["source"], event.json["id"]) == ("oomnitza", f"{key}/1/{today()[:10]}")
     assert not [entry for entry in stack.sandbox.journal("oomnitza") if entry.get("changing")]

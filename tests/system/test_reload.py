@@ -90,7 +90,7 @@ def test_nobody_is_refused_meanwhile(make_stack):
         sender.over.set()
         sender.join()
         assert sender.lost == []
-    there = {json.loads(record.value)["id"] for record in stack.topics.read("intake")}
+    there = {json.loads(record.value)["id"] for record in stack.topics.read("received")}
     assert {event for sender in senders for event in sender.taken} <= there
 
 

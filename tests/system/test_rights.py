@@ -17,7 +17,7 @@ EMAIL = "jane.doe@example.com"
 SYSTEMS = ("scim", "jira")
 # Who writes a topic, as schema/messages.md says.
 WRITERS = {
-    "intake": {"hr", "producer"}, "events": {"producer", "scheduler"}, "orders": {"producer", "vault"},
+    "intake": {"hr", "producer"}, "received": {"producer"}, "events": {"producer", "scheduler"}, "orders": {"producer", "vault"},
     "control": {"producer", "scheduler"}, "roster": {"producer", "scheduler"},
     "dead": {"producer", "logger", "worker-scim", "worker-jira"},
     **{f"{kind}.{system}": {"producer", "scheduler"} for kind in ("jobs", "urgent") for system in SYSTEMS},

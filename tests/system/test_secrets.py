@@ -78,7 +78,7 @@ def test_no_secret_in_a_life_with_all_kinds_of_trouble(stack):
     assert stack.post("/v1/offboardings", {"user": {"email": stack.tokens["operator"]}}, token=stack.tokens["scim"]).status == 401
     stack.wait_job(failed, "deactivate", "failed")
     stack.wait_status(done, "completed", 60)
-    for topic in ("intake", "events"):
+    for topic in ("received", "events"):
         stack.topics.publish(topic, b"{\"poison", EMAIL)
     wait_until(lambda: len(stack.topics.read("dead")) == 2, 20, "poison is set aside")
     for arguments in (("status",), ("events", done), ("plan", EMAIL), ("validate",), ("check",),

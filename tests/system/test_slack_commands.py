@@ -104,16 +104,16 @@ def test_an_unknown_command(stack, email):
 
 
 def test_who_does_not_sign_is_turned_away(stack, email):
-    before = len(list(stack.topics.read("intake")))
+    before = len(list(stack.topics.read("received")))
     assert slack(stack, "another app's secret", "/offboard", email).status == 401
     assert slack(stack, KEY, "/offboard", email, at=time.time() - 301).status == 401
-    assert len(list(stack.topics.read("intake"))) == before
+    assert len(list(stack.topics.read("received"))) == before
 
 
 def test_what_only_slack_may_know_is_not_kept(stack, email):
     slack(stack, KEY, "/offboard", email)
     rows(stack, email, 1)
-    texts = " ".join(record.value.decode() for record in stack.topics.read("intake"))
+    texts = " ".join(record.value.decode() for record in stack.topics.read("received"))
     assert email in texts and "hooks.example.com" not in texts and "gIkuvaNzQIHg97ATvDxqgjtO" not in texts and KEY not in texts
 
 
@@ -141,5 +141,5 @@ def test_kafka_is_away(own_broker, make_stack, email):
     assert reply.json["text"].startswith("Offboard can't be sure that it has your command.")
     own_broker.thaw()
     wait_until(lambda: slack(stack, KEY, "/offboard", email, at=at).json["text"].startswith("One moment"), 30, "it is taken in")
-    wait_until(lambda: stack.topics.lag("producer", "intake") == 0 and stack.logged(), 60, "all is on record")
+    wait_until(lambda: stack.unplanned() == 0 and stack.logged(), 60, "all is on record")
     assert stack.database.value("SELECT count(*) FROM offboarding WHERE leaver ->> 'email' = %s", email) == 1

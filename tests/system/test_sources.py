@@ -49,7 +49,7 @@ def row(stack, event: str) -> dict:
 
 
 def count(stack) -> int:
-    return len(list(stack.topics.read("intake")))
+    return len(list(stack.topics.read("received")))
 
 
 # Okta: a shared secret in a header, several events in one request.
@@ -102,7 +102,7 @@ def test_a_wrong_secret_is_turned_away(stack, person, token):
 
 def test_no_secret_is_stored(stack, person):
     okta(stack, OKTA, okta_event(person, uuid.uuid4().hex))
-    texts = [record.value.decode() for record in stack.topics.read("intake")]
+    texts = [record.value.decode() for record in stack.topics.read("received")]
     assert texts and not any(secret in text for text in texts for secret in (OKTA, OKTA_OLD, BAMBOO, STANDARD))
 
 
@@ -121,7 +121,7 @@ def test_a_termination_in_bamboohr(stack, person):
     offboarding = stack.wait_status(reply.json["results"][0]["id"], "waiting")
     assert (offboarding["runbook"], offboarding["priority"], offboarding["zone"]) == ("fast", "normal", "Europe/Paris")
     assert offboarding["effective_at"].isoformat().startswith("2199-03-31T21:59:59")
-    assert "555-0100" not in " ".join(record.value.decode() for record in stack.topics.read("intake"))
+    assert "555-0100" not in " ".join(record.value.decode() for record in stack.topics.read("received"))
 
 
 def test_one_who_is_dismissed_cannot_wait(stack, person):

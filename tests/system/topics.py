@@ -25,7 +25,7 @@ class Record:
 
 
 class Topics:
-    """The topics of one prefix. `kind` is the name without it: intake, events, jobs.scim, …"""
+    """The topics of one prefix. `kind` is the name without it: intake, received, events, jobs.scim, …"""
 
     def __init__(self, brokers: str, prefix: str) -> None:
         self.brokers = brokers

@@ -24,9 +24,10 @@ struct fixture {
     struct conf *conf;
     struct control *control;
     struct roster *roster;
-    json_t *topic;           /* what is written: the newest value of each key */
-    int64_t offset;          /* of the next record of intake */
-    int64_t unfinished_from; /* the first offset that is not committed */
+    json_t *topic;                /* what is written: the newest value of each key */
+    int64_t offset;               /* of the next record of intake */
+    int64_t unfinished_from;      /* the first offset that is not committed */
+    const char *unfinished_topic; /* of this topic; NULL: of each */
 };
 
 /* One event, as mapping_apply() would give it. Zero members are defaults. */
@@ -40,6 +41,7 @@ struct said {
     int64_t effective_at; /* after START; 0: when it was received */
     int64_t now;          /* after START, by which starts count; 0: when it was received */
     int64_t offset;       /* of the record; 0: the next one */
+    const char *topic;    /* of the record; NULL: offboard.intake */
 };
 
 static void setup_with(struct fixture *fixture, const char *guards)
@@ -78,7 +80,8 @@ static void write_record(void *arg, const char *key, json_t *value)
 static bool is_unfinished(const struct place *place, void *arg)
 {
     const struct fixture *fixture = arg;
-    return place->offset >= fixture->unfinished_from;
+    const char *topic = fixture->unfinished_topic;
+    return place->offset >= fixture->unfinished_from && (!topic || strcmp(topic, place->topic) == 0);
 }
 
 /* Another process takes over: what lies on the topic is all that it knows. `guards` NULL: with the same configuration. */
@@ -143,7 +146,8 @@ static struct decision decide(struct fixture *fixture, struct said said)
 {
     struct mapped mapped = mapped_of(&said);
     struct decision decision;
-    struct place place = {3, said.offset ? said.offset : ++fixture->offset};
+    struct place place = {said.topic ? said.topic : "offboard.intake", 3,
+                          said.offset ? said.offset : ++fixture->offset};
     int64_t now = START + (said.now ? said.now : said.at);
     assert_int_equal(roster_decide(fixture->roster, &mapped, &place, START + said.at, now, &decision, NULL), 0);
     roster_remember(fixture->roster, &decision, &mapped, &place, START + said.at, OPEN_FOR, now, write_record, fixture);
@@ -184,7 +188,7 @@ static void test_a_date_that_cannot_be_read(void **state)
         json_object_set_new(mapped.offboarding, "effective_at", date ? json_string(date) : json_null());
         struct decision decision;
         struct err err = ERR_INIT;
-        struct place place = {0, 1};
+        struct place place = {"offboard.intake", 0, 1};
         assert_int_equal(roster_decide(fixture->roster, &mapped, &place, START, START, &decision, &err), -1);
         assert_int_equal(err.class, ERR_PERMANENT);
         assert_ptr_equal(strstr(err_text(&err), "effective_at: "), err_text(&err));
@@ -637,6 +641,29 @@ static void test_of_two_the_one_that_has_begun_stays(void **state)
     decision_release(&linked);
 }
 
+/* Each topic counts its offsets from 0: what two records have in common by that is nothing. */
+static void test_a_place_is_one_of_its_topic(void **state)
+{
+    struct fixture *fixture = *state;
+    static const char polled[] = "offboard.polled.scim";
+    expect(fixture, (struct said){.id = "1", .email = "a@x", .offset = 5}, DISPOSITION_STARTED, "1");
+    expect(fixture, (struct said){.id = "2", .email = "b@x", .offset = 5, .topic = polled, .mode = "dry_run"},
+           DISPOSITION_STARTED, "2");
+    expect(fixture, (struct said){.id = "1", .email = "a@x", .offset = 5, .topic = polled}, DISPOSITION_DUPLICATE, "1");
+    fixture->unfinished_topic = polled;
+    take_over(fixture, NULL, 0);
+    struct decision first = decide(fixture, (struct said){.id = "1", .email = "a@x", .offset = 5});
+    struct decision second =
+        decide(fixture, (struct said){.id = "2", .email = "b@x", .offset = 5, .topic = polled, .mode = "dry_run"});
+    assert_true(first.finished && !first.again);
+    assert_true(second.again && !second.finished);
+    assert_int_equal(second.disposition, DISPOSITION_STARTED);
+    decision_release(&first);
+    decision_release(&second);
+    expect(fixture, (struct said){.id = "2", .email = "b@x", .offset = 5, .mode = "dry_run"}, DISPOSITION_DUPLICATE,
+           "2");
+}
+
 /* ---- out of order ------------------------------------------------------------------------------------------------ */
 
 /* Records of two partitions may be read in another order than they came. */
@@ -718,7 +745,9 @@ static void test_bad_records_are_refused(void **state)
                {id, "{\"version\": 2}"},
                {id, "{\"version\": 1}"},
                {event, "{\"version\": 1}"},
-               {event, "{\"version\": 1, \"at\": \"2026-11-23T10:00:00Z\", \"place\": [1]}"}};
+               {event, "{\"version\": 1, \"at\": \"2026-11-23T10:00:00Z\", \"place\": [1]}"},
+               {event, "{\"version\": 1, \"at\": \"2026-11-23T10:00:00Z\", \"place\": [1, 2]}"},
+               {event, "{\"version\": 1, \"at\": \"2026-11-23T10:00:00Z\", \"place\": [\"t\", 1]}"}};
     for (size_t i = 0; i < COUNT_OF(bad); i++) {
         struct err err = ERR_INIT;
         assert_int_equal(
@@ -759,6 +788,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(test_what_could_not_be_published_is_forgotten, setup, teardown),
         cmocka_unit_test_setup_teardown(test_two_that_turn_out_to_be_one_person, setup, teardown),
         cmocka_unit_test_setup_teardown(test_of_two_the_one_that_has_begun_stays, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_a_place_is_one_of_its_topic, setup, teardown),
         cmocka_unit_test_setup_teardown(test_a_cancellation_ends_what_came_before_it, setup, teardown),
         cmocka_unit_test_setup_teardown(test_taking_over_decides_alike, setup, teardown),
         cmocka_unit_test_setup_teardown(test_bad_records_are_refused, setup, teardown),
