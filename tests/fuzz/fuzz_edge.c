@@ -1,9 +1,10 @@
 /* producer/edge.c and its files: any HTTP request. Each is answered once; what goes to Kafka can be read by those who read it, and an event
  * that was taken maps as the edge said. The input is the request, see edge_stand.h. */
-/* links: tests/fuzz/edge_stand.c */
+/* links: tests/fuzz/edge_stand.c logger/origin.c */
 #include "lib/mapping.h"
 #include "lib/message.h"
 #include "lib/time.h"
+#include "logger/origin.h"
 #include "tests/fuzz/edge_stand.h"
 #include "tests/fuzz/shipped.h"
 
@@ -34,8 +35,10 @@ static void check_record(const struct kafka_record *record)
     FUZZ_CHECK(*key && strlen(key) == record->key_len);
     if (strcmp(record->topic, "offboard.received") == 0) {
         check_received(record, key);
-    } else if (strcmp(record->topic, "offboard.events") == 0) {
+    } else if (strcmp(record->topic, "offboard.orders") == 0) {
         FUZZ_CHECK((value = message_event(record->value, record->value_len, &err)));
+        FUZZ_CHECK(!origin_objection(&(struct origin){.writer = WRITER_EDGE}, record->topic,
+                                     json_string_at(value, "name"), NULL)); /* the logger believes it */
     } else {
         FUZZ_CHECK(strcmp(record->topic, "offboard.control") == 0);
         FUZZ_CHECK((value = message_control(record->key, record->key_len, record->value, record->value_len, &err)));
