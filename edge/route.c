@@ -202,6 +202,20 @@ void edge_refuse_method(struct edge *edge, struct http_request *request)
                  route->method && strcmp(route->method, "GET") == 0 ? "this path takes GET" : "this path takes POST");
 }
 
+/* Bodies are read, and their signatures checked, as they come: no route decodes one. */
+static bool is_as_it_is(struct edge *edge, struct http_request *request)
+{
+    struct err err = ERR_INIT;
+    json_t *headers = http_headers(request);
+    struct request plain = edge_request(request, headers);
+    bool coded = request_check_coding(&plain, &err) != 0;
+    if (coded) {
+        edge_refuse(edge, request, 415, &err);
+    }
+    json_decref(headers);
+    return !coded;
+}
+
 bool edge_on_head(struct http_request *request, void *arg)
 {
     struct edge *edge = arg;
@@ -218,7 +232,7 @@ bool edge_on_head(struct http_request *request, void *arg)
         edge_refuse_method(edge, request);
         return false;
     }
-    return route->admit(edge, request);
+    return route->admit(edge, request) && is_as_it_is(edge, request);
 }
 
 void edge_on_request(struct http_request *request, void *arg)

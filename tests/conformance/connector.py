@@ -52,18 +52,36 @@ def paths(value) -> list[list[str]]:
 
 @functools.cache
 def _paths(text: str) -> list[list[str]]:
+    return [chain for tree in expressions(text) for chain in chains(tree)]
+
+
+def chains(tree: Node) -> list[list[str]]:
+    """What one expression reads."""
     found = []
-    for tree in expressions(text):
-        inner = {id(node.parts[0]) for node in walk(tree) if node.kind == "index"}
-        for node in walk(tree):
-            chain, at = [], node
-            while at.kind in ("index", "each", "try") and at.parts:
-                key = at.parts[1] if at.kind == "index" else None
-                chain.insert(0, key.value if key is not None and key.kind == "literal" else "[]")
-                at = at.parts[0]
-            if chain and at.kind == "input" and id(node) not in inner:
-                found.append(chain)
+    inner = {id(node.parts[0]) for node in walk(tree) if node.kind == "index"}
+    for node in walk(tree):
+        chain, at = [], node
+        while at.kind in ("index", "each", "try") and at.parts:
+            key = at.parts[1] if at.kind == "index" else None
+            chain.insert(0, key.value if key is not None and key.kind == "literal" else "[]")
+            at = at.parts[0]
+        if chain and at.kind == "input" and id(node) not in inner:
+            found.append(chain)
     return found
+
+
+def asks_for_one(request: dict) -> tuple[str] | None:
+    """Its path ends with the name of one thing: what comes behind that, such as `.json`. A name that a setting gives is no such name. Of a
+    directory one entry is asked for."""
+    search = (request.get("ldap") or {}).get("search") or {}
+    if search:
+        return ("",) if search.get("scope") == "base" and reads(search["base"], "ids") else None
+    path = next((request[method] for method in METHODS if isinstance(request.get(method), str)), "").rstrip("/")
+    parts = list(template(path))
+    tail = parts.pop() if parts and isinstance(parts[-1], str) else ""
+    if "/" in tail or len(parts) < 2 or not isinstance(parts[-2], str) or not parts[-2].endswith("/"):
+        return None
+    return (tail,) if {chain[0] for chain in chains(parts[-1])} & {"ids", "item", "saved", "with"} else None
 
 
 def reads(value, *names: str) -> bool:

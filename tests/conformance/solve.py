@@ -2,6 +2,7 @@
 must lead to (an account that is the leaver's, a list with something in it, a state that is confirmed or is not); `answers` looks for
 values that do. The engine is the judge of them: what it does not take, it refuses in the run that uses them."""
 
+import contextlib
 import itertools
 import json
 import re
@@ -9,7 +10,7 @@ import urllib.parse
 from collections.abc import Iterator
 
 from cells import NOTHING_UNLESS_NEEDED, Cell, Chooser, Dead, Defaults, JqError, entries
-from connector import METHODS, paths, reads
+from connector import METHODS, asks_for_one, paths, reads
 from jq_eval import Evaluator
 from jq_parse import expressions, template, walk
 from vendor import Answer
@@ -56,6 +57,23 @@ class Question:
     @property
     def index(self) -> int:
         return int(self.place.partition("/")[2] or 0)
+
+    @property
+    def asked(self) -> str:
+        """The name of the one thing that is asked for; "" where it is not one."""
+        tail = asks_for_one(self.request)
+        if tail is not None and self.kind == "ldap":
+            return self.account
+        last = urllib.parse.urlsplit(self.url).path.rstrip("/").rpartition("/")[2]
+        return urllib.parse.unquote(last.removesuffix(tail[0])) if tail is not None and not self.further_page else ""
+
+    @property
+    def names_account(self) -> bool:
+        """A member of the query or of the body is the account."""
+        values = [value for _, value in urllib.parse.parse_qsl(urllib.parse.urlsplit(self.url).query)]
+        with contextlib.suppress(ValueError):
+            values += leaves(json.loads(self.body))
+        return bool(self.account) and self.account in values
 
     @property
     def item(self):
@@ -376,6 +394,13 @@ def _leaves(value) -> list:
     if isinstance(value, dict):
         return [leaf for item in value.values() for leaf in _leaves(item)]
     return [] if value is None else [value]
+
+
+def leaves(value) -> list:
+    """All texts and numbers within a value of JSON, as texts."""
+    if isinstance(value, (dict, list)):
+        return [leaf for item in (value.values() if isinstance(value, dict) else value) for leaf in leaves(item)]
+    return [] if value is None or isinstance(value, bool) else [str(value)]
 
 
 def _says_something(ev: Evaluator, value) -> bool:

@@ -1,13 +1,14 @@
 """What is tried with an action: its good runs, with one thing changed at a time, and what may never come of it."""
 
 import contextlib
+import re
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
-from connector import Connector, changes, paths, pieces, reads
+from connector import Connector, asks_for_one, changes, paths, pieces, reads
 from plans import Plan
 from runs import Good
-from solve import PARTS, Question, Want, account_id
+from solve import PARTS, Question, Want, account_id, leaves
 from vendor import Answer, decoded
 from world import USER, Call, NoAnswer, World
 
@@ -30,6 +31,7 @@ OTHERS = [{"has_more": True}, {"paging": {"next": {"after": "33"}}}, {"isLast": 
           {"IsTruncated": True, "NextToken": "x"}, {"@odata.nextLink": "https://vendor.example/x?page=2"}]
 NEXT = {"Link": "</x?page=2>; rel=\"next\""}
 LATER = {"http": Answer(429, ERROR, {"Retry-After": "3600"}), "smtp": Answer(451, "later"), "ldap": Answer(51, "busy")}
+ID = re.compile("(^|_)id$|I[dD]$|^Guid$")      # what members with an id are called
 STRANGER = {USER["email"]: "mallory@example.net", USER["employee_id"]: "90210"}
 
 
@@ -57,8 +59,8 @@ class Case:
         return next(family for family, begin in FAMILIES.items() if self.name.startswith(begin))
 
 
-FAMILIES = {"refusals": "refused", "lost_answers": "lost answer", "odd_answers": "odd", "pages": "page two", "strangers": "stranger",
-            "two_accounts": "two accounts", "dry_run": "dry run"}
+FAMILIES = {"refusals": "refused", "lost_answers": "lost answer", "odd_answers": "odd", "others": "another", "numbers": "number", "pages": "page two",
+            "strangers": "stranger", "two_accounts": "two accounts", "dry_run": "dry run"}
 
 
 def families(connector: Connector, action: str) -> list[str]:
@@ -70,10 +72,18 @@ def families(connector: Connector, action: str) -> list[str]:
              *(connector.searches() if mine else [])]
     changing = any(changes(request) for request in requests)
     there = {"refusals": changing, "lost_answers": changing, "odd_answers": reads and connector.kind() != "smtp",
+             "others": any(shows_one(request) for request in reads if request not in connector.searches()
+                           and (changing or "for_each" not in request)),
+             "numbers": mine and connector.kind() == "http",
              "pages": any(has_pages(request) for request in [*reads, *connector.looks(action)])
                       or connector.kind() == "http" and any(reads_one_page(look) for look in connector.looks(action)),
              "strangers": mine, "two_accounts": changing and connector.of_accounts(action), "dry_run": True}
     return [family for family in FAMILIES if there[family]]
+
+
+def shows_one(request: dict) -> bool:
+    """It asks for one thing by its name, and does not know it by the job's id, which no other thing has."""
+    return asks_for_one(request) is not None and not reads(request.get("expect"), "job")
 
 
 def has_pages(request: dict) -> bool:
@@ -143,10 +153,14 @@ class Trial:
             for name, answer in self.odds(question).items():
                 if not self.is_right(question, name):
                     yield Case(f"odd {title(question)} {name}", lambda q=question, n=name, a=answer: self.odd(q, n, a))
+            if question.role not in ("identify", "confirm"):
+                yield from self.others(question)
             if has_pages(question.request):
                 yield from self.paged(question)
             elif self.kind == "http" and reads_one_page(question.request):
                 yield from self.unread(question)
+        if self.searched and self.kind == "http" and not self.connector.undoes(self.action):
+            yield Case("number", self.numbers)
         if self.searched:
             yield Case("stranger", self.stranger)
             yield Case("stranger with the leaver's address", self.other_number)
@@ -237,6 +251,56 @@ class Trial:
         if question.role in ("read", "require") and outcome.is_as_usual():
             return None     # nothing depended on it
         return outcome.common() or outcome.unless_open(f"{title(question)} was answered by {answer}")
+
+    # Answers about something else.
+
+    def others(self, question: Question) -> Iterator[Case]:
+        """Of the one thing that is asked for; and, of a read-back that asks for the account in another way, about nobody."""
+        if question.asked and shows_one(question.request):
+            already = question.role in ("read", "require") and "already" in question.request
+            for done in (None, True) if already else (None,):
+                if self.of_one(question, done):
+                    yield Case(f"another {title(question)}{' already' if done else ''}", lambda d=done: self.another(question, d))
+        elif question.role == "verify" and question.names_account and self.shows_account(question):
+            yield Case(f"another {title(question)}", lambda: self.another(question, None))
+            usual = self.usual(question)
+            if emptied(usual.body) != usual.body:
+                yield Case(f"another {title(question)} nobody", lambda: self.nobody_shown(question))
+
+    def shows_account(self, question: Question) -> bool:
+        usual = self.usual(question)
+        return usual.status < 300 and not isinstance(usual.body, bytes) and question.account in leaves(usual.body)
+
+    def of_one(self, question: Question, done: bool | None) -> Answer | None:
+        """The usual answer, or one that shows that all is done; of a read-back that wants an error, one that shows the opposite."""
+        with contextlib.suppress(NoAnswer):
+            answer = self.good.world.good(question) if done is None else self.answer(question, done=done)
+            if answer.status >= 300 and question.role == "verify":
+                answer = self.answer(question, done=False)
+            shows = isinstance(answer.body, dict) or self.kind == "ldap" and answer.body
+            return answer if answer.status < 300 and shows else None
+        return None
+
+    def another(self, question: Question, done: bool | None) -> Finding | None:
+        """What is answered says in all else what it should."""
+        def intervene(q: Question, n: int):
+            if not same_place(q, question) or not (answer := self.of_one(q, done) if q.asked else self.usual(question)):
+                return None
+            return answer.renamed({name: another_name(name, self.kind) for name in names_in(answer, q)}), False
+
+        no_signal = {"patience": 100} if question.role == "meanwhile" else {}
+        outcome = self.run(intervene, expected="neither done nor missing, and nothing is changed: the answer is about another one", job=no_signal)
+        first = next(n for n, call in enumerate(outcome.world.calls) if not call.usual)
+        changed = question.role in ("read", "require") and any(call.question.changes for call in outcome.world.calls[first:])
+        why = f"{title(question)} asked for {question.asked or question.account}, and the answer is about another one"
+        return outcome.finding(why) if changed else outcome.unless_open(why)
+
+    def nobody_shown(self, question: Question) -> Finding | None:
+        """A list in which the account stands shows the state; an empty one shows nothing of it."""
+        usual = self.usual(question)
+        outcome = self.run(lambda q, n: (Answer(usual.status, emptied(usual.body), usual.headers), False) if same_place(q, question) else None,
+                           expected="not confirmed: the read-back shows nobody")
+        return outcome.unless_open(f"{title(question)} was answered with an empty list")
 
     # Pages.
 
@@ -361,6 +425,22 @@ class Trial:
         outcome = self.run(intervene, expected="blocked or missing, and nothing is changed: the account is somebody else's")
         return outcome.unless_nothing_changed("the look-up answered with a stranger's account", "missing")
 
+    def numbers(self) -> Finding | None:
+        """The vendor writes the account's id as a number."""
+        account = self.good.world.account
+        if not account.isdecimal():
+            return None
+        world = World(self.book, account=account, changes=self.good.changes or {"": {None}})
+
+        def intervene(q: Question, n: int):
+            answer = world.good(q)
+            return Answer(answer.status, with_number(answer.body, account), answer.headers, account=answer.account), q.changes
+
+        world.intervene = intervene
+        outcome = Outcome(self, world, self.bench.run(world, **self.good.job), "it succeeds: a number is an id")
+        done = outcome.is_good() and self.good.changes.get(account, set()) <= world.granted
+        return None if done else outcome.finding("the account's id is a number in all answers")
+
     def other_number(self) -> Finding | None:
         """Found by e-mail, the account carries another employee number than the leaver's."""
         numbered: list = []
@@ -469,6 +549,44 @@ class Outcome:
 
 def title(question: Question) -> str:
     return question.place + {"require": " require", "find": " find", "meanwhile": " meanwhile"}.get(question.role, "")
+
+
+def another_name(asked: str, kind: str) -> str:
+    return account_id(66601, kind) if asked.isdecimal() else STRANGER[USER["email"]] if "@" in asked else "of-another-one"
+
+
+def names_in(answer: Answer, question: Question) -> set[str]:
+    """What the answer calls the thing that was asked for: by the name that it was asked by, or by another id that is known of it. Without
+    any it is an answer about anything."""
+    asked = question.asked or question.account
+    known = set(leaves([question.context["ids"], question.context["saved"], question.item]))
+    by_name = {name for name in leaves(answer.body) if name.lower() == asked.lower() or name.lower().endswith("/" + asked.lower())}
+    return by_name or {name for name in ids_in(answer.body) if name in known}
+
+
+def ids_in(value) -> list[str]:
+    """The members that are called an id."""
+    if isinstance(value, list):
+        return [one for item in value for one in ids_in(item)]
+    if not isinstance(value, dict):
+        return []
+    return [one for name, item in value.items() for one in (leaves(item) if ID.search(name) else ids_in(item))]
+
+
+def with_number(value, account: str, name: str = ""):
+    """With the account's id as a number."""
+    if isinstance(value, list):
+        return [with_number(item, account, name) for item in value]
+    if isinstance(value, dict):
+        return {name: with_number(item, account, name) for name, item in value.items()}
+    return int(account) if value == account and ID.search(name) else value
+
+
+def emptied(value):
+    """With no object in any list."""
+    if isinstance(value, list):
+        return [] if any(isinstance(item, dict) for item in value) else value
+    return {name: emptied(item) for name, item in value.items()} if isinstance(value, dict) else value
 
 
 def same_place(a: Question, b: Question) -> bool:

@@ -99,6 +99,86 @@ def test_following_waits_for_the_parcel(stack, try_, known):
     assert parcel(stack, number)["tag"] == ("InTransit" if known else "Pending")
 
 
+def two_couriers(stack, number: str) -> dict[str, str]:
+    """Two parcels of one number, of which one is somebody else's; ids by courier."""
+    for slug, tag in (("fedex", "Delivered"), ("ups", "InTransit")):
+        state = stack.sandbox.seed("aftership", {"trackings": [{"tracking_number": number, "slug": slug, "tag": tag}]})
+    return {one["slug"]: one["id"] for one in state["trackings"] if one["tracking_number"] == number}
+
+
+@pytest.mark.parametrize("action", ["track", "stop_tracking", "read_tracking"])
+def test_two_couriers_have_a_parcel_of_this_number(stack, try_, action):
+    number = f"1ZTWO{action}".replace("_", "").upper()
+    known = two_couriers(stack, number)
+    said = try_(action, tracking_number=number)
+    assert said["outcome"] == "blocked" and "several couriers have a parcel" in said["message"] and "fedex, ups" in said["message"], said
+    assert {one["slug"] for one in stack.sandbox.state("aftership")["trackings"] if one["tracking_number"] == number} == set(known)
+    said = try_(action, tracking_number=number, carrier="UPS")
+    assert said["outcome"] in ("succeeded", "already_done"), said
+    assert action != "read_tracking" or (said["outputs"]["tag"], said["outputs"]["carrier"]) == ("InTransit", "ups"), said
+    left = {one["slug"] for one in stack.sandbox.state("aftership")["trackings"] if one["tracking_number"] == number}
+    assert left == ({"fedex"} if action == "stop_tracking" else {"fedex", "ups"})
+
+
+def test_two_couriers_on_two_pages(stack, try_):
+    two_couriers(stack, "1ZTWOPAGES")
+    stack.sandbox.settings("aftership", page_size=1)
+    assert try_("track", tracking_number="1ZTWOPAGES")["outcome"] == "blocked"
+    assert try_("read_tracking", tracking_number="1ZTWOPAGES", carrier="ups")["outputs"]["tag"] == "InTransit"
+
+
+@pytest.mark.parametrize("body, outcome", [
+    ({"tracking_number": "1ZWHOSE", "slug": "ups"}, "deferred"), ({"tracking_number": "1ZANOTHER", "slug": "ups"}, "blocked"),
+    ({"tracking_number": "1ZWHOSE", "slug": "fedex"}, "blocked"), ({}, "blocked"), ([], "blocked")],
+    ids=["ours", "another-number", "another-courier", "nothing", "list"])
+def test_what_is_followed_has_this_number_and_courier(stack, try_, body, outcome):
+    """The answer to the registration, or else the list, has to name it."""
+    data = {**body, "id": "t-1"} if isinstance(body, dict) else body
+    stack.sandbox.fault("aftership", {"match": {"method": "POST"}, "do": "status", "status": 201, "body": {"meta": {"code": 201}, "data": data}})
+    assert try_("follow", tracking_number="1ZWHOSE", carrier="UPS")["outcome"] == outcome
+
+
+RUNBOOK = """\
+runbook: parcel
+phases:
+  - name: initial
+    steps:
+      - {id: parcel, system: aftership, action: follow, with: {tracking_number: 1ZHERS, carrier: UPS}}
+"""
+
+
+def test_the_signal_about_another_couriers_parcel(make_stack, tmp_path):
+    """It has the same number; it ends no wait, neither one that has begun nor one that begins later, and is no news."""
+    (tmp_path / "parcel.yaml").write_text(RUNBOOK, encoding="utf-8")
+    stack = make_stack(systems="aftership", settings={
+        "definitions": {"runbooks": [str(tmp_path)]}, "worker": {"systems": ["aftership"]},
+        "sources": {"aftership": {"webhook_secret": "sandbox-webhook-s3cret"}}})
+    stack.settings["systems"]["aftership"] = {"url": stack.sandbox.url("aftership") + TRACKINGS.removesuffix("/trackings"),
+                                              "key": "asat_sandbox-s3cret"}
+    stack.write_settings()
+    stack.start()
+
+    def hook(slug: str, tag: str) -> None:
+        state = stack.sandbox.seed("aftership", {"trackings": [{"tracking_number": "1ZHERS", "slug": slug, "tag": tag}]})
+        body, headers = webhook(next(one for one in state["trackings"] if one["slug"] == slug), "sandbox-webhook-s3cret")
+        assert stack.post("/v1/signals/aftership", body, token=None, headers=headers).status == 202
+
+    def heard(offboarding: str) -> int:
+        return max((len(one["context"]["waits"]["heard"]) for one in stack.topics.events("job.deferred", offboarding)), default=-1)
+
+    hook("fedex", "Delivered")
+    offboarding = stack.offboard("ann@example.com", runbook="parcel")
+    wait_until(lambda: heard(offboarding) == 1, 30, "the signal that came before was heard")
+    hook("fedex", "Delivered")
+    hook("ups", "InTransit")
+    wait_until(lambda: heard(offboarding) == 3, 30, "both signals were heard")
+    assert stack.jobs(offboarding)["parcel"]["state"] != "succeeded"
+    told = [one["context"].get("progress") for one in stack.topics.events("job.deferred", offboarding)]
+    assert [one for one in told if one] == ["parcel 1ZHERS: InTransit, Pending"], told
+    hook("ups", "Delivered")
+    stack.wait_job(offboarding, "parcel", "succeeded")
+
+
 @pytest.mark.parametrize("number, carrier, why", [("940550", "Royal Pigeon", "Cannot detect courier"), ("1Z", None, "is invalid")])
 def test_a_person_knows_the_right_number_or_courier(stack, try_, number, carrier, why):
     said = try_("track", tracking_number=number, carrier=carrier)

@@ -89,9 +89,27 @@ def test_edge_refuses_with_a_problem_that_names_the_field(stack, case):
     assert len(stack.topics.read("received")) == before, "a refused event is on its topic"
 
 
-def test_a_coded_body_is_refused_by_its_header(stack):
-    reply = stack.post("/v1/offboardings", gzip.compress(json.dumps(plain()).encode()), headers={"Content-Type": JSON, "Content-Encoding": "gzip"})
-    assert reply.status == 415 and reply.json["field"] == "Content-Encoding" and "gzip" in reply.json["detail"], reply
+@pytest.mark.parametrize("coding", ["gzip", "br", "identity, gzip"])
+@pytest.mark.parametrize("path", ["/v1/offboardings", "/v1/orders", "/v1/replays", "/v1/signals/tasks"])
+def test_a_coded_body_is_refused_by_its_header(stack, path, coding):
+    """Whatever it is: a server that reads it as it comes says so, and takes nothing of it."""
+    body = json.dumps({**plain(), "order": "pause", "system": "scim", "reason": "x"}).encode()
+    before = len(stack.topics.read("control")) + len(stack.topics.read("intake"))
+    reply = stack.post(path, gzip.compress(body) if coding == "gzip" else body, token="operator" if path != "/v1/offboardings" else "hr",
+                       headers={"Content-Type": JSON, "Content-Encoding": coding})
+    assert reply.status == 415 and reply.json["field"] == "Content-Encoding" and coding in reply.json["detail"], reply
+    assert len(stack.topics.read("control")) + len(stack.topics.read("intake")) == before
+
+
+def test_a_body_as_it_is_says_so(stack):
+    reply = stack.post("/v1/orders", {"order": "pause", "system": "scim", "reason": "x"}, token="operator", headers={"Content-Encoding": "Identity"})
+    assert reply.status == 202, reply
+    assert stack.post("/v1/orders", {"order": "resume", "system": "scim", "reason": "x"}, token="operator").status == 202
+
+
+@pytest.mark.parametrize("path", ["/v1/orders", "/v1/signals/tasks", "/v1/replays"])
+def test_a_stranger_is_asked_for_a_token_first(stack, path):
+    assert stack.post(path, b"x", token=None, headers={"Content-Encoding": "gzip"}).status == 401
 
 
 @pytest.mark.parametrize("token, path, status", [

@@ -95,7 +95,15 @@ def never_confirmed(tree):
     tree["actions"]["deactivate_user"]["verify"]["expect"] = "${ .body.active == 1 and .body.active == 2 }"
 
 
-FAULTS = {nothing_compared: "strangers", any_refusal_means_nobody: "odd_answers", any_refusal_means_done: "refusals",
+def anybody_will_do(tree):
+    tree["defs"]["user"]["success"] = "${ .status == 200 }"
+
+
+def anybody_confirms(tree):
+    tree["actions"]["deactivate_user"]["verify"]["expect"] = "${ .status == 200 and .body.active == false }"
+
+
+FAULTS = {anybody_will_do: "others", anybody_confirms: "others", nothing_compared: "strangers", any_refusal_means_nobody: "odd_answers", any_refusal_means_done: "refusals",
           first_page_again: "pages", never_confirmed: "good_run"}
 
 

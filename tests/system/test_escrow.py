@@ -196,6 +196,8 @@ def test_who_may_have_it_told_and_what_opens(stack, vendor):
     for body in ({**good, "sealed": []}, {**good, "sealed": [{}]}, {**good, "job": "lock"}, {**good, "step": None}):
         assert stack.post("/v1/reveals", body, token="operator").status == 422
     assert stack.post("/v1/reveals", b"{", token="operator").status == 400
+    coded = stack.post("/v1/reveals", good, token="operator", headers={"Content-Encoding": "br"})
+    assert (coded.status, coded.json["field"]) == (415, "Content-Encoding"), coded
     assert revealed(stack, offboarding) == [], "who was told nothing is not on record as told"
     answer = stack.post("/v1/reveals", good, token="operator")
     assert (answer.status, answer.json) == (200, {"values": [{"account": "", "name": "code",

@@ -137,6 +137,40 @@ class TestJira(ConnectorTable):
         stack.sandbox.clear_faults("jira")
         assert said["outcome"] == "failed" and not said["verified"]["ok"], said
 
+    def test_a_numeric_id_is_an_id(self, stack):
+        """A comment's, and that of a way: some servers in between write them as numbers."""
+        case = tries.case(self, stack, "comment", "number")
+        stack.sandbox.fault("jira", {"match": {"method": "POST", "path": "/comment$"}, "do": "status", "status": 201, "body": {"id": 10}})
+        stack.sandbox.fault("jira", {"match": {"method": "GET", "path": "/comment/10$"}, "do": "status", "status": 200, "body": {"id": "10"}})
+        said = case.try_()
+        stack.sandbox.clear_faults("jira")
+        assert said["outcome"] == "succeeded" and said["outputs"] == {"id": "10"}, said
+        case = tries.case(self, stack, "transition", "number")
+        stack.sandbox.fault("jira", {"match": {"method": "GET", "path": "/transitions$"}, "do": "status", "status": 200, "body": {
+            "transitions": [{"id": 31, "to": {"name": "Done"}}]}})
+        said = case.try_()
+        stack.sandbox.clear_faults("jira")
+        assert said["outcome"] == "succeeded" and [one["body"] for one in case.changed()] == [{"transition": {"id": "31"}}], said
+
+    def test_another_ticket_is_not_this_one(self, stack):
+        """Neither one that the read shows nor one that the search names."""
+        case = tries.case(self, stack, "transition", "another")
+        body = {"id": "999", "key": "XX-9", "fields": {"status": {"name": "Done"}}}
+        stack.sandbox.fault("jira", {"match": {"method": "GET", "path": f"/issue/{case.names['issue']}$"}, "do": "status", "status": 200, "body": body})
+        said = case.try_()
+        assert said["outcome"] == "blocked" and "Jira shows XX-9 in place of" in said["message"] and not case.changed(), said
+        stack.sandbox.clear_faults("jira")
+        stack.sandbox.fault("jira", {"match": {"method": "GET", "path": f"/issue/{case.names['issue']}$"}, "do": "status", "status": 200, "body": body,
+                                     "skip": 1})
+        assert case.try_in_vain()["outcome"] != "succeeded"
+        stack.sandbox.clear_faults("jira")
+        case = tries.case(self, stack, "create_ticket", "another")
+        stack.sandbox.fault("jira", {"match": {"path": "/search/jql$"}, "do": "status", "status": 200, "body": {
+            "isLast": True, "issues": [{"id": "999", "key": "XX-9", "fields": {"labels": ["offboard-of-another-job"]}}]}})
+        said = case.try_()
+        stack.sandbox.clear_faults("jira")
+        assert said["outcome"] == "succeeded" and said["outputs"]["key"] != "XX-9", said
+
     def test_jira_says_which_field(self, stack):
         case = tries.case(self, stack, "create_ticket", "field")
         stack.sandbox.fault("jira", {"match": {"method": "POST", "path": "/issue$"}, "do": "status", "status": 400,

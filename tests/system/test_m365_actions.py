@@ -29,7 +29,7 @@ DEVICES = f"GET {USER}/registeredDevices"
 OF_DEVICE = query(select="id,deviceName,userId,managedDeviceOwnerType,deviceActionResults")
 MANAGED = f"GET {USER}/managedDevices?{OF_DEVICE}"
 DRIVE = f"GET {USER}/drive/root?{query(select='id,webUrl,parentReference')}"
-RECIPIENT = f"GET {API}/users?" + query(filter=f"userPrincipalName eq '{BOSS}' or mail eq '{BOSS}'", select="id,accountEnabled")
+RECIPIENT = f"GET {API}/users?" + query(filter=f"userPrincipalName eq '{BOSS}' or mail eq '{BOSS}'", select="id,accountEnabled,userPrincipalName,mail")
 PERMISSIONS = f"GET {API}/drives/{{drive}}/items/{{root}}/permissions"
 UNIFIED = {"groupTypes": ["Unified"], "mailEnabled": True, "securityEnabled": False}
 PLANS = ["11b0131d-43c8-4bbb-b2c8-e80f9a50834a"]

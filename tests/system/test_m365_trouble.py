@@ -391,6 +391,16 @@ def test_who_cannot_get_the_files(stack, try_, name, to, why):
     assert said["outcome"] == "blocked" and why in said["message"] and changes(said) == [], said
 
 
+@pytest.mark.parametrize("shown", [{"mail": "thief@example.com"}, {}], ids=["another", "nobody"])
+def test_who_gets_the_files_is_whom_the_step_names(stack, try_, shown):
+    person(stack, "named@example.com")
+    stack.sandbox.fault("m365", {"match": {"method": "GET", "path": "/users$", "query": "boss"}, "do": "status", "status": 200,
+                                 "body": {"value": [{"id": "thief", "accountEnabled": True, **shown}]}})
+    said = try_("share_onedrive", "named@example.com", to=BOSS)
+    stack.sandbox.clear_faults("m365")
+    assert said["outcome"] == "blocked" and f"with the address {BOSS}" in said["message"] and changes(said) == [], said
+
+
 def test_a_drive_that_was_never_used(stack, try_):
     person(stack, "driveless@example.com", drive=False)
     assert try_("share_onedrive", "driveless@example.com", to=BOSS)["outcome"] == "missing"

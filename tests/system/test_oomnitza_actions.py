@@ -35,6 +35,11 @@ class TestOomnitza(ConnectorTable):
             outputs={"assets": [{"id": "{asset}", "serial_number": "S-{asset}", "model": "M1"}]}),
     ]
 
+    account_path = "/users/{id}"
+    others = {action: {"user_id": "8", "email": "bob@example.com", **state} for action, state in (
+        ("set_fields", {"offboarding_sequence": "1", "offboarding_ticket": "IT-7"}), ("set_ticket", {"offboarding_ticket": "IT-7"}),
+        ("advance_sequence", {"offboarding_sequence": "2"}), ("jump_in_sequence", {"offboarding_sequence": 7}))}
+
     def settings(self, url):
         return {"url": url, "token": "sandbox-oomnitza-token-s3cret", "per_minute": "60000"}
 
@@ -114,6 +119,15 @@ class TestOomnitza(ConnectorTable):
         stack.sandbox.settings("oomnitza", ignores_fields=["offboarding_ticket"])
         said = case(self, stack, "set_fields", "ignored").try_in_vain()
         assert said["outcome"] == "failed" and "not confirmed by reading back" in said["message"], said
+
+    def test_a_number_that_is_shown_as_a_text_is_restored(self, stack):
+        one = case(self, stack, "set_fields", "number", with_={"ticket": "IT-8"}, seed={"offboarding_ticket": 7})
+        before = one.try_()["before"]
+        one.row = dataclasses.replace(one.row, action="restore_fields", with_={})
+        stack.sandbox.fault("oomnitza", {"match": {"method": "GET", "path": f"/users/{one.names['id']}$"}, "do": "status", "status": 200,
+                                         "skip": 1, "body": {"user_id": int(one.names["id"]), "offboarding_ticket": "7"}})
+        said = one.try_("--before", json.dumps(before))
+        assert said["outcome"] == "succeeded" and [each["body"] for each in one.changed()] == [{"offboarding_ticket": 7}], said
 
     def test_nothing_to_set(self, stack):
         said = case(self, stack, "set_fields", "nothing", with_={}).try_()

@@ -133,11 +133,79 @@ def test_an_earlier_order_is_looked_for_on_every_page(stack, box):
 
 @pytest.mark.parametrize("status, taken", [("box_delivered", True), ("box_in_transit", True), ("return_complete", False), ("deactivated", False)])
 def test_a_return_ordered_by_hand(stack, box, status, taken):
-    """An open one of the same device is taken for ours; one that is over says nothing of this leaver."""
+    """An open one of the same device for the same person is taken for ours; one that is over says nothing of this leaver."""
     serial = f"S-{status}"
-    known = order(stack, serial_number=serial.upper(), shipment={"status": status})["id"]
+    known = order(stack, serial_number=serial.upper(), employee_info={"email": HOME["homeEmail"].upper()}, shipment={"status": status})["id"]
     said = box(f"{status}@example.com", serial_number=serial)
     assert said["outcome"] == "succeeded" and (said["outputs"]["box"] == known) == taken, said
+
+
+BOB = {"name": "Bob Roe", "email": "bob@home.example"}
+
+
+@pytest.mark.parametrize("held, outcome", [
+    ({"serial_number": "s-bob", "ticket_id": "B", "employee_info": BOB}, "blocked"), ({"serial_number": "s-bob", "ticket_id": "B"}, "blocked"),
+    ({"ticket_id": "{ticket}", "employee_info": BOB}, "blocked"), ({"ticket_id": "{ticket}"}, "succeeded"),
+    ({"serial_number": "s-bob", "employee_info": BOB, "shipment": {"status": "return_complete"}}, "succeeded")],
+    ids=["his-device", "a-device-of-nobody", "his-ticket", "our-ticket", "his-former-device"])
+def test_an_open_return_of_somebody_else(stack, box, request, held, outcome):
+    """It is not taken for the leaver's, who would get no box; a person has to look."""
+    email = f"{request.node.callspec.id}@example.com"
+    known = order(stack, **{**held, **({"ticket_id": email} if held.get("ticket_id") == "{ticket}" else {})})["id"]
+    said = box(email, serial_number=request.node.callspec.id if "ticket" in request.node.callspec.id else "S-BOB")
+    stack.sandbox.seed("retriever", {"device_returns": [{"id": known, "shipment": {"status": "return_complete"}}]})
+    assert said["outcome"] == outcome, said
+    if outcome == "blocked":
+        assert f"device return {known} has this ticket or serial number" in said["message"], said
+        assert not [one for one in box.requests() if one.startswith("POST")]
+    else:
+        assert (said["outputs"]["box"] == known) == (held.get("ticket_id") == "{ticket}"), said
+
+
+def test_a_ticket_that_is_shown_as_a_number(stack, box):
+    known = order(stack, ticket_id=4711)["id"]
+    assert box("number@example.com", ticket="4711")["outputs"]["box"] == known
+
+
+def test_an_answer_about_another_box(stack, box):
+    """Neither an order's read-back nor the wait for the label takes it."""
+    known, other = order(stack, ticket_id="other-box@example.com")["id"], order(stack, ticket_id="others")
+    stack.sandbox.fault("retriever", {"match": {"method": "GET", "path": f"device_returns/{known}/$"}, "do": "status", "status": 200,
+                                      "body": {**other, "shipments": [{**other["shipments"][0], "return_tracking": "1ZOTHER"}]}})
+    assert box("other-box@example.com", env=impatient(stack, "retriever"))["outcome"] == "failed"
+    said = box("other-box@example.com", action="read_return", box=known)
+    assert said["outcome"] == "failed" and not any(said["outputs"].values()), said
+
+
+def test_an_order_that_is_answered_with_another_box(stack, box):
+    other = order(stack, ticket_id="somebody's")
+    stack.sandbox.fault("retriever", {"match": {"method": "POST"}, "do": "status", "status": 201, "body": other})
+    said = box("answered-otherwise@example.com", env=impatient(stack, "retriever"))
+    assert said["outcome"] == "failed" and "not confirmed" in said["message"], said
+
+
+def test_number_and_courier_of_one_shipment(stack, box):
+    known = order(stack, ticket_id="two-shipments@example.com")["id"]
+    stack.sandbox.fault("retriever", {"match": {"method": "GET", "path": f"device_returns/{known}/$"}, "do": "status", "status": 200,
+                                      "body": {"id": int(known), "ticket_id": "two-shipments@example.com", "shipments": [
+                                          {"status": "lost", "outbound_tracking": "", "outbound_carrier": "DHL", "return_carrier": "UPS"},
+                                          {"status": "box_in_transit", "outbound_tracking": "9400", "outbound_carrier": "USPS",
+                                           "return_tracking": "7712", "return_carrier": "FedEx"}]}})
+    for said in (box("two-shipments@example.com"), box("two-shipments@example.com", action="read_return", box=known)):
+        assert {name: said["outputs"][name] for name in said["outputs"] if "_" in name} == {
+            "outbound_tracking": "9400", "outbound_carrier": "USPS", "return_tracking": "7712", "return_carrier": "FedEx"}, said
+
+
+@pytest.mark.parametrize("known", [False, True])
+def test_an_answer_about_another_employee(stack, box, known):
+    """No box to whom HR shows in place of the one who was asked for, whatever the work e-mail."""
+    email, other = f"asked-for-{known}@example.com".lower(), hire(stack, "roe@example.com")
+    employee = hire(stack, email)
+    shown = {**HOME, "id": other, "workEmail": None if known else email}
+    stack.sandbox.fault("bamboohr", {"match": {"method": "GET"}, "do": "status", "status": 200, "body": shown})
+    said = box(email, employee, known=known)
+    assert said["outcome"] == "blocked" and f"about another employee than {employee}" in said["message"], said
+    assert box.requests() == [] and boxes(stack, email) == [], said
 
 
 def test_our_own_order_is_never_repeated(stack, box):

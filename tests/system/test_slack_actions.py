@@ -194,6 +194,16 @@ class TestSlack(ConnectorTable):
         stack.sandbox.clear_faults("slack")
         assert said["outcome"] == outcome and why in said["message"] and not case.changed(), said
 
+    @pytest.mark.parametrize("action", ["direct_message", "open_private_channel"])
+    @pytest.mark.parametrize("profile", [{"email": "stranger@example.com"}, {}], ids=["stranger", "hidden"])
+    def test_who_is_told_is_whom_the_step_names(self, stack, action, profile):
+        case = tries.case(self, stack, action, f"told-{len(profile)}")
+        stack.sandbox.fault("slack", {"match": {"path": "lookupByEmail"}, "do": "status", "status": 200,
+                                      "body": {"ok": True, "user": {"id": "U0STRANGER", "profile": profile}}})
+        said = case.try_()
+        stack.sandbox.clear_faults("slack")
+        assert said["outcome"] == "failed" and not case.changed(), said
+
     def test_slack_says_which_scope_is_missing(self, stack):
         scopes = stack.sandbox.settings("slack")["scopes"]
         stack.sandbox.settings("slack", scopes=[scope for scope in scopes if scope != "users:read.email"])

@@ -245,6 +245,13 @@ def test_what_cannot_be_read(stack, body, kind, status):
     assert count(stack) == before
 
 
+def test_a_coded_body(stack):
+    """Its signature may be right: nobody would know of what."""
+    before = count(stack)
+    reply = send(stack, "okta-hook", b"{}", {"Authorization": OKTA, "Content-Encoding": "br"}, "application/json")
+    assert reply.status == 415 and reply.json["field"] == "Content-Encoding" and count(stack) == before, reply
+
+
 def test_nonsense_that_is_signed(stack):
     """A sender that has gone mad is answered, again and again."""
     chance = random.Random(7)

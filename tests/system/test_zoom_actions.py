@@ -222,6 +222,22 @@ def test_who_takes_over_is_active_and_licensed(zoom, make, taker, request):
     assert case.changed() == []
 
 
+@pytest.mark.parametrize("shown", [{"id": "zThief", "email": "thief@example.com"}, {"id": "zBoss"}, {"id": "zBoss", "email": ""},
+                                   {"id": "zBoss", "email": None}], ids=["another", "no-address", "empty", "null"])
+def test_who_takes_over_is_whom_the_step_names(zoom, make, shown):
+    """An answer about somebody else, or about nobody, hands nothing over, and nothing is deleted without a receiver."""
+    case = make("delete_user", with_={"transfer_to": BOSS})
+    zoom.sandbox.fault("zoom", {"match": {"method": "GET", "path": "boss"}, "do": "status", "status": 200,
+                                "body": {"status": "active", "type": 2, **shown}})
+    assert is_blocked(case.try_(), f"it shows {shown.get('email') or 'no address'}")
+    assert case.changed() == []
+
+
+def test_who_takes_over_may_be_spelled_otherwise(zoom, make):
+    said = make("delete_user", with_={"transfer_to": "BOSS@Example.com"}).try_()
+    assert said["outcome"] == "succeeded" and said["outputs"]["transferred_to"].lower() == BOSS, said
+
+
 def test_nobody_takes_over_from_themselves(zoom, make):
     case = make("delete_user", with_={"transfer_to": "{email}"})
     assert is_blocked(case.try_(), "somebody else")
