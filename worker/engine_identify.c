@@ -259,13 +259,35 @@ static enum verdict nobody(struct search *search, bool confirms)
 
 /* ---- the search -------------------------------------------------------------------------------------------------- */
 
+/* What the search asks, and by which keys: where it stands is counted in both. The caller frees. */
+static char *mark_of(const struct search *search)
+{
+    const struct run *run = search->run;
+    json_t *given = json_object_get(json_object_get(run->job->message, "given_ids"), run->job->system);
+    json_t *asked = json_pack("{s:O, s:o, s:O*}", "identify", search->identify, "keys", keys_of(run, search->identify),
+                              "given", given);
+    char *mark = state_mark(asked);
+    json_decref(asked);
+    return mark;
+}
+
+/* Is it about the same requests and keys? Otherwise it begins again; it changes nothing. */
+static bool fits(const struct search *search, const json_t *state)
+{
+    char *mark = mark_of(search);
+    const char *wrote = json_string_at(state, "asked");
+    bool same = wrote && strcmp(wrote, mark) == 0;
+    free(mark);
+    return same;
+}
+
 /* Goes on where an earlier attempt was put off. */
 static void resume(struct search *search)
 {
     struct run *run = search->run;
     const json_t *found = json_object_get(run->search, "found");
     const json_t *searched = json_object_get(run->search, "searched");
-    if (json_is_array(found) && json_is_array(searched)) {
+    if (json_is_array(found) && json_is_array(searched) && fits(search, run->search)) {
         search->done = (size_t)json_int_at(run->search, "done", 0);
         json_array_extend(search->found, (json_t *)(uintptr_t)found);
         json_array_extend(search->searched, (json_t *)(uintptr_t)searched);
@@ -277,9 +299,12 @@ static void resume(struct search *search)
 static void keep(const struct search *search)
 {
     struct run *run = search->run;
+    char *mark = mark_of(search);
     json_decref(run->search);
-    run->search = json_pack("{s:I, s:O, s:O, s:o}", "done", (json_int_t)search->done, "found", search->found,
-                            "searched", search->searched, "place", place_to_json(&search->place, NULL, true));
+    run->search =
+        json_pack("{s:I, s:O, s:O, s:o, s:s}", "done", (json_int_t)search->done, "found", search->found, "searched",
+                  search->searched, "place", place_to_json(&search->place, NULL, true), "asked", mark);
+    free(mark);
 }
 
 static enum verdict search_keys(struct search *search)

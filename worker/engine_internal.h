@@ -197,6 +197,7 @@ struct run {
     bool seen;                  /* it was there at the last look, and nothing was changed since */
     bool searching;             /* for accounts */
     bool looking;               /* reading back: a cancellation waits until it is known what the calls before did */
+    bool anew;                  /* the connector was changed since the last attempt, so what had begun begins again */
     bool skipped;               /* the runbook says that it isn't to run: condition, too late */
     bool changed;               /* a changing call may have had its effect */
     json_t *waits;              /* {signal, key, heard} that a deferral waits for; owned, NULL: for none */
@@ -448,8 +449,12 @@ void trouble_over(struct run *run); /* the vendor gave a good answer there */
 
 /* engine_state.c: what an attempt hands on to the next one (schema/messages.md, `state`). */
 json_t *run_state(const struct run *run, enum verdict verdict); /* new reference */
+/* The places of the accounts. A place that was written for other requests is begun anew: as after a crash, requests are repeated,
+ * and what must happen once is looked for. */
 void run_resume(struct run *run, const json_t *state);
-void run_resume_clocks(struct run *run, const json_t *state);      /* what is needed before the accounts are known */
+void run_resume_clocks(struct run *run, const json_t *state); /* what is needed before the accounts are known */
+/* A short text that is the same for the same definition: a state says by it what its positions are about. The caller frees. */
+char *state_mark(const json_t *definition);
 const char *run_account_name(const struct run *run, size_t index); /* "" for an action on no account */
 
 /* engine.c: a run before its first call; `record` is the caller's. Release with run_release(). */

@@ -34,6 +34,22 @@ void place_restart(struct place *place)
     place->page = NULL;
 }
 
+bool place_has_begun(const struct place *place)
+{
+    return place->at > 0 || place->verifying || place->items_left || place->page || place->polled_since ||
+           place->awaits_since || json_object_size(place->saved);
+}
+
+void place_forget(struct place *place)
+{
+    place_restart(place);
+    place->polled_since = 0;
+    place->awaits_since = 0;
+    place->reminders = 0;
+    json_decref(place->heard);
+    place->heard = NULL;
+}
+
 /* ---- writing ----------------------------------------------------------------------------------------------------- */
 
 static void put_instant(json_t *json, const char *name, int64_t at)

@@ -34,6 +34,12 @@ void place_release(struct place *place);
  * the first change stay: neither a vendor that never shows the change nor a lost before-image may go unnoticed. */
 void place_restart(struct place *place);
 
+/* Does the place hold a position among the requests, or anything that depends on one? */
+bool place_has_begun(const struct place *place);
+
+/* As place_restart(), for requests that are not those that the place knows: the clocks of a `poll` and a `wait` begin anew, too. */
+void place_forget(struct place *place);
+
 /* The place as it goes into a job's state, a new reference. `dropped` names members of `saved` that must not be written down
  * (schema/messages.md, `state`); without `complete`, what remains to be done needs one of them, and the place is written as
  * restarted. */

@@ -2,10 +2,30 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "lib/id.h"
 #include "lib/json.h"
 #include "lib/mem.h"
 #include "lib/time.h"
 #include "worker/engine_internal.h"
+
+enum { MARK_LENGTH = 32 };
+
+/* ---- whose position it is ---------------------------------------------------------------------------------------- */
+
+char *state_mark(const json_t *definition)
+{
+    char *text = json_canonical(definition);
+    char hash[ID_SHA256_HEX_SIZE];
+    id_sha256_hex(text, strlen(text), hash);
+    free(text);
+    return mem_strndup(hash, MARK_LENGTH);
+}
+
+/* "2" is the third request of the connector that wrote it: in another one it may be any request. */
+static char *mark_of_requests(const struct run *run)
+{
+    return state_mark(json_object_get(run->action, "requests"));
+}
 
 /* ---- what may be written down ------------------------------------------------------------------------------------ */
 
@@ -140,7 +160,12 @@ static json_t *places_written(const struct run *run, enum verdict verdict)
 json_t *run_state(const struct run *run, enum verdict verdict)
 {
     json_t *state = json_pack("{s:o, s:b}", "accounts", places_written(run, verdict), "begun", (int)run->begun);
-    if (!run->places) {
+    if (run->places) {
+        char *mark = mark_of_requests(run);
+        json_put_string(state, "requests", mark);
+        free(mark);
+    } else {
+        json_put(state, "requests", json_incref(json_at(run->job->message, "job.state.requests")));
         json_put(state, "outputs", json_incref(json_at(run->job->message, "job.state.outputs")));
     }
     if (verdict == VERDICT_DEFERRED) {
@@ -171,13 +196,36 @@ const char *run_account_name(const struct run *run, size_t index)
     return account ? account : "";
 }
 
+/* Was the state written by an action with other requests? Then its positions mean nothing. */
+static bool was_changed(const struct run *run, const json_t *state)
+{
+    char *mark = mark_of_requests(run);
+    const char *wrote = json_string_at(state, "requests");
+    bool changed = json_object_size(json_object_get(state, "accounts")) && (!wrote || strcmp(wrote, mark) != 0);
+    free(mark);
+    return changed;
+}
+
+/* Accounts whose work has ended stay as they are: what was said of them was true of the requests that were made. */
+static void begin_anew(struct run *run, struct place *place)
+{
+    if (!place->ended && place_has_begun(place)) {
+        place_forget(place);
+        run->anew = true;
+    }
+}
+
 void run_resume(struct run *run, const json_t *state)
 {
     const json_t *places = json_object_get(state, "accounts");
+    bool changed = was_changed(run, state);
     run->place_count = json_array_size(run->accounts);
     run->places = mem_alloc((run->place_count + 1) * sizeof *run->places);
     for (size_t i = 0; i < run->place_count; i++) {
         place_init(&run->places[i]);
         place_from_json(&run->places[i], json_object_get(places, run_account_name(run, i)));
+        if (changed) {
+            begin_anew(run, &run->places[i]);
+        }
     }
 }

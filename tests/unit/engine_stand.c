@@ -33,6 +33,7 @@
 #include "lib/metrics.h"
 #include "lib/time.h"
 #include "tests/unit/helpers.h"
+#include "worker/engine_internal.h"
 #include "worker/fiber.h"
 
 /* Small actions, each for one thing the engine does. */
@@ -351,6 +352,18 @@ static json_t *parsed(const char *text)
     return value;
 }
 
+/* A state of a test is one that the stand's own connector wrote, unless it says otherwise. */
+static void mark_state(const struct engine_stand *stand, const char *action, json_t *state)
+{
+    const json_t *tree = engine_system(stand->engine, "vendor")->connector->tree;
+    const json_t *requests = json_object_get(json_object_get(json_object_get(tree, "actions"), action), "requests");
+    if (json_is_object(state) && !json_object_get(state, "requests")) {
+        char *mark = state_mark(requests);
+        json_put_string(state, "requests", mark);
+        free(mark);
+    }
+}
+
 struct trial *trial_new(struct engine_stand *stand, const char *action, const char *offboarding, const char *job)
 {
     static int number;
@@ -366,6 +379,7 @@ struct trial *trial_new(struct engine_stand *stand, const char *action, const ch
     laid = parsed(job);
     json_object_update(own, laid);
     json_decref(laid);
+    mark_state(stand, action, json_object_get(own, "state"));
     json_object_set_new(message, "job", own);
     trial->stand = stand;
     trial->job =

@@ -304,14 +304,6 @@ static const struct engine_row rows_of_directory[] = {
      .exchanges = {{BY_NUMBER, 200, "{\"people\": [" ANN "]}", NULL}, {BY_MAIL, 429, NULL, "Retry-After: 600\r\n"}},
      .outcome = "deferred",
      .facts = {{"state.search.done", "1"}, {"state.search.found.0.id", "\"u1\""}}},
-    {.title = "and asks for nothing again",
-     .action = "off",
-     .offboarding = NUMBERED,
-     .job = "{\"state\": {\"search\": {\"done\": 1, \"found\": [{\"id\": \"u1\", \"emails\": [], \"by\": "
-            "\"employee_id\"}], \"searched\": [], "
-            "\"place\": {}}}}",
-     .exchanges = {{BY_MAIL, 200, "{\"people\": []}", NULL}, {"POST /users/u1/off", 200, NULL, NULL}},
-     .outcome = "succeeded"},
 };
 
 static const struct engine_row rows_of_exact[] = {
