@@ -159,11 +159,13 @@ enum verdict {
     VERDICT_ABANDONED,
 };
 
-/* The calls that a job made, for its event. */
+/* What a job has done, whichever of its lanes did it: the calls, for its event, and what follows from them. */
 struct record {
     json_t *calls;
-    int left_out;  /* calls that were made and found no place in `calls` */
-    json_t *trace; /* every call, when the engine traces; NULL: none */
+    int left_out;   /* calls that were made and found no place in `calls` */
+    json_t *trace;  /* every call, when the engine traces; NULL: none */
+    bool changed;   /* a changing call may have had its effect, in this attempt or in an earlier one */
+    bool held_back; /* a dry run has not sent a change: what follows would see it */
 };
 
 struct run {
@@ -187,19 +189,16 @@ struct run {
     int tries;                  /* of the request in hand */
     bool collecting;            /* over pages or items: what is saved is joined into lists */
     bool unsent;                /* by a dry run: there is no answer to the latest request */
-    bool held_back;             /* a dry run has not sent a change: what follows would see it */
     bool uncertain;             /* a dry run can't decide the request's `if`: an answer is missing */
     bool begun;                 /* a `once` call has begun, now or in a life before */
     bool begin_acknowledged;    /* in this life */
     bool found_before;          /* `find` saw the effect of an earlier call */
     bool read_back;             /* an error was answered by looking: the state is there */
-    bool gone;                  /* a change was taken for done although the vendor knows no such name (404, 410) */
     bool seen;                  /* it was there at the last look, and nothing was changed since */
     bool searching;             /* for accounts */
     bool looking;               /* reading back: a cancellation waits until it is known what the calls before did */
     bool anew;                  /* the connector was changed since the last attempt, so what had begun begins again */
     bool skipped;               /* the runbook says that it isn't to run: condition, too late */
-    bool changed;               /* a changing call may have had its effect */
     json_t *waits;              /* {signal, key, heard} that a deferral waits for; owned, NULL: for none */
     char *progress;             /* what the last of those signals said; owned */
     int64_t due_at;             /* of a deferral */
@@ -442,6 +441,7 @@ enum verdict run_defer(struct run *run, int64_t wait, bool scaled, const char *w
 /* After trouble: deferred by `wait`, with the trouble as message; failed when it has lasted three (scaled) days. */
 enum verdict run_put_off(struct run *run, int64_t wait, bool scaled);
 enum verdict run_interrupted(struct run *run); /* DONE: go on */
+enum verdict run_say_cancelled(struct run *run);
 /* Says what is under way from now on ("requests/2"), for the account in hand. Trouble is timed for each such name by itself: what
  * works for one request does not end the trouble of another. */
 void trouble_at(struct run *run, const char *format, ...) __attribute__((format(printf, 2, 3)));
@@ -536,6 +536,9 @@ bool context_guesses(struct run *run, const json_t *tmpl); /* does it read what 
 
 /* Renders `save` of a request into `.saved`; lists are joined when `collect`. */
 int save_values(struct run *run, const json_t *save, bool collect, struct err *err);
+
+/* Adds a value to the list of those that pages or items have brought; null adds nothing. Takes over `value`. */
+void collect_value(json_t *saved, const char *name, json_t *value);
 
 double engine_random(void); /* uniform in [0, 1) */
 

@@ -123,7 +123,7 @@ enum verdict request_polls(struct run *run, const json_t *request)
 {
     const json_t *poll = json_object_get(request, "poll");
     struct expr_set *exprs = run->engine->exprs;
-    bool guessed = run->dry && (run->unsent || run->held_back); /* nobody knows how it would end */
+    bool guessed = run->dry && (run->unsent || run->record->held_back); /* nobody knows how it would end */
     if (!poll || guessed || expr_true(exprs, json_object_get(poll, "until"), run->context, false)) {
         run->place->polled_since = 0;
         return VERDICT_DONE;

@@ -206,7 +206,7 @@ static void perform_once(struct run *run, const json_t *request, const struct re
     }
     take_answer(run, request, rendered, &answer, response);
     if (request_changes(request) && answer.sent) {
-        run->changed = true;
+        run->record->changed = true;
         run->seen = false;
     }
     http_answer_release(&answer);
@@ -291,7 +291,7 @@ static enum verdict send_request(struct run *run, const json_t *request, struct 
         trace_rendered(run, &rendered, request_changes(request), NULL);
         context_forget_answer(run);
         run->unsent = true;
-        run->held_back = run->held_back || request_changes(request);
+        run->record->held_back = run->record->held_back || request_changes(request);
         response->unsent = true;
     } else {
         tell(run, request, &rendered);
@@ -349,11 +349,16 @@ enum verdict request_save(struct run *run, const json_t *request, enum verdict v
     return verdict;
 }
 
+static bool says_gone(int status)
+{
+    return status == 404 || status == 410;
+}
+
 /* A good answer is saved; then it must show what is required of it, and what is waited for. */
 static enum verdict answered(struct run *run, const json_t *request, enum verdict verdict)
 {
     bool good = verdict == VERDICT_DONE || verdict == VERDICT_ALREADY;
-    run->gone = run->gone || (good && request_changes(request) && (run->last_status == 404 || run->last_status == 410));
+    run->place->gone = run->place->gone || (good && request_changes(request) && says_gone(run->last_status));
     enum verdict next = good ? request_save(run, request, verdict) : verdict;
     if (next == VERDICT_DONE) {
         next = request_requires(run, request);

@@ -97,10 +97,7 @@ enum verdict sequence_one(struct run *run, const json_t *request, look_fn *look)
 
 void sequence_pass(struct run *run)
 {
-    json_decref(run->place->items_left);
-    json_decref(run->place->page);
-    run->place->items_left = NULL;
-    run->place->page = NULL;
+    place_pass(run->place);
     run->place->at++;
 }
 

@@ -108,18 +108,20 @@ static json_t *written(const struct run *run, const struct place *place)
 /* ---- writing ----------------------------------------------------------------------------------------------------- */
 
 /* What a person was asked to put right is looked at anew, unless something was changed because of what was seen. */
-static void look_anew(const struct run *run, json_t *place)
+static void look_anew(const struct run *run, json_t *place, bool gone)
 {
-    bool changed = json_true_at(run->action, "once") || json_object_get(place, "items_left");
+    bool changed = !gone && (json_true_at(run->action, "once") || json_object_get(place, "items_left"));
     const json_t *requests = json_object_get(run->action, "requests");
     for (size_t i = 0; i < (size_t)json_int_at(place, "at", 0); i++) {
-        changed = changed || request_changes(json_array_get(requests, i));
+        changed = changed || (!gone && request_changes(json_array_get(requests, i)));
     }
     if (!changed) {
+        static const char *const over[] = {"verifying", "page", "items_left", "items_at", "items_saved", "gone"};
         json_object_set_new(place, "saved", json_object());
         json_object_set_new(place, "at", json_integer(0));
-        json_object_del(place, "verifying");
-        json_object_del(place, "page");
+        for (size_t i = 0; i < COUNT_OF(over); i++) {
+            json_object_del(place, over[i]);
+        }
     }
 }
 
@@ -128,6 +130,7 @@ static void put_up_for_retry(const struct run *run, json_t *place)
 {
     const char *ended = json_string_at(place, "ended");
     bool blocked = ended && strcmp(ended, "blocked") == 0;
+    bool gone = json_true_at(place, "gone"); /* whoever looks again looks whether the account is there by now */
     if (ended && (blocked || strcmp(ended, "failed") == 0 || strcmp(ended, "denied") == 0)) {
         static const char *const over[] = {"ended", "why", "verified"};
         for (size_t i = 0; i < COUNT_OF(over); i++) {
@@ -135,7 +138,7 @@ static void put_up_for_retry(const struct run *run, json_t *place)
         }
     }
     if (blocked) {
-        look_anew(run, place);
+        look_anew(run, place, gone);
     }
 }
 
@@ -159,7 +162,8 @@ static json_t *places_written(const struct run *run, enum verdict verdict)
 
 json_t *run_state(const struct run *run, enum verdict verdict)
 {
-    json_t *state = json_pack("{s:o, s:b}", "accounts", places_written(run, verdict), "begun", (int)run->begun);
+    json_t *state = json_pack("{s:o, s:b, s:b}", "accounts", places_written(run, verdict), "begun", (int)run->begun,
+                              "changed", (int)run->record->changed);
     if (run->places) {
         char *mark = mark_of_requests(run);
         json_put_string(state, "requests", mark);
@@ -184,6 +188,7 @@ void run_resume_clocks(struct run *run, const json_t *state)
     const json_t *troubles = json_object_get(state, "troubles");
     const json_t *search = json_object_get(state, "search");
     run->begun = run->begun || json_true_at(state, "begun");
+    run->record->changed = run->record->changed || json_true_at(state, "changed");
     if (json_is_object(troubles)) {
         json_object_update(run->troubles, (json_t *)(uintptr_t)troubles);
     }

@@ -410,7 +410,7 @@ static const struct engine_row rows[] = {
      .action = "leave",
      .offboarding = "{\"user\": {\"email\": \"ann@example.com\", \"manager\": {\"email\": \"boss@example.com\"}}}",
      .job = AT("u1", "\"at\": 1, \"saved\": {\"id\": \"t1\", \"groups\": [\"a\", \"b\"], \"left\": [\"a\"]}, "
-                     "\"items_left\": [\"b\"]"),
+                     "\"items_left\": [\"b\"], \"items_at\": [1], \"items_saved\": {\"left\": [[\"a\"], null]}"),
      .exchanges = {{"GET /find?key=boss%40example.com", 200, "{\"ids\": [\"u9\"]}", NULL},
                    {"DELETE /teams/t1/b", 200, "{\"left\": \"b\"}", NULL}},
      .outcome = "succeeded",

@@ -276,11 +276,121 @@ static void test_state_of_nobody(void **state)
     engine_stand_free(stand);
 }
 
+/* ---- names that may have changed --------------------------------------------------------------------------------- */
+
+#define MUTABLE                                                                                                        \
+    "identify:\n"                                                                                                      \
+    "  keys: [email]\n"                                                                                                \
+    "  trusts: \"it is a test\"\n"                                                                                     \
+    "  mutable: \"people choose their names\"\n"                                                                       \
+    "  requests: [{get: /find, query: {key: \"${ .key }\"}, save: {id: \"${ .body.ids }\"}}]\n"
+
+static const char keys[] = HEAD MUTABLE ACTION "    requests:\n"
+                                               "      - {delete: /keys, already: \"${ .status == 404 }\"}\n"
+                                               "      - {post: /mail}\n";
+#define TEAMS(parallel)                                                                                                \
+    HEAD MUTABLE ACTION                                                                                                \
+        "    requests:\n"                                                                                              \
+        "      - {delete: \"/teams/${ .item }\", for_each: \"${ [\\\"a\\\", \\\"b\\\"] }\", already: \"${ "            \
+        ".status == 404 }\", parallel: " parallel "}\n"
+static const char one_by_one[] = TEAMS("1");
+static const char in_lanes[] = TEAMS("4");
+
+#define NOT_THERE "account u1 is not there, and its name may have changed"
+
+static const struct story gone[] = {
+    {.title = "what is waited for is no word about the account",
+     .attempts = {{keys,
+                   {{"DELETE /keys", 404, NULL, NULL}, {"POST /mail", 503, NULL, LATER}},
+                   .outcome = "deferred",
+                   .said = "temporary trouble",
+                   .facts = {{"state.accounts.u1.gone", "true"}}},
+                  {NULL, {{"POST /mail", 200, NULL, NULL}}, .outcome = "blocked", .said = NOT_THERE},
+                  {NULL,
+                   {{"DELETE /keys", 204, NULL, NULL}, {"POST /mail", 200, NULL, NULL}},
+                   .outcome = "succeeded"}}},
+    {.title = "in one attempt",
+     .attempts = {{keys,
+                   {{"DELETE /keys", 404, NULL, NULL}, {"POST /mail", 200, NULL, NULL}},
+                   .outcome = "blocked",
+                   .said = NOT_THERE}}},
+    {.title = "item by item",
+     .attempts = {{one_by_one,
+                   {{"DELETE /teams/a", 404, NULL, NULL}, {"DELETE /teams/b", 404, NULL, NULL}},
+                   .outcome = "blocked",
+                   .said = NOT_THERE}}},
+    {.title = "in lanes",
+     .attempts = {{in_lanes,
+                   {{"DELETE /teams/a", 404, NULL, NULL}, {"DELETE /teams/b", 404, NULL, NULL}},
+                   .outcome = "blocked",
+                   .said = NOT_THERE}}},
+};
+
+static void test_gone(void **state)
+{
+    (void)state;
+    check_stories(gone, COUNT_OF(gone));
+}
+
+/* ---- what items save --------------------------------------------------------------------------------------------- */
+
+#define READ(parallel)                                                                                                 \
+    HEAD IDENTIFY ACTION "    requests:\n"                                                                             \
+                         "      - get: \"/teams/${ .item }\"\n"                                                        \
+                         "        for_each: \"${ [\\\"a\\\", \\\"b\\\", \\\"c\\\"] }\"\n"                              \
+                         "        parallel: " parallel "\n"                                                            \
+                         "        pages: {next: \"${ .body.next }\"}\n"                                                \
+                         "        save: {members: \"${ .body.m }\"}\n"                                                 \
+                         "    outputs: {members: \"${ .saved.members }\"}\n"
+static const char reads[] = READ("1");
+
+#define A1                                                                                                             \
+    {                                                                                                                  \
+        "GET /teams/a", 200, "{\"m\": [\"a1\"], \"next\": \"/teams/a?p=2\"}", NULL                                     \
+    }
+#define A2                                                                                                             \
+    {                                                                                                                  \
+        "GET /teams/a?p=2", 200, "{\"m\": [\"a2\"], \"next\": null}", NULL                                             \
+    }
+#define B1                                                                                                             \
+    {                                                                                                                  \
+        "GET /teams/b", 200, "{\"m\": [\"b1\"], \"next\": \"/teams/b?p=2\"}", NULL                                     \
+    }
+#define B2                                                                                                             \
+    {                                                                                                                  \
+        "GET /teams/b?p=2", 200, "{\"m\": [\"b2\"], \"next\": null}", NULL                                             \
+    }
+#define C1                                                                                                             \
+    {                                                                                                                  \
+        "GET /teams/c", 200, "{\"m\": [\"c1\"], \"next\": null}", NULL                                                 \
+    }
+#define IN_ORDER                                                                                                       \
+    {                                                                                                                  \
+        "outputs.members", "[\"a1\",\"a2\",\"b1\",\"b2\",\"c1\"]"                                                      \
+    }
+
+static const struct story saved[] = {
+    {.title = "an item that was put off on its second page goes on there",
+     .attempts = {{reads, {A1, A2, B1, {"GET /teams/b?p=2", 503, NULL, LATER}}, .outcome = "deferred"},
+                  {NULL, {B2, C1}, .outcome = "succeeded", .facts = {IN_ORDER}}}},
+    {.title = "an item that was refused on its second page begins anew, and nothing is saved twice",
+     .attempts = {{reads, {A1, A2, B1, {"GET /teams/b?p=2", 403, NULL, NULL}, C1}, .outcome = "denied"},
+                  {NULL, {B1, B2}, .outcome = "succeeded", .facts = {IN_ORDER}}}},
+};
+
+static void test_saved_by_item(void **state)
+{
+    (void)state;
+    check_stories(saved, COUNT_OF(saved));
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_changed_connector),
         cmocka_unit_test(test_state_of_nobody),
+        cmocka_unit_test(test_gone),
+        cmocka_unit_test(test_saved_by_item),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
