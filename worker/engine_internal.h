@@ -391,6 +391,7 @@ enum verdict signal_wait(struct run *run, const json_t *request);
 
 /* engine_classify.c: what an answer means; `*again`: it may be tried again. */
 enum verdict classify(struct run *run, const json_t *request, struct response *response, bool *again);
+bool classify_says(const struct run *run, const json_t *request, const char *name); /* does this predicate hold? */
 bool status_is_temporary(int status);               /* does this HTTP status tell of trouble that passes? */
 bool words_ask_again(int status, const char *said); /* does a refusal say that it is for now only? */
 
@@ -509,6 +510,13 @@ enum verdict items_run(struct run *run, const json_t *request);
  * new reference. What the vendor said of the next page stands in its member `page` ({link} or {query, json}), as
  * values: an answer is never read as an expression. */
 enum verdict pages_next(struct run *run, const json_t *request, json_t **next);
+
+/* engine_ahead.c: of a page that was just answered. */
+bool pages_later(const json_t *request); /* is it for another page than the first? */
+/* Before the answer in the context is saved: will the connector ask for another page? */
+bool pages_go_on(const struct run *run, const json_t *request);
+/* A page lists nothing. Does that hold of the whole list: was there nothing on the pages before, and is it the last one? */
+bool pages_decide(const struct run *run, const json_t *request);
 enum { PAGES_MAX = 1000 };
 
 /* engine_once.c: a request marked by `find`. */

@@ -6,6 +6,7 @@
 #include "lib/mem.h"
 #include "worker/engine_compare.h"
 #include "worker/engine_lists.h"
+#include "worker/engine_partial.h"
 #include "worker/link.h"
 
 /* A next-page link may not lead to another host: our credentials would go with it. */
@@ -22,7 +23,7 @@ static enum verdict next_page(struct run *run, const json_t *request, json_t *pa
 {
     enum verdict verdict = VERDICT_DONE;
     json_t *asked = json_copy(json_object_get(request, "page"));
-    json_object_del(asked, "seen");
+    json_object_del(asked, "read");
     if (json_equal(page, asked)) {
         verdict = run_say(run, VERDICT_FAILED, "the next page is the same page again");
     } else {
@@ -116,14 +117,18 @@ static enum verdict by_parameters(struct run *run, const json_t *request, const 
     return next_page(run, request, page, next);
 }
 
-/* Keeps in `next` what stood on this page, so that the next one can be compared with it, whichever attempt asks for it. */
-static void keep_seen(json_t *next, const char *seen)
+/* Keeps in `next` what the pages up to this one have shown, so that the next one can be judged by it, whichever attempt asks for it:
+ * what stood on this one, and whether all of them agree that there is nothing. */
+static void keep_read(const struct run *run, const json_t *request, json_t *next, const char *seen)
 {
-    if (next && seen) {
-        json_t *page = json_copy(json_object_get(next, "page"));
-        json_put_string(page, "seen", seen);
-        json_object_set_new(next, "page", page);
-    }
+    bool nothing = !pages_later(request) || json_is_true(json_at(request, "page.read.nothing"));
+    nothing = nothing && (partial_holds_of_nothing(run, json_object_get(request, "already")) ||
+                          partial_holds_of_nothing(run, json_object_get(request, "missing")));
+    json_t *read = json_pack("{s:b}", "nothing", (int)nothing);
+    json_t *page = json_copy(json_object_get(next, "page"));
+    json_put_string(read, "seen", seen);
+    json_object_set_new(page, "read", read);
+    json_object_set_new(next, "page", page);
 }
 
 /* A vendor that does not know the parameters of `pages` gives its first page for each of them: what stands on the others, nobody has
@@ -132,7 +137,7 @@ static enum verdict turn(struct run *run, const json_t *request, const json_t *p
 {
     const json_t *link = json_object_get(pages, "next");
     char *seen = lists_fingerprint(run, request);
-    const char *before = json_string_at(json_object_get(request, "page"), "seen");
+    const char *before = json_string_at(request, "page.read.seen");
     enum verdict verdict;
     if (seen && before && strcmp(seen, before) == 0) {
         verdict = run_say(run, VERDICT_FAILED,
@@ -140,7 +145,9 @@ static enum verdict turn(struct run *run, const json_t *request, const json_t *p
                           "stands on the others: are the parameters in `pages` those that it knows?");
     } else {
         verdict = link ? by_link(run, request, link, next) : by_parameters(run, request, pages, next);
-        keep_seen(*next, seen);
+    }
+    if (verdict == VERDICT_DONE && *next) {
+        keep_read(run, request, *next, seen);
     }
     free(seen);
     return verdict;

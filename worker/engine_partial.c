@@ -259,8 +259,7 @@ static json_t *emptied(const json_t *value, const json_t *lists)
     return copy;
 }
 
-/* The predicate holds. Would it hold if nothing were listed? Then what stands on another page may be against it. */
-static bool holds_of_nothing(const struct run *run, const json_t *predicate)
+bool partial_holds_of_nothing(const struct run *run, const json_t *predicate)
 {
     if (!predicate || !expr_true(run->engine->exprs, predicate, run->context, false)) {
         return false;
@@ -310,10 +309,10 @@ static bool depends(const struct run *run, const json_t *request)
     const json_t *that = json_is_object(require) ? json_object_get(require, "that") : require;
     const json_t *expect = json_object_get(request, "expect");
     bool open = saves_list(run, json_object_get(request, "save")) ||
-                holds_of_nothing(run, json_is_string(that) ? that : NULL) ||
-                holds_of_nothing(run, json_at(request, "poll.until"));
+                partial_holds_of_nothing(run, json_is_string(that) ? that : NULL) ||
+                partial_holds_of_nothing(run, json_at(request, "poll.until"));
     for (size_t i = 0; i < COUNT_OF(predicates); i++) {
-        open = open || holds_of_nothing(run, json_object_get(request, predicates[i]));
+        open = open || partial_holds_of_nothing(run, json_object_get(request, predicates[i]));
     }
     bool finds = expect && !run->looking; /* an earlier call, which another page may show */
     return open || (finds && !expr_true(run->engine->exprs, expect, run->context, false));

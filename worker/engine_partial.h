@@ -14,6 +14,9 @@ enum partial {
 
 enum partial partial_said(const struct run *run, const json_t *request);
 
+/* Does the predicate hold, and would it hold if nothing were listed? Then what stands on another page may be against it. */
+bool partial_holds_of_nothing(const struct run *run, const json_t *predicate);
+
 /* Would what the request makes of the answer be another thing if the other pages were read? Then why it can't be used, which the caller
  * frees; NULL: it can. */
 char *partial_why(const struct run *run, const json_t *request);

@@ -368,10 +368,13 @@ static enum verdict answered(struct run *run, const json_t *request, enum verdic
 
 enum verdict request_wait(struct run *run, const struct response *response)
 {
-    if (response->odd && run->tries + 1 >= ODD_TRIES) { /* it is no outage: the next look is the scheduler's */
-        return run_put_off(run, retry_deferral(0, engine_random()), true);
+    bool enough = response->odd && run->tries + 1 >= ODD_TRIES; /* it is no outage: the next look is the scheduler's */
+    enum verdict verdict = enough ? run_put_off(run, retry_deferral(0, engine_random()), true)
+                                  : run_wait_or_defer(run, response->retry_after);
+    if (response->odd && verdict == VERDICT_DEFERRED) {
+        place_first_page(run->place); /* some vendors say so that the link to a later page has expired */
     }
-    return run_wait_or_defer(run, response->retry_after);
+    return verdict;
 }
 
 enum verdict request_run(struct run *run, const json_t *request, look_fn *look)

@@ -206,13 +206,14 @@ static json_t *account_by_id(const json_t *accounts, const char *id)
 /* In `.saved`, so that a search that is put off keeps it: the accounts found for the current key, how many accounts of other people
  * the vendor named, the ids of those that a request without pages named, and the ids of those that show nothing to compare.
  * No connector's own names begin like these. */
-#define SAVED_ACCOUNTS "@accounts"
-#define SAVED_OTHERS   "@others"
-#define SAVED_STRANGE  "@strange"
-#define SAVED_UNKNOWN  "@unknown"
-#define SAVED_ODD      "@odd"   /* {id, text}: an account that shows the key in a spelling that nobody here can read */
-#define SAVED_SURE     "@sure"  /* ids found by an earlier key: what answers with them is about the person */
-#define SAVED_WHOLE    "@whole" /* the vendor has listed people over several pages, as it does with everybody */
+#define SAVED_ACCOUNTS      "@accounts"
+#define SAVED_OTHERS        "@others"
+#define SAVED_OTHERS_BEFORE "@others_before" /* how many there were when the current list began */
+#define SAVED_STRANGE       "@strange"
+#define SAVED_UNKNOWN       "@unknown"
+#define SAVED_ODD           "@odd" /* {id, text}: an account that shows the key in a spelling that nobody here can read */
+#define SAVED_SURE          "@sure"  /* ids found by an earlier key: what answers with them is about the person */
+#define SAVED_WHOLE         "@whole" /* the vendor has listed people over several pages, as it does with everybody */
 
 enum { STRANGERS_MAX = 100 /* of whom the ids are kept */, SHOWN_MAX = 100 /* bytes of what people are shown */ };
 
@@ -350,6 +351,21 @@ int search_take(struct run *run, const json_t *request, struct err *err)
     json_decref(list);
     json_decref(answer);
     return result;
+}
+
+static void copy_count(json_t *saved, const char *from, const char *to)
+{
+    json_object_set_new(saved, to, json_integer(json_int_at(saved, from, 0)));
+}
+
+void search_list_begins(struct run *run)
+{
+    copy_count(run->place->saved, SAVED_OTHERS, SAVED_OTHERS_BEFORE);
+}
+
+void search_list_again(struct run *run)
+{
+    copy_count(run->place->saved, SAVED_OTHERS_BEFORE, SAVED_OTHERS);
 }
 
 /* `.saved.id` of the request just made: nothing, an id or a list of ids. */

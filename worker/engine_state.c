@@ -131,6 +131,7 @@ static void put_up_for_retry(const struct run *run, json_t *place)
     const char *ended = json_string_at(place, "ended");
     bool blocked = ended && strcmp(ended, "blocked") == 0;
     bool gone = json_true_at(place, "gone"); /* whoever looks again looks whether the account is there by now */
+    json_object_del(place, "page");          /* a link of days ago may have expired: the listing begins again */
     if (ended && (blocked || strcmp(ended, "failed") == 0 || strcmp(ended, "denied") == 0)) {
         static const char *const over[] = {"ended", "why", "verified"};
         for (size_t i = 0; i < COUNT_OF(over); i++) {

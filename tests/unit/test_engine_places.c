@@ -375,8 +375,8 @@ static const struct engine_row rows[] = {
      .said = "the vendor gave the same page again"},
     {.title = "a page that repeats the one before an interruption",
      .action = "count",
-     .job = AT("u1", "\"at\": 0, \"saved\": {\"all\": [7]}, \"page\": {\"query\": {\"page\": 2}, \"seen\": "
-                     "\"58ceeac666a2c1f8d25fcebdf807d13b\"}"),
+     .job = AT("u1", "\"at\": 0, \"saved\": {\"all\": [7]}, \"page\": {\"query\": {\"page\": 2}, \"read\": {\"seen\": "
+                     "\"58ceeac666a2c1f8d25fcebdf807d13b\"}}"),
      .exchanges = {{"GET /count?page=2", 200, "{\"items\": [7], \"page\": 2, \"pages\": 2}", NULL}},
      .outcome = "failed",
      .said = "the vendor gave the same page again"},

@@ -384,13 +384,123 @@ static void test_saved_by_item(void **state)
     check_stories(saved, COUNT_OF(saved));
 }
 
+/* ---- pages that are not what they were --------------------------------------------------------------------------- */
+
+static const char listed[] = HEAD "identify:\n"
+                                  "  keys: [email]\n"
+                                  "  account: {id: \"${ .account.id }\", email: \"${ .account.mail }\"}\n"
+                                  "  requests:\n"
+                                  "    - {get: /people, pages: {next: \"${ .body.next }\"}, missing: \"${ .status == "
+                                  "404 }\", found: \"${ .body.people }\"}\n" ACTION "    requests:\n"
+                                  "      - get: /groups\n"
+                                  "        pages: {next: \"${ .body.next }\"}\n"
+                                  "        missing: \"${ .status == 404 }\"\n"
+                                  "        already: \"${ .body.groups == [] }\"\n"
+                                  "        save: {groups: \"${ [.body.groups[].id] }\"}\n"
+                                  "      - {delete: \"/groups/${ .item }\", for_each: \"${ .saved.groups }\"}\n";
+static const char read_back[] = HEAD IDENTIFY ACTION "    requests: [{post: /off}]\n"
+                                                     "    verify:\n"
+                                                     "      get: /groups\n"
+                                                     "      pages: {next: \"${ .body.next }\"}\n"
+                                                     "      expect: \"${ .status == 404 or .body.groups == [] }\"\n"
+                                                     "      within: 0s\n";
+
+#define NOBODY "{\"ids\": {}}"
+#define G1                                                                                                             \
+    {                                                                                                                  \
+        "GET /groups", 200, "{\"groups\": [{\"id\": \"a\"}], \"next\": \"/groups?p=2\"}", NULL                         \
+    }
+#define G2 "GET /groups?p=2"
+#define G2_B                                                                                                           \
+    {                                                                                                                  \
+        G2, 200, "{\"groups\": [{\"id\": \"b\"}], \"next\": null}", NULL                                               \
+    }
+#define NOTHING(page, next)                                                                                            \
+    {                                                                                                                  \
+        page, 200, "{\"groups\": [], \"next\": " next "}", NULL                                                        \
+    }
+#define GONE_A                                                                                                         \
+    {                                                                                                                  \
+        "DELETE /groups/a", 204, NULL, NULL                                                                            \
+    }
+#define GONE_B                                                                                                         \
+    {                                                                                                                  \
+        "DELETE /groups/b", 204, NULL, NULL                                                                            \
+    }
+#define P1                                                                                                             \
+    {                                                                                                                  \
+        "GET /people", 200,                                                                                            \
+            "{\"people\": [{\"id\": \"u7\", \"mail\": \"bob@example.com\"}], \"next\": \"/people?p=2\"}", NULL         \
+    }
+#define P2 "GET /people?p=2"
+#define P2_ANN                                                                                                         \
+    {                                                                                                                  \
+        P2, 200, "{\"people\": [{\"id\": \"u1\", \"mail\": \"ann@example.com\"}], \"next\": null}", NULL               \
+    }
+#define EXPIRED 400, "{\"message\": \"invalid cursor\"}", NULL
+#define NO_PAGE 404, "{\"message\": \"the page token has expired\"}", NULL
+
+static const struct story pages[] = {
+    {.title = "a later page that is not there is no missing account",
+     .attempts =
+         {{listed, {G1, {G2, NO_PAGE}, G1, {G2, NO_PAGE}}, .outcome = "failed", .said = "the page token has expired"}}},
+    {.title = "a list whose second page has expired begins again",
+     .attempts = {{listed, {G1, {G2, EXPIRED}, G1, G2_B, GONE_A, GONE_B}, .outcome = "succeeded"}}},
+    {.title = "after a deferral, too",
+     .attempts = {{listed, {G1, {G2, 503, NULL, LATER}}, .outcome = "deferred"},
+                  {NULL, {{G2, NO_PAGE}, G1, G2_B, GONE_A, GONE_B}, .outcome = "succeeded"}}},
+    {.title = "a person's retry begins with the first page",
+     .attempts = {{listed,
+                   {G1, {G2, EXPIRED}, G1, {G2, EXPIRED}},
+                   .outcome = "failed",
+                   .facts = {{"state.accounts.u1.page", "absent"}}},
+                  {NULL, {G1, G2_B, GONE_A, GONE_B}, .outcome = "succeeded"}}},
+    {.title = "a page that is a riddle is not asked for for ever",
+     .attempts = {{listed,
+                   {G1, {G2, 200, "{\"error\": \"cursor\"}", NULL}},
+                   .outcome = "deferred",
+                   .facts = {{"state.accounts.u1.page", "absent"}}},
+                  {NULL, {G1, G2_B, GONE_A, GONE_B}, .outcome = "succeeded"}}},
+    {.title = "the search for a person begins again as well, and counts nobody twice",
+     .offboarding = NOBODY,
+     .attempts = {{listed,
+                   {P1, {P2, NO_PAGE}, P1, P2_ANN, G1, G2_B, GONE_A, GONE_B},
+                   .outcome = "succeeded",
+                   .facts = {{"searched.0.others", "1"}}}}},
+    {.title = "nobody counts as not there because of a page",
+     .offboarding = NOBODY,
+     .attempts = {{listed, {P1, {P2, 503, NULL, LATER}}, .outcome = "deferred"},
+                  {NULL, {{P2, NO_PAGE}, P1, {P2, NO_PAGE}}, .outcome = "failed"}}},
+    {.title = "an error on a later page confirms nothing",
+     .attempts = {{read_back,
+                   {{"POST /off", 200, NULL, NULL}, NOTHING("GET /groups", "\"/groups?p=2\""), {G2, NO_PAGE}},
+                   .outcome = "failed",
+                   .said = "not confirmed"}}},
+    {.title = "an empty page with a page behind it is no empty list",
+     .attempts = {{listed, {NOTHING("GET /groups", "\"/groups?p=2\""), G2_B, GONE_B}, .outcome = "succeeded"}}},
+    {.title = "an empty last page is no empty list",
+     .attempts = {{listed, {G1, NOTHING(G2, "null"), GONE_A}, .outcome = "succeeded"}}},
+    {.title = "several empty pages are one",
+     .attempts = {{listed,
+                   {NOTHING("GET /groups", "\"/groups?p=2\""), NOTHING(G2, "null")},
+                   .outcome = "already_done"}}},
+    {.title = "an empty list is one",
+     .attempts = {{listed, {NOTHING("GET /groups", "null")}, .outcome = "already_done"}}},
+    {.title = "an account that is not there is missing",
+     .attempts = {{listed, {{"GET /groups", 404, NULL, NULL}}, .outcome = "missing"}}},
+};
+
+static void test_pages(void **state)
+{
+    (void)state;
+    check_stories(pages, COUNT_OF(pages));
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_changed_connector),
-        cmocka_unit_test(test_state_of_nobody),
-        cmocka_unit_test(test_gone),
-        cmocka_unit_test(test_saved_by_item),
+        cmocka_unit_test(test_changed_connector), cmocka_unit_test(test_state_of_nobody), cmocka_unit_test(test_gone),
+        cmocka_unit_test(test_saved_by_item),     cmocka_unit_test(test_pages),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
