@@ -81,7 +81,7 @@ static enum verdict is_there_more(struct run *run, const json_t *predicate, bool
     json_t *value = expr_render(run->engine->exprs, predicate, run->context, &err);
     enum verdict verdict = VERDICT_DONE;
     *more = value && !json_is_null(value) && !json_is_false(value);
-    const char *doubt = !value ? err_text(&err) : *more ? NULL : compare_doubt(run, predicate);
+    const char *doubt = !value ? err_text(&err) : *more ? NULL : compare_doubt(run, predicate, json_is_null(value));
     if (doubt) {
         verdict = run_say(run, VERDICT_FAILED, "could not tell whether there is another page: %s", doubt);
     }
@@ -118,13 +118,17 @@ static enum verdict by_parameters(struct run *run, const json_t *request, const 
 }
 
 /* Keeps in `next` what the pages up to this one have shown, so that the next one can be judged by it, whichever attempt asks for it:
- * what stood on this one, and whether all of them agree that there is nothing. */
+ * what stood on this one, and how many there were, and whether all of them agree that there is nothing. */
 static void keep_read(const struct run *run, const json_t *request, json_t *next, const char *seen)
 {
     bool nothing = !pages_later(request) || json_is_true(json_at(request, "page.read.nothing"));
     nothing = nothing && (partial_holds_of_nothing(run, json_object_get(request, "already")) ||
                           partial_holds_of_nothing(run, json_object_get(request, "missing")));
-    json_t *read = json_pack("{s:b}", "nothing", (int)nothing);
+    json_t *lists = lists_read(run, request);
+    json_int_t listed = json_int_at(request, "page.read.listed", 0) + (json_int_t)lists_size(lists);
+    json_t *read = json_pack("{s:b, s:I, s:I}", "nothing", (int)nothing, "listed", listed, "pages",
+                             json_int_at(request, "page.read.pages", 0) + 1);
+    json_decref(lists);
     json_t *page = json_copy(json_object_get(next, "page"));
     json_put_string(read, "seen", seen);
     json_object_set_new(page, "read", read);

@@ -143,6 +143,8 @@ class Trial:
             for name, answer in self.odds(question).items():
                 if not self.is_right(question, name):
                     yield Case(f"odd {title(question)} {name}", lambda q=question, n=name, a=answer: self.odd(q, n, a))
+            if question.role == "verify" and "success" in question.request:
+                yield from self.no_success(question)
             if has_pages(question.request):
                 yield from self.paged(question)
             elif self.kind == "http" and reads_one_page(question.request):
@@ -237,6 +239,12 @@ class Trial:
         if question.role in ("read", "require") and outcome.is_as_usual():
             return None     # nothing depended on it
         return outcome.common() or outcome.unless_open(f"{title(question)} was answered by {answer}")
+
+    def no_success(self, question: Question) -> Iterator[Case]:
+        """The read-back shows what is expected, in an answer that the connector does not call a success: it may be about somebody else."""
+        with contextlib.suppress(NoAnswer):
+            answer = self.answer(question, done=True, good=False)
+            yield Case(f"odd {title(question)} no success", lambda: self.odd(question, "no success", answer))
 
     # Pages.
 
