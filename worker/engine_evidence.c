@@ -254,8 +254,9 @@ static bool may_read(const struct run *run, const json_t *request, const json_t 
                      const struct response *response, bool expects)
 {
     int status = response->status;
-    bool foreign = response->web_page || (response->plain && !request_is_mail(request));
-    if (foreign && !is_good_status(response) && !json_true_at(request, "text")) {
+    bool text = json_true_at(request, "text") || request_is_mail(request);
+    bool foreign = response->web_page || (response->plain && !text);
+    if (foreign && !is_good_status(response)) {
         return false;
     }
     if (is_good_status(response) || json_is_boolean(predicate) || paths_read(predicate, "status", NULL)) {
@@ -369,18 +370,23 @@ static char *why_partial(const struct run *run, const json_t *request, const str
                                               : "the vendor's answer is only a part of the whole");
 }
 
-static char *why_no_data(const struct run *run, const json_t *request, const struct response *response)
+/* `text: true` is no word for web pages: a sign-in page lacks whatever a text is to lack. */
+static char *why_unusable(const json_t *request, const struct response *response)
 {
-    const json_t *body = json_object_get(run->context, "body");
-    bool reading = reads_body(request);
-    if (response->unreadable) {
-        return mem_printf("the vendor's answer can't be read: %s", response->unreadable);
-    }
     if (response->web_page) {
         return mem_strdup(
             "the vendor answered with a web page instead of data: is the address right, and is the token good?");
     }
-    if (!reading || request_changes(request) || any_shows(run, request, response)) {
+    if (response->unreadable && !json_true_at(request, "text")) {
+        return mem_printf("the vendor's answer can't be read: %s", response->unreadable);
+    }
+    return NULL;
+}
+
+static char *why_no_data(const struct run *run, const json_t *request, const struct response *response)
+{
+    const json_t *body = json_object_get(run->context, "body");
+    if (!reads_body(request) || request_changes(request) || any_shows(run, request, response)) {
         return NULL;
     }
     if (json_is_null(body)) {
@@ -436,12 +442,16 @@ static char *why_not_listed(const struct run *run, const json_t *request)
 
 char *evidence_odd(const struct run *run, const json_t *request, const struct response *response)
 {
-    if (response->ldap || request_is_mail(request) || !is_good_status(response) || json_true_at(request, "text")) {
+    if (response->ldap || request_is_mail(request) || !is_good_status(response)) {
         return NULL;
+    }
+    char *why = why_unusable(request, response);
+    if (why || json_true_at(request, "text")) {
+        return why;
     }
     const json_t *body = json_object_get(run->context, "body");
     const char *member = told_error(body);
-    char *why = why_no_data(run, request, response);
+    why = why_no_data(run, request, response);
     why = why ? why : why_partial(run, request, response);
     why = why ? why : partial_why(run, request);
     if (!why && member && !knows_error(run, request, member)) {

@@ -66,13 +66,16 @@ static void record_unsent(struct run *run, const struct rendered *rendered, bool
 
 /* ---- sending ----------------------------------------------------------------------------------------------------- */
 
-static bool is_web_page(const struct http_answer *answer, const struct body *body)
+/* What comes without a body may be a page all the same: the answer to a HEAD is about what a GET would bring, and a gateway's error. */
+static bool is_web_page(const struct rendered *rendered, const struct http_answer *answer, const struct body *body)
 {
     const char *type = json_string_at(answer->headers, "content-type");
     const char *text = body->kind == BODY_TEXT ? json_string_value(body->value) : NULL;
     bool claimed =
         type && (strncasecmp(type, "text/html", 9) == 0 || strncasecmp(type, "application/xhtml+xml", 21) == 0);
-    return text && ((claimed && strchr(text, '<')) || text_is_page(text)); /* "OK" is no page, whatever its type */
+    bool empty = answer->body.len == 0 && (strcmp(rendered->method, "HEAD") == 0 || answer->status >= 400);
+    return (claimed && empty) || /* "OK" is no page, whatever its type */
+           (text && ((claimed && strchr(text, '<')) || text_is_page(text)));
 }
 
 static int64_t vendor_wait(struct run *run, const struct http_answer *answer)
@@ -126,7 +129,7 @@ static void take_answer(struct run *run, const json_t *request, const struct ren
         .sent = answer->sent,
         .ldap = rendered->is_ldap,
         .aborted = answer->aborted,
-        .web_page = is_web_page(answer, &body),
+        .web_page = is_web_page(rendered, answer, &body),
         .plain = body.kind == BODY_TEXT,
         .unreached = answer->fault == HTTP_FAULT_ADDRESS,
         .hopeless = answer->fault == HTTP_FAULT_ANSWER || answer->fault == HTTP_FAULT_REQUEST,

@@ -8,6 +8,7 @@
 #include <cmocka.h>
 
 #include "lib/json.h"
+#include "lib/mem.h"
 #include "tests/unit/engine_stand.h"
 #include "tests/unit/helpers.h"
 
@@ -47,6 +48,18 @@ static const char connector[] =
     "  look:\n"
     "    effect: revoke\n"
     "    requests: [{use: reply, missing: \"${ .body.error == \\\"not_found\\\" }\"}, {post: /off}]\n"
+    "  text:\n"
+    "    effect: revoke\n"
+    "    requests: [{post: /off, text: true}]\n"
+    "    verify: {get: /list, text: true, expect: \"${ .body | test(\\\"ann\\\") | not }\", within: 0s}\n"
+    "  delete:\n"
+    "    effect: destroy\n"
+    "    requests: [{delete: /box, missing: \"${ .status == 404 }\"}]\n"
+    "    verify: {head: /box, expect: \"${ .status == 404 }\", within: 0s}\n"
+    "  present:\n"
+    "    effect: handover\n"
+    "    requests: [{put: /box}]\n"
+    "    verify: {head: /box, expect: \"${ .status == 200 }\", within: 0s}\n"
     "  trouble:\n"
     "    effect: revoke\n"
     "    requests: [{post: /off}]\n"
@@ -119,12 +132,68 @@ static const struct engine_row rows[] = {
      .outcome = "missing"},
 };
 
+#define HTML    "Content-Type: text/html; charset=utf-8\r\n"
+#define JSON    "Content-Type: application/json\r\n"
+#define SIGN_IN "<!DOCTYPE html><html><body>Sign in</body></html>"
+
+static const struct engine_row pages[] = {
+    {.title = "a text that lacks the name",
+     .action = "text",
+     .exchanges = {{"POST /off", 200, "OK", "Content-Type: text/plain\r\n"},
+                   {"GET /list", 200, "bob\n", "Content-Type: text/plain\r\n"}},
+     .outcome = "succeeded"},
+    {.title = "a text that calls itself a page, and is none",
+     .action = "text",
+     .exchanges = {{"POST /off", 200, "OK", HTML}, {"GET /list", 200, "bob\n", HTML}},
+     .outcome = "succeeded"},
+    {.title = "a sign-in page lacks every name",
+     .action = "text",
+     .exchanges = {{"POST /off", 200, "OK", NULL}, {"GET /list", 200, SIGN_IN, HTML}},
+     .outcome = "deferred",
+     .said = "web page instead of data"},
+    {.title = "as an answer to a change",
+     .action = "text",
+     .exchanges = {{"POST /off", 200, SIGN_IN, HTML}, {"GET /list", 200, "ann\n", NULL}},
+     .outcome = "deferred",
+     .said = "web page instead of data"},
+    {.title = "a vendor's 404 without a body",
+     .action = "delete",
+     .exchanges = {{"DELETE /box", 204, NULL, NULL}, {"HEAD /box", 404, NULL, JSON}},
+     .outcome = "succeeded"},
+    {.title = "a gateway's",
+     .action = "delete",
+     .exchanges = {{"DELETE /box", 204, NULL, NULL}, {"HEAD /box", 404, NULL, HTML}},
+     .outcome = "failed",
+     .said = "not confirmed"},
+    {.title = "a gateway's 404 to a change",
+     .action = "delete",
+     .exchanges = {{"DELETE /box", 404, NULL, HTML}, {"HEAD /box", 200, NULL, JSON}},
+     .outcome = "failed",
+     .said = "refused"},
+    {.title = "what a HEAD finds is data",
+     .action = "present",
+     .exchanges = {{"PUT /box", 200, NULL, NULL}, {"HEAD /box", 200, NULL, JSON}},
+     .outcome = "succeeded"},
+    {.title = "what a HEAD finds is a page",
+     .action = "present",
+     .exchanges = {{"PUT /box", 200, NULL, NULL}, {"HEAD /box", 200, NULL, HTML}},
+     .outcome = "deferred",
+     .said = "web page instead of data"},
+    {.title = "nothing, by whatever name, is no page",
+     .action = "present",
+     .exchanges = {{"PUT /box", 204, NULL, HTML}, {"HEAD /box", 200, NULL, JSON}},
+     .outcome = "succeeded"},
+};
+
 static void test_rows(void **state)
 {
     (void)state;
     struct engine_stand *stand = engine_stand_with(connector, "", "retry_wait: 0s");
     for (size_t i = 0; i < COUNT_OF(rows); i++) {
         engine_stand_check(stand, &rows[i]);
+    }
+    for (size_t i = 0; i < COUNT_OF(pages); i++) {
+        engine_stand_check(stand, &pages[i]);
     }
     engine_stand_free(stand);
 }
