@@ -14,8 +14,6 @@
 #include "worker/engine_paths.h"
 #include "worker/engine_told.h"
 
-enum { SEEN_MAX = 500 };
-
 bool evidence_reads(const json_t *value, const char *name)
 {
     return paths_read(value, name, NULL);
@@ -39,48 +37,6 @@ static bool reads_body(const json_t *request)
 {
     return uses(request, "body", NULL) || paths_read(json_object_get(request, "already"), "body", NULL) ||
            paths_read(json_object_get(request, "missing"), "body", NULL);
-}
-
-/* ---- what was seen ----------------------------------------------------------------------------------------------- */
-
-struct seeing {
-    const json_t *context;
-    json_t *seen;
-};
-
-static void see_path(const struct expr_path *path, void *arg)
-{
-    struct seeing *seeing = arg;
-    if (!(path_named(path, 0, "body") && path->count > 1) && !path_named(path, 0, "status")) {
-        return;
-    }
-    json_t *value = expr_path_value(path, seeing->context);
-    char *name = expr_path_text(path);
-    char *text = json_text(value);
-    if (strlen(text) > SEEN_MAX) {
-        json_object_set_new(seeing->seen, name, json_stringn(text, text_cut(text, SEEN_MAX)));
-    } else {
-        json_object_set(seeing->seen, name, value);
-    }
-    json_decref(value);
-    free(text);
-    free(name);
-}
-
-json_t *evidence_seen(const struct run *run, const char *expect)
-{
-    struct seeing seeing = {run->context, json_object()};
-    json_object_set(seeing.seen, "status", json_object_get(run->context, "status"));
-    expr_paths(expect ? expect : "", see_path, &seeing);
-    return seeing.seen;
-}
-
-char *evidence_seen_text(const struct run *run, const char *expect)
-{
-    json_t *seen = evidence_seen(run, expect);
-    char *text = json_text(seen);
-    json_decref(seen);
-    return text;
 }
 
 /* ---- predicates that absence would satisfy ----------------------------------------------------------------------- */

@@ -406,6 +406,7 @@ bool evidence_shows_not(const struct run *run, const json_t *request, const char
 /* Would the predicate hold if the answer's body were this one? Takes over `body`. */
 bool evidence_would_hold(const struct run *run, const json_t *predicate, json_t *body);
 bool evidence_reads(const json_t *value, const char *name); /* does an expression in it read `.NAME`? */
+/* engine_seen.c */
 json_t *evidence_seen(const struct run *run,
                       const char *expect); /* the values that it reads, by path; a new reference */
 char *evidence_seen_text(const struct run *run, const char *expect); /* the same as text; the caller frees */

@@ -10,7 +10,7 @@
 /* links: worker/engine_ldap.c worker/engine_protect.c worker/ldap_call.c worker/ldap_text.c worker/body.c */
 /* links: worker/engine_evidence.c worker/engine_told.c worker/engine_explain.c worker/engine_guard.c worker/engine_items.c */
 /* links: worker/engine_batch.c worker/engine_lanes.c worker/engine_provide.c */
-/* links: worker/engine_ahead.c worker/engine_compare.c worker/engine_lists.c worker/engine_partial.c worker/engine_paths.c worker/engine_signs.c */
+/* links: worker/engine_ahead.c worker/engine_compare.c worker/engine_lists.c worker/engine_partial.c worker/engine_paths.c worker/engine_seen.c worker/engine_signs.c */
 /* links: worker/engine_spelling.c */
 /* links: worker/engine_place.c worker/engine_search.c worker/engine_state.c worker/engine_definition.c */
 /* links: worker/await.c worker/gzip.c worker/ldap_connect.c worker/multi.c */

@@ -60,6 +60,19 @@ static const char connector[] =
     "    effect: handover\n"
     "    requests: [{put: /box}]\n"
     "    verify: {head: /box, expect: \"${ .status == 200 }\", within: 0s}\n"
+    "  leave:\n"
+    "    effect: revoke\n"
+    "    requests: [{post: /off}]\n"
+    "    verify: {get: /groups, expect: \"${ .body | all(.type == \\\"BUILT_IN\\\") }\", within: 0s}\n"
+    "  fields:\n"
+    "    effect: handover\n"
+    "    with: {field: {default: left_on}, value: {default: today}}\n"
+    "    requests: [{post: /off}]\n"
+    "    verify: {get: /fields, expect: \"${ .with as $with | .body[$with.field] == $with.value }\", within: 0s}\n"
+    "  export:\n"
+    "    effect: handover\n"
+    "    requests: [{get: /export, poll: {every: 1m, timeout: 1h, until: \"${ .body.job[\\\".tag\\\"] == \\\"done\\\" "
+    "}\"}}]\n"
     "  trouble:\n"
     "    effect: revoke\n"
     "    requests: [{post: /off}]\n"
@@ -185,12 +198,57 @@ static const struct engine_row pages[] = {
      .outcome = "succeeded"},
 };
 
+/* Twenty-one groups of a type. */
+#define FEW      "{\"id\": \"g\", \"type\": \"BUILT_IN\", \"phone\": \"555\"},"
+#define TEN      FEW FEW FEW FEW FEW FEW FEW FEW FEW FEW
+#define GROUPS21 "[" TEN TEN "{\"id\": \"g\", \"type\": \"BUILT_IN\"}]"
+
+static const struct engine_row seen[] = {
+    {.title = "what a predicate looks at in a list that is the whole answer",
+     .action = "leave",
+     .exchanges =
+         {OFF,
+          {"GET /groups", 200,
+           "[{\"id\": \"g1\", \"type\": \"BUILT_IN\", \"owner\": {\"phone\": \"555\"}, \"mail\": \"x@example.com\"}]",
+           NULL}},
+     .outcome = "succeeded",
+     .facts = {{"verified.seen", "{\"status\":200,\"body\":[{\"id\":\"g1\",\"type\":\"BUILT_IN\"}]}"}}},
+    {.title = "an empty list",
+     .action = "leave",
+     .exchanges = {OFF, {"GET /groups", 200, "[]", NULL}},
+     .outcome = "succeeded",
+     .facts = {{"verified.seen", "{\"status\":200,\"body\":[]}"}}},
+    {.title = "a long list",
+     .action = "leave",
+     .exchanges = {OFF, {"GET /groups", 200, GROUPS21, NULL}},
+     .outcome = "succeeded",
+     .facts = {{"verified.seen.body | length", "21"}}},
+    {.title = "a failure says it, too",
+     .action = "leave",
+     .exchanges = {OFF, {"GET /groups", 200, "[{\"id\": \"g1\", \"type\": \"OKTA\"}]", NULL}},
+     .outcome = "failed",
+     .said = "the vendor shows {\"status\":200,\"body\":[{\"id\":\"g1\",\"type\":\"OKTA\"}]}"},
+    {.title = "a member that only data name",
+     .action = "fields",
+     .exchanges = {OFF, {"GET /fields", 200, "{\"left_on\": \"today\", \"home\": \"12 Elm Street\"}", NULL}},
+     .outcome = "succeeded",
+     .facts = {{"verified.seen", "{\"status\":200,\"body\":{\"left_on\":\"today\"}}"}}},
+    {.title = "a name with a dot",
+     .action = "export",
+     .exchanges = {{"GET /export", 200, "{\"job\": {\".tag\": \"in_progress\"}}", NULL}},
+     .outcome = "deferred",
+     .said = "still under way at the vendor (.tag: in_progress)"},
+};
+
 static void test_rows(void **state)
 {
     (void)state;
     struct engine_stand *stand = engine_stand_with(connector, "", "retry_wait: 0s");
     for (size_t i = 0; i < COUNT_OF(rows); i++) {
         engine_stand_check(stand, &rows[i]);
+    }
+    for (size_t i = 0; i < COUNT_OF(seen); i++) {
+        engine_stand_check(stand, &seen[i]);
     }
     for (size_t i = 0; i < COUNT_OF(pages); i++) {
         engine_stand_check(stand, &pages[i]);
