@@ -2,9 +2,9 @@
  * (rules.md, 3). */
 #include <stdlib.h>
 #include <string.h>
-#include <strings.h>
 
 #include "lib/buf.h"
+#include "lib/fold.h"
 #include "lib/identity.h"
 #include "lib/json.h"
 #include "lib/mem.h"
@@ -42,13 +42,17 @@ static void add_key(json_t *keys, const char *kind, const char *key)
     json_decref(pair);
 }
 
-/* HR's spelling of an address, and lower case: some systems compare letter by letter. */
+/* HR's spelling of an address, and lower case: some systems compare letter by letter. A domain with other letters than ASCII's has two
+ * spellings. */
 static void add_email(json_t *keys, const char *email)
 {
-    char *lower = json_lower(email);
+    char *folded = fold_address(email), *shown = fold_shown(email), *lower = fold_text(shown);
     add_key(keys, "email", email);
+    add_key(keys, "email", folded);
     add_key(keys, "email", lower);
     free(lower);
+    free(shown);
+    free(folded);
 }
 
 /* What this system is searched by, in order. New reference. */
@@ -127,7 +131,7 @@ static bool shows_address(const json_t *account, const char *address)
     bool shows = json_array_size(json_object_get(account, "emails")) == 0; /* none at all: nobody knows */
     json_array_foreach(json_object_get(account, "emails"), i, email)
     {
-        shows = shows || strcasecmp(json_string_value(email), address) == 0;
+        shows = shows || fold_same(json_string_value(email), address);
     }
     return shows;
 }
@@ -198,7 +202,7 @@ static enum verdict guard_found(struct search *search)
         }
         json_array_foreach(json_object_get(account, "emails"), j, email)
         {
-            if (manager && strcasecmp(json_string_value(email), manager) == 0 && !identify_is_leaver(run, manager)) {
+            if (manager && fold_same(json_string_value(email), manager) && !identify_is_leaver(run, manager)) {
                 return run_say(run, VERDICT_BLOCKED, "account %s is the manager's, not the leaver's", id);
             }
         }
@@ -218,7 +222,7 @@ static char *keys_text(const struct run *run, const json_t *identify)
     {
         const char *key = json_string_at(pair, "key");
         bool email = strcmp(json_string_at(pair, "kind"), "email") == 0;
-        if (strcasecmp(key, last) != 0) { /* the lower-case form follows HR's spelling */
+        if (!fold_same(key, last)) { /* the other forms follow HR's spelling */
             buf_addf(&text, "%s%s %s", text.len ? " and " : "", email ? "e-mail" : "employee id", key);
         }
         last = key;
@@ -402,13 +406,13 @@ bool identify_is_leaver(const struct run *run, const char *address)
 {
     const json_t *user = json_object_get(run->context, "user");
     const char *email = json_string_at(user, "email");
-    bool same = email && strcasecmp(email, address) == 0;
+    bool same = fold_same(email, address);
     size_t i;
     json_t *alias;
     json_array_foreach(json_object_get(user, "emails"), i, alias)
     {
         const char *text = json_string_value(alias);
-        same = same || (text && strcasecmp(text, address) == 0);
+        same = same || fold_same(text, address);
     }
     return same;
 }
