@@ -376,7 +376,7 @@ class Trial:
         except NoAnswer:
             return None     # a page with nothing on it can't follow
         changed = {World.change(call.question) for call in outcome.world.calls if call.question.changes}
-        if asked and self.good.changes and not changed and outcome.said["outcome"] in (*GOOD, *GONE):
+        if asked and self.good.changes and not changed:
             return outcome.finding("the last page lists nothing")
         return None
 
