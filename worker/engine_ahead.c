@@ -42,9 +42,51 @@ bool pages_go_on(const struct run *run, const json_t *request)
     return !ended; /* what can't be told is no end */
 }
 
-bool pages_decide(const struct run *run, const json_t *request)
+struct sharing {
+    const json_t *context;
+    json_t *paths; /* {path: true}: what `pages` reads of the answer, but for its lists */
+    bool shared;
+};
+
+static char *path_told(const struct expr_path *path, const struct sharing *sharing)
+{
+    const json_t *value = NULL;
+    bool of_answer = path->count > 1 && (path_named(path, 0, "body") || path_named(path, 0, "headers"));
+    path_follow(sharing->context, path, &value);
+    return of_answer && !path->iterated && !json_is_array(value) ? expr_path_text(path) : NULL;
+}
+
+static void note_path(const struct expr_path *path, void *arg)
+{
+    struct sharing *sharing = arg;
+    char *text = path_told(path, sharing);
+    if (text) {
+        json_object_set_new(sharing->paths, text, json_true());
+    }
+    free(text);
+}
+
+static void look_for_path(const struct expr_path *path, void *arg)
+{
+    struct sharing *sharing = arg;
+    char *text = path_told(path, sharing);
+    sharing->shared = sharing->shared || (text && json_object_get(sharing->paths, text));
+    free(text);
+}
+
+/* Does the predicate itself look whether there is another page? */
+static bool knows_pages(const struct run *run, const json_t *request, const json_t *predicate)
+{
+    struct sharing sharing = {run->context, json_object(), false};
+    paths_each(json_object_get(request, "pages"), note_path, &sharing);
+    paths_each(predicate, look_for_path, &sharing);
+    json_decref(sharing.paths);
+    return sharing.shared;
+}
+
+bool pages_decide(const struct run *run, const json_t *request, const json_t *predicate)
 {
     bool first = !pages_later(request);
-    return !json_object_get(request, "pages") ||
+    return !json_object_get(request, "pages") || knows_pages(run, request, predicate) ||
            ((first || json_is_true(json_at(request, "page.read.nothing"))) && !pages_go_on(run, request));
 }

@@ -248,7 +248,8 @@ static bool is_about_page(const struct run *run, const json_t *request, const st
 {
     bool of_all = strcmp(name, "already") == 0 || strcmp(name, "missing") == 0; /* `expect` is asked of each page */
     return (pages_later(request) && !is_good_status(response)) ||
-           (of_all && partial_holds_of_nothing(run, json_object_get(request, name)) && !pages_decide(run, request));
+           (of_all && partial_holds_of_nothing(run, json_object_get(request, name)) &&
+            !pages_decide(run, request, json_object_get(request, name)));
 }
 
 /* The connector says which answers are good ones (`success`), and this is none: it may be about somebody else. Then a read shows
@@ -256,8 +257,8 @@ static bool is_about_page(const struct run *run, const json_t *request, const st
 static bool is_no_success(const struct run *run, const json_t *request, const struct response *response,
                           const json_t *predicate)
 {
-    return json_object_get(request, "success") && !request_changes(request) && is_good_status(response) &&
-           !classify_says(run, request, "success") &&
+    return paths_read(json_object_get(request, "success"), "body", NULL) && !request_changes(request) &&
+           is_good_status(response) && !classify_says(run, request, "success") &&
            !told_error_read(json_object_get(run->context, "body"), predicate);
 }
 

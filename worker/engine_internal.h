@@ -516,8 +516,9 @@ enum verdict pages_next(struct run *run, const json_t *request, json_t **next);
 bool pages_later(const json_t *request); /* is it for another page than the first? */
 /* Before the answer in the context is saved: will the connector ask for another page? */
 bool pages_go_on(const struct run *run, const json_t *request);
-/* A page lists nothing. Does that hold of the whole list: was there nothing on the pages before, and is it the last one? */
-bool pages_decide(const struct run *run, const json_t *request);
+/* The predicate says that a page lists nothing. Does that hold of the whole list: was there nothing on the pages before, and is it the
+ * last one? Of a predicate that looks for that itself it does. */
+bool pages_decide(const struct run *run, const json_t *request, const json_t *predicate);
 enum { PAGES_MAX = 1000 };
 
 /* engine_once.c: a request marked by `find`. */

@@ -28,8 +28,8 @@ static void note(struct run *run, const json_t *verify, bool ok)
 /* How a look ended. */
 struct sight {
     bool ok;
-    bool answered;       /* the vendor said something about the state */
-    bool unclear;        /* nobody knows what stands on the other pages: the run's message says why */
+    bool answered; /* the vendor said something about the state */
+    bool unclear;  /* nobody knows what it is about, or what stands on the other pages: the run's message says why */
     int64_t retry_after; /* microseconds, -1: the vendor says nothing */
     enum verdict stop;   /* why the run must rest (DONE: it need not) */
 };
@@ -54,14 +54,12 @@ static enum verdict why_stop(const struct run *run, const json_t *verify, const 
     return response->hopeless ? VERDICT_FAILED : own ? said : VERDICT_DONE;
 }
 
-/* An answer that says nothing about the state: none, an odd one, or one that the connector does not call a success and that does not
- * show what is expected. */
-static bool is_silent(const struct run *run, const json_t *verify, const struct response *response)
+/* An answer that the connector does not call a success, and that does not show what is expected: it may be about somebody else. */
+static bool is_strange(const struct run *run, const json_t *verify, const struct response *response)
 {
     bool fine = response->ldap ? response->status == 0 : response->status >= 200 && response->status < 300;
-    return !response_came(response) || response->tokenless || response->odd ||
-           (fine && json_object_get(verify, "success") && !classify_says(run, verify, "success") &&
-            !evidence_shows(run, verify, response, "expect"));
+    return fine && json_object_get(verify, "success") && !classify_says(run, verify, "success") &&
+           !evidence_shows(run, verify, response, "expect");
 }
 
 /* One page of a look. */
@@ -81,15 +79,18 @@ static void look_at_page(struct run *run, const json_t *verify, struct sight *si
         free(message);
         return;
     }
-    bool silent = again || is_silent(run, verify, &response);
+    bool silent = again || !response_came(&response) || response.tokenless || response.odd;
+    sight->unclear = !silent && is_strange(run, verify, &response);
     sight->ok = !silent && evidence_shows(run, verify, &response, "expect") && save_sight(run, verify);
     sight->answered = !silent;
     sight->retry_after = response.retry_after;
     if (sight->answered) {
         note(run, verify, sight->ok);
+        trouble_over(run);
+    }
+    if (sight->answered && !sight->unclear) {
         free(run->message);
         run->message = message;
-        trouble_over(run);
     } else {
         free(message);
     }

@@ -73,6 +73,10 @@ static const char connector[] =
     "    effect: handover\n"
     "    requests: [{get: /export, poll: {every: 1m, timeout: 1h, until: \"${ .body.job[\\\".tag\\\"] == \\\"done\\\" "
     "}\"}}]\n"
+    "  invite:\n" /* its `success` is about the status: who is there already need not be invited */
+    "    effect: handover\n"
+    "    requests: [{get: /member, success: \"${ .status == 404 }\", already: \"${ .status == 200 and .body.member "
+    "}\"}, {post: /off}]\n"
     "  trouble:\n"
     "    effect: revoke\n"
     "    requests: [{post: /off}]\n"
@@ -101,9 +105,9 @@ static const struct engine_row rows[] = {
     {.title = "somebody else's account confirms nothing",
      .action = "off",
      .exchanges = {OFF, STRANGE},
-     .outcome = "deferred",
-     .said = "the answer is not what success looks like",
-     .facts = {{"verified", "null"}}},
+     .outcome = "failed",
+     .said = "not confirmed by reading back: the answer is not what success looks like",
+     .facts = {{"verified.ok", "false"}}},
     {.title = "nor does it excuse an error",
      .action = "off",
      .exchanges = {{"POST /off", 400, NULL, NULL}, STRANGE},
@@ -114,6 +118,10 @@ static const struct engine_row rows[] = {
      .exchanges = {STRANGE},
      .outcome = "failed",
      .said = "the answer is not what success looks like"},
+    {.title = "a success by its status alone says nothing against what the answer shows",
+     .action = "invite",
+     .exchanges = {{"GET /member", 200, "{\"member\": true}", NULL}},
+     .outcome = "already_done"},
     {.title = "the account was so already", .action = "off_once", .exchanges = {MINE, MINE}, .outcome = "already_done"},
     {.title = "a read-back that says denied",
      .action = "off",

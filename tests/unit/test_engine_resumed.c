@@ -405,6 +405,13 @@ static const char read_back[] = HEAD IDENTIFY ACTION "    requests: [{post: /off
                                                      "      expect: \"${ .status == 404 or .body.groups == [] }\"\n"
                                                      "      within: 0s\n";
 
+static const char knowing[] = HEAD IDENTIFY ACTION /* it looks itself whether the page is the last one */
+    "    requests:\n"
+    "      - get: /groups\n"
+    "        pages: {next: \"${ .body.next }\"}\n"
+    "        already: \"${ .body.groups == [] and .body.next == null }\"\n"
+    "      - {post: /off}\n";
+
 #define NOBODY "{\"ids\": {}}"
 #define G1                                                                                                             \
     {                                                                                                                  \
@@ -484,6 +491,8 @@ static const struct story pages[] = {
      .attempts = {{listed,
                    {NOTHING("GET /groups", "\"/groups?p=2\""), NOTHING(G2, "null")},
                    .outcome = "already_done"}}},
+    {.title = "a predicate that looks at the pages itself is believed",
+     .attempts = {{knowing, {G1, NOTHING(G2, "null")}, .outcome = "already_done"}}},
     {.title = "an empty list is one",
      .attempts = {{listed, {NOTHING("GET /groups", "null")}, .outcome = "already_done"}}},
     {.title = "an account that is not there is missing",
