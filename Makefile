@@ -2,7 +2,7 @@
 
 CC ?= cc
 PREFIX ?= /usr/local
-PKG = rdkafka libcurl jansson libpq libfyaml libuv libcrypto zlib oniguruma uuid ldap lber
+PKG = rdkafka libcurl jansson libpq libfyaml libuv libcrypto zlib oniguruma uuid ldap lber libidn2
 PKG_CFLAGS := $(filter-out -I/usr/include,$(shell pkg-config --cflags $(PKG) 2>/dev/null))
 PKG_LIBS := $(shell pkg-config --libs $(PKG) 2>/dev/null)
 ROOMS = producer vault worker logger scheduler console cli mock
@@ -14,7 +14,7 @@ CFLAGS ?= -O2 -g
 HARDENING = $(if $(SANITIZER),-fsanitize=$(SANITIZER),-D_FORTIFY_SOURCE=2) -fstack-protector-strong
 ALL_CFLAGS = -std=gnu11 -D_GNU_SOURCE -I. $(WARNINGS) $(CFLAGS) $(HARDENING) -fno-omit-frame-pointer \
 	$(PKG_CFLAGS)
-ALL_LIBS = $(PKG_LIBS) -ljq -lm -lpthread
+ALL_LIBS = $(PKG_LIBS) -lunistring -ljq -lm -lpthread
 ALL_LDFLAGS = $(LDFLAGS) $(if $(SANITIZER),-fsanitize=$(SANITIZER)) -Wl,-z,relro,-z,now -Wl,--as-needed
 
 sources = $(wildcard $(1)/*.c)

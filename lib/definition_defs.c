@@ -94,6 +94,35 @@ static void expand_list(struct check *check, const char *pointer, json_t *owner,
     }
 }
 
+/* What a snippet brings is for the other requests that use it; what stands in the read-back itself was meant for it. */
+static void check_look_words(struct check *check, const char *pointer, const json_t *look)
+{
+    static const char *const words[] = {"already", "missing"};
+    for (size_t i = 0; i < COUNT_OF(words); i++) {
+        if (json_object_get(look, words[i])) {
+            char *at = mem_printf("%s/%s", pointer, words[i]);
+            check_problem(check, at, "\"%s\" means nothing in a read-back: \"expect\" says what it has to show",
+                          words[i]);
+            free(at);
+        }
+    }
+}
+
+static void check_looks(struct check *check, const char *pointer, const json_t *verify)
+{
+    size_t i;
+    json_t *look;
+    char *at = mem_printf("%s/verify", pointer);
+    check_look_words(check, at, verify);
+    json_array_foreach(verify, i, look)
+    {
+        char *one = mem_printf("%s/%zu", at, i);
+        check_look_words(check, one, look);
+        free(one);
+    }
+    free(at);
+}
+
 void definition_use_defs(struct check *check)
 {
     json_t *tree = check->definition->tree;
@@ -103,6 +132,7 @@ void definition_use_defs(struct check *check)
     {
         char *at = mem_printf("/actions/%s", name);
         expand_list(check, at, action, "requests");
+        check_looks(check, at, json_object_get(action, "verify"));
         expand_member(check, at, action, "verify");
         expand_list(check, at, action, "verify");
         free(at);

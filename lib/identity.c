@@ -2,9 +2,9 @@
 
 #include <stdint.h>
 #include <string.h>
-#include <strings.h>
 
 #include "lib/buf.h"
+#include "lib/fold.h"
 #include "lib/mem.h"
 
 enum { SHOWN_MAX = 60 /* bytes of what stands before the character */ };
@@ -144,5 +144,5 @@ bool identity_same_number(const char *a, const char *b)
 {
     a += strspn(a, "0");
     b += strspn(b, "0");
-    return strcasecmp(a, b) == 0;
+    return fold_same(a, b);
 }

@@ -5,6 +5,7 @@
 #include <strings.h>
 
 #include "lib/buf.h"
+#include "lib/fold.h"
 #include "lib/identity.h"
 #include "lib/json.h"
 #include "lib/mapping.h"
@@ -225,7 +226,7 @@ static void drop_own_manager(json_t *user)
 {
     const char *email = json_string_at(user, "email");
     const char *manager = json_string_at(user, "manager.email");
-    if (email && manager && strcasecmp(email, manager) == 0) {
+    if (fold_same(email, manager)) {
         json_object_del(user, "manager");
     }
 }

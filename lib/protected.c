@@ -3,8 +3,8 @@
 #include <stdint.h>
 #include <stdlib.h>
 #include <string.h>
-#include <strings.h>
 
+#include "lib/fold.h"
 #include "lib/identity.h"
 #include "lib/json.h"
 #include "lib/mem.h"
@@ -15,7 +15,7 @@ bool protected_name(const struct conf *conf, const char *name)
     bool number = name && *name && !name[strspn(name, "0123456789")];
     for (size_t i = 0; name && *name && i < conf_list_size(conf, "guards.protected"); i++) {
         const char *item = conf_list_item(conf, "guards.protected", i);
-        found = found || strcasecmp(item, name) == 0 || (number && identity_same_number(item, name));
+        found = found || fold_same(item, name) || (number && identity_same_number(item, name));
     }
     return found;
 }

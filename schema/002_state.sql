@@ -417,8 +417,8 @@ BEGIN
     UPDATE phase SET status = 'cancelled', ended_at = now()
     WHERE offboarding_id = ANY (open) AND status IN ('waiting', 'held', 'initiated');
     SELECT array_agg(ROW(j.id, 'cancelled',
-                         'the offboarding was cancelled' || CASE WHEN j.outcome IS NULL THEN ''
-                                                                 ELSE '; what earlier attempts of this job changed stays so' END,
+                         'the offboarding was cancelled' || CASE WHEN (j.saved ->> 'changed')::boolean
+                                                                 THEN '; what earlier attempts of this job changed stays so' ELSE '' END,
                          NULL, NULL, false, NULL)::job_change)
     INTO changes
     FROM job j WHERE j.offboarding_id = ANY (open) AND j.follower IS NULL AND j.state IN ('waiting', 'ready');

@@ -198,7 +198,9 @@ static char *end_message(const struct run *run, enum verdict verdict)
 {
     bool good = verdict == VERDICT_DONE || verdict == VERDICT_ALREADY;
     const char *sentence = good ? good_sentence(run, verdict) : run->message ? run->message : verdict_name(verdict);
-    char *text = mem_printf("%s%s", sentence, good && run->note ? run->note : "");
+    const char *anew =
+        run->anew ? "; the connector was changed since the last attempt, so the action was begun again" : "";
+    char *text = mem_printf("%s%s%s", sentence, good && run->note ? run->note : "", anew);
     char *masked = run_mask(run, text);
     free(text);
     return masked;

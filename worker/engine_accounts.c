@@ -37,11 +37,13 @@ static bool says_gone(json_int_t status)
     return status == 404 || status == 410;
 }
 
-/* Is the only evidence that nothing is there under the account's name? What this attempt deleted itself is gone for good. */
+/* Is the only evidence of a good end that nothing is there under the account's name? What this attempt deleted itself is gone for
+ * good. */
 static bool only_gone(const struct run *run, enum verdict verdict)
 {
     bool looked_gone = says_gone(json_int_at(run->place->verified, "seen.status", 0));
-    return verdict == VERDICT_MISSING || run->gone ||
+    bool good = verdict == VERDICT_DONE || verdict == VERDICT_ALREADY;
+    return verdict == VERDICT_MISSING || (good && run->place->gone) ||
            (verdict == VERDICT_ALREADY && (says_gone(run->last_status) || looked_gone)) ||
            (verdict == VERDICT_DONE && run->read_back && looked_gone);
 }
@@ -70,7 +72,6 @@ static enum verdict run_account(struct run *run, const char *account)
     bool only_verify = run->place->verifying || run->only_verify;
     run->read_back = false;
     run->seen = false;
-    run->gone = false;
     if (verdict == VERDICT_DONE && !only_verify) {
         verdict = run_requests(run);
     }

@@ -84,10 +84,10 @@ static const char *why_no_data(const struct run *run, const json_t *request, int
     if (json_is_null(value)) {
         return silent || json_object_get(request, "head") ? NULL : "an empty answer";
     }
-    if (!body || json_true_at(request, "text")) {
+    if (!body) {
         return NULL; /* it was JSON */
     }
-    bool plain = begins(type, "text/plain") || begins(type, "application/json");
+    bool plain = json_true_at(request, "text") || begins(type, "text/plain") || begins(type, "application/json");
     return text_is_page(body) ? "a web page" : plain ? NULL : *type ? type : "something else";
 }
 

@@ -9,7 +9,7 @@
 
 enum { WHY_MAX = 600 }; /* bytes of a vendor's explanation */
 
-static bool predicate(struct run *run, const json_t *request, const char *name)
+bool classify_says(const struct run *run, const json_t *request, const char *name)
 {
     return expr_true(run->engine->exprs, json_object_get(request, name), run->context, false);
 }
@@ -218,11 +218,11 @@ static enum verdict by_predicates(struct run *run, const json_t *request, const 
     };
     for (size_t i = 0; i < COUNT_OF(own); i++) {
         if (own[i].proves ? evidence_shows(run, request, response, own[i].name)
-                          : predicate(run, request, own[i].name)) {
+                          : classify_says(run, request, own[i].name)) {
             return own[i].what ? say_own(run, request, own[i].verdict, own[i].what) : own[i].verdict;
         }
     }
-    if (predicate(run, request, "retry")) {
+    if (classify_says(run, request, "retry")) {
         *again = true;
         return say_status(run, request, VERDICT_FAILED, "temporary trouble");
     }
@@ -291,7 +291,7 @@ enum verdict classify(struct run *run, const json_t *request, struct response *r
         return VERDICT_FAILED;
     }
     enum verdict verdict = by_predicates(run, request, response, again);
-    note_throttling(response, *again, predicate(run, request, "retry"));
+    note_throttling(response, *again, classify_says(run, request, "retry"));
     health_answered(&run->system->health, response);
     return verdict;
 }

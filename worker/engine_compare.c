@@ -71,10 +71,28 @@ struct comparison compare_look(const struct run *run, const json_t *predicate)
     return looking.found;
 }
 
-const char *compare_doubt(const struct run *run, const json_t *predicate)
+/* Does the predicate ask whether something is true, or not false, that the answer does not have? */
+static bool asks_absent(const struct run *run, const json_t *predicate)
+{
+    static const char *const words[] = {"== true", "==true", "!= false", "!=false"};
+    const char *text = json_string_value(predicate);
+    struct looking looking = {.run = run, .text = text};
+    bool asks = false;
+    for (size_t i = 0; text && i < COUNT_OF(words); i++) {
+        asks = asks || strstr(text, words[i]);
+    }
+    if (asks && !strstr(text, "//")) {
+        expr_paths(text, look_at_path, &looking);
+    }
+    return looking.found.absent;
+}
+
+const char *compare_doubt(const struct run *run, const json_t *predicate, bool is_null)
 {
     struct comparison found = compare_look(run, predicate);
     return found.absent || found.null ? "the answer lacks the numbers that \"more\" compares"
            : found.texts ? "\"more\" compares numbers that the vendor writes as texts (the connector needs `tonumber`)"
-                         : NULL;
+           : is_null || asks_absent(run, predicate)
+               ? "the answer lacks what \"more\" reads (if that means no, the connector needs `// false`)"
+               : NULL;
 }

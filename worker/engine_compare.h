@@ -15,7 +15,7 @@ struct comparison {
 
 struct comparison compare_look(const struct run *run, const json_t *predicate);
 
-/* Why the predicate, which is false, does not tell whether there is more; NULL: it does. */
-const char *compare_doubt(const struct run *run, const json_t *predicate);
+/* Why the predicate, which is false or (`is_null`) null, does not tell whether there is more; NULL: it does. */
+const char *compare_doubt(const struct run *run, const json_t *predicate, bool is_null);
 
 #endif

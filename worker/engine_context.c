@@ -278,8 +278,7 @@ char *context_text(struct run *run, const char *tmpl, struct err *err)
     return text;
 }
 
-/* Adds a value to the list of those that pages or items have brought; null adds nothing. Takes over `value`. */
-static void collect_value(json_t *saved, const char *name, json_t *value)
+void collect_value(json_t *saved, const char *name, json_t *value)
 {
     json_t *list = json_object_get(saved, name);
     if (context_is_stand_in(value) || context_is_stand_in(list)) { /* a dry run does not know the whole list */

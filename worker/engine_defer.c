@@ -62,17 +62,22 @@ static enum verdict run_over_time(struct run *run)
     return verdict;
 }
 
+enum verdict run_say_cancelled(struct run *run)
+{
+    return run_say(run, VERDICT_CANCELLED, "the offboarding was cancelled%s",
+                   run->record->changed ? "; what this job had changed before stays so" : "");
+}
+
 enum verdict run_interrupted(struct run *run)
 {
     switch (run->job->interruption) {
     case INTERRUPT_NONE:
         return VERDICT_DONE;
     case INTERRUPT_CANCELLED:
-        if (run->looking && run->changed) {
+        if (run->looking && run->record->changed) {
             return VERDICT_DONE; /* what was changed is on record as it is, not as cancelled */
         }
-        return run_say(run, VERDICT_CANCELLED, "the offboarding was cancelled%s",
-                       run->changed ? "; what this job had changed before stays so" : "");
+        return run_say_cancelled(run);
     case INTERRUPT_DRAIN:
         return run_defer(run, 0, false, "the worker stops; another goes on");
     case INTERRUPT_TOO_LONG:

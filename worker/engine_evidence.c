@@ -12,8 +12,7 @@
 #include "worker/engine_internal.h"
 #include "worker/engine_partial.h"
 #include "worker/engine_paths.h"
-
-enum { SEEN_MAX = 500 };
+#include "worker/engine_told.h"
 
 bool evidence_reads(const json_t *value, const char *name)
 {
@@ -38,48 +37,6 @@ static bool reads_body(const json_t *request)
 {
     return uses(request, "body", NULL) || paths_read(json_object_get(request, "already"), "body", NULL) ||
            paths_read(json_object_get(request, "missing"), "body", NULL);
-}
-
-/* ---- what was seen ----------------------------------------------------------------------------------------------- */
-
-struct seeing {
-    const json_t *context;
-    json_t *seen;
-};
-
-static void see_path(const struct expr_path *path, void *arg)
-{
-    struct seeing *seeing = arg;
-    if (!(path_named(path, 0, "body") && path->count > 1) && !path_named(path, 0, "status")) {
-        return;
-    }
-    json_t *value = expr_path_value(path, seeing->context);
-    char *name = expr_path_text(path);
-    char *text = json_text(value);
-    if (strlen(text) > SEEN_MAX) {
-        json_object_set_new(seeing->seen, name, json_stringn(text, text_cut(text, SEEN_MAX)));
-    } else {
-        json_object_set(seeing->seen, name, value);
-    }
-    json_decref(value);
-    free(text);
-    free(name);
-}
-
-json_t *evidence_seen(const struct run *run, const char *expect)
-{
-    struct seeing seeing = {run->context, json_object()};
-    json_object_set(seeing.seen, "status", json_object_get(run->context, "status"));
-    expr_paths(expect ? expect : "", see_path, &seeing);
-    return seeing.seen;
-}
-
-char *evidence_seen_text(const struct run *run, const char *expect)
-{
-    json_t *seen = evidence_seen(run, expect);
-    char *text = json_text(seen);
-    json_decref(seen);
-    return text;
 }
 
 /* ---- predicates that absence would satisfy ----------------------------------------------------------------------- */
@@ -253,8 +210,9 @@ static bool may_read(const struct run *run, const json_t *request, const json_t 
                      const struct response *response, bool expects)
 {
     int status = response->status;
-    bool foreign = response->web_page || (response->plain && !request_is_mail(request));
-    if (foreign && !is_good_status(response) && !json_true_at(request, "text")) {
+    bool text = json_true_at(request, "text") || request_is_mail(request);
+    bool foreign = response->web_page || (response->plain && !text);
+    if (foreign && !is_good_status(response)) {
         return false;
     }
     if (is_good_status(response) || json_is_boolean(predicate) || paths_read(predicate, "status", NULL)) {
@@ -283,12 +241,34 @@ static bool is_hidden(const struct run *run, const json_t *predicate)
     return !shown;
 }
 
+/* Once a page of a list has been read, an error on a later one is about that page: a link or a cursor that has expired. And that one page
+ * lists nothing says nothing of the others. */
+static bool is_about_page(const struct run *run, const json_t *request, const struct response *response,
+                          const char *name)
+{
+    bool of_all = strcmp(name, "already") == 0 || strcmp(name, "missing") == 0; /* `expect` is asked of each page */
+    return (pages_later(request) && !is_good_status(response)) ||
+           (of_all && partial_holds_of_nothing(run, json_object_get(request, name)) &&
+            !pages_decide(run, request, json_object_get(request, name)));
+}
+
+/* The connector says which answers are good ones (`success`), and this is none: it may be about somebody else. Then a read shows
+ * nothing, unless what was asked for is the error that the answer tells of. */
+static bool is_no_success(const struct run *run, const json_t *request, const struct response *response,
+                          const json_t *predicate)
+{
+    return paths_read(json_object_get(request, "success"), "body", NULL) && !request_changes(request) &&
+           is_good_status(response) && !classify_says(run, request, "success") &&
+           !told_error_read(json_object_get(run->context, "body"), predicate);
+}
+
 bool evidence_shows(const struct run *run, const json_t *request, const struct response *response, const char *name)
 {
     const json_t *predicate = json_object_get(request, name);
     bool success = strcmp(name, "success") == 0;
     if (!predicate || !may_read(run, request, predicate, response, strcmp(name, "expect") == 0) ||
-        !expr_true(run->engine->exprs, predicate, run->context, false)) {
+        !expr_true(run->engine->exprs, predicate, run->context, false) || is_about_page(run, request, response, name) ||
+        (!success && is_no_success(run, request, response, predicate))) {
         return false;
     }
     if (response->ldap) {
@@ -305,87 +285,15 @@ bool evidence_shows_not(const struct run *run, const json_t *request, const char
 
 /* ---- answers that say nothing ------------------------------------------------------------------------------------ */
 
-static bool is_name(const char *name, const char *const *names)
-{
-    for (; *names; names++) {
-        if (strcasecmp(name, *names) == 0) {
-            return true;
-        }
-    }
-    return false;
-}
-
-/* Something is said: neither null, false, 0, nor empty. */
-static bool says_something(const json_t *value)
-{
-    return json_is_true(value) || json_string_length(value) || json_array_size(value) || json_object_size(value) ||
-           (json_is_number(value) && json_number_value(value) != 0);
-}
-
-static bool says_no(const json_t *value)
-{
-    const char *text = json_string_value(value);
-    return json_is_false(value) || (json_is_number(value) && json_number_value(value) == 0) ||
-           (text && (strcasecmp(text, "false") == 0 || strcasecmp(text, "no") == 0));
-}
-
-/* 400 to 599, as a number or as a text. */
-static bool is_error_code(const json_t *value)
-{
-    const char *text = json_string_value(value);
-    double code = json_is_number(value) ? json_number_value(value) : text && strlen(text) == 3 ? strtod(text, NULL) : 0;
-    return code >= 400 && code < 600;
-}
-
-static bool explains_itself(const json_t *body)
-{
-    static const char *const words[] = {"message", "detail", "title", "error_description", "reason"};
-    for (size_t i = 0; i < COUNT_OF(words); i++) {
-        if (json_string_length(json_object_get(body, words[i]))) {
-            return true;
-        }
-    }
-    return false;
-}
-
-/* JSend, RFC 9457, and what is like them: a status that is an error, and a sentence beside it. */
-static bool is_error_status(const json_t *body, const json_t *status)
-{
-    const char *word = json_string_value(status);
-    bool told = json_object_size(body) == 1 || explains_itself(body) || json_object_get(body, "data");
-    return told &&
-           (is_error_code(status) || (word && (strcasecmp(word, "error") == 0 || strcasecmp(word, "fail") == 0)));
-}
-
-/* The member of an answer that tells of an error although the status is good; NULL: none. */
-static const char *error_member(const json_t *body)
-{
-    static const char *const errors[] = {
-        "error",          "errors",       "fault",         "faults",    "exception", "errorMessages",
-        "error_messages", "errorMessage", "error_message", "timed_out", NULL};
-    static const char *const good[] = {"ok", "success", NULL};
-    static const char *const codes[] = {"status", "code", "statusCode", "error_code", "errorCode", NULL};
-    const json_t *schemas = json_object_get(body, "schemas"); /* RFC 7644, 3.12 */
-    const char *schema = json_string_value(json_array_get(schemas, 0));
-    const char *name;
-    json_t *value;
-    json_object_foreach((json_t *)(uintptr_t)body, name, value)
-    {
-        if ((is_name(name, errors) && says_something(value)) || (is_name(name, good) && says_no(value)) ||
-            (is_name(name, codes) && is_error_status(body, value))) {
-            return name;
-        }
-    }
-    return schema && strcmp(schema, "urn:ietf:params:scim:api:messages:2.0:Error") == 0 ? "schemas" : NULL;
-}
-
 /* Is the error one that the request expects? It makes something of the member, or a predicate that reads the member holds. That
  * `missing` looks at the errors of a 404 says nothing about one that comes with 200. */
 static bool knows_error(const struct run *run, const json_t *request, const char *member)
 {
-    static const char *const judging[] = {"already", "missing", "denied", "blocked", "retry"};
+    static const char *const judging[] = {"denied", "blocked", "retry", "already", "missing"};
+    size_t count =
+        pages_later(request) ? 3 : COUNT_OF(judging); /* a later page says nothing of the account by an error */
     bool known = uses(request, "body", member);
-    for (size_t i = 0; !known && i < COUNT_OF(judging); i++) {
+    for (size_t i = 0; !known && i < count; i++) {
         const json_t *predicate = json_object_get(request, judging[i]);
         known = paths_read(predicate, "body", member) && expr_true(run->engine->exprs, predicate, run->context, false);
     }
@@ -419,18 +327,23 @@ static char *why_partial(const struct run *run, const json_t *request, const str
                                               : "the vendor's answer is only a part of the whole");
 }
 
-static char *why_no_data(const struct run *run, const json_t *request, const struct response *response)
+/* `text: true` is no word for web pages: a sign-in page lacks whatever a text is to lack. */
+static char *why_unusable(const json_t *request, const struct response *response)
 {
-    const json_t *body = json_object_get(run->context, "body");
-    bool reading = reads_body(request);
-    if (response->unreadable) {
-        return mem_printf("the vendor's answer can't be read: %s", response->unreadable);
-    }
     if (response->web_page) {
         return mem_strdup(
             "the vendor answered with a web page instead of data: is the address right, and is the token good?");
     }
-    if (!reading || request_changes(request) || any_shows(run, request, response)) {
+    if (response->unreadable && !json_true_at(request, "text")) {
+        return mem_printf("the vendor's answer can't be read: %s", response->unreadable);
+    }
+    return NULL;
+}
+
+static char *why_no_data(const struct run *run, const json_t *request, const struct response *response)
+{
+    const json_t *body = json_object_get(run->context, "body");
+    if (!reads_body(request) || request_changes(request) || any_shows(run, request, response)) {
         return NULL;
     }
     if (json_is_null(body)) {
@@ -486,12 +399,16 @@ static char *why_not_listed(const struct run *run, const json_t *request)
 
 char *evidence_odd(const struct run *run, const json_t *request, const struct response *response)
 {
-    if (response->ldap || request_is_mail(request) || !is_good_status(response) || json_true_at(request, "text")) {
+    if (response->ldap || request_is_mail(request) || !is_good_status(response)) {
         return NULL;
     }
+    char *why = why_unusable(request, response);
+    if (why || json_true_at(request, "text")) {
+        return why;
+    }
     const json_t *body = json_object_get(run->context, "body");
-    const char *member = error_member(body);
-    char *why = why_no_data(run, request, response);
+    const char *member = told_error(body);
+    why = why_no_data(run, request, response);
     why = why ? why : why_partial(run, request, response);
     why = why ? why : partial_why(run, request);
     if (!why && member && !knows_error(run, request, member)) {

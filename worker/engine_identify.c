@@ -2,9 +2,9 @@
  * (rules.md, 3). */
 #include <stdlib.h>
 #include <string.h>
-#include <strings.h>
 
 #include "lib/buf.h"
+#include "lib/fold.h"
 #include "lib/identity.h"
 #include "lib/json.h"
 #include "lib/mem.h"
@@ -42,13 +42,17 @@ static void add_key(json_t *keys, const char *kind, const char *key)
     json_decref(pair);
 }
 
-/* HR's spelling of an address, and lower case: some systems compare letter by letter. */
+/* HR's spelling of an address, and lower case: some systems compare letter by letter. A domain with other letters than ASCII's has two
+ * spellings. */
 static void add_email(json_t *keys, const char *email)
 {
-    char *lower = json_lower(email);
+    char *folded = fold_address(email), *shown = fold_shown(email), *lower = fold_text(shown);
     add_key(keys, "email", email);
+    add_key(keys, "email", folded);
     add_key(keys, "email", lower);
     free(lower);
+    free(shown);
+    free(folded);
 }
 
 /* What this system is searched by, in order. New reference. */
@@ -127,7 +131,7 @@ static bool shows_address(const json_t *account, const char *address)
     bool shows = json_array_size(json_object_get(account, "emails")) == 0; /* none at all: nobody knows */
     json_array_foreach(json_object_get(account, "emails"), i, email)
     {
-        shows = shows || strcasecmp(json_string_value(email), address) == 0;
+        shows = shows || fold_same(json_string_value(email), address);
     }
     return shows;
 }
@@ -198,7 +202,7 @@ static enum verdict guard_found(struct search *search)
         }
         json_array_foreach(json_object_get(account, "emails"), j, email)
         {
-            if (manager && strcasecmp(json_string_value(email), manager) == 0 && !identify_is_leaver(run, manager)) {
+            if (manager && fold_same(json_string_value(email), manager) && !identify_is_leaver(run, manager)) {
                 return run_say(run, VERDICT_BLOCKED, "account %s is the manager's, not the leaver's", id);
             }
         }
@@ -218,7 +222,7 @@ static char *keys_text(const struct run *run, const json_t *identify)
     {
         const char *key = json_string_at(pair, "key");
         bool email = strcmp(json_string_at(pair, "kind"), "email") == 0;
-        if (strcasecmp(key, last) != 0) { /* the lower-case form follows HR's spelling */
+        if (!fold_same(key, last)) { /* the other forms follow HR's spelling */
             buf_addf(&text, "%s%s %s", text.len ? " and " : "", email ? "e-mail" : "employee id", key);
         }
         last = key;
@@ -259,13 +263,35 @@ static enum verdict nobody(struct search *search, bool confirms)
 
 /* ---- the search -------------------------------------------------------------------------------------------------- */
 
+/* What the search asks, and by which keys: where it stands is counted in both. The caller frees. */
+static char *mark_of(const struct search *search)
+{
+    const struct run *run = search->run;
+    json_t *given = json_object_get(json_object_get(run->job->message, "given_ids"), run->job->system);
+    json_t *asked = json_pack("{s:O, s:o, s:O*}", "identify", search->identify, "keys", keys_of(run, search->identify),
+                              "given", given);
+    char *mark = state_mark(asked);
+    json_decref(asked);
+    return mark;
+}
+
+/* Is it about the same requests and keys? Otherwise it begins again; it changes nothing. */
+static bool fits(const struct search *search, const json_t *state)
+{
+    char *mark = mark_of(search);
+    const char *wrote = json_string_at(state, "asked");
+    bool same = wrote && strcmp(wrote, mark) == 0;
+    free(mark);
+    return same;
+}
+
 /* Goes on where an earlier attempt was put off. */
 static void resume(struct search *search)
 {
     struct run *run = search->run;
     const json_t *found = json_object_get(run->search, "found");
     const json_t *searched = json_object_get(run->search, "searched");
-    if (json_is_array(found) && json_is_array(searched)) {
+    if (json_is_array(found) && json_is_array(searched) && fits(search, run->search)) {
         search->done = (size_t)json_int_at(run->search, "done", 0);
         json_array_extend(search->found, (json_t *)(uintptr_t)found);
         json_array_extend(search->searched, (json_t *)(uintptr_t)searched);
@@ -277,9 +303,12 @@ static void resume(struct search *search)
 static void keep(const struct search *search)
 {
     struct run *run = search->run;
+    char *mark = mark_of(search);
     json_decref(run->search);
-    run->search = json_pack("{s:I, s:O, s:O, s:o}", "done", (json_int_t)search->done, "found", search->found,
-                            "searched", search->searched, "place", place_to_json(&search->place, NULL, true));
+    run->search =
+        json_pack("{s:I, s:O, s:O, s:o, s:s}", "done", (json_int_t)search->done, "found", search->found, "searched",
+                  search->searched, "place", place_to_json(&search->place, NULL, true), "asked", mark);
+    free(mark);
 }
 
 static enum verdict search_keys(struct search *search)
@@ -377,13 +406,13 @@ bool identify_is_leaver(const struct run *run, const char *address)
 {
     const json_t *user = json_object_get(run->context, "user");
     const char *email = json_string_at(user, "email");
-    bool same = email && strcasecmp(email, address) == 0;
+    bool same = fold_same(email, address);
     size_t i;
     json_t *alias;
     json_array_foreach(json_object_get(user, "emails"), i, alias)
     {
         const char *text = json_string_value(alias);
-        same = same || (text && strcasecmp(text, address) == 0);
+        same = same || fold_same(text, address);
     }
     return same;
 }

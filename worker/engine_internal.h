@@ -159,11 +159,13 @@ enum verdict {
     VERDICT_ABANDONED,
 };
 
-/* The calls that a job made, for its event. */
+/* What a job has done, whichever of its lanes did it: the calls, for its event, and what follows from them. */
 struct record {
     json_t *calls;
-    int left_out;  /* calls that were made and found no place in `calls` */
-    json_t *trace; /* every call, when the engine traces; NULL: none */
+    int left_out;   /* calls that were made and found no place in `calls` */
+    json_t *trace;  /* every call, when the engine traces; NULL: none */
+    bool changed;   /* a changing call may have had its effect, in this attempt or in an earlier one */
+    bool held_back; /* a dry run has not sent a change: what follows would see it */
 };
 
 struct run {
@@ -187,18 +189,16 @@ struct run {
     int tries;                  /* of the request in hand */
     bool collecting;            /* over pages or items: what is saved is joined into lists */
     bool unsent;                /* by a dry run: there is no answer to the latest request */
-    bool held_back;             /* a dry run has not sent a change: what follows would see it */
     bool uncertain;             /* a dry run can't decide the request's `if`: an answer is missing */
     bool begun;                 /* a `once` call has begun, now or in a life before */
     bool begin_acknowledged;    /* in this life */
     bool found_before;          /* `find` saw the effect of an earlier call */
     bool read_back;             /* an error was answered by looking: the state is there */
-    bool gone;                  /* a change was taken for done although the vendor knows no such name (404, 410) */
     bool seen;                  /* it was there at the last look, and nothing was changed since */
     bool searching;             /* for accounts */
     bool looking;               /* reading back: a cancellation waits until it is known what the calls before did */
+    bool anew;                  /* the connector was changed since the last attempt, so what had begun begins again */
     bool skipped;               /* the runbook says that it isn't to run: condition, too late */
-    bool changed;               /* a changing call may have had its effect */
     json_t *waits;              /* {signal, key, heard} that a deferral waits for; owned, NULL: for none */
     char *progress;             /* what the last of those signals said; owned */
     int64_t due_at;             /* of a deferral */
@@ -391,6 +391,7 @@ enum verdict signal_wait(struct run *run, const json_t *request);
 
 /* engine_classify.c: what an answer means; `*again`: it may be tried again. */
 enum verdict classify(struct run *run, const json_t *request, struct response *response, bool *again);
+bool classify_says(const struct run *run, const json_t *request, const char *name); /* does this predicate hold? */
 bool status_is_temporary(int status);               /* does this HTTP status tell of trouble that passes? */
 bool words_ask_again(int status, const char *said); /* does a refusal say that it is for now only? */
 
@@ -405,6 +406,7 @@ bool evidence_shows_not(const struct run *run, const json_t *request, const char
 /* Would the predicate hold if the answer's body were this one? Takes over `body`. */
 bool evidence_would_hold(const struct run *run, const json_t *predicate, json_t *body);
 bool evidence_reads(const json_t *value, const char *name); /* does an expression in it read `.NAME`? */
+/* engine_seen.c */
 json_t *evidence_seen(const struct run *run,
                       const char *expect); /* the values that it reads, by path; a new reference */
 char *evidence_seen_text(const struct run *run, const char *expect); /* the same as text; the caller frees */
@@ -441,6 +443,7 @@ enum verdict run_defer(struct run *run, int64_t wait, bool scaled, const char *w
 /* After trouble: deferred by `wait`, with the trouble as message; failed when it has lasted three (scaled) days. */
 enum verdict run_put_off(struct run *run, int64_t wait, bool scaled);
 enum verdict run_interrupted(struct run *run); /* DONE: go on */
+enum verdict run_say_cancelled(struct run *run);
 /* Says what is under way from now on ("requests/2"), for the account in hand. Trouble is timed for each such name by itself: what
  * works for one request does not end the trouble of another. */
 void trouble_at(struct run *run, const char *format, ...) __attribute__((format(printf, 2, 3)));
@@ -448,8 +451,12 @@ void trouble_over(struct run *run); /* the vendor gave a good answer there */
 
 /* engine_state.c: what an attempt hands on to the next one (schema/messages.md, `state`). */
 json_t *run_state(const struct run *run, enum verdict verdict); /* new reference */
+/* The places of the accounts. A place that was written for other requests is begun anew: as after a crash, requests are repeated,
+ * and what must happen once is looked for. */
 void run_resume(struct run *run, const json_t *state);
-void run_resume_clocks(struct run *run, const json_t *state);      /* what is needed before the accounts are known */
+void run_resume_clocks(struct run *run, const json_t *state); /* what is needed before the accounts are known */
+/* A short text that is the same for the same definition: a state says by it what its positions are about. The caller frees. */
+char *state_mark(const json_t *definition);
 const char *run_account_name(const struct run *run, size_t index); /* "" for an action on no account */
 
 /* engine.c: a run before its first call; `record` is the caller's. Release with run_release(). */
@@ -504,6 +511,14 @@ enum verdict items_run(struct run *run, const json_t *request);
  * new reference. What the vendor said of the next page stands in its member `page` ({link} or {query, json}), as
  * values: an answer is never read as an expression. */
 enum verdict pages_next(struct run *run, const json_t *request, json_t **next);
+
+/* engine_ahead.c: of a page that was just answered. */
+bool pages_later(const json_t *request); /* is it for another page than the first? */
+/* Before the answer in the context is saved: will the connector ask for another page? */
+bool pages_go_on(const struct run *run, const json_t *request);
+/* The predicate says that a page lists nothing. Does that hold of the whole list: was there nothing on the pages before, and is it the
+ * last one? Of a predicate that looks for that itself it does. */
+bool pages_decide(const struct run *run, const json_t *request, const json_t *predicate);
 enum { PAGES_MAX = 1000 };
 
 /* engine_once.c: a request marked by `find`. */
@@ -531,6 +546,9 @@ bool context_guesses(struct run *run, const json_t *tmpl); /* does it read what 
 
 /* Renders `save` of a request into `.saved`; lists are joined when `collect`. */
 int save_values(struct run *run, const json_t *save, bool collect, struct err *err);
+
+/* Adds a value to the list of those that pages or items have brought; null adds nothing. Takes over `value`. */
+void collect_value(json_t *saved, const char *name, json_t *value);
 
 double engine_random(void); /* uniform in [0, 1) */
 

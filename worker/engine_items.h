@@ -9,7 +9,8 @@
 struct items {
     const json_t *request;
     json_t *items; /* all that are to be done; owned */
-    json_t *saved; /* a list for each saved name: by item, what was saved for it; owned */
+    json_t *at;    /* the number of each among all items of the request; owned */
+    json_t *saved; /* {name: [what was saved for item 0, …]}, null for none; owned */
     char *done;    /* by item: is it over, well or refused? */
     char *refused; /* by item */
     size_t next;   /* the first that nobody has begun */

@@ -1,5 +1,4 @@
 /* `parallel`: the request for several items of a list at a time, each in a lane of its own. */
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -36,7 +35,8 @@ static void lane_close(struct lane *lane)
 {
     struct run *parent = lane->parent;
     run_disengage(&lane->run);
-    parent->changed = parent->changed || lane->run.changed;
+    parent->seen = parent->seen && lane->run.seen;
+    parent->place->gone = parent->place->gone || lane->place.gone;
     parent->last_status = lane->run.last_status;
     json_decref(lane->run.context);
     free(lane->run.message);
@@ -45,34 +45,11 @@ static void lane_close(struct lane *lane)
     place_release(&lane->place);
 }
 
-/* Keeps what the request saved for the item: the lists of all items are put together in the items' order. */
-static void keep_saved(struct items *items, struct lane *lane, size_t index)
-{
-    const char *name;
-    json_t *tmpl;
-    json_object_foreach(json_object_get(items->request, "save"), name, tmpl)
-    {
-        json_t *by_item = json_object_get(items->saved, name);
-        if (!by_item) {
-            by_item = json_object();
-            json_object_set_new(items->saved, name, by_item);
-        }
-        char key[32];
-        snprintf(key, sizeof key, "%zu", index);
-        json_object_set(by_item, key, json_object_get(lane->place.saved, name));
-    }
-}
-
 static void lane_work(struct lane *lane)
 {
     struct items *items = lane->items;
     while (items->stop == VERDICT_DONE && items->next < json_array_size(items->items)) {
-        size_t index = items->next++;
-        sequence_clear_saved(&lane->run, items->request);
-        items_work_on(items, &lane->run, index);
-        if (items->done[index]) {
-            keep_saved(items, lane, index);
-        }
+        items_work_on(items, &lane->run, items->next++);
     }
 }
 
@@ -85,24 +62,11 @@ static void run_lane(void *arg)
     }
 }
 
-static void put_together(struct items *items, struct run *run)
-{
-    const char *name;
-    json_t *by_item;
-    json_object_foreach(items->saved, name, by_item)
-    {
-        json_t *list = json_object_get(run->place->saved, name);
-        for (size_t i = 0; i < json_array_size(items->items); i++) {
-            char key[32];
-            snprintf(key, sizeof key, "%zu", i);
-            json_array_extend(list, json_object_get(by_item, key));
-        }
-    }
-}
-
 void items_work_in_lanes(struct items *items, struct run *run, size_t count)
 {
     struct lane *lanes = mem_alloc(count * sizeof *lanes);
+    place_first_page(
+        run->place); /* of an attempt that went item by item: each lane's items begin with their first page */
     for (size_t i = 0; i < count; i++) {
         lane_open(&lanes[i], items, run);
     }
@@ -116,6 +80,5 @@ void items_work_in_lanes(struct items *items, struct run *run, size_t count)
     for (size_t i = 0; i < count; i++) {
         lane_close(&lanes[i]);
     }
-    put_together(items, run);
     free(lanes);
 }

@@ -107,6 +107,18 @@ static void add_items(struct buf *text, const json_t *list)
     }
 }
 
+size_t lists_size(const json_t *lists)
+{
+    size_t i;
+    json_t *list;
+    size_t sum = 0;
+    json_array_foreach(lists, i, list)
+    {
+        sum += json_array_size(list);
+    }
+    return sum;
+}
+
 char *lists_fingerprint(const struct run *run, const json_t *request)
 {
     json_t *lists = lists_read(run, request);

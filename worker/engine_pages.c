@@ -6,6 +6,7 @@
 #include "lib/mem.h"
 #include "worker/engine_compare.h"
 #include "worker/engine_lists.h"
+#include "worker/engine_partial.h"
 #include "worker/link.h"
 
 /* A next-page link may not lead to another host: our credentials would go with it. */
@@ -22,7 +23,7 @@ static enum verdict next_page(struct run *run, const json_t *request, json_t *pa
 {
     enum verdict verdict = VERDICT_DONE;
     json_t *asked = json_copy(json_object_get(request, "page"));
-    json_object_del(asked, "seen");
+    json_object_del(asked, "read");
     if (json_equal(page, asked)) {
         verdict = run_say(run, VERDICT_FAILED, "the next page is the same page again");
     } else {
@@ -80,7 +81,7 @@ static enum verdict is_there_more(struct run *run, const json_t *predicate, bool
     json_t *value = expr_render(run->engine->exprs, predicate, run->context, &err);
     enum verdict verdict = VERDICT_DONE;
     *more = value && !json_is_null(value) && !json_is_false(value);
-    const char *doubt = !value ? err_text(&err) : *more ? NULL : compare_doubt(run, predicate);
+    const char *doubt = !value ? err_text(&err) : *more ? NULL : compare_doubt(run, predicate, json_is_null(value));
     if (doubt) {
         verdict = run_say(run, VERDICT_FAILED, "could not tell whether there is another page: %s", doubt);
     }
@@ -116,14 +117,22 @@ static enum verdict by_parameters(struct run *run, const json_t *request, const 
     return next_page(run, request, page, next);
 }
 
-/* Keeps in `next` what stood on this page, so that the next one can be compared with it, whichever attempt asks for it. */
-static void keep_seen(json_t *next, const char *seen)
+/* Keeps in `next` what the pages up to this one have shown, so that the next one can be judged by it, whichever attempt asks for it:
+ * what stood on this one, and how many there were, and whether all of them agree that there is nothing. */
+static void keep_read(const struct run *run, const json_t *request, json_t *next, const char *seen)
 {
-    if (next && seen) {
-        json_t *page = json_copy(json_object_get(next, "page"));
-        json_put_string(page, "seen", seen);
-        json_object_set_new(next, "page", page);
-    }
+    bool nothing = !pages_later(request) || json_is_true(json_at(request, "page.read.nothing"));
+    nothing = nothing && (partial_holds_of_nothing(run, json_object_get(request, "already")) ||
+                          partial_holds_of_nothing(run, json_object_get(request, "missing")));
+    json_t *lists = lists_read(run, request);
+    json_int_t listed = json_int_at(request, "page.read.listed", 0) + (json_int_t)lists_size(lists);
+    json_t *read = json_pack("{s:b, s:I, s:I}", "nothing", (int)nothing, "listed", listed, "pages",
+                             json_int_at(request, "page.read.pages", 0) + 1);
+    json_decref(lists);
+    json_t *page = json_copy(json_object_get(next, "page"));
+    json_put_string(read, "seen", seen);
+    json_object_set_new(page, "read", read);
+    json_object_set_new(next, "page", page);
 }
 
 /* A vendor that does not know the parameters of `pages` gives its first page for each of them: what stands on the others, nobody has
@@ -132,7 +141,7 @@ static enum verdict turn(struct run *run, const json_t *request, const json_t *p
 {
     const json_t *link = json_object_get(pages, "next");
     char *seen = lists_fingerprint(run, request);
-    const char *before = json_string_at(json_object_get(request, "page"), "seen");
+    const char *before = json_string_at(request, "page.read.seen");
     enum verdict verdict;
     if (seen && before && strcmp(seen, before) == 0) {
         verdict = run_say(run, VERDICT_FAILED,
@@ -140,7 +149,9 @@ static enum verdict turn(struct run *run, const json_t *request, const json_t *p
                           "stands on the others: are the parameters in `pages` those that it knows?");
     } else {
         verdict = link ? by_link(run, request, link, next) : by_parameters(run, request, pages, next);
-        keep_seen(*next, seen);
+    }
+    if (verdict == VERDICT_DONE && *next) {
+        keep_read(run, request, *next, seen);
     }
     free(seen);
     return verdict;

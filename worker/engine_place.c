@@ -11,13 +11,29 @@ void place_init(struct place *place)
     *place = (struct place){.saved = json_object()};
 }
 
+void place_first_page(struct place *place)
+{
+    json_decref(place->page);
+    place->page = NULL;
+}
+
+void place_pass(struct place *place)
+{
+    json_decref(place->items_left);
+    json_decref(place->items_at);
+    json_decref(place->items_saved);
+    place->items_left = NULL;
+    place->items_at = NULL;
+    place->items_saved = NULL;
+    place_first_page(place);
+}
+
 void place_release(struct place *place)
 {
     free(place->ended);
     free(place->why);
     json_decref(place->saved);
-    json_decref(place->items_left);
-    json_decref(place->page);
+    place_pass(place);
     json_decref(place->heard);
     json_decref(place->verified);
     *place = (struct place){0};
@@ -27,11 +43,25 @@ void place_restart(struct place *place)
 {
     place->at = 0;
     place->verifying = false;
+    place->gone = false;
     json_object_clear(place->saved);
-    json_decref(place->items_left);
-    json_decref(place->page);
-    place->items_left = NULL;
-    place->page = NULL;
+    place_pass(place);
+}
+
+bool place_has_begun(const struct place *place)
+{
+    return place->at > 0 || place->verifying || place->items_left || place->page || place->polled_since ||
+           place->awaits_since || json_object_size(place->saved);
+}
+
+void place_forget(struct place *place)
+{
+    place_restart(place);
+    place->polled_since = 0;
+    place->awaits_since = 0;
+    place->reminders = 0;
+    json_decref(place->heard);
+    place->heard = NULL;
 }
 
 /* ---- writing ----------------------------------------------------------------------------------------------------- */
@@ -71,6 +101,9 @@ json_t *place_to_json(const struct place *place, const json_t *dropped, bool com
     json_object_set_new(json, "saved", complete ? saved_but(place->saved, dropped) : json_object());
     if (complete) {
         json_put(json, "items_left", json_incref(place->items_left));
+        json_put(json, "items_at", json_incref(place->items_at));
+        json_put(json, "items_saved", place->items_saved ? saved_but(place->items_saved, dropped) : NULL);
+        put_flag(json, "gone", place->gone);
         json_put(json, "page", json_incref(place->page));
         put_flag(json, "verifying", place->verifying);
     }
@@ -124,7 +157,10 @@ void place_from_json(struct place *place, const json_t *json)
         .at = at > 0 ? at : 0,
         .saved = saved ? saved : json_object(),
         .items_left = read_kind(json, "items_left", JSON_ARRAY),
+        .items_at = read_kind(json, "items_at", JSON_ARRAY),
+        .items_saved = read_kind(json, "items_saved", JSON_OBJECT),
         .page = read_kind(json, "page", JSON_OBJECT),
+        .gone = json_true_at(json, "gone"),
         .verifying = json_true_at(json, "verifying"),
         .heard = read_kind(json, "heard", JSON_ARRAY),
         .reminders = json_int_at(json, "reminders", 0),

@@ -95,6 +95,21 @@ static char *interval_text(const json_t *poll, int64_t wait)
     return mem_printf("%llds", (long long)(wait / TIME_SECOND));
 }
 
+/* The last name of a path: ".tag" of `body.job[".tag"]`. The caller frees. */
+static char *last_name(const char *path)
+{
+    size_t len = strlen(path);
+    const char *quoted = NULL;
+    for (const char *at = strstr(path, "[\""); at; at = strstr(at + 1, "[\"")) {
+        quoted = at + 2;
+    }
+    if (quoted && len > 2 && strcmp(path + len - 2, "\"]") == 0) {
+        return mem_strndup(quoted, (size_t)(path + len - 2 - quoted));
+    }
+    const char *dot = strrchr(path, '.');
+    return mem_strdup(dot ? dot + 1 : path);
+}
+
 /* "state: new, progress: 7": what `until` reads of the answer, without the paths to it. */
 static char *seen_text(const struct run *run, const json_t *poll)
 {
@@ -107,10 +122,11 @@ static char *seen_text(const struct run *run, const json_t *poll)
     }
     json_object_foreach(seen, path, value)
     {
-        const char *name = strrchr(path, '.');
+        char *name = last_name(path);
         char *whole = json_is_string(value) ? mem_strdup(json_string_value(value)) : json_text(value);
         char *shown = text_shortened(whole, SEEN_MAX);
-        buf_addf(&text, "%s%s: %s", text.len ? ", " : "", name ? name + 1 : path, shown);
+        buf_addf(&text, "%s%s: %s", text.len ? ", " : "", name, shown);
+        free(name);
         free(shown);
         free(whole);
     }
@@ -123,7 +139,7 @@ enum verdict request_polls(struct run *run, const json_t *request)
 {
     const json_t *poll = json_object_get(request, "poll");
     struct expr_set *exprs = run->engine->exprs;
-    bool guessed = run->dry && (run->unsent || run->held_back); /* nobody knows how it would end */
+    bool guessed = run->dry && (run->unsent || run->record->held_back); /* nobody knows how it would end */
     if (!poll || guessed || expr_true(exprs, json_object_get(poll, "until"), run->context, false)) {
         run->place->polled_since = 0;
         return VERDICT_DONE;

@@ -66,13 +66,16 @@ static void record_unsent(struct run *run, const struct rendered *rendered, bool
 
 /* ---- sending ----------------------------------------------------------------------------------------------------- */
 
-static bool is_web_page(const struct http_answer *answer, const struct body *body)
+/* What comes without a body may be a page all the same: the answer to a HEAD is about what a GET would bring, and a gateway's error. */
+static bool is_web_page(const struct rendered *rendered, const struct http_answer *answer, const struct body *body)
 {
     const char *type = json_string_at(answer->headers, "content-type");
     const char *text = body->kind == BODY_TEXT ? json_string_value(body->value) : NULL;
     bool claimed =
         type && (strncasecmp(type, "text/html", 9) == 0 || strncasecmp(type, "application/xhtml+xml", 21) == 0);
-    return text && ((claimed && strchr(text, '<')) || text_is_page(text)); /* "OK" is no page, whatever its type */
+    bool empty = answer->body.len == 0 && (strcmp(rendered->method, "HEAD") == 0 || answer->status >= 400);
+    return (claimed && empty) || /* "OK" is no page, whatever its type */
+           (text && ((claimed && strchr(text, '<')) || text_is_page(text)));
 }
 
 static int64_t vendor_wait(struct run *run, const struct http_answer *answer)
@@ -126,7 +129,7 @@ static void take_answer(struct run *run, const json_t *request, const struct ren
         .sent = answer->sent,
         .ldap = rendered->is_ldap,
         .aborted = answer->aborted,
-        .web_page = is_web_page(answer, &body),
+        .web_page = is_web_page(rendered, answer, &body),
         .plain = body.kind == BODY_TEXT,
         .unreached = answer->fault == HTTP_FAULT_ADDRESS,
         .hopeless = answer->fault == HTTP_FAULT_ANSWER || answer->fault == HTTP_FAULT_REQUEST,
@@ -206,7 +209,7 @@ static void perform_once(struct run *run, const json_t *request, const struct re
     }
     take_answer(run, request, rendered, &answer, response);
     if (request_changes(request) && answer.sent) {
-        run->changed = true;
+        run->record->changed = true;
         run->seen = false;
     }
     http_answer_release(&answer);
@@ -291,7 +294,7 @@ static enum verdict send_request(struct run *run, const json_t *request, struct 
         trace_rendered(run, &rendered, request_changes(request), NULL);
         context_forget_answer(run);
         run->unsent = true;
-        run->held_back = run->held_back || request_changes(request);
+        run->record->held_back = run->record->held_back || request_changes(request);
         response->unsent = true;
     } else {
         tell(run, request, &rendered);
@@ -349,11 +352,16 @@ enum verdict request_save(struct run *run, const json_t *request, enum verdict v
     return verdict;
 }
 
+static bool says_gone(int status)
+{
+    return status == 404 || status == 410;
+}
+
 /* A good answer is saved; then it must show what is required of it, and what is waited for. */
 static enum verdict answered(struct run *run, const json_t *request, enum verdict verdict)
 {
     bool good = verdict == VERDICT_DONE || verdict == VERDICT_ALREADY;
-    run->gone = run->gone || (good && request_changes(request) && (run->last_status == 404 || run->last_status == 410));
+    run->place->gone = run->place->gone || (good && request_changes(request) && says_gone(run->last_status));
     enum verdict next = good ? request_save(run, request, verdict) : verdict;
     if (next == VERDICT_DONE) {
         next = request_requires(run, request);
@@ -363,10 +371,13 @@ static enum verdict answered(struct run *run, const json_t *request, enum verdic
 
 enum verdict request_wait(struct run *run, const struct response *response)
 {
-    if (response->odd && run->tries + 1 >= ODD_TRIES) { /* it is no outage: the next look is the scheduler's */
-        return run_put_off(run, retry_deferral(0, engine_random()), true);
+    bool enough = response->odd && run->tries + 1 >= ODD_TRIES; /* it is no outage: the next look is the scheduler's */
+    enum verdict verdict = enough ? run_put_off(run, retry_deferral(0, engine_random()), true)
+                                  : run_wait_or_defer(run, response->retry_after);
+    if (response->odd && verdict == VERDICT_DEFERRED) {
+        place_first_page(run->place); /* some vendors say so that the link to a later page has expired */
     }
-    return run_wait_or_defer(run, response->retry_after);
+    return verdict;
 }
 
 enum verdict request_run(struct run *run, const json_t *request, look_fn *look)

@@ -3,8 +3,8 @@
 #include <stdint.h>
 #include <stdlib.h>
 #include <string.h>
-#include <strings.h>
 
+#include "lib/fold.h"
 #include "lib/identity.h"
 #include "lib/json.h"
 #include "lib/mem.h"
@@ -155,7 +155,7 @@ static enum likeness compare_emails(const json_t *account, const char *key)
     json_t *email;
     json_array_foreach(emails, i, email)
     {
-        if (strcasecmp(json_string_value(email), key) == 0) {
+        if (fold_same(json_string_value(email), key)) {
             return LIKE_SAME;
         }
     }
@@ -165,7 +165,7 @@ static enum likeness compare_emails(const json_t *account, const char *key)
 /* 0042 and 42 may be two people: zeros in front are overlooked only where no address speaks against it. */
 static enum likeness compare_numbers(const struct run *run, const json_t *account, const char *number, const char *key)
 {
-    bool same = strcasecmp(number, key) == 0 ||
+    bool same = fold_same(number, key) ||
                 (identity_same_number(number, key) && fits_addresses(run, json_object_get(account, "emails")));
     return same ? LIKE_SAME : spelling_holds(number, key) ? LIKE_ODD : LIKE_OTHER;
 }
@@ -206,13 +206,14 @@ static json_t *account_by_id(const json_t *accounts, const char *id)
 /* In `.saved`, so that a search that is put off keeps it: the accounts found for the current key, how many accounts of other people
  * the vendor named, the ids of those that a request without pages named, and the ids of those that show nothing to compare.
  * No connector's own names begin like these. */
-#define SAVED_ACCOUNTS "@accounts"
-#define SAVED_OTHERS   "@others"
-#define SAVED_STRANGE  "@strange"
-#define SAVED_UNKNOWN  "@unknown"
-#define SAVED_ODD      "@odd"   /* {id, text}: an account that shows the key in a spelling that nobody here can read */
-#define SAVED_SURE     "@sure"  /* ids found by an earlier key: what answers with them is about the person */
-#define SAVED_WHOLE    "@whole" /* the vendor has listed people over several pages, as it does with everybody */
+#define SAVED_ACCOUNTS      "@accounts"
+#define SAVED_OTHERS        "@others"
+#define SAVED_OTHERS_BEFORE "@others_before" /* how many there were when the current list began */
+#define SAVED_STRANGE       "@strange"
+#define SAVED_UNKNOWN       "@unknown"
+#define SAVED_ODD           "@odd" /* {id, text}: an account that shows the key in a spelling that nobody here can read */
+#define SAVED_SURE          "@sure"  /* ids found by an earlier key: what answers with them is about the person */
+#define SAVED_WHOLE         "@whole" /* the vendor has listed people over several pages, as it does with everybody */
 
 enum { STRANGERS_MAX = 100 /* of whom the ids are kept */, SHOWN_MAX = 100 /* bytes of what people are shown */ };
 
@@ -283,17 +284,26 @@ static bool is_sure(const json_t *saved, const json_t *account)
     return false;
 }
 
+static bool is_within(const char *key, const char *text)
+{
+    char *part = fold_address(key), *whole = fold_address(text);
+    bool within = strstr(whole, part) != NULL;
+    free(part);
+    free(whole);
+    return within;
+}
+
 /* Does what the account shows hold the key as a part? A search by words finds joann@ for ann@. */
 static bool holds_key(const struct run *run, const json_t *account)
 {
     const char *key = json_string_at(run->context, "key");
     const char *number = json_string_at(account, "employee_id");
-    bool holds = key && number && strcasestr(number, key);
+    bool holds = key && number && is_within(key, number);
     size_t i;
     json_t *email;
     json_array_foreach(json_object_get(account, "emails"), i, email)
     {
-        holds = holds || (key && strcasestr(json_string_value(email), key));
+        holds = holds || (key && is_within(key, json_string_value(email)));
     }
     return holds;
 }
@@ -350,6 +360,21 @@ int search_take(struct run *run, const json_t *request, struct err *err)
     json_decref(list);
     json_decref(answer);
     return result;
+}
+
+static void copy_count(json_t *saved, const char *from, const char *to)
+{
+    json_object_set_new(saved, to, json_integer(json_int_at(saved, from, 0)));
+}
+
+void search_list_begins(struct run *run)
+{
+    copy_count(run->place->saved, SAVED_OTHERS, SAVED_OTHERS_BEFORE);
+}
+
+void search_list_again(struct run *run)
+{
+    copy_count(run->place->saved, SAVED_OTHERS_BEFORE, SAVED_OTHERS);
 }
 
 /* `.saved.id` of the request just made: nothing, an id or a list of ids. */

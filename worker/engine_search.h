@@ -31,6 +31,10 @@ json_t *search_ids(const struct search *search);
  * to `.saved.accounts`. */
 int search_take(struct run *run, const json_t *request, struct err *err);
 
+/* A list of pages begins, or begins again: what its first pages named of other people is not counted twice. */
+void search_list_begins(struct run *run);
+void search_list_again(struct run *run);
+
 /* An id as text, a new reference: texts and whole numbers are ids; for anything else NULL with an err that says what it is. */
 json_t *search_id(const json_t *value, struct err *err);
 

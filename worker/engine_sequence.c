@@ -1,10 +1,11 @@
 /* The requests of an action, one after another: conditions, pages. */
+#include <stdint.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "lib/json.h"
 #include "lib/mem.h"
-#include "worker/engine_internal.h"
+#include "worker/engine_search.h"
 
 /* ---- pages ------------------------------------------------------------------------------------------------------- */
 
@@ -34,12 +35,37 @@ static void turn_page(struct run *run, const json_t *next)
     run->place->page = json_incref(json_object_get(next, "page"));
 }
 
+/* A link or a cursor lives for a while only. When the vendor refuses a later page, the list begins again at its first page, once. */
+static bool begins_again(const json_t *page, bool *again)
+{
+    if (*again || !pages_later(page)) {
+        return false;
+    }
+    *again = true;
+    return true;
+}
+
+/* The request for the first page, with nothing saved yet. New reference. */
+static json_t *first_page(struct run *run, const json_t *request)
+{
+    place_first_page(run->place);
+    sequence_clear_saved(run, request);
+    if (run->searching) {
+        search_list_again(run);
+    }
+    return json_incref((json_t *)(uintptr_t)request);
+}
+
 enum verdict sequence_pages(struct run *run, const json_t *request, look_fn *look)
 {
     json_t *page = page_in_hand(run, request);
     enum verdict verdict = VERDICT_DONE;
     bool collecting = run->collecting;
+    bool again = false;
     run->collecting = true;
+    if (run->searching && !run->place->page) {
+        search_list_begins(run);
+    }
     for (int count = 0; page && verdict == VERDICT_DONE; count++) {
         if (count == PAGES_MAX) {
             verdict = run_say(run, VERDICT_FAILED, "more than %d pages", PAGES_MAX);
@@ -50,7 +76,11 @@ enum verdict sequence_pages(struct run *run, const json_t *request, look_fn *loo
         if (verdict == VERDICT_DONE) {
             verdict = request_run(run, page, look);
         }
-        if (verdict == VERDICT_DONE) {
+        if (verdict == VERDICT_FAILED && begins_again(page, &again)) {
+            next = first_page(run, request);
+            verdict = VERDICT_DONE;
+            count = -1;
+        } else if (verdict == VERDICT_DONE) {
             verdict = pages_next(run, page, &next);
             turn_page(run, next);
         }
@@ -97,10 +127,7 @@ enum verdict sequence_one(struct run *run, const json_t *request, look_fn *look)
 
 void sequence_pass(struct run *run)
 {
-    json_decref(run->place->items_left);
-    json_decref(run->place->page);
-    run->place->items_left = NULL;
-    run->place->page = NULL;
+    place_pass(run->place);
     run->place->at++;
 }
 

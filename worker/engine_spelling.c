@@ -5,6 +5,7 @@
 #include <string.h>
 #include <strings.h>
 
+#include "lib/fold.h"
 #include "lib/mem.h"
 
 /* ---- addresses --------------------------------------------------------------------------------------------------- */
@@ -103,14 +104,26 @@ static bool belongs_after(const char *at)
     return *at == '.' ? belongs(at + 1) : belongs(at);
 }
 
-bool spelling_holds(const char *text, const char *key)
+static bool holds_as_it_is(const char *text, const char *key)
 {
     size_t len = strlen(key);
-    for (const char *at = len ? strcasestr(text, key) : NULL; at; at = strcasestr(at + 1, key)) {
+    for (const char *at = len ? strstr(text, key) : NULL; at; at = strstr(at + 1, key)) {
         bool quoted = at > text && at[-1] == '\'' && at[len] == '\'';
         if (quoted || (!belongs_before(text, at) && !belongs_after(at + len))) {
             return true;
         }
     }
     return false;
+}
+
+bool spelling_holds(const char *text, const char *key)
+{
+    char *shown = fold_shown(key);
+    char *whole = fold_text(text), *plain = fold_text(shown), *address = fold_address(key);
+    bool holds = holds_as_it_is(whole, plain) || holds_as_it_is(whole, address);
+    free(address);
+    free(plain);
+    free(whole);
+    free(shown);
+    return holds;
 }

@@ -2,10 +2,30 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "lib/id.h"
 #include "lib/json.h"
 #include "lib/mem.h"
 #include "lib/time.h"
 #include "worker/engine_internal.h"
+
+enum { MARK_LENGTH = 32 };
+
+/* ---- whose position it is ---------------------------------------------------------------------------------------- */
+
+char *state_mark(const json_t *definition)
+{
+    char *text = json_canonical(definition);
+    char hash[ID_SHA256_HEX_SIZE];
+    id_sha256_hex(text, strlen(text), hash);
+    free(text);
+    return mem_strndup(hash, MARK_LENGTH);
+}
+
+/* "2" is the third request of the connector that wrote it: in another one it may be any request. */
+static char *mark_of_requests(const struct run *run)
+{
+    return state_mark(json_object_get(run->action, "requests"));
+}
 
 /* ---- what may be written down ------------------------------------------------------------------------------------ */
 
@@ -88,18 +108,20 @@ static json_t *written(const struct run *run, const struct place *place)
 /* ---- writing ----------------------------------------------------------------------------------------------------- */
 
 /* What a person was asked to put right is looked at anew, unless something was changed because of what was seen. */
-static void look_anew(const struct run *run, json_t *place)
+static void look_anew(const struct run *run, json_t *place, bool gone)
 {
-    bool changed = json_true_at(run->action, "once") || json_object_get(place, "items_left");
+    bool changed = !gone && (json_true_at(run->action, "once") || json_object_get(place, "items_left"));
     const json_t *requests = json_object_get(run->action, "requests");
     for (size_t i = 0; i < (size_t)json_int_at(place, "at", 0); i++) {
-        changed = changed || request_changes(json_array_get(requests, i));
+        changed = changed || (!gone && request_changes(json_array_get(requests, i)));
     }
     if (!changed) {
+        static const char *const over[] = {"verifying", "page", "items_left", "items_at", "items_saved", "gone"};
         json_object_set_new(place, "saved", json_object());
         json_object_set_new(place, "at", json_integer(0));
-        json_object_del(place, "verifying");
-        json_object_del(place, "page");
+        for (size_t i = 0; i < COUNT_OF(over); i++) {
+            json_object_del(place, over[i]);
+        }
     }
 }
 
@@ -108,6 +130,8 @@ static void put_up_for_retry(const struct run *run, json_t *place)
 {
     const char *ended = json_string_at(place, "ended");
     bool blocked = ended && strcmp(ended, "blocked") == 0;
+    bool gone = json_true_at(place, "gone"); /* whoever looks again looks whether the account is there by now */
+    json_object_del(place, "page");          /* a link of days ago may have expired: the listing begins again */
     if (ended && (blocked || strcmp(ended, "failed") == 0 || strcmp(ended, "denied") == 0)) {
         static const char *const over[] = {"ended", "why", "verified"};
         for (size_t i = 0; i < COUNT_OF(over); i++) {
@@ -115,7 +139,7 @@ static void put_up_for_retry(const struct run *run, json_t *place)
         }
     }
     if (blocked) {
-        look_anew(run, place);
+        look_anew(run, place, gone);
     }
 }
 
@@ -139,8 +163,14 @@ static json_t *places_written(const struct run *run, enum verdict verdict)
 
 json_t *run_state(const struct run *run, enum verdict verdict)
 {
-    json_t *state = json_pack("{s:o, s:b}", "accounts", places_written(run, verdict), "begun", (int)run->begun);
-    if (!run->places) {
+    json_t *state = json_pack("{s:o, s:b, s:b}", "accounts", places_written(run, verdict), "begun", (int)run->begun,
+                              "changed", (int)run->record->changed);
+    if (run->places) {
+        char *mark = mark_of_requests(run);
+        json_put_string(state, "requests", mark);
+        free(mark);
+    } else {
+        json_put(state, "requests", json_incref(json_at(run->job->message, "job.state.requests")));
         json_put(state, "outputs", json_incref(json_at(run->job->message, "job.state.outputs")));
     }
     if (verdict == VERDICT_DEFERRED) {
@@ -159,6 +189,7 @@ void run_resume_clocks(struct run *run, const json_t *state)
     const json_t *troubles = json_object_get(state, "troubles");
     const json_t *search = json_object_get(state, "search");
     run->begun = run->begun || json_true_at(state, "begun");
+    run->record->changed = run->record->changed || json_true_at(state, "changed");
     if (json_is_object(troubles)) {
         json_object_update(run->troubles, (json_t *)(uintptr_t)troubles);
     }
@@ -171,13 +202,36 @@ const char *run_account_name(const struct run *run, size_t index)
     return account ? account : "";
 }
 
+/* Was the state written by an action with other requests? Then its positions mean nothing. */
+static bool was_changed(const struct run *run, const json_t *state)
+{
+    char *mark = mark_of_requests(run);
+    const char *wrote = json_string_at(state, "requests");
+    bool changed = json_object_size(json_object_get(state, "accounts")) && (!wrote || strcmp(wrote, mark) != 0);
+    free(mark);
+    return changed;
+}
+
+/* Accounts whose work has ended stay as they are: what was said of them was true of the requests that were made. */
+static void begin_anew(struct run *run, struct place *place)
+{
+    if (!place->ended && place_has_begun(place)) {
+        place_forget(place);
+        run->anew = true;
+    }
+}
+
 void run_resume(struct run *run, const json_t *state)
 {
     const json_t *places = json_object_get(state, "accounts");
+    bool changed = was_changed(run, state);
     run->place_count = json_array_size(run->accounts);
     run->places = mem_alloc((run->place_count + 1) * sizeof *run->places);
     for (size_t i = 0; i < run->place_count; i++) {
         place_init(&run->places[i]);
         place_from_json(&run->places[i], json_object_get(places, run_account_name(run, i)));
+        if (changed) {
+            begin_anew(run, &run->places[i]);
+        }
     }
 }

@@ -28,8 +28,8 @@ static void note(struct run *run, const json_t *verify, bool ok)
 /* How a look ended. */
 struct sight {
     bool ok;
-    bool answered;       /* the vendor said something about the state */
-    bool unclear;        /* nobody knows what stands on the other pages: the run's message says why */
+    bool answered; /* the vendor said something about the state */
+    bool unclear;  /* nobody knows what it is about, or what stands on the other pages: the run's message says why */
     int64_t retry_after; /* microseconds, -1: the vendor says nothing */
     enum verdict stop;   /* why the run must rest (DONE: it need not) */
 };
@@ -45,6 +45,23 @@ static bool save_sight(struct run *run, const json_t *verify)
     return saved;
 }
 
+/* What the connector calls denied or blocked, a person has to put right; what is hopeless goes the same way next time. */
+static enum verdict why_stop(const struct run *run, const json_t *verify, const struct response *response,
+                             enum verdict said)
+{
+    bool own = response_came(response) && !response->odd &&
+               (classify_says(run, verify, "denied") || classify_says(run, verify, "blocked"));
+    return response->hopeless ? VERDICT_FAILED : own ? said : VERDICT_DONE;
+}
+
+/* An answer that the connector does not call a success, and that does not show what is expected: it may be about somebody else. */
+static bool is_strange(const struct run *run, const json_t *verify, const struct response *response)
+{
+    bool fine = response->ldap ? response->status == 0 : response->status >= 200 && response->status < 300;
+    return fine && json_object_get(verify, "success") && !classify_says(run, verify, "success") &&
+           !evidence_shows(run, verify, response, "expect");
+}
+
 /* One page of a look. */
 static void look_at_page(struct run *run, const json_t *verify, struct sight *sight)
 {
@@ -56,21 +73,24 @@ static void look_at_page(struct run *run, const json_t *verify, struct sight *si
     bool again = false;
     char *message = run->message;
     run->message = NULL;
-    classify(run, verify, &response, &again);
-    if (response.hopeless) { /* it would go the same way next time */
-        sight->stop = VERDICT_FAILED;
+    enum verdict said = classify(run, verify, &response, &again);
+    sight->stop = why_stop(run, verify, &response, said);
+    if (sight->stop != VERDICT_DONE) {
         free(message);
         return;
     }
-    bool silent = !response_came(&response) || response.tokenless || response.odd;
+    bool silent = again || !response_came(&response) || response.tokenless || response.odd;
+    sight->unclear = !silent && is_strange(run, verify, &response);
     sight->ok = !silent && evidence_shows(run, verify, &response, "expect") && save_sight(run, verify);
-    sight->answered = sight->ok || (!again && !silent);
+    sight->answered = !silent;
     sight->retry_after = response.retry_after;
     if (sight->answered) {
         note(run, verify, sight->ok);
+        trouble_over(run);
+    }
+    if (sight->answered && !sight->unclear) {
         free(run->message);
         run->message = message;
-        trouble_over(run);
     } else {
         free(message);
     }

@@ -90,16 +90,16 @@ class Want:
     """What the answer to a question is to lead to."""
 
     def __init__(self, *, found: bool = True, done: bool = False, account: str = "", emails: list[str] = (), employee_id: str = "",
-                 ahead: list[dict] = (), more: bool | None = None, others: bool = False) -> None:
+                 ahead: list[dict] = (), more: bool | None = None, others: bool = False, good: bool = True) -> None:
         """`found`: an account, or the effect of a call that is made once. `done`: the state that is wanted is there. `account`,
         `emails` and `employee_id`: whose account. `ahead`: the requests after this one that are to be made. `more`: is there
-        another page? None: if possible not. `others`: accounts of other people, as many as the page takes."""
-        self.found, self.done, self.more, self.others = found, done, more, others
+        another page? None: if possible not. `others`: accounts of other people, as many as the page takes. `good`: what the connector calls a success."""
+        self.found, self.done, self.more, self.others, self.good = found, done, more, others, good
         self.account, self.emails, self.employee_id = account, list(emails), employee_id
         self.ahead = list(ahead)
 
     def key(self) -> tuple:
-        return self.found, self.done, self.more, self.others, self.account, tuple(self.emails), self.employee_id
+        return self.found, self.done, self.more, self.others, self.good, self.account, tuple(self.emails), self.employee_id
 
 
 def account_id(number: int, kind: str) -> str:
@@ -225,6 +225,8 @@ class Search:
             wanted(already)
             return
         wanted(not already and not ev.true(request.get("retry")))
+        if role == "verify" and "success" in request and (status == 0 or 200 <= status < 300):
+            wanted(ev.true(request["success"]) == want.good)
         if role != "verify":
             wanted(ev.true(request["success"]) if "success" in request else status == 0 or 200 <= status < 300)
         if role in ("identify", "confirm"):

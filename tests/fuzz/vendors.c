@@ -6,9 +6,9 @@
 /* links: worker/engine_verify.c worker/engine_wait.c worker/fiber.c worker/grants.c worker/ldap_text.c worker/limits.c */
 /* links: worker/mail.c worker/mail_address.c worker/report.c worker/retry.c worker/token.c worker/body.c worker/engine_definition.c */
 /* links: worker/engine_batch.c worker/engine_lanes.c worker/engine_provide.c */
-/* links: worker/engine_compare.c worker/engine_lists.c worker/engine_partial.c worker/engine_paths.c */
+/* links: worker/engine_ahead.c worker/engine_compare.c worker/engine_lists.c worker/engine_partial.c worker/engine_paths.c worker/engine_seen.c worker/engine_signs.c */
 /* links: worker/engine_spelling.c */
-/* links: worker/engine_evidence.c worker/engine_explain.c worker/engine_guard.c worker/engine_items.c worker/engine_place.c */
+/* links: worker/engine_evidence.c worker/engine_told.c worker/engine_explain.c worker/engine_guard.c worker/engine_items.c worker/engine_place.c */
 /* links: worker/engine_search.c worker/engine_settings.c worker/engine_state.c worker/engine_check.c worker/engine_trace.c */
 /* links: worker/link.c */
 #include "tests/fuzz/vendors.h"

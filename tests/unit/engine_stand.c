@@ -8,9 +8,9 @@
 /* links: worker/engine_wait.c worker/fiber.c worker/grants.c worker/http.c worker/limits.c worker/link.c worker/mail.c */
 /* links: worker/mail_address.c worker/report.c worker/retry.c worker/smtp.c worker/token.c */
 /* links: worker/engine_ldap.c worker/engine_protect.c worker/ldap_call.c worker/ldap_text.c worker/body.c */
-/* links: worker/engine_evidence.c worker/engine_explain.c worker/engine_guard.c worker/engine_items.c */
+/* links: worker/engine_evidence.c worker/engine_told.c worker/engine_explain.c worker/engine_guard.c worker/engine_items.c */
 /* links: worker/engine_batch.c worker/engine_lanes.c worker/engine_provide.c */
-/* links: worker/engine_compare.c worker/engine_lists.c worker/engine_partial.c worker/engine_paths.c */
+/* links: worker/engine_ahead.c worker/engine_compare.c worker/engine_lists.c worker/engine_partial.c worker/engine_paths.c worker/engine_seen.c worker/engine_signs.c */
 /* links: worker/engine_spelling.c */
 /* links: worker/engine_place.c worker/engine_search.c worker/engine_state.c worker/engine_definition.c */
 /* links: worker/await.c worker/gzip.c worker/ldap_connect.c worker/multi.c */
@@ -33,6 +33,7 @@
 #include "lib/metrics.h"
 #include "lib/time.h"
 #include "tests/unit/helpers.h"
+#include "worker/engine_internal.h"
 #include "worker/fiber.h"
 
 /* Small actions, each for one thing the engine does. */
@@ -351,6 +352,18 @@ static json_t *parsed(const char *text)
     return value;
 }
 
+/* A state of a test is one that the stand's own connector wrote, unless it says otherwise. */
+static void mark_state(const struct engine_stand *stand, const char *action, json_t *state)
+{
+    const json_t *tree = engine_system(stand->engine, "vendor")->connector->tree;
+    const json_t *requests = json_object_get(json_object_get(json_object_get(tree, "actions"), action), "requests");
+    if (json_is_object(state) && !json_object_get(state, "requests")) {
+        char *mark = state_mark(requests);
+        json_put_string(state, "requests", mark);
+        free(mark);
+    }
+}
+
 struct trial *trial_new(struct engine_stand *stand, const char *action, const char *offboarding, const char *job)
 {
     static int number;
@@ -366,6 +379,7 @@ struct trial *trial_new(struct engine_stand *stand, const char *action, const ch
     laid = parsed(job);
     json_object_update(own, laid);
     json_decref(laid);
+    mark_state(stand, action, json_object_get(own, "state"));
     json_object_set_new(message, "job", own);
     trial->stand = stand;
     trial->job =

@@ -45,6 +45,31 @@ static void test_words_of_a_connector(void **state)
     assert_count(fixture, 16);
 }
 
+/* What a snippet brings is for the requests that share it; what stands in the read-back itself would never be heard. */
+static void test_words_of_a_read_back(void **state)
+{
+    struct fixture *fixture = *state;
+    put(fixture, "connectors/looks.yaml",
+        "system: looks\n"                                                                             /* 1 */
+        "settings: {url: {required: true}}\n"                                                         /* 2 */
+        "defs: {user: {get: \"/me\", missing: \"${ .status == 404 }\"}}\n"                            /* 3 */
+        "actions:\n"                                                                                  /* 4 */
+        "  off:\n"                                                                                    /* 5 */
+        "    effect: revoke\n"                                                                        /* 6 */
+        "    requests: [{post: \"/off\"}]\n"                                                          /* 7 */
+        "    verify:\n"                                                                               /* 8 */
+        "      - {use: user, expect: \"${ .body.off }\"}\n"                                           /* 9 */
+        "      - {get: \"/me\", expect: \"${ .body.off }\", already: \"${ .body.was_off }\"}\n"       /* 10 */
+        "  on:\n"                                                                                     /* 11 */
+        "    effect: handover\n"                                                                      /* 12 */
+        "    requests: [{post: \"/on\"}]\n"                                                           /* 13 */
+        "    verify: {get: \"/me\", expect: \"${ .body.on }\", missing: \"${ .status == 404 }\"}\n"); /* 14 */
+    load(fixture);
+    assert_has(fixture, "looks.yaml", 10, "\"already\" means nothing in a read-back");
+    assert_has(fixture, "looks.yaml", 14, "\"missing\" means nothing in a read-back");
+    assert_count(fixture, 2);
+}
+
 static void test_words_of_auth(void **state)
 {
     struct fixture *fixture = *state;
@@ -453,6 +478,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup_teardown(test_words_of_a_connector, definitions_setup, definitions_teardown),
+        cmocka_unit_test_setup_teardown(test_words_of_a_read_back, definitions_setup, definitions_teardown),
         cmocka_unit_test_setup_teardown(test_words_of_auth, definitions_setup, definitions_teardown),
         cmocka_unit_test_setup_teardown(test_words_of_an_action, definitions_setup, definitions_teardown),
         cmocka_unit_test_setup_teardown(test_ldap, definitions_setup, definitions_teardown),

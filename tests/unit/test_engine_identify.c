@@ -33,6 +33,15 @@ static const char directory[] =
     "  confirm:\n"
     "    - {get: \"/people/${ .ids.vendor }\", missing: \"${ .status == 404 }\", found: \"${ .body }\"}\n" ACTIONS;
 
+/* One that lists everybody, page by page. */
+static const char listing[] =
+    "system: vendor\n"
+    "settings: {url: {required: true}}\n"
+    "identify:\n"
+    "  keys: [email]\n"
+    "  account: {id: \"${ .account.id }\", email: \"${ .account.mail }\"}\n"
+    "  requests: [{get: /people, pages: {next: \"${ .body.next }\"}, found: \"${ .body.people }\"}]\n" ACTIONS;
+
 /* One that is asked for one address and answers with one list. */
 static const char exact[] =
     "system: vendor\n"
@@ -304,14 +313,6 @@ static const struct engine_row rows_of_directory[] = {
      .exchanges = {{BY_NUMBER, 200, "{\"people\": [" ANN "]}", NULL}, {BY_MAIL, 429, NULL, "Retry-After: 600\r\n"}},
      .outcome = "deferred",
      .facts = {{"state.search.done", "1"}, {"state.search.found.0.id", "\"u1\""}}},
-    {.title = "and asks for nothing again",
-     .action = "off",
-     .offboarding = NUMBERED,
-     .job = "{\"state\": {\"search\": {\"done\": 1, \"found\": [{\"id\": \"u1\", \"emails\": [], \"by\": "
-            "\"employee_id\"}], \"searched\": [], "
-            "\"place\": {}}}}",
-     .exchanges = {{BY_MAIL, 200, "{\"people\": []}", NULL}, {"POST /users/u1/off", 200, NULL, NULL}},
-     .outcome = "succeeded"},
 };
 
 static const struct engine_row rows_of_exact[] = {
@@ -600,11 +601,61 @@ static void test_answers_that_say_nothing(void **state)
     }
 }
 
+static struct exchange list_people(const char *line, const char *head, const char *body, void *arg)
+{
+    static char people[512];
+    (void)head;
+    (void)body;
+    if (strncmp(line, "GET ", 4) != 0) {
+        return (struct exchange){line, 200, "{}", NULL};
+    }
+    snprintf(people, sizeof people,
+             "{\"people\": [{\"id\": \"u9\", \"mail\": \"x@example.com\"}, {\"id\": \"u1\", \"mail\": \"%s\"}, "
+             "{\"id\": \"u8\", \"mail\": \"y@example.com\"}]}",
+             (const char *)arg);
+    return (struct exchange){line, 200, people, NULL};
+}
+
+/* One person's address in other letters, and those of two people that look alike. */
+static void test_case(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *hr, *shown;
+        bool same;
+    } cases[] = {
+        {"JANE@Example.com", "jane@example.COM", true},
+        {"J\u00dcRGEN@example.com", "j\u00fcrgen@example.com", true},
+        {"j\u00fcrgen@example.com", "J\u00dcRGEN@example.com", true},
+        {"ren\u00e9@example.com", "rene\u0301@example.com", true},
+        {"jane@m\u00fcnchen.de", "jane@xn--mnchen-3ya.de", true},
+        {"jane@xn--mnchen-3ya.de", "jane@m\u00fcnchen.de", true},
+        {"rene@example.com", "ren\u00e9@example.com", false},
+        {"weiss@example.com", "wei\u00df@example.com", false},
+        {"jane@munchen.de", "jane@m\u00fcnchen.de", false},
+    };
+    struct engine_stand *stand = engine_stand_with(listing, "", "retry_wait: 0s");
+    for (size_t i = 0; i < COUNT_OF(cases); i++) {
+        char *offboarding = mem_printf("{\"ids\": {}, \"user\": {\"email\": \"%s\"}}", cases[i].hr);
+        vendor_stub_choose(stand->vendor, list_people, (void *)(uintptr_t)cases[i].shown);
+        struct trial *trial = trial_new(stand, "off", offboarding, NULL);
+        trial_start(trial);
+        trial_finish(trial);
+        if (strcmp(trial->result.outcome, cases[i].same ? "succeeded" : "missing") != 0) {
+            fail_msg("%s, %s: %s (%s)", cases[i].hr, cases[i].shown, trial->result.outcome, trial->result.message);
+        }
+        trial_free(trial);
+        free(offboarding);
+    }
+    engine_stand_free(stand);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_compared),
         cmocka_unit_test(test_spellings),
+        cmocka_unit_test(test_case),
         cmocka_unit_test(test_answers_that_say_nothing),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

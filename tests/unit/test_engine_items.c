@@ -17,7 +17,21 @@
 static const char connector[] =
     "system: vendor\n"
     "settings: {url: {required: true}, token: {required: true, secret: true}}\n"
+    "limits: {default: {in_flight: 4}, narrow: {in_flight: 1}}\n"
     "actions:\n"
+    "  each_in_turn:\n"
+    "    effect: revoke\n"
+    "    requests:\n"
+    "      - get: /items\n"
+    "        save: {items: \"${ .body.items }\"}\n"
+    "      - {delete: \"/items/${ .item }\", for_each: \"${ .saved.items }\", parallel: 4, limit: narrow}\n"
+    "  each_and_wait:\n"
+    "    effect: revoke\n"
+    "    requests:\n"
+    "      - get: /items\n"
+    "        save: {items: \"${ .body.items }\"}\n"
+    "      - {delete: \"/items/${ .item }\", for_each: \"${ .saved.items }\", parallel: 4}\n"
+    "      - {get: /box, poll: {until: \"${ .body.done }\", failed: \"${ .body.idle }\", every: 1m, timeout: 1h}}\n"
     "  each:\n"
     "    effect: revoke\n"
     "    requests:\n"
@@ -204,6 +218,17 @@ static const struct engine_row rows[] = {
      .exchanges = {{"GET /box", 200, "{\"open\": false}", NULL}},
      .outcome = "deferred",
      .said = "still under way at the vendor (open: false)"},
+    {.title = "what several lanes would save is not known",
+     .action = "each",
+     .offboarding = DRY,
+     .exchanges = {{LIST}},
+     .outcome = "succeeded",
+     .facts = {{"outputs.seen", "\"dry-run:seen\""}}},
+    {.title = "what several lanes would change is not waited for",
+     .action = "each_and_wait",
+     .offboarding = DRY,
+     .exchanges = {{LIST}, {"GET /box", 200, "{\"done\": false, \"idle\": true}", NULL}},
+     .outcome = "succeeded"},
     {.title = "what the event lacks, a dry run lacks, too",
      .action = "demand",
      .offboarding = DRY,
@@ -327,12 +352,39 @@ static void test_several_interrupted(void **state)
     engine_stand_free(stand);
 }
 
+static void cancel_at_first_change(size_t count, void *arg)
+{
+    struct trial *trial = arg;
+    if (count == 2) { /* the list and one item; three lanes wait for their turn */
+        engine_interrupt(&trial->job, INTERRUPT_CANCELLED);
+    }
+}
+
+/* Whichever lane is stopped, what another one changed is told. */
+static void test_several_cancelled(void **state)
+{
+    (void)state;
+    struct engine_stand *stand = engine_stand_with(connector, "token: " ENGINE_STAND_TOKEN, "");
+    struct several all_well = {NULL, NULL};
+    vendor_stub_choose(stand->vendor, answer, &all_well);
+    struct trial *trial = trial_new(stand, "each_in_turn", NULL, NULL);
+    vendor_stub_on_request(stand->vendor, cancel_at_first_change, trial);
+    trial_start(trial);
+    trial_finish(trial);
+    assert_string_equal(trial->result.outcome, "cancelled");
+    assert_contains(trial->result.message, "what this job had changed before stays so");
+    assert_fact(trial, "state.changed", "true");
+    trial_free(trial);
+    engine_stand_free(stand);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_rows),
         cmocka_unit_test(test_several_at_a_time),
         cmocka_unit_test(test_several_interrupted),
+        cmocka_unit_test(test_several_cancelled),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -375,8 +375,8 @@ static const struct engine_row rows[] = {
      .said = "the vendor gave the same page again"},
     {.title = "a page that repeats the one before an interruption",
      .action = "count",
-     .job = AT("u1", "\"at\": 0, \"saved\": {\"all\": [7]}, \"page\": {\"query\": {\"page\": 2}, \"seen\": "
-                     "\"58ceeac666a2c1f8d25fcebdf807d13b\"}"),
+     .job = AT("u1", "\"at\": 0, \"saved\": {\"all\": [7]}, \"page\": {\"query\": {\"page\": 2}, \"read\": {\"seen\": "
+                     "\"58ceeac666a2c1f8d25fcebdf807d13b\"}}"),
      .exchanges = {{"GET /count?page=2", 200, "{\"items\": [7], \"page\": 2, \"pages\": 2}", NULL}},
      .outcome = "failed",
      .said = "the vendor gave the same page again"},
@@ -410,7 +410,7 @@ static const struct engine_row rows[] = {
      .action = "leave",
      .offboarding = "{\"user\": {\"email\": \"ann@example.com\", \"manager\": {\"email\": \"boss@example.com\"}}}",
      .job = AT("u1", "\"at\": 1, \"saved\": {\"id\": \"t1\", \"groups\": [\"a\", \"b\"], \"left\": [\"a\"]}, "
-                     "\"items_left\": [\"b\"]"),
+                     "\"items_left\": [\"b\"], \"items_at\": [1], \"items_saved\": {\"left\": [[\"a\"], null]}"),
      .exchanges = {{"GET /find?key=boss%40example.com", 200, "{\"ids\": [\"u9\"]}", NULL},
                    {"DELETE /teams/t1/b", 200, "{\"left\": \"b\"}", NULL}},
      .outcome = "succeeded",
