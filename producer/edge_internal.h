@@ -43,7 +43,7 @@ void replays_handle(struct edge *edge, struct http_request *request); /* POST /v
  * an err when Kafka does not answer. */
 bool *replay_forged(const struct conf *conf, const struct dead_letters *letters, struct err *err);
 bool replay_is_ours(const struct conf *conf, const char *topic); /* may letters name it? */
-void replays_stop(struct edge *edge);                          /* waits for the one that is reading, and answers it */
+void replays_stop(struct edge *edge);                            /* waits for the one that is reading, and answers it */
 
 #define SIGNALS_PATH "/v1/signals/"
 void signals_handle(struct edge *edge, struct http_request *request); /* POST /v1/signals/<source> */

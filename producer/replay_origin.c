@@ -31,8 +31,8 @@ static bool is_one_of(const struct conf *conf, const char *topic, const char *co
 
 bool replay_is_ours(const struct conf *conf, const char *topic)
 {
-    static const char *const kinds[] = {"intake", "received", "polled.", "events", "orders",
-                                        "results.", "control", "jobs.", "urgent."};
+    static const char *const kinds[] = {"intake",   "received", "polled.", "events", "orders",
+                                        "results.", "control",  "jobs.",   "urgent."};
     return is_one_of(conf, topic, kinds, COUNT_OF(kinds));
 }
 

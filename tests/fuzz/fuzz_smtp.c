@@ -103,7 +103,9 @@ static void check_told(const struct http_answer *answer)
     bool good = !answer->error && answer->status < 400;
     FUZZ_CHECK(strncmp(buf_text(&told), whole, told.len < strlen(whole) ? told.len : 0) == 0 ||
                strstr(buf_text(&told), "QUIT\r\n"));
-    FUZZ_CHECK(!good || strcmp(buf_text(&told), whole) == 0);
+    /* Whom the server tells that it goes away, or says too much to, says no QUIT. */
+    size_t least = strlen(whole) - strlen("QUIT\r\n");
+    FUZZ_CHECK(!good || (told.len >= least && strncmp(buf_text(&told), whole, told.len) == 0));
     FUZZ_CHECK(!good || answer->sent);
 }
 

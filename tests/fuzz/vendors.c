@@ -431,4 +431,5 @@ void ldap_operation_release(struct ldap_operation *operation)
     free(operation->newsuperior);
     json_decref(operation->attributes);
     json_decref(operation->hex);
+    json_decref(operation->without);
 }
