@@ -198,8 +198,10 @@ static char *by_template(const struct run *run, const json_t *request)
 
 char *explain(const struct run *run, const json_t *request)
 {
+    const json_t *body = json_object_get(run->context, "body");
     char *said = by_template(run, request);
-    return said ? said : explain_body(json_object_get(run->context, "body"));
+    bool kept_secret = json_array_size(json_object_get(request, "secret")) > 0; /* what it was to save is in the body */
+    return said ? said : kept_secret ? sentences_of(body) : explain_body(body);
 }
 
 char *explain_in_words(const struct run *run, const json_t *request)

@@ -113,10 +113,12 @@ def servers(request) -> Servers:
 
 
 def _stacks(request, servers):
-    """Makes stacks, and closes them in the end; the failed test's report shows the tails of their logs."""
+    """Makes stacks, and closes them in the end; the failed test's report shows the tails of their logs. `PARTITIONS` of a module says how
+    many its topics have."""
     made: list[Stack] = []
 
     def make(**options) -> Stack:
+        options.setdefault("partitions", getattr(request.module, "PARTITIONS", 3))
         stack = Stack(request.node.name.partition("[")[0].removesuffix(".py").rpartition("/")[2], servers, **options)
         made.append(stack)
         return stack

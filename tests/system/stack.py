@@ -81,11 +81,12 @@ class Stack:
 
     def __init__(self, name: str, servers: Servers, *, settings: dict | None = None, vendors: dict | None = None,
                  systems: str = "scim,jira", postgres: PostgresCluster | None = None, brokers: str | None = None,
-                 build: str | None = None, env: dict | None = None, facts: bool = True) -> None:
+                 build: str | None = None, env: dict | None = None, facts: bool = True, partitions: int = 3) -> None:
         """`settings` go over the configuration, `vendors` over the sandbox's; `systems` are the sandbox's, `env` is added to
         the environment of all processes. `facts`: every request has to be one that the vendor's specification knows (tests/facts);
         false for a test whose connector is made up."""
         self.name = name
+        self.partitions = partitions
         self.servers = servers
         self.build = build or servers.build
         self.prefix = "t" + uuid.uuid4().hex[:10]
@@ -124,7 +125,7 @@ class Stack:
             # A killed process is missed after two seconds instead of 45.
             "kafka": {"brokers": self.brokers, "prefix": self.prefix,
                       "properties": ["session.timeout.ms=2000", "heartbeat.interval.ms=400"]},
-            "topics": {"partitions": 3},
+            "topics": {"partitions": self.partitions},
             "postgres": {role: self.database.conninfo(role) for role in ("admin", "analyst", "logger", "scheduler")},
             "edge": {"listen": self.edge_url.removeprefix("http://"), "url": self.edge_url, "token": self.tokens["operator"],
                      "tokens": {"hr": {"token": self.tokens["hr"], "roles": ["intake"]},

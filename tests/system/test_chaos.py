@@ -12,6 +12,7 @@ from troubles import PostgresPair, Weather
 
 FIRST = int(os.environ.get("CHAOS_FIRST", "1"))
 SEEDS = range(FIRST, FIRST + int(os.environ.get("CHAOS_SEEDS", "3")))
+PARTITIONS = 12     # as `offboard topics` makes them
 LARGE = range(FIRST, FIRST + int(os.environ.get("CHAOS_LARGE", "1")))
 TROUBLES = 4
 STORM = {"clock": {"day": DAY}, "worker": {"retry_wait": "2s"}}

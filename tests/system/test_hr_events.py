@@ -18,6 +18,8 @@ STANDARD = "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw"
 CLOUDEVENTS = {"Content-Type": "application/cloudevents+json"}
 BATCH = {"Content-Type": "application/cloudevents-batch+json"}
 
+PARTITIONS = 12     # as `offboard topics` makes them
+
 
 @pytest.fixture(scope="module")
 def stack(make_shared_stack):

@@ -8,6 +8,7 @@ import pytest
 from chaos import DAY, Chaos
 from process import wait_until
 
+PARTITIONS = 12     # as `offboard topics` makes them
 PEOPLE = 24
 GRACE_S = 30    # the chart's terminationGracePeriodSeconds for the drain below
 FLEET = ("producer", "worker", "worker", "logger", "logger", "scheduler", "scheduler")

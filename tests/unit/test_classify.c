@@ -295,6 +295,34 @@ static void test_answers(void **state)
     }
 }
 
+/* An answer that is not what was hoped for is shown, unless what was to be kept of it is secret. What explains itself is told either way. */
+static void test_a_secret_answer_is_not_shown(void **state)
+{
+    struct fixture *fixture = *state;
+    static const struct {
+        const char *request, *body;
+        bool shows;
+    } cases[] = {
+        {"{\"success\": \"${ .body.ok }\"}", "{\"street\": \"12 Elm\"}", true},
+        {"{\"success\": \"${ .body.ok }\", \"secret\": [\"home\"]}", "{\"street\": \"12 Elm\"}", false},
+        {"{\"success\": \"${ .body.ok }\", \"secret\": [\"home\"]}", "{\"message\": \"12 Elm is gone\"}", true},
+    };
+    for (size_t i = 0; i < COUNT_OF(cases); i++) {
+        struct row row = {.status = 200, .body = cases[i].body};
+        struct run *run = run_of(&fixture->engine, &fixture->system, &fixture->job, &row);
+        json_t *request = json_parse(cases[i].request, strlen(cases[i].request), NULL);
+        struct response response = {.status = 200, .sent = true, .retry_after = -1};
+        bool again;
+        assert_int_equal(classify(run, request, &response, &again), VERDICT_FAILED);
+        assert_contains(run->message, "200");
+        if ((strstr(run->message, "12 Elm") != NULL) != cases[i].shows) {
+            fail_msg("case %zu: %s", i, run->message);
+        }
+        json_decref(request);
+        run_free(run);
+    }
+}
+
 /* Who asks for patience is obeyed only where it throttles: many vendors send rate-limit headers with every answer. */
 static void test_throttling(void **state)
 {
@@ -336,6 +364,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup_teardown(test_answers, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_a_secret_answer_is_not_shown, setup, teardown),
         cmocka_unit_test_setup_teardown(test_throttling, setup, teardown),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
