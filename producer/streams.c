@@ -149,6 +149,21 @@ static int check_worker(const struct stream *stream, const struct definitions *d
                : err_set(err, ERR_PERMANENT, "source: a worker's event comes from \"%s\", not from \"%s\"", name, said);
 }
 
+/* An HR system has a name of its own: with that of another writer it could take an event's id before that writer does. */
+static int check_hr(const struct definitions *definitions, const json_t *event, struct err *err)
+{
+    static const char ours[] = "/offboard/";
+    const char *said = json_string_at(event, "source");
+    const struct definition *source = definition_find(definitions, DEFINITION_SOURCE, said);
+    bool polled = source && json_string_at(source->tree, "poll.system");
+    return polled || strncmp(said, ours, strlen(ours)) == 0
+               ? err_set(err, ERR_PERMANENT,
+                         "source: \"%s\" is what %s; give the HR system that writes this topic a name of its own",
+                         strlen(said) <= NAME_MOST ? said : "…",
+                         polled ? "the worker that polls it calls itself" : "the API calls its senders")
+               : 0;
+}
+
 int stream_believe(const struct stream *stream, const struct definitions *definitions, json_t *event, char **dropped,
                    struct err *err)
 {
@@ -156,7 +171,7 @@ int stream_believe(const struct stream *stream, const struct definitions *defini
     switch (stream->writer) {
     case WRITER_HR:
         *dropped = drop(event, of_edge, COUNT_OF(of_edge), stream->topic);
-        return 0;
+        return check_hr(definitions, event, err);
     case WRITER_WORKER:
         *dropped = drop(event, of_edge, 1, stream->topic);
         return check_worker(stream, definitions, event, err);

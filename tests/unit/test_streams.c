@@ -72,10 +72,15 @@ static void test_what_is_believed(void **state)
 {
     struct planner planner = planner_of(*state);
     static const char hr[] = "offboard.intake", edge[] = "offboard.received", worker[] = "offboard.polled.oomnitza";
-    check(&planner, hr, "{}", NULL, 0);
-    check(&planner, hr, "{\"offboardactor\": \"operator\"}", NULL, 0);
-    check(&planner, hr, "{\"offboardactor\": {\"name\": \"operator\"}, \"offboardsource\": \"leavers\"}", NULL, 0);
-    check(&planner, hr, "{\"offboardactor\": null, \"offboardsource\": 1}", NULL, 0);
+    check(&planner, hr, "{\"source\": \"/hr/workday\"}", NULL, 0);
+    check(&planner, hr, "{\"source\": \"workday\", \"offboardactor\": \"operator\"}", NULL, 0);
+    check(&planner, hr,
+          "{\"source\": \"workday\", \"offboardactor\": {\"name\": \"operator\"}, \"offboardsource\": \"leavers\"}",
+          NULL, 0);
+    check(&planner, hr, "{\"source\": \"/offboarding\", \"offboardactor\": null, \"offboardsource\": 1}", NULL, 0);
+    check(&planner, hr, "{\"source\": \"/offboard/sources/okta-hook\"}", "is what the API calls its senders", 0);
+    check(&planner, hr, "{\"source\": \"leavers\"}", "\"leavers\" is what the worker that polls it calls itself", 0);
+    check(&planner, hr, "{\"source\": \"cloudevents\"}", NULL, 0);
     check(&planner, edge, "{\"offboardactor\": \"operator\"}", NULL, 2);
     check(&planner, edge, "{\"offboardsource\": \"leavers\"}", NULL, 1);
     check(&planner, worker, "{\"offboardsource\": \"leavers\"}", NULL, 1);
