@@ -8,6 +8,7 @@ import re
 import shutil
 import sys
 import tempfile
+from collections import Counter
 
 import pytest
 
@@ -144,6 +145,19 @@ def make_stack(request, servers):
 def make_shared_stack(request, servers):
     """The same for a stack that all tests of a file use; mark them with xdist_group."""
     yield from _stacks(request, servers)
+
+
+def pytest_collection_modifyitems(items) -> None:
+    """What takes long comes first, so that in the end no process works alone: tests with a time-out of their own, files that share a stack,
+    other stacks; then the many tests of one process each, large groups before small ones."""
+    def group(item) -> str:
+        marker = item.get_closest_marker("xdist_group")
+        return marker.args[0] if marker else item.nodeid
+
+    sizes = Counter(map(group, items))
+    starts = {group(item): bool({"make_stack", "make_shared_stack", "servers"} & set(item.fixturenames)) for item in items}
+    longer = {group(item) for item in items if item.get_closest_marker("timeout")}
+    items.sort(key=lambda item: (group(item) not in longer, not starts[group(item)], -sizes[group(item)]))
 
 
 def pytest_generate_tests(metafunc) -> None:

@@ -5,7 +5,6 @@ import os
 import pytest
 from process import wait_until
 
-PARTITIONS = 12     # as `offboard topics` makes them
 RUNBOOK = """\
 runbook: told
 mirror:

@@ -6,7 +6,6 @@ import pytest
 from events import instant, leaver, offboarding_id
 from process import wait_until
 
-PARTITIONS = 12     # as `offboard topics` makes them
 EMAIL = "jane.doe@example.com"
 FIRST_WAVE = ("deactivate", "leave-groups", "ticket")
 

@@ -6,7 +6,6 @@ import os
 import pytest
 from stack import yaml
 
-PARTITIONS = 12     # as `offboard topics` makes them
 SECRETS = {"here": "here-0123456789-secret", "there": "there-0123456789-secret", "both": "both-0123456789-secret"}
 BADGES = """\
 system: badges

@@ -1,5 +1,6 @@
 """Kafka as the tests use it: put records on topics, and read topics from their beginning."""
 
+import contextlib
 import json
 import subprocess
 from dataclasses import dataclass
@@ -149,13 +150,15 @@ class Topics:
         self.forget_producers()
 
     def delete(self) -> None:
-        """Topics of a finished test only burden the broker."""
+        """Topics of a finished test only burden the broker. It has to answer: a client that goes at once takes its request along."""
         for reader in self._readers.values():
             reader.close()
         self._readers.clear()
         names = [self.name(kind) for kind in self.names()]
-        if names:
-            AdminClient({"bootstrap.servers": self.brokers, "log_level": 0}).delete_topics(names)
+        admin = AdminClient({"bootstrap.servers": self.brokers, "log_level": 0})
+        for deleted in (admin.delete_topics(names, request_timeout=20) if names else {}).values():
+            with contextlib.suppress(KafkaException):   # a broker that a test has ended; or it is gone already
+                deleted.result(30)
 
     def _producer(self, partitioner: str) -> Producer:
         if partitioner not in self._producers:
