@@ -118,7 +118,7 @@ def test_ended_before_the_start_nothing_happens(stack, type):
 
 @pytest.mark.parametrize("type", ["leaver.cancelled", "leaver.rehired"])
 def test_ended_after_the_start_what_has_not_happened_does_not(make_stack, type):
-    stack = make_stack(settings={"clock": {"day": "50ms"}}).start()
+    stack = make_stack(settings={"clock": {"day": "150ms"}}).start()
     stack.person(EMAIL, "4711")
     event = leaver(EMAIL, employee_id="4711")
     stack.publish(event)
@@ -127,7 +127,7 @@ def test_ended_after_the_start_what_has_not_happened_does_not(make_stack, type):
         stack.wait_job(offboarding, step, "succeeded")
     stack.publish(leaver(EMAIL, type=type, employee_id="4711"))
     row = stack.wait_status(offboarding, "cancelled")
-    wait_until(lambda: datetime.now(timezone.utc) > row["started_at"] + timedelta(seconds=90 * 0.05 + 1), 20,
+    wait_until(lambda: datetime.now(timezone.utc) > row["started_at"] + timedelta(seconds=90 * 0.15 + 1), 30,
                "day 90 has passed")
     stack.wait_quiet()
     assert {step: job["state"] for step, job in stack.jobs(offboarding).items()} == {
