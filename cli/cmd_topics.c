@@ -256,22 +256,21 @@ const struct command command_topics = {
     .name = "topics",
     .arguments = "[SYSTEM…] [--all] [--acl [--principal NAME] [--json]]",
     .summary = "Creates the Kafka topics that are missing; says what differs, or who may do what there.",
-    .details =
-        "Creates intake and received (400 days); events, orders and dead letters (kept for ever); control and roster "
-        "(compacted, one\n"
-        "partition); and for each system jobs and urgent (90 days) and results (kept for ever), with polled "
-        "(400 days) where a source polls it. Without "
-        "operands: for the\n"
-        "systems that the configuration names. Each topic gets topics.partitions partitions, but control and "
-        "roster. Never\n"
-        "change the number of partitions of jobs and urgent: it decides which worker gets whose jobs.\n\n"
-        "With --acl it creates nothing. It prints the commands that give each process the rights that it needs "
-        "in Kafka,\n"
-        "and no others: one principal for each process, and one for the worker of each system.\n\n"
-        "  offboard topics\n"
-        "  offboard topics okta google\n"
-        "  offboard topics --acl > rights.sh\n"
-        "  offboard topics --acl --principal 'User:CN=%s,O=Bank'",
+    .details = "It creates these topics, for the systems named, or else for those of the configuration:\n"
+               "  intake, received              HR events, kept 400 days\n"
+               "  polled.SYSTEM                 the same from a source that polls the system\n"
+               "  events, orders, dead          kept for ever\n"
+               "  control, roster               compacted, one partition\n"
+               "  jobs.SYSTEM, urgent.SYSTEM    kept 90 days\n"
+               "  results.SYSTEM                kept for ever\n"
+               "All others get topics.partitions partitions. Never change their number: it decides which worker gets\n"
+               "whose jobs.\n\n"
+               "With --acl it creates nothing. It prints the commands that give each process the rights that it needs\n"
+               "in Kafka, and no others: one principal for each process, and one for the worker of each system.\n\n"
+               "  offboard topics\n"
+               "  offboard topics okta google\n"
+               "  offboard topics --acl > rights.sh\n"
+               "  offboard topics --acl --principal 'User:CN=%s,O=Bank'",
     .options = (const struct cli_option[]){{"all", NULL, "for every connector that there is", NULL, &opt.all},
                                            {"acl", NULL, "print who may do what", NULL, &opt.acl},
                                            {"json", NULL, "with --acl: as JSON, for a tool of yours", NULL, &opt.json},
