@@ -9,7 +9,7 @@ from datetime import datetime, timezone
 import pytest
 from broker import SecuredBroker
 from confluent_kafka import Producer
-from confluent_kafka.admin import (AclBinding, AclOperation, AclPermissionType, AdminClient, ResourcePatternType, ResourceType)
+from confluent_kafka.admin import (AclBinding, AclBindingFilter, AclOperation, AclPermissionType, AdminClient, ResourcePatternType, ResourceType)
 from events import job_id, leaver, offboarding_id
 from process import wait_until
 
@@ -44,6 +44,10 @@ def give_rights(stack) -> None:
     admin = AdminClient({"bootstrap.servers": stack.brokers, "log_level": 0})
     for result in admin.create_acls(bindings).values():
         result.result(20)
+    everything = AclBindingFilter(ResourceType.ANY, None, ResourcePatternType.ANY, None, None, AclOperation.ANY, AclPermissionType.ANY)
+    known = {(one.restype, one.name, one.principal, one.operation) for one in bindings}
+    wait_until(lambda: known <= {(one.restype, one.name, one.principal, one.operation) for one in admin.describe_acls(everything).result(20)},
+               20, "the broker knows the rights")
 
 
 @pytest.fixture
