@@ -237,8 +237,7 @@ static int replay_run(struct cli *cli, int argc, char **argv)
 
 #define OPTIONS_WHICH                                                                                                  \
     {"since", "TIME", "set aside since then: a time, or how long ago (2h)", &opt.since, NULL},                         \
-        {"topic", "TOPIC", "that came from this topic: intake, received, events, control, jobs.SYSTEM", &opt.topic,    \
-         NULL},                                                                                                        \
+        {"topic", "TOPIC", "that came from this topic, such as received, orders or jobs.SYSTEM", &opt.topic, NULL},    \
     {                                                                                                                  \
         "because", "TEXT", "whose reason contains this", &opt.because, NULL                                            \
     }

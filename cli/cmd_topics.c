@@ -104,10 +104,7 @@ static void add_topics(struct work *work, const char *const *systems, size_t sys
 static int32_t partitions_wanted(const struct work *work, const char *topic)
 {
     for (size_t i = 0; i < COUNT_OF(kinds); i++) {
-        char *single = kinds[i].single ? kafka_topic(work->cli->conf, kinds[i].name, NULL) : NULL;
-        bool same = single && strcmp(topic, single) == 0;
-        free(single);
-        if (same) {
+        if (kinds[i].single && kafka_topic_is(work->cli->conf, kinds[i].name, topic)) {
             return 1;
         }
     }
@@ -229,13 +226,15 @@ static int topics_run(struct cli *cli, int argc, char **argv)
     if (argc == 0) {
         add_systems(&names, cli->conf);
     }
+    const char *const *systems = argc ? (const char *const *)argv : names.items;
+    size_t count = argc ? (size_t)argc : names.count;
     if (opt.acl) {
-        show_rights(cli, argc ? (const char *const *)argv : names.items, argc ? (size_t)argc : names.count);
+        show_rights(cli, systems, count);
         free(names.items);
         definitions_free(definitions);
         return CLI_OK;
     }
-    add_topics(&work, argc ? (const char *const *)argv : names.items, argc ? (size_t)argc : names.count);
+    add_topics(&work, systems, count);
     work.rk = kafka_consumer_new(kafka_consumer_conf(cli->conf, NULL, &err), &err);
     if (!work.rk) {
         work.code = cli_fail_err(CLI_USAGE, &err);

@@ -15,6 +15,14 @@ char *kafka_topic(const struct conf *conf, const char *kind, const char *system)
     return system ? mem_printf("%s.%s.%s", prefix, kind, system) : mem_printf("%s.%s", prefix, kind);
 }
 
+bool kafka_topic_is(const struct conf *conf, const char *kind, const char *topic)
+{
+    char *name = kafka_topic(conf, kind, NULL);
+    bool same = strcmp(topic, name) == 0;
+    free(name);
+    return same;
+}
+
 const char *kafka_topic_system(const struct conf *conf, const char *kind, const char *topic)
 {
     char *prefix = kafka_topic(conf, kind, "");
@@ -196,6 +204,17 @@ static int32_t ask_partitions(rd_kafka_t *rk, const char *topic, int timeout_ms,
         rd_kafka_topic_destroy(handle);
     }
     return count;
+}
+
+const struct rd_kafka_metadata *kafka_topics(rd_kafka_t *rk, int timeout_ms, struct err *err)
+{
+    const struct rd_kafka_metadata *metadata = NULL;
+    rd_kafka_resp_err_t code = rd_kafka_metadata(rk, 1, NULL, &metadata, timeout_ms);
+    if (code != RD_KAFKA_RESP_ERR_NO_ERROR) {
+        err_set(err, ERR_RETRY, "could not ask Kafka for its topics: %s", rd_kafka_err2str(code));
+        return NULL;
+    }
+    return metadata;
 }
 
 int32_t kafka_partitions(rd_kafka_t *rk, const char *topic, struct err *err)

@@ -21,6 +21,9 @@
  * dead. The caller frees. */
 char *kafka_topic(const struct conf *conf, const char *kind, const char *system);
 
+/* Is it the topic of that kind, which all systems share? */
+bool kafka_topic_is(const struct conf *conf, const char *kind, const char *topic);
+
 /* The system of a topic of that kind: "scim" for kafka_topic_system(conf, "jobs", "offboard.jobs.scim"). Borrowed from `topic`; NULL when
  * the topic is none of that kind. */
 const char *kafka_topic_system(const struct conf *conf, const char *kind, const char *topic);
@@ -117,6 +120,10 @@ void kafka_read_again(rd_kafka_t *rk, const char *topic, const int32_t *numbers,
 /* 0 while the consumer may go on; -1 with an ERR_FATAL when it has met an error that only a new process recovers from, as when
  * another consumer took its `group.instance.id`. */
 int kafka_consumer_sound(rd_kafka_t *rk, struct err *err);
+
+/* All topics that there are; the caller frees it with rd_kafka_metadata_destroy(). NULL with an ERR_RETRY when Kafka does not answer within
+ * `timeout_ms`. */
+const struct rd_kafka_metadata *kafka_topics(rd_kafka_t *rk, int timeout_ms, struct err *err);
 
 /* Number of partitions of a topic; waits for it to exist up to `timeout` microseconds. -1 with an err. */
 int32_t kafka_partition_count(rd_kafka_t *rk, const char *topic, int64_t timeout, struct err *err);

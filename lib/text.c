@@ -87,3 +87,15 @@ bool text_is_page(const char *text)
     }
     return false;
 }
+
+bool text_in_families(const char *text, const char *const *words, size_t count)
+{
+    for (size_t i = 0; i < count; i++) {
+        size_t len = strlen(words[i]);
+        bool family = words[i][len - 1] == '.';
+        if (family ? strncmp(text, words[i], len) == 0 : strcmp(text, words[i]) == 0) {
+            return true;
+        }
+    }
+    return false;
+}

@@ -23,7 +23,7 @@ struct logger_metrics *logger_metrics_new(void)
         metric_new(METRIC_HISTOGRAM, "offboard_logger_batch_duration_seconds", "", "Time to record one batch."), NULL);
     metrics->violations =
         metric_new(METRIC_COUNTER, "offboard_violations_total", "topic",
-                   "Messages that are not believed, because whoever wrote them has no right to say that.");
+                   "Messages that say what the writers of their topic may not say: they are not believed.");
     metrics->lag =
         metric_new(METRIC_GAUGE, "offboard_logger_lag_messages", "topic partition", "Messages not yet recorded.");
     metrics->partitions_end = metric_series(metric_new(METRIC_GAUGE, "offboard_event_partitions_end_timestamp_seconds",

@@ -8,23 +8,12 @@
 #include "lib/json.h"
 #include "lib/mem.h"
 #include "lib/message.h"
+#include "lib/text.h"
 #include "logger/logger.h"
 
 /* Events that change an offboarding; "job.", "order." and "phase." stand for all that begin so. */
 static const char *const changing[] = {"initiated", "moved",  "started", "held",
                                        "cancelled", "phase.", "job.",    "order."};
-
-static bool changes_offboarding(const char *name)
-{
-    for (size_t i = 0; i < COUNT_OF(changing); i++) {
-        size_t len = strlen(changing[i]);
-        bool family = changing[i][len - 1] == '.';
-        if (family ? strncmp(name, changing[i], len) == 0 : strcmp(name, changing[i]) == 0) {
-            return true;
-        }
-    }
-    return false;
-}
 
 void row_refuse(struct row *row, const char *reason)
 {
@@ -63,7 +52,7 @@ static void read_members(struct row *row, const json_t *event)
     time_format(at, row->occurred_at);
     id_parse(json_string_at(event, "id"), row->id); /* checked as well */
     row->name = mem_strdup(json_string_at(event, "name"));
-    row->wave = changes_offboarding(row->name);
+    row->wave = text_in_families(row->name, changing, COUNT_OF(changing));
     if (read_id(event, "context.offboarding_id", row->offboarding_id) != 0) {
         row_refuse(row, "context.offboarding_id is wrong, must be a UUID or null");
     } else if (read_id(event, "context.job_id", row->job_id) != 0) {

@@ -11,36 +11,18 @@ enum { POLL_MS = 100 };
 
 #define PATIENCE (10 * TIME_SECOND)
 
-static bool is_one_of(const struct conf *conf, const char *topic, const char *const *kinds, size_t count)
-{
-    const char *prefix = conf_string(conf, "kafka.prefix");
-    size_t len = strlen(prefix);
-    if (strncmp(topic, prefix, len) != 0 || topic[len] != '.') {
-        return false;
-    }
-    const char *rest = topic + len + 1;
-    for (size_t i = 0; i < count; i++) {
-        size_t kind = strlen(kinds[i]);
-        bool per_system = kinds[i][kind - 1] == '.';
-        if (per_system ? strncmp(rest, kinds[i], kind) == 0 && rest[kind] : strcmp(rest, kinds[i]) == 0) {
-            return true;
-        }
-    }
-    return false;
-}
-
 bool replay_is_ours(const struct conf *conf, const char *topic)
 {
-    static const char *const kinds[] = {"intake",   "received", "polled.", "events", "orders",
-                                        "results.", "control",  "jobs.",   "urgent."};
-    return is_one_of(conf, topic, kinds, COUNT_OF(kinds));
-}
-
-/* Of orders that were overruled nothing is left to compare a letter with. */
-static bool is_compacted(const struct conf *conf, const char *topic)
-{
-    static const char *const kinds[] = {"control"};
-    return is_one_of(conf, topic, kinds, COUNT_OF(kinds));
+    static const char *const shared[] = {"intake", "received", "events", "orders", "control"};
+    static const char *const of_systems[] = {"polled", "results", "jobs", "urgent"};
+    bool ours = false;
+    for (size_t i = 0; i < COUNT_OF(shared) && !ours; i++) {
+        ours = kafka_topic_is(conf, shared[i], topic);
+    }
+    for (size_t i = 0; i < COUNT_OF(of_systems) && !ours; i++) {
+        ours = kafka_topic_system(conf, of_systems[i], topic) != NULL;
+    }
+    return ours;
 }
 
 /* ---- comparing --------------------------------------------------------------------------------------------------- */
@@ -148,7 +130,8 @@ bool *replay_forged(const struct conf *conf, const struct dead_letters *letters,
     for (size_t i = 0; i < letters->count && result == 0; i++) {
         const struct dead_letter *letter = &letters->items[i];
         forged[i] = false;
-        if (letter->whole && replay_is_ours(conf, letter->topic) && !is_compacted(conf, letter->topic)) {
+        bool compacted = kafka_topic_is(conf, "control", letter->topic); /* nothing is left of what was overruled */
+        if (letter->whole && !compacted && replay_is_ours(conf, letter->topic)) {
             result = look(rk, letter, &forged[i], err);
         }
     }

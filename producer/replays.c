@@ -136,8 +136,8 @@ static int refusal(const struct replay *replay, const struct dead_letter *letter
     if (replay->forged[letter - replay->letters.items]) {
         err_set(
             err, ERR_PERMANENT,
-            "is not what lies at %s/%d/%lld: that record is gone, or somebody made the letter up; let whoever sent it "
-            "send it again",
+            "is not what lies at %s/%d/%lld: that record is gone, or the letter is forged; ask the sender to send it "
+            "again",
             letter->topic, letter->from_partition, (long long)letter->from_offset);
         return 422;
     }

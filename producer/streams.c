@@ -29,9 +29,10 @@ static void add(struct planner *planner, enum writer writer, const char *kind, c
         .lost = metric_series(metric_new(METRIC_COUNTER, "offboard_intake_lost_total", "topic",
                                          "HR events that retention deleted before they were read."),
                               label, NULL),
-        .violations = metric_series(metric_new(METRIC_COUNTER, "offboard_violations_total", "topic",
-                                               "Records that say what the writers of their topic may not say."),
-                                    label, NULL)};
+        .violations = metric_series(
+            metric_new(METRIC_COUNTER, "offboard_violations_total", "topic",
+                       "Messages that say what the writers of their topic may not say: they are not believed."),
+            label, NULL)};
     free(label);
 }
 

@@ -15,10 +15,8 @@ enum { METADATA_MS = 5000 };
 /* Systems that have topics, as members of an object. NULL with an err. */
 static json_t *systems_with_topics(const struct attendance *attendance, struct err *err)
 {
-    const struct rd_kafka_metadata *metadata = NULL;
-    rd_kafka_resp_err_t code = rd_kafka_metadata(attendance->client, 1, NULL, &metadata, METADATA_MS);
-    if (code != RD_KAFKA_RESP_ERR_NO_ERROR) {
-        err_set(err, ERR_RETRY, "could not ask Kafka for its topics: %s", rd_kafka_err2str(code));
+    const struct rd_kafka_metadata *metadata = kafka_topics(attendance->client, METADATA_MS, err);
+    if (!metadata) {
         return NULL;
     }
     json_t *systems = json_object();

@@ -38,6 +38,21 @@ static void forget_ends(struct scheduler *scheduler)
     scheduler->end_count = 0;
 }
 
+static int read_ends_of_systems(struct scheduler *scheduler, struct err *err)
+{
+    const struct rd_kafka_metadata *metadata = kafka_topics(scheduler->publisher.client, METADATA_MS, err);
+    if (!metadata) {
+        return -1;
+    }
+    int result = 0;
+    for (int i = 0; i < metadata->topic_cnt && result == 0; i++) {
+        const char *topic = metadata->topics[i].topic;
+        result = kafka_topic_system(scheduler->conf, "results", topic) ? read_ends_of(scheduler, topic, err) : 0;
+    }
+    rd_kafka_metadata_destroy(metadata);
+    return result;
+}
+
 /* All that the logger reads: what we wrote, orders, and what the workers answered. */
 static int read_ends(struct scheduler *scheduler, struct err *err)
 {
@@ -49,17 +64,7 @@ static int read_ends(struct scheduler *scheduler, struct err *err)
         result = read_ends_of(scheduler, topic, err);
         free(topic);
     }
-    const struct rd_kafka_metadata *metadata = NULL;
-    rd_kafka_resp_err_t code = result ? RD_KAFKA_RESP_ERR_NO_ERROR
-                                      : rd_kafka_metadata(scheduler->publisher.client, 1, NULL, &metadata, METADATA_MS);
-    if (code != RD_KAFKA_RESP_ERR_NO_ERROR) {
-        result = err_set(err, ERR_RETRY, "could not ask Kafka for its topics: %s", rd_kafka_err2str(code));
-    }
-    for (int i = 0; metadata && i < metadata->topic_cnt && result == 0; i++) {
-        const char *topic = metadata->topics[i].topic;
-        result = kafka_topic_system(scheduler->conf, "results", topic) ? read_ends_of(scheduler, topic, err) : 0;
-    }
-    rd_kafka_metadata_destroy(metadata);
+    result = result == 0 ? read_ends_of_systems(scheduler, err) : result;
     scheduler->gate_known = result == 0;
     return result;
 }

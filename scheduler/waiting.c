@@ -86,10 +86,9 @@ const char *system_of_topic(const struct conf *conf, const char *topic)
 
 static int find_parts(struct parts *parts, struct publisher *publisher, struct err *err)
 {
-    const struct rd_kafka_metadata *metadata = NULL;
-    rd_kafka_resp_err_t code = rd_kafka_metadata(publisher->client, 1, NULL, &metadata, (int)(PATIENCE / 1000));
-    if (code != RD_KAFKA_RESP_ERR_NO_ERROR) {
-        return err_set(err, ERR_RETRY, "could not ask Kafka for its topics: %s", rd_kafka_err2str(code));
+    const struct rd_kafka_metadata *metadata = kafka_topics(publisher->client, (int)(PATIENCE / 1000), err);
+    if (!metadata) {
+        return -1;
     }
     int result = 0;
     for (int i = 0; i < metadata->topic_cnt && result == 0; i++) {

@@ -59,17 +59,23 @@ static json_t *event_new(const struct task *task, const char *outcome, int statu
     return event;
 }
 
-/* An event of the task, ready to go but for who is told. */
-static struct outgoing *outgoing_event(const struct task *task, const json_t *event)
+/* An event, ready to go but for who is told. */
+static struct outgoing *outgoing_new(const struct feed *feed, const char *key, const json_t *event)
 {
     struct outgoing *outgoing = MEM_NEW(struct outgoing);
-    outgoing->topic = mem_strdup(feed_of(task)->results);
-    outgoing->key = mem_strdup(task->offboarding_id);
+    outgoing->topic = mem_strdup(feed->results);
+    outgoing->key = mem_strdup(key);
     outgoing->type = mem_strdup(json_string_at(event, "name"));
     outgoing->id = mem_strdup(json_string_at(event, "id"));
-    outgoing->traceparent = mem_strdup(task->traceparent);
     outgoing->value = json_text(event);
     outgoing->value_len = strlen(outgoing->value);
+    return outgoing;
+}
+
+static struct outgoing *outgoing_event(const struct task *task, const json_t *event)
+{
+    struct outgoing *outgoing = outgoing_new(feed_of(task), task->offboarding_id, event);
+    outgoing->traceparent = mem_strdup(task->traceparent);
     return outgoing;
 }
 
@@ -193,15 +199,8 @@ void emit_dead(struct task *task, rd_kafka_message_t *record, const char *reason
 /* Takes the event. */
 static void send_about_system(struct feed *feed, json_t *event)
 {
-    struct outgoing *outgoing = MEM_NEW(struct outgoing);
-    outgoing->topic = mem_strdup(feed->results);
-    outgoing->key = mem_strdup(feed->name);
-    outgoing->type = mem_strdup(json_string_at(event, "name"));
-    outgoing->id = mem_strdup(json_string_at(event, "id"));
-    outgoing->value = json_text(event);
-    outgoing->value_len = strlen(outgoing->value);
+    outbox_send(feed->worker, outgoing_new(feed, feed->name, event));
     json_decref(event);
-    outbox_send(feed->worker, outgoing);
 }
 
 void emit_system(struct feed *feed, const struct system_health *health)
