@@ -9,6 +9,7 @@ import pytest
 from events import leaver, offboarding_id
 from process import http, wait_until
 from stack import ROOT
+from topics import Topics
 
 pytestmark = pytest.mark.xdist_group("cli")
 OK, REFUSED, USAGE, AWAY, NOT_FOUND = range(5)
@@ -348,6 +349,18 @@ def test_topics_says_what_differs_and_changes_nothing(stack):
     assert stack.topics.partitions("intake") == 3
     stack.cli("topics", "another").ok()
     wait_until(lambda: {"jobs.another", "urgent.another"} <= set(stack.topics.names()), 30, "the broker tells of the new topics")
+
+
+def test_the_tests_topics_are_those_that_it_makes(stack):
+    """The tests make theirs without it, as it reads all definitions first."""
+    made = Topics(stack.brokers, stack.prefix + "x")
+    stack.cli("topics", "scim", OFFBOARD_KAFKA_PREFIX=made.prefix).ok()
+    try:
+        ours = stack.topics.settings()
+        theirs = wait_until(made.settings, 30, "the broker tells of the new topics")
+        assert theirs == {kind: ours[kind] for kind in theirs} and "results.scim" in theirs and "roster" in theirs
+    finally:
+        made.delete()
 
 
 def test_a_broken_pipe_is_no_crash(stack, jane):

@@ -6,7 +6,7 @@ import subprocess
 from dataclasses import dataclass
 
 from confluent_kafka import Consumer, KafkaException, Producer, TopicPartition
-from confluent_kafka.admin import AdminClient, NewTopic
+from confluent_kafka.admin import AdminClient, ConfigResource, ConfigSource, NewTopic
 from process import wait_until
 
 
@@ -122,6 +122,15 @@ class Topics:
         """Existing topics of this prefix, without it."""
         found = AdminClient({"bootstrap.servers": self.brokers, "log_level": 0}).list_topics(timeout=10).topics
         return sorted(name[len(self.prefix) + 1:] for name in found if name.startswith(self.prefix + "."))
+
+    def settings(self) -> dict[str, tuple]:
+        """Of each topic: its partitions, and what was set for it alone."""
+        admin = AdminClient({"bootstrap.servers": self.brokers, "log_level": 0})
+        asked = admin.describe_configs([ConfigResource(ConfigResource.Type.TOPIC, self.name(kind)) for kind in self.names()])
+        return {resource.name.removeprefix(f"{self.prefix}."): (
+            self.partitions(resource.name.removeprefix(f"{self.prefix}.")),
+            {entry.name: entry.value for entry in answer.result(20).values()
+             if entry.source == ConfigSource.DYNAMIC_TOPIC_CONFIG.value}) for resource, answer in asked.items()}
 
     def partitions(self, kind: str) -> int:
         found = AdminClient({"bootstrap.servers": self.brokers, "log_level": 0}).list_topics(self.name(kind), timeout=10)
