@@ -81,6 +81,7 @@ struct system {
     struct engine *engine;
     const struct definition *connector;
     json_t *settings;
+    json_t *marks; /* engine_state.c: {<action>: the mark of its requests}, once it was needed; NULL: none was */
     struct named_limit *limits;
     size_t limit_count;
     struct circuit circuit;

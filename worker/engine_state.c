@@ -21,10 +21,18 @@ char *state_mark(const json_t *definition)
     return mem_strndup(hash, MARK_LENGTH);
 }
 
-/* "2" is the third request of the connector that wrote it: in another one it may be any request. */
-static char *mark_of_requests(const struct run *run)
+/* "2" is the third request of the connector that wrote it: in another one it may be any request. Made once for each action: a connector
+ * does not change while the worker runs. */
+static const char *mark_of_requests(const struct run *run)
 {
-    return state_mark(json_object_get(run->action, "requests"));
+    struct system *system = run->system;
+    system->marks = system->marks ? system->marks : json_object();
+    if (!json_object_get(system->marks, run->action_name)) {
+        char *mark = state_mark(json_object_get(run->action, "requests"));
+        json_put_string(system->marks, run->action_name, mark);
+        free(mark);
+    }
+    return json_string_value(json_object_get(system->marks, run->action_name));
 }
 
 /* ---- what may be written down ------------------------------------------------------------------------------------ */
@@ -166,9 +174,7 @@ json_t *run_state(const struct run *run, enum verdict verdict)
     json_t *state = json_pack("{s:o, s:b, s:b}", "accounts", places_written(run, verdict), "begun", (int)run->begun,
                               "changed", (int)run->record->changed);
     if (run->places) {
-        char *mark = mark_of_requests(run);
-        json_put_string(state, "requests", mark);
-        free(mark);
+        json_put_string(state, "requests", mark_of_requests(run));
     } else {
         json_put(state, "requests", json_incref(json_at(run->job->message, "job.state.requests")));
         json_put(state, "outputs", json_incref(json_at(run->job->message, "job.state.outputs")));
@@ -205,11 +211,9 @@ const char *run_account_name(const struct run *run, size_t index)
 /* Was the state written by an action with other requests? Then its positions mean nothing. */
 static bool was_changed(const struct run *run, const json_t *state)
 {
-    char *mark = mark_of_requests(run);
     const char *wrote = json_string_at(state, "requests");
-    bool changed = json_object_size(json_object_get(state, "accounts")) && (!wrote || strcmp(wrote, mark) != 0);
-    free(mark);
-    return changed;
+    return json_object_size(json_object_get(state, "accounts")) &&
+           (!wrote || strcmp(wrote, mark_of_requests(run)) != 0);
 }
 
 /* Accounts whose work has ended stay as they are: what was said of them was true of the requests that were made. */

@@ -75,6 +75,7 @@ static void system_release(struct system *system)
     health_release(&system->health);
     credentials_free(system->credentials);
     json_decref(system->settings);
+    json_decref(system->marks);
 }
 
 static bool probing(const struct engine *engine)
