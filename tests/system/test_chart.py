@@ -293,7 +293,7 @@ def test_the_smoke_test_is_a_dry_run_against_the_producer():
 def test_secrets_from_a_store():
     found = of_kind(objects("all.yaml"), "ExternalSecret")
     assert found.keys() == {"leavers-postgres", "leavers-tokens", "leavers-sources", "leavers-okta", "leavers-oomnitza", "leavers-badges",
-                            "leavers-setup-leavers-postgres"}
+                            "leavers-escrow", "leavers-setup-leavers-postgres"}
     keys = {one["secretKey"]: one["remoteRef"] for one in found["leavers-postgres"]["spec"]["data"]}
     assert keys["logger"] == {"key": "offboard/leavers-postgres", "property": "logger"} and len(keys) == 4
     # The hook runs before those are there: it has one of its own.
@@ -305,6 +305,9 @@ def test_secrets_from_a_store():
 
 def test_what_is_switched_off_is_not_there():
     found = objects("all.yaml")
+    assert "OffboardVaultAbsent" in json.dumps(found["PrometheusRule", "leavers"])
+    without, = of_kind(objects("minimal.yaml", "--set", "alerts.enabled=true"), "PrometheusRule").values()
+    assert "OffboardVaultAbsent" not in json.dumps(without) and "OffboardProducerAbsent" in json.dumps(without)
     assert not [name for _, name in found if "zoom" in name]
     assert "zoom" not in found["Job", "leavers-setup"]["spec"]["template"]["spec"]["containers"][0]["command"]
     plain = objects("minimal.yaml", "--set", "networkPolicy.enabled=false,setup.enabled=false,podDisruptionBudget.enabled=false")
@@ -384,7 +387,7 @@ def test_the_programs_read_what_it_writes(values, servers, tmp_path):
     programs = {container["command"][0] for spec in pods(objects(values)).values() for container in containers(spec)}
     # The vault runs where it has a key.
     assert programs - {"/usr/bin/offboard-vault"} == {f"/usr/bin/offboard{name}" for name in ("", "-producer", "-worker", "-logger", "-scheduler")}
-    assert ("/usr/bin/offboard-vault" in programs) == (values == "production.yaml")
+    assert ("/usr/bin/offboard-vault" in programs) == (values != "minimal.yaml")
 
 
 def test_a_process_is_told_what_it_reads():
