@@ -92,13 +92,14 @@ enum cli_exit cli_edge_send(struct cli *cli, const char *path, json_t *body, con
 void cli_put_requester(json_t *object);
 
 /* Waits until the logger has carried out or refused the orders with these ids: ten seconds, longer for many. `*results` gets what is
- * known, a list of {order_id, subject, result, why} (a new reference; NULL when it can't be read). CLI_OK when all is known, else
- * CLI_AWAY. */
+ * known, a list of {order_id, subject, result, why} (a new reference; NULL when it can't be read). Returns the exit code: CLI_OK when all
+ * were carried out, CLI_REFUSED when one was refused, CLI_NOT_FOUND when each was refused because it names nothing that is there, CLI_AWAY
+ * when not all is known. */
 enum cli_exit cli_order_results(struct cli *cli, const json_t *ids, json_t **results);
 
-/* Tells it: `done` on stdout when something was carried out, each refusal on stderr. `sent_only`: nobody asked for results. The exit code:
- * CLI_REFUSED when one was refused, CLI_NOT_FOUND when each names nothing that is there, CLI_AWAY when it is not known. */
-enum cli_exit cli_order_tell(size_t count, const json_t *results, bool sent_only, const char *done, enum cli_exit code);
+/* Tells people the results of `count` orders: `done` on stdout when one was carried out, refusals on stderr. `sent_only`: nobody waited for
+ * results. */
+void cli_order_tell(size_t count, const json_t *results, bool sent_only, const char *done);
 
 /* ---- database ---------------------------------------------------------------------------------------------------------- */
 

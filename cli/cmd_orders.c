@@ -42,7 +42,7 @@ static int send_order(struct cli *cli, json_t *order, const char *done)
         json_put(answer, "results", results);
         cli_print_json(answer);
     } else {
-        code = cli_order_tell(json_array_size(ids), results, opt.no_wait, done, code);
+        cli_order_tell(json_array_size(ids), results, opt.no_wait, done);
         json_decref(results);
     }
     json_decref(answer);

@@ -39,6 +39,46 @@ static json_t *recorded(struct cli *cli, const char *ids, struct err *err)
         1, &ids);
 }
 
+static bool is_refused(const json_t *result)
+{
+    return strcmp(json_string_at(result, "result"), "refused") == 0;
+}
+
+static size_t count_refused(const json_t *results)
+{
+    size_t refused = 0;
+    size_t i;
+    json_t *result;
+    json_array_foreach(results, i, result)
+    {
+        refused += is_refused(result);
+    }
+    return refused;
+}
+
+/* Was it refused because what it names is not there? */
+static bool names_nothing(const json_t *result)
+{
+    const char *why = is_refused(result) ? json_string_at(result, "why") : NULL;
+    return why && (strstr(why, "unknown") || strstr(why, "no open") || strstr(why, "no such"));
+}
+
+/* Of orders whose results are all known. */
+static enum cli_exit verdict(const json_t *results)
+{
+    size_t nowhere = 0;
+    size_t i;
+    json_t *result;
+    json_array_foreach(results, i, result)
+    {
+        nowhere += names_nothing(result);
+    }
+    if (nowhere && nowhere == json_array_size(results)) {
+        return CLI_NOT_FOUND;
+    }
+    return count_refused(results) ? CLI_REFUSED : CLI_OK;
+}
+
 enum cli_exit cli_order_results(struct cli *cli, const json_t *ids, json_t **results)
 {
     struct err err = ERR_INIT;
@@ -62,45 +102,40 @@ enum cli_exit cli_order_results(struct cli *cli, const json_t *ids, json_t **res
     }
     free(array);
     err_release(&err);
-    return json_array_size(*results) >= count ? CLI_OK : CLI_AWAY;
+    return json_array_size(*results) >= count ? verdict(*results) : CLI_AWAY;
 }
 
-/* "12 more", so that thousands of refusals do not scroll away what they have in common. */
-static void tell_refusal(size_t number, const json_t *result)
+/* Of thousands of refusals the first ten show what they have in common. */
+static void tell_refusals(const json_t *results)
 {
-    if (number < SHOWN_MAX) {
-        fprintf(stderr, "offboard: refused: %s: %s\n", json_string_at(result, "subject"),
-                json_string_at(result, "why"));
-    }
-}
-
-enum cli_exit cli_order_tell(size_t count, const json_t *results, bool sent_only, const char *done, enum cli_exit code)
-{
-    size_t refused = 0, unknown = 0;
+    size_t told = 0;
     size_t i;
     json_t *result;
     json_array_foreach(results, i, result)
     {
-        const char *why = json_string_at(result, "why");
-        if (strcmp(json_string_at(result, "result"), "refused") == 0) {
-            tell_refusal(refused++, result);
-            unknown += why && (strstr(why, "unknown") || strstr(why, "no open") || strstr(why, "no such"));
+        if (is_refused(result) && told++ < SHOWN_MAX) {
+            fprintf(stderr, "offboard: refused: %s: %s\n", json_string_at(result, "subject"),
+                    json_string_at(result, "why"));
         }
     }
-    if (refused > SHOWN_MAX) {
-        fprintf(stderr, "offboard: refused: %zu more\n", refused - SHOWN_MAX);
+    if (told > SHOWN_MAX) {
+        fprintf(stderr, "offboard: refused: %zu more\n", told - SHOWN_MAX);
     }
-    if (sent_only || code != CLI_OK) {
+}
+
+void cli_order_tell(size_t count, const json_t *results, bool sent_only, const char *done)
+{
+    size_t refused = count_refused(results);
+    tell_refusals(results);
+    if (sent_only || json_array_size(results) < count) {
         printf("sent; the view analyst.orders will say what became of it%s\n",
                sent_only ? "" : ": the logger has not recorded it yet");
-        return sent_only ? CLI_OK : code;
+        return;
     }
-    if (refused == count) {
-        return unknown == count ? CLI_NOT_FOUND : CLI_REFUSED;
+    if (refused < count) {
+        printf("%s\n", done);
+        if (refused) {
+            printf("%zu of %zu were refused\n", refused, count);
+        }
     }
-    printf("%s\n", done);
-    if (refused) {
-        printf("%zu of %zu were refused\n", refused, count);
-    }
-    return refused ? CLI_REFUSED : CLI_OK;
 }

@@ -316,6 +316,16 @@ def test_what_may_be_running_is_not_skipped(stack):
     assert undo.status == REFUSED and "cancel it first" in undo.err, undo
 
 
+@pytest.mark.parametrize("how", [(), ("--json",)], ids=["text", "json"])
+def test_the_exit_code_of_a_refused_order(stack, how):
+    """A script that asks for JSON sees the refusal in the exit code, as a person does."""
+    offboarding = stack.cli("start", f"code{len(how)}@example.com", "--at", "2031-01-01", "--json").ok().json["id"]
+    stack.wait_status(offboarding, "waiting")
+    assert stack.cli("retry", offboarding, *how).status == REFUSED
+    assert stack.cli("cancel", "nobody@example.com", "--reason", "x", *how).status == NOT_FOUND
+    assert stack.cli("cancel", offboarding, "--reason", "x", *how).status == OK
+
+
 def test_check_tries_the_systems(stack):
     good = stack.cli("check").ok()
     assert "scim" in good.out and "jira" in good.out
