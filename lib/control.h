@@ -30,8 +30,9 @@ const char *control_cancelled(const struct control *control, const char *offboar
 /* When an offboarding was cancelled by its id; 0: it was not. */
 int64_t control_id_cancelled_when(const struct control *control, const char *offboarding_id);
 
-/* When a person was cancelled by this name (e-mail in any case, employee id, account), at or after `planned_at`; 0: they were not. */
-int64_t control_person_cancelled_when(const struct control *control, const char *name, int64_t planned_at);
+/* When a person was cancelled by this name (e-mail in any case, employee id, account), or an offboarding by its id, at or after
+ * `planned_at`; 0: they were not. */
+int64_t control_name_cancelled_when(const struct control *control, const char *name, int64_t planned_at);
 
 /* Notes a cancellation before it comes back from the topic. */
 void control_note_cancelled(struct control *control, const char *subject, const char *reason, int64_t at);

@@ -292,9 +292,14 @@ void outputs_add_start(struct planner *planner, const char *id, bool starts, con
 
 /* ---- ending ------------------------------------------------------------------------------------------------------ */
 
-/* `value` (taken over) gets what every order has. */
+/* `value` (taken over) gets what every order has. Kafka compacts the topic to the last record of each key, so an order that is older than
+ * the one that is there is not written: a worker that starts later would see only the older one. The newer one covers it. */
 static void add_control(struct record *record, const char *subject, json_t *value, const char *reason, int64_t at)
 {
+    if (control_name_cancelled_when(record->planner->control, subject, at + 1) != 0) {
+        json_decref(value);
+        return;
+    }
     json_object_set_new(value, "version", json_integer(MESSAGE_VERSION));
     json_put_string(value, "reason", reason);
     json_put(value, "actor", json_incref(json_object_get(record->mapped.offboarding, "actor")));

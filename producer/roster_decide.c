@@ -48,7 +48,7 @@ static bool is_cancelled(const struct roster *roster, const struct entry *entry,
     int64_t when = control_id_cancelled_when(roster->control, id);
     bool cancelled = when && when <= at;
     for (const char *key = entry->keys; *key && !cancelled; key += strlen(key) + 1) {
-        when = control_person_cancelled_when(roster->control, person_control_name(key), entry->received_at);
+        when = control_name_cancelled_when(roster->control, person_control_name(key), entry->received_at);
         cancelled = when && when <= at;
     }
     return cancelled;
@@ -136,7 +136,7 @@ static bool cancelled_since(const struct asked *asked)
     json_array_foreach(asked->keys, i, key)
     {
         const char *name = person_control_name(json_string_value(key));
-        cancelled = cancelled || control_person_cancelled_when(control, name, asked->received_at) != 0;
+        cancelled = cancelled || control_name_cancelled_when(control, name, asked->received_at) != 0;
     }
     return cancelled;
 }

@@ -86,6 +86,19 @@ def test_a_start_that_is_older_than_the_cancellation_never_starts(make_stack):
     assert stack.topics.read("jobs.scim") == [] and statuses(stack) == {}
 
 
+def test_a_late_cancellation_does_not_replace_a_newer_one(make_stack):
+    """Kafka keeps the last record of a key. HR's cancellation is planned after an operator's, and is older."""
+    stack = make_stack(settings=MANY).start("producer", "logger")
+    stack.process("producer").stop()
+    stack.publish(leaver(EMAIL, employee_id="4711", type="leaver.cancelled"))
+    stack.topics.publish("control", {"version": 1, "reason": "the operator's"}, "cancel/4711")
+    stack.restart("producer")
+    stack.wait_intake(1)
+    stack.wait_quiet()
+    last = {record.key: record.json["reason"] for record in stack.topics.read("control")}
+    assert last["cancel/4711"] == "the operator's" and last.keys() == {"cancel/4711", f"cancel/{EMAIL}"}, last
+
+
 def test_an_operators_cancellation_counts_by_the_brokers_clock(make_stack):
     """A replica whose clock is behind says no time: what it writes is as old as Kafka says."""
     stack = make_stack(settings=MANY).start("producer", "logger")

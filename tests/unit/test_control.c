@@ -148,12 +148,12 @@ static void test_cancelled_by_person_up_to_then(void **state)
         assert_null(control_cancelled(control, OTHER, object, at + 1));
         json_decref(object);
     }
-    assert_int_equal(control_person_cancelled_when(control, "JANE@example.com", at), at);
-    assert_int_equal(control_person_cancelled_when(control, "Emp-7", at - 1), at);
-    assert_int_equal(control_person_cancelled_when(control, "Emp-7", at + 1), 0);
-    assert_int_equal(control_person_cancelled_when(control, "emp-7", at), 0);
+    assert_int_equal(control_name_cancelled_when(control, "JANE@example.com", at), at);
+    assert_int_equal(control_name_cancelled_when(control, "Emp-7", at - 1), at);
+    assert_int_equal(control_name_cancelled_when(control, "Emp-7", at + 1), 0);
+    assert_int_equal(control_name_cancelled_when(control, "emp-7", at), 0);
     control_note_cancelled(control, "okta:00u1", NULL, at + 5); /* before it comes back from the topic */
-    assert_int_equal(control_person_cancelled_when(control, "okta:00u1", at + 5), at + 5);
+    assert_int_equal(control_name_cancelled_when(control, "okta:00u1", at + 5), at + 5);
     control_free(control);
 }
 
