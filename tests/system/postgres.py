@@ -1,5 +1,6 @@
 """A PostgreSQL cluster for the tests: a folder and a port of its own, passwords for all roles, nothing synced to disk."""
 
+import fcntl
 import os
 import pwd
 import secrets
@@ -15,6 +16,8 @@ from process import Ports, Process, wait_until
 _SETTINGS = {
     "fsync": "off", "full_page_writes": "off", "autovacuum": "off",
     "listen_addresses": "127.0.0.1", "unix_socket_directories": "", "max_connections": "150", "shared_buffers": "64MB",
+    "jit": "off",
+    "dynamic_shared_memory_type": "mmap",   # in the data's folder: killed servers leave nothing in /dev/shm
     "log_min_messages": "warning", "wal_level": "minimal", "max_wal_senders": "0", "log_line_prefix": "%m %d %u ",
 }
 
@@ -100,11 +103,29 @@ class PostgresCluster:
         return psycopg.connect(self.conninfo(database, role), autocommit=True, row_factory=dict_row)
 
     def create_database(self, name: str) -> "Database":
+        """An empty one."""
         with self.connect("postgres") as connection:
             connection.execute(f'CREATE DATABASE "{name}" STRATEGY file_copy')
         return Database(self, name)
 
-    def make_logins(self) -> None:
+    def create_migrated(self, name: str, build: str) -> "Database":
+        """A copy of one that `offboard migrate` of this build has made: the SQL is read once, not for every stack."""
+        made = os.path.join(self.directory, "migrated-" + os.path.basename(build))
+        with open(made, "a+", encoding="ascii") as file:
+            fcntl.flock(file, fcntl.LOCK_EX)
+            file.seek(0)
+            if not file.read():
+                first = self.create_database(os.path.basename(made))
+                done = subprocess.run([os.path.join(build, "offboard"), "migrate"], capture_output=True, text=True, timeout=100,
+                                      env={**os.environ, "OFFBOARD_POSTGRES_ADMIN": first.conninfo(), "OFFBOARD_CONFIG": os.devnull})
+                assert done.returncode == 0, done.stdout + done.stderr
+                self._make_logins()
+                file.write("done")
+        with self.connect("postgres") as connection:
+            connection.execute(f'CREATE DATABASE "{name}" TEMPLATE "{os.path.basename(made)}" STRATEGY file_copy')
+        return Database(self, name)
+
+    def _make_logins(self) -> None:
         """After the first migration, which makes the group roles."""
         with self.connect("postgres") as connection:
             for login in LOGINS:

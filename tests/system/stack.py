@@ -1,6 +1,5 @@
 """One whole Offboard for one test: configuration, topics, database, vendors, and any number of its processes."""
 
-import fcntl
 import json
 import os
 import secrets
@@ -106,7 +105,7 @@ class Stack:
         self._closed = False
         self.database: Database | None = None
         try:
-            self.database = self.postgres.create_database(self.prefix)
+            self.database = self.postgres.create_migrated(self.prefix, self.build)
             self.edge_url = f"http://127.0.0.1:{servers.ports.take()}"
             self.vault_url = f"http://127.0.0.1:{servers.ports.take()}"
             self.config_path = os.path.join(self.directory, "offboard.yaml")
@@ -117,7 +116,6 @@ class Stack:
                 self.cli("topics", *systems).ok()
             else:
                 self.topics.create(systems, self.settings["topics"]["partitions"])
-            self._migrate()
         except BaseException:
             self.sandbox.stop()
             raise
@@ -156,13 +154,6 @@ class Stack:
     def write_settings(self) -> None:
         with open(os.open(self.config_path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "w", encoding="utf-8") as file:
             file.write(yaml(self.settings))
-
-    def _migrate(self) -> None:
-        # Roles belong to the cluster, not to the database: two first migrations at once would both make them.
-        with open(os.path.join(self.postgres.directory, "migrating"), "w", encoding="ascii") as lock:
-            fcntl.flock(lock, fcntl.LOCK_EX)
-            self.cli("migrate").ok()
-            self.postgres.make_logins()
 
     def environment(self, **more: str) -> dict[str, str]:
         kept = {name: value for name, value in os.environ.items()
