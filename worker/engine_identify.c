@@ -231,34 +231,29 @@ static char *keys_text(const struct run *run, const json_t *identify)
     return buf_take(&text);
 }
 
-/* Nobody found after fewer kinds of keys than are known: a person confirms that there is no account. */
-static enum verdict nobody(struct search *search, bool confirms)
+/* The kind of key that is known of the person and that this system can't search by; NULL when there is none. */
+static const char *unsearchable(const struct run *run, const json_t *identify)
 {
-    struct run *run = search->run;
     const json_t *user = json_object_get(run->context, "user");
-    const json_t *identify = search->identify;
-    const char *unsearched = NULL;
+    if (json_string_at(user, "employee_id") && !kind_listed(identify, "employee_id")) {
+        return "employee id";
+    }
+    return json_string_at(user, "email") && !kind_listed(identify, "email") ? "e-mail" : NULL;
+}
+
+/* The result says by which keys the system was searched, and by which known one it can't be. */
+static enum verdict nobody(struct run *run, const json_t *identify, bool confirms)
+{
     if (!json_object_get(identify, "keys") || confirms) {
         return run_say(run, VERDICT_MISSING, "no account was found in %s", run->job->system);
     }
-    if (json_string_at(user, "employee_id") && !kind_listed(identify, "employee_id")) {
-        unsearched = "employee id";
-    } else if (json_string_at(user, "email") && !kind_listed(identify, "email")) {
-        unsearched = "e-mail";
-    }
+    const char *other = unsearchable(run, identify);
     char *keys = keys_text(run, identify);
-    enum verdict verdict = VERDICT_MISSING;
-    if (unsearched) {
-        verdict =
-            run_say(run, VERDICT_BLOCKED,
-                    "no account was found in %s by %s, and it cannot be searched by %s: confirm that there is none "
-                    "(skip the step), or name the account in the event",
-                    run->job->system, keys, unsearched);
-    } else {
-        run_say(run, VERDICT_MISSING, "no account was found in %s by %s", run->job->system, keys);
-    }
+    char *beside = other ? mem_printf(", and %s can't be searched by %s", run->job->system, other) : mem_strdup("");
+    run_say(run, VERDICT_MISSING, "no account was found in %s by %s%s", run->job->system, keys, beside);
+    free(beside);
     free(keys);
-    return verdict;
+    return VERDICT_MISSING;
 }
 
 /* ---- the search -------------------------------------------------------------------------------------------------- */
@@ -364,7 +359,7 @@ static enum verdict look_up(struct run *run, const json_t *identify, json_t **ac
         verdict = guard_found(&search);
     }
     if (verdict == VERDICT_DONE && json_array_size(search.found) == 0) {
-        verdict = nobody(&search, confirms);
+        verdict = nobody(run, identify, confirms);
     }
     run->searched = json_incref(search.searched);
     if (verdict == VERDICT_DONE || verdict == VERDICT_MISSING) { /* not what a person has yet to confirm */

@@ -316,6 +316,12 @@ static const struct engine_row rows_of_directory[] = {
 };
 
 static const struct engine_row rows_of_exact[] = {
+    {.title = "nobody has the address; that the system can't be searched by employee id is said and stops nobody",
+     .action = "off",
+     .offboarding = NUMBERED,
+     .exchanges = {{BY_MAIL, 200, "{\"people\": []}", NULL}},
+     .outcome = "missing",
+     .said = "no account was found in vendor by e-mail ann@example.com, and vendor can't be searched by employee id"},
     {.title = "a spelling that can't be compared is shown",
      .action = "off",
      .offboarding = NOBODY_PINNED,
