@@ -64,12 +64,12 @@ class Company:
         person(self.stack, email, name={"fullName": name}, **more)
         sandbox.seed("zoom", {"users": [{"email": email}]})
 
-    def hire(self, email: str, name: str, number: str, country: str = "US") -> None:
-        """An account with something to take away in every system; the manager is the boss."""
+    def hire(self, email: str, name: str, number: str, country: str = "US", okta: str = "ACTIVE") -> None:
+        """An account with something to take away in every system; the manager is the boss. `okta` is the account's status there."""
         sandbox = self.stack.sandbox
         self._employ(email, name, relations=[{"type": "manager", "value": BOSS}])
         sandbox.seed("zoom", {"users": [{"email": email, "meetings": 3}]})
-        sandbox.seed("okta", {"users": [{"login": email, "factors": [{"id": "opf1", "factorType": "push"}], "clients": ["c1"]}]})
+        sandbox.seed("okta", {"users": [{"login": email, "status": okta, "factors": [{"id": "opf1", "factorType": "push"}], "clients": ["c1"]}]})
         sandbox.seed("okta", {"groups": [{"id": f"g-{number}", "members": [email]}], "devices": [{"id": f"d-{number}", "users": [email]}]})
         sandbox.seed("slack", {"users": [{"email": email, "name": name, "sessions": 2}]})
         sandbox.seed("jamf", {"computers": [{"email": email}]})
@@ -82,8 +82,8 @@ class Company:
             "country": {"US": "United States", "DE": "Germany"}[country], "supervisorEmail": BOSS, "status": "Inactive"}]})
         sandbox.seed("m365", {"users": [{"userPrincipalName": email, "displayName": name}]})
 
-    def leave(self, runbook: str, email: str, name: str, number: str, country: str = "US") -> str:
-        self.hire(email, name, number, country)
+    def leave(self, runbook: str, email: str, name: str, number: str, country: str = "US", okta: str = "ACTIVE") -> str:
+        self.hire(email, name, number, country, okta)
         return self.stack.offboard(email, runbook=runbook, user={"name": name, "employee_id": number, "country": country})
 
     # What is said of it.

@@ -131,6 +131,22 @@ def test_standard_leaver(company):
     assert company.ticket("Stan Dard")["fields"]["status"]["name"] == "Done"
 
 
+@pytest.mark.parametrize("status, number", [("DEPROVISIONED", "91"), ("LOCKED_OUT", "92"), ("SUSPENDED", "93"), ("PASSWORD_EXPIRED", "94"),
+                                            ("PROVISIONED", "95"), ("RECOVERY", "96")])
+def test_any_state_in_okta_is_an_ordinary_beginning(company, status, number):
+    """Some companies deactivate the account first. Nobody has to act because of it."""
+    stack, email = company.stack, f"okta{number}@example.com"
+    offboarding = company.leave("standard-leaver", email, f"Okta {number}", number, country="DE", okta=status)
+    stack.wait_job(offboarding, "okta", "succeeded", 60)
+    wait_until(lambda: all(state in ("succeeded", "skipped") for step, state in states(stack, offboarding).items()
+                           if step.startswith("okta")), 60, "all is done in Okta")
+    suspended = states(stack, offboarding)["okta-suspended"]
+    assert suspended == ("succeeded" if status in ("DEPROVISIONED", "SUSPENDED") else "skipped")
+    account, = (one for one in stack.sandbox.state("okta")["users"] if one["profile"]["login"] == email)
+    assert account["status"] == "DEPROVISIONED"
+    stack.cli("cancel", offboarding, "--reason", "the test is over").ok()
+
+
 def test_access_is_cut_though_ticket_and_thread_are_down(company):
     stack, email = company.stack, "down@example.com"
     for vendor in ("jira", "slack"):
