@@ -4,6 +4,7 @@
 #include <string.h>
 #include <strings.h>
 
+#include "lib/country.h"
 #include "lib/buf.h"
 #include "lib/fold.h"
 #include "lib/identity.h"
@@ -141,6 +142,15 @@ static int tidy_managers(const json_t *person, const char *field, struct err *er
     return result;
 }
 
+/* Conditions and zones compare codes. A name that no country has stays as it came, for people to see. */
+static void tidy_country(json_t *person)
+{
+    const char *code = country_code(json_string_at(person, "country"));
+    if (code) {
+        json_object_set_new(person, "country", json_string(code));
+    }
+}
+
 int mapping_tidy_person(json_t *person, const char *field, struct err *err)
 {
     static const char *const keys[] = {"email", "employee_id"};
@@ -153,6 +163,7 @@ int mapping_tidy_person(json_t *person, const char *field, struct err *err)
     char *emails = mem_printf("%s.emails", field);
     result = result == 0 ? tidy_list(json_object_get(person, "emails"), emails, err) : -1;
     free(emails);
+    tidy_country(person);
     return result == 0 ? tidy_managers(person, field, err) : -1;
 }
 

@@ -253,6 +253,8 @@ static void test_bare_dates_and_zones(void **state)
          "Europe/Berlin", "2026-03-29T21:59:59.999999Z"}, /* the day the clocks go forward */
         {"{\"user\": {\"email\": \"a@x.example\", \"country\": \"DE\"}, \"effective_at\": \"2199-12-31\"}",
          "Europe/Berlin", "2199-12-31T22:59:59.999999Z"}, /* two zones, and all clocks show the same */
+        {"{\"user\": {\"email\": \"a@x.example\", \"country\": \"Germany\"}, \"effective_at\": \"2199-12-31\"}",
+         "Europe/Berlin", "2199-12-31T22:59:59.999999Z"},
         {"{\"user\": {\"email\": \"a@x.example\", \"country\": \"DE\"}}", "Europe/Berlin",
          "2026-11-23T09:59:00.000000Z"},
         {"{\"user\": {\"email\": \"a@x.example\", \"country\": \"DE\"}, \"effective_at\": \"2026-07-18T17:00:00\"}",
@@ -269,6 +271,37 @@ static void test_bare_dates_and_zones(void **state)
         assert_text(mapped.offboarding, "zone", cases[i].zone);
         assert_text(mapped.offboarding, "effective_at", cases[i].effective_at);
         mapped_release(&mapped);
+    }
+}
+
+static void test_countries_by_any_name(void **state)
+{
+    static const struct {
+        const char *name;
+        const char *code;
+    } cases[] = {
+        {"US", "US"},
+        {"us", "US"},
+        {"USA", "US"},
+        {"United States", "US"},
+        {" united states of america ", "US"},
+        {"UK", "GB"},
+        {"United Kingdom", "GB"},
+        {"Deutschland", "DE"},
+        {"ÖSTERREICH", "AT"},
+        {"O\xcc\x88sterreich", "AT"}, /* in NFD */
+        {"Korea, South", "KR"},
+        {"Narnia", "Narnia"}, /* for people to see */
+        {"Unit", "Unit"},
+    };
+    for (size_t i = 0; i < COUNT_OF(cases); i++) {
+        json_t *data = json_pack("{s:{s:s, s:s}}", "user", "email", "a@x.example", "country", cases[i].name);
+        char *text = json_dumps(data, 0);
+        struct mapped mapped = map(*state, event_of("leaver.created", text));
+        assert_text(mapped.offboarding, "user.country", cases[i].code);
+        mapped_release(&mapped);
+        free(text);
+        json_decref(data);
     }
 }
 
@@ -582,6 +615,7 @@ int main(void)
         cmocka_unit_test(test_the_edges_actor),
         cmocka_unit_test(test_intents),
         cmocka_unit_test(test_bare_dates_and_zones),
+        cmocka_unit_test(test_countries_by_any_name),
         cmocka_unit_test(test_private_data_stays_out),
         cmocka_unit_test(test_a_manager_who_is_the_leaver_is_none),
         cmocka_unit_test(test_what_is_refused_names_the_field),
