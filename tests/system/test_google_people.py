@@ -125,10 +125,14 @@ def test_a_search_that_names_a_stranger(stack, email, by, told):
 # Who takes over.
 
 def test_the_profile_and_the_line_of_managers(stack, email):
-    key = person(stack, email, relations=[{"type": "manager", "value": "Boss@example.com"}])["id"]
+    key = person(stack, email, relations=[{"type": "manager", "value": "Boss@example.com"}],
+                 externalIds=[{"type": "organization", "value": "4711"}],
+                 addresses=[{"type": "home", "countryCode": "FR"}, {"type": "work", "country": "Germany"}])["id"]
     start = since(stack)
     said = try_(stack, "read_profile", email, ids={"google": [key]})
-    assert said["provides"] == {"user": {"name": user(stack, email)["name"]["fullName"],
+    known = user(stack, email)
+    assert said["provides"] == {"user": {"name": known["name"]["fullName"], "emails": sorted([email, *known["aliases"]]),
+                                         "employee_id": "4711", "country": "DE",
                                          "manager_chain": [{"email": BOSS}, {"email": DIRECTOR}]}}
     assert requests(stack, start) == [f"GET {DIRECTORY}/users/{key}?projection=full",
                                       f"GET {DIRECTORY}/users/Boss%40example.com?projection=full"]

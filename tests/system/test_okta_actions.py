@@ -23,7 +23,8 @@ DEVICES = [{"id": "d1.{email}", "users": ["{email}"]}, {"id": "d2.{email}", "use
 
 ROWS = [
     Row("read_user", [READ], again="succeeded", verified=False,
-        outputs={"status": "ACTIVE", "login": "{email}", "user": {"name": "Kim Doe", "manager": {"email": "boss@example.com"}}}),
+        outputs={"status": "ACTIVE", "login": "{email}", "user": {"name": "Kim Doe", "emails": ["{email}"], "employee_id": None, "country": None, "zone": None,
+                                                                      "manager": {"email": "boss@example.com"}}}),
     Row("clear_sessions", [READ, f"DELETE {USER}/sessions?oauthTokens=***&forgetDevices=true"],
         again="succeeded", verified=False),
     Row("suspend_user", [READ, f"POST {USER}/lifecycle/suspend", READ], before={"status": "ACTIVE"}),
@@ -222,6 +223,15 @@ def test_an_app_that_stays_is_a_groups(okta, try_):
     case, said = try_("remove_app_assignments", user={"apps": apps}, env=impatient(okta, "okta"))
     assert said["outcome"] == "failed" and said["verified"]["seen"] == {
         "status": 200, "body.id": case.names["id"], "body.scope": "USER"}, said
+
+
+def test_what_the_profile_tells(okta, try_):
+    """Of a leaver of whom the event knows the address only; what HR said stays."""
+    profile = {"employeeNumber": "0042", "countryCode": "us", "timezone": "America/Denver", "email": "other@example.com"}
+    case, said = try_("read_user", user={"profile": profile}, name="told")
+    assert said["provides"]["user"] | {"name": None, "manager": None} == {
+        "name": None, "manager": None, "emails": sorted([case.names["email"], "other@example.com"]), "employee_id": "0042", "country": "US",
+        "zone": "America/Denver"}
 
 
 def test_of_a_deactivated_user_404_says_nothing(okta, try_):
