@@ -326,6 +326,19 @@ def test_the_exit_code_of_a_refused_order(stack, how):
     assert stack.cli("cancel", offboarding, "--reason", "x", *how).status == OK
 
 
+def test_runbooks_and_sources_are_listed(stack):
+    """With what a company lacks of each, and how often it was used."""
+    stack.wait_status(stack.cli("start", "listed@example.com", "--dry-run", "--json").ok().json["id"], "initiated")
+    runbooks = {row["runbook"]: row for row in stack.cli("runbooks", "--json").ok().json}
+    assert runbooks["scim-leaver"]["used"] >= 1 and runbooks["scim-leaver"]["not_configured"] == [] and runbooks["zoom-package"]["used"] == 0
+    assert {"zoom", "okta"} <= set(runbooks["standard-leaver"]["not_configured"]) <= set(runbooks["standard-leaver"]["systems"])
+    assert runbooks["device-return"]["started_by"] == ["cloudevents", "slack-commands"]
+    sources = {row["source"]: row for row in stack.cli("sources", "--json").ok().json}
+    assert sources["oomnitza"]["runbooks"] == ["standard-leaver", "zoom-package"] and sources["cloudevents"]["used"] >= 1
+    assert sources["okta-hook"]["not_set"] == ["token"]
+    assert "STARTED BY" in stack.cli("runbooks").ok().out and stack.cli("sources", "x").status == USAGE
+
+
 def test_check_tries_the_systems(stack):
     good = stack.cli("check").ok()
     assert "scim" in good.out and "jira" in good.out
