@@ -143,3 +143,17 @@ def test_kafka_is_away(own_broker, make_stack, email):
     wait_until(lambda: slack(stack, KEY, "/offboard", email, at=at).json["text"].startswith("One moment"), 30, "it is taken in")
     wait_until(lambda: stack.unplanned() == 0 and stack.logged(), 60, "all is on record")
     assert stack.database.value("SELECT count(*) FROM offboarding WHERE leaver ->> 'email' = %s", email) == 1
+
+
+def test_each_command_may_have_people_of_its_own(make_stack, email):
+    """The list of a command replaces `people`, whatever the order of requests."""
+    stack = make_stack(settings={"sources": {"slack-commands": {
+        "signing_secret": KEY, "people": "T1/U1", "device_return_people": "T1/U7, T1/U8", "offboard": "scim-leaver",
+        "device_return": "scim-leaver"}}}).start("logger", "producer")
+    for command, user, may in (("/offboard", "U1", True), ("/offboard", "U7", False), ("/device-return", "U1", False),
+                               ("/device-return", "U8", True)):
+        reply = slack(stack, KEY, command, f"{user}.{command[1:]}.{email}".lower(), user=user)
+        assert reply.json["text"].startswith("One moment" if may else f"You may not use {command}."), (command, user, reply)
+    # Who presses /offboard cannot wait; a device that comes back can.
+    wait_until(lambda: stack.database.value("SELECT count(*) FROM offboarding") == 2, 30, "both are planned")
+    assert [row["priority"] for row in stack.database.query("SELECT priority FROM offboarding ORDER BY received_at")] == ["urgent", "normal"]
