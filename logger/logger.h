@@ -11,7 +11,7 @@
  *
  * Each event row carries a hash chain per Kafka partition: hash = SHA-256(previous hash, the row's fields in clear, the
  * commitment to its personal part), commitment = SHA-256(salt, body): the body can be blanked later without breaking the
- * chain. What a batch does is SQL: schema/003_apply.sql.
+ * chain. What a batch does is SQL: schema/004_apply.sql.
  *
  * There is one recovery, for a database that is away, a lost partition and a restart alike: forget what is in hand, read
  * kafka_offset, and consume from there (position.c). */
