@@ -878,7 +878,9 @@ DECLARE
 BEGIN
     WITH closed AS (
         UPDATE open_item i SET closed_at = now(), closed_by = coalesce(s.body #>> '{context,actor,id}', 'a person')
-        FROM stage s JOIN job j ON j.offboarding_id = s.offboarding_id AND (j.id = s.job_id OR j.step = s.body #>> '{context,step}')
+        FROM stage s
+             JOIN offboarding o ON o.id = s.offboarding_id AND o.erase_ordered_at IS NULL
+             JOIN job j ON j.offboarding_id = s.offboarding_id AND (j.id = s.job_id OR j.step = s.body #>> '{context,step}')
         WHERE s.wave = w AND s.name = 'order.skip' AND i.job_id = j.id AND i.closed_at IS NULL
         RETURNING s.seq, s.offboarding_id)
     SELECT coalesce(array_agg(DISTINCT seq), '{}'), array_agg(DISTINCT offboarding_id) INTO resolved, relieved FROM closed;
