@@ -160,16 +160,20 @@ class Topics:
 
     def create(self, systems: list[str], partitions: int) -> None:
         """As `offboard topics` makes them, which takes a second of the processor to read all definitions first. None for polled events."""
-        def topic(kind: str, days: int | None, *, compact: bool = False, brokers_time: bool = False) -> NewTopic:
+        def topic(kind: str, days: int | None, *, compact: bool = False, brokers_time: bool = False, forgets: bool = False) -> NewTopic:
             config = {"cleanup.policy": "compact", "segment.bytes": "67108864"} if compact else {
                 "cleanup.policy": "delete", "retention.ms": str(days * 86400000) if days else "-1"}
             if brokers_time:
                 config["message.timestamp.type"] = "LogAppendTime"
+            if forgets:
+                config |= {"segment.ms": "86400000", "max.compaction.lag.ms": "86400000", "delete.retention.ms": "86400000",
+                           "min.cleanable.dirty.ratio": "0.01"}
             return NewTopic(self.name(kind), 1 if compact else partitions, 1, config=config)
 
         wanted = [topic("intake", 400, brokers_time=True), topic("received", 400, brokers_time=True), topic("events", None),
                   topic("orders", None), topic("dead", None), topic("control", None, compact=True, brokers_time=True),
-                  topic("roster", None, compact=True, brokers_time=True)]
+                  topic("roster", None, compact=True, brokers_time=True),
+                  topic("keys", None, compact=True, brokers_time=True, forgets=True)]
         for system in systems:
             wanted += [topic(f"jobs.{system}", 90), topic(f"urgent.{system}", 90), topic(f"results.{system}", None)]
         admin = AdminClient({"bootstrap.servers": self.brokers, "log_level": 0})
