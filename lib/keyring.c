@@ -14,7 +14,6 @@
 #include "lib/log.h"
 #include "lib/mem.h"
 #include "lib/message.h"
-#include "lib/metrics.h"
 #include "lib/time.h"
 
 enum { POLL_MS = 100, ASK_MS = 2000 };
@@ -159,7 +158,7 @@ static void read_next(struct keyring *keyring)
         keyring->read_to = message->offset + 1;
     } else if (message->err == RD_KAFKA_RESP_ERR__PARTITION_EOF) {
         keyring->read_to = message->offset; /* the last offsets of a compacted topic may hold no record */
-    } else {
+    } else if (message->rkt) { /* of the topic; nothing needs the group's coordinator */
         waits_for_kafka(keyring, rd_kafka_message_errstr(message));
     }
     rd_kafka_message_destroy(message);
@@ -196,9 +195,6 @@ static void answer(struct keyring *keyring)
     pthread_cond_broadcast(&keyring->answered);
     pthread_mutex_unlock(&keyring->lock);
     keyring->end = -1;
-    if (keyring->listener.answered) {
-        keyring->listener.answered(keyring->listener.arg);
-    }
 }
 
 static void *run(void *arg)
@@ -418,6 +414,13 @@ enum key_answer keyring_open(struct keyring *keyring, const rd_kafka_message_t *
         return KEY_WRONG;
     }
     return open_sealed(keyring, id, message, doubt, out, err);
+}
+
+struct series *records_without_key(void)
+{
+    return metric_series(metric_new(METRIC_COUNTER, "offboard_records_without_key_total", "",
+                                    "Sealed records that were passed over: the key of their offboarding is gone."),
+                         NULL);
 }
 
 void opened_release(struct opened *opened)

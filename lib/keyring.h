@@ -15,13 +15,13 @@
 #include "lib/err.h"
 #include "lib/id.h"
 #include "lib/key_table.h"
+#include "lib/metrics.h"
 #include "lib/seal.h"
 
 struct keyring;
 
-/* What one wants to know beside the keys; all NULL: nothing. Called on the keyring's thread. */
+/* Who wants to know of keys that are erased; all NULL: nobody. Called on the keyring's thread. */
 struct keyring_listener {
-    void (*answered)(void *arg);                       /* there may be an answer to what was KEY_NOT_YET */
     void (*erased)(const char id[ID_SIZE], void *arg); /* a tombstone came, whether there was a key or not */
     void *arg;
 };
@@ -69,6 +69,9 @@ struct opened {
 enum key_answer keyring_open(struct keyring *keyring, const rd_kafka_message_t *message, int64_t *doubt,
                              struct opened *out, struct err *err);
 void opened_release(struct opened *opened);
+
+/* The process's counter of sealed records that nobody can open any more. */
+struct series *records_without_key(void);
 
 /* A record of the topic of keys: its value. A new reference. */
 json_t *keyring_record(const unsigned char key[SEAL_KEY_SIZE]);

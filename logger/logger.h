@@ -30,6 +30,7 @@
 #include "lib/err.h"
 #include "lib/id.h"
 #include "lib/kafka.h"
+#include "lib/keyring.h"
 #include "lib/pg.h"
 #include "lib/time.h"
 #include "logger/origin.h"
@@ -57,10 +58,19 @@ struct row {
     char *note;         /* why it is not believed: it is recorded, and changes nothing. NULL: it is believed */
     char *published_by; /* header ce_source; NULL when absent */
     char *traceparent;  /* header; NULL when absent */
+    bool sealed;        /* the message's value is, under the key of `offboarding_id` */
+    bool erased;        /* and the key is gone: nobody knows what it says */
 };
 
-/* Takes the message over and reads it: an event, or a record of offboard.control, as `origin` says. */
-void row_read(struct row *row, rd_kafka_message_t *message, const struct origin *origin);
+/* Takes the message over and reads it: an event, or a record of offboard.control, as `origin` says. `opened`: what a sealed one says;
+ * NULL: its value says it. */
+void row_read(struct row *row, rd_kafka_message_t *message, const struct origin *origin, const struct opened *opened);
+
+#define ROW_ERASED "its key was erased"
+
+/* The same of an event whose key was erased: that there was one is recorded, and changes nothing. */
+void row_read_erased(struct row *row, rd_kafka_message_t *message);
+
 void row_release(struct row *row);
 
 /* Marks the row as one that can't be recorded; the first reason stays. */
@@ -107,6 +117,7 @@ struct logger {
     struct pg *pg;
     struct kafka_producer *producer; /* of dead letters */
     struct kafka_health *health;
+    struct keyring *keyring;
     rd_kafka_t *consumer;
     struct partition *partitions;
     size_t partition_count;

@@ -13,7 +13,8 @@
 
 enum { READ_WAIT_MS = 100, FORGET_MOST = 500, NOTICES_MOST = 500 };
 
-#define LOOK_EVERY (10 * TIME_SECOND) /* for more partitions, and for what may be forgotten */
+#define KEYS_WITHIN (5 * TIME_SECOND)  /* polled in between, so that the group is kept */
+#define LOOK_EVERY  (10 * TIME_SECOND) /* for more partitions, and for what may be forgotten */
 
 /* ---- the group --------------------------------------------------------------------------------------------------- */
 
@@ -183,6 +184,20 @@ static void say_remembered(const struct planner *planner, int64_t since)
     free(seconds);
 }
 
+/* What others who planned have written; and the key of digests, which the first who plans makes. */
+static bool read_keys(struct planner *planner)
+{
+    struct err err = ERR_INIT;
+    int result = keyring_catch_up(planner->keyring, KEYS_WITHIN, &err);
+    if (result != 0) {
+        log_warning("waiting for the keys of offboardings", "error", err_text(&err), NULL);
+    } else {
+        batch_make_key(planner->batch, KEY_OF_DIGESTS);
+    }
+    err_release(&err);
+    return result == 0;
+}
+
 /* Reads the roster to its end; false: the group was shaken up, or the process stops. */
 static bool remember(struct planner *planner)
 {
@@ -191,6 +206,9 @@ static bool remember(struct planner *planner)
         poll_roster(planner, READ_WAIT_MS);
     }
     if (!planner->leads || !planner->roster_read) {
+        return false;
+    }
+    if (!read_keys(planner)) {
         return false;
     }
     say_remembered(planner, since);

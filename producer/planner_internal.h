@@ -47,6 +47,7 @@ struct planner {
     const struct conf *conf;
     struct definitions *definitions;
     struct kafka_producer *producer;
+    struct keyring *keyring;
     struct batch *batch;
     struct order_keys *order_keys;
     struct control *control;

@@ -5,6 +5,7 @@ import json
 import subprocess
 from dataclasses import dataclass
 
+import sealing
 from confluent_kafka import Consumer, KafkaException, Producer, TopicPartition
 from confluent_kafka.admin import AdminClient, ConfigResource, ConfigSource, NewTopic
 from process import wait_until
@@ -19,6 +20,8 @@ class Record:
     key: str | None
     value: bytes | None
     headers: dict[str, str]
+
+    sealed: bytes | None = None  # the value as Kafka has it, when it is sealed; `value` is then what it says, None when its key is gone
 
     @property
     def json(self):
@@ -76,9 +79,29 @@ class Topics:
 
     def read(self, kind: str) -> list[Record]:
         """All records, in the order of partitions and offsets."""
+        records = self._read(kind)
+        if any(record.sealed for record in records):
+            keys = self.keys()
+            for record in records:
+                if record.sealed:
+                    key = keys.get(record.key.lower())
+                    record.value = sealing.unseal(key, record.key, record.sealed) if key else None
+        return records
+
+    def _read(self, kind: str) -> list[Record]:
         if kind not in self._readers:
             self._readers[kind] = _Reader(self.brokers, self.name(kind))
         return self._readers[kind].read()
+
+    def keys(self) -> dict[str, bytes]:
+        """The keys of offboardings, by id: the first of each counts until its tombstone."""
+        found = {}
+        for record in self._read("keys") if "keys" in self.names() else []:
+            if record.value is None:
+                found.pop(record.key, None)
+            else:
+                found.setdefault(record.key, sealing.key_of(record.value))
+        return found
 
     def logged(self) -> list[str]:
         """The topics that the logger reads."""
@@ -237,7 +260,8 @@ def _record(message) -> Record:
     key = message.key()
     headers = {name: (value or b"").decode(errors="replace") for name, value in message.headers() or []}
     return Record(message.topic(), message.partition(), message.offset(), message.timestamp()[1],
-                  key.decode(errors="replace") if key is not None else None, message.value(), headers)
+                  key.decode(errors="replace") if key is not None else None, message.value(), headers,
+                  message.value() if sealing.is_sealed(message.value()) else None)
 
 
 def murmur2_partition(key: str, partitions: int) -> int:

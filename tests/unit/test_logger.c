@@ -84,7 +84,7 @@ static rd_kafka_message_t *message(const char *key, const void *value, size_t le
 
 static void read_text(struct row *row, const char *text)
 {
-    row_read(row, message(PERSON, text, strlen(text), "00-trace"), &core);
+    row_read(row, message(PERSON, text, strlen(text), "00-trace"), &core, NULL);
 }
 
 static void assert_row_refused(const char *text, const char *why)
@@ -145,7 +145,7 @@ static void test_bad_header(void **state)
     (void)state;
     static const char text[] = EVENT("note", "");
     struct row row;
-    row_read(&row, message(PERSON, text, strlen(text), "\xff"), &core);
+    row_read(&row, message(PERSON, text, strlen(text), "\xff"), &core, NULL);
     assert_null(row.refused);
     assert_null(row.traceparent);
     row_release(&row);
@@ -154,7 +154,7 @@ static void test_bad_header(void **state)
 static void read_control(struct row *row, const char *key, const char *value)
 {
     row_read(row, message(key, value, value ? strlen(value) : 0, "00-trace"),
-             &(struct origin){.writer = WRITER_CONTROL});
+             &(struct origin){.writer = WRITER_CONTROL}, NULL);
 }
 
 #define ORDER "{\"version\": 1, \"reason\": \"r\", \"at\": \"2026-01-05T10:00:00Z\"}"
@@ -237,8 +237,8 @@ static void test_copy(void **state)
     (void)state;
     struct batch batch = {0};
     static const char text[] = EVENT("note", "\"a\": \"b\\n\\\\\"") "\n\t";
-    row_read(batch_add(&batch), message(PERSON, text, strlen(text), "00-trace"), &core);
-    row_read(batch_add(&batch), message(PERSON, "poison", 6, "00-trace"), &core);
+    row_read(batch_add(&batch), message(PERSON, text, strlen(text), "00-trace"), &core, NULL);
+    row_read(batch_add(&batch), message(PERSON, "poison", 6, "00-trace"), &core, NULL);
     struct buf out = BUF_INIT;
     batch_copy(batch.rows, batch.count, &out);
     char *place =
@@ -337,7 +337,7 @@ static void test_violation(void **state)
     char system[] = "okta";
     struct row row;
     row_read(&row, message(PERSON, text, strlen(text), "00-trace"),
-             &(struct origin){.writer = WRITER_SYSTEM, .system = system});
+             &(struct origin){.writer = WRITER_SYSTEM, .system = system}, NULL);
     assert_null(row.refused);
     assert_string_equal(row.name, "violation");
     assert_int_equal(row.wave, 0);

@@ -62,7 +62,7 @@ static bool take(const json_t *event)
     struct fuzz_input input = {(const uint8_t *)record, strlen(record)};
     batch_clear(&rows);
     struct row *row = batch_add(&rows);
-    row_read(row, fuzz_record(&input), &(struct origin){.writer = WRITER_CORE});
+    row_read(row, fuzz_record(&input), &(struct origin){.writer = WRITER_CORE}, NULL);
     batch_number_waves(rows.rows, rows.count);
     bool taken = !row->refused;
     free(record);
