@@ -101,6 +101,7 @@ CREATE INDEX offboarding_status ON offboarding (status, mode);
 CREATE INDEX offboarding_received_at ON offboarding (received_at);
 CREATE INDEX offboarding_day ON offboarding (day_of(received_at));
 CREATE INDEX offboarding_unerased ON offboarding (ended_at) WHERE erase_ordered_at IS NULL;
+CREATE INDEX offboarding_erasing ON offboarding (id) WHERE erase_ordered_at IS NOT NULL AND erased_at IS NULL;
 COMMENT ON TABLE offboarding IS 'One leaver, one runbook: the offboarding object of messages.md, as it is now.';
 COMMENT ON COLUMN offboarding.id IS 'UUIDv5 of the HR event''s source and id.';
 COMMENT ON COLUMN offboarding.status IS
