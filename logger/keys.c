@@ -9,7 +9,8 @@
 #include "lib/mem.h"
 #include "logger/logger.h"
 
-#define CATCH_UP (5 * TIME_SECOND)
+#define CATCH_UP   (5 * TIME_SECOND)
+#define LOOK_EVERY TIME_SECOND
 
 enum { COPY_BYTES = 1024 * 1024, ERASE_AT_ONCE = 100 };
 
@@ -53,6 +54,7 @@ int keys_copy(struct logger *logger, const struct row *rows, size_t count, struc
     }
     if (!logger->digests_there && keyring_find(logger->keyring, KEY_OF_DIGESTS, key, &(int64_t){0}) == KEY_KNOWN) {
         add_key(&text, KEY_OF_DIGESTS, key);
+        logger->digests_sent = true;
     }
     OPENSSL_cleanse(key, sizeof key);
     int result = text.len ? copy(logger, &text, err) : 1;
@@ -155,6 +157,26 @@ int keys_bring(struct logger *logger, struct err *err)
     }
     logger->keys_missed = false;
     logger->digests_there = digests > 0;
+    logger->digests_sent = false;
+    return 0;
+}
+
+/* Nothing may come from Kafka for hours, and meanwhile the scheduler needs keys of a server that has crashed. */
+int keys_look(struct logger *logger, struct err *err)
+{
+    if (time_monotonic() < logger->keys_due) {
+        return 0;
+    }
+    int digests = there(logger, err);
+    if (digests < 0) {
+        return -1;
+    }
+    logger->keys_due = time_monotonic() + LOOK_EVERY;
+    if (digests == 0 && logger->digests_there) {
+        logger->session_ready = false;
+        return err_set(err, ERR_RETRY,
+                       "the keys of personal data are gone from PostgreSQL: they are brought once more");
+    }
     return 0;
 }
 

@@ -194,7 +194,8 @@ static int store(struct logger *logger, struct err *err)
 static int step(struct logger *logger, struct err *err)
 {
     if (kafka_consumer_sound(logger->consumer, err) != 0 || store_connect(logger, err) != 0 ||
-        keys_erase(logger, err) != 0 || (!logger->placed && position_place(logger, err) != 0)) {
+        keys_look(logger, err) != 0 || keys_erase(logger, err) != 0 ||
+        (!logger->placed && position_place(logger, err) != 0)) {
         return -1;
     }
     atomic_store(&logger->ready, true);

@@ -128,7 +128,9 @@ struct logger {
     struct keyring *keyring;
     struct erasures erasures;
     bool digests_there; /* PostgreSQL has the key of digests */
+    bool digests_sent;  /* in the transaction that is under way */
     bool keys_missed;   /* and missed another one: all are brought once more */
+    int64_t keys_due;   /* monotonic; when it is looked for them next */
     rd_kafka_t *consumer;
     struct partition *partitions;
     size_t partition_count;
@@ -175,6 +177,9 @@ int store_ends(struct logger *logger, struct err *err);
 /* At the beginning of a session: fills the table of keys when it is empty, and finds what was erased meanwhile. ERR_RETRY while the keyring
  * has not read its topic. */
 int keys_bring(struct logger *logger, struct err *err);
+
+/* Are they still there? Else an ERR_RETRY, and the session begins anew. Now and then, whatever comes from Kafka. */
+int keys_look(struct logger *logger, struct err *err);
 
 /* In the transaction of these rows, before they are applied: the keys of offboardings that they may be the first of. */
 int keys_copy(struct logger *logger, const struct row *rows, size_t count, struct err *err);

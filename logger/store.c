@@ -225,6 +225,7 @@ static enum stored transact(struct logger *logger, struct row *rows, size_t coun
             moves->items[i].partition->next = moves->items[i].after;
             position_forget_dead(moves->items[i].partition);
         }
+        logger->digests_there = logger->digests_there || logger->digests_sent;
         return STORED_ALL;
     }
     enum stored why = stored(logger);

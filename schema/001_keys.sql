@@ -52,7 +52,7 @@ CREATE FUNCTION opened(offboarding_id uuid, sealed bytea, required boolean DEFAU
 LANGUAGE plpgsql STABLE STRICT PARALLEL SAFE SECURITY DEFINER SET search_path = public, pg_temp AS $$
 DECLARE
     keys personal_key;
-    signed bytea := substr(sealed, 1, length(sealed) - 32);
+    signed bytea := substr(sealed, 1, greatest(length(sealed) - 32, 0));
 BEGIN
     IF pg_is_in_recovery() THEN
         RETURN NULL;

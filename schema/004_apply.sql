@@ -19,7 +19,7 @@ LANGUAGE sql AS $$
         job_id uuid,
         published_by text,              -- header ce_source
         traceparent text,               -- header
-        raw json,                       -- the event as it came; of a control record {key, value, order}; null: its key was erased
+        raw json NOT NULL,              -- the event as it came, opened; of a control record {key, value, order}
         sealed bytea,                   -- the record as Kafka has it, where it is sealed
         body jsonb GENERATED ALWAYS AS (raw::jsonb) STORED,
         note text,
@@ -152,7 +152,7 @@ LANGUAGE sql AS $$
     FROM stage s
          CROSS JOIN LATERAL (SELECT s.body -> 'context' OFFSET 0) AS x (c)
          CROSS JOIN LATERAL (SELECT CASE WHEN s.offboarding_id IS NULL THEN c END) AS y (loose)
-    WHERE s.name = 'intake' AND s.body IS NOT NULL
+    WHERE s.name = 'intake'
     ORDER BY s.id, s.seq
     ON CONFLICT DO NOTHING;
 $$;
@@ -1079,6 +1079,8 @@ BEGIN
         PERFORM apply_wave(w);
         w := w + 1;
     END LOOP;
+    -- The planner has deleted their keys. Records that nobody can open any more bear the same name, and are sealed.
+    PERFORM erase_offboardings(array_agg(offboarding_id)) FROM stage WHERE name = 'erased' AND sealed IS NULL HAVING count(*) > 0;
     PERFORM note_early() WHERE EXISTS (SELECT FROM stage WHERE early);
     PERFORM record_events();
 END

@@ -35,7 +35,8 @@ BEGIN
     erased := ARRAY(SELECT o.id FROM offboarding o WHERE o.id = ANY (which) AND o.erased_at IS NULL ORDER BY o.id FOR NO KEY UPDATE);
     PERFORM erase_loose_events(erased);
     UPDATE event e SET sealed = NULL, body = NULL, salt = NULL
-    WHERE e.offboarding_id = ANY (erased) AND (e.sealed IS NOT NULL OR e.body IS NOT NULL) AND e.name NOT IN ('order.erase', 'erased');
+    WHERE e.offboarding_id = ANY (erased)
+      AND (e.sealed IS NOT NULL OR e.body IS NOT NULL AND e.name NOT IN ('order.erase', 'erased')); -- these are in clear, and stay
     UPDATE intake i SET personal = NULL WHERE i.offboarding_id = ANY (erased);
     UPDATE early_result e SET sealed = NULL WHERE e.offboarding_id = ANY (erased);
     DELETE FROM result r WHERE r.offboarding_id = ANY (erased);
