@@ -27,6 +27,8 @@ struct logger *logger_new(const struct conf *conf, struct err *err)
     struct logger *logger = MEM_NEW(struct logger);
     logger->conf = conf;
     logger->producer = producer;
+    erasures_init(&logger->erasures);
+    struct keyring_listener listener = {keys_erased, &logger->erasures};
     logger->pg = pg_new_primary(conf_string(conf, "postgres.logger"), "offboard-logger");
     pg_stop_with(logger->pg, &daemon_stopping);
     logger->metrics = logger_metrics_new();
@@ -34,7 +36,7 @@ struct logger *logger_new(const struct conf *conf, struct err *err)
     int opened = kafka_producer_open(producer, dead, err);
     free(dead);
     logger->health = opened == 0 ? kafka_health_start(producer, err) : NULL;
-    logger->keyring = logger->health ? keyring_start(conf, NULL, err) : NULL;
+    logger->keyring = logger->health ? keyring_start(conf, &listener, err) : NULL;
     if (!logger->keyring) {
         logger_free(logger);
         return NULL;
@@ -54,6 +56,7 @@ void logger_free(struct logger *logger)
     }
     kafka_health_stop(logger->health);
     keyring_stop(logger->keyring);
+    erasures_release(&logger->erasures);
     kafka_producer_free(logger->producer, TIME_SECOND);
     pg_free(logger->pg);
     for (size_t i = 0; i < logger->partition_count; i++) {
@@ -191,6 +194,7 @@ static int store(struct logger *logger, struct err *err)
 static int step(struct logger *logger, struct err *err)
 {
     if (kafka_consumer_sound(logger->consumer, err) != 0 || store_connect(logger, err) != 0 ||
+        keys_look(logger, err) != 0 || keys_erase(logger, err) != 0 ||
         (!logger->placed && position_place(logger, err) != 0)) {
         return -1;
     }

@@ -1,4 +1,4 @@
-/* Reading one message. What comes out fits the columns of `stage` (schema/003_apply.sql); PostgreSQL still judges the inside
+/* Reading one message. What comes out fits the columns of `stage` (schema/004_apply.sql); PostgreSQL still judges the inside
  * of the body. */
 #include <stdlib.h>
 #include <string.h>

@@ -247,7 +247,8 @@ static json_t *failure_context(const json_t *message)
 /* Kinds of rows that become records of the roster, and what stands before the offboarding's id in their keys. */
 static const char *roster_prefix(const char *kind)
 {
-    static const char *const kinds[][2] = {{"start", "due"}, {"ended", "ended"}, {"approved", "approved"}};
+    static const char *const kinds[][2] = {
+        {"start", "due"}, {"ended", "ended"}, {"approved", "approved"}, {"erase", "erase"}};
     for (size_t i = 0; i < COUNT_OF(kinds); i++) {
         if (strcmp(kinds[i][0], kind) == 0) {
             return kinds[i][1];

@@ -14,7 +14,7 @@
  * stays there until it is answered. By `ended/<id>` and `approved/<id>` it tells the planner what became of offboardings.
  *
  * It writes nothing in PostgreSQL but the deletion from `due` and `roster_notice`. What is due, and the messages, are SQL:
- * schema/004_schedule.sql. */
+ * schema/005_schedule.sql. */
 #ifndef OFFBOARD_SCHEDULER_H
 #define OFFBOARD_SCHEDULER_H
 

@@ -9,6 +9,7 @@ import sys
 import uuid
 from dataclasses import dataclass, field
 
+from sealed_tables import INTAKE, JOB, OFFBOARDING
 from postgres import Database, PostgresCluster
 from process import SANITIZER, Ports, Process, Reply, http, metrics, tail, wait_until
 from topics import Topics
@@ -290,11 +291,11 @@ class Stack:
     # What PostgreSQL tells.
 
     def offboarding(self, offboarding: str) -> dict:
-        return self.database.one("SELECT * FROM offboarding WHERE id = %s", offboarding)
+        return self.database.one(f"SELECT * FROM {OFFBOARDING} WHERE id = %s", offboarding)
 
     def jobs(self, offboarding: str) -> dict[str, dict]:
         """The jobs by step."""
-        return {job["step"]: job for job in self.database.query("SELECT * FROM job WHERE offboarding_id = %s", offboarding)}
+        return {job["step"]: job for job in self.database.query(f"SELECT * FROM {JOB} WHERE offboarding_id = %s", offboarding)}
 
     def phases(self, offboarding: str) -> dict[str, str]:
         """Status of each phase, in order."""
@@ -303,7 +304,7 @@ class Stack:
 
     def wait_status(self, offboarding: str, status: str, timeout: float = 30) -> dict:
         def reached():
-            rows = self.database.query("SELECT * FROM offboarding WHERE id = %s", offboarding)
+            rows = self.database.query(f"SELECT * FROM {OFFBOARDING} WHERE id = %s", offboarding)
             seen.append(rows[0]["status"] if rows else "no row")
             return rows[0] if rows and rows[0]["status"] == status else None
 
@@ -329,7 +330,7 @@ class Stack:
     def wait_intake(self, count: int, timeout: float = 30) -> list[dict]:
         """All rows of intake, once there are so many."""
         def rows():
-            return self.database.query("SELECT * FROM intake ORDER BY received_at, kafka_partition, kafka_offset")
+            return self.database.query(f"SELECT * FROM {INTAKE} ORDER BY received_at, kafka_partition, kafka_offset")
 
         wait_until(lambda: len(rows()) >= count, timeout, f"{count} HR events are on record")
         return rows()

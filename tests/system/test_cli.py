@@ -124,7 +124,7 @@ def test_start_of_many_lines_goes_on_after_a_bad_one(stack):
     assert result.status == REFUSED
     assert "line 2" in result.err and "line 4" in result.err and "line 1" not in result.err
     good = {"line0@example.com", "line2@example.com", "line4@example.com"}
-    wait_until(lambda: good <= {row["person"] for row in stack.database.query("SELECT person FROM intake")}, 20,
+    wait_until(lambda: good <= {row["person"] for row in stack.database.query("SELECT person FROM analyst.intake")}, 20,
                "the good lines have arrived")
 
 

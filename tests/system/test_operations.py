@@ -12,6 +12,7 @@ from secrets import token_hex
 import pytest
 from events import leaver, offboarding_id
 from keys import KeyPair
+from sealed_tables import OFFBOARDING
 from postgres import LOGINS, _program
 from process import wait_until
 from stack import ROOT, Stack
@@ -370,7 +371,7 @@ def feed_error(machine) -> None:
     stack.wait_quiet()
     machine.see("held")
     before = stack.database.value("SELECT count(*) FROM offboarding WHERE status = 'held'")
-    leaving = stack.database.value("SELECT leaver ->> 'email' FROM offboarding WHERE status = 'held' ORDER BY id LIMIT 1")
+    leaving = stack.database.value(f"SELECT leaver ->> 'email' FROM {OFFBOARDING} WHERE status = 'held' ORDER BY id LIMIT 1")
     with open(os.path.join(stack.directory, "really-leaving.txt"), "w", encoding="ascii") as file:
         file.write(f"{leaving}\n")
     machine.do("held-approve")
@@ -423,6 +424,6 @@ def lose_kafka(machine) -> None:
     stack.wait_quiet()
     assert not stack.account("una@example.com")["active"]
     assert len(stack.tickets()) == tickets, "a ticket was opened twice"
-    assert stack.database.value("SELECT count(*) FROM offboarding WHERE leaver ->> 'email' = 'fay@example.com'") == 1
+    assert stack.database.value(f"SELECT count(*) FROM {OFFBOARDING} WHERE leaver ->> 'email' = 'fay@example.com'") == 1
     assert stack.database.query("SELECT * FROM verify_event_chain()") == []
     old.delete()
