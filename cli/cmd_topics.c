@@ -43,8 +43,8 @@ static const struct kind {
     {"control", false, "compact", NULL, true, true, false},
     {"roster", false, "compact", NULL, true, true, false},
     {"keys", false, "compact", NULL, true, true, true},
-    {"dead", false, "delete", "-1", false, false, false},
-    {"jobs", true, "delete", "7776000000", false, false, false}, /* 90 days */
+    {"dead", false, "delete", "34560000000", false, false, false}, /* it may hold HR events */
+    {"jobs", true, "delete", "7776000000", false, false, false},   /* 90 days */
     {"urgent", true, "delete", "7776000000", false, false, false},
     {"results", true, "delete", "-1", false, false, false},
 };
@@ -275,9 +275,9 @@ const struct command command_topics = {
     .arguments = "[SYSTEM…] [--all] [--acl [--principal NAME] [--json]]",
     .summary = "Creates the Kafka topics that are missing; says what differs, or who may do what there.",
     .details = "It creates these topics, for the systems named, or else for those of the configuration:\n"
-               "  intake, received              HR events, kept 400 days\n"
+               "  intake, received, dead        HR events and what was set aside, kept 400 days\n"
                "  polled.SYSTEM                 the same from a source that polls the system\n"
-               "  events, orders, dead          kept for ever\n"
+               "  events, orders                kept for ever\n"
                "  control, roster               compacted, one partition\n"
                "  keys                          the same; what is erased there is gone within days\n"
                "  jobs.SYSTEM, urgent.SYSTEM    kept 90 days\n"

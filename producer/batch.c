@@ -214,6 +214,11 @@ void batch_make_key(struct batch *batch, const char *offboarding_id)
     seal_key_wipe(key);
 }
 
+void batch_erase_key(struct batch *batch, const char *offboarding_id)
+{
+    batch_add(batch, STAGE_ERASURES, batch->keys, offboarding_id, NULL, "key", offboarding_id, NULL);
+}
+
 /* Until the keyring has read what was written: of two keys the first one on the topic counts. */
 static int wait_for_keys(const struct batch *batch, const atomic_bool *stopping)
 {
@@ -316,8 +321,9 @@ static int hand_over(struct output *output, struct kafka_producer *producer, str
         struct kafka_dead dead = {output->record, "planner", output->dead_reason, 0};
         return kafka_produce_dead(producer, output->batch->conf, &dead, on_delivered, output, err);
     }
+    bool is_key = output->stage == STAGE_KEYS || output->stage == STAGE_ERASURES; /* the keyring reads one partition */
     struct kafka_record record = {.topic = output->topic,
-                                  .partition = output->stage == STAGE_KEYS ? 0 : RD_KAFKA_PARTITION_UA,
+                                  .partition = is_key ? 0 : RD_KAFKA_PARTITION_UA,
                                   .key = output->key,
                                   .key_len = strlen(output->key),
                                   .value = output->value,

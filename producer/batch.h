@@ -18,7 +18,9 @@ enum stage {
     STAGE_CONTROL,
     STAGE_JOBS,
     STAGE_EVENTS,
-    STAGE_NOTICES, /* tombstones of what was answered */
+    STAGE_ERASURES, /* tombstones of keys: nothing that is sealed comes after them */
+    STAGE_ERASED,   /* that it is done */
+    STAGE_NOTICES,  /* tombstones of what was answered */
     STAGES
 };
 
@@ -41,6 +43,9 @@ size_t batch_add(struct batch *batch, enum stage stage, const char *topic, const
 /* The offboarding gets a key, unless it has one or gets one in this batch already. The keyring must have been read
  * to its end since this process plans: keyring_catch_up(). */
 void batch_make_key(struct batch *batch, const char *offboarding_id);
+
+/* Its key is erased with this batch. */
+void batch_erase_key(struct batch *batch, const char *offboarding_id);
 
 /* Has the offboarding a key, or does it get one in this batch? False: it was erased. */
 bool batch_has_key(struct batch *batch, const char *offboarding_id);

@@ -108,7 +108,7 @@ void leader_subscribe(struct planner *planner)
 
 static bool is_notice(const char *key, size_t len)
 {
-    static const char *const kinds[] = {"ended/", "approved/", "due/"};
+    static const char *const kinds[] = {"ended/", "approved/", "due/", "erase/"};
     for (size_t i = 0; i < COUNT_OF(kinds); i++) {
         if (len > strlen(kinds[i]) && strncmp(key, kinds[i], strlen(kinds[i])) == 0) {
             return true;
@@ -285,6 +285,20 @@ static void answer_due(struct planner *planner, const char *id, const json_t *no
     }
 }
 
+/* Whom it was about is forgotten here, too; that its event was decided stays known. */
+static void answer_erase(struct planner *planner, const char *id, const char *traceparent)
+{
+    if (strcmp(id, KEY_OF_DIGESTS) == 0) {
+        log_error("a notice in the roster asks for the key of digests to be erased: it is not", NULL);
+        return;
+    }
+    roster_erase(planner->roster, id, batch_write_roster, planner->batch);
+    batch_erase_key(planner->batch, id);
+    outputs_add_erased(planner, id, traceparent);
+    series_add(planner->erased, 1);
+    log_info("the key of an offboarding is erased", "offboarding_id", id, NULL);
+}
+
 static void answer(struct planner *planner, const char *key, const json_t *notice)
 {
     char id[ID_SIZE];
@@ -295,6 +309,8 @@ static void answer(struct planner *planner, const char *key, const json_t *notic
         roster_end(planner->roster, id, batch_write_roster, planner->batch);
     } else if (strncmp(key, "approved/", 9) == 0) {
         roster_approve(planner->roster, id, batch_write_roster, planner->batch);
+    } else if (strncmp(key, "erase/", 6) == 0) {
+        answer_erase(planner, id, json_string_at(notice, "traceparent"));
     } else {
         answer_due(planner, id, notice);
     }

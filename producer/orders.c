@@ -1,4 +1,4 @@
-/* POST /v1/orders: approve, retry, skip and undo become events of the offboarding; cancel, pause and resume records of
+/* POST /v1/orders: approve, retry, skip, undo and erase become events of the offboarding; cancel, pause and resume records of
  * control. */
 #include <stdlib.h>
 #include <string.h>
@@ -160,13 +160,14 @@ static void order_event(struct order *order, const char *offboarding_id)
     next_id(order, id);
     json_put_string(event, "id", id);
     json_t *keyless = message_event_without(event, personal, COUNT_OF(personal), NULL);
+    bool stays = strcmp(order->name, "erase") == 0; /* who erased what, and why, outlives the key */
     produce(order, &(struct edge_message){.topic = order->edge->orders,
                                           .partition = RD_KAFKA_PARTITION_UA,
                                           .key = offboarding_id,
                                           .value = event,
                                           .type = name,
                                           .id = id,
-                                          .seal = offboarding_id,
+                                          .seal = stays ? NULL : offboarding_id,
                                           .keyless = keyless});
     json_decref(keyless);
     json_decref(event);
@@ -314,6 +315,12 @@ static int check_undo(struct edge *edge, json_t *body, struct err *err)
     return check_retry(edge, body, err) != 0 ? -1 : check_reason(body, err);
 }
 
+static int check_erase(struct edge *edge, json_t *body, struct err *err)
+{
+    (void)edge;
+    return check_ids(body, IDS_LIMIT, err) != 0 ? -1 : check_reason(body, err);
+}
+
 static int check_cancel(struct edge *edge, json_t *body, struct err *err)
 {
     (void)edge;
@@ -361,7 +368,7 @@ static const struct kind {
     {"approve", "approve", check_approve, order_events}, {"retry", "operator", check_retry, order_events},
     {"skip", "operator", check_skip, order_events},      {"cancel", "operator", check_cancel, order_cancel},
     {"pause", "operator", check_pause, order_pause},     {"resume", "operator", check_system, order_resume},
-    {"undo", "undo", check_undo, order_events},
+    {"undo", "undo", check_undo, order_events},          {"erase", "erase", check_erase, order_events},
 };
 
 static int check_texts(const json_t *body, struct err *err)
@@ -383,7 +390,7 @@ static const struct kind *find_kind(const json_t *body, struct err *err)
             return &kinds[i];
         }
     }
-    err_set(err, ERR_PERMANENT, "order must be approve, retry, skip, cancel, pause, resume or undo");
+    err_set(err, ERR_PERMANENT, "order must be approve, retry, skip, cancel, pause, resume, undo or erase");
     return NULL;
 }
 

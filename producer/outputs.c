@@ -326,6 +326,18 @@ void outputs_add_start(struct planner *planner, const char *id, bool starts, con
     free(record.traceparent);
 }
 
+void outputs_add_erased(struct planner *planner, const char *id, const char *traceparent)
+{
+    char *child = message_traceparent(traceparent);
+    char event_id[ID_SIZE];
+    id_v5(id, "erased", strlen("erased"), event_id);
+    json_t *event = message_event_new("erased", id, NULL);
+    json_object_set_new(event, "id", json_string(event_id));
+    message_event_response(event, 0, "its key was erased: nobody can read its personal data any more");
+    batch_add(planner->batch, STAGE_ERASED, planner->events, id, event, "erased", event_id, child);
+    free(child);
+}
+
 /* ---- ending ------------------------------------------------------------------------------------------------------ */
 
 /* `value` (taken over) gets what every order has. */

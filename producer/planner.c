@@ -246,6 +246,9 @@ static void make_metrics(struct planner *planner)
     planner->without_effect =
         metric_new(METRIC_COUNTER, "offboard_cancellations_without_effect_total", "source",
                    "Cancellations and rehires that found no open offboarding of the person, by source.");
+    planner->erased = metric_series(metric_new(METRIC_COUNTER, "offboard_keys_erased_total", "",
+                                               "Keys of offboardings that this producer has erased."),
+                                    NULL);
     planner->leading = metric_series(
         metric_new(METRIC_GAUGE, "offboard_planner_leads", "", "1 while this producer plans, 0 while it stands by."),
         NULL);

@@ -191,7 +191,7 @@ def one_leaver(factory) -> tuple:
 def size(record) -> int:
     """As Kafka stores it uncompressed: key, value, headers, about 20 bytes of its own."""
     headers = sum(len(name) + len(value) + 2 for name, value in record.headers.items())
-    return len(record.key or "") + len(record.value or b"") + headers + 20
+    return len(record.key or "") + len(record.sealed or record.value or b"") + headers + 20
 
 
 def on_disk(stack, kind: str) -> int:

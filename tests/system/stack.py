@@ -134,7 +134,7 @@ class Stack:
             "postgres": {role: self.database.conninfo(role) for role in ("admin", "analyst", "logger", "scheduler")},
             "edge": {"listen": self.edge_url.removeprefix("http://"), "url": self.edge_url, "token": self.tokens["operator"],
                      "tokens": {"hr": {"token": self.tokens["hr"], "roles": ["intake"]},
-                                "operator": {"token": self.tokens["operator"], "roles": ["intake", "operator", "approve", "undo", "reveal"]}}},
+                                "operator": {"token": self.tokens["operator"], "roles": ["intake", "operator", "approve", "undo", "erase", "reveal"]}}},
             "reveal": {"url": self.vault_url},
             "guards": {"cap_per_hour": 0},
             "scheduler": {"poll": "100ms"},

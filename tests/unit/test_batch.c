@@ -207,6 +207,26 @@ static void test_a_key_is_made_once_and_first(void **state)
     assert_sealed(fixture, mock_next_message(fixture->cluster), "{\"text\":\"again\"}");
 }
 
+/* After the tombstone the offboarding has no key, and gets none again by being decided once more. */
+static void test_an_erased_key_is_gone_after_all_else(void **state)
+{
+    struct fixture *fixture = *state;
+    unsigned char key[SEAL_KEY_SIZE];
+    batch_make_key(fixture->batch, ID);
+    publish(fixture);
+    batch_clear(fixture->batch);
+    batch_erase_key(fixture->batch, ID);
+    add_sealed(fixture, STAGE_EVENTS, "last");
+    publish(fixture);
+    rd_kafka_message_t *last = mock_first_message(fixture->cluster, EVENTS);
+    assert_true(seal_is(last->payload, last->len));
+    rd_kafka_message_destroy(last);
+    assert_published(fixture, KEYS, (const char *const[]){ID " {", ID " ", NULL});
+    assert_int_equal(keyring_catch_up(fixture->keyring, 20 * TIME_SECOND, NULL), 0);
+    assert_int_equal(keyring_wait(fixture->keyring, ID, key, 20 * TIME_SECOND), KEY_GONE);
+    assert_false(batch_has_key(fixture->batch, ID));
+}
+
 /* Nothing about an offboarding goes in clear, whether its key was never made or is gone; what stands for it neither. */
 static void test_without_a_key_nothing_is_published(void **state)
 {
@@ -234,6 +254,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(test_what_is_too_large_in_a_smaller_form_or_another, setup, teardown),
         cmocka_unit_test_setup_teardown(test_a_key_is_made_once_and_first, setup, teardown),
         cmocka_unit_test_setup_teardown(test_without_a_key_nothing_is_published, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_an_erased_key_is_gone_after_all_else, setup, teardown),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -124,6 +124,47 @@ static void test_event(void **state)
     row_release(&row);
 }
 
+/* A sealed one is read as what it says; it says nothing of another offboarding than its key's. */
+static void test_sealed_event(void **state)
+{
+    (void)state;
+    static const char *const texts[] = {EVENT("cancelled", "\"offboarding_id\": \"" PERSON "\", \"reason\": \"r\""),
+                                        EVENT("cancelled", "\"offboarding_id\": \"" OTHER "\", \"reason\": \"r\"")};
+    for (size_t i = 0; i < COUNT_OF(texts); i++) {
+        struct row row;
+        struct opened opened = {texts[i], strlen(texts[i]), (char *)(uintptr_t)texts[i]};
+        row_read(&row, message(PERSON, "OBS1 and so on", 14, "00-trace"), &core, &opened);
+        assert_true(row.sealed);
+        assert_false(row.erased);
+        assert_string_equal(row.body, texts[i]);
+        if (i == 0) {
+            assert_null(row.refused);
+            assert_string_equal(row.offboarding_id, PERSON);
+            assert_int_equal(row.wave, 1);
+        } else {
+            assert_non_null(strstr(row.refused, "context.offboarding_id"));
+        }
+        row_release(&row);
+    }
+}
+
+/* One that nobody can open any more is on record, and changes nothing. */
+static void test_event_whose_key_was_erased(void **state)
+{
+    (void)state;
+    struct row row;
+    row_read_erased(&row, message(PERSON, "OBS1 and so on", 14, "00-trace"));
+    assert_null(row.refused);
+    assert_true(row.sealed && row.erased);
+    assert_int_equal(row.wave, 0);
+    assert_string_equal(row.name, "erased");
+    assert_string_equal(row.note, "its key was erased");
+    assert_string_equal(row.offboarding_id, PERSON);
+    assert_non_null(strstr(row.body, PERSON));
+    assert_true(id_valid(row.id)); /* it came with none */
+    row_release(&row);
+}
+
 static void test_refused_events(void **state)
 {
     (void)state;
@@ -351,6 +392,8 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_event),
+        cmocka_unit_test(test_sealed_event),
+        cmocka_unit_test(test_event_whose_key_was_erased),
         cmocka_unit_test(test_refused_events),
         cmocka_unit_test(test_bad_header),
         cmocka_unit_test(test_control),
