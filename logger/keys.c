@@ -9,8 +9,9 @@
 #include "lib/mem.h"
 #include "logger/logger.h"
 
-#define CATCH_UP   (5 * TIME_SECOND)
-#define LOOK_EVERY TIME_SECOND
+#define CATCH_UP     (5 * TIME_SECOND)
+#define LOOK_EVERY   TIME_SECOND
+#define SEARCH_EVERY TIME_MINUTE
 
 enum { COPY_BYTES = 1024 * 1024, ERASE_AT_ONCE = 100 };
 
@@ -57,9 +58,12 @@ int keys_copy(struct logger *logger, const struct row *rows, size_t count, struc
         logger->digests_sent = true;
     }
     OPENSSL_cleanse(key, sizeof key);
-    int result = text.len ? copy(logger, &text, err) : 1;
+    int result = 0;
+    if (text.len) {
+        result = copy(logger, &text, err) == 0 ? pg_run(logger->pg, err, "SELECT take_keys()", 0, NULL) : -1;
+    }
     buf_release(&text);
-    return result == 0 ? pg_run(logger->pg, err, "SELECT take_keys()", 0, NULL) : result == 1 ? 0 : -1;
+    return result;
 }
 
 /* ---- all of them ------------------------------------------------------------------------------------------------- */
@@ -85,13 +89,20 @@ static void fill_one(const char id[ID_SIZE], const unsigned char key[SEAL_KEY_SI
     }
 }
 
-static int fill(struct logger *logger, struct err *err)
+/* `all`, or the key of digests alone: by it PostgreSQL sees that these are its keys. */
+static int fill(struct logger *logger, bool all, struct err *err)
 {
     struct filling filling = {.logger = logger, .text = BUF_INIT, .err = err};
+    unsigned char key[SEAL_KEY_SIZE];
     if (pg_run(logger->pg, err, "BEGIN", 0, NULL) != 0) {
         return -1;
     }
-    keyring_each(logger->keyring, fill_one, &filling);
+    if (all) {
+        keyring_each(logger->keyring, fill_one, &filling);
+    } else if (keyring_find(logger->keyring, KEY_OF_DIGESTS, key, &(int64_t){0}) == KEY_KNOWN) {
+        fill_one(KEY_OF_DIGESTS, key, &filling);
+    }
+    OPENSSL_cleanse(key, sizeof key);
     bool filled = filling.result == 0 && copy(logger, &filling.text, err) == 0 &&
                   pg_run(logger->pg, err, "SELECT take_keys()", 0, NULL) == 0 &&
                   pg_run(logger->pg, err, "COMMIT", 0, NULL) == 0;
@@ -100,7 +111,7 @@ static int fill(struct logger *logger, struct err *err)
     }
     wipe(&filling.text);
     buf_release(&filling.text);
-    if (filled) {
+    if (filled && all) {
         char *count = mem_printf("%zu", filling.count);
         log_info("the keys of personal data are in PostgreSQL", "keys", count, NULL);
         free(count);
@@ -119,25 +130,38 @@ static int there(struct logger *logger, struct err *err)
     return found;
 }
 
-/* What was ordered to be erased, and whose key has gone while nobody here listened. */
-static int find_erased(struct logger *logger, struct err *err)
+/* Notes those of `sql` whose keys are not in Kafka: they were erased while nobody here listened. */
+static int note_erased(struct logger *logger, const char *sql, enum log_level level, const char *message,
+                       struct err *err)
 {
-    PGresult *rows =
-        pg_query(logger->pg, err, "SELECT id FROM offboarding WHERE erase_ordered_at IS NOT NULL AND erased_at IS NULL",
-                 0, NULL);
+    PGresult *rows = pg_query(logger->pg, err, sql, 0, NULL);
     if (!rows) {
         return -1;
     }
     int result = PQntuples(rows) ? keyring_catch_up(logger->keyring, CATCH_UP, err) : 0;
     for (int i = 0; result == 0 && i < PQntuples(rows); i++) {
         unsigned char key[SEAL_KEY_SIZE];
-        if (keyring_find(logger->keyring, PQgetvalue(rows, i, 0), key, &(int64_t){0}) != KEY_KNOWN) {
-            keys_erased(PQgetvalue(rows, i, 0), &logger->erasures);
+        const char *id = PQgetvalue(rows, i, 0);
+        if (keyring_find(logger->keyring, id, key, &(int64_t){0}) != KEY_KNOWN) {
+            log_line(level, message, "offboarding_id", id, NULL);
+            keys_erased(id, &logger->erasures);
         }
         OPENSSL_cleanse(key, sizeof key);
     }
     PQclear(rows);
     return result;
+}
+
+static int find_erased(struct logger *logger, struct err *err)
+{
+    int result =
+        note_erased(logger, "SELECT id FROM offboarding WHERE erase_ordered_at IS NOT NULL AND erased_at IS NULL",
+                    LOG_INFO, "an offboarding was erased as ordered, while this logger was away", err);
+    return result == 0 ? note_erased(logger, "SELECT keyless_offboardings()", LOG_ERROR,
+                                     "the key of an offboarding that is not over is gone: it is cancelled, and its "
+                                     "personal data are erased",
+                                     err)
+                       : -1;
 }
 
 int keys_bring(struct logger *logger, struct err *err)
@@ -148,17 +172,28 @@ int keys_bring(struct logger *logger, struct err *err)
         free(why);
         return -1;
     }
+    logger->search_due = time_monotonic() + SEARCH_EVERY;
     int digests = there(logger, err);
-    if (digests < 0 || find_erased(logger, err) != 0) {
-        return -1;
-    }
-    if ((digests == 0 || logger->keys_missed) && fill(logger, err) != 0) {
+    if (digests < 0 || fill(logger, digests == 0 || logger->keys_missed, err) != 0 || find_erased(logger, err) != 0) {
         return -1;
     }
     logger->keys_missed = false;
     logger->digests_there = digests > 0;
     logger->digests_sent = false;
     return 0;
+}
+
+/* 1 when the key of something that is still to happen is missing; -1 with an err. */
+static int misses_any(struct logger *logger, struct err *err)
+{
+    if (time_monotonic() < logger->search_due) {
+        return 0;
+    }
+    PGresult *rows = pg_query(logger->pg, err, "SELECT keyless_offboardings() LIMIT 1", 0, NULL);
+    int missing = rows ? PQntuples(rows) : -1;
+    PQclear(rows);
+    logger->search_due = time_monotonic() + SEARCH_EVERY;
+    return missing;
 }
 
 /* Nothing may come from Kafka for hours, and meanwhile the scheduler needs keys of a server that has crashed. */
@@ -168,14 +203,15 @@ int keys_look(struct logger *logger, struct err *err)
         return 0;
     }
     int digests = there(logger, err);
-    if (digests < 0) {
+    int missing = digests >= 0 ? misses_any(logger, err) : -1;
+    if (missing < 0) {
         return -1;
     }
     logger->keys_due = time_monotonic() + LOOK_EVERY;
-    if (digests == 0 && logger->digests_there) {
+    if (missing || (digests == 0 && logger->digests_there)) {
+        logger->keys_missed = true;
         logger->session_ready = false;
-        return err_set(err, ERR_RETRY,
-                       "the keys of personal data are gone from PostgreSQL: they are brought once more");
+        return err_set(err, ERR_RETRY, "keys of personal data are gone from PostgreSQL: they are brought once more");
     }
     return 0;
 }

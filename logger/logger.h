@@ -131,6 +131,7 @@ struct logger {
     bool digests_sent;  /* in the transaction that is under way */
     bool keys_missed;   /* and missed another one: all are brought once more */
     int64_t keys_due;   /* monotonic; when it is looked for them next */
+    int64_t search_due; /* monotonic; when it is searched for single ones that are missing */
     rd_kafka_t *consumer;
     struct partition *partitions;
     size_t partition_count;

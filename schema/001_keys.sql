@@ -19,6 +19,14 @@ COMMENT ON COLUMN personal_key.key IS 'Its key, 32 random bytes.';
 COMMENT ON COLUMN personal_key.encrypts IS 'The key that encrypts, made of it.';
 COMMENT ON COLUMN personal_key.signs IS 'The key that signs, made of it.';
 
+CREATE TABLE key_check (
+    digest bytea PRIMARY KEY
+);
+CREATE UNIQUE INDEX key_check_one ON key_check ((true));
+COMMENT ON TABLE key_check IS
+    'One row: which topic of keys this database belongs to. Keys of another one are not taken: with them nobody would be found, and all data would seem erased.';
+COMMENT ON COLUMN key_check.digest IS 'HMAC-SHA256 of "offboard check" with the nil id''s key.';
+
 CREATE FUNCTION missing_key(offboarding_id uuid) RETURNS personal_key
 LANGUAGE plpgsql STABLE PARALLEL SAFE AS $$
 BEGIN

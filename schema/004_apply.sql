@@ -44,15 +44,37 @@ COMMENT ON FUNCTION open_stage() IS
 
 -- COPY brings them, as parameters of statements may be written into the server's log.
 CREATE FUNCTION take_keys() RETURNS void
-LANGUAGE sql AS $$
+LANGUAGE plpgsql AS $$
+DECLARE
+    said bytea := (SELECT hmac('offboard check'::bytea, s.key, 'sha256') FROM stage_key s
+                   WHERE s.offboarding_id = '00000000-0000-0000-0000-000000000000' LIMIT 1);
+BEGIN
+    INSERT INTO key_check (digest) SELECT said WHERE said IS NOT NULL ON CONFLICT DO NOTHING;
+    IF said IS NOT NULL AND NOT EXISTS (SELECT FROM key_check c WHERE c.digest = said) THEN
+        RAISE EXCEPTION USING ERRCODE = 'OB003',
+            MESSAGE = 'the topic of keys is not the one that this database belongs to: restore the topic, or DELETE FROM key_check when its keys are lost for good';
+    END IF;
     INSERT INTO personal_key (offboarding_id, key)
     SELECT DISTINCT ON (s.offboarding_id) s.offboarding_id, s.key
     FROM stage_key s
     WHERE NOT EXISTS (SELECT FROM offboarding o WHERE o.id = s.offboarding_id AND o.erased_at IS NOT NULL)
     ORDER BY s.offboarding_id
-    ON CONFLICT (offboarding_id) DO NOTHING
+    ON CONFLICT (offboarding_id) DO NOTHING;
+END
 $$;
-COMMENT ON FUNCTION take_keys() IS 'Staged keys go into personal_key, but for offboardings that were erased; those that are there stay.';
+COMMENT ON FUNCTION take_keys() IS
+    'Staged keys go into personal_key, but for offboardings that were erased; those that are there stay. SQLSTATE OB003: they are of another topic of keys.';
+
+-- After a restore, or when somebody has deleted a key that was still in use: such an offboarding would hold everybody up.
+CREATE FUNCTION keyless_offboardings() RETURNS SETOF uuid
+LANGUAGE sql STABLE AS $$
+    SELECT o.id
+    FROM (SELECT i.id FROM offboarding i WHERE i.status IN ('waiting', 'held', 'initiated')
+          UNION SELECT w.offboarding_id FROM open_job w WHERE w.state = 'ready') c
+         JOIN offboarding o ON o.id = c.id
+    WHERE o.erased_at IS NULL AND NOT EXISTS (SELECT FROM personal_key k WHERE k.offboarding_id = o.id)
+$$;
+COMMENT ON FUNCTION keyless_offboardings() IS 'Offboardings of which something is still to happen, and whose keys are not there.';
 
 CREATE FUNCTION id_of(subject text) RETURNS uuid
 LANGUAGE sql IMMUTABLE PARALLEL SAFE AS $$

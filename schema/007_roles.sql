@@ -33,6 +33,7 @@ GRANT USAGE ON SCHEMA public, analyst TO offboard_analyst;
 -- Logger: job is changed by change_job_state() alone, event only grows.
 GRANT SELECT, INSERT ON intake, job, due, event, definition, signal, roster_notice TO offboard_logger;
 GRANT SELECT, INSERT, DELETE ON person_key TO offboard_logger;
+GRANT SELECT, INSERT ON key_check TO offboard_logger;
 GRANT SELECT (offboarding_id), INSERT (offboarding_id, key), DELETE ON personal_key TO offboard_logger; -- it writes keys and reads none
 GRANT SELECT, INSERT, UPDATE ON offboarding, phase, kafka_offset, awaited, open_item, system_state, early_result TO offboard_logger;
 GRANT SELECT, INSERT, DELETE ON pause_wanted TO offboard_logger;

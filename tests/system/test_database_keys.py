@@ -279,6 +279,59 @@ def test_erased_while_the_logger_was_away_and_postgresql_crashed(make_stack, pai
     assert stack.database.query("SELECT * FROM verify_event_chain()") == []
 
 
+def test_what_was_erased_is_erased_again_after_a_restore(make_stack, pair):
+    """In the backup it was open, and an order to cancel it comes in clear."""
+    stack = make_stack(postgres=pair, settings={"clock": {"day": "500ms"}}).start()
+    stack.person(EMAIL)
+    offboarding = stack.offboard(EMAIL)
+    stack.wait_job(offboarding, "ticket", "succeeded")
+    stack.wait_quiet()
+
+    def away() -> None:
+        for process in stack.processes:
+            if process.name.startswith(("logger", "scheduler")) and process.running:
+                process.stop()
+
+    away()
+    backup = stack.database.copy(f"{stack.prefix}-backup")
+    backup.query("TRUNCATE personal_key")
+    for program in ("logger", "scheduler"):
+        stack.wait_ready(stack.launch(program))
+    stack.cli("cancel", offboarding, "--reason", "a mistake").ok()
+    stack.wait_status(offboarding, "cancelled")
+    stack.wait_quiet()
+    stack.database.query("SELECT order_erasure(ARRAY[%s]::uuid[])", offboarding)
+    erase(stack, offboarding)
+    away()
+    stack.database.replace_with(backup)
+    assert stack.database.value("SELECT status FROM offboarding") == "initiated"
+    for program in ("logger", "scheduler"):
+        stack.wait_ready(stack.launch(program))
+    wait_until(lambda: stack.offboarding(offboarding)["erased_at"], 60, "it is erased again")
+    stack.wait_quiet()
+    assert stack.offboarding(offboarding)["status"] == "cancelled"
+    stack.person("lee@example.com")
+    stack.wait_status(stack.offboard("lee@example.com"), "completed", 60)
+    assert stack.database.query("SELECT * FROM verify_event_chain()") == []
+
+
+def test_keys_of_another_topic_are_not_taken(make_stack):
+    """With the keys of a topic that was made anew all data would seem erased."""
+    stack = make_stack().start()
+    stack.person(EMAIL)
+    stack.wait_job(stack.offboard(EMAIL), "ticket", "succeeded")
+    stack.wait_quiet()
+    stack.process("logger").stop()
+    stack.database.query("UPDATE key_check SET digest = sha256('another')")
+    before = stack.database.query("SELECT * FROM personal_key ORDER BY offboarding_id")
+    logger = stack.launch("logger")
+    wait_until(lambda: "the topic of keys is not the one" in logger.log(), 30, "the logger says so")
+    assert stack.database.query("SELECT * FROM personal_key ORDER BY offboarding_id") == before
+    assert stack.database.value("SELECT count(*) FROM offboarding WHERE erased_at IS NOT NULL") == 0
+    stack.database.query("DELETE FROM key_check")
+    stack.wait_ready(logger)
+
+
 def test_an_open_one_whose_key_is_gone_holds_up_nobody_else(make_stack):
     """Nobody should do that; the others go on all the same."""
     stack = make_stack(settings={"clock": {"day": "100ms"}}).start()
