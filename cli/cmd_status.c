@@ -170,6 +170,16 @@ static void print_field(const char *name, const json_t *row, const char *key, co
     }
 }
 
+/* Done, or asked for: then the key is still to be deleted. */
+static void print_erasure(const json_t *offboarding)
+{
+    bool erased = json_string_at(offboarding, "erased_at") != NULL;
+    print_field("erased", offboarding, "erased_at", " UTC");
+    if (!erased) {
+        print_field("to be erased", offboarding, "erase_ordered_at", " UTC: ordered, and not done yet");
+    }
+}
+
 static void print_revoked(const json_t *revoked)
 {
     if (json_is_null(json_object_get(revoked, "revoked_at"))) {
@@ -252,6 +262,7 @@ static void print_one(const json_t *progress)
     print_field("ended", offboarding, "ended_at", " UTC");
     print_field("next", offboarding, "next_due_at", " UTC");
     print_field("accounts", offboarding, "ids", "");
+    print_erasure(offboarding);
     const json_t *revoked = json_object_get(progress, "time_to_revoke");
     if (json_is_object(revoked)) {
         print_revoked(revoked);

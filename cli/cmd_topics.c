@@ -32,18 +32,21 @@ static const struct kind {
     const char *retention_ms;
     bool brokers_time; /* decisions are made by its records' times: a sender's clock must not count */
     bool single;       /* one partition */
+    bool forgets;      /* what a tombstone erases has to be gone within days */
 } kinds[] = {
-    {"intake", false, "delete", "34560000000", true, false}, /* 400 days, and so the next two */
-    {"received", false, "delete", "34560000000", true, false},
-    {POLLED, true, "delete", "34560000000", true, false},
-    {"events", false, "delete", "-1", false, false}, /* for ever, as the next: the way back for a lost database */
-    {"orders", false, "delete", "-1", false, false},
-    {"control", false, "compact", NULL, true, true},
-    {"roster", false, "compact", NULL, true, true},
-    {"dead", false, "delete", "-1", false, false},
-    {"jobs", true, "delete", "7776000000", false, false}, /* 90 days */
-    {"urgent", true, "delete", "7776000000", false, false},
-    {"results", true, "delete", "-1", false, false},
+    {"intake", false, "delete", "34560000000", true, false, false}, /* 400 days, and so the next two */
+    {"received", false, "delete", "34560000000", true, false, false},
+    {POLLED, true, "delete", "34560000000", true, false, false},
+    {"events", false, "delete", "-1", false, false,
+     false}, /* for ever, as the next: the way back for a lost database */
+    {"orders", false, "delete", "-1", false, false, false},
+    {"control", false, "compact", NULL, true, true, false},
+    {"roster", false, "compact", NULL, true, true, false},
+    {"keys", false, "compact", NULL, true, true, true},
+    {"dead", false, "delete", "34560000000", false, false, false}, /* it may hold HR events */
+    {"jobs", true, "delete", "7776000000", false, false, false},   /* 90 days */
+    {"urgent", true, "delete", "7776000000", false, false, false},
+    {"results", true, "delete", "-1", false, false, false},
 };
 
 struct work {
@@ -54,6 +57,19 @@ struct work {
     size_t count;
     int code;
 };
+
+/* A segment ends after a day, is compacted within another, and so are the tombstones: a key is in no file of Kafka's some three days after it
+ * was erased. By default a small topic's newest segment stays as it is for a week and longer. */
+static void set_forgetting(rd_kafka_NewTopic_t *topic)
+{
+    static const char *const settings[][2] = {{"segment.ms", "86400000"},
+                                              {"max.compaction.lag.ms", "86400000"},
+                                              {"delete.retention.ms", "86400000"},
+                                              {"min.cleanable.dirty.ratio", "0.01"}};
+    for (size_t i = 0; i < COUNT_OF(settings); i++) {
+        rd_kafka_NewTopic_set_config(topic, settings[i][0], settings[i][1]);
+    }
+}
 
 static void add_topic(struct work *work, const struct kind *kind, const char *system)
 {
@@ -73,6 +89,9 @@ static void add_topic(struct work *work, const struct kind *kind, const char *sy
         if (strcmp(kind->cleanup, "compact") ==
             0) { /* read whole at each start: the newest segment is never compacted */
             rd_kafka_NewTopic_set_config(topic, "segment.bytes", "67108864");
+        }
+        if (kind->forgets) {
+            set_forgetting(topic);
         }
         work->topics = mem_realloc(work->topics, (work->count + 1) * sizeof(rd_kafka_NewTopic_t *));
         work->topics[work->count++] = topic;
@@ -256,10 +275,11 @@ const struct command command_topics = {
     .arguments = "[SYSTEM…] [--all] [--acl [--principal NAME] [--json]]",
     .summary = "Creates the Kafka topics that are missing; says what differs, or who may do what there.",
     .details = "It creates these topics, for the systems named, or else for those of the configuration:\n"
-               "  intake, received              HR events, kept 400 days\n"
+               "  intake, received, dead        HR events and what was set aside, kept 400 days\n"
                "  polled.SYSTEM                 the same from a source that polls the system\n"
-               "  events, orders, dead          kept for ever\n"
+               "  events, orders                kept for ever\n"
                "  control, roster               compacted, one partition\n"
+               "  keys                          the same; what is erased there is gone within days\n"
                "  jobs.SYSTEM, urgent.SYSTEM    kept 90 days\n"
                "  results.SYSTEM                kept for ever\n"
                "All others get topics.partitions partitions. Never change their number: it decides which worker gets\n"

@@ -7,19 +7,13 @@
 #include "cli/cli.h"
 
 const struct command *const cli_commands[] = {
-    &command_start,   &command_plan,
-    &command_watch,   &command_status,
-    &command_events,  &command_approve,
-    &command_retry,   &command_skip,
-    &command_done,    &command_cancel,
-    &command_undo,    &command_pause,
-    &command_resume,  &command_validate,
-    &command_check,   &command_reveal,
-    &command_dead,    &command_replay,
-    &command_try,     &command_runbooks,
-    &command_sources, &command_connectors,
-    &command_topics,  &command_migrate,
-    &command_help,    NULL,
+    &command_start,  &command_plan,     &command_watch,   &command_status,
+    &command_events, &command_approve,  &command_retry,   &command_skip,
+    &command_done,   &command_cancel,   &command_undo,    &command_pause,
+    &command_resume, &command_validate, &command_check,   &command_reveal,
+    &command_dead,   &command_replay,   &command_export,  &command_erase,
+    &command_try,    &command_runbooks, &command_sources, &command_connectors,
+    &command_topics, &command_migrate,  &command_help,    NULL,
 };
 
 const struct command *cli_command(const char *name)

@@ -193,7 +193,7 @@ static void need_topics_of(const char *system, void *arg)
 
 static void ask_kafka(struct comparison *comparison)
 {
-    static const char *const common[] = {"intake", "received", "events", "orders", "control", "dead"};
+    static const char *const common[] = {"intake", "received", "events", "orders", "control", "roster", "keys", "dead"};
     struct err err = ERR_INIT;
     rd_kafka_t *rk = kafka_consumer_new(kafka_consumer_conf(comparison->there, NULL, &err), &err);
     const struct rd_kafka_metadata *metadata = NULL;

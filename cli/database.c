@@ -124,7 +124,8 @@ static json_t *rows_by_person(struct cli *cli, const char *named, struct err *er
 {
     return cli_rows(cli, err,
                     "SELECT to_jsonb(o.offboarding_id) FROM analyst.offboardings o"
-                    " WHERE lower(o.email) = lower($1) OR o.employee_id = $1 ORDER BY o.received_at DESC LIMIT 1",
+                    " WHERE o.offboarding_id = ANY (ARRAY(SELECT analyst.of_person($1)))"
+                    " ORDER BY o.received_at DESC LIMIT 1",
                     1, &named);
 }
 

@@ -26,6 +26,7 @@ static const struct rule {
     {"producer", TOPIC, "received", {"Read", "Write"}},
     {"producer", TOPIC, "dead", {"Read", "Write"}},
     {"producer", TOPIC, "roster", {"Read", "Write"}},
+    {"producer", TOPIC, "keys", {"Read", "Write"}},
     {"producer", TOPIC, "control", {"Read", "Write"}},
     {"producer", TOPIC, "events", {"Read", "Write"}}, /* reads, as the next: is a dead letter what it says? */
     {"producer", TOPIC, "orders", {"Read", "Write"}},
@@ -36,12 +37,14 @@ static const struct rule {
     {"producer", GROUP, "planner", {"Read"}},
 
     {"vault", TOPIC, "orders", {"Write"}},
+    {"vault", TOPIC, "keys", {"Read"}},
 
     {"scheduler", TOPIC, "events", {"Write"}},
     {"scheduler", TOPIC, "orders", {"Describe"}},
     {"scheduler", TOPIC, "results.", {"Describe"}},
     {"scheduler", TOPIC, "control", {"Write"}},
     {"scheduler", TOPIC, "roster", {"Write"}},
+    {"scheduler", TOPIC, "keys", {"Read"}},
     {"scheduler", TOPIC, "jobs.", {"Read", "Write"}},
     {"scheduler", TOPIC, "urgent.", {"Read", "Write"}},
     {"scheduler", GROUP, "", {"Describe"}},
@@ -50,6 +53,7 @@ static const struct rule {
     {"logger", TOPIC, "orders", {"Read"}},
     {"logger", TOPIC, "results.", {"Read"}},
     {"logger", TOPIC, "control", {"Read"}},
+    {"logger", TOPIC, "keys", {"Read"}},
     {"logger", TOPIC, "dead", {"Write"}},
     {"logger", GROUP, "logger", {"Read"}},
 
@@ -58,6 +62,7 @@ static const struct rule {
     {"worker", TOPIC, "results.", {"Write"}},
     {"worker", TOPIC, "polled.", {"Write"}},
     {"worker", TOPIC, "control", {"Read"}},
+    {"worker", TOPIC, "keys", {"Read"}},
     {"worker", TOPIC, "dead", {"Write"}},
     {"worker", GROUP, ".", {"Read"}},
 

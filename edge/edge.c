@@ -30,7 +30,8 @@ static bool on_ready(void *arg, char **why)
         *why = mem_strdup("the process is stopping");
         return false;
     }
-    return kafka_answers(edge->health, why) && (!edge->service->ready || edge->service->ready(edge, why));
+    return kafka_answers(edge->health, why) && keyring_ready(edge->keyring, why) &&
+           (!edge->service->ready || edge->service->ready(edge, why));
 }
 
 static int open_topics(struct edge *edge, struct err *err)
@@ -40,6 +41,7 @@ static int open_topics(struct edge *edge, struct err *err)
     if (!edge->producer || kafka_producer_open(edge->producer, edge->orders, err) != 0) {
         return -1;
     }
+    kafka_producer_seal_with(edge->producer, edge->keyring);
     edge->health = kafka_health_start(edge->producer, err);
     if (!edge->health) {
         return -1;
@@ -98,7 +100,7 @@ int edge_check(const struct conf *conf, const struct edge_service *service, stru
 }
 
 struct edge *edge_start(const struct conf *conf, uv_loop_t *loop, const struct edge_service *service,
-                        struct planner *planner, struct err *err)
+                        struct planner *planner, struct keyring *keyring, struct err *err)
 {
     struct edge *edge = MEM_NEW(struct edge);
     edge->magic = EDGE_MAGIC;
@@ -106,6 +108,7 @@ struct edge *edge_start(const struct conf *conf, uv_loop_t *loop, const struct e
     edge->loop = loop;
     edge->service = service;
     edge->planner = planner;
+    edge->keyring = keyring;
     edge->requests =
         metric_new(METRIC_COUNTER, "offboard_edge_requests_total", "code", "HTTP requests by status code.");
     edge->denied = metric_new(METRIC_COUNTER, "offboard_edge_denied_total", "why",
@@ -116,6 +119,8 @@ struct edge *edge_start(const struct conf *conf, uv_loop_t *loop, const struct e
     }
     uv_timer_init(loop, &edge->drain_timer);
     edge->drain_timer.data = edge;
+    uv_timer_init(loop, &edge->waiting_timer);
+    edge->waiting_timer.data = edge;
     uv_poll_init(loop, &edge->poll, kafka_producer_fd(edge->producer));
     edge->poll.data = edge;
     uv_poll_start(&edge->poll, UV_READABLE, on_reports);
@@ -163,6 +168,12 @@ static void on_timer_closed(uv_handle_t *handle)
     uv_close((uv_handle_t *)&edge->poll, on_edge_closed);
 }
 
+static void on_drain_timer_closed(uv_handle_t *handle)
+{
+    struct edge *edge = handle->data;
+    uv_close((uv_handle_t *)&edge->waiting_timer, on_timer_closed);
+}
+
 void edge_stop(struct edge *edge)
 {
     if (!edge) {
@@ -179,6 +190,7 @@ void edge_stop(struct edge *edge)
     if (edge->service->stop) {
         edge->service->stop(edge);
     }
+    sealed_give_up(edge);
     kafka_producer_free(edge->producer, 5 * TIME_SECOND); /* reports what is open: its requests are answered */
     for (struct exchange *exchange = edge->open, *next; exchange; exchange = next) {
         next = exchange->next;
@@ -188,5 +200,5 @@ void edge_stop(struct edge *edge)
     }
     http_server_stop(edge->server);
     http_server_stop(edge->process_server);
-    uv_close((uv_handle_t *)&edge->drain_timer, on_timer_closed);
+    uv_close((uv_handle_t *)&edge->drain_timer, on_drain_timer_closed);
 }

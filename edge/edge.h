@@ -8,6 +8,7 @@
 #include "lib/escrow.h"
 #include "lib/http_server.h"
 #include "lib/kafka.h"
+#include "lib/keyring.h"
 #include "lib/metrics.h"
 #include "lib/request.h"
 
@@ -53,6 +54,9 @@ struct edge {
     struct http_server *process_server; /* metrics and health; NULL: none */
     struct kafka_producer *producer;
     struct kafka_health *health;
+    struct keyring *keyring; /* borrowed */
+    struct waiting *waiting; /* messages that wait for the key of their offboarding (edge/sealed.c) */
+    uv_timer_t waiting_timer;
     const struct edge_service *service;
     char *orders; /* the topic of what the API itself says: orders, signals, replays, reveals */
     struct metric *requests;
@@ -94,6 +98,7 @@ struct exchange {
     bool sealed;    /* all records were handed over */
     bool timer_closed;
     struct err failed; /* why a record did not arrive: the first reason */
+    int failed_status; /* of the answer then; 0: by the class of the reason */
 };
 
 struct exchange *exchange_new(struct edge *edge, struct http_request *request);
@@ -113,24 +118,36 @@ struct edge_message {
     const char *id;
     const char *traceparent; /* may be NULL */
     const char *order;       /* header MESSAGE_ORDER; NULL: none */
+    const char *seal;        /* the offboarding under whose key it is sealed; NULL: it goes in clear */
+    const json_t
+        *keyless; /* what goes in clear instead when the offboarding has no key; NULL: the request fails (404) */
 };
 /* Hands it over; `then` and `note` as above, or both NULL. */
 void exchange_produce_message(struct exchange *exchange, const struct edge_message *message,
                               void (*then)(struct exchange *exchange, json_t *note), json_t *note);
-/* Hands one of our own events over (taken), keyed so; `traceparent` may be NULL. */
-void exchange_produce_event(struct exchange *exchange, const char *key, json_t *event, const char *traceparent);
+/* Hands one of our own events over (taken), keyed so, and sealed when it is about an offboarding; `traceparent` may be NULL. `keyless` as
+ * above, borrowed. */
+void exchange_produce_event(struct exchange *exchange, const char *key, json_t *event, const json_t *keyless,
+                            const char *traceparent);
 /* Answers after `ms` at the latest, instead of EDGE_WAIT_MS. */
 void exchange_limit(struct exchange *exchange, unsigned int ms);
 /* No more records: answers `status` with `answer` (taken over) when all have arrived. */
 void exchange_seal(struct exchange *exchange, json_t *answer);
 
+/* ---- sealed.c: messages about an offboarding --------------------------------------------------------------------- */
+
+/* Hands the message over as soon as its key is known; `delivered` as of kafka_produce(). It counts as pending from now on. */
+void sealed_produce(struct exchange *exchange, const struct edge_message *message, kafka_delivered *delivered,
+                    void *arg);
+void sealed_give_up(struct edge *edge); /* what waits fails */
+
 /* Answers 202 (as sealed) or another status with its trouble. */
 void edge_exchange_answer(struct exchange *exchange, int status, const char *trouble);
 void edge_free_when_done(struct edge *edge);
 
-/* Starts an edge; `planner` is the producer's (NULL: none). */
+/* Starts an edge; `planner` is the producer's (NULL: none). `keyring` outlives it. */
 struct edge *edge_start(const struct conf *conf, uv_loop_t *loop, const struct edge_service *service,
-                        struct planner *planner, struct err *err);
+                        struct planner *planner, struct keyring *keyring, struct err *err);
 int edge_check(const struct conf *conf, const struct edge_service *service, struct err *err); /* --check-config */
 /* Serves until a signal ends it in good order (edge/serve.c). */
 void edge_serve(struct edge *edge);

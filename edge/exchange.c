@@ -64,9 +64,10 @@ static void answer_when_delivered(struct exchange *exchange)
     if (exchange->request && exchange->sealed && exchange->pending == 0) {
         enum err_class class = exchange->failed.class;
         edge_exchange_answer(exchange,
-                             class == ERR_NONE        ? 202
-                             : class == ERR_PERMANENT ? 413
-                                                      : 503,
+                             class == ERR_NONE         ? 202
+                             : exchange->failed_status ? exchange->failed_status
+                             : class == ERR_PERMANENT  ? 413
+                                                       : 503,
                              err_text(&exchange->failed));
     }
 }
@@ -170,8 +171,9 @@ void exchange_produce_then(struct exchange *exchange, const struct kafka_record 
     }
 }
 
-void exchange_produce_message(struct exchange *exchange, const struct edge_message *message,
-                              void (*then)(struct exchange *exchange, json_t *note), json_t *note)
+/* A message in clear. */
+static void produce_clear(struct exchange *exchange, const struct edge_message *message,
+                          void (*then)(struct exchange *exchange, json_t *note), json_t *note)
 {
     char *text = message->value ? json_text(message->value) : NULL;
     struct message_headers headers;
@@ -193,7 +195,24 @@ void exchange_produce_message(struct exchange *exchange, const struct edge_messa
     free(text);
 }
 
-void exchange_produce_event(struct exchange *exchange, const char *key, json_t *event, const char *traceparent)
+void exchange_produce_message(struct exchange *exchange, const struct edge_message *message,
+                              void (*then)(struct exchange *exchange, json_t *note), json_t *note)
+{
+    if (!message->seal) {
+        produce_clear(exchange, message, then, note);
+        return;
+    }
+    if (!then) {
+        sealed_produce(exchange, message, on_delivered, exchange);
+        return;
+    }
+    struct sequel *sequel = MEM_NEW(struct sequel);
+    *sequel = (struct sequel){exchange, then, note};
+    sealed_produce(exchange, message, on_first_delivered, sequel);
+}
+
+void exchange_produce_event(struct exchange *exchange, const char *key, json_t *event, const json_t *keyless,
+                            const char *traceparent)
 {
     exchange_produce_message(exchange,
                              &(struct edge_message){.topic = exchange->edge->orders,
@@ -202,7 +221,9 @@ void exchange_produce_event(struct exchange *exchange, const char *key, json_t *
                                                     .value = event,
                                                     .type = json_string_at(event, "name"),
                                                     .id = json_string_at(event, "id"),
-                                                    .traceparent = traceparent},
+                                                    .traceparent = traceparent,
+                                                    .seal = json_string_at(event, "context.offboarding_id"),
+                                                    .keyless = keyless},
                              NULL, NULL);
     json_decref(event);
 }

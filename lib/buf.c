@@ -43,6 +43,21 @@ int buf_adds(struct buf *buf, const char *text)
     return buf_add(buf, text, strlen(text));
 }
 
+int buf_add_hex(struct buf *buf, const void *data, size_t len)
+{
+    static const char digits[] = "0123456789abcdef";
+    if (make_room(buf, 2 * len) != 0) {
+        return -1;
+    }
+    for (size_t i = 0; i < len; i++) {
+        unsigned char byte = ((const unsigned char *)data)[i];
+        buf->data[buf->len++] = digits[byte >> 4];
+        buf->data[buf->len++] = digits[byte & 15];
+    }
+    buf->data[buf->len] = '\0';
+    return 0;
+}
+
 int buf_vaddf(struct buf *buf, const char *format, va_list args)
 {
     char *text = mem_vprintf(format, args);

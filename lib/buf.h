@@ -24,6 +24,7 @@ enum { BUF_DEFAULT_MAX = 64 * 1024 * 1024 };
 /* Each returns 0, or -1 when the maximum would be passed (then `overflow` is set). */
 int buf_add(struct buf *buf, const void *data, size_t len);
 int buf_adds(struct buf *buf, const char *text);
+int buf_add_hex(struct buf *buf, const void *data, size_t len); /* each byte as two digits */
 int buf_addf(struct buf *buf, const char *format, ...) __attribute__((format(printf, 2, 3)));
 int buf_vaddf(struct buf *buf, const char *format, va_list args) __attribute__((format(printf, 2, 0)));
 

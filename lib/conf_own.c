@@ -50,7 +50,7 @@ static bool owns_source(const struct conf *conf, const char *name, size_t len)
 /* The vault knows those who may see what is in escrow, the producer all who may do something else. */
 static bool owns_token(const struct conf *conf, const char *name, size_t len)
 {
-    static const char *const others[] = {"intake", "signals", "operator", "approve", "undo"};
+    static const char *const others[] = {"intake", "signals", "operator", "approve", "undo", "erase"};
     char *token = mem_strndup(name, len);
     bool vault = strcmp(conf->process, "vault") == 0;
     bool own = vault && conf_token_has_role(conf, token, "reveal");

@@ -91,7 +91,7 @@ static int check_scalar(const char *where, const struct conf_option *option, con
 
 static bool is_role(const char *text)
 {
-    static const char *const roles[] = {"intake", "signals", "operator", "approve", "undo", "reveal"};
+    static const char *const roles[] = {"intake", "signals", "operator", "approve", "undo", "erase", "reveal"};
     bool known = false;
     for (size_t i = 0; i < COUNT_OF(roles); i++) {
         known = known || strcmp(text, roles[i]) == 0;
@@ -106,8 +106,8 @@ static int check_list(const char *where, const char *key, const json_t *list, st
         const char *role = json_string_value(json_array_get(list, i));
         if (!is_role(role)) {
             return err_set(err, ERR_FATAL,
-                           "%s: %s: there is no role \"%s\"; it must be intake, signals, operator, approve, undo or "
-                           "reveal",
+                           "%s: %s: there is no role \"%s\"; it must be intake, signals, operator, approve, undo, "
+                           "erase or reveal",
                            where, key, role);
         }
     }

@@ -8,6 +8,7 @@
 #include "lib/json.h"
 #include "lib/kafka.h"
 #include "lib/mem.h"
+#include "lib/seal.h"
 #include "lib/secret.h"
 #include "lib/time.h"
 
@@ -75,6 +76,9 @@ char *dead_summary(const void *value, size_t len)
 {
     if (!value || !len) {
         return mem_strdup("no value");
+    }
+    if (seal_is(value, len)) {
+        return mem_strdup("sealed with the key of its offboarding");
     }
     struct buf out = BUF_INIT;
     json_t *parsed = json_parse(value, len, NULL);

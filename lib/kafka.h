@@ -47,11 +47,15 @@ struct kafka_record {
     /* All headers of this message are copied first (forwarding, dead letters), or those of this list; NULL: none. */
     const rd_kafka_message_t *headers_of;
     const rd_kafka_headers_t *copied_headers;
+    /* The offboarding under whose key the value is sealed (lib/seal.h); NULL: it goes in clear. The header content-type says so. */
+    const char *seal;
+    int64_t *doubt; /* of keyring_find(), while the key is not known; NULL: kafka_produce() waits for an answer */
 };
 
 /* ---- producing --------------------------------------------------------------------------------------------------- */
 
 struct kafka_producer;
+struct keyring;
 
 /* Called once for every record, from kafka_producer_poll(), kafka_producer_wait() or kafka_producer_free(): `err` is
  * NULL when all in-sync replicas have it. */
@@ -61,10 +65,16 @@ typedef void kafka_delivered(void *arg, const struct err *err);
 struct kafka_producer *kafka_producer_new(const struct conf *conf, struct err *err);
 int kafka_producer_open(struct kafka_producer *producer, const char *topic, struct err *err);
 
-/* Copies the record. `delivered` may be NULL. ERR_RETRY when the local queue is full, ERR_PERMANENT when the record is
- * too large. */
+/* Records that say `seal` are sealed with keys of this keyring, which is borrowed. Without it, or without the key, they are not sent. */
+void kafka_producer_seal_with(struct kafka_producer *producer, struct keyring *keyring);
+
+/* Copies the record. `delivered` may be NULL. ERR_RETRY when the local queue is full or the record's key is not known yet, ERR_PERMANENT
+ * when the record is too large or its key was erased. */
 int kafka_produce(struct kafka_producer *producer, const struct kafka_record *record, kafka_delivered *delivered,
                   void *arg, struct err *err);
+
+/* Was an ERR_PERMANENT of kafka_produce() that the offboarding's key was erased? Then nothing is ever to be said of it again. */
+bool kafka_key_erased(struct kafka_producer *producer, const struct kafka_record *record);
 
 /* A descriptor (eventfd, non-blocking) that becomes readable when there are delivery reports to poll: for event loops.
  * Read it empty, then poll. */

@@ -9,9 +9,12 @@
 
 #include "lib/kafka.h"
 #include "lib/kafka_internal.h"
+#include "lib/keyring.h"
 #include "lib/log.h"
 #include "lib/mem.h"
 #include "lib/time.h"
+
+#define KEY_WITHIN (10 * TIME_SECOND)
 
 enum { PRODUCER_MAGIC = 0x4b505244, REPORT_MAGIC = 0x4b525054 };
 
@@ -23,6 +26,7 @@ struct kafka_producer {
     struct err failed; /* first failed delivery since the last kafka_producer_wait() */
     rd_kafka_topic_t *open[64];
     size_t open_count;
+    struct keyring *keyring; /* borrowed; NULL: nothing can be sealed */
 };
 
 /* One record's way back. */
@@ -110,6 +114,56 @@ int kafka_producer_open(struct kafka_producer *producer, const char *topic, stru
     return 0;
 }
 
+/* ---- sealing ----------------------------------------------------------------------------------------------------- */
+
+void kafka_producer_seal_with(struct kafka_producer *producer, struct keyring *keyring)
+{
+    producer->keyring = keyring;
+}
+
+static enum key_answer find_key(struct kafka_producer *producer, const struct kafka_record *record,
+                                unsigned char key[SEAL_KEY_SIZE])
+{
+    if (!producer->keyring) {
+        return KEY_NOT_YET;
+    }
+    return record->doubt ? keyring_find(producer->keyring, record->seal, key, record->doubt)
+                         : keyring_wait(producer->keyring, record->seal, key, KEY_WITHIN);
+}
+
+bool kafka_key_erased(struct kafka_producer *producer, const struct kafka_record *record)
+{
+    unsigned char key[SEAL_KEY_SIZE];
+    bool erased = record->seal && find_key(producer, record, key) == KEY_GONE;
+    seal_key_wipe(key);
+    return erased;
+}
+
+/* The value as it goes out; `*sealed` is what the caller frees, NULL when it goes in clear. */
+static int seal(struct kafka_producer *producer, const struct kafka_record *record, unsigned char **sealed, size_t *len,
+                struct err *err)
+{
+    unsigned char key[SEAL_KEY_SIZE];
+    char subject[ID_SIZE];
+    *sealed = NULL;
+    if (!record->seal || !record->value) {
+        return 0;
+    }
+    enum key_answer answer = id_parse(record->seal, subject) == 0 ? find_key(producer, record, key) : KEY_GONE;
+    if (answer == KEY_KNOWN) {
+        *sealed = seal_make(key, subject, record->value, record->value_len, len, err);
+        seal_key_wipe(key);
+        return *sealed ? 0 : -1;
+    }
+    return answer == KEY_GONE
+               ? err_set(err, ERR_PERMANENT, "could not write to %s: offboarding %s has no key, or it was erased",
+                         record->topic, record->seal)
+               : err_set(err, ERR_RETRY, "could not write to %s: the key of offboarding %s is not known yet",
+                         record->topic, record->seal);
+}
+
+/* ---- producing --------------------------------------------------------------------------------------------------- */
+
 static rd_kafka_headers_t *headers_of(const struct kafka_record *record)
 {
     rd_kafka_headers_t *copied = NULL;
@@ -124,26 +178,23 @@ static rd_kafka_headers_t *headers_of(const struct kafka_record *record)
         if (!headers) {
             headers = rd_kafka_headers_new(8);
         }
-        rd_kafka_header_add(headers, pair[0], -1, pair[1], -1);
+        bool kind = record->seal && record->value && strcmp(pair[0], "content-type") == 0;
+        rd_kafka_header_add(headers, pair[0], -1, kind ? SEAL_CONTENT_TYPE : pair[1], -1);
     }
     return headers;
 }
 
-int kafka_produce(struct kafka_producer *producer, const struct kafka_record *record, kafka_delivered *delivered,
-                  void *arg, struct err *err)
+/* Copies `value`, which stands for the record's. */
+static int hand_over(struct kafka_producer *producer, const struct kafka_record *record, const void *value, size_t len,
+                     struct report *report, struct err *err)
 {
-    struct report *report = MEM_NEW(struct report);
-    report->magic = REPORT_MAGIC;
-    report->producer = producer;
-    report->delivered = delivered;
-    report->arg = arg;
     rd_kafka_headers_t *headers = headers_of(record);
     rd_kafka_vu_t values[] = {
         {.vtype = RD_KAFKA_VTYPE_TOPIC, .u.cstr = record->topic},
         {.vtype = RD_KAFKA_VTYPE_PARTITION, .u.i32 = record->partition},
         {.vtype = RD_KAFKA_VTYPE_MSGFLAGS, .u.i = RD_KAFKA_MSG_F_COPY},
         {.vtype = RD_KAFKA_VTYPE_KEY, .u.mem = {(void *)(uintptr_t)record->key, record->key_len}},
-        {.vtype = RD_KAFKA_VTYPE_VALUE, .u.mem = {(void *)(uintptr_t)record->value, record->value_len}},
+        {.vtype = RD_KAFKA_VTYPE_VALUE, .u.mem = {(void *)(uintptr_t)value, len}},
         {.vtype = RD_KAFKA_VTYPE_OPAQUE, .u.ptr = report},
         {.vtype = RD_KAFKA_VTYPE_TIMESTAMP, .u.i64 = record->timestamp},
         {.vtype = RD_KAFKA_VTYPE_HEADERS, .u.headers = headers},
@@ -158,9 +209,29 @@ int kafka_produce(struct kafka_producer *producer, const struct kafka_record *re
     if (headers) {
         rd_kafka_headers_destroy(headers);
     }
-    free(report);
     return err_set(err, class_of(producer->rk, code), "could not write to %s: %s", record->topic,
                    rd_kafka_err2str(code));
+}
+
+int kafka_produce(struct kafka_producer *producer, const struct kafka_record *record, kafka_delivered *delivered,
+                  void *arg, struct err *err)
+{
+    unsigned char *sealed;
+    size_t len = record->value_len;
+    if (seal(producer, record, &sealed, &len, err) != 0) {
+        return -1;
+    }
+    struct report *report = MEM_NEW(struct report);
+    report->magic = REPORT_MAGIC;
+    report->producer = producer;
+    report->delivered = delivered;
+    report->arg = arg;
+    int result = hand_over(producer, record, sealed ? sealed : record->value, len, report, err);
+    if (result != 0) {
+        free(report);
+    }
+    free(sealed);
+    return result;
 }
 
 int kafka_producer_fd(struct kafka_producer *producer)

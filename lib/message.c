@@ -329,6 +329,16 @@ void message_event_response(json_t *event, int status, const char *message)
                         json_pack("{s:i, s:s}", "statusCode", status, "message", message ? message : ""));
 }
 
+json_t *message_event_without(const json_t *event, const char *const *members, size_t count, const char *message)
+{
+    json_t *copy = json_deep_copy(event);
+    for (size_t i = 0; i < count; i++) {
+        json_object_del(json_object_get(copy, "context"), members[i]);
+    }
+    message_event_response(copy, 0, message);
+    return copy;
+}
+
 char *message_person_key(const json_t *user)
 {
     const char *email = json_string_at(user, "email");

@@ -35,6 +35,9 @@ int message_check_depth(const char *field, const json_t *value, struct err *err)
 json_t *message_event_new(const char *name, const char *offboarding_id, json_t *context);
 void message_event_response(json_t *event, int status, const char *message);
 
+/* A copy of an event without these members of its context; the message of its response becomes `message`. A new reference. */
+json_t *message_event_without(const json_t *event, const char *const *members, size_t count, const char *message);
+
 /* Lower-case e-mail, else employee id: the key of intake (borrowed from nothing; the caller frees). NULL when the
  * user has neither. */
 char *message_person_key(const json_t *user);

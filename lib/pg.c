@@ -238,7 +238,8 @@ int pg_connect(struct pg *pg, struct err *err)
 
 static enum err_class class_of(const char *sqlstate)
 {
-    static const char *const retry[] = {"08", "40", "53", "57", "58"};
+    static const char *const retry[] = {"08", "40", "53",
+                                        "57", "58", "OB"}; /* OB: our own (schema/), all to be tried again */
     for (size_t i = 0; i < COUNT_OF(retry); i++) {
         if (strncmp(sqlstate, retry[i], 2) == 0) {
             return ERR_RETRY;

@@ -64,7 +64,7 @@ void batch_number_waves(struct row *rows, size_t count)
 /* ---- COPY -------------------------------------------------------------------------------------------------------- */
 
 const char batch_copy_sql[] = "COPY stage (seq, wave, topic, kafka_partition, kafka_offset, id, name, occurred_at,"
-                              " offboarding_id, job_id, published_by, traceparent, raw, note) FROM STDIN";
+                              " offboarding_id, job_id, published_by, traceparent, raw, note, sealed) FROM STDIN";
 
 /* One column in COPY's text format: NULL and "" are \N here, as no column of `stage` holds an empty text. */
 static void add_column(struct buf *out, const char *text)
@@ -101,6 +101,12 @@ static void add_row(struct buf *out, size_t seq, const struct row *row)
     for (size_t i = 0; i < COUNT_OF(columns); i++) {
         buf_adds(out, "\t");
         add_column(out, columns[i]);
+    }
+    if (row->sealed) {
+        buf_adds(out, "\t\\\\x");
+        buf_add_hex(out, row->message->payload, row->message->len);
+    } else {
+        buf_adds(out, "\t\\N");
     }
     buf_adds(out, "\n");
 }

@@ -10,6 +10,7 @@
 #define WAIT_FIRST (200 * (TIME_SECOND / 1000))
 #define WAIT_MAX   (5 * TIME_SECOND)
 #define LAG_EVERY  TIME_SECOND
+#define KEY_WITHIN (10 * TIME_SECOND)
 
 enum { POLL_MS = 100, BATCH_BYTES = 16 * 1024 * 1024 };
 
@@ -26,6 +27,8 @@ struct logger *logger_new(const struct conf *conf, struct err *err)
     struct logger *logger = MEM_NEW(struct logger);
     logger->conf = conf;
     logger->producer = producer;
+    erasures_init(&logger->erasures);
+    struct keyring_listener listener = {keys_erased, &logger->erasures};
     logger->pg = pg_new_primary(conf_string(conf, "postgres.logger"), "offboard-logger");
     pg_stop_with(logger->pg, &daemon_stopping);
     logger->metrics = logger_metrics_new();
@@ -33,7 +36,8 @@ struct logger *logger_new(const struct conf *conf, struct err *err)
     int opened = kafka_producer_open(producer, dead, err);
     free(dead);
     logger->health = opened == 0 ? kafka_health_start(producer, err) : NULL;
-    if (!logger->health) {
+    logger->keyring = logger->health ? keyring_start(conf, &listener, err) : NULL;
+    if (!logger->keyring) {
         logger_free(logger);
         return NULL;
     }
@@ -51,6 +55,8 @@ void logger_free(struct logger *logger)
         rd_kafka_destroy(logger->consumer);
     }
     kafka_health_stop(logger->health);
+    keyring_stop(logger->keyring);
+    erasures_release(&logger->erasures);
     kafka_producer_free(logger->producer, TIME_SECOND);
     pg_free(logger->pg);
     for (size_t i = 0; i < logger->partition_count; i++) {
@@ -71,9 +77,46 @@ static void report(const rd_kafka_message_t *message)
                 message->rkt ? rd_kafka_topic_name(message->rkt) : NULL, NULL);
 }
 
-/* Takes the message over. */
-static void take(struct logger *logger, rd_kafka_message_t *message)
+/* The key was in Kafka before what is sealed with it: it is read within moments, while Kafka answers. */
+static enum key_answer open_value(struct logger *logger, const rd_kafka_message_t *message, struct opened *opened,
+                                  struct err *err)
 {
+    int64_t doubt = 0, end = time_monotonic() + KEY_WITHIN;
+    enum key_answer answer = keyring_open(logger->keyring, message, &doubt, opened, err);
+    while (answer == KEY_NOT_YET && !daemon_stopping && time_monotonic() < end) {
+        keyring_catch_up(logger->keyring, WAIT_FIRST, NULL);
+        answer = keyring_open(logger->keyring, message, &doubt, opened, err);
+    }
+    return answer;
+}
+
+/* Takes the message over, but with an ERR_RETRY: its key is not known yet, and it has to be read again. */
+static int add(struct logger *logger, rd_kafka_message_t *message, const struct origin *origin, struct err *err)
+{
+    struct opened opened;
+    struct err why = ERR_INIT;
+    enum key_answer answer = open_value(logger, message, &opened, &why);
+    if (answer == KEY_NOT_YET) {
+        err_set(err, ERR_RETRY, "%s", err_text(&why));
+    } else if (answer == KEY_GONE) {
+        row_read_erased(batch_add(&logger->batch), message);
+    } else {
+        struct row *row = batch_add(&logger->batch);
+        row_read(row, message, origin, answer == KEY_KNOWN ? &opened : NULL);
+        if (answer == KEY_WRONG) {
+            free(row->refused);
+            row->refused = mem_printf("it does not open: %s", err_text(&why));
+        }
+    }
+    opened_release(&opened);
+    err_release(&why);
+    return answer == KEY_NOT_YET ? -1 : 0;
+}
+
+/* Takes the message over. */
+static int take(struct logger *logger, rd_kafka_message_t *message, struct err *err)
+{
+    int result = 0;
     struct partition *partition =
         message->rkt ? position_find(logger, rd_kafka_topic_name(message->rkt), message->partition) : NULL;
     bool ours = logger->placed && partition && partition->owned && message->offset >= partition->expected;
@@ -82,18 +125,23 @@ static void take(struct logger *logger, rd_kafka_message_t *message)
     } else if (message->err && message->err != RD_KAFKA_RESP_ERR__PARTITION_EOF) {
         report(message);
     } else if (ours && !message->err) {
-        partition->expected = message->offset + 1;
-        logger->batch.size += message->len + message->key_len;
-        row_read(batch_add(&logger->batch), message, &partition->origin);
-        return;
+        int64_t offset = message->offset;
+        size_t size = message->len + message->key_len;
+        result = add(logger, message, &partition->origin, err);
+        if (result == 0) {
+            partition->expected = offset + 1;
+            logger->batch.size += size;
+            return 0;
+        }
     } else if (logger->placed && partition && partition->owned && !message->err) {
         partition->went_back = true;
     }
     rd_kafka_message_destroy(message);
+    return result;
 }
 
 /* Waits up to a poll for the first message, then up to logger.batch_wait for the batch to fill. */
-static void collect(struct logger *logger)
+static int collect(struct logger *logger, struct err *err)
 {
     size_t most = (size_t)conf_int(logger->conf, "logger.batch_size");
     int64_t end = 0;
@@ -102,13 +150,16 @@ static void collect(struct logger *logger)
         rd_kafka_message_t *message =
             left > 0 ? rd_kafka_consumer_poll(logger->consumer, (int)((left + 999) / 1000)) : NULL;
         if (!message) {
-            return;
+            return 0;
         }
-        take(logger, message);
+        if (take(logger, message, err) != 0) {
+            return -1;
+        }
         if (logger->batch.count && !end) {
             end = time_monotonic() + conf_duration(logger->conf, "logger.batch_wait");
         }
     }
+    return 0;
 }
 
 /* ---- running ----------------------------------------------------------------------------------------------------- */
@@ -120,7 +171,7 @@ static void poll_for(struct logger *logger, int64_t wait)
     while (!daemon_stopping && time_monotonic() < end) {
         rd_kafka_message_t *message = rd_kafka_consumer_poll(logger->consumer, POLL_MS);
         if (message) {
-            take(logger, message);
+            take(logger, message, NULL); /* nothing is placed: it is let go */
         }
     }
 }
@@ -143,12 +194,12 @@ static int store(struct logger *logger, struct err *err)
 static int step(struct logger *logger, struct err *err)
 {
     if (kafka_consumer_sound(logger->consumer, err) != 0 || store_connect(logger, err) != 0 ||
+        keys_look(logger, err) != 0 || keys_erase(logger, err) != 0 ||
         (!logger->placed && position_place(logger, err) != 0)) {
         return -1;
     }
     atomic_store(&logger->ready, true);
-    collect(logger);
-    if (position_check(logger, err) != 0) {
+    if (collect(logger, err) != 0 || position_check(logger, err) != 0) {
         return -1;
     }
     return logger->placed ? store(logger, err) : 0; /* not placed: the group has just shared out anew */

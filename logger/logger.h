@@ -10,8 +10,8 @@
  * else is waited out.
  *
  * Each event row carries a hash chain per Kafka partition: hash = SHA-256(previous hash, the row's fields in clear, the
- * commitment to its personal part), commitment = SHA-256(salt, body): the body can be blanked later without breaking the
- * chain. What a batch does is SQL: schema/003_apply.sql.
+ * commitment to the rest), commitment = SHA-256(the sealed bytes), or of what came in clear SHA-256(salt, body): both can be erased later
+ * without breaking the chain. What a batch does is SQL: schema/004_apply.sql.
  *
  * There is one recovery, for a database that is away, a lost partition and a restart alike: forget what is in hand, read
  * kafka_offset, and consume from there (position.c). */
@@ -20,6 +20,7 @@
 
 #include <jansson.h>
 #include <librdkafka/rdkafka.h>
+#include <pthread.h>
 #include <stdatomic.h>
 #include <stdbool.h>
 #include <stddef.h>
@@ -30,6 +31,7 @@
 #include "lib/err.h"
 #include "lib/id.h"
 #include "lib/kafka.h"
+#include "lib/keyring.h"
 #include "lib/pg.h"
 #include "lib/time.h"
 #include "logger/origin.h"
@@ -57,10 +59,19 @@ struct row {
     char *note;         /* why it is not believed: it is recorded, and changes nothing. NULL: it is believed */
     char *published_by; /* header ce_source; NULL when absent */
     char *traceparent;  /* header; NULL when absent */
+    bool sealed;        /* the message's value is, under the key of `offboarding_id` */
+    bool erased;        /* and the key is gone: nobody knows what it says */
 };
 
-/* Takes the message over and reads it: an event, or a record of offboard.control, as `origin` says. */
-void row_read(struct row *row, rd_kafka_message_t *message, const struct origin *origin);
+/* Takes the message over and reads it: an event, or a record of offboard.control, as `origin` says. `opened`: what a sealed one says;
+ * NULL: its value says it. */
+void row_read(struct row *row, rd_kafka_message_t *message, const struct origin *origin, const struct opened *opened);
+
+#define ROW_ERASED "its key was erased"
+
+/* The same of an event whose key was erased: that there was one is recorded, and changes nothing. */
+void row_read_erased(struct row *row, rd_kafka_message_t *message);
+
 void row_release(struct row *row);
 
 /* Marks the row as one that can't be recorded; the first reason stays. */
@@ -102,11 +113,25 @@ struct partition {
     size_t dead_count;
 };
 
+/* Offboardings whose keys are gone from Kafka, and whose rows in PostgreSQL are still to be emptied. */
+struct erasures {
+    pthread_mutex_t lock;
+    char (*ids)[ID_SIZE];
+    size_t count;
+};
+
 struct logger {
     const struct conf *conf;
     struct pg *pg;
     struct kafka_producer *producer; /* of dead letters */
     struct kafka_health *health;
+    struct keyring *keyring;
+    struct erasures erasures;
+    bool digests_there; /* PostgreSQL has the key of digests */
+    bool digests_sent;  /* in the transaction that is under way */
+    bool keys_missed;   /* and missed another one: all are brought once more */
+    int64_t keys_due;   /* monotonic; when it is looked for them next */
+    int64_t search_due; /* monotonic; when it is searched for single ones that are missing */
     rd_kafka_t *consumer;
     struct partition *partitions;
     size_t partition_count;
@@ -147,6 +172,27 @@ int store_batch(struct logger *logger, struct err *err);
 
 /* Moves offsets over ends of partitions that hold no message (compaction, retention). */
 int store_ends(struct logger *logger, struct err *err);
+
+/* ---- keys.c: keys of personal data for PostgreSQL ----------------------------------------------------------------- */
+
+/* At the beginning of a session: fills the table of keys when it is empty, and finds what was erased meanwhile. ERR_RETRY while the keyring
+ * has not read its topic. */
+int keys_bring(struct logger *logger, struct err *err);
+
+/* Are they still there? Else an ERR_RETRY, and the session begins anew. Now and then, whatever comes from Kafka. */
+int keys_look(struct logger *logger, struct err *err);
+
+/* In the transaction of these rows, before they are applied: the keys of offboardings that they may be the first of. */
+int keys_copy(struct logger *logger, const struct row *rows, size_t count, struct err *err);
+
+void erasures_init(struct erasures *erasures);
+void erasures_release(struct erasures *erasures);
+
+/* The key is gone; `arg`: the erasures. Called on the keyring's thread. */
+void keys_erased(const char id[ID_SIZE], void *arg);
+
+/* Empties the rows of those whose keys are gone. What could not be done is done the next time. */
+int keys_erase(struct logger *logger, struct err *err);
 
 /* ---- metrics.c --------------------------------------------------------------------------------------------------- */
 

@@ -14,7 +14,7 @@ static bool ready(void *arg, char **why)
         *why = mem_strdup("PostgreSQL or Kafka is away, or the schema is not there");
         return false;
     }
-    return kafka_answers(logger->health, why);
+    return keyring_ready(logger->keyring, why) && kafka_answers(logger->health, why);
 }
 
 static int run(void *arg, struct err *err)

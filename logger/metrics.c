@@ -9,6 +9,7 @@
 struct logger_metrics {
     struct series *recorded;
     struct series *seconds;
+    struct series *erased;
     struct metric *violations;
     struct metric *lag;
     struct series *partitions_end;
@@ -21,6 +22,7 @@ struct logger_metrics *logger_metrics_new(void)
         metric_new(METRIC_COUNTER, "offboard_logger_messages_total", "", "Messages recorded in PostgreSQL."), NULL);
     metrics->seconds = metric_series(
         metric_new(METRIC_HISTOGRAM, "offboard_logger_batch_duration_seconds", "", "Time to record one batch."), NULL);
+    metrics->erased = records_without_key();
     metrics->violations =
         metric_new(METRIC_COUNTER, "offboard_violations_total", "topic",
                    "Messages that say what the writers of their topic may not say: they are not believed.");
@@ -49,7 +51,9 @@ static void tell_violation(const struct logger *logger, const struct row *row)
 void logger_metrics_stored(struct logger *logger, const struct batch *batch, int64_t duration)
 {
     for (size_t i = 0; i < batch->count; i++) {
-        if (batch->rows[i].note) {
+        if (batch->rows[i].erased) {
+            series_add(logger->metrics->erased, 1);
+        } else if (batch->rows[i].note) {
             tell_violation(logger, &batch->rows[i]);
         }
     }

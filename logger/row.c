@@ -1,4 +1,4 @@
-/* Reading one message. What comes out fits the columns of `stage` (schema/003_apply.sql); PostgreSQL still judges the inside
+/* Reading one message. What comes out fits the columns of `stage` (schema/004_apply.sql); PostgreSQL still judges the inside
  * of the body. */
 #include <stdlib.h>
 #include <string.h>
@@ -87,11 +87,21 @@ static void judge(struct row *row, const json_t *event, const struct origin *ori
     origin_release(&first);
 }
 
-static void read_event(struct row *row, const struct origin *origin)
+/* What was sealed for one offboarding says nothing of another. */
+static bool is_of_key(const struct row *row)
+{
+    char id[ID_SIZE];
+    char *key = mem_strndup(row->message->key ? row->message->key : "", row->message->key_len);
+    bool same = id_parse(key, id) == 0 && strcmp(id, row->offboarding_id) == 0;
+    free(key);
+    return same;
+}
+
+static void read_event(struct row *row, const struct origin *origin, const char *text, size_t len)
 {
     const rd_kafka_message_t *message = row->message;
     struct err err = ERR_INIT;
-    json_t *event = message_event(message->payload, message->len, &err);
+    json_t *event = message_event(text, len, &err);
     if (!event) {
         row_refuse(row, err_text(&err));
         err_release(&err);
@@ -100,13 +110,18 @@ static void read_event(struct row *row, const struct origin *origin)
     read_members(row, event);
     judge(row, event, origin);
     json_decref(event);
-    row->body = mem_strndup(message->payload, message->len);
+    row->body = mem_strndup(text, len);
     row->published_by = header(message, "ce_source");
     row->traceparent = header(message, "traceparent");
+    if (row->sealed && !is_of_key(row)) {
+        row_refuse(
+            row,
+            "context.offboarding_id is wrong, must be the offboarding that the record's key names, as it is sealed");
+    }
 }
 
-/* The order's id; a record of offboard.control that has none gets the same one whenever it is read. */
-static void control_id(const rd_kafka_message_t *message, char out[ID_SIZE])
+/* The id in the headers; a record that has none gets the same one whenever it is read. */
+static void record_id(const rd_kafka_message_t *message, char out[ID_SIZE])
 {
     char *order = kafka_message_header_text(message, "ce_id");
     if (id_valid(order)) {
@@ -181,7 +196,7 @@ static void read_control(struct row *row)
         time_parse(said, &at, NULL);
     }
     time_format(at, row->occurred_at);
-    control_id(message, row->id);
+    record_id(message, row->id);
     if (!cancel || id_parse(strchr(subject, '/') + 1, row->offboarding_id) != 0) {
         row->offboarding_id[0] = '\0';
     }
@@ -192,14 +207,45 @@ static void read_control(struct row *row)
     row->traceparent = header(message, "traceparent");
 }
 
-void row_read(struct row *row, rd_kafka_message_t *message, const struct origin *origin)
+void row_read(struct row *row, rd_kafka_message_t *message, const struct origin *origin, const struct opened *opened)
 {
-    *row = (struct row){.message = message};
+    *row = (struct row){.message = message, .sealed = opened && opened->owned};
     if (origin->writer == WRITER_CONTROL) {
         read_control(row);
+    } else if (opened) {
+        read_event(row, origin, opened->text, opened->len);
     } else {
-        read_event(row, origin);
+        read_event(row, origin, message->payload, message->len);
     }
+}
+
+/* What its headers say in clear, as an event. */
+static char *erased_body(const struct row *row)
+{
+    char *said = header(row->message, "ce_type");
+    json_t *event = message_event_new(said ? said : "erased", row->offboarding_id, NULL);
+    json_put_string(event, "id", row->id);
+    json_put_string(event, "timestamp", row->occurred_at);
+    message_event_response(event, 0, ROW_ERASED);
+    char *text = json_text(event);
+    json_decref(event);
+    free(said);
+    return text;
+}
+
+void row_read_erased(struct row *row, rd_kafka_message_t *message)
+{
+    *row = (struct row){.message = message, .sealed = true, .erased = true};
+    char *key = mem_strndup(message->key ? message->key : "", message->key_len);
+    id_parse(key, row->offboarding_id);
+    free(key);
+    record_id(message, row->id);
+    time_format(rd_kafka_message_timestamp(message, NULL) * (TIME_SECOND / 1000), row->occurred_at);
+    row->name = mem_strdup("erased");
+    row->note = mem_strdup(ROW_ERASED);
+    row->body = erased_body(row);
+    row->published_by = header(message, "ce_source");
+    row->traceparent = header(message, "traceparent");
 }
 
 void row_release(struct row *row)

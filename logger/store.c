@@ -11,7 +11,8 @@
 #define PARTITIONS_AGAIN (5 * TIME_MINUTE)
 #define DEAD_TIMEOUT     (30 * TIME_SECOND)
 
-enum { MONTHS_AHEAD = 2 };
+/* A batch has at most 16 MB of messages; sealed ones are written twice, opened and in hexadecimal digits. */
+enum { MONTHS_AHEAD = 2, COPY_MAX = 256 * 1024 * 1024 };
 
 /* ---- the session ------------------------------------------------------------------------------------------------- */
 
@@ -27,6 +28,7 @@ static int prepare_session(struct logger *logger, struct err *err)
         result = pg_run(logger->pg, err, "SELECT set_config('offboard.poll', $1, false)", 1, values);
     }
     free(poll);
+    result = result == 0 ? keys_bring(logger, err) : -1;
     logger->session_ready = result == 0;
     return result;
 }
@@ -174,7 +176,7 @@ static int apply(struct logger *logger, const struct moves *moves, struct err *e
 
 static int copy_rows(struct logger *logger, struct row *rows, size_t count, struct err *err)
 {
-    struct buf text = BUF_INIT;
+    struct buf text = {.max = COPY_MAX};
     batch_number_waves(rows, count);
     batch_copy(rows, count, &text);
     int result = text.len ? pg_copy(logger->pg, err, batch_copy_sql, buf_text(&text), text.len) : 0;
@@ -216,15 +218,21 @@ static enum stored stored(const struct logger *logger)
 static enum stored transact(struct logger *logger, struct row *rows, size_t count, const struct moves *moves,
                             struct err *err)
 {
-    if (pg_run(logger->pg, err, "BEGIN", 0, NULL) == 0 && copy_rows(logger, rows, count, err) == 0 &&
-        apply(logger, moves, err) == 0 && pg_run(logger->pg, err, "COMMIT", 0, NULL) == 0) {
+    if (pg_run(logger->pg, err, "BEGIN", 0, NULL) == 0 && keys_copy(logger, rows, count, err) == 0 &&
+        copy_rows(logger, rows, count, err) == 0 && apply(logger, moves, err) == 0 &&
+        pg_run(logger->pg, err, "COMMIT", 0, NULL) == 0) {
         for (size_t i = 0; i < moves->count; i++) {
             moves->items[i].partition->next = moves->items[i].after;
             position_forget_dead(moves->items[i].partition);
         }
+        logger->digests_there = logger->digests_there || logger->digests_sent;
         return STORED_ALL;
     }
     enum stored why = stored(logger);
+    if (strcmp(pg_sqlstate(logger->pg), "OB002") == 0) { /* somebody has emptied the table of keys */
+        logger->keys_missed = true;
+        logger->session_ready = false;
+    }
     if (pg_connected(logger->pg)) {
         pg_run(logger->pg, NULL, "ROLLBACK", 0, NULL);
     }

@@ -15,7 +15,7 @@ static bool submit_admit(struct edge *edge, struct http_request *request)
 /* Which of them an order needs stands in its body. */
 static bool orders_admit(struct edge *edge, struct http_request *request)
 {
-    static const char *const roles[] = {"operator", "approve", "undo", NULL};
+    static const char *const roles[] = {"operator", "approve", "undo", "erase", NULL};
     return edge_admit(edge, request, roles);
 }
 

@@ -9,6 +9,7 @@
 #include "lib/mem.h"
 #include "lib/message.h"
 #include "lib/metrics_process.h"
+#include "lib/secret.h"
 #include "lib/time.h"
 
 enum { AGAIN_AFTER_MS = 200 };
@@ -25,6 +26,8 @@ struct output {
     char *smaller; /* the same in less bytes; may be NULL */
     char *else_topic;
     char *else_value; /* an event instead of it; may be NULL */
+    char *seal;       /* the offboarding under whose key it is sealed; NULL: in clear */
+    int64_t doubt;    /* of kafka_produce() */
     struct message_headers headers;
     const rd_kafka_message_t *record; /* that it belongs to; borrowed, may be NULL */
     char *dead_reason;                /* of a dead letter: the record itself is published; NULL: it is none */
@@ -39,7 +42,9 @@ struct refusal {
 
 struct batch {
     const struct conf *conf;
+    struct keyring *keyring;
     char *roster;
+    char *keys;
     struct output *outputs;
     size_t count;
     struct refusal *refusals;
@@ -49,10 +54,12 @@ struct batch {
     size_t under_way;
 };
 
-struct batch *batch_new(const struct conf *conf)
+struct batch *batch_new(const struct conf *conf, struct keyring *keyring)
 {
     struct batch *batch = MEM_NEW(struct batch);
     batch->conf = conf;
+    batch->keyring = keyring;
+    batch->keys = kafka_topic(conf, "keys", NULL);
     batch->roster = kafka_topic(conf, "roster", NULL);
     return batch;
 }
@@ -63,7 +70,11 @@ void batch_clear(struct batch *batch)
         struct output *output = &batch->outputs[i];
         free(output->topic);
         free(output->key);
+        if (output->stage == STAGE_KEYS) {
+            secret_wipe(output->value);
+        }
         free(output->value);
+        free(output->seal);
         free(output->smaller);
         free(output->else_topic);
         free(output->else_value);
@@ -90,6 +101,7 @@ void batch_free(struct batch *batch)
         free(batch->outputs);
         free(batch->refusals);
         free(batch->roster);
+        free(batch->keys);
         free(batch);
     }
 }
@@ -117,6 +129,11 @@ size_t batch_add(struct batch *batch, enum stage stage, const char *topic, const
     message_headers(&output->headers, "planner", type, id, traceparent);
     json_decref(value);
     return output->value ? strlen(output->value) : 0;
+}
+
+void batch_seal(struct batch *batch, const char *offboarding_id)
+{
+    batch->outputs[batch->count - 1].seal = mem_strdup(offboarding_id);
 }
 
 void batch_or(struct batch *batch, json_t *value)
@@ -156,6 +173,77 @@ void batch_dead(struct batch *batch, const rd_kafka_message_t *message, const ch
     output->key = mem_strdup("");
     output->dead_reason = mem_strdup(reason);
     series_add(dead_letters(), 1);
+}
+
+/* ---- keys -------------------------------------------------------------------------------------------------------- */
+
+static bool makes_key(const struct batch *batch, const char *offboarding_id)
+{
+    for (size_t i = 0; i < batch->count; i++) {
+        const struct output *output = &batch->outputs[i];
+        if (output->stage == STAGE_KEYS && output->value && strcmp(output->key, offboarding_id) == 0) {
+            return true;
+        }
+    }
+    return false;
+}
+
+/* Only who plans writes keys, and has read what there was before: nothing needs to be asked of Kafka. */
+bool batch_has_key(struct batch *batch, const char *offboarding_id)
+{
+    unsigned char key[SEAL_KEY_SIZE];
+    int64_t doubt = 1;
+    bool known =
+        makes_key(batch, offboarding_id) || keyring_find(batch->keyring, offboarding_id, key, &doubt) != KEY_GONE;
+    seal_key_wipe(key);
+    return known;
+}
+
+void batch_make_key(struct batch *batch, const char *offboarding_id)
+{
+    unsigned char key[SEAL_KEY_SIZE];
+    struct err err = ERR_INIT;
+    if (batch_has_key(batch, offboarding_id)) {
+        return;
+    }
+    if (seal_key_new(key, &err) != 0) {
+        log_error("the planner can't go on", "error", err_text(&err), NULL);
+        exit(1);
+    }
+    batch_add(batch, STAGE_KEYS, batch->keys, offboarding_id, keyring_record(key), "key", offboarding_id, NULL);
+    seal_key_wipe(key);
+}
+
+void batch_settle_keys(struct batch *batch)
+{
+    char id[ID_SIZE];
+    unsigned char key[SEAL_KEY_SIZE];
+    while (keyring_contested(batch->keyring, id, key)) {
+        batch_add(batch, STAGE_KEYS, batch->keys, id, keyring_record(key), "key", id, NULL);
+    }
+    seal_key_wipe(key);
+}
+
+void batch_erase_key(struct batch *batch, const char *offboarding_id)
+{
+    batch_add(batch, STAGE_ERASURES, batch->keys, offboarding_id, NULL, "key", offboarding_id, NULL);
+}
+
+/* Until the keyring has read what was written: of two keys the first one on the topic counts. */
+static int wait_for_keys(const struct batch *batch, const atomic_bool *stopping)
+{
+    unsigned char key[SEAL_KEY_SIZE];
+    for (size_t i = 0; i < batch->count; i++) {
+        const struct output *output = &batch->outputs[i];
+        while (output->stage == STAGE_KEYS && output->value && output->state == DONE &&
+               keyring_wait(batch->keyring, output->key, key, TIME_SECOND) == KEY_NOT_YET) {
+            if (*stopping) {
+                return -1;
+            }
+        }
+    }
+    seal_key_wipe(key);
+    return 0;
 }
 
 /* ---- refusals ---------------------------------------------------------------------------------------------------- */
@@ -243,13 +331,16 @@ static int hand_over(struct output *output, struct kafka_producer *producer, str
         struct kafka_dead dead = {output->record, "planner", output->dead_reason, 0};
         return kafka_produce_dead(producer, output->batch->conf, &dead, on_delivered, output, err);
     }
+    bool is_key = output->stage == STAGE_KEYS || output->stage == STAGE_ERASURES; /* the keyring reads one partition */
     struct kafka_record record = {.topic = output->topic,
-                                  .partition = RD_KAFKA_PARTITION_UA,
+                                  .partition = is_key ? 0 : RD_KAFKA_PARTITION_UA,
                                   .key = output->key,
                                   .key_len = strlen(output->key),
                                   .value = output->value,
                                   .value_len = output->value ? strlen(output->value) : 0,
-                                  .headers = output->headers.list};
+                                  .headers = output->headers.list,
+                                  .seal = output->seal,
+                                  .doubt = &output->doubt};
     return kafka_produce(producer, &record, on_delivered, output, err);
 }
 
@@ -321,6 +412,9 @@ int batch_publish(struct batch *batch, struct kafka_producer *producer, const at
     for (int stage = 0; stage < STAGES; stage++) {
         if (publish_stage(batch, (enum stage)stage, producer, stopping, &said) != 0) {
             return err_set(err, batch->failed.class, "%s", err_text(&batch->failed));
+        }
+        if (stage == STAGE_KEYS && wait_for_keys(batch, stopping) != 0) {
+            return err_set(err, ERR_RETRY, "stopping");
         }
     }
     return 0;

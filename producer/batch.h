@@ -1,27 +1,33 @@
 /* What one batch of intake records will publish, in stages: each stage is acknowledged before the next begins, and
- * the offsets are committed after the last. The roster comes first: what was decided is on record before anybody is told. */
+ * the offsets are committed after the last. Keys come first, as later stages are sealed with them; then the roster: what was decided is on
+ * record before anybody is told. */
 #ifndef OFFBOARD_PRODUCER_BATCH_H
 #define OFFBOARD_PRODUCER_BATCH_H
 
 #include <stdatomic.h>
 #include <stdbool.h>
 
+#include "lib/keyring.h"
 #include "producer/producer.h"
 
 enum stage {
+    STAGE_KEYS,
     STAGE_ROSTER,
     STAGE_DEFINITIONS,
     STAGE_INITIATED,
     STAGE_CONTROL,
     STAGE_JOBS,
     STAGE_EVENTS,
-    STAGE_NOTICES, /* tombstones of what was answered */
+    STAGE_ERASURES, /* tombstones of keys: nothing that is sealed comes after them */
+    STAGE_ERASED,   /* that it is done */
+    STAGE_NOTICES,  /* tombstones of what was answered */
     STAGES
 };
 
 struct batch;
 
-struct batch *batch_new(const struct conf *conf);
+/* `keyring` is borrowed, and that of the producer which batch_publish() is given. */
+struct batch *batch_new(const struct conf *conf, struct keyring *keyring);
 void batch_free(struct batch *batch);
 void batch_clear(struct batch *batch);
 bool batch_is_empty(const struct batch *batch);
@@ -33,6 +39,22 @@ void batch_begin(struct batch *batch, const rd_kafka_message_t *message);
 /* Takes over `value` (a JSON object; NULL: a tombstone). `topic` is the full name. Returns how long the value is. */
 size_t batch_add(struct batch *batch, enum stage stage, const char *topic, const char *key, json_t *value,
                  const char *type, const char *id, const char *traceparent);
+
+/* The offboarding gets a key, unless it has one or gets one in this batch already. The keyring must have been read
+ * to its end since this process plans: keyring_catch_up(). */
+void batch_make_key(struct batch *batch, const char *offboarding_id);
+
+/* What counts as the key of each offboarding that got a second value is written again: of two, compaction keeps the last. */
+void batch_settle_keys(struct batch *batch);
+
+/* Its key is erased with this batch. */
+void batch_erase_key(struct batch *batch, const char *offboarding_id);
+
+/* Has the offboarding a key, or does it get one in this batch? False: it was erased. */
+bool batch_has_key(struct batch *batch, const char *offboarding_id);
+
+/* What was added last, and what may stand for it, is sealed with the key of this offboarding. */
+void batch_seal(struct batch *batch, const char *offboarding_id);
 
 /* What was added last is published in this form (taken over) when Kafka refuses it as too large. */
 void batch_or(struct batch *batch, json_t *value);

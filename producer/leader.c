@@ -13,7 +13,8 @@
 
 enum { READ_WAIT_MS = 100, FORGET_MOST = 500, NOTICES_MOST = 500 };
 
-#define LOOK_EVERY (10 * TIME_SECOND) /* for more partitions, and for what may be forgotten */
+#define KEYS_WITHIN (5 * TIME_SECOND)  /* polled in between, so that the group is kept */
+#define LOOK_EVERY  (10 * TIME_SECOND) /* for more partitions, and for what may be forgotten */
 
 /* ---- the group --------------------------------------------------------------------------------------------------- */
 
@@ -107,7 +108,7 @@ void leader_subscribe(struct planner *planner)
 
 static bool is_notice(const char *key, size_t len)
 {
-    static const char *const kinds[] = {"ended/", "approved/", "due/"};
+    static const char *const kinds[] = {"ended/", "approved/", "due/", "erase/"};
     for (size_t i = 0; i < COUNT_OF(kinds); i++) {
         if (len > strlen(kinds[i]) && strncmp(key, kinds[i], strlen(kinds[i])) == 0) {
             return true;
@@ -183,6 +184,16 @@ static void say_remembered(const struct planner *planner, int64_t since)
     free(seconds);
 }
 
+/* What others who planned have written; and the key of digests, which the first who plans makes. */
+static bool read_keys(struct planner *planner)
+{
+    if (keyring_catch_up(planner->keyring, KEYS_WITHIN, NULL) != 0) {
+        return false; /* the keyring has said why */
+    }
+    batch_make_key(planner->batch, KEY_OF_DIGESTS);
+    return true;
+}
+
 /* Reads the roster to its end; false: the group was shaken up, or the process stops. */
 static bool remember(struct planner *planner)
 {
@@ -191,6 +202,9 @@ static bool remember(struct planner *planner)
         poll_roster(planner, READ_WAIT_MS);
     }
     if (!planner->leads || !planner->roster_read) {
+        return false;
+    }
+    if (!read_keys(planner)) {
         return false;
     }
     say_remembered(planner, since);
@@ -221,6 +235,7 @@ static void look_after(struct planner *planner)
         remember_again(planner);
         return;
     }
+    batch_settle_keys(planner->batch);
     roster_forget(planner->roster, time_now(), FORGET_MOST, batch_write_roster, planner->batch);
     series_set(planner->remembered, (double)roster_size(planner->roster).offboardings);
 }
@@ -267,6 +282,20 @@ static void answer_due(struct planner *planner, const char *id, const json_t *no
     }
 }
 
+/* Whom it was about is forgotten here, too; that its event was decided stays known. */
+static void answer_erase(struct planner *planner, const char *id, const char *traceparent)
+{
+    if (strcmp(id, KEY_OF_DIGESTS) == 0) {
+        log_error("a notice in the roster asks for the key of digests to be erased: it is not", NULL);
+        return;
+    }
+    roster_erase(planner->roster, id, batch_write_roster, planner->batch);
+    batch_erase_key(planner->batch, id);
+    outputs_add_erased(planner, id, traceparent);
+    series_add(planner->erased, 1);
+    log_info("the key of an offboarding is erased", "offboarding_id", id, NULL);
+}
+
 static void answer(struct planner *planner, const char *key, const json_t *notice)
 {
     char id[ID_SIZE];
@@ -277,6 +306,8 @@ static void answer(struct planner *planner, const char *key, const json_t *notic
         roster_end(planner->roster, id, batch_write_roster, planner->batch);
     } else if (strncmp(key, "approved/", 9) == 0) {
         roster_approve(planner->roster, id, batch_write_roster, planner->batch);
+    } else if (strncmp(key, "erase/", 6) == 0) {
+        answer_erase(planner, id, json_string_at(notice, "traceparent"));
     } else {
         answer_due(planner, id, notice);
     }

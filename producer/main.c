@@ -21,7 +21,8 @@ static int run(const struct conf *conf)
     uv_loop_t loop;
     uv_loop_init(&loop);
     struct planner *planner = planner_start(conf, &err);
-    struct edge *edge = planner ? edge_start(conf, &loop, &producer_api, planner, &err) : NULL;
+    struct edge *edge =
+        planner ? edge_start(conf, &loop, &producer_api, planner, planner_keyring(planner), &err) : NULL;
     int code = edge ? 0 : fail(&err);
     if (edge) {
         edge_serve(edge);

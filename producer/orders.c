@@ -1,4 +1,4 @@
-/* POST /v1/orders: approve, retry, skip and undo become events of the offboarding; cancel, pause and resume records of
+/* POST /v1/orders: approve, retry, skip, undo and erase become events of the offboarding; cancel, pause and resume records of
  * control. */
 #include <stdlib.h>
 #include <string.h>
@@ -137,28 +137,19 @@ static char *order_header(const struct order *order)
     return text;
 }
 
-/* `id` is the order's: the audit's view `orders` says under it what became of the order. Takes `value`. */
-static void produce(struct order *order, const char *topic, const char *key, json_t *value, const char *type,
-                    const char *id)
+/* The message's id is the order's: the audit's view `orders` says under it what became of the order. */
+static void produce(struct order *order, const struct edge_message *message)
 {
-    char *said = value ? NULL : order_header(order);
-    struct edge_message message = {.topic = topic,
-                                   .partition = RD_KAFKA_PARTITION_UA,
-                                   .key = key,
-                                   .value = value,
-                                   .type = type,
-                                   .id = id,
-                                   .order = said};
     if (order->once) {
         json_object_set_new(order->once, "left", json_integer(json_int_at(order->once, "left", 0) + 1));
     }
-    exchange_produce_message(order->exchange, &message, order->once ? on_recorded : NULL, json_incref(order->once));
-    json_decref(value);
-    free(said);
+    exchange_produce_message(order->exchange, message, order->once ? on_recorded : NULL, json_incref(order->once));
 }
 
+/* The logger answers an order about an offboarding that has no key, too: it is unknown, or was erased. */
 static void order_event(struct order *order, const char *offboarding_id)
 {
+    static const char *const personal[] = {"reason"};
     json_t *context = json_pack("{s:O}", "actor", order->actor);
     json_put_string(context, "reason", json_string_at(order->body, "reason"));
     json_put_string(context, "job_id", json_string_at(order->body, "job"));
@@ -168,7 +159,18 @@ static void order_event(struct order *order, const char *offboarding_id)
     char id[ID_SIZE];
     next_id(order, id);
     json_put_string(event, "id", id);
-    produce(order, order->edge->orders, offboarding_id, event, name, id);
+    json_t *keyless = message_event_without(event, personal, COUNT_OF(personal), NULL);
+    bool stays = strcmp(order->name, "erase") == 0; /* who erased what, and why, outlives the key */
+    produce(order, &(struct edge_message){.topic = order->edge->orders,
+                                          .partition = RD_KAFKA_PARTITION_UA,
+                                          .key = offboarding_id,
+                                          .value = event,
+                                          .type = name,
+                                          .id = id,
+                                          .seal = stays ? NULL : offboarding_id,
+                                          .keyless = keyless});
+    json_decref(keyless);
+    json_decref(event);
     free(name);
 }
 
@@ -194,8 +196,16 @@ static void control_record(struct order *order, const char *kind, const char *na
         value = json_pack("{s:i, s:O}", "version", MESSAGE_VERSION, "actor", order->actor);
         json_put_string(value, "reason", json_string_at(order->body, "reason"));
     }
-    char *key = mem_printf("%s/%s", kind, name);
-    produce(order, order->edge->control, key, value, kind, id);
+    char *key = mem_printf("%s/%s", kind, name), *said = value ? NULL : order_header(order);
+    produce(order, &(struct edge_message){.topic = order->edge->control,
+                                          .partition = RD_KAFKA_PARTITION_UA,
+                                          .key = key,
+                                          .value = value,
+                                          .type = kind,
+                                          .id = id,
+                                          .order = said});
+    json_decref(value);
+    free(said);
     free(key);
 }
 
@@ -305,6 +315,12 @@ static int check_undo(struct edge *edge, json_t *body, struct err *err)
     return check_retry(edge, body, err) != 0 ? -1 : check_reason(body, err);
 }
 
+static int check_erase(struct edge *edge, json_t *body, struct err *err)
+{
+    (void)edge;
+    return check_ids(body, IDS_LIMIT, err) != 0 ? -1 : check_reason(body, err);
+}
+
 static int check_cancel(struct edge *edge, json_t *body, struct err *err)
 {
     (void)edge;
@@ -352,7 +368,7 @@ static const struct kind {
     {"approve", "approve", check_approve, order_events}, {"retry", "operator", check_retry, order_events},
     {"skip", "operator", check_skip, order_events},      {"cancel", "operator", check_cancel, order_cancel},
     {"pause", "operator", check_pause, order_pause},     {"resume", "operator", check_system, order_resume},
-    {"undo", "undo", check_undo, order_events},
+    {"undo", "undo", check_undo, order_events},          {"erase", "erase", check_erase, order_events},
 };
 
 static int check_texts(const json_t *body, struct err *err)
@@ -374,7 +390,7 @@ static const struct kind *find_kind(const json_t *body, struct err *err)
             return &kinds[i];
         }
     }
-    err_set(err, ERR_PERMANENT, "order must be approve, retry, skip, cancel, pause, resume or undo");
+    err_set(err, ERR_PERMANENT, "order must be approve, retry, skip, cancel, pause, resume, undo or erase");
     return NULL;
 }
 

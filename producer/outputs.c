@@ -29,7 +29,12 @@ static void add_event(struct record *record, enum stage stage, const char *key, 
     char trace_id[TRACE_ID_SIZE];
     message_trace_id(record->traceparent, trace_id);
     json_put_string(json_object_get(event, "context"), "trace_id", trace_id);
+    char *offboarding = mem_strdup(json_string_at(event, "context.offboarding_id"));
     batch_add(record->planner->batch, stage, record->planner->events, key, event, name, copy, record->traceparent);
+    if (offboarding) {
+        batch_seal(record->planner->batch, offboarding);
+    }
+    free(offboarding);
     free(copy);
     free(name);
 }
@@ -91,18 +96,46 @@ static char *reason_of(const struct record *record, const char *reason)
                            : mem_strdup(reason);
 }
 
+/* The caller frees. */
+static char *place_of(const rd_kafka_message_t *message)
+{
+    return mem_printf("%s/%d/%lld", rd_kafka_topic_name(message->rkt), message->partition, (long long)message->offset);
+}
+
+/* With the id that this record at this place always gets; takes `context`. */
+static json_t *intake_event(const struct record *record, const char *place, const char *offboarding_id, json_t *context)
+{
+    const char *source = json_string_at(record->event, "source"), *event_id = json_string_at(record->event, "id");
+    char id[ID_SIZE];
+    id_intake(source ? source : "", event_id ? event_id : "", place, id);
+    json_t *event = message_event_new("intake", offboarding_id, context);
+    json_object_set_new(event, "id", json_string(id));
+    return event;
+}
+
+/* An event about an offboarding that was erased, which came once more: without its key only what names nobody is told. */
+static void add_intake_of_erased(struct record *record)
+{
+    static const char *const personal[] = {"person", "data", "criterion", "reason"};
+    enum disposition disposition = record->decision.disposition;
+    char *place = place_of(record->message);
+    json_t *context = intake_context(record, disposition, NULL);
+    for (size_t i = 0; i < COUNT_OF(personal); i++) {
+        json_object_del(context, personal[i]);
+    }
+    json_t *event = intake_event(record, place, NULL, context);
+    message_event_response(event, 0, "its offboarding was erased");
+    add_event(record, STAGE_EVENTS, place, event);
+    free(place);
+    tell_of_intake(record, disposition, NULL);
+}
+
 void outputs_add_intake(struct record *record, enum disposition disposition, const char *offboarding_id,
                         const char *why)
 {
     char *reason = reason_of(record, why);
-    const rd_kafka_message_t *message = record->message;
-    char *place =
-        mem_printf("%s/%d/%lld", rd_kafka_topic_name(message->rkt), message->partition, (long long)message->offset);
-    const char *source = json_string_at(record->event, "source"), *event_id = json_string_at(record->event, "id");
-    char id[ID_SIZE];
-    id_intake(source ? source : "", event_id ? event_id : "", place, id);
-    json_t *event = message_event_new("intake", offboarding_id, intake_context(record, disposition, reason));
-    json_object_set_new(event, "id", json_string(id));
+    char *place = place_of(record->message);
+    json_t *event = intake_event(record, place, offboarding_id, intake_context(record, disposition, reason));
     message_event_response(event, 0, reason ? reason : disposition_name(disposition));
     const char *key = offboarding_id ? offboarding_id : record->mapped.person ? record->mapped.person : place;
     add_event(record, STAGE_EVENTS, key, json_incref(event));
@@ -209,8 +242,10 @@ static void add_jobs(struct record *record, const json_t *offboarding, const jso
         json_t *job = plan_job_message(offboarding, record->plan, json_string_value(id), 1, NULL, NULL);
         char *topic = kafka_topic(record->planner->conf, urgent ? "urgent" : "jobs", json_string_at(job, "job.system"));
         json_t *refused = job_refused(offboarding, json_object_get(job, "job"));
-        if (batch_add(record->planner->batch, STAGE_JOBS, topic, json_string_at(offboarding, "id"), job, "job",
-                      json_string_value(id), record->traceparent) > DATA_SMALL) {
+        size_t size = batch_add(record->planner->batch, STAGE_JOBS, topic, json_string_at(offboarding, "id"), job,
+                                "job", json_string_value(id), record->traceparent);
+        batch_seal(record->planner->batch, json_string_at(offboarding, "id"));
+        if (size > DATA_SMALL) {
             batch_else(record->planner->batch, record->planner->events, json_incref(refused));
         }
         json_decref(refused);
@@ -251,6 +286,7 @@ static void add_initiated(struct record *record)
         json_put_instant(context, "due_at", decision->effective_at);
     }
     const char *id = json_string_at(offboarding, "id");
+    batch_make_key(record->planner->batch, id);
     json_t *event = message_event_new("initiated", id, context);
     respond(event, status, decision, offboarding);
     char event_id[ID_SIZE];
@@ -288,6 +324,18 @@ void outputs_add_start(struct planner *planner, const char *id, bool starts, con
     message_event_response(event, 0, starts ? "its date has come" : ROSTER_CAP_WHY);
     add_event(&record, STAGE_INITIATED, id, event);
     free(record.traceparent);
+}
+
+void outputs_add_erased(struct planner *planner, const char *id, const char *traceparent)
+{
+    char *child = message_traceparent(traceparent);
+    char event_id[ID_SIZE];
+    id_v5(id, "erased", strlen("erased"), event_id);
+    json_t *event = message_event_new("erased", id, NULL);
+    json_object_set_new(event, "id", json_string(event_id));
+    message_event_response(event, 0, "its key was erased: nobody can read its personal data any more");
+    batch_add(planner->batch, STAGE_ERASED, planner->events, id, event, "erased", event_id, child);
+    free(child);
 }
 
 /* ---- ending ------------------------------------------------------------------------------------------------------ */
@@ -390,9 +438,23 @@ static void add_by_disposition(struct record *record)
     }
 }
 
+/* A decision of the past, about an offboarding whose key is gone: it makes no new one. */
+static bool is_about_erased(const struct record *record)
+{
+    const struct decision *decision = &record->decision;
+    const char *first = json_string_value(json_array_get(decision->offboardings, 0));
+    bool begins = decision->disposition == DISPOSITION_STARTED || decision->disposition == DISPOSITION_HELD ||
+                  decision->disposition == DISPOSITION_WAITING;
+    return first && (decision->again || !begins) && !batch_has_key(record->planner->batch, first);
+}
+
 void outputs_add(struct record *record)
 {
     const struct decision *decision = &record->decision;
+    if (is_about_erased(record)) {
+        add_intake_of_erased(record);
+        return;
+    }
     bool ends = record->mapped.intent == INTENT_CANCEL || record->mapped.intent == INTENT_REHIRE;
     if (ends && !decision->fleeting) {
         add_cancelled(record);

@@ -208,6 +208,9 @@ static int open_all(struct planner *planner, struct err *err)
         return -1;
     }
     planner->producer = kafka_producer_new(planner->conf, err);
+    if (planner->producer) {
+        kafka_producer_seal_with(planner->producer, planner->keyring);
+    }
     if (!planner->producer || kafka_producer_open(planner->producer, planner->roster_topic, err) != 0 ||
         kafka_producer_open(planner->producer, planner->events, err) != 0) {
         return -1;
@@ -243,6 +246,9 @@ static void make_metrics(struct planner *planner)
     planner->without_effect =
         metric_new(METRIC_COUNTER, "offboard_cancellations_without_effect_total", "source",
                    "Cancellations and rehires that found no open offboarding of the person, by source.");
+    planner->erased = metric_series(metric_new(METRIC_COUNTER, "offboard_keys_erased_total", "",
+                                               "Keys of offboardings that this producer has erased."),
+                                    NULL);
     planner->leading = metric_series(
         metric_new(METRIC_GAUGE, "offboard_planner_leads", "", "1 while this producer plans, 0 while it stands by."),
         NULL);
@@ -269,7 +275,6 @@ struct planner *planner_start(const struct conf *conf, struct err *err)
     planner->roster_topic = kafka_topic(conf, "roster", NULL);
     planner->control = control_new();
     planner->order_keys = order_keys_new();
-    planner->batch = batch_new(conf);
     planner->published = json_object();
     planner->notices = json_object();
     planner->lanes = json_object();
@@ -278,7 +283,9 @@ struct planner *planner_start(const struct conf *conf, struct err *err)
     if (planner->definitions) {
         streams_open(planner);
     }
-    if (!planner->definitions || check_complete(planner->definitions, err) != 0 || open_all(planner, err) != 0) {
+    planner->keyring = planner->definitions ? keyring_start(conf, NULL, err) : NULL;
+    planner->batch = batch_new(conf, planner->keyring);
+    if (!planner->keyring || check_complete(planner->definitions, err) != 0 || open_all(planner, err) != 0) {
         planner_stop(planner);
         return NULL;
     }
@@ -311,6 +318,7 @@ void planner_stop(struct planner *planner)
         }
     }
     batch_free(planner->batch); /* after the producer, which may still report */
+    keyring_stop(planner->keyring);
     control_free(planner->control);
     order_keys_free(planner->order_keys);
     streams_close(planner);
@@ -327,6 +335,11 @@ void planner_stop(struct planner *planner)
 struct order_keys *planner_order_keys(struct planner *planner)
 {
     return planner->order_keys;
+}
+
+struct keyring *planner_keyring(struct planner *planner)
+{
+    return planner->keyring;
 }
 
 bool planner_ready(struct planner *planner, char **why)

@@ -47,6 +47,7 @@ struct planner {
     const struct conf *conf;
     struct definitions *definitions;
     struct kafka_producer *producer;
+    struct keyring *keyring;
     struct batch *batch;
     struct order_keys *order_keys;
     struct control *control;
@@ -73,6 +74,7 @@ struct planner {
     struct metric *dispositions;
     struct metric *last_event;
     struct metric *without_effect;
+    struct series *erased;
     struct series *leading;
     struct series *remembered;
     pthread_t thread;
@@ -159,5 +161,7 @@ void outputs_add_intake(struct record *record, enum disposition disposition, con
 /* The leader's answer to the scheduler: one that waits starts, or is held. */
 void outputs_add_start(struct planner *planner, const char *id, bool starts, const char *due_at,
                        const char *traceparent);
+/* That the key of an offboarding is gone: an event in clear, as it has to stay. */
+void outputs_add_erased(struct planner *planner, const char *id, const char *traceparent);
 
 #endif

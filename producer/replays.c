@@ -203,6 +203,7 @@ static json_t *event_new(const struct replay *replay, const struct dead_letter *
 /* The message is back: now the audit says so, and so does the topic of the letters, which the next replay reads. */
 static void put_on_record(struct exchange *exchange, json_t *event)
 {
+    static const char *const personal[] = {"reason", "dead_reason"};
     const struct conf *conf = exchange->edge->conf;
     char *topic = kafka_topic(conf, "dead", NULL);
     int32_t partition = (int32_t)json_int_at(event, "context.letter.partition", 0);
@@ -216,7 +217,9 @@ static void put_on_record(struct exchange *exchange, json_t *event)
                                                     .id = json_string_at(event, "id")},
                              NULL, NULL);
     const char *offboarding = json_string_at(event, "context.offboarding_id");
-    exchange_produce_event(exchange, offboarding ? offboarding : place, json_incref(event), NULL);
+    json_t *keyless = message_event_without(event, personal, COUNT_OF(personal), "replayed");
+    exchange_produce_event(exchange, offboarding ? offboarding : place, json_incref(event), keyless, NULL);
+    json_decref(keyless);
     log_info("a dead letter was replayed", "letter", place, "topic", json_string_at(event, "context.record.topic"),
              "token", json_string_at(event, "context.actor.id"), NULL);
     free(place);

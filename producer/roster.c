@@ -342,6 +342,15 @@ static void forget_event(struct roster *roster, struct event *event, roster_writ
     roster_drop_event(roster, event);
 }
 
+void roster_erase(struct roster *roster, const char *id_text, roster_write *write, void *arg)
+{
+    unsigned char id[16];
+    struct entry *entry = uuid_parse(id_text, id) == 0 ? roster_entry(roster, id) : NULL;
+    if (entry) {
+        forget_entry(roster, entry, write, arg);
+    }
+}
+
 void roster_forget(struct roster *roster, int64_t now, size_t most, roster_write *write, void *arg)
 {
     for (size_t i = 0; i < SWEEP && i < roster->entry_count && most > 0; i++) {

@@ -100,6 +100,9 @@ void roster_undo(struct roster *roster, const char *event_id, roster_write *writ
 void roster_end(struct roster *roster, const char *id, roster_write *write, void *arg);
 void roster_approve(struct roster *roster, const char *id, roster_write *write, void *arg);
 
+/* Whom it is about is to be forgotten: its keys go, at once. */
+void roster_erase(struct roster *roster, const char *id, roster_write *write, void *arg);
+
 enum roster_start {
     ROSTER_START,   /* it starts, and counts */
     ROSTER_HOLD,    /* more than guards.cap_per_hour allows */

@@ -125,7 +125,8 @@ static void take(struct edge *edge, struct http_request *request, const struct d
         json_object_set(signal, "actor", actor);
         struct exchange *exchange = exchange_new(edge, request);
         json_t *event = message_event_new("signal", NULL, json_pack("{s:n, s:O}", "offboarding_id", "signal", signal));
-        exchange_produce_event(exchange, json_string_at(signal, "key"), event, http_header(request, "traceparent"));
+        exchange_produce_event(exchange, json_string_at(signal, "key"), event, NULL,
+                               http_header(request, "traceparent"));
         exchange_seal(exchange, json_pack("{s:O, s:O, s:O}", "id", json_object_get(signal, "id"), "signal",
                                           json_object_get(signal, "name"), "key", json_object_get(signal, "key")));
     }

@@ -14,7 +14,7 @@ static bool ready(void *arg, char **why)
         *why = mem_strdup("PostgreSQL or Kafka is away, or the logger has not yet recorded what is in Kafka");
         return false;
     }
-    return kafka_answers(scheduler->publisher.health, why);
+    return keyring_ready(scheduler->publisher.keyring, why) && kafka_answers(scheduler->publisher.health, why);
 }
 
 static int run(void *arg, struct err *err)

@@ -33,9 +33,11 @@ int publisher_init(struct publisher *publisher, const struct conf *conf, struct 
         return -1;
     }
     publisher->health = kafka_health_start(publisher->producer, err);
-    if (!publisher->health) {
+    publisher->keyring = publisher->health ? keyring_start(conf, NULL, err) : NULL;
+    if (!publisher->keyring) {
         return -1;
     }
+    kafka_producer_seal_with(publisher->producer, publisher->keyring);
     publisher->client = kafka_consumer_new(kafka_consumer_conf(conf, NULL, err), err);
     return publisher->client ? 0 : -1;
 }
@@ -56,6 +58,7 @@ void publisher_release(struct publisher *publisher)
 {
     kafka_health_stop(publisher->health);
     kafka_producer_free(publisher->producer, TIME_SECOND); /* reports what is open: the deliveries are freed after it */
+    keyring_stop(publisher->keyring);
     clear_deliveries(publisher);
     free(publisher->deliveries);
     for (size_t i = 0; i < publisher->lane_count; i++) {
@@ -172,10 +175,21 @@ static struct delivery *delivery_new(struct publisher *publisher, const char *ke
     return delivery;
 }
 
-/* What went wrong is in the delivery, at once or when it is reported. */
-static void produce(struct delivery *delivery, const char *topic, const char *value, const char *type, const char *id,
-                    const char *traceparent)
+/* It counts as published: whoever erased the offboarding wants nothing more of it to happen. */
+static void pass_over(struct delivery *delivery, const char *type, const char *id)
 {
+    log_warning("a message is not published: the key of its offboarding was erased", "offboarding_id", delivery->key,
+                "type", type, "id", id, NULL);
+    series_add(records_without_key(), 1);
+    on_delivered(delivery, NULL);
+}
+
+/* What went wrong is in the delivery, at once or when it is reported. `seal`: the offboarding that it is about, NULL: none. The first key
+ * that is not known is waited for; when it does not come, Kafka is away, and the others are not waited for. */
+static void produce(struct delivery *delivery, const char *seal, const char *topic, const char *value, const char *type,
+                    const char *id, const char *traceparent)
+{
+    struct publisher *publisher = delivery->publisher;
     struct message_headers headers;
     message_headers(&headers, "scheduler", type, id, traceparent);
     struct kafka_record record = {.topic = topic,
@@ -184,11 +198,18 @@ static void produce(struct delivery *delivery, const char *topic, const char *va
                                   .key_len = strlen(delivery->key),
                                   .value = value,
                                   .value_len = strlen(value),
-                                  .headers = headers.list};
+                                  .headers = headers.list,
+                                  .seal = seal,
+                                  .doubt = publisher->keys_away ? &delivery->doubt : NULL};
     struct err err = ERR_INIT;
-    delivery->publisher->open++;
-    if (kafka_produce(delivery->publisher->producer, &record, on_delivered, delivery, &err) != 0) {
-        on_delivered(delivery, &err);
+    publisher->open++;
+    if (kafka_produce(publisher->producer, &record, on_delivered, delivery, &err) != 0) {
+        publisher->keys_away = publisher->keys_away || (seal && err.class == ERR_RETRY);
+        if (err.class == ERR_PERMANENT && kafka_key_erased(publisher->producer, &record)) {
+            pass_over(delivery, type, id);
+        } else {
+            on_delivered(delivery, &err);
+        }
     }
     err_release(&err);
     message_headers_release(&headers);
@@ -202,7 +223,8 @@ static void produce_event(struct delivery *delivery, const char *name, const cha
     json_t *event = message_event_new(name, of_system ? NULL : delivery->key, context);
     message_event_response(event, 0, message);
     char *value = json_text(event);
-    produce(delivery, delivery->publisher->events_topic, value, name, json_string_at(event, "id"), traceparent);
+    produce(delivery, of_system ? NULL : delivery->key, delivery->publisher->events_topic, value, name,
+            json_string_at(event, "id"), traceparent);
     free(value);
     json_decref(event);
 }
@@ -225,7 +247,8 @@ static json_t *failure_context(const json_t *message)
 /* Kinds of rows that become records of the roster, and what stands before the offboarding's id in their keys. */
 static const char *roster_prefix(const char *kind)
 {
-    static const char *const kinds[][2] = {{"start", "due"}, {"ended", "ended"}, {"approved", "approved"}};
+    static const char *const kinds[][2] = {
+        {"start", "due"}, {"ended", "ended"}, {"approved", "approved"}, {"erase", "erase"}};
     for (size_t i = 0; i < COUNT_OF(kinds); i++) {
         if (strcmp(kinds[i][0], kind) == 0) {
             return kinds[i][1];
@@ -238,7 +261,7 @@ static void produce_notice(struct publisher *publisher, const char *prefix, cons
                            const char *traceparent)
 {
     char *key = mem_printf("%s/%s", prefix, id);
-    produce(delivery_new(publisher, key), publisher->roster_topic, text, prefix, key, traceparent);
+    produce(delivery_new(publisher, key), NULL, publisher->roster_topic, text, prefix, key, traceparent);
     free(key);
 }
 
@@ -248,7 +271,7 @@ static void produce_pause(struct publisher *publisher, const char *system, const
     char id[ID_SIZE];
     char *key = mem_printf("pause/%s", system);
     id_v7(id);
-    produce(delivery_new(publisher, key), publisher->control_topic, order, "pause", id, NULL);
+    produce(delivery_new(publisher, key), NULL, publisher->control_topic, order, "pause", id, NULL);
     free(key);
 }
 
@@ -278,7 +301,7 @@ static void produce_row(struct publisher *publisher, PGresult *rows, int i)
     char *id =
         mem_printf("%s/%lld", json_string_at(message, "job.id"), (long long)json_int_at(message, "job.attempt", 0));
     if (!waiting_has(&publisher->waiting, id)) {
-        produce(delivery, topic, text, "job", id, traceparent);
+        produce(delivery, delivery->key, topic, text, "job", id, traceparent);
     }
     free(id);
     json_decref(message);
@@ -339,6 +362,7 @@ int publisher_begin(struct publisher *publisher, struct err *err)
         return -1;
     }
     clear_deliveries(publisher);
+    publisher->keys_away = false;
     return 0;
 }
 

@@ -28,9 +28,9 @@ struct scheduler *scheduler_new(const struct conf *conf, struct err *err)
     pg_stop_with(scheduler->pg, &daemon_stopping);
     scheduler->metrics = (struct scheduler_metrics){
         .published = metric_new(METRIC_COUNTER, "offboard_scheduler_published_total", "kind",
-                                "Rows dealt with: job, phase, start (the planner is asked), ended and "
-                                "approved (it is told), stale (dropped); and lost, jobs and phases "
-                                "that are published again."),
+                                "Rows dealt with: job, phase, start (the planner is asked), ended, "
+                                "approved and erase (it is told), stale (dropped); and lost, jobs and "
+                                "phases that are published again."),
         .lateness = metric_series(
             metric_new(METRIC_HISTOGRAM, "offboard_scheduler_lateness_seconds", "", "Time from due to published."),
             NULL),

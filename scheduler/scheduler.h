@@ -14,7 +14,7 @@
  * stays there until it is answered. By `ended/<id>` and `approved/<id>` it tells the planner what became of offboardings.
  *
  * It writes nothing in PostgreSQL but the deletion from `due` and `roster_notice`. What is due, and the messages, are SQL:
- * schema/004_schedule.sql. */
+ * schema/005_schedule.sql. */
 #ifndef OFFBOARD_SCHEDULER_H
 #define OFFBOARD_SCHEDULER_H
 
@@ -30,6 +30,7 @@
 #include "lib/every.h"
 #include "lib/id.h"
 #include "lib/kafka.h"
+#include "lib/keyring.h"
 #include "lib/pg.h"
 
 struct scheduler;
@@ -65,6 +66,7 @@ struct delivery {
     json_t *failure;   /* what to say if it can never be published: context of job.failed; owned; NULL for events */
     char *reason;      /* why it failed; NULL: it did not. Owned */
     char *key;
+    int64_t doubt; /* of kafka_produce() */
     enum err_class class;
 };
 
@@ -78,6 +80,7 @@ struct publisher {
     const struct conf *conf;
     struct kafka_producer *producer;
     struct kafka_health *health;
+    struct keyring *keyring;
     rd_kafka_t *client; /* for metadata and offsets */
     char *events_topic;
     char *roster_topic;
@@ -87,6 +90,7 @@ struct publisher {
     struct delivery **deliveries;
     size_t delivery_count;
     size_t open;            /* not yet reported */
+    bool keys_away;         /* in this pass a key was waited for in vain */
     struct waiting waiting; /* as of the connection to PostgreSQL */
 };
 

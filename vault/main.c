@@ -48,13 +48,15 @@ static int run(const struct conf *conf, struct err *err)
 {
     uv_loop_t loop;
     uv_loop_init(&loop);
-    struct edge *edge = edge_start(conf, &loop, &api, NULL, err);
+    struct keyring *keyring = keyring_start(conf, NULL, err);
+    struct edge *edge = keyring ? edge_start(conf, &loop, &api, NULL, keyring, err) : NULL;
     int result = edge ? 0 : -1;
     if (edge) {
         edge_serve(edge);
     }
     uv_run(&loop, UV_RUN_DEFAULT); /* the last close callbacks */
     uv_loop_close(&loop);
+    keyring_stop(keyring);
     return result;
 }
 

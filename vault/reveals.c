@@ -157,7 +157,7 @@ static void reveal(struct edge *edge, struct http_request *request, const json_t
                    const char *token)
 {
     struct exchange *exchange = exchange_new(edge, request);
-    exchange_produce_event(exchange, json_string_at(body, "offboarding"), event_new(body, values, token), NULL);
+    exchange_produce_event(exchange, json_string_at(body, "offboarding"), event_new(body, values, token), NULL, NULL);
     exchange->status = 200;
     exchange_seal(exchange, json_pack("{s:o}", "values", values));
 }

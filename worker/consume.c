@@ -55,9 +55,11 @@ static int producer_start(struct worker *worker, struct err *err)
     char *dead = kafka_topic(worker->conf, "dead", NULL);
     int opened = kafka_producer_open(worker->producer, dead, err);
     free(dead);
-    if (opened != 0) {
+    worker->keyring = opened == 0 ? keyring_start(worker->conf, NULL, err) : NULL;
+    if (!worker->keyring) {
         return -1;
     }
+    kafka_producer_seal_with(worker->producer, worker->keyring);
     worker->health = kafka_health_start(worker->producer, err);
     if (!worker->health) {
         return -1;
@@ -137,7 +139,7 @@ bool worker_ready(struct worker *worker, char **why)
             }
         }
     }
-    return kafka_answers(worker->health, why);
+    return keyring_ready(worker->keyring, why) && kafka_answers(worker->health, why);
 }
 
 /* ---- the end ----------------------------------------------------------------------------------------------------- */
@@ -186,6 +188,7 @@ void worker_free(struct worker *worker)
     close_handles(worker);
     kafka_health_stop(worker->health);
     kafka_producer_free(worker->producer, PRODUCER_FREE_S * TIME_SECOND);
+    keyring_stop(worker->keyring);
     outbox_release(worker);
     for (size_t i = 0; i < worker->feed_count; i++) {
         feed_free(worker->feeds[i]);

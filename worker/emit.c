@@ -76,6 +76,7 @@ static struct outgoing *outgoing_event(const struct task *task, const json_t *ev
 {
     struct outgoing *outgoing = outgoing_new(feed_of(task), task->offboarding_id, event);
     outgoing->traceparent = mem_strdup(task->traceparent);
+    outgoing->seal = mem_strdup(task->offboarding_id);
     return outgoing;
 }
 

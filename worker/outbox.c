@@ -11,6 +11,7 @@
 
 enum {
     AGAIN_MS = 500,
+    KEY_AGAIN_MS = 50,
     DEAD_EXCERPT = 64 * 1024, /* bytes kept of a dead letter that is too large with its new headers */
 };
 
@@ -25,6 +26,7 @@ static void outgoing_free(struct outgoing *outgoing)
     free(outgoing->id);
     free(outgoing->traceparent);
     free(outgoing->value);
+    free(outgoing->seal);
     free(outgoing->reason);
     err_release(&outgoing->refused);
     free(outgoing);
@@ -71,6 +73,15 @@ static void on_delivered(void *arg, const struct err *err)
     keep(outgoing, AGAIN_MS * 1000);
 }
 
+/* Its offboarding was erased while its job ran: what came of the job concerns nobody any more. */
+static void give_up(struct outgoing *outgoing)
+{
+    log_warning("an event is not sent: the key of its offboarding was erased", "offboarding_id", outgoing->seal,
+                "event", outgoing->type, NULL);
+    series_add(records_without_key(), 1);
+    keep(outgoing, 0);
+}
+
 static int produce(struct outgoing *outgoing, struct err *err)
 {
     struct worker *worker = outgoing->worker;
@@ -88,8 +99,11 @@ static int produce(struct outgoing *outgoing, struct err *err)
                                   .key_len = strlen(outgoing->key),
                                   .value = outgoing->value,
                                   .value_len = outgoing->value_len,
-                                  .headers = outgoing->structured ? structured : headers.list};
+                                  .headers = outgoing->structured ? structured : headers.list,
+                                  .seal = outgoing->seal,
+                                  .doubt = &outgoing->doubt};
     int result = kafka_produce(worker->producer, &record, on_delivered, outgoing, err);
+    outgoing->erased = result != 0 && kafka_key_erased(worker->producer, &record);
     message_headers_release(&headers);
     return result;
 }
@@ -109,6 +123,11 @@ void outbox_send(struct worker *worker, struct outgoing *outgoing)
         log_error("could not produce; ending", "error", err_text(&err), NULL);
         _exit(1);
     }
+    if (outgoing->erased) {
+        give_up(outgoing);
+        err_release(&err);
+        return;
+    }
     if (err.class == ERR_PERMANENT && !outgoing->stubborn) {
         if (!shorten(outgoing)) {
             outgoing->refused = err; /* told with the next step */
@@ -119,7 +138,7 @@ void outbox_send(struct worker *worker, struct outgoing *outgoing)
         return;
     }
     err_release(&err);
-    keep(outgoing, AGAIN_MS * 1000);
+    keep(outgoing, outgoing->doubt ? KEY_AGAIN_MS * 1000 : AGAIN_MS * 1000);
 }
 
 void outbox_step(struct worker *worker)
@@ -133,6 +152,8 @@ void outbox_step(struct worker *worker)
         if (outgoing->again > now) {
             outgoing->next = worker->outbox;
             worker->outbox = outgoing;
+        } else if (outgoing->erased) {
+            settle(outgoing, NULL);
         } else if (outgoing->refused.class != ERR_NONE) {
             settle(outgoing, &outgoing->refused);
         } else {

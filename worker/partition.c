@@ -100,9 +100,9 @@ int64_t record_time(const rd_kafka_message_t *record)
 }
 
 /* A record that ran in a life before this: its repeats must be known. */
-static void remember(struct stream *stream, const rd_kafka_message_t *record)
+static void remember(struct stream *stream, const struct opened *value)
 {
-    json_t *message = message_job(record->payload, record->len, NULL);
+    json_t *message = value->text ? message_job(value->text, value->len, NULL) : NULL;
     if (message) {
         memory_finished(stream->partition->memory, json_string_at(message, "job.id"),
                         json_int_at(message, "job.attempt", 1));
@@ -146,8 +146,34 @@ static void take_job(struct stream *stream, const rd_kafka_message_t *record, js
     json_decref(message);
 }
 
-/* One record from `committed` on; taken over. */
-static void take(struct stream *stream, rd_kafka_message_t *record)
+/* Its offboarding is over and was erased: nobody can tell what was to be done, and nothing has to be. */
+static void pass_over(struct stream *stream, const rd_kafka_message_t *record)
+{
+    char *id = mem_strndup(record->key ? record->key : "", record->key_len);
+    log_warning("job passed over: the key of its offboarding was erased", "offboarding_id", id, "system",
+                stream->partition->feed->name, NULL);
+    series_add(records_without_key(), 1);
+    progress_finished(stream->progress, record->offset);
+    commit_soon(stream->partition->feed);
+    free(id);
+}
+
+/* The job that the record's value says, if it is for this system. NULL with an err. */
+static json_t *read_job(const struct feed *feed, const struct opened *value, struct err *err)
+{
+    json_t *message = message_job(value->text, value->len, err);
+    const char *addressed = json_string_at(message, "job.system");
+    if (message && strcmp(addressed, feed->name) != 0) {
+        err_set(err, ERR_PERMANENT, "job.system is \"%s\", but this is a topic of \"%s\"", addressed, feed->name);
+        json_decref(message);
+        return NULL;
+    }
+    return message;
+}
+
+/* One record from `committed` on; taken over. `answer` and `why` tell how `value` was opened. */
+static void take(struct stream *stream, rd_kafka_message_t *record, enum key_answer answer, const struct opened *value,
+                 struct err *why)
 {
     struct feed *feed = stream->partition->feed;
     progress_read(stream->progress, record->offset);
@@ -155,38 +181,29 @@ static void take(struct stream *stream, rd_kafka_message_t *record)
         commit_soon(feed);
     }
     if (progress_mark(stream->progress, record->offset) == PROGRESS_FINISHED) {
-        remember(stream, record);
+        remember(stream, value);
         rd_kafka_message_destroy(record);
         return;
     }
-    struct err err = ERR_INIT;
-    json_t *message = message_job(record->payload, record->len, &err);
-    const char *addressed = json_string_at(message, "job.system");
-    if (message && strcmp(addressed, feed->name) != 0) {
-        err_set(&err, ERR_PERMANENT, "job.system is \"%s\", but this is a topic of \"%s\"", addressed, feed->name);
-        json_decref(message);
-        message = NULL;
+    json_t *message = answer == KEY_KNOWN ? read_job(feed, value, why) : NULL;
+    if (!message && answer != KEY_GONE) {
+        emit_dead(task_new(stream, record, NULL), record, err_text(why));
+        return;
     }
     if (message) {
         take_job(stream, record, message);
-        rd_kafka_message_destroy(record);
     } else {
-        emit_dead(task_new(stream, record, NULL), record, err_text(&err));
+        pass_over(stream, record);
     }
-    err_release(&err);
+    rd_kafka_message_destroy(record);
 }
 
-/* One record of those before `committed`, or the first beyond, which is kept until the other stream is restored too. */
-static void restore(struct stream *stream, rd_kafka_message_t *record)
+/* One record of those before `committed`; taken over. */
+static void restore(struct stream *stream, rd_kafka_message_t *record, const struct opened *value)
 {
-    if (record->offset >= stream->committed) {
-        stream->first = record;
-        stream->restored = true;
-        return;
-    }
     stream->restored = record->offset + 1 >= stream->committed;
     if (record_time(record) >= time_now() - conf_duration(stream->partition->feed->worker->conf, "worker.memory")) {
-        remember(stream, record);
+        remember(stream, value);
     }
     rd_kafka_message_destroy(record);
 }
@@ -242,6 +259,26 @@ static void note_error(struct stream *stream, const rd_kafka_message_t *record)
                 rd_kafka_message_errstr(record), NULL);
 }
 
+/* False: the record waits until its key is known. What is sealed with a key comes after the key, so mostly it is. */
+static bool open_and_take(struct stream *stream, rd_kafka_message_t *record)
+{
+    struct opened value;
+    struct err err = ERR_INIT;
+    enum key_answer answer =
+        keyring_open(stream->partition->feed->worker->keyring, record, &stream->doubt, &value, &err);
+    if (answer == KEY_NOT_YET) {
+        stream->first = record;
+    } else if (stream->restored) {
+        take(stream, record, answer, &value, &err);
+    } else {
+        restore(stream, record, &value);
+    }
+    stream->doubt = answer == KEY_NOT_YET ? stream->doubt : 0;
+    opened_release(&value);
+    err_release(&err);
+    return answer != KEY_NOT_YET;
+}
+
 bool stream_read(struct stream *stream)
 {
     rd_kafka_message_t *first = stream->first; /* it was looked at before */
@@ -258,10 +295,10 @@ bool stream_read(struct stream *stream)
     if (record != first && tail_read(&stream->tail, record->offset, record_time(record), time_now()) == TAIL_ANEW) {
         begin_anew(stream, record->offset);
     }
-    if (stream->restored) {
-        take(stream, record);
-    } else {
-        restore(stream, record);
+    if (!stream->restored && record->offset >= stream->committed) {
+        stream->first = record; /* the first beyond is kept until the other stream is restored too */
+        stream->restored = true;
+        return true;
     }
-    return true;
+    return open_and_take(stream, record);
 }

@@ -15,6 +15,7 @@
 #include <stdint.h>
 #include <uv.h>
 
+#include "lib/keyring.h"
 #include "lib/message.h"
 #include "lib/metrics.h"
 #include "lib/tail.h"
@@ -50,7 +51,8 @@ struct stream {
     unsigned int generation;   /* counts how often the topic was made anew: offsets of another one mean other records */
     int64_t committed;         /* offset when the partition was taken: what lies before it is only remembered */
     bool restored;             /* everything before `committed` was looked at */
-    rd_kafka_message_t *first; /* read a record too far while restoring */
+    rd_kafka_message_t *first; /* read a record too far while restoring, or one whose key is not known yet */
+    int64_t doubt;             /* of keyring_open(), about that one */
     size_t in_hand;            /* unfinished jobs */
     bool dirty;                /* something is to be committed that `progress_changed` no longer tells */
     bool sent;                 /* part of the commit under way */
@@ -194,6 +196,7 @@ struct worker {
     struct engine *engine;
     struct kafka_producer *producer;
     struct kafka_health *health;
+    struct keyring *keyring;
     uv_poll_t producer_poll;
     struct outgoing *outbox;
     struct control *control;
@@ -281,7 +284,7 @@ void emit_pause(struct feed *feed, const char *reason);
 void emit_system(struct feed *feed, const struct system_health *health);     /* the event `system.<state>` */
 int emit_before(struct job *job, const json_t *image, const json_t *sealed); /* struct job's before() */
 
-/* Told once, from the loop: NULL when Kafka has it, else an ERR_PERMANENT (too large). */
+/* Told once, from the loop: NULL when Kafka has it, or when its offboarding was erased; else an ERR_PERMANENT (too large). */
 typedef void outbox_settled(void *arg, const struct err *err);
 
 /* A record for Kafka; everything is owned. `dead` set: a dead letter with `reason`, the rest unused. */
@@ -298,6 +301,9 @@ struct outgoing {
     rd_kafka_message_t *dead;
     size_t dead_size; /* bytes of its value as it came */
     char *reason;
+    char *seal;      /* the offboarding under whose key the value is sealed; NULL: it goes in clear */
+    int64_t doubt;   /* of kafka_produce() */
+    bool erased;     /* that key is gone: nothing is said any more */
     bool structured; /* the value is a CloudEvent in structured form */
     bool stubborn;   /* tried again even when Kafka refuses it for its size */
     outbox_settled *settled;

@@ -29,8 +29,9 @@ STATEMENTS = [
     ("status: held", "SELECT to_jsonb(o) FROM analyst.offboardings o WHERE o.status = ANY ('{held}') ORDER BY o.received_at DESC LIMIT 50"),
     ("status: failed", "SELECT to_jsonb(f) FROM analyst.open_failures f ORDER BY f.failed_at DESC LIMIT 50"),
     ("status: stuck", "SELECT to_jsonb(j) FROM analyst.stuck_jobs j ORDER BY j.due_at LIMIT 50"),
-    ("one by e-mail", "SELECT offboarding_id FROM analyst.offboardings o WHERE lower(o.email) = 'person-777@example.com' OR o.employee_id ="
-                      " 'person-777@example.com' ORDER BY o.received_at DESC LIMIT 1"),
+    ("one by e-mail", "SELECT offboarding_id FROM analyst.offboardings o WHERE o.offboarding_id ="
+                      " ANY (ARRAY(SELECT analyst.of_person('person-777@example.com'))) ORDER BY o.received_at DESC LIMIT 1"),
+    ("all of one person", "SELECT length(analyst.person_data('E777')::text)"),
     ("one by the beginning of its id", "SELECT offboarding_id FROM analyst.offboardings o WHERE o.offboarding_id BETWEEN"
                                        " '5f0d2a4c000000000000000000000000' AND '5f0d2a4cffffffffffffffffffffffff' LIMIT 2"),
     ("its jobs", "SELECT count(to_jsonb(j)) FROM analyst.jobs j WHERE j.offboarding_id = md5('o777')::uuid"),
@@ -56,7 +57,8 @@ STATEMENTS = [
     ("logger: is somebody leaving?", "SELECT mark_leaving('{\"email\": \"person-999@example.com\"}', gen_random_uuid())"),
     # the guide
     ("the chain of one day", "SELECT count(*) FROM verify_event_chain(now() - interval '2 days', now() - interval '1 day')"),
-    ("blanking 1,000", "SELECT blank_ended_offboardings(now() - interval '200 days', 1000)"),
+    ("1,000 are ordered to be erased", "SELECT erase_ended_offboardings(now() - interval '200 days', 1000)"),
+    ("1,000 are erased", "SELECT erase_offboardings(ARRAY(SELECT id FROM offboarding WHERE status = 'completed' ORDER BY ended_at LIMIT 1000))"),
     ("the oldest month is detached", "SELECT count(*) FROM detach_event_partitions(now() - interval '360 days')"),
 ]
 

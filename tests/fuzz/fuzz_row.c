@@ -68,7 +68,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
                                                                     : WRITER_CORE,
                             .system = system};
     struct row row;
-    row_read(&row, fuzz_record(&input), &origin);
+    row_read(&row, fuzz_record(&input), &origin, NULL);
     if (!row.refused) {
         FUZZ_CHECK(id_valid(row.id) && *row.name && *row.occurred_at);
         check_copy(&row);

@@ -13,7 +13,7 @@ from messages import instant, staged, systems_of
 
 ROOT = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
 TOPIC = "offboard.events"
-TABLES = ("offboarding, phase, job, open_job, follower, result, signal, awaited, open_item, due, roster_notice, event, intake, kafka_offset,"
+TABLES = ("offboarding, person_key, phase, job, open_job, follower, result, signal, awaited, open_item, due, roster_notice, event, intake, kafka_offset,"
           " system_pause, cancellation, early_result, pause_wanted")
 # Ours, beside the schema: the clock, and one round trip for a batch.
 HELPERS = """
@@ -26,13 +26,22 @@ CREATE FUNCTION test_batch(at text, first bigint, rows jsonb) RETURNS text[] LAN
 BEGIN
     PERFORM set_config('test.now', at, false);
     DELETE FROM stage;
-    INSERT INTO stage (seq, wave, topic, kafka_partition, kafka_offset, id, name, occurred_at, offboarding_id, job_id, raw)
-    SELECT seq, wave, 'offboard.events', 0, first + seq, gen_random_uuid(), name, occurred_at, offboarding_id, job_id, body::text::json
+    INSERT INTO stage (seq, wave, topic, kafka_partition, kafka_offset, id, name, occurred_at, offboarding_id, job_id, raw, sealed)
+    SELECT seq, wave, 'offboard.events', 0, first + seq, gen_random_uuid(), name, occurred_at, offboarding_id, job_id, body::text::json,
+           CASE WHEN name <> 'order.erase' THEN sealed(offboarding_id, body::text) END
     FROM jsonb_populate_recordset(NULL::stage, rows);
     PERFORM apply_batch('{offboard.events}', '{0}', ARRAY[first], ARRAY[first + jsonb_array_length(rows)]);
     RETURN ARRAY(SELECT note FROM stage WHERE NOT early ORDER BY seq);
 END
 $$;
+"""
+
+# As the logger brings them: the key of digests, and those of the offboardings that sequences number.
+KEYS = """
+INSERT INTO personal_key (offboarding_id, key)
+SELECT x.id, gen_random_bytes(32) FROM (
+    SELECT '00000000-0000-0000-0000-000000000000'::uuid UNION ALL
+    SELECT format('00000000-0000-4000-8000-%s', lpad(n::text, 12, '0'))::uuid FROM generate_series(1, 999) n) x (id)
 """
 
 # All that is compared, a line each: a name and how it stands. Times in seconds: jobs that undo are some milliseconds apart.
@@ -53,7 +62,7 @@ SELECT jsonb_object_agg(ltrim(right(owner, 4), '0') || ' ' || name, value) FROM 
                (SELECT string_agg(test_second(d.due_at), ' ' ORDER BY d.due_at) FROM due d
                 WHERE d.job_id = j.id AND d.attempt = j.attempt AND j.state = 'ready' AND (o.status = 'initiated' OR outlives(j))),
                (SELECT 'carries ' || string_agg((r.body ->> 'step') || ':' || (r.body ->> 'state'), ' ' ORDER BY r.id)
-                FROM result r
+                FROM (SELECT n.*, opened(n.offboarding_id, n.sealed)::jsonb AS body FROM result n) r
                 WHERE r.offboarding_id = o.id AND r.id <@ j.carries
                   AND (j.spec ->> 'kind' = 'mirror' OR j.spec ->> 'kind' = 'on_failure' AND r.body ->> 'state' = 'failed')))
     FROM job j JOIN offboarding o ON o.id = j.offboarding_id
@@ -85,6 +94,7 @@ def migrate(connection: psycopg.Connection, conninfo: str, folder: str) -> None:
                           timeout=60)
     if done.returncode != 0:
         raise RuntimeError(f"offboard migrate failed: {done.stdout}{done.stderr}")
+    connection.execute(KEYS)
 
 
 def changing_events() -> tuple[str, ...]:

@@ -141,9 +141,9 @@ class Generator:
 
     def order(self) -> dict:
         number = self.number()
-        order = {"event": f"order.{self.random.choice(('approve', 'approve', 'retry', 'retry', 'skip', 'undo'))}", "of": number}
+        order = {"event": f"order.{self.random.choice(('approve', 'approve', 'retry', 'retry', 'skip', 'undo', 'erase'))}", "of": number}
         known = self.run.world.offboardings.get(number)
-        if order["event"] not in ("order.approve",) and known and self.random.random() < 0.6:
+        if order["event"] not in ("order.approve", "order.erase") and known and self.random.random() < 0.6:
             order["step"] = self.random.choice(list(known.jobs)) if self.random.random() < 0.95 else "nowhere"
         return order
 

@@ -233,7 +233,18 @@ class World:
             offboarding.start(self.now, self.now)
         offboarding.wait_for_date()
 
+    def order_erase(self, offboarding: Offboarding, message: dict) -> str | None:
+        """The planner is told to delete its key; until that is gone, the order may come again."""
+        if offboarding.status not in OVER:
+            return f"refused: the offboarding is {offboarding.status}"
+        if any(job.outlives and job.state == "ready" for job in offboarding.jobs.values()):
+            return "refused: a job of the offboarding is still to run"
+        offboarding.erasing = True
+        offboarding.notices.add("erase")
+
     def order_retry(self, offboarding: Offboarding, message: dict) -> str | None:
+        if offboarding.erasing:
+            return "refused: the offboarding is erased"
         named = [job for job in offboarding.jobs.values() if message.get("step") in (None, job.step)]
         failed = [job for job in named if job.state == "failed" and offboarding.runs(job)]
         if not failed:
@@ -252,6 +263,8 @@ class World:
         offboarding.settle(self.now)
 
     def order_skip(self, offboarding: Offboarding, message: dict) -> str | None:
+        if offboarding.erasing:
+            return "refused: the offboarding is erased"
         if "step" not in message:
             return (f"refused: the offboarding is {offboarding.status}" if offboarding.status != "initiated" else
                     "refused: it names no job and no step")
@@ -271,6 +284,8 @@ class World:
         offboarding.settle(self.now)
 
     def order_undo(self, offboarding: Offboarding, message: dict) -> str | None:
+        if offboarding.erasing:
+            return "refused: the offboarding is erased"
         if not offboarding.live:
             return "refused: a dry run has changed nothing"
         if offboarding.status not in OVER:

@@ -63,6 +63,7 @@ class Offboarding:
         self.results, self.followers = [], message["plan"].get("followers", [])
         self.open_items = {}        # (system, kind) -> {item: the step that left it}
         self.notices = set()        # what the planner has yet to be told
+        self.erasing = False        # its key is to be deleted: nothing of it runs any more
         for name, after, steps in phases_of(message["plan"]):
             phase = Phase(name, after)
             self.phases.append(phase)
@@ -73,7 +74,7 @@ class Offboarding:
         return [job for job in self.jobs.values() if job.follower is None]
 
     def runs(self, job: Job) -> bool:
-        return self.status == "initiated" or job.outlives
+        return not self.erasing and (self.status == "initiated" or job.outlives)
 
     def set_status(self, status: str) -> None:
         if self.live and status in OVER:
@@ -164,6 +165,8 @@ class Offboarding:
 
     def follow(self, now: datetime) -> None:
         """Who is told of results gets a job, due at once."""
+        if self.erasing:
+            return
         for follower, phase, carries in ripe(self):
             number = 1 + sum(job.follower == follower["name"] for job in self.jobs.values())
             step = follower["name"] + (f".{number}" if number > 1 else "")

@@ -13,6 +13,7 @@ import pytest
 from bench import BENCH, job_message, result, served
 from company import Company
 from events import leaver, offboarding_id
+from sealed_tables import JOB
 from process import wait_until
 from stack import ROOT
 from test_runbooks import deliver, done, returned
@@ -190,7 +191,7 @@ def one_leaver(factory) -> tuple:
 def size(record) -> int:
     """As Kafka stores it uncompressed: key, value, headers, about 20 bytes of its own."""
     headers = sum(len(name) + len(value) + 2 for name, value in record.headers.items())
-    return len(record.key or "") + len(record.value or b"") + headers + 20
+    return len(record.key or "") + len(record.sealed or record.value or b"") + headers + 20
 
 
 def on_disk(stack, kind: str) -> int:
@@ -259,7 +260,7 @@ def test_bytes_of_a_leaver(make_stack):
     topics = by_topic(source, offboarding)
     texts = [json.dumps(event, separators=(",", ":")) for event in source.topics.events(offboarding=offboarding)]
     ids = {f"follower/{job['step']}" if job["follower"] else f"{job['phase']}/{job['step']}": str(job["id"])
-           for job in source.database.query("SELECT * FROM job WHERE offboarding_id = %s", offboarding)}
+           for job in source.database.query(f"SELECT * FROM {JOB} WHERE offboarding_id = %s", offboarding)}
     table("Vendors: requests of a leaver of standard-leaver", ("system", "requests", "the connector's budgets", "minutes for 500 leavers"),
           *requests(texts))
     definitions = [record for record in source.topics.read("events") if record.json["name"] == "definition"]

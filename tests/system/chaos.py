@@ -12,6 +12,7 @@ from collections import Counter
 
 import psycopg
 from events import job_id, leaver, offboarding_id
+from sealed_tables import JOB, OFFBOARDING
 from process import wait_until
 from troubles import Weather
 
@@ -148,8 +149,8 @@ class Chaos:
     def _unfinished(self) -> str:
         """What there is to know of a storm that did not end: which jobs wait, for what, and how far each reader has come."""
         database = self.stack.database
-        rows = [*database.query("SELECT id, status, reason FROM offboarding WHERE status <> 'completed'"),
-                *database.query("SELECT * FROM job"
+        rows = [*database.query(f"SELECT id, status, reason FROM {OFFBOARDING} WHERE status <> 'completed'"),
+                *database.query(f"SELECT * FROM {JOB}"
                                 " WHERE state NOT IN ('succeeded', 'skipped')"),
                 *database.query("SELECT * FROM due"), *database.query("SELECT * FROM kafka_offset")]
         ends = Counter((name, record.partition) for name in ("intake", "received", "jobs.scim", "urgent.scim", "jobs.jira", "urgent.jira",

@@ -8,6 +8,7 @@ import sys
 import uuid
 from dataclasses import dataclass, field
 
+from sealed_tables import INTAKE, JOB, OFFBOARDING
 from postgres import Database, PostgresCluster
 from process import SANITIZER, Ports, Process, Reply, http, metrics, tail, wait_until
 from topics import Topics
@@ -131,7 +132,7 @@ class Stack:
             "postgres": {role: self.database.conninfo(role) for role in ("admin", "analyst", "logger", "scheduler")},
             "edge": {"listen": self.edge_url.removeprefix("http://"), "url": self.edge_url, "token": self.tokens["operator"],
                      "tokens": {"hr": {"token": self.tokens["hr"], "roles": ["intake"]},
-                                "operator": {"token": self.tokens["operator"], "roles": ["intake", "operator", "approve", "undo", "reveal"]}}},
+                                "operator": {"token": self.tokens["operator"], "roles": ["intake", "operator", "approve", "undo", "erase", "reveal"]}}},
             "reveal": {"url": self.vault_url},
             "guards": {"cap_per_hour": 0},
             "scheduler": {"poll": "100ms"},
@@ -281,11 +282,11 @@ class Stack:
     # What PostgreSQL tells.
 
     def offboarding(self, offboarding: str) -> dict:
-        return self.database.one("SELECT * FROM offboarding WHERE id = %s", offboarding)
+        return self.database.one(f"SELECT * FROM {OFFBOARDING} WHERE id = %s", offboarding)
 
     def jobs(self, offboarding: str) -> dict[str, dict]:
         """The jobs by step."""
-        return {job["step"]: job for job in self.database.query("SELECT * FROM job WHERE offboarding_id = %s", offboarding)}
+        return {job["step"]: job for job in self.database.query(f"SELECT * FROM {JOB} WHERE offboarding_id = %s", offboarding)}
 
     def phases(self, offboarding: str) -> dict[str, str]:
         """Status of each phase, in order."""
@@ -294,7 +295,7 @@ class Stack:
 
     def wait_status(self, offboarding: str, status: str, timeout: float = 30) -> dict:
         def reached():
-            rows = self.database.query("SELECT * FROM offboarding WHERE id = %s", offboarding)
+            rows = self.database.query(f"SELECT * FROM {OFFBOARDING} WHERE id = %s", offboarding)
             seen.append(rows[0]["status"] if rows else "no row")
             return rows[0] if rows and rows[0]["status"] == status else None
 
@@ -320,7 +321,7 @@ class Stack:
     def wait_intake(self, count: int, timeout: float = 30) -> list[dict]:
         """All rows of intake, once there are so many."""
         def rows():
-            return self.database.query("SELECT * FROM intake ORDER BY received_at, kafka_partition, kafka_offset")
+            return self.database.query(f"SELECT * FROM {INTAKE} ORDER BY received_at, kafka_partition, kafka_offset")
 
         wait_until(lambda: len(rows()) >= count, timeout, f"{count} HR events are on record")
         return rows()

@@ -6,6 +6,7 @@ import socket
 
 import pytest
 from events import leaver
+from sealed_tables import INTAKE, OFFBOARDING
 from process import http, wait_until
 
 pytestmark = pytest.mark.xdist_group("bad input")
@@ -181,7 +182,7 @@ def test_bad_event_on_the_topic_is_a_dead_letter_that_names_the_field(stack, cas
     letters = wait_until(lambda: [letter for letter in stack.topics.read("dead") if event["id"].encode() in letter.value], 20,
                          "there is a dead letter")
     assert named in letters[0].headers["dead_reason"], letters[0].headers
-    row = wait_until(lambda: stack.database.query("SELECT * FROM intake WHERE topic = %s AND kafka_partition = %s AND kafka_offset = %s",
+    row = wait_until(lambda: stack.database.query(f"SELECT * FROM {INTAKE} WHERE topic = %s AND kafka_partition = %s AND kafka_offset = %s",
                                                   stack.topics.name("intake"), *place), 20, "it is on record")[0]
     assert row["disposition"] == "dead" and named in row["reason"], row
 
@@ -190,6 +191,6 @@ def test_nothing_else_was_disturbed(stack):
     """Last in the file: after all that, work goes on, and no other offboarding came of it."""
     stack.person("last@example.com")
     stack.wait_job(stack.offboard("last@example.com"), "leave-groups", "succeeded")
-    people = {row["email"] for row in stack.database.query("SELECT leaver ->> 'email' AS email FROM offboarding")}
+    people = {row["email"] for row in stack.database.query(f"SELECT leaver ->> 'email' AS email FROM {OFFBOARDING}")}
     assert people <= {"last@example.com", "after.noise@example.com"}, people
     assert all(process.running for process in stack.processes)

@@ -124,7 +124,7 @@ def test_start_of_many_lines_goes_on_after_a_bad_one(stack):
     assert result.status == REFUSED
     assert "line 2" in result.err and "line 4" in result.err and "line 1" not in result.err
     good = {"line0@example.com", "line2@example.com", "line4@example.com"}
-    wait_until(lambda: good <= {row["person"] for row in stack.database.query("SELECT person FROM intake")}, 20,
+    wait_until(lambda: good <= {row["person"] for row in stack.database.query("SELECT person FROM analyst.intake")}, 20,
                "the good lines have arrived")
 
 
@@ -362,10 +362,10 @@ def test_topics_says_what_differs_and_changes_nothing(stack):
     shipped = [name.removesuffix(".yaml") for name in os.listdir(os.path.join(ROOT, "worker", "connectors"))
                if name.endswith(".yaml")]
     polled = {"polled.assetsonar", "polled.oomnitza"}  # what the sources ask that come with the programs
-    wanted = {"intake", "received", *polled, "events", "orders", "control", "roster", "dead", *(f"{kind}.{system}" for kind in ("jobs", "urgent", "results") for system in shipped)}
+    wanted = {"intake", "received", *polled, "events", "orders", "control", "roster", "keys", "dead", *(f"{kind}.{system}" for kind in ("jobs", "urgent", "results") for system in shipped)}
     wait_until(lambda: set(stack.topics.names()) == wanted, 30, "the broker tells of all of them")
     assert stack.topics.partitions("jobs.scim") == stack.topics.partitions("urgent.scim") == 3
-    assert stack.topics.partitions("control") == stack.topics.partitions("roster") == 1
+    assert stack.topics.partitions("control") == stack.topics.partitions("roster") == stack.topics.partitions("keys") == 1
     stack.cli("topics").ok()
     differs = stack.cli("topics", OFFBOARD_TOPICS_PARTITIONS="5")
     assert differs.status == REFUSED and "3" in differs.out + differs.err and "5" in differs.out + differs.err, differs

@@ -256,12 +256,12 @@ def test_a_second_signal_does_not_wait(own_edge):
 
 
 @pytest.mark.parametrize("role, allowed", [
-    ("operator", {"retry", "skip", "cancel", "pause", "resume"}), ("approve", {"approve"}), ("undo", {"undo"}), ("reveal", set()),
+    ("operator", {"retry", "skip", "cancel", "pause", "resume"}), ("approve", {"approve"}), ("undo", {"undo"}), ("erase", {"erase"}), ("reveal", set()),
     ("intake", set()), ("signals", set())])
 def test_no_role_follows_from_another(make_stack, role, allowed):
     token = "a-token-with-one-role-only"
     stack = make_stack(settings={"edge": {"tokens": {"one": {"token": token, "roles": [role]}}}}).start("producer")
-    for order in ("approve", "retry", "skip", "cancel", "pause", "resume", "undo"):
+    for order in ("approve", "retry", "skip", "cancel", "pause", "resume", "undo", "erase"):
         answer = stack.post("/v1/orders", {"order": order}, token=token)
         assert answer.status == (422 if order in allowed else 403), (order, answer)
     assert (stack.post("/v1/replays", {}, token=token).status == 422) == (role == "operator")

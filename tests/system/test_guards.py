@@ -4,6 +4,7 @@ from collections import Counter
 
 import pytest
 from events import leaver, offboarding_id
+from sealed_tables import OFFBOARDING
 from process import wait_until
 
 
@@ -57,7 +58,7 @@ def test_approve_one_of_the_held(make_stack):
         stack.publish(leaver(email))
     stack.wait_intake(9)
     stack.wait_quiet()
-    held = stack.database.query("SELECT id, leaver ->> 'email' AS email FROM offboarding WHERE status = 'held' ORDER BY id")
+    held = stack.database.query(f"SELECT id, leaver ->> 'email' AS email FROM {OFFBOARDING} WHERE status = 'held' ORDER BY id")
     assert held
     chosen, email = str(held[0]["id"]), held[0]["email"]
     stack.cli("approve", chosen).ok()

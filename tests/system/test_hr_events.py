@@ -9,6 +9,7 @@ import uuid
 
 import pytest
 from events import leaver, offboarding_id
+from sealed_tables import INTAKE
 from process import http, wait_until
 from signing import standard_webhook
 
@@ -32,7 +33,7 @@ def person() -> str:
 
 
 def rows(stack, event: str) -> list[dict]:
-    return stack.database.query("SELECT * FROM intake WHERE source_event_id = %s ORDER BY kafka_offset", event)
+    return stack.database.query(f"SELECT * FROM {INTAKE} WHERE source_event_id = %s ORDER BY kafka_offset", event)
 
 
 def binary_headers(event: dict) -> dict:

@@ -6,6 +6,7 @@ import time
 import pytest
 from broker import Broker
 from events import leaver, offboarding_id
+from sealed_tables import OFFBOARDING
 from process import http, wait_until
 
 EMAIL = "jane.doe@example.com"
@@ -41,7 +42,7 @@ def test_the_edge_takes_nothing_that_kafka_has_not(own_broker, make_stack):
     for step in ("deactivate", "leave-groups", "ticket"):
         stack.wait_job(offboarding_id(event), step, "succeeded", 60)
     stack.wait_quiet(60)
-    assert stack.database.value("SELECT count(*) FROM offboarding WHERE leaver ->> 'email' = %s", EMAIL) == 1
+    assert stack.database.value(f"SELECT count(*) FROM {OFFBOARDING} WHERE leaver ->> 'email' = %s", EMAIL) == 1
     of_jane = [issue for issue in stack.tickets() if EMAIL in issue["description_text"]]
     assert len(of_jane) == 1
     assert http("GET", stack.url("producer") + "/readyz").status == 200

@@ -8,6 +8,7 @@ import zlib
 
 import pytest
 from events import leaver, offboarding_id
+from sealed_tables import INTAKE
 from process import wait_until
 from scim_server import ScimServer
 from topics import murmur2_partition
@@ -60,7 +61,7 @@ def test_event_by_kcat_takes_leaver_out_of_a_scim_server_nobody_here_wrote(make_
     assert len(views) >= 6, views
     story = psql(stack, "SELECT to_jsonb(v) FROM analyst.timeline v")
     assert any("job.succeeded" in line for line in story), story
-    stored = stack.database.one("SELECT * FROM intake")
+    stored = stack.database.one(f"SELECT * FROM {INTAKE}")
     assert (stored["disposition"], str(stored["offboarding_id"])) == ("started", offboarding)
     assert stack.phases(offboarding) == {"initial": "initiated", "post-90": "waiting"}
     names = [row["name"] for row in stack.database.query("SELECT name FROM event WHERE offboarding_id = %s", offboarding)]

@@ -6,6 +6,7 @@ import subprocess
 from datetime import datetime, timedelta, timezone
 
 import pytest
+from sealed_tables import INTAKE
 from process import wait_until
 from stack import ROOT, Stack
 
@@ -72,7 +73,7 @@ def row(stack, email: str) -> dict:
 
 
 def rows(stack, email: str) -> list[dict]:
-    return stack.database.query("SELECT * FROM intake WHERE person = %s ORDER BY received_at, kafka_offset", email)
+    return stack.database.query(f"SELECT * FROM {INTAKE} WHERE person = %s ORDER BY received_at, kafka_offset", email)
 
 
 def partitions(stack, worker: str) -> float:

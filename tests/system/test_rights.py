@@ -18,7 +18,7 @@ SYSTEMS = ("scim", "jira")
 # Who writes a topic, as schema/messages.md says.
 WRITERS = {
     "intake": {"hr", "producer"}, "received": {"producer"}, "events": {"producer", "scheduler"}, "orders": {"producer", "vault"},
-    "control": {"producer", "scheduler"}, "roster": {"producer", "scheduler"},
+    "control": {"producer", "scheduler"}, "roster": {"producer", "scheduler"}, "keys": {"producer"},
     "dead": {"producer", "logger", "worker-scim", "worker-jira"},
     **{f"{kind}.{system}": {"producer", "scheduler"} for kind in ("jobs", "urgent") for system in SYSTEMS},
     **{f"results.{system}": {f"worker-{system}"} for system in SYSTEMS}}

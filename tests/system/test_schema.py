@@ -90,6 +90,7 @@ def test_everything_has_a_comment(stack):
         UNION ALL
         SELECT p.oid::regprocedure::text FROM pg_proc p JOIN pg_namespace n ON n.oid = p.pronamespace
         WHERE n.nspname IN ('public', 'analyst') AND obj_description(p.oid, 'pg_proc') IS NULL
+          AND NOT EXISTS (SELECT FROM pg_depend d WHERE d.objid = p.oid AND d.deptype = 'e')  -- pgcrypto's
         UNION ALL
         SELECT nspname FROM pg_namespace WHERE nspname = 'analyst' AND obj_description(oid, 'pg_namespace') IS NULL""")
     assert bare == [], [row["name"] for row in bare]
@@ -106,13 +107,16 @@ def test_every_view_can_be_read_by_the_analyst(stack):
 # What a role may not do: `connection.execute` has to be refused for lack of rights.
 FORBIDDEN = {
     "analyst": ["SELECT * FROM job", "SELECT * FROM event", "DELETE FROM due", "UPDATE job SET state = 'failed'",
+                "SELECT key FROM personal_key", "SELECT person_digests('{jane@x.org}')", "SELECT erase_ended_offboardings(now())",
                 "CREATE TABLE analyst.mine (id integer)", "CREATE TABLE mine (id integer)"],
     "scheduler": ["UPDATE job SET state = 'failed'", "INSERT INTO due (due_at, offboarding_id, phase) VALUES (now(),"
                   " gen_random_uuid(), 'x')", "UPDATE due SET due_at = now()", "SELECT * FROM event", "DELETE FROM event",
-                  "UPDATE kafka_offset SET next = 0", "DELETE FROM offboarding"],
+                  "UPDATE kafka_offset SET next = 0", "DELETE FROM offboarding", "SELECT key FROM personal_key",
+                  "SELECT sealed(gen_random_uuid(), 'x')", "SELECT erase_offboardings('{}')"],
     "logger": ["UPDATE event SET note = 'x'", "DELETE FROM event", "TRUNCATE event", "DROP TABLE event",
                "UPDATE job SET state = 'succeeded'", "DELETE FROM offboarding", "CREATE TABLE mine (id integer)",
-               "UPDATE definition SET text = 'x'", "DELETE FROM intake"],
+               "UPDATE definition SET text = 'x'", "DELETE FROM intake", "SELECT key FROM personal_key",
+               "UPDATE personal_key SET key = ''", "SELECT erase_ended_offboardings(now())"],
 }
 
 
@@ -130,14 +134,16 @@ def test_a_statement_of_the_analyst_ends(stack):
 
 def check_bodies_are_what_kafka_has(stack) -> None:
     """Byte for byte: whoever keeps the Kafka records can check the commitments."""
-    records = {(record.topic, record.partition, record.offset): record.value for record in stack.topics.read("events")}
-    rows = stack.database.query("SELECT topic, kafka_partition, kafka_offset, body::text, salt, commitment FROM event"
-                                " WHERE topic = %s", stack.topics.name("events"))
+    records = {(record.topic, record.partition, record.offset): record for record in stack.topics.read("events")}
+    rows = stack.database.query("SELECT topic, kafka_partition, kafka_offset, body::text, salt, sealed, commitment, body_of(e)::text AS opened"
+                                " FROM event e WHERE topic = %s", stack.topics.name("events"))
     assert len(rows) == len(records) > 5
     for row in rows:
-        value = records[row["topic"], row["kafka_partition"], row["kafka_offset"]]
-        assert row["body"].encode() == value
-        assert hashlib.sha256(bytes(row["salt"]) + value).digest() == bytes(row["commitment"])
+        record = records[row["topic"], row["kafka_partition"], row["kafka_offset"]]
+        assert row["opened"].encode() == record.value
+        assert row["sealed"] == record.sealed and (row["body"] is None) == (row["salt"] is None) == (record.sealed is not None)
+        assert hashlib.sha256(record.sealed or bytes(row["salt"]) + record.value).digest() == bytes(row["commitment"])
+    assert {row["sealed"] is None for row in rows} == {True, False}
 
 
 def test_an_altered_audit_is_noticed(make_stack):
@@ -150,8 +156,10 @@ def test_an_altered_audit_is_noticed(make_stack):
     assert stack.database.query(check) == []
     check_bodies_are_what_kafka_has(stack)
     changes = ["UPDATE event SET outcome = 'failed' WHERE name = 'job.succeeded'",
-               "UPDATE event SET body = jsonb_set(body::jsonb, '{response,message}', '\"all is well\"')::json WHERE name = 'job.succeeded'",
-               "UPDATE event SET body = (body::text || ' ')::json WHERE name = 'job.succeeded'",
+               "UPDATE event SET sealed = sealed(offboarding_id, jsonb_set(body_of(event)::jsonb, '{response,message}', '\"all is well\"')::text)"
+               " WHERE name = 'job.succeeded'",
+               "UPDATE event SET sealed = sealed || '\\x00' WHERE name = 'job.succeeded'",
+               "UPDATE event SET body = (body::text || ' ')::json WHERE name = 'definition'",
                "DELETE FROM event WHERE kafka_offset = (SELECT max(kafka_offset) FROM event) - 1",
                "UPDATE event SET occurred_at = occurred_at - interval '1 hour' WHERE name = 'initiated'"]
     for change in changes:
@@ -159,8 +167,8 @@ def test_an_altered_audit_is_noticed(make_stack):
             with connection.transaction(force_rollback=True):
                 assert connection.execute(change).rowcount > 0, change
                 assert connection.execute(check).fetchall(), f"nobody noticed: {change}"
-    # Personal data can be blanked without breaking the chain.
-    assert stack.database.query("UPDATE event SET body = NULL, salt = NULL") == []
+    # Personal data can be erased without breaking the chain.
+    assert stack.database.query("UPDATE event SET sealed = NULL, body = NULL, salt = NULL") == []
     assert stack.database.query(check) == []
 
 

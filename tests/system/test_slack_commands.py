@@ -6,6 +6,7 @@ import uuid
 
 import pytest
 from broker import Broker
+from sealed_tables import INTAKE, OFFBOARDING
 from process import wait_until
 from signing import slack
 
@@ -37,7 +38,7 @@ def email() -> str:
 
 def rows(stack, part: str, number: int) -> list[dict]:
     def found():
-        return stack.database.query("SELECT * FROM intake WHERE source_event_id LIKE %s ORDER BY kafka_offset", f"%{part}%")
+        return stack.database.query(f"SELECT * FROM {INTAKE} WHERE source_event_id LIKE %s ORDER BY kafka_offset", f"%{part}%")
 
     wait_until(lambda: len(found()) >= number, 30, f"{number} commands about {part} are on record")
     return found()
@@ -68,7 +69,7 @@ def test_a_double_click_is_one_offboarding(stack, email):
     assert [slack(stack, KEY, "/offboard", email, at=at).status for _ in range(2)] == [200, 200]
     slack(stack, KEY, "/offboard", email, user="U2", at=at)
     assert [row["disposition"] for row in rows(stack, email, 3)] == ["started", "duplicate", "duplicate"]
-    assert stack.database.value("SELECT count(*) FROM offboarding WHERE leaver ->> 'email' = %s", email) == 1
+    assert stack.database.value(f"SELECT count(*) FROM {OFFBOARDING} WHERE leaver ->> 'email' = %s", email) == 1
 
 
 @pytest.mark.parametrize("who", [{"user": "U9"}, {"team": "T9"}, {"user": "U9", "user_name": "U1"}, {"user": "T1/U1"}])
@@ -79,7 +80,7 @@ def test_who_may_not_is_told_so_and_on_record(stack, email, who):
     row = rows(stack, email, 1)[0]
     assert (row["disposition"], row["offboarding_id"], row["person"]) == ("refused", None, email)
     assert row["reason"] == reply.json["text"]
-    assert stack.database.value("SELECT count(*) FROM offboarding WHERE leaver ->> 'email' = %s", email) == 0
+    assert stack.database.value(f"SELECT count(*) FROM {OFFBOARDING} WHERE leaver ->> 'email' = %s", email) == 0
 
 
 def test_a_refusal_does_not_stand_in_the_way(stack, email):
@@ -94,7 +95,7 @@ def test_a_command_without_an_address(stack, text):
     channel = uuid.uuid4().hex
     reply = slack(stack, KEY, "/offboard", text, channel_id=channel)
     assert (reply.status, reply.json) == (200, {"response_type": "ephemeral", "text": "Say who leaves: /offboard jane@example.com"})
-    row = wait_until(lambda: stack.database.one("SELECT * FROM intake WHERE data ->> 'channel' = %s", channel), 30, "it is on record")
+    row = wait_until(lambda: stack.database.one(f"SELECT * FROM {INTAKE} WHERE data ->> 'channel' = %s", channel), 30, "it is on record")
     assert (row["disposition"], row["reason"]) == ("refused", reply.json["text"])
 
 
@@ -142,7 +143,7 @@ def test_kafka_is_away(own_broker, make_stack, email):
     own_broker.thaw()
     wait_until(lambda: slack(stack, KEY, "/offboard", email, at=at).json["text"].startswith("One moment"), 30, "it is taken in")
     wait_until(lambda: stack.unplanned() == 0 and stack.logged(), 60, "all is on record")
-    assert stack.database.value("SELECT count(*) FROM offboarding WHERE leaver ->> 'email' = %s", email) == 1
+    assert stack.database.value(f"SELECT count(*) FROM {OFFBOARDING} WHERE leaver ->> 'email' = %s", email) == 1
 
 
 def test_each_command_may_have_people_of_its_own(make_stack, email):

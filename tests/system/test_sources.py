@@ -8,6 +8,7 @@ import uuid
 
 import pytest
 from events import leaver, offboarding_id
+from sealed_tables import INTAKE
 from pages import blocks, definitions
 from process import http, wait_until
 from signing import bamboohr, digest, okta, okta_event, send, standard_webhook
@@ -44,7 +45,7 @@ def person() -> str:
 
 def row(stack, event: str) -> dict:
     """What became of the event of that id."""
-    return wait_until(lambda: stack.database.one("SELECT * FROM intake WHERE source_event_id = %s ORDER BY recorded_at LIMIT 1", event), 30,
+    return wait_until(lambda: stack.database.one(f"SELECT * FROM {INTAKE} WHERE source_event_id = %s ORDER BY recorded_at LIMIT 1", event), 30,
                       f"{event} is on record")
 
 

@@ -2,9 +2,11 @@
 
 import contextlib
 import json
+import os
 import subprocess
 from dataclasses import dataclass
 
+import sealing
 from confluent_kafka import Consumer, KafkaException, Producer, TopicPartition
 from confluent_kafka.admin import AdminClient, ConfigResource, ConfigSource, NewTopic
 from process import wait_until
@@ -19,6 +21,9 @@ class Record:
     key: str | None
     value: bytes | None
     headers: dict[str, str]
+
+    sealed: bytes | None = None  # the value as Kafka has it, when it is sealed; `value` is then what it says, None when its key is gone
+    opened: bool = False
 
     @property
     def json(self):
@@ -39,9 +44,9 @@ class Topics:
 
     def publish(self, kind: str, value: bytes | str | dict | None, key: str | None = None, *, headers: dict | None = None,
                 partition: int | None = None, partitioner: str = "murmur2_random") -> tuple[int, int]:
-        """Put one record on a topic; its partition and offset, once Kafka has it."""
+        """Put one record on a topic; its partition and offset, once Kafka has it. An object about an offboarding is sealed, as our programs do it."""
         if isinstance(value, dict):
-            value = json.dumps(value)
+            value = self._sealed(kind, [(key, value)])[0][1]
         placed = []
 
         def delivered(error, message) -> None:
@@ -57,11 +62,24 @@ class Topics:
     def publish_many(self, kind: str, records: list[tuple[str, dict]]) -> None:
         """(key, value) pairs, as fast as it goes."""
         failed = []
+        sealed = self._sealed(kind, records)
         producer = self._producer("murmur2_random")
-        for key, value in records:
-            producer.produce(self.name(kind), json.dumps(value), key,
+        for key, value in sealed:
+            producer.produce(self.name(kind), value, key,
                              on_delivery=lambda error, _: error and failed.append(error))
         assert producer.flush(30) == 0 and not failed, f"Kafka did not take all records: {failed[:1]}"
+
+    def _sealed(self, kind: str, records: list[tuple[str | None, dict]]) -> list[tuple[str | None, bytes]]:
+        """(key, value) as they go to Kafka. An offboarding that has no key gets one first, as from the planner."""
+        texts = [(key, json.dumps(value).encode()) for key, value in records]
+        ids = {key.lower() for key, value in records if _is_sealed(kind, key, value)}
+        keys = self.keys() if ids else {}
+        for id in ids - keys.keys():
+            keys[id] = os.urandom(32)
+            self._producer("murmur2_random").produce(self.name("keys"), sealing.key_record(keys[id]), id)
+        assert self._producer("murmur2_random").flush(30) == 0, "Kafka did not take all keys"
+        return [(key, sealing.seal(keys[key.lower()], key, text) if _is_sealed(kind, key, value) else text)
+                for (key, text), (_, value) in zip(texts, records, strict=True)]
 
     def kcat(self, kind: str, value: str, key: str, *headers: str) -> None:
         """The same with kcat, which places keys by CRC32 unless told otherwise."""
@@ -76,9 +94,30 @@ class Topics:
 
     def read(self, kind: str) -> list[Record]:
         """All records, in the order of partitions and offsets."""
+        records = self.read_raw(kind)
+        shut = [record for record in records if record.sealed and not record.opened]
+        keys = self.keys() if shut else {}
+        for record in shut:
+            key = keys.get(record.key.lower())
+            record.opened = key is not None
+            record.value = sealing.unseal(key, record.key, record.sealed) if key else None
+        return records
+
+    def read_raw(self, kind: str) -> list[Record]:
+        """The same, sealed values as they are; of records that `read` gave before, what they say."""
         if kind not in self._readers:
             self._readers[kind] = _Reader(self.brokers, self.name(kind))
         return self._readers[kind].read()
+
+    def keys(self) -> dict[str, bytes]:
+        """The keys of offboardings, by id: the first of each counts until its tombstone."""
+        found = {}
+        for record in self.read_raw("keys") if "keys" in self.names() else []:
+            if record.value is None:
+                found.pop(record.key, None)
+            else:
+                found.setdefault(record.key, sealing.key_of(record.value))
+        return found
 
     def logged(self) -> list[str]:
         """The topics that the logger reads."""
@@ -160,16 +199,20 @@ class Topics:
 
     def create(self, systems: list[str], partitions: int) -> None:
         """As `offboard topics` makes them, which takes a second of the processor to read all definitions first. None for polled events."""
-        def topic(kind: str, days: int | None, *, compact: bool = False, brokers_time: bool = False) -> NewTopic:
+        def topic(kind: str, days: int | None, *, compact: bool = False, brokers_time: bool = False, forgets: bool = False) -> NewTopic:
             config = {"cleanup.policy": "compact", "segment.bytes": "67108864"} if compact else {
                 "cleanup.policy": "delete", "retention.ms": str(days * 86400000) if days else "-1"}
             if brokers_time:
                 config["message.timestamp.type"] = "LogAppendTime"
+            if forgets:
+                config |= {"segment.ms": "86400000", "max.compaction.lag.ms": "86400000", "delete.retention.ms": "86400000",
+                           "min.cleanable.dirty.ratio": "0.01"}
             return NewTopic(self.name(kind), 1 if compact else partitions, 1, config=config)
 
         wanted = [topic("intake", 400, brokers_time=True), topic("received", 400, brokers_time=True), topic("events", None),
-                  topic("orders", None), topic("dead", None), topic("control", None, compact=True, brokers_time=True),
-                  topic("roster", None, compact=True, brokers_time=True)]
+                  topic("orders", None), topic("dead", 400), topic("control", None, compact=True, brokers_time=True),
+                  topic("roster", None, compact=True, brokers_time=True),
+                  topic("keys", None, compact=True, brokers_time=True, forgets=True)]
         for system in systems:
             wanted += [topic(f"jobs.{system}", 90), topic(f"urgent.{system}", 90), topic(f"results.{system}", None)]
         admin = AdminClient({"bootstrap.servers": self.brokers, "log_level": 0})
@@ -233,7 +276,14 @@ def _record(message) -> Record:
     key = message.key()
     headers = {name: (value or b"").decode(errors="replace") for name, value in message.headers() or []}
     return Record(message.topic(), message.partition(), message.offset(), message.timestamp()[1],
-                  key.decode(errors="replace") if key is not None else None, message.value(), headers)
+                  key.decode(errors="replace") if key is not None else None, message.value(), headers,
+                  message.value() if sealing.is_sealed(message.value()) else None)
+
+
+def _is_sealed(kind: str, key: str | None, value: dict) -> bool:
+    """Does a program of ours seal such a record?"""
+    about = value.get("id") if kind.startswith(("jobs.", "urgent.")) else (value.get("context") or {}).get("offboarding_id")
+    return kind.partition(".")[0] in ("jobs", "urgent", "events", "orders", "results") and key is not None and about == key
 
 
 def murmur2_partition(key: str, partitions: int) -> int:

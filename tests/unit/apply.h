@@ -1,4 +1,4 @@
-/* Batches for schema/003_apply.sql, staged by hand: what the logger does, without Kafka. Include after postgres.h. */
+/* Batches for schema/004_apply.sql, staged by hand: what the logger does, without Kafka. Include after postgres.h. */
 #ifndef OFFBOARD_TESTS_UNIT_APPLY_H
 #define OFFBOARD_TESTS_UNIT_APPLY_H
 
@@ -15,6 +15,16 @@ static struct {
     int staged;
 } batch;
 
+/* The key of an offboarding, which the logger has from Kafka. */
+static void bring_key(struct pg *pg, const char *offboarding)
+{
+    free(ask(
+        pg,
+        "INSERT INTO personal_key (offboarding_id, key) VALUES ('%s', sha256('%s')) ON CONFLICT (offboarding_id) DO "
+        "NOTHING",
+        offboarding, offboarding));
+}
+
 static void batch_begin(struct pg *pg)
 {
     batch.pg = pg;
@@ -22,6 +32,7 @@ static void batch_begin(struct pg *pg)
     free(ask(pg, "INSERT INTO kafka_offset (topic, kafka_partition) VALUES ('t', 0) ON CONFLICT DO NOTHING"));
     free(ask(pg, "SELECT open_stage()"));
     free(ask(pg, "BEGIN"));
+    bring_key(pg, "00000000-0000-0000-0000-000000000000");
 }
 
 /* Stages one message with that body. `offboarding` NULL: it concerns none. */
@@ -37,6 +48,9 @@ static void stage(const char *name, const char *offboarding, const char *body)
     char *offset = mem_printf("%lld", (long long)(batch.next + batch.staged));
     const char *const values[] = {name, offboarding, body, seq, offset};
     struct err err = ERR_INIT;
+    if (offboarding) {
+        bring_key(batch.pg, offboarding);
+    }
     if (pg_run(batch.pg, &err, sql, 5, values) != 0) {
         fail_msg("%s: %s", err_text(&err), body);
     }

@@ -1,4 +1,4 @@
-/* What of schema/003_apply.sql is neither a case of tests/model nor compared with the model: messages that are the planner's as well,
+/* What of schema/004_apply.sql is neither a case of tests/model nor compared with the model: messages that are the planner's as well,
  * ids in other spellings, large batches, and the guard of a job's state. */
 #include "tests/unit/postgres.h"
 #include "tests/unit/apply.h"
@@ -85,7 +85,7 @@ static void test_cancel_many(void **state)
     }
     stage("control.cancel", NULL, "{\"key\": \"cancel/jane@x.org\", \"value\": {\"reason\": \"all of her\"}}");
     batch_apply();
-    assert_answer(*state, "SELECT count(*) FROM offboarding WHERE status = 'cancelled' AND reason = 'feed'", "300");
+    assert_answer(*state, "SELECT count(*) FROM analyst.offboardings WHERE status = 'cancelled' AND reason = 'feed'", "300");
     assert_answer(*state, "SELECT count(*) FROM cancellation", "301");
 }
 

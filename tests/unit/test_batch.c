@@ -18,10 +18,12 @@
 
 #define EVENTS "offboard.events"
 #define ROSTER "offboard.roster"
+#define KEYS   "offboard.keys"
 
 struct fixture {
     struct mock_cluster *cluster;
     struct kafka_producer *producer;
+    struct keyring *keyring;
     struct batch *batch;
     atomic_bool stopping;
 };
@@ -30,10 +32,14 @@ static int setup(void **state)
 {
     struct fixture *fixture = MEM_NEW(struct fixture);
     log_init("test", LOG_ERROR);
-    fixture->cluster = mock_cluster_new((const char *const[]){EVENTS, ROSTER, NULL});
+    fixture->cluster = mock_cluster_new((const char *const[]){EVENTS, ROSTER, KEYS, NULL});
     fixture->producer = kafka_producer_new(mock_cluster_conf(fixture->cluster), NULL);
     assert_non_null(fixture->producer);
-    fixture->batch = batch_new(mock_cluster_conf(fixture->cluster));
+    fixture->keyring = keyring_start(mock_cluster_conf(fixture->cluster), NULL, NULL);
+    assert_non_null(fixture->keyring);
+    assert_int_equal(keyring_catch_up(fixture->keyring, 20 * TIME_SECOND, NULL), 0);
+    kafka_producer_seal_with(fixture->producer, fixture->keyring);
+    fixture->batch = batch_new(mock_cluster_conf(fixture->cluster), fixture->keyring);
     *state = fixture;
     return 0;
 }
@@ -43,6 +49,7 @@ static int teardown(void **state)
     struct fixture *fixture = *state;
     kafka_producer_free(fixture->producer, TIME_SECOND);
     batch_free(fixture->batch);
+    keyring_stop(fixture->keyring);
     mock_cluster_free(fixture->cluster);
     free(fixture);
     return 0;
@@ -155,12 +162,99 @@ static void test_what_is_too_large_in_a_smaller_form_or_another(void **state)
     assert_null(batch_refused(fixture->batch, &at, &reason)); /* what was told before stays true */
 }
 
+/* ---- keys -------------------------------------------------------------------------------------------------------- */
+
+#define ID "2bc3467d-afdb-5b9e-989f-407688933d12"
+
+/* The value of a record of EVENTS, as the keyring opens it. */
+static void assert_sealed(struct fixture *fixture, rd_kafka_message_t *message, const char *text)
+{
+    struct opened opened;
+    int64_t doubt = 0;
+    assert_non_null(message);
+    assert_true(seal_is(message->payload, message->len));
+    char *type = kafka_message_header_text(message, "content-type");
+    assert_string_equal(type, SEAL_CONTENT_TYPE);
+    free(type);
+    assert_int_equal(keyring_open(fixture->keyring, message, &doubt, &opened, NULL), KEY_KNOWN);
+    assert_non_null(opened.owned);
+    assert_string_equal(opened.text, text);
+    opened_release(&opened);
+    rd_kafka_message_destroy(message);
+}
+
+static void add_sealed(struct fixture *fixture, enum stage stage, const char *text)
+{
+    add(fixture, stage, ID, value(text));
+    batch_seal(fixture->batch, ID);
+}
+
+/* One key, however often the same is decided; what is sealed with it opens. */
+static void test_a_key_is_made_once_and_first(void **state)
+{
+    struct fixture *fixture = *state;
+    assert_false(batch_has_key(fixture->batch, ID));
+    for (int i = 0; i < 2; i++) {
+        batch_make_key(fixture->batch, ID);
+        batch_make_key(fixture->batch, ID);
+        assert_true(batch_has_key(fixture->batch, ID));
+        add_sealed(fixture, STAGE_INITIATED, i ? "again" : "first");
+        publish(fixture);
+        batch_clear(fixture->batch);
+    }
+    assert_published(fixture, KEYS, (const char *const[]){ID " {\"version\":1,\"key\":", NULL});
+    assert_sealed(fixture, mock_first_message(fixture->cluster, EVENTS), "{\"text\":\"first\"}");
+    assert_sealed(fixture, mock_next_message(fixture->cluster), "{\"text\":\"again\"}");
+}
+
+/* After the tombstone the offboarding has no key, and gets none again by being decided once more. */
+static void test_an_erased_key_is_gone_after_all_else(void **state)
+{
+    struct fixture *fixture = *state;
+    unsigned char key[SEAL_KEY_SIZE];
+    batch_make_key(fixture->batch, ID);
+    publish(fixture);
+    batch_clear(fixture->batch);
+    batch_erase_key(fixture->batch, ID);
+    add_sealed(fixture, STAGE_EVENTS, "last");
+    publish(fixture);
+    rd_kafka_message_t *last = mock_first_message(fixture->cluster, EVENTS);
+    assert_true(seal_is(last->payload, last->len));
+    rd_kafka_message_destroy(last);
+    assert_published(fixture, KEYS, (const char *const[]){ID " {", ID " ", NULL});
+    assert_int_equal(keyring_catch_up(fixture->keyring, 20 * TIME_SECOND, NULL), 0);
+    assert_int_equal(keyring_wait(fixture->keyring, ID, key, 20 * TIME_SECOND), KEY_GONE);
+    assert_false(batch_has_key(fixture->batch, ID));
+}
+
+/* Nothing about an offboarding goes in clear, whether its key was never made or is gone; what stands for it neither. */
+static void test_without_a_key_nothing_is_published(void **state)
+{
+    struct fixture *fixture = *state;
+    rd_kafka_message_t record = {0};
+    batch_begin(fixture->batch, &record);
+    add_sealed(fixture, STAGE_INITIATED, "secret");
+    add_sealed(fixture, STAGE_EVENTS, "secret");
+    batch_or(fixture->batch, value("smaller"));
+    batch_begin(fixture->batch, NULL);
+    add(fixture, STAGE_EVENTS, "other", value("clear"));
+    publish(fixture);
+    assert_published(fixture, EVENTS, (const char *const[]){"other {", NULL});
+    const char *reason = NULL;
+    size_t at = 0;
+    assert_ptr_equal(batch_refused(fixture->batch, &at, &reason), &record);
+    assert_non_null(strstr(reason, "has no key, or it was erased"));
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup_teardown(test_of_each_key_the_last_record_of_the_roster, setup, teardown),
         cmocka_unit_test_setup_teardown(test_what_is_too_large_is_refused_with_all_that_follows, setup, teardown),
         cmocka_unit_test_setup_teardown(test_what_is_too_large_in_a_smaller_form_or_another, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_a_key_is_made_once_and_first, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_without_a_key_nothing_is_published, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_an_erased_key_is_gone_after_all_else, setup, teardown),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

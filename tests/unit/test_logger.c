@@ -84,7 +84,7 @@ static rd_kafka_message_t *message(const char *key, const void *value, size_t le
 
 static void read_text(struct row *row, const char *text)
 {
-    row_read(row, message(PERSON, text, strlen(text), "00-trace"), &core);
+    row_read(row, message(PERSON, text, strlen(text), "00-trace"), &core, NULL);
 }
 
 static void assert_row_refused(const char *text, const char *why)
@@ -124,6 +124,47 @@ static void test_event(void **state)
     row_release(&row);
 }
 
+/* A sealed one is read as what it says; it says nothing of another offboarding than its key's. */
+static void test_sealed_event(void **state)
+{
+    (void)state;
+    static const char *const texts[] = {EVENT("cancelled", "\"offboarding_id\": \"" PERSON "\", \"reason\": \"r\""),
+                                        EVENT("cancelled", "\"offboarding_id\": \"" OTHER "\", \"reason\": \"r\"")};
+    for (size_t i = 0; i < COUNT_OF(texts); i++) {
+        struct row row;
+        struct opened opened = {texts[i], strlen(texts[i]), (char *)(uintptr_t)texts[i]};
+        row_read(&row, message(PERSON, "OBS1 and so on", 14, "00-trace"), &core, &opened);
+        assert_true(row.sealed);
+        assert_false(row.erased);
+        assert_string_equal(row.body, texts[i]);
+        if (i == 0) {
+            assert_null(row.refused);
+            assert_string_equal(row.offboarding_id, PERSON);
+            assert_int_equal(row.wave, 1);
+        } else {
+            assert_non_null(strstr(row.refused, "context.offboarding_id"));
+        }
+        row_release(&row);
+    }
+}
+
+/* One that nobody can open any more is on record, and changes nothing. */
+static void test_event_whose_key_was_erased(void **state)
+{
+    (void)state;
+    struct row row;
+    row_read_erased(&row, message(PERSON, "OBS1 and so on", 14, "00-trace"));
+    assert_null(row.refused);
+    assert_true(row.sealed && row.erased);
+    assert_int_equal(row.wave, 0);
+    assert_string_equal(row.name, "erased");
+    assert_string_equal(row.note, "its key was erased");
+    assert_string_equal(row.offboarding_id, PERSON);
+    assert_non_null(strstr(row.body, PERSON));
+    assert_true(id_valid(row.id)); /* it came with none */
+    row_release(&row);
+}
+
 static void test_refused_events(void **state)
 {
     (void)state;
@@ -145,7 +186,7 @@ static void test_bad_header(void **state)
     (void)state;
     static const char text[] = EVENT("note", "");
     struct row row;
-    row_read(&row, message(PERSON, text, strlen(text), "\xff"), &core);
+    row_read(&row, message(PERSON, text, strlen(text), "\xff"), &core, NULL);
     assert_null(row.refused);
     assert_null(row.traceparent);
     row_release(&row);
@@ -154,7 +195,7 @@ static void test_bad_header(void **state)
 static void read_control(struct row *row, const char *key, const char *value)
 {
     row_read(row, message(key, value, value ? strlen(value) : 0, "00-trace"),
-             &(struct origin){.writer = WRITER_CONTROL});
+             &(struct origin){.writer = WRITER_CONTROL}, NULL);
 }
 
 #define ORDER "{\"version\": 1, \"reason\": \"r\", \"at\": \"2026-01-05T10:00:00Z\"}"
@@ -237,8 +278,8 @@ static void test_copy(void **state)
     (void)state;
     struct batch batch = {0};
     static const char text[] = EVENT("note", "\"a\": \"b\\n\\\\\"") "\n\t";
-    row_read(batch_add(&batch), message(PERSON, text, strlen(text), "00-trace"), &core);
-    row_read(batch_add(&batch), message(PERSON, "poison", 6, "00-trace"), &core);
+    row_read(batch_add(&batch), message(PERSON, text, strlen(text), "00-trace"), &core, NULL);
+    row_read(batch_add(&batch), message(PERSON, "poison", 6, "00-trace"), &core, NULL);
     struct buf out = BUF_INIT;
     batch_copy(batch.rows, batch.count, &out);
     char *place =
@@ -337,7 +378,7 @@ static void test_violation(void **state)
     char system[] = "okta";
     struct row row;
     row_read(&row, message(PERSON, text, strlen(text), "00-trace"),
-             &(struct origin){.writer = WRITER_SYSTEM, .system = system});
+             &(struct origin){.writer = WRITER_SYSTEM, .system = system}, NULL);
     assert_null(row.refused);
     assert_string_equal(row.name, "violation");
     assert_int_equal(row.wave, 0);
@@ -351,6 +392,8 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_event),
+        cmocka_unit_test(test_sealed_event),
+        cmocka_unit_test(test_event_whose_key_was_erased),
         cmocka_unit_test(test_refused_events),
         cmocka_unit_test(test_bad_header),
         cmocka_unit_test(test_control),

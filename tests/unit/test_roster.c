@@ -512,6 +512,28 @@ static void test_another_configuration_changes_no_decision(void **state)
     decision_release(&moved);
 }
 
+/* Whoever is erased is named nowhere any more, at once; the event stays known, and who starts in the hour still counts. */
+static void test_who_is_erased_is_named_nowhere(void **state)
+{
+    struct fixture *fixture = *state;
+    expect(fixture, (struct said){.id = "1", .email = "a@x", .alias = "alias@x"}, DISPOSITION_STARTED, "1");
+    char id[ID_SIZE];
+    id_offboarding("/hr", "1", id);
+    roster_end(fixture->roster, id, write_record, fixture);
+    roster_erase(fixture->roster, id, write_record, fixture);
+    roster_erase(fixture->roster, id, write_record, fixture); /* the notice came twice */
+    roster_erase(fixture->roster, "no id", write_record, fixture);
+    assert_int_equal(roster_size(fixture->roster).offboardings, 0);
+    char *text = json_text(fixture->topic);
+    assert_null(strstr(text, "a@x"));
+    assert_null(strstr(text, "alias@x"));
+    free(text);
+    expect(fixture, (struct said){.id = "1", .email = "a@x", .at = 1}, DISPOSITION_DUPLICATE, "1");
+    take_over(fixture, NULL, 1);
+    expect(fixture, (struct said){.id = "1", .email = "a@x", .at = 1}, DISPOSITION_DUPLICATE, "1");
+    expect(fixture, (struct said){.id = "2", .email = "a@x", .at = 2}, DISPOSITION_STARTED, "2");
+}
+
 /* What is over is over; its events stay known. */
 static void test_who_left_may_leave_again_when_it_is_over(void **state)
 {
@@ -783,6 +805,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(test_who_waits_starts_within_the_cap, setup, teardown),
         cmocka_unit_test_setup_teardown(test_the_cap_is_counted_on_by_the_next_leader, setup, teardown),
         cmocka_unit_test_setup_teardown(test_another_configuration_changes_no_decision, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_who_is_erased_is_named_nowhere, setup, teardown),
         cmocka_unit_test_setup_teardown(test_who_left_may_leave_again_when_it_is_over, setup, teardown),
         cmocka_unit_test_setup_teardown(test_what_was_not_committed_is_published_again, setup, teardown),
         cmocka_unit_test_setup_teardown(test_what_could_not_be_published_is_forgotten, setup, teardown),

@@ -62,7 +62,7 @@ static bool take(const json_t *event)
     struct fuzz_input input = {(const uint8_t *)record, strlen(record)};
     batch_clear(&rows);
     struct row *row = batch_add(&rows);
-    row_read(row, fuzz_record(&input), &(struct origin){.writer = WRITER_CORE});
+    row_read(row, fuzz_record(&input), &(struct origin){.writer = WRITER_CORE}, NULL);
     batch_number_waves(rows.rows, rows.count);
     bool taken = !row->refused;
     free(record);
@@ -81,7 +81,10 @@ static bool apply(void)
     }
     err_release(&err);
     buf_release(&copy);
-    return copied && run("SELECT apply_batch('{offboard.events}', '{2}', '{17}', '{18}')");
+    static const char bring_keys[] =
+        "INSERT INTO personal_key (offboarding_id, key) SELECT offboarding_id, sha256('k') FROM stage"
+        " WHERE offboarding_id IS NOT NULL ON CONFLICT DO NOTHING";
+    return copied && run(bring_keys) && run("SELECT apply_batch('{offboard.events}', '{2}', '{17}', '{18}')");
 }
 
 static const char *file; /* whose variants are tried */
@@ -145,6 +148,8 @@ static void test_events(void **state)
     run("INSERT INTO kafka_offset (topic, kafka_partition, next) VALUES ('offboard.events', 2, 17)");
     run("SELECT open_stage()");
     run("SELECT make_event_partitions(2)");
+    run("INSERT INTO personal_key (offboarding_id, key) VALUES ('00000000-0000-0000-0000-000000000000', "
+        "sha256('nil'))");
     run(prepare);
     struct dirent **entries;
     int count = scandir("tests/golden/v1", &entries, NULL, alphasort);

@@ -27,7 +27,7 @@ static void read_event(const json_t *message)
     struct fuzz_input input = {(const uint8_t *)record_text, strlen(record_text)};
     struct row row;
     struct buf copy = BUF_INIT;
-    row_read(&row, fuzz_record(&input), &(struct origin){.writer = WRITER_CORE});
+    row_read(&row, fuzz_record(&input), &(struct origin){.writer = WRITER_CORE}, NULL);
     batch_copy(&row, 1, &copy);
     assert_int_equal(copy.len == 0, row.refused != NULL);
     json_t *shrunk = row.refused ? NULL : json_deep_copy((json_t *)(uintptr_t)message);
@@ -75,7 +75,7 @@ static void read_control(const json_t *message)
     struct row row;
     bool applied = control_apply(control, record, NULL) == 0;
     assert_int_equal(control_paused(control, "scim") || control_cancelled(control, "x", NULL, 0), applied);
-    row_read(&row, record, &(struct origin){.writer = WRITER_CONTROL});
+    row_read(&row, record, &(struct origin){.writer = WRITER_CONTROL}, NULL);
     assert_int_equal(row.refused == NULL, applied);
     row_release(&row);
     control_free(control);

@@ -19,23 +19,62 @@ LANGUAGE sql AS $$
         job_id uuid,
         published_by text,              -- header ce_source
         traceparent text,               -- header
-        raw json NOT NULL,              -- the event as it came; of a control record {key, value, order}
+        raw json NOT NULL,              -- the event as it came, opened; of a control record {key, value, order}
+        sealed bytea,                   -- the record as Kafka has it, where it is sealed
         body jsonb GENERATED ALWAYS AS (raw::jsonb) STORED,
         note text,
         early boolean NOT NULL DEFAULT false -- recorded before, when its offboarding was not known
     ) ON COMMIT DELETE ROWS;
     -- Bodies are read member by member: neither compressed nor moved out of the row while they fit a page.
     ALTER TABLE stage SET (toast_tuple_target = 8160);
-    ALTER TABLE stage ALTER COLUMN body SET STORAGE EXTERNAL;
+    ALTER TABLE stage ALTER COLUMN body SET STORAGE EXTERNAL, ALTER COLUMN sealed SET STORAGE EXTERNAL;
     CREATE INDEX IF NOT EXISTS stage_wave ON stage (wave);
     -- Control records by what they are about; an offboarding's id in lower case, however it was written.
     CREATE OR REPLACE TEMP VIEW staged_control AS
     SELECT s.seq, s.name, coalesce(id_of(k.subject)::text, k.subject) AS subject, s.body -> 'value' AS value, s.occurred_at
     FROM stage s CROSS JOIN LATERAL (SELECT substr(s.body ->> 'key', strpos(s.body ->> 'key', '/') + 1)) AS k (subject)
     WHERE s.name LIKE 'control.%';
+    CREATE TEMP TABLE IF NOT EXISTS stage_key (
+        offboarding_id uuid NOT NULL,
+        key bytea NOT NULL
+    ) ON COMMIT DELETE ROWS;
 $$;
 COMMENT ON FUNCTION open_stage() IS
-    'Makes the session''s temporary table `stage`, which apply_batch() reads, and the view `staged_control` of it.';
+    'Makes the session''s temporary tables `stage`, which apply_batch() reads, and `stage_key`, for take_keys(), and the view `staged_control`.';
+
+-- COPY brings them, as parameters of statements may be written into the server's log.
+CREATE FUNCTION take_keys() RETURNS void
+LANGUAGE plpgsql AS $$
+DECLARE
+    said bytea := (SELECT hmac('offboard check'::bytea, s.key, 'sha256') FROM stage_key s
+                   WHERE s.offboarding_id = '00000000-0000-0000-0000-000000000000' LIMIT 1);
+BEGIN
+    INSERT INTO key_check (digest) SELECT said WHERE said IS NOT NULL ON CONFLICT DO NOTHING;
+    IF said IS NOT NULL AND NOT EXISTS (SELECT FROM key_check c WHERE c.digest = said) THEN
+        RAISE EXCEPTION USING ERRCODE = 'OB003',
+            MESSAGE = 'the topic of keys is not the one that this database belongs to: restore the topic, or DELETE FROM key_check when its keys are lost for good';
+    END IF;
+    INSERT INTO personal_key (offboarding_id, key)
+    SELECT DISTINCT ON (s.offboarding_id) s.offboarding_id, s.key
+    FROM stage_key s
+    WHERE NOT EXISTS (SELECT FROM offboarding o WHERE o.id = s.offboarding_id AND o.erased_at IS NOT NULL)
+    ORDER BY s.offboarding_id
+    ON CONFLICT (offboarding_id) DO NOTHING;
+END
+$$;
+COMMENT ON FUNCTION take_keys() IS
+    'Staged keys go into personal_key, but for offboardings that were erased; those that are there stay. SQLSTATE OB003: they are of another topic of keys.';
+
+-- After a restore, or when somebody has deleted a key that was still in use: such an offboarding would hold everybody up.
+CREATE FUNCTION keyless_offboardings() RETURNS SETOF uuid
+LANGUAGE sql STABLE AS $$
+    SELECT o.id
+    FROM (SELECT i.id FROM offboarding i WHERE i.status IN ('waiting', 'held', 'initiated')
+          UNION SELECT w.offboarding_id FROM open_job w WHERE w.state = 'ready') c
+         JOIN offboarding o ON o.id = c.id
+    WHERE o.erased_at IS NULL AND NOT EXISTS (SELECT FROM personal_key k WHERE k.offboarding_id = o.id)
+$$;
+COMMENT ON FUNCTION keyless_offboardings() IS 'Offboardings of which something is still to happen, and whose keys are not there.';
 
 CREATE FUNCTION id_of(subject text) RETURNS uuid
 LANGUAGE sql IMMUTABLE PARALLEL SAFE AS $$
@@ -60,9 +99,37 @@ $$;
 COMMENT ON FUNCTION person_keys(jsonb, jsonb) IS
     'What a leaver is known by: e-mails in lower case, employee id; with neither, the accounts that the event named.';
 
--- No list of pending entries: each look-up would read it from one end to the other.
-CREATE INDEX offboarding_open_person ON offboarding USING gin (person_keys(leaver, extra -> 'given_ids')) WITH (fastupdate = off)
-    WHERE status IN ('waiting', 'held', 'initiated');
+CREATE FUNCTION note_person(affected uuid[]) RETURNS void
+LANGUAGE sql AS $$
+    WITH wanted AS MATERIALIZED (
+        SELECT DISTINCT o.id, d.digest
+        FROM offboarding o
+             CROSS JOIN LATERAL (SELECT personal_of(o) OFFSET 0) AS x (p)
+             CROSS JOIN LATERAL unnest(person_digests(person_keys(p -> 'leaver', p #> '{extra,given_ids}'))) AS d (digest)
+        WHERE o.id = ANY (affected)),
+    former AS (
+        DELETE FROM person_key k
+        WHERE k.offboarding_id = ANY (affected)
+          AND NOT EXISTS (SELECT FROM wanted w WHERE w.id = k.offboarding_id AND w.digest = k.digest))
+    INSERT INTO person_key (digest, offboarding_id) SELECT digest, id FROM wanted ON CONFLICT DO NOTHING
+$$;
+COMMENT ON FUNCTION note_person(uuid[]) IS 'Whom these offboardings are about becomes rows of person_key, in place of those that are there.';
+
+CREATE FUNCTION subject_of(subject text) RETURNS text
+LANGUAGE sql STABLE PARALLEL SAFE
+RETURN CASE WHEN id_of(subject) IS NOT NULL THEN subject ELSE encode((person_digests(ARRAY[subject]))[1], 'hex') END;
+COMMENT ON FUNCTION subject_of(text) IS 'What a cancellation is about, as it is kept: an offboarding''s id, or the digest of a key of a person.';
+
+CREATE FUNCTION sealed_leaver(offboarding_id uuid, leaver jsonb, ids jsonb, extra jsonb) RETURNS bytea
+LANGUAGE plpgsql PARALLEL SAFE AS $$
+BEGIN
+    IF jsonb_typeof(leaver) IS DISTINCT FROM 'object' OR jsonb_typeof(ids) IS DISTINCT FROM 'object' THEN
+        RAISE EXCEPTION USING ERRCODE = 'check_violation', MESSAGE = 'user and ids of an offboarding must be objects';
+    END IF;
+    RETURN sealed(offboarding_id, jsonb_build_object('leaver', leaver, 'ids', ids, 'extra', extra)::text);
+END
+$$;
+COMMENT ON FUNCTION sealed_leaver(uuid, jsonb, jsonb, jsonb) IS 'The personal data of an offboarding, sealed.';
 
 CREATE FUNCTION merge_objects(a jsonb, b jsonb) RETURNS jsonb
 LANGUAGE plpgsql IMMUTABLE PARALLEL SAFE AS $$
@@ -77,6 +144,12 @@ COMMENT ON FUNCTION merge_objects(jsonb, jsonb) IS 'The first object with the me
 
 -- ---- events that change no offboarding ------------------------------------------------------------------------------
 
+CREATE FUNCTION staged_person(name text, offboarding_id uuid, body jsonb) RETURNS bytea
+LANGUAGE sql STABLE PARALLEL SAFE
+RETURN CASE WHEN offboarding_id IS NULL AND name IN ('intake', 'control.cancel', 'control.uncancel')
+            THEN (person_digests(ARRAY[CASE name WHEN 'intake' THEN body #>> '{context,person}' ELSE substr(body ->> 'key', 8) END]))[1] END;
+COMMENT ON FUNCTION staged_person(text, uuid, jsonb) IS 'Digest of the person whom a staged event without an offboarding names; null: none.';
+
 CREATE FUNCTION apply_records() RETURNS void
 LANGUAGE sql AS $$
     INSERT INTO definition (hash, kind, name, text, file, published_by, published_at)
@@ -87,14 +160,20 @@ LANGUAGE sql AS $$
     ORDER BY c ->> 'hash', s.seq
     ON CONFLICT DO NOTHING;
 
-    INSERT INTO intake (id, source, source_event_id, type, event_time, received_at, person, disposition, reason, criterion,
-                        offboarding_id, topic, kafka_partition, kafka_offset, data)
+    INSERT INTO intake (id, source, source_event_id, type, event_time, received_at, disposition, offboarding_id, topic, kafka_partition,
+                        kafka_offset, person, reason, criterion, data, personal, person_digest)
     SELECT DISTINCT ON (s.id) s.id, c #>> '{event,source}', c #>> '{event,id}', c #>> '{event,type}',
-           (c #>> '{event,time}')::timestamptz, coalesce((c ->> 'received_at')::timestamptz, s.occurred_at), c ->> 'person',
-           c ->> 'disposition', c ->> 'reason', nullif(c -> 'criterion', 'null'), s.offboarding_id,
+           (c #>> '{event,time}')::timestamptz, coalesce((c ->> 'received_at')::timestamptz, s.occurred_at),
+           c ->> 'disposition', s.offboarding_id,
            c #>> '{record,topic}', (c #>> '{record,partition}')::integer, (c #>> '{record,offset}')::bigint,
-           nullif(c -> 'data', 'null')
-    FROM stage s CROSS JOIN LATERAL (SELECT s.body -> 'context' OFFSET 0) AS x (c)
+           loose ->> 'person', loose ->> 'reason', nullif(loose -> 'criterion', 'null'), nullif(loose -> 'data', 'null'),
+           CASE WHEN s.offboarding_id IS NOT NULL
+                THEN sealed(s.offboarding_id, jsonb_build_object('person', c -> 'person', 'reason', c -> 'reason',
+                                                                 'criterion', c -> 'criterion', 'data', c -> 'data')::text) END,
+           staged_person(s.name, s.offboarding_id, s.body)
+    FROM stage s
+         CROSS JOIN LATERAL (SELECT s.body -> 'context' OFFSET 0) AS x (c)
+         CROSS JOIN LATERAL (SELECT CASE WHEN s.offboarding_id IS NULL THEN c END) AS y (loose)
     WHERE s.name = 'intake'
     ORDER BY s.id, s.seq
     ON CONFLICT DO NOTHING;
@@ -159,13 +238,15 @@ COMMENT ON FUNCTION apply_pauses() IS 'Staged control records: which systems are
 -- An older time does not replace a newer one: the planner writes the time of HR's event, perhaps after an order that came later.
 CREATE FUNCTION apply_cancellations() RETURNS void
 LANGUAGE sql AS $$
-    WITH subjects AS MATERIALIZED (
+    WITH control AS MATERIALIZED (
+        SELECT c.seq, c.name, subject_of(c.subject) AS subject, c.value, c.occurred_at
+        FROM staged_control c WHERE c.name IN ('control.cancel', 'control.uncancel')),
+    subjects AS MATERIALIZED (
         SELECT c.subject, max(c.seq) FILTER (WHERE c.name = 'control.uncancel') AS withdrawn
-        FROM staged_control c WHERE c.name IN ('control.cancel', 'control.uncancel') GROUP BY c.subject),
+        FROM control c GROUP BY c.subject),
     last AS MATERIALIZED ( -- of what came since the last tombstone, the cancellation with the latest time; else the tombstone
         SELECT DISTINCT ON (c.subject) c.subject, c.name, c.value, c.occurred_at
-        FROM staged_control c JOIN subjects k ON k.subject = c.subject AND c.seq >= coalesce(k.withdrawn, c.seq)
-        WHERE c.name IN ('control.cancel', 'control.uncancel')
+        FROM control c JOIN subjects k ON k.subject = c.subject AND c.seq >= coalesce(k.withdrawn, c.seq)
         ORDER BY c.subject, c.name = 'control.cancel' DESC, c.occurred_at DESC, c.seq DESC),
     withdrawn AS (
         DELETE FROM cancellation k USING last l WHERE k.subject = l.subject AND l.name = 'control.uncancel')
@@ -194,8 +275,9 @@ BEGIN
         UNION ALL
         SELECT o.id, c.seq, c.value ->> 'reason', NULL
         FROM staged_control c
-             JOIN offboarding o ON o.status IN ('waiting', 'held', 'initiated')
-                                   AND person_keys(o.leaver, o.extra -> 'given_ids') @> ARRAY[c.subject]
+             CROSS JOIN LATERAL (SELECT (person_digests(ARRAY[c.subject]))[1] OFFSET 0) AS d (digest)
+             JOIN person_key k ON k.digest = d.digest
+             JOIN offboarding o ON o.id = k.offboarding_id AND o.status IN ('waiting', 'held', 'initiated')
         WHERE c.name = 'control.cancel' AND o.received_at <= c.occurred_at),
     first AS (SELECT DISTINCT ON (id) id, reason, duplicate_of FROM named ORDER BY id, seq),
     vain AS (
@@ -338,8 +420,9 @@ BEGIN
         WITH early AS (
             UPDATE stage SET wave = NULL, note = 'early: its offboarding is not recorded yet; it counts from then on'
             WHERE seq IN (SELECT early_answers())
-            RETURNING id, offboarding_id, job_id, name, occurred_at, topic, kafka_partition, kafka_offset, raw)
-        INSERT INTO early_result (event_id, offboarding_id, job_id, name, occurred_at, topic, kafka_partition, kafka_offset, body)
+            RETURNING id, offboarding_id, job_id, name, occurred_at, topic, kafka_partition, kafka_offset,
+                      coalesce(sealed, sealed(offboarding_id, raw::text)))
+        INSERT INTO early_result (event_id, offboarding_id, job_id, name, occurred_at, topic, kafka_partition, kafka_offset, sealed)
         SELECT * FROM early;
     ELSIF EXISTS (SELECT FROM stage WHERE name = 'initiated') THEN
         PERFORM pg_advisory_xact_lock_shared(hashtext('offboard early answers'));
@@ -362,7 +445,8 @@ BEGIN
     INSERT INTO stage (seq, wave, topic, kafka_partition, kafka_offset, id, name, occurred_at, offboarding_id, job_id, raw, early)
     SELECT (SELECT max(s.seq) FROM stage s) + row_number() OVER (ORDER BY t.recorded_at, t.topic, t.kafka_partition, t.kafka_offset),
            w + row_number() OVER (PARTITION BY t.offboarding_id ORDER BY t.recorded_at, t.topic, t.kafka_partition, t.kafka_offset),
-           t.topic, t.kafka_partition, t.kafka_offset, t.event_id, t.name, t.occurred_at, t.offboarding_id, t.job_id, t.body, true
+           t.topic, t.kafka_partition, t.kafka_offset, t.event_id, t.name, t.occurred_at, t.offboarding_id, t.job_id,
+           opened(t.offboarding_id, t.sealed, true)::json, true
     FROM taken t;
 END
 $$;
@@ -371,7 +455,7 @@ COMMENT ON FUNCTION take_up_early(integer, uuid[]) IS
 
 CREATE FUNCTION note_early() RETURNS void
 LANGUAGE sql AS $$
-    UPDATE early_result e SET note = s.note, body = NULL
+    UPDATE early_result e SET note = s.note, sealed = NULL
     FROM stage s
     WHERE s.early AND e.topic = s.topic AND e.kafka_partition = s.kafka_partition AND e.kafka_offset = s.kafka_offset
 $$;
@@ -438,17 +522,18 @@ DECLARE
     starts start[];
 BEGIN
     WITH made AS (
-        INSERT INTO offboarding (id, status, reason, runbook, source, mode, priority, leaver, ids, actor, event, event_at,
-                                 zone, received_at, effective_at, plan, extra, traceparent)
+        INSERT INTO offboarding (id, status, reason, runbook, source, mode, priority, personal, actor, event, event_at,
+                                 zone, received_at, effective_at, plan, traceparent)
         SELECT s.offboarding_id, CASE c ->> 'status' WHEN 'held' THEN 'held' ELSE 'waiting' END,
-               CASE c ->> 'status' WHEN 'held' THEN coalesce(c ->> 'reason', s.body #>> '{response,message}') END,
+               CASE c ->> 'status' WHEN 'held'
+                                   THEN sealed(s.offboarding_id, coalesce(c ->> 'reason', s.body #>> '{response,message}')) END,
                o ->> 'runbook', o ->> 'source', coalesce(o ->> 'mode', 'live'), coalesce(o ->> 'priority', 'normal'),
-               o -> 'user', coalesce(nullif(o -> 'ids', 'null'), '{}'), nullif(o -> 'actor', 'null'),
+               sealed_leaver(s.offboarding_id, o -> 'user', coalesce(nullif(o -> 'ids', 'null'), '{}'),
+                             o - '{version,id,user,ids,actor,status,runbook,source,event,received_at,started_at,effective_at,zone,mode,priority}'::text[]),
+               nullif(o -> 'actor', 'null'),
                nullif(o -> 'event', 'null'), (o #>> '{event,time}')::timestamptz, o ->> 'zone',
                coalesce((o ->> 'received_at')::timestamptz, s.occurred_at),
-               (o ->> 'effective_at')::timestamptz, c -> 'plan',
-               o - '{version,id,user,ids,actor,status,runbook,source,event,received_at,started_at,effective_at,zone,mode,priority}'::text[],
-               s.traceparent
+               (o ->> 'effective_at')::timestamptz, c -> 'plan', s.traceparent
         FROM stage s CROSS JOIN LATERAL (SELECT s.body -> 'context', s.body #> '{context,offboarding}' OFFSET 0) AS x (c, o)
         WHERE s.wave = w AND s.name = 'initiated'
         ORDER BY s.offboarding_id
@@ -457,6 +542,7 @@ BEGIN
     SELECT coalesce(array_agg(id), '{}') INTO fresh FROM made;
     UPDATE stage SET note = 'repeated: the first one counts'
     WHERE wave = w AND name = 'initiated' AND offboarding_id <> ALL (fresh);
+    PERFORM note_person(fresh);
     PERFORM make_phases(fresh);
     PERFORM make_jobs(fresh);
     PERFORM make_followers(fresh);
@@ -465,7 +551,7 @@ BEGIN
     FROM offboarding o
          CROSS JOIN LATERAL (
              SELECT k.reason, k.duplicate_of FROM cancellation k
-             WHERE k.subject = ANY (person_keys(o.leaver, o.extra -> 'given_ids') || o.id::text)
+             WHERE k.subject = ANY (ARRAY(SELECT encode(p.digest, 'hex') FROM person_key p WHERE p.offboarding_id = o.id) || o.id::text)
                AND (k.subject = o.id::text OR o.received_at <= k.cancelled_at)
              ORDER BY k.cancelled_at LIMIT 1) c
     WHERE o.id = ANY (fresh);
@@ -492,19 +578,35 @@ RETURN CASE WHEN system IS DISTINCT FROM said
 COMMENT ON FUNCTION not_its_job(text, text) IS
     'Why the answer of that system''s worker to a job of this system is not believed; null when they are the same. Kafka''s rights, and the logger, see to it that a worker speaks for its own system only.';
 
+CREATE FUNCTION with_facts(o offboarding, system text, context jsonb) RETURNS bytea
+LANGUAGE sql AS $$
+    SELECT sealed_leaver(
+        o.id,
+        CASE WHEN jsonb_typeof(context #> '{provides,user}') = 'object'
+             THEN merge_objects(p -> 'leaver', context #> '{provides,user}') ELSE p -> 'leaver' END,
+        CASE WHEN jsonb_typeof(context #> ARRAY['pinned', system]) = 'array'
+             THEN (p -> 'ids') || jsonb_build_object(system, context #> ARRAY['pinned', system]) ELSE p -> 'ids' END,
+        p -> 'extra')
+    FROM (SELECT personal_of(o) OFFSET 0) AS x (p)
+$$;
+COMMENT ON FUNCTION with_facts(offboarding, text, jsonb) IS
+    'The personal data of an offboarding with the accounts that a job of this system pinned, and what it provided of the leaver; sealed.';
+
 CREATE FUNCTION apply_facts(w integer) RETURNS void
 LANGUAGE plpgsql AS $$
+DECLARE
+    renamed uuid[];
 BEGIN
-    UPDATE offboarding o
-    SET ids = CASE WHEN jsonb_typeof(c #> ARRAY['pinned', j.system]) = 'array'
-                   THEN o.ids || jsonb_build_object(j.system, c #> ARRAY['pinned', j.system]) ELSE o.ids END,
-        leaver = CASE WHEN jsonb_typeof(c #> '{provides,user}') = 'object'
-                      THEN merge_objects(o.leaver, c #> '{provides,user}') ELSE o.leaver END
-    FROM stage s
-         CROSS JOIN LATERAL (SELECT s.body -> 'context' OFFSET 0) AS x (c)
-         JOIN job j ON j.id = s.job_id AND j.offboarding_id = s.offboarding_id
-    WHERE s.wave = w AND s.name LIKE 'job.%' AND o.id = s.offboarding_id AND j.system = c ->> 'system'
-      AND (jsonb_typeof(c -> 'pinned') = 'object' OR jsonb_typeof(c #> '{provides,user}') = 'object');
+    WITH known AS (
+        UPDATE offboarding o SET personal = with_facts(o, j.system, c)
+        FROM stage s
+             CROSS JOIN LATERAL (SELECT s.body -> 'context' OFFSET 0) AS x (c)
+             JOIN job j ON j.id = s.job_id AND j.offboarding_id = s.offboarding_id
+        WHERE s.wave = w AND s.name LIKE 'job.%' AND o.id = s.offboarding_id AND o.erased_at IS NULL AND j.system = c ->> 'system'
+          AND (jsonb_typeof(c -> 'pinned') = 'object' OR jsonb_typeof(c #> '{provides,user}') = 'object')
+        RETURNING o.id, c #> '{provides,user}' ?| '{email,emails,employee_id}' AS named)
+    SELECT array_agg(id) INTO renamed FROM known WHERE named;
+    PERFORM note_person(renamed) WHERE renamed IS NOT NULL;
 END
 $$;
 COMMENT ON FUNCTION apply_facts(integer) IS
@@ -634,7 +736,8 @@ BEGIN
                     THEN 'stale: its date is ' || instant(o.effective_at) END
     FROM stage t LEFT JOIN offboarding o ON o.id = t.offboarding_id
     WHERE t.wave = w AND t.name IN ('started', 'held') AND s.seq = t.seq;
-    UPDATE offboarding o SET status = 'held', reason = coalesce(s.body #>> '{context,reason}', s.body #>> '{response,message}')
+    UPDATE offboarding o
+    SET status = 'held', reason = sealed(o.id, coalesce(s.body #>> '{context,reason}', s.body #>> '{response,message}'))
     FROM stage s WHERE s.wave = w AND s.name = 'held' AND s.note IS NULL AND o.id = s.offboarding_id;
     SELECT array_agg(ROW(s.offboarding_id, now(), '{}'::uuid[])::start) INTO starts
     FROM stage s WHERE s.wave = w AND s.name = 'started' AND s.note IS NULL;
@@ -797,7 +900,9 @@ DECLARE
 BEGIN
     WITH closed AS (
         UPDATE open_item i SET closed_at = now(), closed_by = coalesce(s.body #>> '{context,actor,id}', 'a person')
-        FROM stage s JOIN job j ON j.offboarding_id = s.offboarding_id AND (j.id = s.job_id OR j.step = s.body #>> '{context,step}')
+        FROM stage s
+             JOIN offboarding o ON o.id = s.offboarding_id AND o.erase_ordered_at IS NULL
+             JOIN job j ON j.offboarding_id = s.offboarding_id AND (j.id = s.job_id OR j.step = s.body #>> '{context,step}')
         WHERE s.wave = w AND s.name = 'order.skip' AND i.job_id = j.id AND i.closed_at IS NULL
         RETURNING s.seq, s.offboarding_id)
     SELECT coalesce(array_agg(DISTINCT seq), '{}'), array_agg(DISTINCT offboarding_id) INTO resolved, relieved FROM closed;
@@ -814,7 +919,7 @@ BEGIN
     FROM stage s
          JOIN offboarding o ON o.id = s.offboarding_id
          JOIN job j ON j.offboarding_id = o.id AND (o.status = 'initiated' OR outlives(j))
-    WHERE s.wave = w AND s.name IN ('order.retry', 'order.skip')
+    WHERE s.wave = w AND s.name IN ('order.retry', 'order.skip') AND o.erase_ordered_at IS NULL
       AND (s.job_id IS NULL OR j.id = s.job_id)
       AND (s.body #>> '{context,step}' IS NULL OR j.step = s.body #>> '{context,step}')
       AND CASE WHEN s.name = 'order.retry' THEN j.state = 'failed'
@@ -822,6 +927,7 @@ BEGIN
                     AND (s.job_id IS NOT NULL OR s.body #>> '{context,step}' IS NOT NULL) END;
     UPDATE stage s
     SET note = CASE WHEN o.id IS NULL THEN 'refused: unknown offboarding'
+                    WHEN o.erase_ordered_at IS NOT NULL THEN 'refused: the offboarding is erased'
                     WHEN o.status <> 'initiated' THEN 'refused: the offboarding is ' || o.status
                     WHEN t.name = 'order.retry' AND j.id IS NOT NULL THEN 'refused: the job is ' || j.state || ', not failed'
                     WHEN j.state = 'ready'
@@ -870,6 +976,7 @@ BEGIN
     SELECT array_agg(DISTINCT j.id) INTO undone
     FROM stage s
          JOIN offboarding o ON o.id = s.offboarding_id AND o.mode = 'live' AND o.status IN ('completed', 'cancelled', 'duplicate')
+                               AND o.erase_ordered_at IS NULL
          JOIN job j ON j.offboarding_id = o.id AND j.state = 'succeeded' AND j.spec ? 'undo_job_id'
     WHERE s.wave = w AND s.name = 'order.undo'
       -- What was so before the offboarding came isn't ours to change, unless a person names it.
@@ -887,6 +994,7 @@ BEGIN
     WHERE j.id = ANY (undone);
     UPDATE stage s
     SET note = CASE WHEN o.id IS NULL THEN 'refused: unknown offboarding'
+                    WHEN o.erase_ordered_at IS NOT NULL THEN 'refused: the offboarding is erased'
                     WHEN o.mode <> 'live' THEN 'refused: a dry run has changed nothing'
                     WHEN o.status NOT IN ('completed', 'cancelled', 'duplicate')
                     THEN format('refused: the offboarding is %s; cancel it first (offboard cancel), or wait until it is over', o.status)
@@ -902,6 +1010,45 @@ END
 $$;
 COMMENT ON FUNCTION apply_undo(integer) IS
     'Staged `order.undo` events of a wave: of an offboarding that is over, a job for every step that succeeded and can be undone; one that failed runs again. What can''t be done is noted as refused.';
+
+-- A job that undoes, or that tells of results, still needs the data.
+CREATE FUNCTION keeps_data(o offboarding) RETURNS text
+LANGUAGE sql STABLE
+RETURN CASE WHEN o.status NOT IN ('completed', 'cancelled', 'duplicate') THEN 'the offboarding is ' || o.status
+            WHEN EXISTS (SELECT FROM open_job w JOIN job j ON j.id = w.job_id
+                         WHERE w.offboarding_id = o.id AND w.state = 'ready' AND outlives(j))
+            THEN 'a job of the offboarding is still to run: one that undoes, or tells of results' END;
+COMMENT ON FUNCTION keeps_data(offboarding) IS 'Why the personal data of an offboarding cannot be erased yet; null: they can.';
+
+CREATE FUNCTION order_erasure(which uuid[]) RETURNS SETOF uuid
+LANGUAGE sql AS $$
+    WITH ordered AS (
+        UPDATE offboarding o SET erase_ordered_at = now()
+        WHERE o.id = ANY (which) AND o.erased_at IS NULL AND keeps_data(o) IS NULL
+        RETURNING o.id),
+    told AS (
+        INSERT INTO roster_notice (offboarding_id, kind) SELECT id, 'erase' FROM ordered ON CONFLICT DO NOTHING)
+    SELECT id FROM ordered
+$$;
+COMMENT ON FUNCTION order_erasure(uuid[]) IS
+    'Of these offboardings, those that can be erased run nothing any more, and the planner is told to delete their keys; returns which. One that was ordered before and is not erased yet is ordered again.';
+
+CREATE FUNCTION apply_erasures(w integer) RETURNS void
+LANGUAGE plpgsql AS $$
+DECLARE
+    ordered uuid[] := ARRAY(SELECT order_erasure(ARRAY(SELECT s.offboarding_id FROM stage s
+                                                       WHERE s.wave = w AND s.name = 'order.erase')));
+BEGIN
+    UPDATE stage s
+    SET note = 'refused: ' || CASE WHEN o.id IS NULL THEN 'unknown offboarding'
+                                   WHEN o.erased_at IS NOT NULL THEN 'the offboarding was erased before'
+                                   ELSE keeps_data(o) END
+    FROM stage t LEFT JOIN offboarding o ON o.id = t.offboarding_id
+    WHERE t.wave = w AND t.name = 'order.erase' AND t.offboarding_id <> ALL (ordered) AND s.seq = t.seq;
+END
+$$;
+COMMENT ON FUNCTION apply_erasures(integer) IS
+    'Staged `order.erase` events of a wave: the planner is asked to delete the keys of offboardings that are over. What can''t be done is noted as refused.';
 
 -- ---- one batch ------------------------------------------------------------------------------------------------------
 
@@ -920,6 +1067,7 @@ BEGIN
     PERFORM apply_approvals(w) WHERE 'order.approve' = ANY (names);
     PERFORM apply_job_orders(w) WHERE names && '{order.retry,order.skip}';
     PERFORM apply_undo(w) WHERE 'order.undo' = ANY (names);
+    PERFORM apply_erasures(w) WHERE 'order.erase' = ANY (names);
     PERFORM apply_before_images(w) WHERE 'job.before' = ANY (names);
     PERFORM apply_answers(w) WHERE EXISTS (SELECT FROM unnest(names) n WHERE n LIKE 'job.%');
 END
@@ -953,6 +1101,8 @@ BEGIN
         PERFORM apply_wave(w);
         w := w + 1;
     END LOOP;
+    -- The planner has deleted their keys. Records that nobody can open any more bear the same name, and are sealed.
+    PERFORM erase_offboardings(array_agg(offboarding_id)) FROM stage WHERE name = 'erased' AND sealed IS NULL HAVING count(*) > 0;
     PERFORM note_early() WHERE EXISTS (SELECT FROM stage WHERE early);
     PERFORM record_events();
 END

@@ -4,9 +4,9 @@ CREATE FUNCTION mark_leaving(person jsonb, beside uuid) RETURNS jsonb
 LANGUAGE sql STABLE PARALLEL SAFE
 RETURN CASE
     WHEN jsonb_typeof(person) IS DISTINCT FROM 'object' THEN person
-    WHEN EXISTS (SELECT FROM offboarding o
-                 WHERE o.mode = 'live' AND o.status IN ('waiting', 'held', 'initiated') AND o.id <> beside
-                   AND person_keys(o.leaver, o.extra -> 'given_ids') && person_keys(person)) THEN person || '{"leaving": true}'
+    WHEN EXISTS (SELECT FROM person_key k JOIN offboarding o ON o.id = k.offboarding_id
+                 WHERE k.digest = ANY (person_digests(person_keys(person)))
+                   AND o.mode = 'live' AND o.status IN ('waiting', 'held', 'initiated') AND o.id <> beside) THEN person || '{"leaving": true}'
     ELSE person - 'leaving'
 END;
 COMMENT ON FUNCTION mark_leaving(jsonb, uuid) IS
@@ -25,11 +25,14 @@ COMMENT ON FUNCTION leaver_with_managers(jsonb, uuid) IS
     'The object''s `user`, as it is now: of its managers it says who is leaving, too (nobody hands over to them).';
 
 CREATE FUNCTION offboarding_object(o offboarding) RETURNS jsonb
-LANGUAGE sql STABLE PARALLEL SAFE
-RETURN o.extra || jsonb_build_object(
-    'version', 1, 'id', o.id, 'user', leaver_with_managers(o.leaver, o.id), 'actor', o.actor, 'status', o.status, 'runbook', o.runbook,
-    'source', o.source, 'event', o.event, 'received_at', instant(o.received_at), 'started_at', instant(o.started_at),
-    'effective_at', instant(o.effective_at), 'zone', o.zone, 'mode', o.mode, 'priority', o.priority, 'ids', o.ids);
+LANGUAGE sql STABLE PARALLEL SAFE AS $$
+    SELECT (p -> 'extra') || jsonb_build_object(
+        'version', 1, 'id', o.id, 'user', leaver_with_managers(p -> 'leaver', o.id), 'actor', o.actor, 'status', o.status,
+        'runbook', o.runbook, 'source', o.source, 'event', o.event, 'received_at', instant(o.received_at),
+        'started_at', instant(o.started_at), 'effective_at', instant(o.effective_at), 'zone', o.zone, 'mode', o.mode,
+        'priority', o.priority, 'ids', p -> 'ids')
+    FROM (SELECT personal_of(o) OFFSET 0) AS x (p)
+$$;
 COMMENT ON FUNCTION offboarding_object(offboarding) IS 'The offboarding object of messages.md, as it is now.';
 
 CREATE FUNCTION job_message(j job, o offboarding) RETURNS jsonb
@@ -37,10 +40,10 @@ LANGUAGE sql VOLATILE PARALLEL SAFE
 RETURN offboarding_object(o) || jsonb_build_object('job', jsonb_build_object(
     'id', j.id, 'phase', j.phase, 'step', j.step, 'system', j.system, 'action', j.action, 'if', j.spec -> 'if',
     'with', j.spec -> 'with', 'when', j.run_when, 'effect', j.effect, 'attempt', j.attempt, 'due_at', instant(j.due_at),
-    'published_at', instant(clock_timestamp()), 'state', j.saved,
+    'published_at', instant(clock_timestamp()), 'state', personal_of(j) -> 'saved',
     'needs', coalesce(nullif(j.spec -> 'needs', 'null'), '[]'),
     'steps', coalesce((SELECT jsonb_object_agg(n.step, jsonb_build_object('state', n.state, 'outcome', n.outcome,
-                                                                           'outputs', coalesce(n.outputs, '{}')))
+                                                                           'outputs', coalesce(personal_of(n) -> 'outputs', '{}')))
                        FROM job n
                        WHERE n.id = ANY (j.needs)
                           OR j.spec ? 'reads' AND n.offboarding_id = j.offboarding_id AND j.spec -> 'reads' ? n.step), '{}'))
@@ -59,7 +62,7 @@ RETURN offboarding_object(o) || jsonb_build_object('job', jsonb_build_object(
                                             'inside', j.spec -> 'inside', 'run_if', j.spec -> 'run_if'))
     || CASE WHEN j.spec ? 'undo_of'
             THEN jsonb_build_object('undo_of', j.spec -> 'undo_of', 'before', coalesce(
-                     (SELECT n.before_image FROM job n
+                     (SELECT opened(n.offboarding_id, n.before_image, true)::jsonb FROM job n
                       WHERE n.offboarding_id = j.offboarding_id AND n.step = j.spec ->> 'undo_of'), '{}'))
             ELSE '{}' END);
 COMMENT ON FUNCTION job_message(job, offboarding) IS
@@ -108,20 +111,22 @@ DECLARE
     taken due[] := ARRAY(SELECT t FROM take_due(most, barred) t);
 BEGIN
     RETURN QUERY
-    SELECT CASE WHEN d.job_id IS NOT NULL AND (o.status = 'initiated' OR outlives(j))
-                     AND j.state = 'ready' AND j.attempt = d.attempt THEN 'job'
-                WHEN d.phase IS NULL OR o.status NOT IN ('waiting', 'initiated') OR p.status <> 'waiting'
-                     OR p.due_at <> d.due_at OR o.id IS NULL OR p.due_at IS NULL THEN 'stale'
-                WHEN asks_planner(o) THEN 'start'
-                ELSE 'phase' END,
-           d.due_at, d.offboarding_id, o.priority, j.system, o.traceparent,
-           CASE WHEN d.phase IS NOT NULL AND asks_planner(o) THEN jsonb_build_object('version', 1, 'due_at', instant(d.due_at))
-                WHEN d.phase IS NOT NULL THEN jsonb_build_object('phase', d.phase, 'due_at', instant(d.due_at))
-                ELSE job_message(j, o) END
+    SELECT k.kind, d.due_at, d.offboarding_id, o.priority, j.system, o.traceparent,
+           CASE k.kind WHEN 'job' THEN job_message(j, o)
+                       WHEN 'start' THEN jsonb_build_object('version', 1, 'due_at', instant(d.due_at))
+                       WHEN 'phase' THEN jsonb_build_object('phase', d.phase, 'due_at', instant(d.due_at)) END
     FROM unnest(taken) d
          LEFT JOIN offboarding o ON o.id = d.offboarding_id
          LEFT JOIN job j ON j.id = d.job_id
          LEFT JOIN phase p ON p.offboarding_id = d.offboarding_id AND p.name = d.phase
+         CROSS JOIN LATERAL (
+             SELECT CASE WHEN o.erase_ordered_at IS NOT NULL THEN 'stale'
+                         WHEN d.job_id IS NOT NULL AND (o.status = 'initiated' OR outlives(j))
+                              AND j.state = 'ready' AND j.attempt = d.attempt THEN 'job'
+                         WHEN d.phase IS NULL OR o.status NOT IN ('waiting', 'initiated') OR p.status <> 'waiting'
+                              OR p.due_at <> d.due_at OR o.id IS NULL OR p.due_at IS NULL THEN 'stale'
+                         WHEN asks_planner(o) THEN 'start'
+                         ELSE 'phase' END OFFSET 0) AS k (kind)
     ORDER BY d.due_at;
     RETURN QUERY
     SELECT n.kind, now(), n.offboarding_id, NULL, NULL, o.traceparent, jsonb_build_object('version', 1, 'at', instant(now()))
@@ -134,7 +139,7 @@ BEGIN
 END
 $$;
 COMMENT ON FUNCTION due_messages(integer, text[]) IS
-    'Takes what is due and builds what to publish: job messages, contexts of phase.due events, and records of the roster: start (may it start now?), ended, approved; and orders to pause a system. Kind stale: the row no longer agrees with its job or phase and is dropped.';
+    'Takes what is due and builds what to publish: job messages, contexts of phase.due events, and records of the roster: start (may it start now?), ended, approved, erase (delete its key); and orders to pause a system. Kind stale: the row no longer agrees with its job or phase, or the offboarding is erased, and the row is dropped. SQLSTATE OB002 while the key of an offboarding is not there.';
 
 -- A job whose message waits at a slow system has no answer either, nor has a phase whose event waits for the logger: which of them
 -- are lost is for the scheduler to find out (scheduler/lost.c).

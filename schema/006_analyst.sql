@@ -1,14 +1,23 @@
 -- Views for analysts and for `offboard status`, `watch` and `events`. Column names are promises: views are extended, not changed.
 
 CREATE SCHEMA analyst;
-COMMENT ON SCHEMA analyst IS 'What analysts read: offboardings and their progress, failures, latencies, time to revoke, the audit.';
+COMMENT ON SCHEMA analyst IS
+    'What analysts read: offboardings and their progress, failures, latencies, time to revoke, the audit. Personal data are null once they are erased, and on a standby.';
+
+-- One opening a row, and none where no column of it is asked for.
+CREATE FUNCTION leaver_of(o offboarding) RETURNS jsonb
+LANGUAGE sql STABLE PARALLEL SAFE
+RETURN opened(o.id, o.personal)::jsonb -> 'leaver';
+COMMENT ON FUNCTION leaver_of(offboarding) IS 'Whom it is about; null when that was erased.';
 
 CREATE VIEW analyst.jobs AS
-SELECT j.id AS job_id, j.offboarding_id, o.leaver ->> 'email' AS email, o.runbook, o.mode, j.phase, j.step, j.position, j.system,
-       j.action, j.effect, j.state, j.outcome, j.reason, j.attempt, j.due_at, j.answered_at, j.status_code, j.duration_ms,
-       j.verified, j.verified_at, j.outputs,
+SELECT j.id AS job_id, j.offboarding_id, leaver ->> 'email' AS email, o.runbook, o.mode, j.phase, j.step, j.position, j.system,
+       j.action, j.effect, j.state, j.outcome, p ->> 'reason' AS reason, j.attempt, j.due_at, j.answered_at, j.status_code, j.duration_ms,
+       p -> 'verified' AS verified, j.verified_at, p -> 'outputs' AS outputs,
        ARRAY(SELECT n.step FROM job n WHERE n.id = ANY (j.needs) ORDER BY n.position) AS needs, j.run_when, j.changed_at, j.follower
-FROM job j JOIN offboarding o ON o.id = j.offboarding_id;
+FROM job j JOIN offboarding o ON o.id = j.offboarding_id
+     CROSS JOIN LATERAL (SELECT leaver_of(o) OFFSET 0) AS x (leaver)
+     CROSS JOIN LATERAL (SELECT opened(j.offboarding_id, j.personal)::jsonb OFFSET 0) AS y (p);
 COMMENT ON VIEW analyst.jobs IS 'Every job: what, for whom, how it stands.';
 COMMENT ON COLUMN analyst.jobs.job_id IS 'The job.';
 COMMENT ON COLUMN analyst.jobs.offboarding_id IS 'Its offboarding.';
@@ -90,8 +99,8 @@ COMMENT ON COLUMN analyst.phases.ready IS 'Those published or due.';
 COMMENT ON COLUMN analyst.phases.waiting IS 'Those waiting.';
 
 CREATE VIEW analyst.offboardings AS
-SELECT o.id AS offboarding_id, o.leaver ->> 'email' AS email, o.leaver ->> 'employee_id' AS employee_id,
-       o.leaver ->> 'name' AS name, o.status, o.reason, o.runbook, o.source, o.mode, o.priority, o.zone, o.received_at,
+SELECT o.id AS offboarding_id, p #>> '{leaver,email}' AS email, p #>> '{leaver,employee_id}' AS employee_id,
+       p #>> '{leaver,name}' AS name, o.status, opened(o.id, o.reason) AS reason, o.runbook, o.source, o.mode, o.priority, o.zone, o.received_at,
        o.effective_at, o.started_at, o.ended_at, o.actor ->> 'name' AS started_by,
        (SELECT p.name FROM phase p WHERE p.offboarding_id = o.id AND p.status IN ('initiated', 'held')
         ORDER BY p.position LIMIT 1) AS phase,
@@ -99,8 +108,10 @@ SELECT o.id AS offboarding_id, o.leaver ->> 'email' AS email, o.leaver ->> 'empl
        least(CASE WHEN o.status IN ('waiting', 'initiated') THEN
                  (SELECT min(p.due_at) FROM phase p WHERE p.offboarding_id = o.id AND p.status = 'waiting') END,
              c.next_due_at) AS next_due_at,
-       o.ids, o.recorded_at, split_part(o.traceparent, '-', 2) AS trace_id
+       p -> 'ids' AS ids, o.recorded_at, split_part(o.traceparent, '-', 2) AS trace_id,
+       o.erase_ordered_at, o.erased_at
 FROM offboarding o
+     CROSS JOIN LATERAL (SELECT opened(o.id, o.personal)::jsonb OFFSET 0) AS x (p)
      CROSS JOIN LATERAL (
          SELECT count(*) AS jobs, count(*) FILTER (WHERE j.state IN ('succeeded', 'skipped', 'cancelled')) AS ended,
                 count(*) FILTER (WHERE j.state = 'succeeded') AS succeeded,
@@ -133,12 +144,14 @@ COMMENT ON COLUMN analyst.offboardings.percent IS 'Part of the jobs that have en
 COMMENT ON COLUMN analyst.offboardings.next_due_at IS 'When something happens next by itself.';
 COMMENT ON COLUMN analyst.offboardings.ids IS 'Accounts by system.';
 COMMENT ON COLUMN analyst.offboardings.recorded_at IS 'When the logger first wrote it.';
+COMMENT ON COLUMN analyst.offboardings.erase_ordered_at IS 'When its erasure was last ordered; null: it was not.';
+COMMENT ON COLUMN analyst.offboardings.erased_at IS 'When its personal data were erased; null while they are there.';
 COMMENT ON COLUMN analyst.offboardings.trace_id IS 'Its W3C trace: in every log line about it, and sent to the vendors.';
 
 CREATE VIEW analyst.held_offboardings AS
-SELECT o.id AS offboarding_id, o.leaver ->> 'email' AS email, o.leaver ->> 'name' AS name, o.runbook, o.mode, o.reason,
-       o.received_at, o.effective_at, now() - o.received_at AS held_for
-FROM offboarding o WHERE o.status = 'held';
+SELECT o.id AS offboarding_id, leaver ->> 'email' AS email, leaver ->> 'name' AS name, o.runbook, o.mode,
+       opened(o.id, o.reason) AS reason, o.received_at, o.effective_at, now() - o.received_at AS held_for
+FROM offboarding o CROSS JOIN LATERAL (SELECT leaver_of(o) OFFSET 0) AS x (leaver) WHERE o.status = 'held';
 COMMENT ON VIEW analyst.held_offboardings IS 'Offboardings that wait for `offboard approve`.';
 COMMENT ON COLUMN analyst.held_offboardings.offboarding_id IS 'The offboarding.';
 COMMENT ON COLUMN analyst.held_offboardings.email IS 'The leaver''s e-mail.';
@@ -151,8 +164,9 @@ COMMENT ON COLUMN analyst.held_offboardings.effective_at IS 'When access should 
 COMMENT ON COLUMN analyst.held_offboardings.held_for IS 'How long it is held.';
 
 CREATE VIEW analyst.open_items AS
-SELECT i.offboarding_id, o.leaver ->> 'email' AS email, o.runbook, j.step, i.system, i.kind, i.item, i.why, i.opened_at, i.closed_at, i.closed_by
-FROM open_item i JOIN offboarding o ON o.id = i.offboarding_id JOIN job j ON j.id = i.job_id;
+SELECT i.offboarding_id, leaver ->> 'email' AS email, o.runbook, j.step, i.system, i.kind, i.item, i.why, i.opened_at, i.closed_at, i.closed_by
+FROM open_item i JOIN offboarding o ON o.id = i.offboarding_id JOIN job j ON j.id = i.job_id
+     CROSS JOIN LATERAL (SELECT leaver_of(o) OFFSET 0) AS x (leaver);
 COMMENT ON VIEW analyst.open_items IS
     'What steps left in place on purpose: an offboarding is completed when a later step, or a person (`offboard skip`), has resolved each.';
 COMMENT ON COLUMN analyst.open_items.offboarding_id IS 'The offboarding.';
@@ -168,11 +182,13 @@ COMMENT ON COLUMN analyst.open_items.closed_at IS 'When it was resolved; null wh
 COMMENT ON COLUMN analyst.open_items.closed_by IS 'The step, or the person, that resolved it.';
 
 CREATE VIEW analyst.open_failures AS
-SELECT j.offboarding_id, j.id AS job_id, o.leaver ->> 'email' AS email, o.runbook, o.mode, j.phase, j.step, j.system, j.action,
-       j.effect, j.outcome, j.status_code, j.reason, j.attempt, j.answered_at AS failed_at,
+SELECT j.offboarding_id, j.id AS job_id, leaver ->> 'email' AS email, o.runbook, o.mode, j.phase, j.step, j.system, j.action,
+       j.effect, j.outcome, j.status_code, p ->> 'reason' AS reason, j.attempt, j.answered_at AS failed_at,
        (SELECT count(*) FROM job d WHERE d.offboarding_id = j.offboarding_id AND d.state = 'waiting' AND j.id = ANY (d.needs))
            AS waiting_jobs
 FROM open_job w JOIN job j ON j.id = w.job_id JOIN offboarding o ON o.id = w.offboarding_id
+     CROSS JOIN LATERAL (SELECT leaver_of(o) OFFSET 0) AS x (leaver)
+     CROSS JOIN LATERAL (SELECT opened(j.offboarding_id, j.personal)::jsonb OFFSET 0) AS y (p)
 WHERE w.state = 'failed' AND (o.status = 'initiated' OR outlives(j));
 COMMENT ON VIEW analyst.open_failures IS
     'Failed, blocked and denied jobs of running offboardings, and those that undo: a person must retry or skip them.';
@@ -229,12 +245,13 @@ COMMENT ON COLUMN analyst.system_results.latency_p95 IS '95th percentile of it.'
 COMMENT ON COLUMN analyst.system_results.last_answer_at IS 'Last answer of a worker.';
 
 CREATE VIEW analyst.time_to_revoke AS
-SELECT day_of(o.received_at) AS day, j.offboarding_id, o.leaver ->> 'email' AS email, o.runbook, j.id AS job_id, j.system, j.action, j.state,
+SELECT day_of(o.received_at) AS day, j.offboarding_id, leaver ->> 'email' AS email, o.runbook, j.id AS job_id, j.system, j.action, j.state,
        o.event_at, o.received_at, o.effective_at, o.started_at, j.verified_at,
        j.verified_at - coalesce(o.event_at, o.received_at) AS from_event,
        j.verified_at - o.received_at AS from_received,
        j.verified_at - o.effective_at AS from_effective
 FROM job j JOIN offboarding o ON o.id = j.offboarding_id
+     CROSS JOIN LATERAL (SELECT leaver_of(o) OFFSET 0) AS x (leaver)
 WHERE j.effect = 'revoke' AND o.mode = 'live' AND NOT j.spec ?| '{only_verify,undo_of}';
 COMMENT ON VIEW analyst.time_to_revoke IS
     'Every revoking job of live offboardings: how long until the read-back saw access gone. Times are null while it has not.';
@@ -306,12 +323,13 @@ COMMENT ON COLUMN analyst.time_to_revoke_by_system.pending IS 'Revoking jobs tha
 COMMENT ON COLUMN analyst.time_to_revoke_by_system.pending_longest IS 'How long past effective_at the oldest of them is; negative: its time lies ahead.';
 
 CREATE VIEW analyst.stuck_jobs AS
-SELECT j.id AS job_id, j.offboarding_id, o.leaver ->> 'email' AS email, j.phase, j.step, j.system, j.action, j.effect, j.attempt,
+SELECT j.id AS job_id, j.offboarding_id, leaver ->> 'email' AS email, j.phase, j.step, j.system, j.action, j.effect, j.attempt,
        j.due_at, now() - j.due_at AS overdue,
        EXISTS (SELECT FROM due d WHERE d.due_at = j.due_at AND d.job_id = j.id) AS unpublished,
        s.reason AS paused
 FROM open_job w JOIN job j ON j.id = w.job_id JOIN offboarding o ON o.id = w.offboarding_id
      LEFT JOIN system_pause s ON s.system = j.system
+     CROSS JOIN LATERAL (SELECT leaver_of(o) OFFSET 0) AS x (leaver)
 WHERE w.state = 'ready' AND w.due_at < now() - interval '15 minutes' AND (o.status = 'initiated' OR outlives(j));
 COMMENT ON VIEW analyst.stuck_jobs IS 'Jobs a quarter of an hour past their time without an answer.';
 COMMENT ON COLUMN analyst.stuck_jobs.job_id IS 'The job.';
@@ -329,9 +347,10 @@ COMMENT ON COLUMN analyst.stuck_jobs.unpublished IS 'True: the scheduler has not
 COMMENT ON COLUMN analyst.stuck_jobs.paused IS 'Why its system is paused; null when it is not, or without a reason.';
 
 CREATE VIEW analyst.intake AS
-SELECT i.id AS intake_id, i.received_at, i.source, i.source_event_id, i.type, i.event_time, i.person, i.disposition, i.reason,
-       i.criterion, i.offboarding_id, i.topic, i.kafka_partition, i.kafka_offset, i.recorded_at
-FROM intake i;
+SELECT i.id AS intake_id, i.received_at, i.source, i.source_event_id, i.type, i.event_time, coalesce(i.person, p ->> 'person') AS person,
+       i.disposition, coalesce(i.reason, p ->> 'reason') AS reason, coalesce(i.criterion, nullif(p -> 'criterion', 'null')) AS criterion,
+       i.offboarding_id, i.topic, i.kafka_partition, i.kafka_offset, i.recorded_at
+FROM intake i CROSS JOIN LATERAL (SELECT opened(i.offboarding_id, i.personal)::jsonb OFFSET 0) AS x (p);
 COMMENT ON VIEW analyst.intake IS 'Every HR event and what became of it.';
 COMMENT ON COLUMN analyst.intake.intake_id IS 'Id of the intake event.';
 COMMENT ON COLUMN analyst.intake.received_at IS 'When it reached us.';
@@ -382,17 +401,24 @@ LANGUAGE sql IMMUTABLE PARALLEL SAFE
 RETURN nullif(coalesce(body #> '{context,actor}', body #> '{value,actor}', body #> '{order,actor}')::jsonb, 'null');
 COMMENT ON FUNCTION event_actor(json) IS 'Who did what this event, or this record of control, tells: kind, id, name. Null: a process of ours.';
 
+CREATE FUNCTION body_of(e event) RETURNS json
+LANGUAGE sql STABLE PARALLEL SAFE
+RETURN coalesce(e.body, opened(e.offboarding_id, e.sealed)::json);
+COMMENT ON FUNCTION body_of(event) IS 'The whole event, as it came or was sealed; null once erased.';
+
 CREATE VIEW analyst.timeline AS
 SELECT e.offboarding_id, e.occurred_at, e.name, e.phase, e.step, e.system, e.action, e.attempt, e.outcome, e.status_code,
        coalesce(x.actor ->> 'name', x.actor ->> 'id') AS actor,
-       e.body #>> '{response,message}' AS message,
+       b.body #>> '{response,message}' AS message,
        CASE WHEN e.note LIKE 'early: %'
             THEN (SELECT CASE WHEN r.applied_at IS NULL THEN e.note ELSE r.note END FROM early_result r
                   WHERE r.topic = e.topic AND r.kafka_partition = e.kafka_partition AND r.kafka_offset = e.kafka_offset)
-            ELSE e.note END AS note, (e.body #> '{context,verified}')::jsonb AS verified,
-       (e.body #> '{context,calls}')::jsonb AS calls, e.recorded_at, e.id AS event_id, e.job_id, e.topic, e.kafka_partition,
-       e.kafka_offset, e.body #>> '{context,trace_id}' AS trace_id, e.body
-FROM event e CROSS JOIN LATERAL (SELECT event_actor(e.body) OFFSET 0) AS x (actor)
+            ELSE e.note END AS note, (b.body #> '{context,verified}')::jsonb AS verified,
+       (b.body #> '{context,calls}')::jsonb AS calls, e.recorded_at, e.id AS event_id, e.job_id, e.topic, e.kafka_partition,
+       e.kafka_offset, b.body #>> '{context,trace_id}' AS trace_id, b.body
+FROM event e
+     CROSS JOIN LATERAL (SELECT body_of(e) OFFSET 0) AS b (body)
+     CROSS JOIN LATERAL (SELECT event_actor(b.body) OFFSET 0) AS x (actor)
 WHERE e.offboarding_id IS NOT NULL;
 COMMENT ON VIEW analyst.timeline IS 'What happened in every offboarding; order by occurred_at.';
 COMMENT ON COLUMN analyst.timeline.offboarding_id IS 'The offboarding.';
@@ -417,11 +443,12 @@ COMMENT ON COLUMN analyst.timeline.topic IS 'Kafka topic.';
 COMMENT ON COLUMN analyst.timeline.kafka_partition IS 'Kafka partition.';
 COMMENT ON COLUMN analyst.timeline.kafka_offset IS 'Kafka offset.';
 COMMENT ON COLUMN analyst.timeline.trace_id IS 'Its W3C trace; the calls have span ids of it.';
-COMMENT ON COLUMN analyst.timeline.body IS 'The whole event, byte for byte as Kafka has it; null once blanked.';
+COMMENT ON COLUMN analyst.timeline.body IS 'The whole event, byte for byte as Kafka has it; null once erased.';
 
 CREATE VIEW analyst.violations AS
-SELECT e.recorded_at, e.topic, e.kafka_partition, e.kafka_offset, e.body ->> 'name' AS said, e.system, e.offboarding_id, e.note AS why, e.body
-FROM event e WHERE e.name = 'violation' OR e.note LIKE 'not believed: %';
+SELECT e.recorded_at, e.topic, e.kafka_partition, e.kafka_offset, b.body ->> 'name' AS said, e.system, e.offboarding_id, e.note AS why, b.body
+FROM event e CROSS JOIN LATERAL (SELECT body_of(e) OFFSET 0) AS b (body)
+WHERE e.name = 'violation' OR e.note LIKE 'not believed: %';
 COMMENT ON VIEW analyst.violations IS 'What was said by a process that has no right to say it: it was recorded, and changed nothing.';
 COMMENT ON COLUMN analyst.violations.recorded_at IS 'When the logger recorded it.';
 COMMENT ON COLUMN analyst.violations.topic IS 'The topic that it came on: who may write that is under suspicion.';
@@ -438,20 +465,22 @@ SELECT e.id AS order_id, e.occurred_at AS ordered_at,
        CASE e.name WHEN 'dead.replayed' THEN 'replay' WHEN 'secret.revealed' THEN 'reveal'
                    ELSE split_part(e.name, '.', 2) END AS "order",
        CASE WHEN e.name = 'dead.replayed' THEN (SELECT string_agg(p.value, '/' ORDER BY p.n)
-                FROM (VALUES (1, e.body #>> '{context,record,topic}'), (2, e.body #>> '{context,record,partition}'),
-                             (3, e.body #>> '{context,record,offset}')) p (n, value))
-            WHEN e.name LIKE 'control.%' THEN substr(e.body ->> 'key', strpos(e.body ->> 'key', '/') + 1)
+                FROM (VALUES (1, b.body #>> '{context,record,topic}'), (2, b.body #>> '{context,record,partition}'),
+                             (3, b.body #>> '{context,record,offset}')) p (n, value))
+            WHEN e.name LIKE 'control.%' THEN substr(b.body ->> 'key', strpos(b.body ->> 'key', '/') + 1)
             ELSE e.offboarding_id::text END AS subject,
-       coalesce(e.body #>> '{context,step}', e.body #>> '{context,job_id}') AS step,
+       coalesce(b.body #>> '{context,step}', b.body #>> '{context,job_id}') AS step,
        coalesce(x.actor ->> 'name', x.actor ->> 'id') AS ordered_by, x.actor,
-       coalesce(e.body #>> '{context,reason}', e.body #>> '{value,reason}', e.body #>> '{order,reason}') AS reason,
+       coalesce(b.body #>> '{context,reason}', b.body #>> '{value,reason}', b.body #>> '{order,reason}') AS reason,
        CASE WHEN e.note LIKE 'refused:%' THEN 'refused' ELSE 'applied' END AS result,
        nullif(regexp_replace(e.note, '^refused: ', ''), '') AS why, e.recorded_at
-FROM event e CROSS JOIN LATERAL (SELECT event_actor(e.body) OFFSET 0) AS x (actor)
+FROM event e
+     CROSS JOIN LATERAL (SELECT body_of(e) OFFSET 0) AS b (body)
+     CROSS JOIN LATERAL (SELECT event_actor(b.body) OFFSET 0) AS x (actor)
 WHERE e.name LIKE 'order.%'
    OR e.name IN ('control.cancel', 'control.uncancel', 'control.pause', 'control.resume', 'dead.replayed', 'secret.revealed');
 COMMENT ON VIEW analyst.orders IS
-    'Every order of a person, of the HR system or of a worker, and what became of it: approve, retry, skip, undo, cancel, uncancel, pause, resume, replay, reveal.';
+    'Every order of a person, of the HR system or of a worker, and what became of it: approve, retry, skip, undo, erase, cancel, uncancel, pause, resume, replay, reveal.';
 COMMENT ON COLUMN analyst.orders.order_id IS 'The order; the HTTP API and `offboard` answer with it.';
 COMMENT ON COLUMN analyst.orders.ordered_at IS 'When it was given.';
 COMMENT ON COLUMN analyst.orders."order" IS 'What was ordered.';
@@ -466,16 +495,17 @@ COMMENT ON COLUMN analyst.orders.recorded_at IS 'When the logger applied or refu
 
 CREATE VIEW analyst.signals AS
 SELECT s.id AS signal_id, s.received_at, s.name AS signal, s.key, s.source, coalesce(s.actor ->> 'name', s.actor ->> 'id') AS sent_by,
-       s.actor, coalesce(s.data ->> 'reason', s.data ->> 'evidence') AS reason, s.data, j.offboarding_id, o.leaver ->> 'email' AS email,
+       s.actor, coalesce(s.data ->> 'reason', s.data ->> 'evidence') AS reason, s.data, j.offboarding_id, leaver ->> 'email' AS email,
        j.id AS job_id, j.step, j.system,
        CASE WHEN j.id IS NULL THEN 'no job waits for it'
             WHEN j.state <> 'ready' THEN 'the job is ' || j.state
-            WHEN j.saved #> '{heard}' ? s.id::text THEN 'the job has read it and waits on'
+            WHEN opened(j.offboarding_id, j.personal)::jsonb #> '{saved,heard}' ? s.id::text THEN 'the job has read it and waits on'
             ELSE 'the job has not read it yet' END AS result
 FROM signal s
      LEFT JOIN awaited a ON a.signal = s.name AND a.key = s.key
      LEFT JOIN job j ON j.id = a.job_id
-     LEFT JOIN offboarding o ON o.id = j.offboarding_id;
+     LEFT JOIN offboarding o ON o.id = j.offboarding_id
+     CROSS JOIN LATERAL (SELECT leaver_of(o) OFFSET 0) AS x (leaver);
 COMMENT ON VIEW analyst.signals IS
     'What came in from outside (a parcel was delivered, a person has done a task), who sent it, and what became of it. A signal that several jobs wait for has a row for each.';
 COMMENT ON COLUMN analyst.signals.signal_id IS 'The signal.';
@@ -498,7 +528,7 @@ CREATE VIEW analyst.escrow AS
 SELECT e.offboarding_id, e.job_id, e.phase, e.step, e.system, e.action, e.attempt, e.occurred_at AS sealed_at, a.key AS account,
        v.key AS name, v.value #>> '{}' AS sealed
 FROM event e
-     CROSS JOIN LATERAL (SELECT (e.body #> '{context,escrow}')::jsonb OFFSET 0) AS x (escrow)
+     CROSS JOIN LATERAL (SELECT (body_of(e) #> '{context,escrow}')::jsonb OFFSET 0) AS x (escrow)
      CROSS JOIN LATERAL jsonb_each(CASE WHEN jsonb_typeof(x.escrow) = 'object' THEN x.escrow END) a
      CROSS JOIN LATERAL jsonb_each(CASE WHEN jsonb_typeof(a.value) = 'object' THEN a.value END) v
 WHERE e.name = 'job.before' AND e.job_id IS NOT NULL;

@@ -32,6 +32,9 @@ GRANT USAGE ON SCHEMA public, analyst TO offboard_analyst;
 
 -- Logger: job is changed by change_job_state() alone, event only grows.
 GRANT SELECT, INSERT ON intake, job, due, event, definition, signal, roster_notice TO offboard_logger;
+GRANT SELECT, INSERT, DELETE ON person_key TO offboard_logger;
+GRANT SELECT, INSERT ON key_check TO offboard_logger;
+GRANT SELECT (offboarding_id), INSERT (offboarding_id, key), DELETE ON personal_key TO offboard_logger; -- it writes keys and reads none
 GRANT SELECT, INSERT, UPDATE ON offboarding, phase, kafka_offset, awaited, open_item, system_state, early_result TO offboard_logger;
 GRANT SELECT, INSERT, DELETE ON pause_wanted TO offboard_logger;
 GRANT SELECT, INSERT ON follower TO offboard_logger;
@@ -39,12 +42,15 @@ GRANT SELECT, DELETE ON open_job TO offboard_logger;
 GRANT SELECT ON result TO offboard_logger;
 GRANT SELECT, INSERT, UPDATE, DELETE ON system_pause, cancellation TO offboard_logger;
 
-GRANT SELECT ON offboarding, phase, job, result, signal, awaited, due, kafka_offset, system_pause, system_state, open_job TO offboard_scheduler;
+GRANT SELECT ON offboarding, person_key, phase, job, result, signal, awaited, due, kafka_offset, system_pause, system_state, open_job TO offboard_scheduler;
 GRANT DELETE ON due TO offboard_scheduler;
 
 GRANT SELECT ON ALL TABLES IN SCHEMA analyst TO offboard_analyst;
 
 -- What runs with its owner's rights is for those who need it.
-REVOKE ALL ON FUNCTION change_job_state(job_change[]), keep_before_images(uuid[], jsonb[]), make_event_partitions(integer), take_due(integer, text[]), take_notices(integer), take_pauses(), withdraw_due(uuid[], timestamptz) FROM PUBLIC;
+REVOKE ALL ON FUNCTION change_job_state(job_change[]), keep_before_images(uuid[], jsonb[]), make_event_partitions(integer), take_due(integer, text[]), take_notices(integer), take_pauses(), withdraw_due(uuid[], timestamptz), sealed(uuid, text), opened(uuid, bytea, boolean), person_digests(text[]) FROM PUBLIC;
+GRANT EXECUTE ON FUNCTION sealed(uuid, text) TO offboard_logger;
+GRANT EXECUTE ON FUNCTION opened(uuid, bytea, boolean) TO offboard_logger, offboard_scheduler, offboard_analyst;
+GRANT EXECUTE ON FUNCTION person_digests(text[]) TO offboard_logger, offboard_scheduler;
 GRANT EXECUTE ON FUNCTION change_job_state(job_change[]), keep_before_images(uuid[], jsonb[]), make_event_partitions(integer), withdraw_due(uuid[], timestamptz) TO offboard_logger;
 GRANT EXECUTE ON FUNCTION take_due(integer, text[]), take_notices(integer), take_pauses() TO offboard_scheduler;

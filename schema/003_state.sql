@@ -1,4 +1,4 @@
--- The state machine: jobs, phases, offboardings. Everything here is set-based and is called by the logger (003) with
+-- The state machine: jobs, phases, offboardings. Everything here is set-based and is called by the logger (004) with
 -- the offboardings concerned locked.
 
 -- ---- jobs -----------------------------------------------------------------------------------------------------------
@@ -52,12 +52,40 @@ BEGIN ATOMIC
 END;
 COMMENT ON FUNCTION signals_about(text, text) IS 'What a job that waits for this is told: the latest signals, at most 50.';
 
-CREATE FUNCTION job_result(j job) RETURNS jsonb
+CREATE FUNCTION personal_of(o offboarding) RETURNS jsonb
 LANGUAGE sql STABLE PARALLEL SAFE
-RETURN jsonb_build_object(
-    'phase', j.phase, 'step', j.step, 'system', j.system, 'action', j.action, 'effect', j.effect, 'state', j.state,
-    'outcome', coalesce(j.outcome, j.state), 'message', coalesce(j.reason, j.state), 'at', instant(j.changed_at),
-    'outputs', coalesce(j.outputs, '{}'));
+RETURN opened(o.id, o.personal, true)::jsonb;
+COMMENT ON FUNCTION personal_of(offboarding) IS 'Its leaver, ids and extra. SQLSTATE OB002 when its key is not there.';
+
+CREATE FUNCTION personal_of(j job) RETURNS jsonb
+LANGUAGE sql STABLE PARALLEL SAFE
+RETURN coalesce(opened(j.offboarding_id, j.personal, true)::jsonb, '{}');
+COMMENT ON FUNCTION personal_of(job) IS 'Its reason, outputs, saved and verified, as far as there are any. SQLSTATE OB002 when its key is not there.';
+
+CREATE FUNCTION with_answer(j job, reason text, context jsonb) RETURNS bytea
+LANGUAGE plpgsql PARALLEL SAFE AS $$
+DECLARE
+    personal jsonb := personal_of(j) - 'reason';
+BEGIN
+    personal := personal
+        || CASE WHEN reason IS NULL THEN '{}' ELSE jsonb_build_object('reason', reason) END
+        || (SELECT coalesce(jsonb_object_agg(m.kept, context -> m.said), '{}')
+            FROM (VALUES ('outputs', 'outputs'), ('saved', 'state'), ('verified', 'verified')) m (kept, said)
+            WHERE context -> m.said <> 'null');
+    RETURN CASE WHEN personal <> '{}' THEN sealed(j.offboarding_id, personal::text) END;
+END
+$$;
+COMMENT ON FUNCTION with_answer(job, text, jsonb) IS
+    'The job''s personal data with this reason and what the context of a worker''s answer says, sealed.';
+
+CREATE FUNCTION job_result(j job) RETURNS jsonb
+LANGUAGE sql STABLE PARALLEL SAFE AS $$
+    SELECT jsonb_build_object(
+        'phase', j.phase, 'step', j.step, 'system', j.system, 'action', j.action, 'effect', j.effect, 'state', j.state,
+        'outcome', coalesce(j.outcome, j.state), 'message', coalesce(p ->> 'reason', j.state), 'at', instant(j.changed_at),
+        'outputs', coalesce(p -> 'outputs', '{}'))
+    FROM (SELECT personal_of(j) OFFSET 0) AS x (p)
+$$;
 COMMENT ON FUNCTION job_result(job) IS 'What became of a job, as followers carry it.';
 
 -- With its owner's rights, as the logger's role may not update job: there is no other way to change a state.
@@ -70,15 +98,12 @@ DECLARE
 BEGIN
     UPDATE job j
     SET state = c.state,
-        reason = c.reason,
         attempt = coalesce(c.attempt, j.attempt),
         due_at = coalesce(c.due_at, j.due_at),
         changed_at = now(),
         outcome = coalesce(a.context ->> 'outcome', j.outcome),
         status_code = coalesce((c.answer #>> '{response,statusCode}')::integer, j.status_code),
-        outputs = coalesce(nullif(a.context -> 'outputs', 'null'), j.outputs),
-        saved = coalesce(nullif(a.context -> 'state', 'null'), j.saved),
-        verified = coalesce(nullif(a.context -> 'verified', 'null'), j.verified),
+        personal = with_answer(j, c.reason, a.context),
         verified_at = CASE WHEN (a.context #>> '{verified,ok}')::boolean
                            THEN coalesce((a.context #>> '{verified,at}')::timestamptz, (c.answer ->> 'timestamp')::timestamptz)
                            ELSE j.verified_at END,
@@ -101,10 +126,11 @@ BEGIN
     FROM unnest(changes) c JOIN job j ON j.id = c.job_id
     WHERE c.state IN ('ready', 'failed')
     ON CONFLICT (job_id) DO UPDATE SET state = excluded.state, due_at = excluded.due_at;
-    INSERT INTO result (offboarding_id, job_id, phase, body)
-    SELECT j.offboarding_id, j.id, j.phase, job_result(j)
-           || CASE WHEN c.answer #>> '{context,progress}' IS NULL THEN '{}'
-                   ELSE jsonb_build_object('outcome', 'progress', 'message', c.answer #>> '{context,progress}') END
+    INSERT INTO result (offboarding_id, job_id, phase, state, sealed)
+    SELECT j.offboarding_id, j.id, j.phase, j.state,
+           sealed(j.offboarding_id, (job_result(j)
+               || CASE WHEN c.answer #>> '{context,progress}' IS NULL THEN '{}'
+                       ELSE jsonb_build_object('outcome', 'progress', 'message', c.answer #>> '{context,progress}') END)::text)
     FROM unnest(changes) c JOIN job j ON j.id = c.job_id
     WHERE (c.state NOT IN ('waiting', 'ready') OR c.answer #>> '{context,progress}' IS NOT NULL) AND j.follower IS NULL
       AND EXISTS (SELECT FROM follower f WHERE f.offboarding_id = j.offboarding_id)
@@ -122,7 +148,9 @@ COMMENT ON FUNCTION change_job_state(job_change[]) IS
 -- With its owner's rights, for the same reason.
 CREATE FUNCTION keep_before_images(jobs uuid[], images jsonb[]) RETURNS void
 LANGUAGE sql SECURITY DEFINER SET search_path = public, pg_temp AS $$
-    UPDATE job j SET before_image = i.image || coalesce(j.before_image, '{}')
+    UPDATE job j
+    SET before_image = sealed(j.offboarding_id,
+                              (i.image || coalesce(opened(j.offboarding_id, j.before_image, true)::jsonb, '{}'))::text)
     FROM unnest(jobs, images) i (job_id, image)
     WHERE j.id = i.job_id AND jsonb_typeof(i.image) = 'object'
 $$;
@@ -232,7 +260,7 @@ BEGIN
     SELECT (array_agg(r.phase ORDER BY r.id DESC))[1], int8range(min(r.id), max(r.id), '[]') INTO phase, carries
     FROM (SELECT n.id, n.phase FROM result n
           WHERE n.offboarding_id = f.offboarding_id AND n.id >= coalesce(told, 0)
-            AND (f.kind = 'mirror' OR n.body ->> 'state' = 'failed')
+            AND (f.kind = 'mirror' OR n.state = 'failed')
           ORDER BY n.id LIMIT 20) r -- more than a chat or a ticket takes in one text wait for the next job
     HAVING count(*) > 0;
 END
@@ -270,7 +298,7 @@ BEGIN
                  SELECT count(*) + 1 AS number, bool_or(j.state = 'ready') AS tells
                  FROM job j WHERE j.offboarding_id = f.offboarding_id AND j.follower = f.name) n
              CROSS JOIN LATERAL untold_results(f) u
-        WHERE f.offboarding_id = ANY (affected) AND n.tells IS NOT TRUE AND u.carries IS NOT NULL
+        WHERE f.offboarding_id = ANY (affected) AND o.erase_ordered_at IS NULL AND n.tells IS NOT TRUE AND u.carries IS NOT NULL
           AND may_tell(f) AND (f.kind <> 'on_phase_end' OR NOT mirrored_first(f))
           AND (o.status IN ('initiated', 'cancelled', 'duplicate')
                OR EXISTS (SELECT FROM job j WHERE j.offboarding_id = f.offboarding_id AND j.spec ? 'undo_of'))),
@@ -296,10 +324,10 @@ RETURN CASE WHEN j.spec ->> 'kind' = 'on_phase_end' THEN
     (SELECT jsonb_agg(job_result(s) ORDER BY s.position)
      FROM job s WHERE s.offboarding_id = j.offboarding_id AND s.phase = j.phase AND s.follower IS NULL)
 ELSE
-    (SELECT jsonb_agg(r.body ORDER BY r.id)
+    (SELECT jsonb_agg(opened(r.offboarding_id, r.sealed, true)::jsonb ORDER BY r.id)
      FROM result r
      WHERE r.offboarding_id = j.offboarding_id AND r.id >= lower(j.carries) AND r.id < upper(j.carries)
-       AND (j.spec ->> 'kind' = 'mirror' OR r.body ->> 'state' = 'failed'))
+       AND (j.spec ->> 'kind' = 'mirror' OR r.state = 'failed'))
 END;
 COMMENT ON FUNCTION carried_results(job) IS
     'The results that a follower''s job carries; of on_phase_end those of the whole phase, as they are now.';
@@ -409,7 +437,8 @@ DECLARE
 BEGIN
     WITH cancelled AS (
         UPDATE offboarding o
-        SET status = CASE WHEN a.duplicate_of IS NULL THEN 'cancelled' ELSE 'duplicate' END, reason = a.reason, ended_at = now()
+        SET status = CASE WHEN a.duplicate_of IS NULL THEN 'cancelled' ELSE 'duplicate' END, reason = sealed(o.id, a.reason),
+            ended_at = now()
         FROM unnest(affected, reasons, duplicates) a (id, reason, duplicate_of)
         WHERE o.id = a.id AND o.status IN ('waiting', 'held', 'initiated')
         RETURNING o.id)
@@ -417,7 +446,7 @@ BEGIN
     UPDATE phase SET status = 'cancelled', ended_at = now()
     WHERE offboarding_id = ANY (open) AND status IN ('waiting', 'held', 'initiated');
     SELECT array_agg(ROW(j.id, 'cancelled',
-                         'the offboarding was cancelled' || CASE WHEN (j.saved ->> 'changed')::boolean
+                         'the offboarding was cancelled' || CASE WHEN (personal_of(j) #>> '{saved,changed}')::boolean
                                                                  THEN '; what earlier attempts of this job changed stays so' ELSE '' END,
                          NULL, NULL, false, NULL)::job_change)
     INTO changes
@@ -448,7 +477,7 @@ BEGIN
         WHERE p.offboarding_id = s.offboarding_id AND p.position >= s.position AND p.status IN ('waiting', 'held', 'initiated')
         RETURNING p.offboarding_id, p.name, s.reason),
     ended AS (
-        UPDATE offboarding o SET status = 'cancelled', reason = s.reason, ended_at = now()
+        UPDATE offboarding o SET status = 'cancelled', reason = sealed(o.id, s.reason), ended_at = now()
         FROM stopped s WHERE o.id = s.offboarding_id AND o.status = 'initiated'
         RETURNING o.id)
     SELECT array_agg(ROW(j.id, 'cancelled', c.reason, NULL, NULL, false, NULL)::job_change),

@@ -44,14 +44,15 @@ COMMENT ON COLUMN event_checkpoint.detached_at IS 'When it was detached.';
 CREATE FUNCTION record_events() RETURNS void
 LANGUAGE sql AS $$
     WITH salted AS MATERIALIZED (
-        SELECT s.*, uuid_send(gen_random_uuid()) AS salt FROM stage s WHERE NOT s.early),
+        SELECT s.*, CASE WHEN s.sealed IS NULL THEN uuid_send(gen_random_uuid()) END AS salt FROM stage s WHERE NOT s.early),
     unchained AS MATERIALIZED (
         SELECT ROW(now(), topic, kafka_partition, kafka_offset, id, name, occurred_at, offboarding_id, job_id,
                    body #>> '{context,phase}', body #>> '{context,step}',
                    CASE WHEN name IN ('control.pause', 'control.resume') THEN substr(body ->> 'key', 7)
                         ELSE body #>> '{context,system}' END,
                    body #>> '{context,action}', (body #>> '{context,attempt}')::integer, body #>> '{context,outcome}',
-                   (body #>> '{response,statusCode}')::integer, note, raw, salt, event_commitment(salt, raw), NULL)::event AS e
+                   (body #>> '{response,statusCode}')::integer, note, CASE WHEN sealed IS NULL THEN raw END, salt, sealed,
+                   staged_person(name, offboarding_id, body), coalesce(sha256(sealed), event_commitment(salt, raw)), NULL)::event AS e
         FROM salted),
     links AS (
         SELECT topic, kafka_partition, -1 AS kafka_offset, head AS link, NULL::event AS e
@@ -64,7 +65,7 @@ LANGUAGE sql AS $$
         INSERT INTO event
         SELECT (e).recorded_at, (e).topic, (e).kafka_partition, (e).kafka_offset, (e).id, (e).name, (e).occurred_at,
                (e).offboarding_id, (e).job_id, (e).phase, (e).step, (e).system, (e).action, (e).attempt, (e).outcome,
-               (e).status_code, (e).note, (e).body, (e).salt, (e).commitment, hash
+               (e).status_code, (e).note, (e).body, (e).salt, (e).sealed, (e).person_digest, (e).commitment, hash
         FROM chained WHERE (e).topic IS NOT NULL
         RETURNING topic, kafka_partition, kafka_offset, hash)
     UPDATE kafka_offset k SET head = l.hash
@@ -105,7 +106,8 @@ LANGUAGE sql STABLE SECURITY DEFINER SET search_path = public, pg_temp AS $$
     SELECT e.topic, e.kafka_partition, e.kafka_offset, 'the body was altered'
     FROM event e
     WHERE e.recorded_at >= since AND e.recorded_at < verify_event_chain.before
-      AND e.body IS NOT NULL AND event_commitment(e.salt, e.body) IS DISTINCT FROM e.commitment
+      AND (e.body IS NOT NULL AND event_commitment(e.salt, e.body) IS DISTINCT FROM e.commitment
+           OR e.sealed IS NOT NULL AND sha256(e.sealed) <> e.commitment)
     UNION ALL
     SELECT k.topic, k.kafka_partition,
            (SELECT max(e.kafka_offset) FROM event e WHERE e.topic = k.topic AND e.kafka_partition = k.kafka_partition),
@@ -115,7 +117,7 @@ LANGUAGE sql STABLE SECURITY DEFINER SET search_path = public, pg_temp AS $$
     ORDER BY 1, 2, 3
 $$;
 COMMENT ON FUNCTION verify_event_chain(timestamptz, timestamptz) IS
-    'Checks the hash chain of the events recorded in this range (all, if none is given), every body that is still there against its commitment, and the end of each chain. No rows: all is as it was written.';
+    'Checks the hash chain of the events recorded in this range (all, if none is given), every body, sealed or in clear, that is still there against its commitment, and the end of each chain. No rows: all is as it was written.';
 
 REVOKE ALL ON FUNCTION verify_event_chain(timestamptz, timestamptz) FROM PUBLIC;
 GRANT EXECUTE ON FUNCTION verify_event_chain(timestamptz, timestamptz) TO offboard_analyst;

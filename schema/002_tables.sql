@@ -1,5 +1,6 @@
 -- Tables. The logger writes all of them (and inserts into due); the scheduler only deletes from due.
--- Analysts read the views of the schema `analyst` (005), not these tables.
+-- Analysts read the views of the schema `analyst` (006), not these tables. Columns of type bytea named `personal`, `reason`, `before_image` or
+-- `sealed` hold personal data under the offboarding's key (001); they are not compressed, as sealed bytes do not get smaller.
 
 CREATE FUNCTION instant(at timestamptz) RETURNS text
 LANGUAGE sql STABLE STRICT PARALLEL SAFE
@@ -36,12 +37,16 @@ CREATE TABLE intake (
     kafka_partition integer,
     kafka_offset bigint,
     data jsonb,
-    recorded_at timestamptz NOT NULL DEFAULT now()
+    personal bytea,
+    person_digest bytea,
+    recorded_at timestamptz NOT NULL DEFAULT now(),
+    CHECK (offboarding_id IS NULL OR person IS NULL AND reason IS NULL AND criterion IS NULL AND data IS NULL)
 );
+ALTER TABLE intake ALTER personal SET STORAGE EXTERNAL;
 CREATE INDEX intake_received_at ON intake (received_at);
 CREATE INDEX intake_day ON intake (day_of(received_at));
 CREATE INDEX intake_offboarding ON intake (offboarding_id);
-CREATE INDEX intake_person ON intake (person) WHERE offboarding_id IS NULL;
+CREATE INDEX intake_person ON intake (person_digest) WHERE person_digest IS NOT NULL;
 COMMENT ON TABLE intake IS 'Every HR event and what became of it; ignored and dead ones too.';
 COMMENT ON COLUMN intake.id IS 'Id of the intake event: the same whenever the same record is planned again.';
 COMMENT ON COLUMN intake.source IS 'The CloudEvent''s source.';
@@ -49,16 +54,19 @@ COMMENT ON COLUMN intake.source_event_id IS 'The CloudEvent''s id, unique within
 COMMENT ON COLUMN intake.type IS 'The CloudEvent''s type.';
 COMMENT ON COLUMN intake.event_time IS 'The CloudEvent''s time, as the HR system said.';
 COMMENT ON COLUMN intake.received_at IS 'Timestamp of the Kafka record: when it reached us.';
-COMMENT ON COLUMN intake.person IS 'E-mail in lower case, else employee id. Personal data.';
+COMMENT ON COLUMN intake.person IS 'E-mail in lower case, else employee id; only without an offboarding. Personal data.';
 COMMENT ON COLUMN intake.disposition IS
     'What became of it: started, held, waiting, moved, cancelled, refused, duplicate, ignored, dead.';
-COMMENT ON COLUMN intake.reason IS 'Why, in one sentence.';
+COMMENT ON COLUMN intake.reason IS 'Why, in one sentence; only without an offboarding.';
 COMMENT ON COLUMN intake.criterion IS 'Of ignored ones: name of the criterion that was not met, and the value it saw.';
 COMMENT ON COLUMN intake.offboarding_id IS 'The offboarding concerned; null when there is none.';
 COMMENT ON COLUMN intake.topic IS 'Kafka topic of the HR event.';
 COMMENT ON COLUMN intake.kafka_partition IS 'Kafka partition of the HR event.';
 COMMENT ON COLUMN intake.kafka_offset IS 'Kafka offset of the HR event.';
-COMMENT ON COLUMN intake.data IS 'The event''s data as it came; null when it could not be read. Personal data.';
+COMMENT ON COLUMN intake.data IS
+    'The event''s data as it came; null when it could not be read. Only without an offboarding. Personal data.';
+COMMENT ON COLUMN intake.personal IS 'Of an event with an offboarding: person, reason, criterion and data, sealed. Null once erased.';
+COMMENT ON COLUMN intake.person_digest IS 'Of an event without one: digest of the person, by which an erasure finds it.';
 COMMENT ON COLUMN intake.recorded_at IS 'When the logger wrote the row.';
 
 -- ---- offboardings ---------------------------------------------------------------------------------------------------
@@ -66,13 +74,12 @@ COMMENT ON COLUMN intake.recorded_at IS 'When the logger wrote the row.';
 CREATE TABLE offboarding (
     id uuid PRIMARY KEY,
     status text NOT NULL CHECK (status IN ('waiting', 'initiated', 'completed', 'cancelled', 'held', 'duplicate')),
-    reason text,
+    reason bytea,
     runbook text NOT NULL,
     source text NOT NULL,
     mode text NOT NULL CHECK (mode IN ('live', 'dry_run')),
     priority text NOT NULL CHECK (priority IN ('normal', 'urgent')),
-    leaver jsonb NOT NULL CHECK (jsonb_typeof(leaver) = 'object'),
-    ids jsonb NOT NULL DEFAULT '{}' CHECK (jsonb_typeof(ids) = 'object'),
+    personal bytea,
     actor jsonb,
     event jsonb,
     event_at timestamptz,
@@ -83,30 +90,29 @@ CREATE TABLE offboarding (
     ended_at timestamptz,
     approved boolean NOT NULL DEFAULT false,
     plan jsonb NOT NULL,
-    extra jsonb NOT NULL DEFAULT '{}',
     traceparent text,
     recorded_at timestamptz NOT NULL DEFAULT now(),
-    blanked_at timestamptz
+    erase_ordered_at timestamptz,
+    erased_at timestamptz,
+    CHECK ((personal IS NULL) = (erased_at IS NOT NULL))
 ) WITH (fillfactor = 70);
+ALTER TABLE offboarding ALTER personal SET STORAGE EXTERNAL, ALTER reason SET STORAGE EXTERNAL;
 CREATE INDEX offboarding_status ON offboarding (status, mode);
-CREATE INDEX offboarding_email ON offboarding (lower(leaver ->> 'email'));
-CREATE INDEX offboarding_employee ON offboarding ((leaver ->> 'employee_id'));
 CREATE INDEX offboarding_received_at ON offboarding (received_at);
 CREATE INDEX offboarding_day ON offboarding (day_of(received_at));
-CREATE INDEX offboarding_unblanked ON offboarding (ended_at) WHERE blanked_at IS NULL;
+CREATE INDEX offboarding_unerased ON offboarding (ended_at) WHERE erase_ordered_at IS NULL;
+CREATE INDEX offboarding_erasing ON offboarding (id) WHERE erase_ordered_at IS NOT NULL AND erased_at IS NULL;
 COMMENT ON TABLE offboarding IS 'One leaver, one runbook: the offboarding object of messages.md, as it is now.';
 COMMENT ON COLUMN offboarding.id IS 'UUIDv5 of the HR event''s source and id.';
 COMMENT ON COLUMN offboarding.status IS
     'waiting (its time lies ahead), held (until approved), initiated, completed, cancelled, duplicate (another offboarding is about the same person).';
-COMMENT ON COLUMN offboarding.reason IS 'Why it was cancelled or is held.';
+COMMENT ON COLUMN offboarding.reason IS 'Why it was cancelled or is held, sealed. Null once erased.';
 COMMENT ON COLUMN offboarding.runbook IS 'Name of the runbook.';
 COMMENT ON COLUMN offboarding.source IS 'Name of the source that mapped the HR event.';
 COMMENT ON COLUMN offboarding.mode IS 'live, or dry_run: nothing is changed at any vendor.';
 COMMENT ON COLUMN offboarding.priority IS 'normal, or urgent: its jobs go to the urgent topics.';
-COMMENT ON COLUMN offboarding.leaver IS
-    'The object''s `user`, with what steps provided since. Personal data.';
-COMMENT ON COLUMN offboarding.ids IS
-    'Accounts by system, as pinned; a system that is present, even empty, is not looked up again.';
+COMMENT ON COLUMN offboarding.personal IS
+    'Sealed: `leaver` (the object''s `user`, with what steps provided since), `ids` (accounts by system, as pinned; a system that is present, even empty, is not looked up again) and `extra` (members of the offboarding object that have no column of their own). Null once erased.';
 COMMENT ON COLUMN offboarding.actor IS 'Who started it: kind, id, name.';
 COMMENT ON COLUMN offboarding.event IS 'The HR event: source, id, type, time.';
 COMMENT ON COLUMN offboarding.event_at IS 'The HR event''s own time; null when it has none.';
@@ -117,10 +123,20 @@ COMMENT ON COLUMN offboarding.started_at IS 'When it really started; null while 
 COMMENT ON COLUMN offboarding.ended_at IS 'When it was completed or cancelled.';
 COMMENT ON COLUMN offboarding.approved IS 'It was held, and a person let it go: no cap holds it again.';
 COMMENT ON COLUMN offboarding.plan IS 'The plan as made at the start, with the hashes of runbook, source and connectors.';
-COMMENT ON COLUMN offboarding.extra IS 'Members of the offboarding object that have no column of their own.';
 COMMENT ON COLUMN offboarding.traceparent IS 'W3C trace context of the HR event; goes on with every job.';
 COMMENT ON COLUMN offboarding.recorded_at IS 'When the logger wrote the row.';
-COMMENT ON COLUMN offboarding.blanked_at IS 'When its personal data were removed; null while they are there.';
+COMMENT ON COLUMN offboarding.erase_ordered_at IS 'When its erasure was last ordered; nothing of it runs any more. Null: it was not.';
+COMMENT ON COLUMN offboarding.erased_at IS 'When its key was gone and its personal data were removed here; null while they are there.';
+
+CREATE TABLE person_key (
+    digest bytea NOT NULL,
+    offboarding_id uuid NOT NULL REFERENCES offboarding,
+    PRIMARY KEY (digest, offboarding_id)
+);
+CREATE INDEX person_key_offboarding ON person_key (offboarding_id);
+COMMENT ON TABLE person_key IS 'Whom offboardings are about: digests of all keys of each leaver. Erased with the offboarding.';
+COMMENT ON COLUMN person_key.digest IS 'Digest of a key of the person: person_digests().';
+COMMENT ON COLUMN person_key.offboarding_id IS 'An offboarding of theirs.';
 
 CREATE TABLE phase (
     offboarding_id uuid NOT NULL REFERENCES offboarding,
@@ -168,25 +184,23 @@ CREATE TABLE job (
     spec jsonb NOT NULL,
     state text NOT NULL DEFAULT 'waiting'
         CHECK (state IN ('waiting', 'ready', 'succeeded', 'skipped', 'failed', 'cancelled')),
-    reason text,
     attempt integer NOT NULL DEFAULT 0,
     due_at timestamptz,
     changed_at timestamptz NOT NULL DEFAULT now(),
     outcome text,
     status_code integer,
-    outputs jsonb,
-    saved jsonb,
-    verified jsonb,
+    personal bytea,
     verified_at timestamptz,
     answered_at timestamptz,
     duration_ms bigint,
     follower text,
     carries int8range,
-    before_image jsonb
+    before_image bytea
 ) WITH (fillfactor = 50);
+ALTER TABLE job ALTER personal SET STORAGE EXTERNAL, ALTER before_image SET STORAGE EXTERNAL;
 CREATE INDEX job_offboarding ON job (offboarding_id);
 CREATE INDEX job_undo ON job (offboarding_id) WHERE spec ? 'undo_of';
-COMMENT ON TABLE job IS 'One step of one offboarding. change_job_state() is the only writer after the row was made, but for the before-image.';
+COMMENT ON TABLE job IS 'One step of one offboarding. change_job_state() is the only writer after the row was made, but for the before-image and erase_offboardings().';
 COMMENT ON COLUMN job.id IS 'UUIDv5 of the offboarding''s id and phase/step.';
 COMMENT ON COLUMN job.offboarding_id IS 'Whose job it is.';
 COMMENT ON COLUMN job.phase IS 'Name of its phase.';
@@ -202,23 +216,21 @@ COMMENT ON COLUMN job.after_us IS
 COMMENT ON COLUMN job.spec IS 'The step as planned.';
 COMMENT ON COLUMN job.state IS
     'waiting (for jobs, its phase or the start), ready (published, or in due), succeeded, skipped, failed, cancelled.';
-COMMENT ON COLUMN job.reason IS 'Why it is in this state, in one sentence.';
 COMMENT ON COLUMN job.attempt IS 'Number of its latest publication, the one that is due included; 0: none yet.';
 COMMENT ON COLUMN job.due_at IS 'When that publication was or is to run.';
 COMMENT ON COLUMN job.changed_at IS 'When its row last changed.';
 COMMENT ON COLUMN job.outcome IS
     'Last outcome a worker reported: succeeded, already_done, skipped, missing, deferred, failed, blocked, denied, cancelled.';
 COMMENT ON COLUMN job.status_code IS 'The vendor''s last HTTP status; 0: none.';
-COMMENT ON COLUMN job.outputs IS 'What the action put out for later steps.';
-COMMENT ON COLUMN job.saved IS 'Where a deferred or failed job goes on (the message''s `state`).';
-COMMENT ON COLUMN job.verified IS 'The read-back: expected, seen, at, ok.';
+COMMENT ON COLUMN job.personal IS
+    'Sealed: `reason` (why it is in this state, in one sentence), `outputs` (what the action put out for later steps), `saved` (where a deferred or failed job goes on: the message''s `state`), `verified` (the read-back: expected, seen, at, ok); null: none of them, or erased.';
 COMMENT ON COLUMN job.verified_at IS 'When the read-back saw the wanted state.';
 COMMENT ON COLUMN job.answered_at IS 'Timestamp of the last event about it.';
 COMMENT ON COLUMN job.duration_ms IS 'How long the last attempt ran.';
 COMMENT ON COLUMN job.follower IS 'Of a job that carries results of others (the runbook''s mirror and notify): the follower''s name; null for a step.';
 COMMENT ON COLUMN job.carries IS 'Of such a job: the ids of the results that it carries.';
 COMMENT ON COLUMN job.before_image IS
-    'What there was before the first change, by account ("" for none): what the connector''s `before` says. For undo. Personal data.';
+    'What there was before the first change, by account ("" for none): what the connector''s `before` says. For undo. Sealed; null once erased.';
 
 -- An index on job.state would cost every change of state its HOT update.
 CREATE TABLE open_job (
@@ -257,15 +269,18 @@ CREATE TABLE result (
     offboarding_id uuid NOT NULL REFERENCES offboarding,
     job_id uuid NOT NULL REFERENCES job,
     phase text NOT NULL,
-    body jsonb NOT NULL
+    state text NOT NULL,
+    sealed bytea NOT NULL
 );
+ALTER TABLE result ALTER sealed SET STORAGE EXTERNAL;
 CREATE INDEX result_offboarding ON result (offboarding_id, id);
 COMMENT ON TABLE result IS 'Results of steps, in their order, where a follower wants to know.';
 COMMENT ON COLUMN result.id IS 'Their order.';
 COMMENT ON COLUMN result.offboarding_id IS 'Whose it is.';
 COMMENT ON COLUMN result.job_id IS 'The step''s job.';
 COMMENT ON COLUMN result.phase IS 'Its phase.';
-COMMENT ON COLUMN result.body IS 'phase, step, system, action, effect, state, outcome, message, at, outputs. Personal data.';
+COMMENT ON COLUMN result.state IS 'The job''s state then.';
+COMMENT ON COLUMN result.sealed IS 'phase, step, system, action, effect, state, outcome, message, at, outputs; sealed.';
 
 -- ---- what the outside world says ------------------------------------------------------------------------------------
 
@@ -349,13 +364,13 @@ COMMENT ON COLUMN due.phase IS 'The phase (the first one also starts a waiting o
 
 CREATE TABLE roster_notice (
     offboarding_id uuid NOT NULL,
-    kind text NOT NULL CHECK (kind IN ('ended', 'approved')),
+    kind text NOT NULL CHECK (kind IN ('ended', 'approved', 'erase')),
     PRIMARY KEY (offboarding_id, kind)
 );
 COMMENT ON TABLE roster_notice IS
     'What the planner has to know of offboardings: the scheduler publishes each row on offboard.roster, and deletes it.';
 COMMENT ON COLUMN roster_notice.offboarding_id IS 'The offboarding.';
-COMMENT ON COLUMN roster_notice.kind IS 'ended: it is over, and the person may leave again; approved: it is held no longer.';
+COMMENT ON COLUMN roster_notice.kind IS 'ended: it is over, and the person may leave again; approved: it is held no longer; erase: its key is to be deleted.';
 
 CREATE TABLE early_result (
     event_id uuid NOT NULL,
@@ -366,7 +381,7 @@ CREATE TABLE early_result (
     topic text NOT NULL,
     kafka_partition integer NOT NULL,
     kafka_offset bigint NOT NULL,
-    body json,
+    sealed bytea,
     recorded_at timestamptz NOT NULL DEFAULT now(),
     applied_at timestamptz,
     note text,
@@ -384,7 +399,7 @@ COMMENT ON COLUMN early_result.occurred_at IS 'The event''s own timestamp.';
 COMMENT ON COLUMN early_result.topic IS 'Kafka topic it was read from.';
 COMMENT ON COLUMN early_result.kafka_partition IS 'Kafka partition it was read from.';
 COMMENT ON COLUMN early_result.kafka_offset IS 'Its Kafka offset.';
-COMMENT ON COLUMN early_result.body IS 'The event; null once it was applied. Personal data.';
+COMMENT ON COLUMN early_result.sealed IS 'The event, sealed; null once it was applied, or erased.';
 COMMENT ON COLUMN early_result.recorded_at IS 'When the logger read it.';
 COMMENT ON COLUMN early_result.applied_at IS 'When the offboarding was recorded, and this was applied; null: it waits.';
 COMMENT ON COLUMN early_result.note IS 'What the logger made of it then, when it changed nothing.';
@@ -422,9 +437,12 @@ CREATE TABLE event (
     note text,
     body json,
     salt bytea,
+    sealed bytea,
+    person_digest bytea,
     commitment bytea NOT NULL,
     hash bytea NOT NULL
 ) PARTITION BY RANGE (recorded_at);
+ALTER TABLE event ALTER sealed SET STORAGE EXTERNAL;
 CREATE INDEX event_offboarding ON event (offboarding_id, occurred_at);
 CREATE INDEX event_recorded_at ON event USING brin (recorded_at) WITH (pages_per_range = 32);
 CREATE INDEX event_position ON event (topic, kafka_partition, kafka_offset);
@@ -432,11 +450,10 @@ CREATE INDEX event_order ON event (id)
     WHERE name LIKE 'order.%'
        OR name IN ('control.cancel', 'control.uncancel', 'control.pause', 'control.resume', 'dead.replayed', 'secret.revealed');
 CREATE INDEX event_violation ON event (recorded_at) WHERE name = 'violation' OR note LIKE 'not believed: %';
-CREATE INDEX event_loose ON event (id) WHERE offboarding_id IS NULL AND name = 'intake';
-CREATE INDEX event_control ON event ((body ->> 'key')) WHERE name IN ('control.cancel', 'control.uncancel');
+CREATE INDEX event_person ON event (person_digest) WHERE person_digest IS NOT NULL;
 CREATE INDEX event_signal ON event ((body #>> '{context,signal,key}')) WHERE name = 'signal';
 COMMENT ON TABLE event IS
-    'Every event and every control record, exactly once, append-only, in a hash chain per Kafka partition (verify_event_chain). Columns in clear hold no personal data; the body is behind a salted commitment and can be blanked without breaking the chain.';
+    'Every event and every control record, exactly once, append-only, in a hash chain per Kafka partition (verify_event_chain). Columns in clear hold no personal data; sealed and body are behind a commitment and can be erased without breaking the chain.';
 COMMENT ON COLUMN event.recorded_at IS 'When the logger wrote it; chooses the partition.';
 COMMENT ON COLUMN event.topic IS 'Kafka topic it was read from.';
 COMMENT ON COLUMN event.kafka_partition IS 'Kafka partition it was read from.';
@@ -454,9 +471,13 @@ COMMENT ON COLUMN event.attempt IS 'The publication of the job that this answers
 COMMENT ON COLUMN event.outcome IS 'Its outcome.';
 COMMENT ON COLUMN event.status_code IS 'The vendor''s last HTTP status; 0: none.';
 COMMENT ON COLUMN event.note IS 'What the logger made of it when it changed nothing: a refused order, a late or unknown job, a violation; of one that came early, that it did (see early_result).';
-COMMENT ON COLUMN event.body IS 'The whole event, byte for byte as it came; of a control record {key, value, order}. Null once blanked. Personal data.';
-COMMENT ON COLUMN event.salt IS 'Random bytes before the body in the commitment; blanked with it.';
-COMMENT ON COLUMN event.commitment IS 'SHA-256 of salt and body: of the bytes that Kafka has.';
+COMMENT ON COLUMN event.body IS 'Of a record that came in clear (those without an offboarding, and control records): the whole event, byte for byte as it came; of a control record {key, value, order}. Null once erased. May hold personal data.';
+COMMENT ON COLUMN event.salt IS 'Random bytes before the body in the commitment; erased with it.';
+COMMENT ON COLUMN event.sealed IS
+    'Of a record that came sealed (those of an offboarding): its value, byte for byte as Kafka has it; opened() reads it. Null once erased.';
+COMMENT ON COLUMN event.person_digest IS
+    'Digest of the person whom an event without an offboarding names (intake, control.cancel, control.uncancel), by which an erasure finds it.';
+COMMENT ON COLUMN event.commitment IS 'SHA-256 of the sealed bytes; of a record that came in clear, of salt and body.';
 COMMENT ON COLUMN event.hash IS
     'SHA-256 of the hash before it in its Kafka partition, the columns in clear and the commitment.';
 CREATE TABLE event_default (LIKE event INCLUDING ALL); -- with the comments, which PARTITION OF would leave behind
@@ -540,7 +561,7 @@ CREATE TABLE cancellation (
 );
 COMMENT ON TABLE cancellation IS
     'Cancellations of offboard.control. Kept, as the order and the offboarding travel on different topics and either may come first.';
-COMMENT ON COLUMN cancellation.subject IS 'Id of an offboarding, or a person: e-mail in lower case, employee id, or account. Personal data.';
+COMMENT ON COLUMN cancellation.subject IS 'Id of an offboarding, or the digest (hexadecimal) of a key of a person: e-mail in lower case, employee id, or account.';
 COMMENT ON COLUMN cancellation.reason IS 'Why.';
 COMMENT ON COLUMN cancellation.actor IS 'Who cancelled.';
 COMMENT ON COLUMN cancellation.duplicate_of IS 'The offboarding of the same person that goes on; null: it was cancelled.';

@@ -1,0 +1,178 @@
+/* offboard erase and export: what is known of one person, taken away for good or handed out. */
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "cli/cli.h"
+#include "cli/commands.h"
+#include "lib/id.h"
+#include "lib/json.h"
+
+static struct {
+    const char *reason;
+    bool yes, json, no_wait;
+} opt;
+
+static const char offboardings_sql[] =
+    "SELECT to_jsonb(o) FROM analyst.offboardings o"
+    " WHERE CASE WHEN $2::text IS NOT NULL THEN o.offboarding_id = $2::uuid"
+    "            ELSE o.offboarding_id = ANY (ARRAY(SELECT analyst.of_person($1))) END"
+    " ORDER BY o.received_at";
+
+/* Those of a person, or the one with this id. NULL after a message, with the exit code in *code. */
+static json_t *find(struct cli *cli, const char *named, int *code)
+{
+    struct err err = ERR_INIT;
+    const char *const values[] = {named, id_valid(named) ? named : NULL};
+    json_t *rows = cli_rows(cli, &err, offboardings_sql, 2, values);
+    if (!rows) {
+        *code = cli_fail_err(CLI_REFUSED, &err);
+    } else if (json_array_size(rows) == 0) {
+        *code = cli_fail(CLI_NOT_FOUND, "no offboarding of \"%s\" is recorded, or it was erased", named);
+        json_decref(rows);
+        return NULL;
+    }
+    return rows;
+}
+
+/* ---- erase ----------------------------------------------------------------------------------------------------------- */
+
+/* The person at the terminal says so; where there is none, --yes has to. */
+static bool confirmed(const json_t *rows)
+{
+    char answer[16] = "";
+    if (opt.yes) {
+        return true;
+    }
+    cli_print_table(rows, "offboarding_id email runbook status received_at ended");
+    if (!isatty(STDIN_FILENO)) {
+        return false;
+    }
+    printf(
+        "Nobody can read the personal data of these offboardings afterwards, nor undo what they did. Erase? [yes/no] ");
+    fflush(stdout);
+    return fgets(answer, sizeof answer, stdin) && strcmp(answer, "yes\n") == 0;
+}
+
+static json_t *order_new(const json_t *rows)
+{
+    json_t *ids = json_array();
+    size_t i;
+    json_t *row;
+    json_array_foreach(rows, i, row)
+    {
+        json_array_append(ids, json_object_get(row, "offboarding_id"));
+    }
+    return json_pack("{s:s, s:o, s:s}", "order", "erase", "offboardings", ids, "reason", opt.reason);
+}
+
+static int send(struct cli *cli, const json_t *rows)
+{
+    json_t *answer = NULL, *results = NULL;
+    enum cli_exit code = cli_edge_send(cli, "/v1/orders", order_new(rows), NULL, &answer);
+    if (code != CLI_OK) {
+        return code;
+    }
+    const json_t *ids = json_object_get(answer, "ids");
+    if (!opt.no_wait) {
+        code = cli_order_results(cli, ids, &results);
+    }
+    if (opt.json) {
+        json_put(answer, "results", json_incref(results));
+        cli_print_json(answer);
+    } else {
+        code = cli_order_tell(json_array_size(ids), results, opt.no_wait,
+                              "the erasure is ordered; `offboard status ID` shows `erased` when it is done", code);
+    }
+    json_decref(results);
+    json_decref(answer);
+    return code;
+}
+
+static int erase_run(struct cli *cli, int argc, char **argv)
+{
+    if (argc != 1 || !opt.reason || !*opt.reason) {
+        return cli_fail(CLI_USAGE, "usage: offboard erase PERSON|OFFBOARDING --reason TEXT [--yes]");
+    }
+    int code = CLI_OK;
+    json_t *rows = find(cli, argv[0], &code);
+    if (!rows) {
+        return code;
+    }
+    code = confirmed(rows) ? send(cli, rows)
+                           : cli_fail(CLI_REFUSED, "nothing was erased%s",
+                                      isatty(STDIN_FILENO) ? "" : ": give --yes where nobody can be asked");
+    json_decref(rows);
+    return code;
+}
+
+/* ---- export ---------------------------------------------------------------------------------------------------------- */
+
+static bool knows_something(const json_t *data)
+{
+    static const char *const lists[] = {"offboardings", "intake", "events", "cancellations"};
+    for (size_t i = 0; i < sizeof lists / sizeof *lists; i++) {
+        if (json_array_size(json_object_get(data, lists[i]))) {
+            return true;
+        }
+    }
+    return false;
+}
+
+static int export_run(struct cli *cli, int argc, char **argv)
+{
+    if (argc != 1) {
+        return cli_fail(CLI_USAGE, "usage: offboard export PERSON");
+    }
+    struct err err = ERR_INIT;
+    const char *const values[] = {argv[0]};
+    json_t *rows = cli_rows(cli, &err, "SELECT analyst.person_data($1)", 1, values);
+    if (!rows) {
+        return cli_fail_err(CLI_REFUSED, &err);
+    }
+    const json_t *data = json_array_get(rows, 0);
+    int code = CLI_OK;
+    if (knows_something(data)) {
+        cli_print_json(data);
+    } else {
+        code = cli_fail(CLI_NOT_FOUND, "nothing is recorded of \"%s\", or it was erased", argv[0]);
+    }
+    json_decref(rows);
+    return code;
+}
+
+const struct command command_erase = {
+    .name = "erase",
+    .arguments = "EMAIL|EMPLOYEE-ID|OFFBOARDING --reason TEXT [--yes]",
+    .summary = "Erases the personal data of a person's offboardings for good; on record.",
+    .details =
+        "The key that each offboarding's data are sealed with is deleted, so that nobody can read them any more: not "
+        "in\n"
+        "Kafka, not in PostgreSQL, not in a backup. What happened, when and with which outcome stays, without the\n"
+        "person. Only what is over is erased. It asks first; --yes answers. The reason stays in clear: name nobody in "
+        "it.\n"
+        "HR events are on their own topics until those topics' retention is over.\n\n"
+        "  offboard export jane@example.com > jane.json\n"
+        "  offboard erase jane@example.com --reason \"request DP-4711\"\n"
+        "  offboard status 5f0d2a4c-…              `erased` shows when it was done",
+    .options =
+        (const struct cli_option[]){
+            {"reason", "TEXT", "why; kept in the audit trail, in clear", &opt.reason, NULL},
+            {"yes", NULL, "do not ask", NULL, &opt.yes},
+            {"no-wait", NULL, "do not wait until it is known what became of the order", NULL, &opt.no_wait},
+            {"json", NULL, "print the edge's answer and the results", NULL, &opt.json},
+            {NULL, NULL, NULL, NULL, NULL}},
+    .run = erase_run,
+};
+
+const struct command command_export = {
+    .name = "export",
+    .arguments = "EMAIL|EMPLOYEE-ID",
+    .summary = "Prints everything that is recorded of a person, as JSON.",
+    .details =
+        "All of the person's offboardings, under all their keys: what HR said, what was read, changed and answered.\n"
+        "It is as confidential as it is complete.\n\n"
+        "  offboard export jane@example.com > jane.json",
+    .run = export_run,
+};
