@@ -103,7 +103,7 @@ BEGIN
         changed_at = now(),
         outcome = coalesce(a.context ->> 'outcome', j.outcome),
         status_code = coalesce((c.answer #>> '{response,statusCode}')::integer, j.status_code),
-        personal = with_answer(j, c.reason, a.context),
+        personal = CASE WHEN num_nonnulls(j.personal, c.reason, c.answer) > 0 THEN with_answer(j, c.reason, a.context) END,
         verified_at = CASE WHEN (a.context #>> '{verified,ok}')::boolean
                            THEN coalesce((a.context #>> '{verified,at}')::timestamptz, (c.answer ->> 'timestamp')::timestamptz)
                            ELSE j.verified_at END,
