@@ -7,6 +7,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <time.h>
+#include <uuid/uuid.h>
 
 #include "lib/decode.h"
 #include "lib/json.h"
@@ -31,8 +32,10 @@ struct keyring {
 
     /* Under the lock. Times are monotonic. */
     struct key_table *table;
-    int64_t asked_at;     /* the newest question whose answer needs the end of the topic */
-    int64_t confirmed_at; /* what was asked until then can be answered; 0: nothing yet */
+    int64_t asked_at;                        /* the newest question whose answer needs the end of the topic */
+    int64_t confirmed_at;                    /* what was asked until then can be answered; 0: nothing yet */
+    unsigned char (*contested)[KEY_ID_SIZE]; /* whose newest value is not the one that counts */
+    size_t contested_count;
 
     /* The thread's. */
     int64_t read_to;  /* the next offset */
@@ -80,6 +83,23 @@ static void complain(const rd_kafka_message_t *message, const char *what)
     free(offset);
 }
 
+/* With the lock: is the newest value of the id the one that counts? */
+static void note_newest(struct keyring *keyring, const unsigned char id[KEY_ID_SIZE], bool counts)
+{
+    size_t at = 0;
+    while (at < keyring->contested_count && memcmp(keyring->contested[at], id, KEY_ID_SIZE) != 0) {
+        at++;
+    }
+    bool listed = at < keyring->contested_count;
+    if (listed && counts) {
+        memcpy(keyring->contested[at], keyring->contested[--keyring->contested_count], KEY_ID_SIZE);
+    } else if (!listed && !counts) {
+        keyring->contested =
+            mem_realloc(keyring->contested, (keyring->contested_count + 1) * sizeof *keyring->contested);
+        memcpy(keyring->contested[keyring->contested_count++], id, KEY_ID_SIZE);
+    }
+}
+
 static void add(struct keyring *keyring, const rd_kafka_message_t *message, const unsigned char id[KEY_ID_SIZE])
 {
     unsigned char key[SEAL_KEY_SIZE];
@@ -89,6 +109,7 @@ static void add(struct keyring *keyring, const rd_kafka_message_t *message, cons
     }
     pthread_mutex_lock(&keyring->lock);
     bool added = key_table_add(keyring->table, id, key);
+    note_newest(keyring, id, added);
     series_set(keyring->size, (double)key_table_size(keyring->table));
     pthread_mutex_unlock(&keyring->lock);
     seal_key_wipe(key);
@@ -101,6 +122,7 @@ static void erase(struct keyring *keyring, const unsigned char id[KEY_ID_SIZE], 
 {
     pthread_mutex_lock(&keyring->lock);
     key_table_drop(keyring->table, id);
+    note_newest(keyring, id, true);
     series_set(keyring->size, (double)key_table_size(keyring->table));
     pthread_mutex_unlock(&keyring->lock);
     if (keyring->listener.erased) {
@@ -158,7 +180,7 @@ static void read_next(struct keyring *keyring)
         keyring->read_to = message->offset + 1;
     } else if (message->err == RD_KAFKA_RESP_ERR__PARTITION_EOF) {
         keyring->read_to = message->offset; /* the last offsets of a compacted topic may hold no record */
-    } else if (message->rkt) { /* of the topic; nothing needs the group's coordinator */
+    } else if (message->rkt) {              /* of the topic; nothing needs the group's coordinator */
         waits_for_kafka(keyring, rd_kafka_message_errstr(message));
     }
     rd_kafka_message_destroy(message);
@@ -235,6 +257,7 @@ static void release(struct keyring *keyring)
         rd_kafka_destroy(keyring->rk);
     }
     key_table_free(keyring->table);
+    free(keyring->contested);
     pthread_cond_destroy(&keyring->answered);
     pthread_mutex_destroy(&keyring->lock);
     free(keyring->topic);
@@ -368,6 +391,19 @@ int keyring_catch_up(struct keyring *keyring, int64_t timeout, struct err *err)
     bool caught_up = keyring->confirmed_at >= now;
     pthread_mutex_unlock(&keyring->lock);
     return caught_up ? 0 : err_set(err, ERR_RETRY, "could not read %s to its end in time", keyring->topic);
+}
+
+bool keyring_contested(struct keyring *keyring, char id[ID_SIZE], unsigned char key[SEAL_KEY_SIZE])
+{
+    pthread_mutex_lock(&keyring->lock);
+    bool found = keyring->contested_count > 0;
+    if (found) {
+        const unsigned char *last = keyring->contested[--keyring->contested_count];
+        uuid_unparse_lower(last, id);
+        memcpy(key, key_table_find(keyring->table, last), SEAL_KEY_SIZE);
+    }
+    pthread_mutex_unlock(&keyring->lock);
+    return found;
 }
 
 void keyring_each(struct keyring *keyring,

@@ -51,6 +51,11 @@ enum key_answer keyring_wait(struct keyring *keyring, const char *id, unsigned c
 /* Reads to where the topic ends now. -1 with an ERR_RETRY when that takes longer than `timeout` microseconds. */
 int keyring_catch_up(struct keyring *keyring, int64_t timeout, struct err *err);
 
+/* An offboarding that got a second value (two planners, one of which did not know that it was none any more), as long as that is the newest:
+ * compaction would keep it and drop the first one, which counts. Its id and first key; each once. False: there is none. Whoever plans writes the
+ * first one again. */
+bool keyring_contested(struct keyring *keyring, char id[ID_SIZE], unsigned char key[SEAL_KEY_SIZE]);
+
 /* All keys as they are now. The keyring is locked meanwhile: `each` may not call it. */
 void keyring_each(struct keyring *keyring,
                   void (*each)(const char id[ID_SIZE], const unsigned char key[SEAL_KEY_SIZE], void *arg), void *arg);

@@ -214,6 +214,16 @@ void batch_make_key(struct batch *batch, const char *offboarding_id)
     seal_key_wipe(key);
 }
 
+void batch_settle_keys(struct batch *batch)
+{
+    char id[ID_SIZE];
+    unsigned char key[SEAL_KEY_SIZE];
+    while (keyring_contested(batch->keyring, id, key)) {
+        batch_add(batch, STAGE_KEYS, batch->keys, id, keyring_record(key), "key", id, NULL);
+    }
+    seal_key_wipe(key);
+}
+
 void batch_erase_key(struct batch *batch, const char *offboarding_id)
 {
     batch_add(batch, STAGE_ERASURES, batch->keys, offboarding_id, NULL, "key", offboarding_id, NULL);

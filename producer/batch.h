@@ -44,6 +44,9 @@ size_t batch_add(struct batch *batch, enum stage stage, const char *topic, const
  * to its end since this process plans: keyring_catch_up(). */
 void batch_make_key(struct batch *batch, const char *offboarding_id);
 
+/* What counts as the key of each offboarding that got a second value is written again: of two, compaction keeps the last. */
+void batch_settle_keys(struct batch *batch);
+
 /* Its key is erased with this batch. */
 void batch_erase_key(struct batch *batch, const char *offboarding_id);
 

@@ -187,15 +187,11 @@ static void say_remembered(const struct planner *planner, int64_t since)
 /* What others who planned have written; and the key of digests, which the first who plans makes. */
 static bool read_keys(struct planner *planner)
 {
-    struct err err = ERR_INIT;
-    int result = keyring_catch_up(planner->keyring, KEYS_WITHIN, &err);
-    if (result != 0) {
-        log_warning("waiting for the keys of offboardings", "error", err_text(&err), NULL);
-    } else {
-        batch_make_key(planner->batch, KEY_OF_DIGESTS);
+    if (keyring_catch_up(planner->keyring, KEYS_WITHIN, NULL) != 0) {
+        return false; /* the keyring has said why */
     }
-    err_release(&err);
-    return result == 0;
+    batch_make_key(planner->batch, KEY_OF_DIGESTS);
+    return true;
 }
 
 /* Reads the roster to its end; false: the group was shaken up, or the process stops. */
@@ -239,6 +235,7 @@ static void look_after(struct planner *planner)
         remember_again(planner);
         return;
     }
+    batch_settle_keys(planner->batch);
     roster_forget(planner->roster, time_now(), FORGET_MOST, batch_write_roster, planner->batch);
     series_set(planner->remembered, (double)roster_size(planner->roster).offboardings);
 }

@@ -5,8 +5,10 @@ import json
 
 import pytest
 import sealing
+from confluent_kafka import KafkaException
+from confluent_kafka.admin import AdminClient, NewTopic
 from events import job_id, leaver, offboarding_id
-from process import wait_until
+from process import http, wait_until
 from topics import Topics
 
 EMAIL, NAME = "jane.doe@example.com", "Jane Quicksilver-Doe"
@@ -215,3 +217,49 @@ def test_only_what_is_over_is_erased(stack):
     assert offboarding in last_keys(stack)
     nobody = stack.cli("erase", "nobody@example.com", "--reason", "not there", "--yes")
     assert nobody.status == 4, nobody
+
+
+# ---- the topic of keys ---------------------------------------------------------------------------------------------------
+
+
+def test_nobody_is_ready_without_the_keys(make_stack):
+    stack = make_stack()
+    admin = AdminClient({"bootstrap.servers": stack.brokers, "log_level": 0})
+    admin.delete_topics([stack.topics.name("keys")])[stack.topics.name("keys")].result(20)
+    wait_until(lambda: "keys" not in stack.topics.names(), 30, "the topic is gone")
+    started = [stack.launch(program) for program in ("producer", "worker", "logger", "scheduler")]
+    for process in started:
+        wait_until(lambda process=process: "waiting for the keys of offboardings" in process.log(), 60, f"{process.name} waits")
+        reply = http("GET", stack.url(process.name) + "/readyz")
+        assert reply.status == 503, (process.name, reply)
+
+    def made() -> bool:
+        try:
+            admin.create_topics([NewTopic(stack.topics.name("keys"), 1, 1, config={"cleanup.policy": "compact"})])[
+                stack.topics.name("keys")].result(20)
+        except KafkaException:   # it is still being deleted
+            return False
+        return True
+
+    wait_until(made, 30, "the topic is there")
+    for process in started:
+        stack.wait_ready(process, 60)
+    stack.person(EMAIL)
+    stack.wait_job(stack.offboard(EMAIL, runbook="scim-leaver"), "deactivate", "succeeded")
+
+
+@pytest.mark.timeout(200)
+def test_a_key_that_goes_while_its_job_runs(stack):
+    """Nobody stops for it: what can't be said any more is left out, and the next leaver is dealt with."""
+    stack.person(EMAIL)
+    stack.sandbox.fault("scim", {"match": {"method": "PATCH"}, "do": "slow_after", "seconds": 5, "times": 1})
+    said = event(EMAIL, runbook="scim-leaver")
+    stack.publish(said)
+    offboarding = offboarding_id(said)
+    wait_until(lambda: any(rule["hits"] for rule in stack.sandbox.faults("scim")), 60, "a call is under way")
+    stack.topics.publish("keys", None, offboarding)
+    wait_until(lambda: stack.metrics("worker")["offboard_records_without_key_total"] >= 1, 60, "its answer is not sent")
+    wait_until(lambda: stack.topics.lag("scim", "jobs.scim") == 0, 60, "the worker has committed what it did")
+    assert stack.topics.read("dead") == []
+    done(stack, OTHER)
+    assert not any(record.value and not record.sealed and EMAIL in in_clear(record) for record in raw(stack)["results.scim"])

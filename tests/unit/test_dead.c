@@ -30,6 +30,7 @@ static void test_a_value_in_a_few_words(void **state)
         {"", "no value"},
         {"{\"this is no JSON", "no JSON"},
         {"[1, 2]", "JSON list"},
+        {"OBS1 and what nobody reads", "sealed with the key of its offboarding"},
         {"7", "JSON value"},
         {"{\"colour\": \"blue\", \"email\": \"jane@example.com\"}", "JSON object with colour, email"},
         {"{\"specversion\": \"1.0\", \"id\": \"e1\", \"type\": \"leaver.created\", \"data\": {}}",

@@ -281,6 +281,34 @@ static void test_second_and_bad_values_change_nothing(void **state)
     stand_free(stand);
 }
 
+/* As long as the newest value is not the one that counts, it has to be written again: compaction keeps the newest. */
+static void test_a_contested_key(void **state)
+{
+    (void)state;
+    char id[ID_SIZE] = "";
+    unsigned char key[SEAL_KEY_SIZE], first[SEAL_KEY_SIZE];
+    number_key(1, first);
+    struct stand *stand = stand_new();
+    write_key(stand, ID, 1);
+    write_key(stand, OTHER, 3);
+    stand_read(stand);
+    assert_false(keyring_contested(stand->keyring, id, key));
+    write_key(stand, ID, 2);
+    write_key(stand, ID, 4);
+    write_key(stand, OTHER, 5);
+    write_key(stand, OTHER, 3); /* it was settled before we came */
+    assert_int_equal(keyring_catch_up(stand->keyring, 20 * TIME_SECOND, NULL), 0);
+    assert_true(keyring_contested(stand->keyring, id, key));
+    assert_string_equal(id, ID);
+    assert_memory_equal(key, first, SEAL_KEY_SIZE);
+    assert_false(keyring_contested(stand->keyring, id, key));
+    write_key(stand, ID, 2);
+    write_value(stand, ID, NULL); /* nothing is left to contest */
+    assert_int_equal(keyring_catch_up(stand->keyring, 20 * TIME_SECOND, NULL), 0);
+    assert_false(keyring_contested(stand->keyring, id, key));
+    stand_free(stand);
+}
+
 /* ---- records ----------------------------------------------------------------------------------------------------- */
 
 static rd_kafka_message_t record_of(const char *key, void *value, size_t len)
@@ -344,6 +372,7 @@ int main(void)
         cmocka_unit_test(test_unknown_key_is_gone_once_confirmed),
         cmocka_unit_test(test_tombstone_erases),
         cmocka_unit_test(test_second_and_bad_values_change_nothing),
+        cmocka_unit_test(test_a_contested_key),
         cmocka_unit_test(test_records_open),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
