@@ -91,15 +91,18 @@ enum cli_exit cli_edge_send(struct cli *cli, const char *path, json_t *body, con
 /* Puts `requested_by`, the name of the user who runs the command, into an order or an event. */
 void cli_put_requester(json_t *object);
 
-/* Waits until the logger has carried out or refused the orders with these ids: ten seconds, longer for many. `*results` gets what is
- * known, a list of {order_id, subject, result, why} (a new reference; NULL when it can't be read). Returns the exit code: CLI_OK when all
- * were carried out, CLI_REFUSED when one was refused, CLI_NOT_FOUND when each was refused because it names nothing that is there, CLI_AWAY
- * when not all is known. */
-enum cli_exit cli_order_results(struct cli *cli, const json_t *ids, json_t **results);
+/* How an order is given. */
+struct cli_ordering {
+    const char *key;  /* idempotency key; NULL: none */
+    bool no_wait;     /* nobody waits for the results */
+    bool json;        /* the answer and the results, as JSON */
+    const char *done; /* said when something was carried out */
+};
 
-/* Tells people the results of `count` orders: `done` on stdout when one was carried out, refusals on stderr. `sent_only`: nobody waited for
- * results. */
-void cli_order_tell(size_t count, const json_t *results, bool sent_only, const char *done);
+/* Gives an order (taken over) to the edge, waits until the logger has carried it out or refused it (ten seconds, longer for many), and tells
+ * that: `done` on stdout, refusals on stderr, or all of it as JSON. Returns the exit code: CLI_OK when all was carried out, CLI_REFUSED when
+ * something was refused, CLI_NOT_FOUND when all was refused because it names nothing that is there, CLI_AWAY when not all is known. */
+enum cli_exit cli_order(struct cli *cli, json_t *order, const struct cli_ordering *ordering);
 
 /* ---- database ---------------------------------------------------------------------------------------------------------- */
 

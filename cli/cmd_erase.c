@@ -9,6 +9,8 @@
 #include "lib/id.h"
 #include "lib/json.h"
 
+#define ORDERED "the erasure is ordered; `offboard status ID` shows `erased` when it is done"
+
 static struct {
     const char *reason;
     bool yes, json, no_wait;
@@ -67,29 +69,6 @@ static json_t *order_new(const json_t *rows)
     return json_pack("{s:s, s:o, s:s}", "order", "erase", "offboardings", ids, "reason", opt.reason);
 }
 
-static int send(struct cli *cli, const json_t *rows)
-{
-    json_t *answer = NULL, *results = NULL;
-    enum cli_exit code = cli_edge_send(cli, "/v1/orders", order_new(rows), NULL, &answer);
-    if (code != CLI_OK) {
-        return code;
-    }
-    const json_t *ids = json_object_get(answer, "ids");
-    if (!opt.no_wait) {
-        code = cli_order_results(cli, ids, &results);
-    }
-    if (opt.json) {
-        json_put(answer, "results", json_incref(results));
-        cli_print_json(answer);
-    } else {
-        code = cli_order_tell(json_array_size(ids), results, opt.no_wait,
-                              "the erasure is ordered; `offboard status ID` shows `erased` when it is done", code);
-    }
-    json_decref(results);
-    json_decref(answer);
-    return code;
-}
-
 static int erase_run(struct cli *cli, int argc, char **argv)
 {
     if (argc != 1 || !opt.reason || !*opt.reason) {
@@ -100,9 +79,12 @@ static int erase_run(struct cli *cli, int argc, char **argv)
     if (!rows) {
         return code;
     }
-    code = confirmed(rows) ? send(cli, rows)
-                           : cli_fail(CLI_REFUSED, "nothing was erased%s",
-                                      isatty(STDIN_FILENO) ? "" : ": give --yes where nobody can be asked");
+    if (confirmed(rows)) {
+        code = (int)cli_order(cli, order_new(rows), &(struct cli_ordering){NULL, opt.no_wait, opt.json, ORDERED});
+    } else {
+        code = cli_fail(CLI_REFUSED, "nothing was erased%s",
+                        isatty(STDIN_FILENO) ? "" : ": give --yes where nobody can be asked");
+    }
     json_decref(rows);
     return code;
 }

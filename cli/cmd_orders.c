@@ -25,28 +25,7 @@ static struct {
 static int send_order(struct cli *cli, json_t *order, const char *done)
 {
     json_put_string(order, "reason", opt.reason);
-    json_t *answer = NULL;
-    char *line = opt.key ? mem_printf("Idempotency-Key: %s", opt.key) : NULL;
-    const char *const headers[] = {line, NULL};
-    enum cli_exit code = cli_edge_send(cli, "/v1/orders", order, headers, &answer);
-    free(line);
-    if (code != CLI_OK) {
-        return code;
-    }
-    json_t *ids = json_object_get(answer, "ids");
-    json_t *results = NULL;
-    if (!opt.no_wait) {
-        code = cli_order_results(cli, ids, &results);
-    }
-    if (opt.json) {
-        json_put(answer, "results", results);
-        cli_print_json(answer);
-    } else {
-        cli_order_tell(json_array_size(ids), results, opt.no_wait, done);
-        json_decref(results);
-    }
-    json_decref(answer);
-    return code;
+    return cli_order(cli, order, &(struct cli_ordering){opt.key, opt.no_wait, opt.json, done});
 }
 
 /* Offboardings named by the operands, as an array of ids. NULL after a message, with the exit code in *code. */

@@ -1,4 +1,4 @@
-/* What became of orders: the edge has handed them to Kafka, the logger carries them out or refuses them. */
+/* Orders, and what became of them: the edge has handed them to Kafka, the logger carries them out or refuses them. */
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -79,7 +79,7 @@ static enum cli_exit verdict(const json_t *results)
     return count_refused(results) ? CLI_REFUSED : CLI_OK;
 }
 
-enum cli_exit cli_order_results(struct cli *cli, const json_t *ids, json_t **results)
+static enum cli_exit await_results(struct cli *cli, const json_t *ids, json_t **results)
 {
     struct err err = ERR_INIT;
     size_t count = json_array_size(ids);
@@ -123,7 +123,7 @@ static void tell_refusals(const json_t *results)
     }
 }
 
-void cli_order_tell(size_t count, const json_t *results, bool sent_only, const char *done)
+static void tell(size_t count, const json_t *results, bool sent_only, const char *done)
 {
     size_t refused = count_refused(results);
     tell_refusals(results);
@@ -138,4 +138,28 @@ void cli_order_tell(size_t count, const json_t *results, bool sent_only, const c
             printf("%zu of %zu were refused\n", refused, count);
         }
     }
+}
+
+enum cli_exit cli_order(struct cli *cli, json_t *order, const struct cli_ordering *ordering)
+{
+    json_t *answer = NULL, *results = NULL;
+    char *line = ordering->key ? mem_printf("Idempotency-Key: %s", ordering->key) : NULL;
+    enum cli_exit code = cli_edge_send(cli, "/v1/orders", order, (const char *const[]){line, NULL}, &answer);
+    free(line);
+    if (code != CLI_OK) {
+        return code;
+    }
+    const json_t *ids = json_object_get(answer, "ids");
+    if (!ordering->no_wait) {
+        code = await_results(cli, ids, &results);
+    }
+    if (ordering->json) {
+        json_put(answer, "results", json_incref(results));
+        cli_print_json(answer);
+    } else {
+        tell(json_array_size(ids), results, ordering->no_wait, ordering->done);
+    }
+    json_decref(results);
+    json_decref(answer);
+    return code;
 }

@@ -4,7 +4,7 @@
 #include "logger/logger.h"
 #include "tests/fuzz/record.h"
 
-enum { COLUMNS = 14 };
+enum { COLUMNS = 15 };
 
 /* Undoes COPY's text format up to the next tab or line break; the caller frees. NULL: \N. */
 static char *next_column(const char **at)
@@ -47,6 +47,7 @@ static void check_copy(const struct row *row)
     FUZZ_CHECK(same(columns[8], row->offboarding_id) && same(columns[9], row->job_id));
     FUZZ_CHECK(same(columns[10], row->published_by) && same(columns[11], row->traceparent));
     FUZZ_CHECK(same(columns[12], row->body) && same(columns[13], row->note));
+    FUZZ_CHECK(!columns[14] == !row->sealed);
     FUZZ_CHECK(!row->note || (!row->wave && strcmp(row->name, "violation") == 0));
     json_t *body = json_parse(row->body, strlen(row->body), NULL);
     FUZZ_CHECK(json_is_object(body));
