@@ -73,12 +73,21 @@ static bool was_put_back(const rd_kafka_message_t *message, const struct origin 
     return is;
 }
 
+/* Only who has the offboarding's key speaks of it: but for orders, which may name any, and for the word that there is no key any more. */
+static bool must_be_sealed(const struct row *row, const struct origin *origin)
+{
+    return row->offboarding_id[0] && origin->writer != WRITER_EDGE && strcmp(row->name, "erased") != 0;
+}
+
 static void judge(struct row *row, const json_t *event, const struct origin *origin)
 {
     struct origin first = {0};
-    bool back = was_put_back(row->message, origin, &first);
-    row->note = origin_objection(back ? &first : origin, rd_kafka_topic_name(row->message->rkt), row->name,
-                                 json_string_at(event, "context.system"));
+    const struct origin *from = was_put_back(row->message, origin, &first) ? &first : origin;
+    const char *topic = rd_kafka_topic_name(row->message->rkt);
+    row->note = origin_objection(from, topic, row->name, json_string_at(event, "context.system"));
+    if (!row->note && !row->sealed && must_be_sealed(row, from)) {
+        row->note = mem_printf("not believed: %s of an offboarding came on %s in clear", row->name, topic);
+    }
     if (row->note) {
         free(row->name);
         row->name = mem_strdup("violation");

@@ -85,8 +85,13 @@ CREATE FUNCTION person_digests(keys text[]) RETURNS bytea[]
 LANGUAGE plpgsql STABLE STRICT PARALLEL SAFE SECURITY DEFINER SET search_path = public, pg_temp AS $$
 DECLARE
     nil constant uuid := '00000000-0000-0000-0000-000000000000';
-    secret bytea := (SELECT k.key FROM personal_key k WHERE k.offboarding_id = nil);
+    secret bytea;
 BEGIN
+    IF pg_is_in_recovery() THEN
+        RAISE EXCEPTION USING ERRCODE = 'feature_not_supported',
+            MESSAGE = 'a standby has no keys, so it finds nobody by e-mail or employee id: ask the primary server, or name an offboarding';
+    END IF;
+    SELECT k.key INTO secret FROM personal_key k WHERE k.offboarding_id = nil;
     IF secret IS NULL THEN
         PERFORM missing_key(nil);
     END IF;

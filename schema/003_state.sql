@@ -79,12 +79,15 @@ COMMENT ON FUNCTION with_answer(job, text, jsonb) IS
     'The job''s personal data with this reason and what the context of a worker''s answer says, sealed.';
 
 CREATE FUNCTION job_result(j job) RETURNS jsonb
-LANGUAGE sql STABLE PARALLEL SAFE AS $$
-    SELECT jsonb_build_object(
+LANGUAGE plpgsql STABLE PARALLEL SAFE AS $$
+DECLARE
+    p jsonb := personal_of(j);
+BEGIN
+    RETURN jsonb_build_object(
         'phase', j.phase, 'step', j.step, 'system', j.system, 'action', j.action, 'effect', j.effect, 'state', j.state,
         'outcome', coalesce(j.outcome, j.state), 'message', coalesce(p ->> 'reason', j.state), 'at', instant(j.changed_at),
-        'outputs', coalesce(p -> 'outputs', '{}'))
-    FROM (SELECT personal_of(j) OFFSET 0) AS x (p)
+        'outputs', coalesce(p -> 'outputs', '{}'));
+END
 $$;
 COMMENT ON FUNCTION job_result(job) IS 'What became of a job, as followers carry it.';
 
@@ -103,7 +106,7 @@ BEGIN
         changed_at = now(),
         outcome = coalesce(a.context ->> 'outcome', j.outcome),
         status_code = coalesce((c.answer #>> '{response,statusCode}')::integer, j.status_code),
-        personal = with_answer(j, c.reason, a.context),
+        personal = CASE WHEN num_nonnulls(j.personal, c.reason, c.answer) > 0 THEN with_answer(j, c.reason, a.context) END,
         verified_at = CASE WHEN (a.context #>> '{verified,ok}')::boolean
                            THEN coalesce((a.context #>> '{verified,at}')::timestamptz, (c.answer ->> 'timestamp')::timestamptz)
                            ELSE j.verified_at END,

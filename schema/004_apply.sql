@@ -542,7 +542,11 @@ BEGIN
     SELECT coalesce(array_agg(id), '{}') INTO fresh FROM made;
     UPDATE stage SET note = 'repeated: the first one counts'
     WHERE wave = w AND name = 'initiated' AND offboarding_id <> ALL (fresh);
-    PERFORM note_person(fresh);
+    INSERT INTO person_key (digest, offboarding_id)
+    SELECT DISTINCT d.digest, s.offboarding_id
+    FROM stage s CROSS JOIN LATERAL (SELECT s.body #> '{context,offboarding}' OFFSET 0) AS x (o)
+         CROSS JOIN LATERAL unnest(person_digests(person_keys(o -> 'user', o -> 'given_ids'))) AS d (digest)
+    WHERE s.wave = w AND s.name = 'initiated' AND s.offboarding_id = ANY (fresh);
     PERFORM make_phases(fresh);
     PERFORM make_jobs(fresh);
     PERFORM make_followers(fresh);

@@ -25,13 +25,16 @@ COMMENT ON FUNCTION leaver_with_managers(jsonb, uuid) IS
     'The object''s `user`, as it is now: of its managers it says who is leaving, too (nobody hands over to them).';
 
 CREATE FUNCTION offboarding_object(o offboarding) RETURNS jsonb
-LANGUAGE sql STABLE PARALLEL SAFE AS $$
-    SELECT (p -> 'extra') || jsonb_build_object(
+LANGUAGE plpgsql STABLE PARALLEL SAFE AS $$
+DECLARE
+    p jsonb := personal_of(o);
+BEGIN
+    RETURN (p -> 'extra') || jsonb_build_object(
         'version', 1, 'id', o.id, 'user', leaver_with_managers(p -> 'leaver', o.id), 'actor', o.actor, 'status', o.status,
         'runbook', o.runbook, 'source', o.source, 'event', o.event, 'received_at', instant(o.received_at),
         'started_at', instant(o.started_at), 'effective_at', instant(o.effective_at), 'zone', o.zone, 'mode', o.mode,
-        'priority', o.priority, 'ids', p -> 'ids')
-    FROM (SELECT personal_of(o) OFFSET 0) AS x (p)
+        'priority', o.priority, 'ids', p -> 'ids');
+END
 $$;
 COMMENT ON FUNCTION offboarding_object(offboarding) IS 'The offboarding object of messages.md, as it is now.';
 

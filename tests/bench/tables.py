@@ -58,7 +58,7 @@ STATEMENTS = [
     # the guide
     ("the chain of one day", "SELECT count(*) FROM verify_event_chain(now() - interval '2 days', now() - interval '1 day')"),
     ("1,000 are ordered to be erased", "SELECT erase_ended_offboardings(now() - interval '200 days', 1000)"),
-    ("1,000 are erased", "SELECT erase_offboardings(ARRAY(SELECT id FROM offboarding WHERE status = 'completed' ORDER BY ended_at LIMIT 1000))"),
+    ("100 are erased", "SELECT erase_offboardings(ARRAY(SELECT id FROM offboarding WHERE status = 'completed' ORDER BY ended_at LIMIT 100))"),
     ("the oldest month is detached", "SELECT count(*) FROM detach_event_partitions(now() - interval '360 days')"),
 ]
 

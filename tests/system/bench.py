@@ -95,7 +95,7 @@ def result(event: dict, step: str) -> tuple[str, dict]:
 def copy_rows(stack) -> float:
     """Rows a second that COPY brings into a table like `event`, from a file, nothing else being done."""
     columns = ("topic, kafka_partition, kafka_offset, id, name, occurred_at, offboarding_id, job_id, phase, step, system, "
-               "action, attempt, outcome, status_code, note, body, salt, commitment, hash")
+               "action, attempt, outcome, status_code, note, body, salt, sealed, person_digest, commitment, hash")
     connection = stack.database.cluster.connect(stack.database.name)
     with connection.cursor() as cursor:
         cursor.execute("CREATE TABLE copied (LIKE event INCLUDING DEFAULTS)")

@@ -212,19 +212,19 @@ def test_signals_of_another_system(stack, mail):
         ("parcel", "parcel@example.com", "carrier", "the job is succeeded")] * 2, signals
 
 
-def test_what_is_blanked_is_gone_from_signals_too(stack, mail):
-    offboarding = stack.offboard("blank@example.com", runbook="parcel", user={"name": "Blank"})
+def test_what_is_erased_is_gone_from_signals_too(stack, mail):
+    offboarding = stack.offboard("erase@example.com", runbook="parcel", user={"name": "Erase"})
     waits(stack, offboarding, "parcel")
-    assert tell(stack, number="1Z-Blank", event="b1", tag="Delivered").status == 202
+    assert tell(stack, number="1Z-Erase", event="b1", tag="Delivered").status == 202
     stack.wait_status(offboarding, "completed")
     stack.wait_quiet()
-    blank = "SELECT blank_offboardings(ARRAY[%s]::uuid[])"
-    left = "SELECT count(*) FROM event WHERE body::text LIKE '%%1Z-Blank%%' OR body::text LIKE '%%blank@example.com%%'"
+    left = ("SELECT count(*) FROM event e CROSS JOIN LATERAL (SELECT body_of(e)::text) AS x (said)"
+            " WHERE said LIKE '%%1Z-Erase%%' OR said LIKE '%%erase@example.com%%'")
     assert stack.database.value(left) > 3
-    with stack.postgres.connect(stack.database.name) as owner:
-        assert [owner.execute(blank, [offboarding]).fetchone()["blank_offboardings"] for _ in range(2)] == [1, 0]
+    stack.cli("erase", offboarding, "--reason", "asked for", "--yes").ok()
+    wait_until(lambda: stack.offboarding(offboarding)["erased_at"], 30, "it is erased")
     assert stack.database.value(left) == 0
-    assert stack.database.value("SELECT data FROM signal WHERE key = '1Z-Blank'") is None
+    assert stack.database.value("SELECT data FROM signal WHERE key = '1Z-Erase'") is None
     assert stack.database.query("SELECT * FROM verify_event_chain()") == []
 
 

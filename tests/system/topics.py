@@ -12,6 +12,9 @@ from confluent_kafka.admin import AdminClient, ConfigResource, ConfigSource, New
 from process import wait_until
 
 
+DIGESTS = "00000000-0000-0000-0000-000000000000"  # the id of the key with which people are found
+
+
 @dataclass
 class Record:
     topic: str
@@ -70,11 +73,11 @@ class Topics:
         assert producer.flush(30) == 0 and not failed, f"Kafka did not take all records: {failed[:1]}"
 
     def _sealed(self, kind: str, records: list[tuple[str | None, dict]]) -> list[tuple[str | None, bytes]]:
-        """(key, value) as they go to Kafka. An offboarding that has no key gets one first, as from the planner."""
+        """(key, value) as they go to Kafka. An offboarding that has no key gets one first, as from the planner; so does the key of digests."""
         texts = [(key, json.dumps(value).encode()) for key, value in records]
         ids = {key.lower() for key, value in records if _is_sealed(kind, key, value)}
         keys = self.keys() if ids else {}
-        for id in ids - keys.keys():
+        for id in (ids | {DIGESTS} if ids else ids) - keys.keys():
             keys[id] = os.urandom(32)
             self._producer("murmur2_random").produce(self.name("keys"), sealing.key_record(keys[id]), id)
         assert self._producer("murmur2_random").flush(30) == 0, "Kafka did not take all keys"

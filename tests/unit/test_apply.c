@@ -85,7 +85,8 @@ static void test_cancel_many(void **state)
     }
     stage("control.cancel", NULL, "{\"key\": \"cancel/jane@x.org\", \"value\": {\"reason\": \"all of her\"}}");
     batch_apply();
-    assert_answer(*state, "SELECT count(*) FROM analyst.offboardings WHERE status = 'cancelled' AND reason = 'feed'", "300");
+    assert_answer(*state, "SELECT count(*) FROM analyst.offboardings WHERE status = 'cancelled' AND reason = 'feed'",
+                  "300");
     assert_answer(*state, "SELECT count(*) FROM cancellation", "301");
 }
 

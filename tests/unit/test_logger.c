@@ -87,6 +87,13 @@ static void read_text(struct row *row, const char *text)
     row_read(row, message(PERSON, text, strlen(text), "00-trace"), &core, NULL);
 }
 
+/* As what a sealed record says. */
+static void read_sealed(struct row *row, const char *text)
+{
+    struct opened opened = {text, strlen(text), (char *)(uintptr_t)text};
+    row_read(row, message(PERSON, "OBS1", 4, "00-trace"), &core, &opened);
+}
+
 static void assert_row_refused(const char *text, const char *why)
 {
     struct row row;
@@ -105,8 +112,8 @@ static void test_event(void **state)
 {
     (void)state;
     struct row row;
-    read_text(&row, EVENT("job.succeeded", "\"offboarding_id\": \"" PERSON "\", \"job_id\": \"" OTHER
-                                           "\", \"attempt\": 1, \"outcome\": \"succeeded\""));
+    read_sealed(&row, EVENT("job.succeeded", "\"offboarding_id\": \"" PERSON "\", \"job_id\": \"" OTHER
+                                             "\", \"attempt\": 1, \"outcome\": \"succeeded\""));
     assert_null(row.refused);
     assert_string_equal(row.id, ID);
     assert_string_equal(row.name, "job.succeeded");
@@ -146,6 +153,27 @@ static void test_sealed_event(void **state)
         }
         row_release(&row);
     }
+}
+
+/* Who speaks of an offboarding has its key: but the API, whose orders may name any, and the planner when there is no key any more. */
+static void test_event_in_clear(void **state)
+{
+    (void)state;
+    struct row row;
+    read_text(&row, EVENT("cancelled", "\"offboarding_id\": \"" PERSON "\", \"reason\": \"r\""));
+    assert_null(row.refused);
+    assert_string_equal(row.name, "violation");
+    assert_string_equal(row.note, "not believed: cancelled of an offboarding came on t in clear");
+    assert_int_equal(row.wave, 0);
+    row_release(&row);
+    read_text(&row, EVENT("erased", "\"offboarding_id\": \"" PERSON "\""));
+    assert_null(row.note);
+    row_release(&row);
+    static const char order[] = EVENT("order.erase", "\"offboarding_id\": \"" PERSON "\", \"reason\": \"r\"");
+    row_read(&row, message(PERSON, order, strlen(order), "00-trace"), &(struct origin){.writer = WRITER_EDGE}, NULL);
+    assert_null(row.note);
+    assert_int_equal(row.wave, 1);
+    row_release(&row);
 }
 
 /* One that nobody can open any more is on record, and changes nothing. */
@@ -287,7 +315,11 @@ static void test_copy(void **state)
                    (long long)batch.rows[0].message->offset);
     assert_int_equal(strncmp(buf_text(&out), place, strlen(place)), 0);
     assert_non_null(strstr(buf_text(&out), "\"a\": \"b\\\\n\\\\\\\\\""));
-    assert_string_equal(buf_text(&out) + out.len - 9, "}\\n\\t\t\\N\n");
+    assert_string_equal(buf_text(&out) + out.len - 12, "}\\n\\t\t\\N\t\\N\n");
+    buf_clear(&out);
+    read_sealed(batch_add(&batch), EVENT("cancelled", "\"offboarding_id\": \"" PERSON "\", \"reason\": \"r\""));
+    batch_copy(&batch.rows[2], 1, &out);
+    assert_string_equal(buf_text(&out) + out.len - 18, "}}\t\\N\t\\\\x4f425331\n");
     free(place);
     buf_release(&out);
     batch_release(&batch);
@@ -393,6 +425,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_event),
         cmocka_unit_test(test_sealed_event),
+        cmocka_unit_test(test_event_in_clear),
         cmocka_unit_test(test_event_whose_key_was_erased),
         cmocka_unit_test(test_refused_events),
         cmocka_unit_test(test_bad_header),

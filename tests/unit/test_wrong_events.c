@@ -58,11 +58,15 @@ static bool run(const char *sql)
 /* The event as the logger reads it; false when it takes none of it. */
 static bool take(const json_t *event)
 {
-    char *text = json_text(event), *record = mem_printf("key\n\n%s", text);
+    const char *of = json_string_at(event, "context.offboarding_id");
+    char *text = json_text(event), *record = mem_printf("%s\n\n%s", of ? of : "key", text);
     struct fuzz_input input = {(const uint8_t *)record, strlen(record)};
     batch_clear(&rows);
     struct row *row = batch_add(&rows);
-    row_read(row, fuzz_record(&input), &(struct origin){.writer = WRITER_CORE}, NULL);
+    /* It came sealed, and is staged as if it had not: with whatever key. */
+    struct opened opened = {text, strlen(text), of ? text : NULL};
+    row_read(row, fuzz_record(&input), &(struct origin){.writer = WRITER_CORE}, &opened);
+    row->sealed = false;
     batch_number_waves(rows.rows, rows.count);
     bool taken = !row->refused;
     free(record);
