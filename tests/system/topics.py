@@ -254,8 +254,7 @@ class _Reader:
         self._consumer.assign([TopicPartition(topic, number, 0) for number in numbers])
 
     def read(self) -> list[Record]:
-        ends = {number: self._consumer.get_watermark_offsets(TopicPartition(self._topic, number), 10)[1]
-                for number in self._next}
+        ends = wait_until(self._ends, 20, f"a broker leads all partitions of {self._topic}")
         idle = 0
         while any(self._next[number] < end for number, end in ends.items()):
             message = self._consumer.poll(0.2)
@@ -270,6 +269,12 @@ class _Reader:
             self._next[message.partition()] = message.offset() + 1
             self._records.append(_record(message))
         return sorted(self._records, key=lambda record: (record.partition, record.offset))
+
+    def _ends(self) -> dict[int, int] | None:
+        try:
+            return {number: self._consumer.get_watermark_offsets(TopicPartition(self._topic, number), 10)[1] for number in self._next}
+        except KafkaException:  # a topic that has just been made
+            return None
 
     def close(self) -> None:
         self._consumer.close()

@@ -26,6 +26,8 @@ static void test_grows(void **state)
     buf_clear(&buf);
     assert_int_equal(buf.len, 0);
     assert_string_equal(buf_text(&buf), "");
+    assert_int_equal(buf_add_hex(&buf, "\x00\x7f\xff", 3), 0);
+    assert_string_equal(buf_text(&buf), "007fff");
     buf_release(&buf);
     assert_null(buf.data);
 }
