@@ -9,7 +9,7 @@ from chaos import DAY, Chaos
 from process import wait_until
 
 PARTITIONS = 12     # as `offboard topics` makes them
-PEOPLE = 24
+PEOPLE = 36
 GRACE_S = 30    # the chart's terminationGracePeriodSeconds for the drain below
 FLEET = ("producer", "worker", "worker", "logger", "logger", "scheduler", "scheduler")
 
@@ -54,6 +54,8 @@ class Rollout(Chaos):
 
     def _replace(self, name: str) -> None:
         old = self.stack.process(name)
+        if name.startswith("worker"):
+            wait_until(lambda: '"job ended"' in old.log(), 60, f"{name} has its part of the load")
         new = self.stack.launch(name.split("-")[0])
         self.stack.wait_ready(new)
         if name.startswith("producer"):
