@@ -129,11 +129,6 @@ const char *control_cancelled(const struct control *control, const char *offboar
     return !order ? NULL : reason ? reason : "cancelled";
 }
 
-int64_t control_id_cancelled_when(const struct control *control, const char *offboarding_id)
-{
-    return json_int_at(order_of(control, "cancel", offboarding_id), "at", 0);
-}
-
 int64_t control_name_cancelled_when(const struct control *control, const char *name, int64_t planned_at)
 {
     return json_int_at(order_for_name(control, name, planned_at), "at", 0);

@@ -27,9 +27,6 @@ const char *control_pause_reason(const struct control *control, const char *syst
 const char *control_cancelled(const struct control *control, const char *offboarding_id, const json_t *offboarding,
                               int64_t planned_at);
 
-/* When an offboarding was cancelled by its id; 0: it was not. */
-int64_t control_id_cancelled_when(const struct control *control, const char *offboarding_id);
-
 /* When a person was cancelled by this name (e-mail in any case, employee id, account), or an offboarding by its id, at or after
  * `planned_at`; 0: they were not. */
 int64_t control_name_cancelled_when(const struct control *control, const char *name, int64_t planned_at);

@@ -7,6 +7,7 @@
 #include "lib/country.h"
 #include "lib/fold.h"
 #include "lib/mem.h"
+#include "lib/text.h"
 
 struct country {
     const char *code;
@@ -287,19 +288,9 @@ static bool is_one_of_folded(const char *folded, const char *names)
     return found;
 }
 
-static bool is_ascii(const char *text)
-{
-    for (; *text; text++) {
-        if ((unsigned char)*text >= 0x80) {
-            return false;
-        }
-    }
-    return true;
-}
-
 static const char *code_of(const char *name)
 {
-    char *folded = is_ascii(name) ? NULL : fold_text(name);
+    char *folded = text_is_ascii(name) ? NULL : fold_text(name);
     const char *code = NULL;
     for (size_t i = 0; !code && i < COUNT_OF(countries); i++) {
         const struct country *country = &countries[i];

@@ -11,18 +11,9 @@
 
 #include "lib/json.h"
 #include "lib/mem.h"
+#include "lib/text.h"
 
 enum { FINAL_SIGMA = 0x3c2, SIGMA = 0x3c3, CHARACTER_MAX = 6 };
-
-static bool is_ascii(const char *text)
-{
-    for (; *text; text++) {
-        if ((unsigned char)*text >= 0x80) {
-            return false;
-        }
-    }
-    return true;
-}
 
 /* The simple lower case of each character, which keeps ß apart from ss; a sigma at the end of a word is one like any other. */
 static char *lowered(const uint8_t *text, size_t len)
@@ -67,14 +58,14 @@ static char *folded(const char *text, size_t len)
 
 char *fold_text(const char *text)
 {
-    return !text ? NULL : is_ascii(text) ? json_lower(text) : folded(text, strlen(text));
+    return !text ? NULL : text_is_ascii(text) ? json_lower(text) : folded(text, strlen(text));
 }
 
 /* A domain that IDNA refuses is folded as a text. */
 static char *domain_in_dns(const char *domain)
 {
     uint8_t *dns = NULL;
-    if (is_ascii(domain) ||
+    if (text_is_ascii(domain) ||
         idn2_lookup_u8((const uint8_t *)domain, &dns, IDN2_NFC_INPUT | IDN2_NONTRANSITIONAL) != IDN2_OK) {
         return fold_text(domain);
     }
@@ -97,7 +88,7 @@ static char *domain_of_people(const char *domain)
 char *fold_address(const char *address)
 {
     const char *at = address ? strrchr(address, '@') : NULL;
-    if (!at || is_ascii(address)) {
+    if (!at || text_is_ascii(address)) {
         return fold_text(address);
     }
     char *local = folded(address, (size_t)(at - address));
@@ -122,7 +113,7 @@ char *fold_shown(const char *address)
 
 bool fold_same(const char *a, const char *b)
 {
-    if (!a || !b || (is_ascii(a) && is_ascii(b))) {
+    if (!a || !b || (text_is_ascii(a) && text_is_ascii(b))) {
         return a && b && strcasecmp(a, b) == 0;
     }
     char *one = fold_address(a), *other = fold_address(b);

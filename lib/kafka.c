@@ -262,6 +262,19 @@ char *kafka_message_header_text(const rd_kafka_message_t *message, const char *n
     return value ? mem_strndup(value, len) : NULL;
 }
 
+char *kafka_message_key_text(const rd_kafka_message_t *message)
+{
+    return mem_strndup(message->key ? message->key : "", message->key_len);
+}
+
+int kafka_message_id(const rd_kafka_message_t *message, char id[ID_SIZE])
+{
+    char *key = kafka_message_key_text(message);
+    int result = id_parse(key, id);
+    free(key);
+    return result;
+}
+
 /* ---- reading a topic whole --------------------------------------------------------------------------------------- */
 
 /* Assigns all partitions from their beginnings; `ends` gets the end offsets. */

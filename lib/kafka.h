@@ -14,6 +14,7 @@
 
 #include "lib/conf.h"
 #include "lib/err.h"
+#include "lib/id.h"
 
 /* ---- names ------------------------------------------------------------------------------------------------------- */
 
@@ -179,6 +180,12 @@ int kafka_read_parts(const struct conf *conf, const struct kafka_part *parts, si
 /* Value of a message header, NULL when absent; not NUL-terminated, borrowed. */
 const char *kafka_message_header(const rd_kafka_message_t *message, const char *name, size_t *len);
 char *kafka_message_header_text(const rd_kafka_message_t *message, const char *name); /* a copy the caller frees */
+
+/* The record's key as a text ("" when it has none), which the caller frees. */
+char *kafka_message_key_text(const rd_kafka_message_t *message);
+
+/* The offboarding that the record's key names, in lower case. -1 when it names none; `id` is not written then. */
+int kafka_message_id(const rd_kafka_message_t *message, char id[ID_SIZE]);
 
 /* Reads a compacted topic whole: `each` gets every message up to the end offsets as they were at the call, in
  * partition order. The handle that comes back stays assigned: go on with rd_kafka_consumer_poll(), end with

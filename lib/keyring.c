@@ -134,15 +134,13 @@ static void apply(struct keyring *keyring, const rd_kafka_message_t *message)
 {
     unsigned char id[KEY_ID_SIZE];
     char text[ID_SIZE];
-    char *key = mem_strndup(message->key ? message->key : "", message->key_len);
-    if (id_parse(key, text) != 0 || key_id_parse(text, id) != 0) {
+    if (kafka_message_id(message, text) != 0 || key_id_parse(text, id) != 0) {
         complain(message, "the record of a key names no offboarding");
     } else if (message->payload) {
         add(keyring, message, id);
     } else {
         erase(keyring, id, text);
     }
-    free(key);
 }
 
 /* ---- the thread -------------------------------------------------------------------------------------------------- */
@@ -442,10 +440,7 @@ enum key_answer keyring_open(struct keyring *keyring, const rd_kafka_message_t *
         return KEY_KNOWN;
     }
     char id[ID_SIZE];
-    char *named = mem_strndup(message->key ? message->key : "", message->key_len);
-    int parsed = id_parse(named, id);
-    free(named);
-    if (parsed != 0) {
+    if (kafka_message_id(message, id) != 0) {
         err_set(err, ERR_PERMANENT, "it is sealed, and its key names no offboarding");
         return KEY_WRONG;
     }

@@ -4,8 +4,8 @@
 #include <string.h>
 #include <strings.h>
 
-#include "lib/country.h"
 #include "lib/buf.h"
+#include "lib/country.h"
 #include "lib/fold.h"
 #include "lib/identity.h"
 #include "lib/json.h"

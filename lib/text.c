@@ -88,6 +88,16 @@ bool text_is_page(const char *text)
     return false;
 }
 
+bool text_is_ascii(const char *text)
+{
+    for (; *text; text++) {
+        if ((unsigned char)*text >= 0x80) {
+            return false;
+        }
+    }
+    return true;
+}
+
 bool text_in_families(const char *text, const char *const *words, size_t count)
 {
     for (size_t i = 0; i < count; i++) {

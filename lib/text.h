@@ -18,6 +18,9 @@ char *text_plain(const char *text);
 /* Does the text begin as a web page does? White space, a byte-order mark, comments and an XML declaration may stand before it. */
 bool text_is_page(const char *text);
 
+/* Has it no byte beyond ASCII? */
+bool text_is_ascii(const char *text);
+
 /* Is it one of `words`? A word that ends in a point stands for all texts that begin so. */
 bool text_in_families(const char *text, const char *const *words, size_t count);
 

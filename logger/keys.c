@@ -119,15 +119,20 @@ static int fill(struct logger *logger, bool all, struct err *err)
     return filled ? 0 : -1;
 }
 
+/* Rows that a statement gives; -1 with an err. */
+static int count_rows(struct logger *logger, const char *sql, struct err *err)
+{
+    PGresult *rows = pg_query(logger->pg, err, sql, 0, NULL);
+    int count = rows ? PQntuples(rows) : -1;
+    PQclear(rows);
+    return count;
+}
+
 /* 1 when the key of digests is there, which says that all are; 0 when not; -1 with an err. */
 static int there(struct logger *logger, struct err *err)
 {
-    static const char *const values[] = {KEY_OF_DIGESTS};
-    PGresult *rows =
-        pg_query(logger->pg, err, "SELECT offboarding_id FROM personal_key WHERE offboarding_id = $1::uuid", 1, values);
-    int found = rows ? PQntuples(rows) : -1;
-    PQclear(rows);
-    return found;
+    return count_rows(logger,
+                      "SELECT offboarding_id FROM personal_key WHERE offboarding_id = '" KEY_OF_DIGESTS "'::uuid", err);
 }
 
 /* Notes those of `sql` whose keys are not in Kafka: they were erased while nobody here listened. */
@@ -161,9 +166,7 @@ static int check_topic(struct logger *logger, struct err *err)
     if (known) {
         return 0;
     }
-    PGresult *rows = pg_query(logger->pg, err, "SELECT id FROM offboarding WHERE erased_at IS NULL LIMIT 1", 0, NULL);
-    int count = rows ? PQntuples(rows) : -1;
-    PQclear(rows);
+    int count = count_rows(logger, "SELECT id FROM offboarding WHERE erased_at IS NULL LIMIT 1", err);
     return count <= 0 ? count
                       : err_set(err, ERR_RETRY,
                                 "the topic of keys has no key of digests, and PostgreSQL has offboardings: bring the "
@@ -210,9 +213,7 @@ static int misses_any(struct logger *logger, struct err *err)
     if (time_monotonic() < logger->search_due) {
         return 0;
     }
-    PGresult *rows = pg_query(logger->pg, err, "SELECT keyless_offboardings() LIMIT 1", 0, NULL);
-    int missing = rows ? PQntuples(rows) : -1;
-    PQclear(rows);
+    int missing = count_rows(logger, "SELECT keyless_offboardings() LIMIT 1", err);
     logger->search_due = time_monotonic() + SEARCH_EVERY;
     return missing;
 }

@@ -100,10 +100,7 @@ static void judge(struct row *row, const json_t *event, const struct origin *ori
 static bool is_of_key(const struct row *row)
 {
     char id[ID_SIZE];
-    char *key = mem_strndup(row->message->key ? row->message->key : "", row->message->key_len);
-    bool same = id_parse(key, id) == 0 && strcmp(id, row->offboarding_id) == 0;
-    free(key);
-    return same;
+    return kafka_message_id(row->message, id) == 0 && strcmp(id, row->offboarding_id) == 0;
 }
 
 static void read_event(struct row *row, const struct origin *origin, const char *text, size_t len)
@@ -245,9 +242,7 @@ static char *erased_body(const struct row *row)
 void row_read_erased(struct row *row, rd_kafka_message_t *message)
 {
     *row = (struct row){.message = message, .sealed = true, .erased = true};
-    char *key = mem_strndup(message->key ? message->key : "", message->key_len);
-    id_parse(key, row->offboarding_id);
-    free(key);
+    kafka_message_id(message, row->offboarding_id);
     record_id(message, row->id);
     time_format(rd_kafka_message_timestamp(message, NULL) * (TIME_SECOND / 1000), row->occurred_at);
     row->name = mem_strdup("erased");

@@ -45,7 +45,7 @@ static bool is_cancelled(const struct roster *roster, const struct entry *entry,
 {
     char id[ID_SIZE];
     roster_id_text(entry->id, id);
-    int64_t when = control_id_cancelled_when(roster->control, id);
+    int64_t when = control_name_cancelled_when(roster->control, id, 0);
     bool cancelled = when && when <= at;
     for (const char *key = entry->keys; *key && !cancelled; key += strlen(key) + 1) {
         when = control_name_cancelled_when(roster->control, person_control_name(key), entry->received_at);
@@ -130,7 +130,7 @@ static void decide_again(const struct asked *asked, const struct entry *entry)
 static bool cancelled_since(const struct asked *asked)
 {
     const struct control *control = asked->roster->control;
-    bool cancelled = control_id_cancelled_when(control, json_string_at(asked->mapped->offboarding, "id")) != 0;
+    bool cancelled = control_name_cancelled_when(control, json_string_at(asked->mapped->offboarding, "id"), 0) != 0;
     size_t i;
     json_t *key;
     json_array_foreach(asked->keys, i, key)

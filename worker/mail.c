@@ -7,6 +7,7 @@
 
 #include "lib/json.h"
 #include "lib/mem.h"
+#include "lib/text.h"
 #include "lib/time.h"
 #include "worker/mail_internal.h"
 
@@ -108,7 +109,7 @@ static int add_own_headers(struct buf *out, const json_t *headers, struct err *e
             return err_set(err, ERR_PERMANENT, "mail.headers: \"%s\" can't be set there, or is too long", name);
         }
         buf_addf(out, "%s: ", name);
-        if (mail_is_ascii(text)) {
+        if (text_is_ascii(text)) {
             buf_adds(out, text);
         } else {
             mail_add_encoded(out, text);

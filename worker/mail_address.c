@@ -7,18 +7,9 @@
 
 #include "lib/json.h"
 #include "lib/mem.h"
+#include "lib/text.h"
 
 enum { WORD_BYTES = 36 }; /* they make an encoded word of 60 characters; RFC 2047, 2: the line has at most 76 */
-
-bool mail_is_ascii(const char *text)
-{
-    for (; *text; text++) {
-        if ((unsigned char)*text >= 0x80) {
-            return false;
-        }
-    }
-    return true;
-}
 
 bool mail_has_control(const char *text)
 {
@@ -60,7 +51,7 @@ void mail_add_encoded(struct buf *out, const char *text)
 
 void mail_add_phrase(struct buf *out, const char *text)
 {
-    if (mail_is_ascii(text) && !strstr(text, "=?") && strlen(text) <= MAIL_LINE_WANTED - strlen("Subject: ")) {
+    if (text_is_ascii(text) && !strstr(text, "=?") && strlen(text) <= MAIL_LINE_WANTED - strlen("Subject: ")) {
         buf_adds(out, text);
     } else {
         mail_add_encoded(out, text);
@@ -108,7 +99,7 @@ static void add_name(struct buf *out, const char *text, size_t len)
 {
     bool quoted = len >= 2 && text[0] == '"' && text[len - 1] == '"';
     char *name = quoted ? mem_strndup(text + 1, len - 2) : mem_strndup(text, len);
-    if (!mail_is_ascii(name) || strlen(name) > MAIL_LINE_WANTED / 2) {
+    if (!text_is_ascii(name) || strlen(name) > MAIL_LINE_WANTED / 2) {
         mail_add_encoded(out, name);
         buf_adds(out, "\r\n ");
     } else {

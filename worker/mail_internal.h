@@ -10,7 +10,6 @@
 /* Characters of a header's line; bytes that make a line of base64 (76 characters). */
 enum { MAIL_LINE_WANTED = 76, MAIL_BASE64_BYTES = 57 };
 
-bool mail_is_ascii(const char *text);
 bool mail_has_control(const char *text); /* which could end a header and begin another */
 
 void mail_add_base64(struct buf *out, const char *data, size_t len); /* at most MAIL_BASE64_BYTES */

@@ -149,7 +149,7 @@ static void take_job(struct stream *stream, const rd_kafka_message_t *record, js
 /* Its offboarding is over and was erased: nobody can tell what was to be done, and nothing has to be. */
 static void pass_over(struct stream *stream, const rd_kafka_message_t *record)
 {
-    char *id = mem_strndup(record->key ? record->key : "", record->key_len);
+    char *id = kafka_message_key_text(record);
     log_warning("job passed over: the key of its offboarding was erased", "offboarding_id", id, "system",
                 stream->partition->feed->name, NULL);
     series_add(records_without_key(), 1);

@@ -9,25 +9,9 @@
 #include "lib/mem.h"
 #include "lib/seal.h"
 #include "lib/time.h"
+#include "tests/bench/memory.h"
 
 enum { RECORD = 2000, RECORDS = 100000 };
-
-/* Of `what` in /proc/self/status, in MB. */
-static long megabytes(const char *what)
-{
-    char line[256];
-    long kb = 0;
-    FILE *file = fopen("/proc/self/status", "r");
-    while (file && fgets(line, sizeof line, file)) {
-        if (strncmp(line, what, strlen(what)) == 0) {
-            kb = strtol(line + strlen(what) + 1, NULL, 10);
-        }
-    }
-    if (file) {
-        fclose(file);
-    }
-    return kb / 1024;
-}
 
 static void number_id(long number, unsigned char id[KEY_ID_SIZE])
 {

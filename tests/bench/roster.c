@@ -12,6 +12,7 @@
 #include "lib/mem.h"
 #include "lib/time.h"
 #include "producer/roster.h"
+#include "tests/bench/memory.h"
 
 static struct roster *reader;
 static size_t bytes;
@@ -41,23 +42,6 @@ static void pass_on(void *arg, const char *key, json_t *value)
     }
     parsing += used() - since;
     free(text);
-}
-
-/* Of `what` in /proc/self/status, in MB. */
-static long megabytes(const char *what)
-{
-    char line[256];
-    long kb = 0;
-    FILE *file = fopen("/proc/self/status", "r");
-    while (file && fgets(line, sizeof line, file)) {
-        if (strncmp(line, what, strlen(what)) == 0) {
-            kb = strtol(line + strlen(what) + 1, NULL, 10);
-        }
-    }
-    if (file) {
-        fclose(file);
-    }
-    return kb / 1024;
 }
 
 static struct mapped leaver(long number, enum intent intent)

@@ -76,11 +76,11 @@ static void test_cancelled_by_id_whenever(void **state)
     json_t *object = object_of("{\"email\": \"jane@example.com\"}");
     int64_t at = instant("2026-11-23T10:00:00Z");
     assert_null(control_cancelled(control, ID, object, at));
-    assert_int_equal(control_id_cancelled_when(control, ID), 0);
+    assert_int_equal(control_name_cancelled_when(control, ID, 0), 0);
     order(control, "cancel/" ID, "wrong Jane", "2026-11-23T10:00:00Z");
     assert_string_equal(control_cancelled(control, ID, object, at), "wrong Jane");
     assert_string_equal(control_cancelled(control, ID, NULL, at + TIME_DAY), "wrong Jane");
-    assert_int_equal(control_id_cancelled_when(control, ID), at);
+    assert_int_equal(control_name_cancelled_when(control, ID, 0), at);
     assert_null(control_cancelled(control, OTHER, object, at));
     assert_int_equal(apply(control, "cancel/" ID, NULL, NULL), 0);
     assert_null(control_cancelled(control, ID, object, at));
