@@ -231,7 +231,8 @@ static json_t *unset_of(const struct conf *conf, const struct definition *source
 
 /* ---- use ----------------------------------------------------------------------------------------------------------------- */
 
-/* {<name>: {offboardings, last}} of the last 90 days, by `column`; NULL when there is no database to ask. */
+/* Counts the offboardings of the last 90 days by `column`: {<name>: {offboardings, last}}. NULL when no database is configured, or it does
+ * not answer. */
 static json_t *use_by(struct cli *cli, const char *column)
 {
     if (!conf_string(cli->conf, "postgres.analyst")) {

@@ -56,7 +56,7 @@ json_t *keyring_record(const unsigned char key[SEAL_KEY_SIZE])
     return value;
 }
 
-/* -1: it is no record of a key. */
+/* Reads the key from the record. -1 when the record has none. */
 static int read_key(const rd_kafka_message_t *message, unsigned char key[SEAL_KEY_SIZE])
 {
     json_t *value = json_parse(message->payload, message->len, NULL);

@@ -1,4 +1,4 @@
-/* Personal data under the key of its offboarding: whoever deletes the key erases every copy of the data, in Kafka and in backups.
+/* Seals personal data with the key of its offboarding. Deleting the key erases every copy of the data, in Kafka and in backups.
  *
  * Sealed bytes are "OBS1", a random IV (16 bytes), AES-256-CBC with PKCS#7 padding of the text, and HMAC-SHA256 (32 bytes) of subject,
  * "OBS1", IV and ciphertext. Both keys come from the offboarding's: HMAC-SHA256(key, "offboard seal") encrypts, HMAC-SHA256(key,
@@ -29,7 +29,8 @@ unsigned char *seal_make(const unsigned char key[SEAL_KEY_SIZE], const char *sub
                          size_t *sealed_len, struct err *err);
 
 /* The text with a NUL behind it, which `*len` does not count; the caller frees. The signature is checked, in constant time, before
- * anything is decrypted. NULL with an ERR_PERMANENT: it is no sealed text, another key's or subject's, or somebody changed it. */
+ * anything is decrypted. NULL with an ERR_PERMANENT when the bytes are not sealed, were sealed
+ * with another key or for another subject, or were changed. */
 char *seal_open(const unsigned char key[SEAL_KEY_SIZE], const char *subject, const void *sealed, size_t sealed_len,
                 size_t *len, struct err *err);
 

@@ -135,7 +135,7 @@ static int there(struct logger *logger, struct err *err)
                       "SELECT offboarding_id FROM personal_key WHERE offboarding_id = '" KEY_OF_DIGESTS "'::uuid", err);
 }
 
-/* Notes those of `sql` whose keys are not in Kafka: they were erased while nobody here listened. */
+/* Notes the offboardings that `sql` names whose keys are not in Kafka: they were erased while no logger listened. */
 static int note_erased(struct logger *logger, const char *sql, enum log_level level, const char *message,
                        struct err *err)
 {

@@ -73,7 +73,8 @@ static bool was_put_back(const rd_kafka_message_t *message, const struct origin 
     return is;
 }
 
-/* Only who has the offboarding's key speaks of it: but for orders, which may name any, and for the word that there is no key any more. */
+/* An event about an offboarding must be sealed with its key. Two kinds need not be: orders, which may name any offboarding, and the
+ * event that the key was erased. */
 static bool must_be_sealed(const struct row *row, const struct origin *origin)
 {
     return row->offboarding_id[0] && origin->writer != WRITER_EDGE && strcmp(row->name, "erased") != 0;

@@ -119,13 +119,10 @@ static void add_intake_of_erased(struct record *record)
     static const char *const personal[] = {"person", "data", "criterion", "reason"};
     enum disposition disposition = record->decision.disposition;
     char *place = place_of(record->message);
-    json_t *context = intake_context(record, disposition, NULL);
-    for (size_t i = 0; i < COUNT_OF(personal); i++) {
-        json_object_del(context, personal[i]);
-    }
-    json_t *event = intake_event(record, place, NULL, context);
-    message_event_response(event, 0, "its offboarding was erased");
-    add_event(record, STAGE_EVENTS, place, event);
+    json_t *event = intake_event(record, place, NULL, intake_context(record, disposition, NULL));
+    add_event(record, STAGE_EVENTS, place,
+              message_event_without(event, personal, COUNT_OF(personal), "its offboarding was erased"));
+    json_decref(event);
     free(place);
     tell_of_intake(record, disposition, NULL);
 }

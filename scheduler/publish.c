@@ -175,7 +175,7 @@ static struct delivery *delivery_new(struct publisher *publisher, const char *ke
     return delivery;
 }
 
-/* It counts as published: whoever erased the offboarding wants nothing more of it to happen. */
+/* The message counts as published, because nothing more is to happen for an offboarding that was erased. */
 static void pass_over(struct delivery *delivery, const char *type, const char *id)
 {
     log_warning("a message is not published: the key of its offboarding was erased", "offboarding_id", delivery->key,

@@ -1,4 +1,4 @@
--- Personal data of an offboarding are sealed under a key of its own: whoever deletes the key erases every copy of them, those in archived
+-- The personal data of an offboarding are sealed with a key of its own. Deleting the key erases every copy of them, those in archived
 -- WAL and in backups as well. Kafka's topic offboard.keys has the keys; the logger brings them here.
 
 CREATE EXTENSION IF NOT EXISTS pgcrypto SCHEMA public;
