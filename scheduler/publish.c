@@ -14,9 +14,10 @@
 
 #define ACKNOWLEDGED_WITHIN (10 * TIME_SECOND)
 #define BARRED_FOR          (15 * TIME_SECOND)
+#define LOOK_AGAIN          (2 * TIME_SECOND) /* a topic that was made just now may not be known to all brokers yet */
 
 /* Columns of due_messages(). */
-enum column { KIND, DUE_AT, OFFBOARDING_ID, PRIORITY, SYSTEM, TRACEPARENT, MESSAGE };
+enum column { KIND, DUE_AT, OFFBOARDING_ID, PRIORITY, SYSTEM, TRACEPARENT, MESSAGE, CONFIGURED };
 
 /* ---- life -------------------------------------------------------------------------------------------------------- */
 
@@ -104,22 +105,58 @@ static void bar(struct lane *lane, const char *why)
     lane->barred_until = time_monotonic() + BARRED_FOR;
 }
 
-/* An unknown topic would be reported by the producer after half a minute only; so its existence is asked for first. */
-static int open_lane(struct publisher *publisher, struct lane *lane, struct err *err)
+/* 1 when both topics are there, 0 when one is missing, -1 with an err. An unknown topic would be reported by the producer after half a
+ * minute only; so its existence is asked for first. */
+static int find_topics(struct publisher *publisher, const struct lane *lane, struct err *err)
 {
-    if (lane->open) {
-        return 0;
-    }
     const char *const topics[] = {lane->jobs_topic, lane->urgent_topic};
     for (size_t i = 0; i < COUNT_OF(topics); i++) {
-        if (kafka_partition_count(publisher->client, topics[i], 0, err) < 0 ||
-            kafka_producer_open(publisher->producer, topics[i], err) != 0) {
-            bar(lane, err_text(err));
+        int32_t partitions = kafka_partitions(publisher->client, topics[i], err);
+        if (partitions <= 0) {
+            return partitions < 0 ? -1
+                                  : (err_set(err, ERR_RETRY, "there is no topic %s (offboard topics)", topics[i]), 0);
+        }
+        if (kafka_producer_open(publisher->producer, topics[i], err) != 0) {
             return -1;
         }
     }
-    lane->open = true;
-    return 0;
+    return 1;
+}
+
+/* The topics are missing and never were there. They are looked for once more before that is believed. */
+static bool is_absent(struct lane *lane)
+{
+    int64_t now = time_monotonic();
+    if (!lane->missed_at) {
+        lane->missed_at = now;
+    }
+    if (now - lane->missed_at < LOOK_AGAIN) {
+        lane->barred_until = now + LOOK_AGAIN;
+        return false;
+    }
+    if (!lane->absent) {
+        log_warning("a system is not configured (it has no topics): its steps are skipped", "system", lane->system,
+                    NULL);
+        lane->absent = true;
+    }
+    return true;
+}
+
+/* 0 when jobs of the system can be published, or skipped. */
+static int open_lane(struct publisher *publisher, struct lane *lane, bool configured, struct err *err)
+{
+    int found = lane->open ? 1 : find_topics(publisher, lane, err);
+    if (found > 0) {
+        lane->open = true;
+        lane->absent = false;
+        return 0;
+    }
+    if (found == 0 && !configured) {
+        return is_absent(lane) ? 0 : -1;
+    }
+    lane->absent = false;
+    bar(lane, err_text(err));
+    return -1;
 }
 
 static int open_lanes(struct publisher *publisher, PGresult *rows, struct err *err)
@@ -131,7 +168,8 @@ static int open_lanes(struct publisher *publisher, PGresult *rows, struct err *e
         }
         struct lane *lane = lane_of(publisher, PQgetvalue(rows, i, SYSTEM));
         bool asked = lane->barred_until > time_monotonic(); /* barred by a row before: no need to ask for each */
-        if (asked || open_lane(publisher, lane, err) != 0) {
+        bool configured = *PQgetvalue(rows, i, CONFIGURED) == 't';
+        if (asked || open_lane(publisher, lane, configured, err) != 0) {
             result = -1;
         }
     }
@@ -229,8 +267,8 @@ static void produce_event(struct delivery *delivery, const char *name, const cha
     json_decref(event);
 }
 
-/* Context of job.failed, should the job be too large for Kafka. */
-static json_t *failure_context(const json_t *message)
+/* Context of the answer to a job that no worker gets: one that is too large for Kafka, or of a system that is not configured. */
+static json_t *answer_context(const json_t *message, const char *outcome)
 {
     static const char *const members[] = {"phase", "step", "system", "action", "effect", "attempt"};
     const json_t *job = json_object_get(message, "job");
@@ -239,7 +277,7 @@ static json_t *failure_context(const json_t *message)
     for (size_t i = 0; i < COUNT_OF(members); i++) {
         json_put(context, members[i], json_incref(json_object_get(job, members[i])));
     }
-    json_put_string(context, "outcome", "failed");
+    json_put_string(context, "outcome", outcome);
     json_put_string(context, "mode", json_string_at(message, "mode"));
     return context;
 }
@@ -275,6 +313,14 @@ static void produce_pause(struct publisher *publisher, const char *system, const
     free(key);
 }
 
+static void produce_skipped(struct delivery *delivery, const char *system, const json_t *message,
+                            const char *traceparent)
+{
+    char *why = mem_printf("%s is not configured here: nothing was done", system);
+    produce_event(delivery, "job.skipped", why, answer_context(message, "skipped"), traceparent);
+    free(why);
+}
+
 static void produce_row(struct publisher *publisher, PGresult *rows, int i)
 {
     const char *text = PQgetvalue(rows, i, MESSAGE);
@@ -294,8 +340,14 @@ static void produce_row(struct publisher *publisher, PGresult *rows, int i)
         produce_event(delivery, "phase.due", "the phase's time has come", message, traceparent);
         return;
     }
-    delivery->lane = lane_of(publisher, PQgetvalue(rows, i, SYSTEM));
-    delivery->failure = failure_context(message);
+    struct lane *lane = lane_of(publisher, PQgetvalue(rows, i, SYSTEM));
+    if (lane->absent) {
+        produce_skipped(delivery, lane->system, message, traceparent);
+        json_decref(message);
+        return;
+    }
+    delivery->lane = lane;
+    delivery->failure = answer_context(message, "failed");
     bool urgent = strcmp(PQgetvalue(rows, i, PRIORITY), "urgent") == 0;
     const char *topic = urgent ? delivery->lane->urgent_topic : delivery->lane->jobs_topic;
     char *id =

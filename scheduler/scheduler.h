@@ -50,12 +50,15 @@ int scheduler_publish_due(struct scheduler *scheduler, int *published, int64_t *
 
 /* ---- publish.c: messages to Kafka -------------------------------------------------------------------------------- */
 
-/* A system's two topics. One whose topics are not there is barred for a while, so that it stops nobody else's jobs. */
+/* A system's two topics. One whose topics are not there is barred for a while, so that it stops nobody else's jobs. Where they have never been
+ * there, the company has no such system: its jobs are skipped. */
 struct lane {
     char *system;
     char *jobs_topic;
     char *urgent_topic;
     bool open;            /* the topics are there, and the producer knows them */
+    bool absent;          /* the topics are not there, and never were */
+    int64_t missed_at;    /* monotonic: when topics that never were there were missed first; 0: they were not */
     int64_t barred_until; /* monotonic; 0: not barred */
 };
 

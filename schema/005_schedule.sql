@@ -108,16 +108,20 @@ COMMENT ON FUNCTION take_pauses() IS 'Deletes and returns the systems that are t
 -- Taking is a statement of its own: one statement would look at the jobs as they were before the rows it takes were committed,
 -- and drop as stale what has only just become due.
 CREATE FUNCTION due_messages(most integer, barred text[])
-RETURNS TABLE (kind text, due_at timestamptz, offboarding_id uuid, priority text, system text, traceparent text, message jsonb)
+RETURNS TABLE (kind text, due_at timestamptz, offboarding_id uuid, priority text, system text, traceparent text, message jsonb,
+               configured boolean)
 LANGUAGE plpgsql AS $$
 DECLARE
     taken due[] := ARRAY(SELECT t FROM take_due(most, barred) t);
+    -- Their topics were there once, so a topic that is missing is a fault.
+    known text[] := ARRAY(SELECT DISTINCT substring(k.topic FROM '\.results\.(.*)$') FROM kafka_offset k WHERE k.topic LIKE '%.results.%');
 BEGIN
     RETURN QUERY
     SELECT k.kind, d.due_at, d.offboarding_id, o.priority, j.system, o.traceparent,
            CASE k.kind WHEN 'job' THEN job_message(j, o)
                        WHEN 'start' THEN jsonb_build_object('version', 1, 'due_at', instant(d.due_at))
-                       WHEN 'phase' THEN jsonb_build_object('phase', d.phase, 'due_at', instant(d.due_at)) END
+                       WHEN 'phase' THEN jsonb_build_object('phase', d.phase, 'due_at', instant(d.due_at)) END,
+           coalesce(j.system = ANY (known), false)
     FROM unnest(taken) d
          LEFT JOIN offboarding o ON o.id = d.offboarding_id
          LEFT JOIN job j ON j.id = d.job_id
@@ -132,12 +136,12 @@ BEGIN
                          ELSE 'phase' END OFFSET 0) AS k (kind)
     ORDER BY d.due_at;
     RETURN QUERY
-    SELECT n.kind, now(), n.offboarding_id, NULL, NULL, o.traceparent, jsonb_build_object('version', 1, 'at', instant(now()))
+    SELECT n.kind, now(), n.offboarding_id, NULL, NULL, o.traceparent, jsonb_build_object('version', 1, 'at', instant(now())), false
     FROM take_notices(most) n LEFT JOIN offboarding o ON o.id = n.offboarding_id;
     RETURN QUERY
     SELECT 'pause', now(), NULL::uuid, NULL, p.system, NULL,
            jsonb_build_object('version', 1, 'reason', p.reason, 'at', instant(now()),
-                              'actor', jsonb_build_object('kind', 'worker', 'id', p.system, 'name', 'offboard-worker'))
+                              'actor', jsonb_build_object('kind', 'worker', 'id', p.system, 'name', 'offboard-worker')), true
     FROM take_pauses() p;
 END
 $$;

@@ -81,10 +81,11 @@ class Stack:
 
     def __init__(self, name: str, servers: Servers, *, settings: dict | None = None, vendors: dict | None = None,
                  systems: str = "scim,jira", postgres: PostgresCluster | None = None, brokers: str | None = None,
-                 build: str | None = None, env: dict | None = None, facts: bool = True, partitions: int = 3) -> None:
+                 build: str | None = None, env: dict | None = None, facts: bool = True, partitions: int = 3,
+                 lacks: tuple[str, ...] = ()) -> None:
         """`settings` go over the configuration, `vendors` over the sandbox's; `systems` are the sandbox's, `env` is added to
         the environment of all processes. `facts`: every request has to be one that the vendor's specification knows (tests/facts);
-        false for a test whose connector is made up."""
+        false for a test whose connector is made up. `lacks`: systems that the company does not have, so that they get no topics."""
         self.name = name
         self.partitions = partitions
         self.servers = servers
@@ -112,7 +113,7 @@ class Stack:
             self.config_path = os.path.join(self.directory, "offboard.yaml")
             self.configure(settings or {})
             # A broker shared by all tests bears no thousand topics a dozen tests.
-            systems = sorted({"email", "slack", *self.settings["worker"]["systems"], *self.settings["systems"]})
+            systems = sorted({"email", "slack", *self.settings["worker"]["systems"], *self.settings["systems"]} - set(lacks))
             if "definitions" in self.settings or {"oomnitza", "assetsonar"} & set(systems):     # a source may poll them
                 self.cli("topics", *systems).ok()
             else:

@@ -422,6 +422,23 @@ def test_a_system_without_topics_keeps_nobody_back(make_stack):
     wait_until(lambda: stack.topics.read("jobs.jira"), 60, "the jobs come when the topics do")
 
 
+def test_a_company_without_a_system_is_not_held_up(make_stack):
+    """scim-leaver has a ticket in Jira; this company has no Jira, and made topics as the guide says. Three leavers, all are done with."""
+    stack = make_stack(settings={"worker": {"systems": ["scim"]}, "clock": {"day": "50ms"}}, lacks=("jira",)).start()
+    emails = [f"plain{number}@example.com" for number in range(3)]
+    for email in emails:
+        stack.person(email)
+    offboardings = [stack.offboard(email) for email in emails]
+    for offboarding in offboardings:
+        ticket = stack.wait_job(offboarding, "ticket", "skipped")
+        assert ticket["reason"] == "jira is not configured here: nothing was done"
+        stack.wait_status(offboarding, "completed", 60)
+    stack.cli("topics", "jira").ok()
+    later = stack.offboard("later@example.com")
+    wait_until(lambda: stack.topics.read("jobs.jira"), 30, "the next leaver's ticket is published")
+    assert stack.jobs(later)["ticket"]["state"] == "ready"
+
+
 @pytest.mark.parametrize("depth, disposition", [(30, "started"), (40, "dead"), (125, "dead")])
 def test_nested_events(make_stack, depth, disposition):
     stack = make_stack(settings={"topics": {"partitions": 3}}).start("producer", "logger")
