@@ -425,3 +425,20 @@ const char *definition_effect(const struct definitions *definitions, const char 
 {
     return json_string_at(definition_action(definitions, system, action), "effect");
 }
+
+const char *definition_system_title(const struct definitions *definitions, const char *system)
+{
+    const struct definition *connector = find(definitions, DEFINITION_CONNECTOR, system);
+    const char *title = connector ? json_string_at(connector->tree, "title") : NULL;
+    return title ? title : system;
+}
+
+char *definition_action_title(const struct definitions *definitions, const char *system, const char *action)
+{
+    const char *title = json_string_at(definition_action(definitions, system, action), "title");
+    char *text = mem_strdup(title ? title : action);
+    for (char *at = title ? NULL : text; at && (at = strchr(at, '_'));) {
+        *at = ' ';
+    }
+    return text;
+}

@@ -85,4 +85,10 @@ const json_t *definition_action(const struct definitions *definitions, const cha
 /* Effect of an action ("revoke", …), NULL when system or action is unknown. */
 const char *definition_effect(const struct definitions *definitions, const char *system, const char *action);
 
+/* How people call a system ("Zoom"): the connector's `title`, else the name; borrowed. */
+const char *definition_system_title(const struct definitions *definitions, const char *system);
+
+/* What an action does, as an order ("delete the account"): its `title`, else its name with spaces. The caller frees. */
+char *definition_action_title(const struct definitions *definitions, const char *system, const char *action);
+
 #endif

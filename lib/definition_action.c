@@ -1,4 +1,4 @@
-/* What is checked of the rarer members of an action: before, escrow, derive, provides. */
+/* What is checked of the rarer members of an action: before, escrow, derive, provides, says. */
 #include <stdint.h>
 #include <stdlib.h>
 #include <string.h>
@@ -80,6 +80,48 @@ void check_leaves(struct check *check, const char *pointer, const json_t *action
     }
 }
 
+bool check_is_says(const char *pointer)
+{
+    return strstr(pointer, "/says") != NULL;
+}
+
+/* When the sentence is made, the calls are over: what an action hands on stands in its outputs. */
+static void read_says(struct check *check, const char *pointer, const struct expr_path *path, void *arg)
+{
+    static const char *const gone[] = {"body", "status", "headers", "item", "items", "account", "report", "results"};
+    const json_t *outputs = arg;
+    const char *name = check_path_member(path, "outputs");
+    if (name && !json_object_get(outputs, name)) {
+        char *hint = check_hint_keys(name, outputs);
+        check_problem(check, pointer, "the action has no output \"%s\"%s", name, hint);
+        free(hint);
+    }
+    for (size_t i = 0; i < COUNT_OF(gone); i++) {
+        if (expr_path_within(path, gone[i])) {
+            check_problem(check, pointer, "\"says\" reads .outputs, .with, .user and .settings; .%s is over by then",
+                          gone[i]);
+        }
+    }
+}
+
+void check_says(struct check *check, const char *pointer, const json_t *action)
+{
+    static const struct check_key says_keys[] = {{"done", CHECK_TEMPLATE, true}, {"already", CHECK_TEMPLATE, false}};
+    const json_t *says = json_object_get(action, "says");
+    if (!says) {
+        return;
+    }
+    char *at = mem_printf("%s/says", pointer);
+    if (json_is_object(says)) {
+        check_map(check, at, says, says_keys, COUNT_OF(says_keys));
+    } else if (!json_is_string(says)) {
+        check_problem(check, at, "\"says\" is a text, or a map with \"done\" and \"already\"");
+    }
+    check_expressions(check, at, says);
+    check_paths(check, at, says, read_says, (void *)(uintptr_t)json_object_get(action, "outputs"));
+    free(at);
+}
+
 void check_provides(struct check *check, const char *pointer, const json_t *action)
 {
     const json_t *outputs = json_object_get(action, "outputs");
@@ -128,7 +170,7 @@ static json_t *secrets_of(const json_t *action)
 void check_secrets_stay(struct check *check, const char *pointer, const json_t *action)
 {
     json_t *secrets = secrets_of(action);
-    static const char *const kept[] = {"outputs", "before"};
+    static const char *const kept[] = {"outputs", "before", "says"};
     for (size_t i = 0; i < COUNT_OF(kept); i++) {
         char *at = mem_printf("%s/%s", pointer, kept[i]);
         check_paths(check, at, json_object_get(action, kept[i]), read_secret, secrets);

@@ -15,7 +15,7 @@ static const struct check_key connector_keys[] = {
     {"base", CHECK_TEMPLATE, false},    {"headers", CHECK_MAP, false},      {"auth", CHECK_MAP, false},
     {"limits", CHECK_MAP, false},       {"retry_after", CHECK_MAP, false},  {"check", CHECK_MAP, false},
     {"identify", CHECK_MAP, false},     {"actions", CHECK_MAP, true},       {"defs", CHECK_MAP, false},
-    {"message", CHECK_TEMPLATE, false},
+    {"message", CHECK_TEMPLATE, false}, {"title", CHECK_TEXT, false},
 };
 
 static const struct check_key setting_keys[] = {
@@ -56,7 +56,7 @@ static const struct check_key action_keys[] = {
     {"target", CHECK_TEMPLATE, false}, {"limit", CHECK_TEXT, false},       {"accounts", CHECK_TEXT, false},
     {"unverified", CHECK_TEXT, false}, {"before", CHECK_MAP, false},       {"derive", CHECK_MAP, false},
     {"provides", CHECK_TEXTS, false},  {"escrow", CHECK_MAP, false},       {"covers", CHECK_TEXT, false},
-    {"leaves", CHECK_MAP, false},
+    {"leaves", CHECK_MAP, false},      {"title", CHECK_TEXT, false},       {"says", CHECK_ANY, false},
 };
 
 static const struct check_key parameter_keys[] = {
@@ -223,10 +223,13 @@ static void read_path(struct check *check, const char *pointer, const struct exp
     if (strncmp(pointer, "/auth/signature/", strlen("/auth/signature/")) == 0 && expr_path_within(path, "signing")) {
         return; /* said of `auth` */
     }
-    static const char *const members[] = {"account",  "actor",       "before",   "body",   "derived", "headers",
-                                          "ids",      "item",        "items",    "job",    "key",     "key_kind",
-                                          "now",      "offboarding", "reminder", "report", "results", "saved",
-                                          "settings", "signal",      "status",   "steps",  "user",    "with"};
+    if (expr_path_within(path, "outputs") && check_is_says(pointer)) {
+        return; /* looked at by check_says() */
+    }
+    static const char *const members[] = {"account",  "actor", "agenda",      "before", "body",    "derived", "headers",
+                                          "ids",      "item",  "items",       "job",    "key",     "key_kind", "now",
+                                          "offboarding", "phases", "reminder", "report", "results", "saved",
+                                          "settings", "signal", "status",     "steps",  "user",    "with"};
     const struct scope *scope = arg;
     check_member(check, pointer, path, 0, members, COUNT_OF(members));
     read_declared(check, pointer, path, "settings", scope->settings, "there is no setting");
@@ -418,6 +421,7 @@ static void check_action(struct check *check, const char *pointer, const char *n
     check_once(check, pointer, action);
     check_before(check, pointer, action);
     check_escrow(check, pointer, action);
+    check_says(check, pointer, action);
     check_derive(check, pointer, action);
     check_provides(check, pointer, action);
     check_secrets_stay(check, pointer, action);

@@ -166,8 +166,8 @@ static void read_step(struct check *check, const char *pointer, const struct rea
 
 static void read_path(struct check *check, const char *pointer, const struct expr_path *path, void *arg)
 {
-    static const char *const members[] = {"report", "results",     "actor",    "ids",   "job",
-                                          "now",    "offboarding", "settings", "steps", "user"};
+    static const char *const members[] = {"report", "results",     "actor",  "agenda",   "ids",   "job",
+                                          "now",    "offboarding", "phases", "settings", "steps", "user"};
     const struct reading *reading = arg;
     size_t hidden = reading->follower ? 0 : 2; /* only followers have results to carry */
     const char *id = check_path_member(path, "steps");

@@ -32,6 +32,9 @@ void check_before(struct check *check, const char *pointer, const json_t *action
 void check_escrow(struct check *check, const char *pointer, const json_t *action);
 void check_derive(struct check *check, const char *pointer, const json_t *action);
 void check_provides(struct check *check, const char *pointer, const json_t *action);
+/* What an action tells people of its good end (`says`). check_is_says(): does this pointer lie within one? */
+void check_says(struct check *check, const char *pointer, const json_t *action);
+bool check_is_says(const char *pointer);
 /* What an action leaves in place on purpose (`leaves`). */
 void check_leaves(struct check *check, const char *pointer, const json_t *action);
 /* What a request calls secret goes nowhere that outlives the job. */

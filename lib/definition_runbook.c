@@ -14,9 +14,8 @@ static const struct check_key runbook_keys[] = {
 };
 
 static const struct check_key phase_keys[] = {
-    {"name", CHECK_NAME, true},
-    {"after", CHECK_DURATION, false},
-    {"steps", CHECK_LIST, true},
+    {"name", CHECK_NAME, true}, {"title", CHECK_TEXT, false}, {"after", CHECK_DURATION, false},
+    {"beside", CHECK_BOOL, false}, {"steps", CHECK_LIST, true},
 };
 
 static const struct check_key step_keys[] = {
@@ -24,6 +23,7 @@ static const struct check_key step_keys[] = {
     {"description", CHECK_TEXT, false}, {"needs", CHECK_TEXTS, false},     {"when", CHECK_TEXT, false},
     {"if", CHECK_PREDICATE, false},     {"with", CHECK_MAP, false},        {"after", CHECK_DURATION, false},
     {"expires", CHECK_DURATION, false}, {"on_missing", CHECK_TEXT, false}, {"verify", CHECK_TEXTS, false},
+    {"title", CHECK_TEXT, false},
 };
 
 /* Of a step that runs another runbook. */
@@ -152,10 +152,23 @@ static void add_step(struct check *check, struct steps *steps, const json_t *pha
 
 /* ---- phases --------------------------------------------------------------------------------------------------------------- */
 
+/* The phase that this one waits for, when neither runs beside others; NULL: none. */
+static const json_t *phase_before(const json_t *phases, size_t number)
+{
+    bool beside = json_true_at(json_array_get(phases, number), "beside");
+    while (!beside && number > 0) {
+        const json_t *phase = json_array_get(phases, --number);
+        if (!json_true_at(phase, "beside")) {
+            return phase;
+        }
+    }
+    return NULL;
+}
+
 static void check_phase_order(struct check *check, const char *pointer, const json_t *phases, size_t number)
 {
     const json_t *phase = json_array_get(phases, number);
-    const json_t *before = number ? json_array_get(phases, number - 1) : NULL;
+    const json_t *before = phase_before(phases, number);
     if (after_of(phase) < after_of(before)) {
         check_problem(check, pointer, "this phase's time (%s) comes before that of the phase above it (%s)",
                       json_object_get(phase, "after") ? json_string_at(phase, "after") : "at once",

@@ -16,6 +16,7 @@ static const struct check_key source_keys[] = {
     {"signature", CHECK_MAP, false},    {"token", CHECK_MAP, false},        {"challenge", CHECK_MAP, false},
     {"events", CHECK_PREDICATE, false}, {"event", CHECK_MAP, false},        {"authorize", CHECK_ANY, false},
     {"answer", CHECK_MAP, false},       {"jwt", CHECK_MAP, false},          {"members", CHECK_TEXTS, false},
+    {"title", CHECK_TEXT, false},
 };
 
 static const struct check_key map_keys[] = {

@@ -81,6 +81,19 @@ static void put_undo(json_t *planned, const struct definitions *definitions, con
     free(step);
 }
 
+/* How people call the step: `title` {system, action}. A step of the runbook may say better than its action what it is for. */
+static void put_title(json_t *planned, const struct definitions *definitions, const json_t *step)
+{
+    const char *system = json_string_at(planned, "system");
+    char *of_action = definition_action_title(definitions, system, json_string_at(planned, "action"));
+    const char *own = json_string_at(step, "title");
+    char *title = mem_printf("%s%s", json_object_get(step, "only_verify") ? "check again: " : "", own ? own : of_action);
+    json_object_set_new(planned, "title",
+                        json_pack("{s:s, s:s}", "system", definition_system_title(definitions, system), "action", title));
+    free(title);
+    free(of_action);
+}
+
 static json_t *plan_step(const struct definitions *definitions, const char *offboarding_id, const char *phase,
                          const json_t *step, int64_t day, struct err *err)
 {
@@ -105,6 +118,7 @@ static json_t *plan_step(const struct definitions *definitions, const char *offb
     json_put(planned, "with", member_or(step, "with", json_object()));
     static const char *const more[] = {"on_missing", "only_verify", "inside", "run_if", "behind", "reads"};
     copy_present(planned, step, more, COUNT_OF(more));
+    put_title(planned, definitions, step);
     put_undo(planned, definitions, offboarding_id, phase);
     if (put_times(planned, step, day, err) != 0) {
         json_decref(planned);
@@ -118,7 +132,8 @@ static json_t *plan_phase(const struct definitions *definitions, const char *off
 {
     json_t *planned = json_object();
     json_t *steps = json_array();
-    json_object_set(planned, "name", json_object_get(phase, "name"));
+    static const char *const as_written[] = {"name", "title", "beside"};
+    copy_present(planned, phase, as_written, COUNT_OF(as_written));
     json_object_set_new(planned, "steps", steps);
     int result = put_after(planned, phase, day, err);
     size_t i;
@@ -251,20 +266,34 @@ json_t *plan_build(const struct definitions *definitions, const json_t *offboard
     return plan;
 }
 
-json_t *plan_first_wave(const json_t *plan)
+/* Adds the steps of a phase that wait for nothing. */
+static void add_first_steps(json_t *ids, const json_t *phase)
 {
-    json_t *ids = json_array();
-    const json_t *first = json_at(plan, "phases.0");
-    if (!first || json_int_at(first, "after_us", 0) > 0) {
-        return ids;
-    }
     size_t i;
     json_t *step;
-    json_array_foreach(json_object_get(first, "steps"), i, step)
+    json_array_foreach(json_object_get(phase, "steps"), i, step)
     {
         bool waits = json_array_size(json_object_get(step, "needs")) > 0 || json_object_get(step, "behind");
         if (!waits && json_int_at(step, "after_us", 0) == 0) {
             json_array_append(ids, json_object_get(step, "job_id"));
+        }
+    }
+}
+
+static bool starts_at_once(const json_t *phase, size_t number)
+{
+    return json_int_at(phase, "after_us", 0) == 0 && (number == 0 || json_true_at(phase, "beside"));
+}
+
+json_t *plan_first_wave(const json_t *plan)
+{
+    json_t *ids = json_array();
+    size_t i;
+    json_t *phase;
+    json_array_foreach(json_object_get(plan, "phases"), i, phase)
+    {
+        if (starts_at_once(phase, i)) {
+            add_first_steps(ids, phase);
         }
     }
     return ids;
@@ -288,6 +317,59 @@ static const json_t *find_step(const json_t *plan, const char *job_id, const cha
     return NULL;
 }
 
+/* The later of effective date and actual start: what times of phases count from. */
+static int64_t start_of(const json_t *offboarding)
+{
+    static const char *const names[] = {"effective_at", "started_at"};
+    int64_t start = 0;
+    for (size_t i = 0; i < COUNT_OF(names); i++) {
+        const char *text = json_string_at(offboarding, names[i]);
+        int64_t at = 0;
+        if (text && time_parse(text, &at, NULL) == 0 && at > start) {
+            start = at;
+        }
+    }
+    return start;
+}
+
+/* A phase as people are told of it, when the offboarding starts. */
+static json_t *phase_told(const json_t *phase, bool begun, int64_t start)
+{
+    static const char *const as_planned[] = {"name", "title", "beside"};
+    json_t *told = json_object();
+    json_t *steps = json_array();
+    size_t i;
+    json_t *step;
+    copy_present(told, phase, as_planned, COUNT_OF(as_planned));
+    json_put_string(told, "status", begun ? "initiated" : "waiting");
+    json_put_instant(told, "due_at", start + json_int_at(phase, "after_us", 0));
+    json_array_foreach(json_object_get(phase, "steps"), i, step)
+    {
+        const char *effect = json_string_at(step, "effect");
+        if (strcmp(effect, "notify") != 0 && strcmp(effect, "identify") != 0 && !json_object_get(step, "only_verify")) {
+            json_array_append(steps, json_object_get(step, "title"));
+        }
+    }
+    json_object_set_new(told, "steps", steps);
+    return told;
+}
+
+/* What will happen, for those who tell people of it (schema/messages.md, "Job message"); NULL for others. */
+static json_t *phases_told(const json_t *offboarding, const json_t *plan, const char *effect)
+{
+    if (!effect || strcmp(effect, "notify") != 0) {
+        return NULL;
+    }
+    json_t *told = json_array();
+    size_t i;
+    json_t *phase;
+    json_array_foreach(json_object_get(plan, "phases"), i, phase)
+    {
+        json_array_append_new(told, phase_told(phase, starts_at_once(phase, i), start_of(offboarding)));
+    }
+    return told;
+}
+
 json_t *plan_job_message(const json_t *offboarding, const json_t *plan, const char *job_id, int attempt,
                          const json_t *state, const json_t *steps)
 {
@@ -304,6 +386,7 @@ json_t *plan_job_message(const json_t *offboarding, const json_t *plan, const ch
     for (size_t i = 0; i < COUNT_OF(copied); i++) {
         json_object_set(job, copied[i], json_object_get(step, copied[i]));
     }
+    json_put(job, "phases", phases_told(offboarding, plan, json_string_at(step, "effect")));
     static const char *const present[] = {"expires_us", "only_verify", "inside", "run_if"};
     copy_present(job, step, present, COUNT_OF(present));
     json_object_set_new(job, "state", state ? json_incref((json_t *)(uintptr_t)state) : json_null());

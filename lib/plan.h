@@ -14,8 +14,8 @@
  * `after_us`, already scaled. ERR_PERMANENT when the runbook is unknown (names the nearest). New reference. */
 json_t *plan_build(const struct definitions *definitions, const json_t *offboarding, int64_t day, struct err *err);
 
-/* Job ids that may run as soon as the offboarding starts: steps without `needs` and `after` in the first phase when it has
- * no `after`. New reference to an array of ids; empty when the first phase waits. */
+/* Job ids that may run as soon as the offboarding starts: steps without `needs` and `after` in phases without `after`, the first one and
+ * those that run `beside`. New reference to an array of ids; empty when the first phase waits. */
 json_t *plan_first_wave(const json_t *plan);
 
 /* The job message (schema/messages.md, "job") of one planned step: the offboarding object with a `job` member, due and

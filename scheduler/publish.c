@@ -317,7 +317,7 @@ static void produce_skipped(struct delivery *delivery, const char *system, const
                             const char *traceparent)
 {
     char *why = mem_printf("%s is not configured here: nothing was done", system);
-    produce_event(delivery, "job.skipped", why, answer_context(message, "skipped"), traceparent);
+    produce_event(delivery, "job.unconfigured", why, answer_context(message, "unconfigured"), traceparent);
     free(why);
 }
 

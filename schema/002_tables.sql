@@ -144,6 +144,7 @@ CREATE TABLE phase (
     position integer NOT NULL,
     status text NOT NULL DEFAULT 'waiting'
         CHECK (status IN ('waiting', 'initiated', 'completed', 'cancelled', 'held', 'duplicate')),
+    beside boolean NOT NULL DEFAULT false,
     after text,
     after_us bigint NOT NULL DEFAULT 0,
     due_at timestamptz,
@@ -158,7 +159,8 @@ COMMENT ON COLUMN phase.offboarding_id IS 'Whose phase it is.';
 COMMENT ON COLUMN phase.name IS 'Name in the runbook.';
 COMMENT ON COLUMN phase.position IS 'Place in the runbook, from 1.';
 COMMENT ON COLUMN phase.status IS
-    'waiting (its time has not come), held (the phase before it is not completed), initiated, completed, cancelled. A phase with a failed job stays initiated.';
+    'waiting (its time has not come), held (a phase before it is not completed), initiated, completed, cancelled. A phase with a failed job stays initiated.';
+COMMENT ON COLUMN phase.beside IS 'It does not wait for the phases before it.';
 COMMENT ON COLUMN phase.after IS 'As the runbook has it ("90d"); null: at once.';
 COMMENT ON COLUMN phase.after_us IS
     'The same in microseconds, scaled by clock.day; counts from the later of effective_at and the actual start.';
@@ -220,7 +222,7 @@ COMMENT ON COLUMN job.attempt IS 'Number of its latest publication, the one that
 COMMENT ON COLUMN job.due_at IS 'When that publication was or is to run.';
 COMMENT ON COLUMN job.changed_at IS 'When its row last changed.';
 COMMENT ON COLUMN job.outcome IS
-    'Last outcome a worker reported: succeeded, already_done, skipped, missing, deferred, failed, blocked, denied, cancelled.';
+    'Last outcome: succeeded, already_done, skipped, missing, unconfigured, deferred, failed, blocked, denied, cancelled.';
 COMMENT ON COLUMN job.status_code IS 'The vendor''s last HTTP status; 0: none.';
 COMMENT ON COLUMN job.personal IS
     'Sealed: `reason` (why it is in this state, in one sentence), `outputs` (what the action put out for later steps), `saved` (where a deferred or failed job goes on: the message''s `state`), `verified` (the read-back: expected, seen, at, ok); null: none of them, or erased.';

@@ -19,7 +19,7 @@ CREATE FUNCTION outcome_state(outcome text) RETURNS text
 LANGUAGE sql IMMUTABLE STRICT PARALLEL SAFE
 RETURN CASE
     WHEN outcome IN ('succeeded', 'already_done') THEN 'succeeded'
-    WHEN outcome IN ('skipped', 'missing') THEN 'skipped'
+    WHEN outcome IN ('skipped', 'missing', 'unconfigured') THEN 'skipped'
     WHEN outcome = 'deferred' THEN 'ready'
     WHEN outcome IN ('failed', 'blocked', 'denied') THEN 'failed'
     WHEN outcome = 'cancelled' THEN 'cancelled'
@@ -60,7 +60,7 @@ COMMENT ON FUNCTION personal_of(offboarding) IS 'Its leaver, ids and extra. SQLS
 CREATE FUNCTION personal_of(j job) RETURNS jsonb
 LANGUAGE sql STABLE PARALLEL SAFE
 RETURN coalesce(opened(j.offboarding_id, j.personal, true)::jsonb, '{}');
-COMMENT ON FUNCTION personal_of(job) IS 'Its reason, outputs, saved and verified, as far as there are any. SQLSTATE OB002 when its key is not there.';
+COMMENT ON FUNCTION personal_of(job) IS 'Its reason, outputs, says, saved and verified, as far as there are any. SQLSTATE OB002 when its key is not there.';
 
 CREATE FUNCTION with_answer(j job, reason text, context jsonb) RETURNS bytea
 LANGUAGE plpgsql PARALLEL SAFE AS $$
@@ -70,7 +70,7 @@ BEGIN
     personal := personal
         || CASE WHEN reason IS NULL THEN '{}' ELSE jsonb_build_object('reason', reason) END
         || (SELECT coalesce(jsonb_object_agg(m.kept, context -> m.said), '{}')
-            FROM (VALUES ('outputs', 'outputs'), ('saved', 'state'), ('verified', 'verified')) m (kept, said)
+            FROM (VALUES ('outputs', 'outputs'), ('says', 'says'), ('saved', 'state'), ('verified', 'verified')) m (kept, said)
             WHERE context -> m.said <> 'null');
     RETURN CASE WHEN personal <> '{}' THEN sealed(j.offboarding_id, personal::text) END;
 END
@@ -86,7 +86,7 @@ BEGIN
     RETURN jsonb_build_object(
         'phase', j.phase, 'step', j.step, 'system', j.system, 'action', j.action, 'effect', j.effect, 'state', j.state,
         'outcome', coalesce(j.outcome, j.state), 'message', coalesce(p ->> 'reason', j.state), 'at', instant(j.changed_at),
-        'outputs', coalesce(p -> 'outputs', '{}'));
+        'outputs', coalesce(p -> 'outputs', '{}'), 'title', j.spec -> 'title', 'says', p -> 'says', 'verified', j.verified_at IS NOT NULL);
 END
 $$;
 COMMENT ON FUNCTION job_result(job) IS 'What became of a job, as followers carry it.';
@@ -242,6 +242,12 @@ LANGUAGE sql IMMUTABLE PARALLEL SAFE
 RETURN j.follower IS NOT NULL OR j.spec ? 'undo_of';
 COMMENT ON FUNCTION outlives(job) IS 'Is it done even though its offboarding is over? Those that tell of results, and those that undo.';
 
+-- What was not done is told in the report of its phase, once.
+CREATE FUNCTION is_told(kind text, state text) RETURNS boolean
+LANGUAGE sql IMMUTABLE PARALLEL SAFE
+RETURN CASE kind WHEN 'mirror' THEN state NOT IN ('skipped', 'cancelled') ELSE state = 'failed' END;
+COMMENT ON FUNCTION is_told(text, text) IS 'Is a result with this state carried by a mirror, or by on_failure?';
+
 CREATE FUNCTION untold_results(f follower, OUT phase text, OUT carries int8range)
 LANGUAGE plpgsql STABLE AS $$
 DECLARE
@@ -263,7 +269,7 @@ BEGIN
     SELECT (array_agg(r.phase ORDER BY r.id DESC))[1], int8range(min(r.id), max(r.id), '[]') INTO phase, carries
     FROM (SELECT n.id, n.phase FROM result n
           WHERE n.offboarding_id = f.offboarding_id AND n.id >= coalesce(told, 0)
-            AND (f.kind = 'mirror' OR n.state = 'failed')
+            AND is_told(f.kind, n.state)
           ORDER BY n.id LIMIT 20) r -- more than a chat or a ticket takes in one text wait for the next job
     HAVING count(*) > 0;
 END
@@ -330,10 +336,16 @@ ELSE
     (SELECT jsonb_agg(opened(r.offboarding_id, r.sealed, true)::jsonb ORDER BY r.id)
      FROM result r
      WHERE r.offboarding_id = j.offboarding_id AND r.id >= lower(j.carries) AND r.id < upper(j.carries)
-       AND (j.spec ->> 'kind' = 'mirror' OR r.state = 'failed'))
+       AND is_told(j.spec ->> 'kind', r.state))
 END;
 COMMENT ON FUNCTION carried_results(job) IS
     'The results that a follower''s job carries; of on_phase_end those of the whole phase, as they are now.';
+
+CREATE FUNCTION waits_for_phases(p phase) RETURNS boolean
+LANGUAGE sql STABLE
+RETURN NOT p.beside AND EXISTS (SELECT FROM phase b WHERE b.offboarding_id = p.offboarding_id AND b.position < p.position
+                                                     AND b.status NOT IN ('completed', 'cancelled'));
+COMMENT ON FUNCTION waits_for_phases(phase) IS 'Is a phase before it not over? A phase that runs beside the others waits for none.';
 
 CREATE FUNCTION settle(affected uuid[]) RETURNS void
 LANGUAGE plpgsql AS $$
@@ -350,11 +362,10 @@ BEGIN
             RETURNING p.offboarding_id, p.position)
         SELECT array_agg(DISTINCT offboarding_id) INTO moved FROM ended;
         EXIT WHEN moved IS NULL;
-        -- A held phase starts when the one before it is over.
         UPDATE phase p SET status = 'initiated', started_at = now()
-        FROM phase b, offboarding o
+        FROM offboarding o
         WHERE p.offboarding_id = ANY (moved) AND p.status = 'held' AND o.id = p.offboarding_id AND o.status = 'initiated'
-          AND b.offboarding_id = p.offboarding_id AND b.position = p.position - 1 AND b.status IN ('completed', 'cancelled');
+          AND NOT waits_for_phases(p);
     END LOOP;
     PERFORM follow(affected);
     UPDATE offboarding o SET status = 'completed', ended_at = now()
@@ -407,10 +418,10 @@ BEGIN
     WITH timed AS (
         UPDATE phase p
         SET due_at = greatest(o.effective_at, o.started_at) + duration(p.after_us),
-            status = CASE WHEN p.position = 1 AND p.after_us = 0 THEN 'initiated' ELSE 'waiting' END,
-            started_at = CASE WHEN p.position = 1 AND p.after_us = 0 THEN o.started_at END
-        FROM offboarding o
-        WHERE o.id = ANY (started) AND p.offboarding_id = o.id
+            status = CASE WHEN f.at_once THEN 'initiated' ELSE 'waiting' END,
+            started_at = CASE WHEN f.at_once THEN o.started_at END
+        FROM offboarding o, phase w CROSS JOIN LATERAL (SELECT (w.position = 1 OR w.beside) AND w.after_us = 0 OFFSET 0) AS f (at_once)
+        WHERE o.id = ANY (started) AND p.offboarding_id = o.id AND w.offboarding_id = p.offboarding_id AND w.name = p.name
         RETURNING p.due_at, p.offboarding_id, p.name, p.status)
     INSERT INTO due (due_at, offboarding_id, phase)
     SELECT due_at, offboarding_id, name FROM timed WHERE status = 'waiting' ORDER BY due_at;
@@ -470,18 +481,18 @@ DECLARE
     over uuid[];
 BEGIN
     WITH stopped AS MATERIALIZED (
-        SELECT p.offboarding_id, p.position, min(j.step) || ': account missing' AS reason
+        SELECT p.offboarding_id, p.name, p.beside, min(j.step) || ': account missing' AS reason
         FROM job j JOIN phase p ON p.offboarding_id = j.offboarding_id AND p.name = j.phase AND p.status = 'initiated'
         WHERE j.id = ANY (missing) AND j.spec ->> 'on_missing' = 'cancel_phase'
-        GROUP BY p.offboarding_id, p.position),
+        GROUP BY p.offboarding_id, p.name, p.beside),
     cancelled AS (
         UPDATE phase p SET status = 'cancelled', ended_at = now()
         FROM stopped s
-        WHERE p.offboarding_id = s.offboarding_id AND p.position >= s.position AND p.status IN ('waiting', 'held', 'initiated')
+        WHERE p.offboarding_id = s.offboarding_id AND (p.name = s.name OR NOT s.beside) AND p.status IN ('waiting', 'held', 'initiated')
         RETURNING p.offboarding_id, p.name, s.reason),
     ended AS (
         UPDATE offboarding o SET status = 'cancelled', reason = sealed(o.id, s.reason), ended_at = now()
-        FROM stopped s WHERE o.id = s.offboarding_id AND o.status = 'initiated'
+        FROM stopped s WHERE o.id = s.offboarding_id AND NOT s.beside AND o.status = 'initiated'
         RETURNING o.id)
     SELECT array_agg(ROW(j.id, 'cancelled', c.reason, NULL, NULL, false, NULL)::job_change),
            (SELECT array_agg(id) FROM ended)
@@ -493,7 +504,7 @@ BEGIN
 END
 $$;
 COMMENT ON FUNCTION cancel_phases(uuid[]) IS
-    'What the jobs that found nobody cancel, where the runbook says so (`on_missing: cancel_phase`): their phase, all later ones, and with them the offboarding; those before are over.';
+    'What the jobs that found nobody cancel, where the runbook says so (`on_missing: cancel_phase`): their phase, all later ones, and with them the offboarding; of a phase that runs beside the others, that phase alone.';
 
 -- ---- what the planner has to know ------------------------------------------------------------------------------------
 

@@ -466,8 +466,8 @@ COMMENT ON FUNCTION note_early() IS 'What became of early answers that were appl
 CREATE FUNCTION make_phases(fresh uuid[]) RETURNS void
 LANGUAGE plpgsql AS $$
 BEGIN
-    INSERT INTO phase (offboarding_id, name, position, after, after_us)
-    SELECT o.id, p.phase ->> 'name', p.position, p.phase ->> 'after', coalesce((p.phase ->> 'after_us')::bigint, 0)
+    INSERT INTO phase (offboarding_id, name, position, beside, after, after_us)
+    SELECT o.id, p.phase ->> 'name', p.position, coalesce((p.phase ->> 'beside')::boolean, false), p.phase ->> 'after', coalesce((p.phase ->> 'after_us')::bigint, 0)
     FROM offboarding o
          CROSS JOIN LATERAL jsonb_array_elements(o.plan -> 'phases') WITH ORDINALITY AS p (phase, position)
     WHERE o.id = ANY (fresh);
@@ -790,12 +790,11 @@ BEGIN
     WHERE s.wave = w AND s.name = 'phase.due' AND s.note IS NULL;
     WITH come AS (
         UPDATE phase p
-        SET status = CASE WHEN b.status IN ('initiated', 'held', 'waiting') THEN 'held' ELSE 'initiated' END,
-            started_at = CASE WHEN b.status IN ('initiated', 'held', 'waiting') THEN NULL ELSE now() END
+        SET status = CASE WHEN x.waits THEN 'held' ELSE 'initiated' END, started_at = CASE WHEN x.waits THEN NULL ELSE now() END
         FROM stage s
              JOIN offboarding o ON o.id = s.offboarding_id AND o.status = 'initiated'
              JOIN phase c ON c.offboarding_id = o.id AND c.name = s.body #>> '{context,phase}'
-             LEFT JOIN phase b ON b.offboarding_id = o.id AND b.position = c.position - 1
+             CROSS JOIN LATERAL (SELECT waits_for_phases(c) OFFSET 0) AS x (waits)
         WHERE s.wave = w AND s.name = 'phase.due' AND s.note IS NULL AND p.offboarding_id = c.offboarding_id AND p.name = c.name
         RETURNING p.offboarding_id)
     SELECT array_agg(offboarding_id) INTO affected FROM come;
@@ -804,7 +803,7 @@ BEGIN
 END
 $$;
 COMMENT ON FUNCTION apply_phase_due(integer) IS
-    'Staged `phase.due` events of a wave: the phase is initiated, or held until the one before it is over; a waiting offboarding starts.';
+    'Staged `phase.due` events of a wave: the phase is initiated, or held until those before it are over; a waiting offboarding starts.';
 
 -- ---- what was lost on the way ----------------------------------------------------------------------------------------
 

@@ -38,6 +38,14 @@ END
 $$;
 COMMENT ON FUNCTION offboarding_object(offboarding) IS 'The offboarding object of messages.md, as it is now.';
 
+CREATE FUNCTION phases_told(o offboarding) RETURNS jsonb
+LANGUAGE sql STABLE PARALLEL SAFE
+RETURN (SELECT jsonb_agg(jsonb_strip_nulls(jsonb_build_object(
+                   'name', p.name, 'title', s.phase -> 'title', 'beside', nullif(p.beside, false), 'status', p.status,
+                   'due_at', instant(p.due_at), 'steps', jsonb_path_query_array(s.phase, '$.steps[*] ? (@.effect != "notify" && @.effect != "identify" && !exists(@.only_verify)).title'))) ORDER BY p.position)
+        FROM jsonb_array_elements(o.plan -> 'phases') s (phase) JOIN phase p ON p.offboarding_id = o.id AND p.name = s.phase ->> 'name');
+COMMENT ON FUNCTION phases_told(offboarding) IS 'What happens phase by phase, for those who tell people of it.';
+
 CREATE FUNCTION job_message(j job, o offboarding) RETURNS jsonb
 LANGUAGE sql VOLATILE PARALLEL SAFE
 RETURN offboarding_object(o) || jsonb_build_object('job', jsonb_build_object(
@@ -50,6 +58,7 @@ RETURN offboarding_object(o) || jsonb_build_object('job', jsonb_build_object(
                        FROM job n
                        WHERE n.id = ANY (j.needs)
                           OR j.spec ? 'reads' AND n.offboarding_id = j.offboarding_id AND j.spec -> 'reads' ? n.step), '{}'))
+    || CASE WHEN j.effect = 'notify' THEN jsonb_build_object('phases', phases_told(o)) ELSE '{}' END
     || CASE WHEN j.follower IS NULL THEN '{}' ELSE jsonb_build_object('follower', j.spec -> 'kind', 'results', carried_results(j)) END
     || coalesce((SELECT jsonb_build_object('signals', jsonb_agg(h.heard ORDER BY h.received_at, h.id))
                  FROM (SELECT s.id, s.received_at, jsonb_build_object(

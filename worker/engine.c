@@ -100,6 +100,10 @@ static enum verdict run_job(struct run *run, json_t *outputs)
         run->skipped = true;
         return run_say(run, VERDICT_MISSING, "its condition is not met");
     }
+    if (json_object_get(job, "follower") && !*json_string_at(run->context, "report")) {
+        run->skipped = true;
+        return run_say(run, VERDICT_MISSING, "there is nothing to tell");
+    }
     derive_values(run);
     run_resume_clocks(run, state);
     enum verdict verdict = render_with(run);
@@ -193,6 +197,31 @@ static const char *good_sentence(const struct run *run, enum verdict verdict)
                                                         : "done";
 }
 
+/* What people are told of a good end (`says`): NULL when the action has no sentence for it. The caller frees. */
+static char *told_sentence(struct run *run, enum verdict verdict, json_t *outputs)
+{
+    const json_t *says = json_object_get(run->action, "says");
+    const char *done = json_is_object(says) ? json_string_at(says, "done") : json_string_value(says);
+    const char *already = json_is_object(says) ? json_string_at(says, "already") : NULL;
+    bool was_so = verdict == VERDICT_ALREADY;
+    if (!done || run->dry || run->only_verify) {
+        return NULL;
+    }
+    struct err err = ERR_INIT;
+    context_set(run, "outputs", json_incref(outputs));
+    char *text = expr_text(run->engine->exprs, was_so && already ? already : done, run->context, &err);
+    if (!text) { /* the work is done: people are told so in general words */
+        free(run->note);
+        run->note = mem_printf("; says can't be made: %s", err_text(&err));
+    }
+    err_release(&err);
+    char *whole = text && *text && was_so && !already ? mem_printf("already done: %s", text) : mem_strdup(text);
+    char *masked = run_mask(run, whole);
+    free(whole);
+    free(text);
+    return masked;
+}
+
 /* One sentence about the end, masked. The caller frees. */
 static char *end_message(const struct run *run, enum verdict verdict)
 {
@@ -214,6 +243,9 @@ static void fill_result(struct run *run, enum verdict verdict, json_t *outputs, 
         say_dry(run);
     }
     json_put(context, "outputs", run_masked_facts(run, outputs));
+    char *told = good ? told_sentence(run, verdict, outputs) : NULL;
+    json_put_string(context, "says", told);
+    free(told);
     if (run->record->left_out) {
         json_put(context, "calls_left_out", json_integer(run->record->left_out));
     }

@@ -6,6 +6,7 @@
 #include "lib/json.h"
 #include "lib/mem.h"
 #include "lib/time.h"
+#include "lib/wording.h"
 #include "worker/engine_internal.h"
 #include "worker/report.h"
 
@@ -35,6 +36,29 @@ static json_t *member(const json_t *object, const char *name, json_t *otherwise)
     return json_incref(value);
 }
 
+/* A member that holds the instant as people write it. */
+static void put_words(json_t *object, const char *name, const char *instant, const char *zone,
+                      char *(*words)(int64_t at, const char *zone))
+{
+    int64_t at = 0;
+    if (instant && time_parse(instant, &at, NULL) == 0) {
+        char *text = words(at, zone);
+        json_put_string(object, name, text);
+        free(text);
+    }
+}
+
+/* Of an offboarding: who asked for it, when, and the leaver's last day, as people write them. */
+static void put_offboarding_words(json_t *offboarding, const json_t *message)
+{
+    const char *zone = json_string_at(message, "zone");
+    char *requester = wording_actor(json_object_get(message, "actor"));
+    json_put_string(offboarding, "requester", requester);
+    free(requester);
+    put_words(offboarding, "requested", json_string_at(message, "received_at"), zone, wording_moment);
+    put_words(offboarding, "last_day", json_string_at(message, "effective_at"), zone, wording_day);
+}
+
 /* The offboarding without what stands beside it. */
 static json_t *bare_offboarding(const json_t *message)
 {
@@ -43,6 +67,7 @@ static json_t *bare_offboarding(const json_t *message)
     for (size_t i = 0; i < COUNT_OF(apart); i++) {
         json_object_del(bare, apart[i]);
     }
+    put_offboarding_words(bare, message);
     return bare;
 }
 
@@ -83,6 +108,26 @@ bool context_condition(struct run *run)
     return met && expr_true(exprs, json_object_get(job, "if"), run->context, true);
 }
 
+/* What tickets, threads and mails are made of. */
+static void context_words(struct run *run)
+{
+    const json_t *message = run->job->message;
+    const char *zone = json_string_at(message, "zone");
+    json_t *phases = json_deep_copy(json_at(message, "job.phases"));
+    size_t i;
+    json_t *phase;
+    json_array_foreach(phases, i, phase)
+    {
+        put_words(phase, "due_on", json_string_at(phase, "due_at"), zone, wording_day);
+    }
+    context_set(run, "phases", phases ? phases : json_array());
+    char *report = report_text(message), *agenda = report_agenda(message);
+    context_set(run, "report", json_string(report));
+    context_set(run, "agenda", json_string(agenda));
+    free(report);
+    free(agenda);
+}
+
 void context_start(struct run *run)
 {
     const json_t *message = run->job->message;
@@ -97,9 +142,7 @@ void context_start(struct run *run)
     context_set(run, "ids", ids ? json_copy(ids) : json_object());
     context_set(run, "steps", steps_inside(job, json_string_at(job, "inside")));
     context_set(run, "results", member(job, "results", json_array()));
-    char *report = report_text(json_object_get(run->context, "results"), json_string_at(job, "follower"));
-    context_set(run, "report", json_string(report));
-    free(report);
+    context_words(run);
     context_set(run, "settings", json_incref(run->system->settings));
     context_set(run, "saved", json_object());
     context_set(run, "now", json_string(now));

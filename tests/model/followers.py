@@ -31,7 +31,7 @@ def untold(offboarding, follower: dict):
                 return phase, news
         return None
     news = [at for at, result in results if at >= told(offboarding, follower["name"])
-            and (follower["kind"] == "mirror" or result[2] == "failed")][:A_JOB_CARRIES]
+            and (result[2] in ("succeeded", "failed", "ready") if follower["kind"] == "mirror" else result[2] == "failed")][:A_JOB_CARRIES]
     return (offboarding.results[news[-1]][0], news) if news else None
 
 

@@ -16,7 +16,7 @@ PEOPLE = (
 ACCOUNTS = {"okta": ["7"]}
 KEYS = ("jane@x.org", "j.doe@x.org", "E1", "tom@x.org", "okta:7")
 OUTCOMES = ("succeeded",) * 8 + ("already_done",) * 2 + ("failed",) * 3 + ("deferred",) * 3 + (
-    "missing", "skipped", "blocked", "denied", "cancelled")
+    "missing", "skipped", "unconfigured", "blocked", "denied", "cancelled")
 LENGTH = 26
 PARCELS = ("P1", "P2")
 

@@ -31,8 +31,8 @@ def instant(at: datetime) -> str:
     return at.strftime("%Y-%m-%dT%H:%M:%S.%fZ")
 
 
-def phases_of(plan: dict) -> list[tuple[str, timedelta, dict]]:
-    return [(phase["name"], duration(phase.get("after")), phase["steps"]) for phase in plan["phases"]]
+def phases_of(plan: dict) -> list[tuple[str, timedelta, bool, dict]]:
+    return [(phase["name"], duration(phase.get("after")), phase.get("beside", False), phase["steps"]) for phase in plan["phases"]]
 
 
 def keys_of(person: dict, accounts: dict) -> list[str]:
@@ -90,7 +90,7 @@ def _step(number: int, name: str, spec: dict) -> dict:
 
 
 def plan(number: int, runbook: dict) -> dict:
-    phases = [{"name": phase["name"], "after": phase.get("after"), "after_us": microseconds(phase.get("after")),
+    phases = [{"name": phase["name"], "beside": phase.get("beside", False), "after": phase.get("after"), "after_us": microseconds(phase.get("after")),
                "steps": [_step(number, name, spec) for name, spec in phase["steps"].items()]} for phase in runbook["phases"]]
     followers = [{"action": "comment", "effect": "notify", "needs": [], "with": {}, **follower}
                  for follower in runbook.get("followers", [])]

@@ -11,8 +11,8 @@ from messages import duration
 from offboarding import OVER, Job, Offboarding
 
 STATE_AFTER = {  # what an outcome makes of a job
-    "succeeded": "succeeded", "already_done": "succeeded", "skipped": "skipped", "missing": "skipped", "deferred": "ready",
-    "failed": "failed", "blocked": "failed", "denied": "failed", "cancelled": "cancelled"}
+    "succeeded": "succeeded", "already_done": "succeeded", "skipped": "skipped", "missing": "skipped", "unconfigured": "skipped",
+    "deferred": "ready", "failed": "failed", "blocked": "failed", "denied": "failed", "cancelled": "cancelled"}
 
 
 class World:
@@ -124,7 +124,7 @@ class World:
         if offboarding.status == "waiting":
             offboarding.start(self.now, self.now)
             return None
-        free = position == 0 or offboarding.phases[position - 1].status in ("completed", "cancelled")
+        free = not offboarding.waits_for_phases(phase)
         phase.status, phase.begun = ("initiated", True) if free else ("held", False)
         offboarding.settle(self.now)
 
@@ -203,7 +203,7 @@ class World:
             note_results(offboarding, [job], message.get("progress"))
             stops = outcome == "missing" and job.spec.get("on_missing") == "cancel_phase" and job.phase.status == "initiated"
             if stops:
-                offboarding.stop(offboarding.phases[offboarding.phases.index(job.phase):], "cancelled")
+                offboarding.stop_phase(job.phase)
             offboarding.settle(self.now)
 
     def put_off(self, job: Job, message: dict) -> None:

@@ -42,6 +42,7 @@ class Job:
 class Phase:
     name: str
     after: timedelta
+    beside: bool = False            # it does not wait for those before it
     status: str = "waiting"
     due: datetime | None = None
     queued: bool = False            # its time is in the scheduler's table
@@ -64,8 +65,8 @@ class Offboarding:
         self.open_items = {}        # (system, kind) -> {item: the step that left it}
         self.notices = set()        # what the planner has yet to be told
         self.erasing = False        # its key is to be deleted: nothing of it runs any more
-        for name, after, steps in phases_of(message["plan"]):
-            phase = Phase(name, after)
+        for name, after, beside, steps in phases_of(message["plan"]):
+            phase = Phase(name, after, beside)
             self.phases.append(phase)
             for step, spec in steps.items():
                 self.jobs[step] = Job(step, phase, spec)
@@ -84,11 +85,11 @@ class Offboarding:
     # ---- beginning ----
 
     def start(self, at: datetime, now: datetime, published: list[str] = ()) -> None:
-        """It really starts. Its phases get their dates, and the first one begins with the jobs that the planner published."""
+        """It really starts. Its phases get their dates, and those begin that wait for nothing, with the jobs that the planner published."""
         self.started, self.status = at, "initiated"
         for phase in self.phases:
             phase.due = max(self.effective, at) + phase.after
-            if phase is self.phases[0] and not phase.after:
+            if (phase is self.phases[0] or phase.beside) and not phase.after:
                 phase.status, phase.begun = "initiated", True
             else:
                 phase.queued = True
@@ -150,8 +151,8 @@ class Offboarding:
             while self.resolve(now):
                 pass
             moved = False
-            for before, phase in zip([None, *self.phases], self.phases):
-                if phase.status == "held" and before.status in ("completed", "cancelled"):
+            for phase in self.phases:
+                if phase.status == "held" and not self.waits_for_phases(phase):
                     phase.status, phase.begun, moved = "initiated", True, True
                     break
                 if phase.status == "initiated" and not any(
@@ -162,6 +163,10 @@ class Offboarding:
                 and not any(job.follower and job.state in ("waiting", "ready", "failed") for job in self.jobs.values())
                 and not any(self.open_items.values())):
             self.set_status("completed")
+
+    def waits_for_phases(self, phase: Phase) -> bool:
+        before = self.phases[:self.phases.index(phase)]
+        return not phase.beside and any(other.status not in ("completed", "cancelled") for other in before)
 
     def follow(self, now: datetime) -> None:
         """Who is told of results gets a job, due at once."""
@@ -175,9 +180,17 @@ class Offboarding:
 
     # ---- ending ----
 
-    def stop(self, phases: list[Phase], status: str) -> None:
-        """These phases and what has not happened of them are cancelled, and with them the offboarding."""
-        self.set_status(status)
+    def stop_phase(self, phase: Phase) -> None:
+        """Nobody was found, and so the phase is cancelled. One that runs beside the others goes alone."""
+        if phase.beside:
+            self.stop([phase])
+        else:
+            self.stop(self.phases, "cancelled")
+
+    def stop(self, phases: list[Phase], status: str | None = None) -> None:
+        """These phases and what has not happened of them are cancelled, and with them the offboarding (which gets the status)."""
+        if status:
+            self.set_status(status)
         for phase in phases:
             if phase.status not in ("completed", "cancelled"):
                 phase.status = "cancelled"

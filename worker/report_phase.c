@@ -1,0 +1,298 @@
+/* The report of a phase: where the offboarding stands, for people who have read nothing else. */
+#include <stdlib.h>
+#include <string.h>
+
+#include "lib/json.h"
+#include "lib/mem.h"
+#include "lib/time.h"
+#include "lib/wording.h"
+#include "worker/report_internal.h"
+
+static const json_t *results_of(const json_t *message)
+{
+    return json_at(message, "job.results");
+}
+
+static bool has_effect(const json_t *result, const char *effect)
+{
+    return strcmp(result_text(result, "effect"), effect) == 0;
+}
+
+static bool has_outcome(const json_t *result, const char *outcome)
+{
+    return strcmp(result_text(result, "outcome"), outcome) == 0;
+}
+
+/* Adds the text to the list, unless it is there. */
+static void add_once(json_t *list, const char *text)
+{
+    size_t i;
+    json_t *other;
+    json_array_foreach(list, i, other)
+    {
+        if (strcmp(json_string_value(other), text) == 0) {
+            return;
+        }
+    }
+    json_array_append_new(list, json_string(text));
+}
+
+/* ---- the verdict ------------------------------------------------------------------------------------------------- */
+
+/* What is known of the steps that take access away. */
+struct access {
+    size_t steps;     /* that concern this person: without those that found no account */
+    size_t gone;      /* have succeeded */
+    size_t confirmed; /* of them: the vendor showed it */
+    int64_t last;     /* when the last of them succeeded; 0: none has */
+    json_t *systems;  /* titles */
+};
+
+static void count_access(struct access *access, const json_t *results)
+{
+    size_t i;
+    json_t *result;
+    access->systems = json_array();
+    json_array_foreach(results, i, result)
+    {
+        if (!has_effect(result, "revoke") || result_is(result, "skipped")) {
+            continue;
+        }
+        int64_t at = 0;
+        bool gone = result_is(result, "succeeded");
+        access->steps++;
+        access->gone += gone;
+        access->confirmed += gone && json_true_at(result, "verified");
+        if (gone && time_parse(result_text(result, "at"), &at, NULL) == 0 && at > access->last) {
+            access->last = at;
+        }
+        add_once(access->systems, result_system(result));
+    }
+}
+
+/* ", the last 4 seconds after the start" */
+static void add_speed(struct buf *out, const struct access *access, const json_t *message)
+{
+    int64_t start = 0;
+    if (time_parse(result_text(message, "started_at"), &start, NULL) == 0 && access->last >= start) {
+        char *span = wording_span(access->last - start);
+        buf_addf(out, ", the last %s after the start", span);
+        free(span);
+    }
+}
+
+static void add_verdict(struct buf *out, const struct access *access, const json_t *message)
+{
+    char *systems = wording_list(access->systems);
+    if (access->gone == access->steps) {
+        buf_addf(out, "\n\u2705 All access is gone: %zu of %zu steps in %s", access->gone, access->steps, systems);
+        add_speed(out, access, message);
+        buf_adds(out, ".");
+    } else {
+        buf_addf(out, "\n\u26a0\ufe0f Access is NOT all gone: %zu of %zu steps in %s are done.", access->gone,
+                 access->steps, systems);
+    }
+    if (access->confirmed == access->gone && access->gone) {
+        buf_adds(out, " The systems confirmed each of them when asked again.");
+    } else if (access->gone) {
+        buf_addf(out, " The systems confirmed %zu of them when asked again; the others cannot be read back.",
+                 access->confirmed);
+    }
+    free(systems);
+}
+
+/* Of a phase that takes no access away. */
+static void add_state(struct buf *out, const json_t *results)
+{
+    size_t failed = 0, done = 0, i;
+    json_t *result;
+    json_array_foreach(results, i, result)
+    {
+        failed += result_is(result, "failed");
+        done += result_is(result, "succeeded");
+    }
+    buf_adds(out, failed ? "\n\u26a0\ufe0f Not complete."
+                  : done ? "\n\u2705 Complete."
+                         : "\n\u2705 Nothing had to be done.");
+}
+
+/* ---- what is open ------------------------------------------------------------------------------------------------ */
+
+/* The results in a state, one a line under the heading; how many there was no room for. */
+static size_t add_failures(struct buf *out, const json_t *message)
+{
+    size_t left = 0, said = 0, i;
+    json_t *result;
+    json_array_foreach(results_of(message), i, result)
+    {
+        if (result_is(result, "failed")) {
+            said += said == 0 && buf_adds(out, "\nA person must act:") == 0;
+            left += add_failure(out, "\u274c", result) != 0;
+        }
+    }
+    if (said) {
+        buf_addf(out, "\n`offboard status %s` says how to go on.", result_text(message, "id"));
+    }
+    return left;
+}
+
+static void add_waiting(struct buf *out, const json_t *results)
+{
+    json_t *waiting = json_array();
+    size_t i;
+    json_t *result;
+    json_array_foreach(results, i, result)
+    {
+        if (result_is(result, "waiting") && !has_effect(result, "identify")) {
+            char *text = mem_printf("%s: %s", result_system(result), result_title(result));
+            add_once(waiting, text);
+            free(text);
+        }
+    }
+    json_array_foreach(waiting, i, result)
+    {
+        buf_addf(out, "%s\n\u2022 %s", i == 0 ? "\nOn hold until then:" : "", json_string_value(result));
+    }
+    json_decref(waiting);
+}
+
+/* "\n<before> Zoom and Slack." of the systems in which steps had this outcome, and none had another good one. */
+static void add_systems(struct buf *out, const json_t *results, const char *outcome, const char *before)
+{
+    json_t *systems = json_array();
+    size_t i, j;
+    json_t *result, *other;
+    json_array_foreach(results, i, result)
+    {
+        bool found = !has_outcome(result, outcome);
+        json_array_foreach(found ? NULL : results, j, other)
+        {
+            found = found || (!result_is(other, "skipped") &&
+                              strcmp(result_text(other, "system"), result_text(result, "system")) == 0);
+        }
+        if (!found) {
+            add_once(systems, result_system(result));
+        }
+    }
+    if (json_array_size(systems)) {
+        char *list = wording_list(systems);
+        buf_addf(out, "\n%s %s.", before, list);
+        free(list);
+    }
+    json_decref(systems);
+}
+
+/* ---- who takes over, and what comes next ------------------------------------------------------------------------- */
+
+static void add_successor(struct buf *out, const json_t *message)
+{
+    const char *name = json_string_at(message, "user.manager.name");
+    const char *email = json_string_at(message, "user.manager.email");
+    bool handed = false;
+    size_t i;
+    json_t *result;
+    json_array_foreach(results_of(message), i, result)
+    {
+        handed = handed || (has_effect(result, "handover") && result_is(result, "succeeded"));
+    }
+    if (handed && email) {
+        buf_addf(out, "\nTakes over: %s%s%s%s.", name ? name : email, name ? " (" : "", name ? email : "",
+                 name ? ")" : "");
+    }
+}
+
+static void add_next(struct buf *out, const json_t *message)
+{
+    const char *own = result_text(message, "job.phase");
+    const char *before = "\nNext: ";
+    size_t i;
+    json_t *phase;
+    json_array_foreach(json_at(message, "job.phases"), i, phase)
+    {
+        const char *title = json_string_at(phase, "title");
+        const char *status = result_text(phase, "status");
+        bool running = strcmp(status, "initiated") == 0, waiting = strcmp(status, "waiting") == 0;
+        int64_t at = 0;
+        if (strcmp(result_text(phase, "name"), own) == 0 || !title || (!running && !waiting) ||
+            (waiting && time_parse(result_text(phase, "due_at"), &at, NULL) != 0)) {
+            continue;
+        }
+        char *when = running ? mem_strdup("now") : wording_day(at, json_string_at(message, "zone"));
+        buf_addf(out, "%s%s: %s", before, when, title);
+        free(when);
+        before = "; ";
+    }
+    if (*before == ';') {
+        buf_adds(out, ".");
+    }
+}
+
+/* ---- the whole --------------------------------------------------------------------------------------------------- */
+
+static void add_head(struct buf *out, const json_t *message)
+{
+    const char *own = result_text(message, "job.phase");
+    const char *title = own;
+    const char *name = json_string_at(message, "user.name");
+    const char *email = json_string_at(message, "user.email");
+    size_t i;
+    json_t *phase;
+    json_array_foreach(json_at(message, "job.phases"), i, phase)
+    {
+        if (strcmp(result_text(phase, "name"), own) == 0 && json_string_at(phase, "title")) {
+            title = json_string_at(phase, "title");
+        }
+    }
+    buf_addf(out, "Report on %s: %s", name    ? name
+                                      : email ? email
+                                              : result_text(message, "user.employee_id"),
+             title);
+}
+
+/* "Cancelled: <why>." and what had been done by then: it stays done. */
+static size_t add_cancelled(struct buf *out, const json_t *message)
+{
+    size_t left = 0, done = 0, i;
+    json_t *result;
+    buf_addf(out, "\n\U0001f6d1 Cancelled: %s. What was not done by then is not done.",
+             result_text(message, "job.cancelled"));
+    json_array_foreach(results_of(message), i, result)
+    {
+        const char *says = json_string_at(result, "says");
+        if (result_is(result, "succeeded") && (!says || *says)) {
+            done += done == 0 && buf_adds(out, "\nDone before, and not taken back:") == 0;
+            left += buf_addf(out, "\n\u2022 %s: %s", result_system(result), says ? says : result_title(result)) != 0;
+        }
+    }
+    if (done) {
+        buf_addf(out, "\n`offboard undo %s` takes back what can be taken back.", result_text(message, "id"));
+    }
+    return left;
+}
+
+size_t add_phase_report(struct buf *out, const json_t *message)
+{
+    const json_t *results = results_of(message);
+    struct access access = {0};
+    add_head(out, message);
+    if (json_string_at(message, "job.cancelled")) {
+        return add_cancelled(out, message);
+    }
+    if (strcmp(result_text(message, "mode"), "dry_run") == 0) {
+        buf_adds(out, "\nDry run: nothing was changed.");
+    }
+    count_access(&access, results);
+    if (access.steps) {
+        add_verdict(out, &access, message);
+    } else {
+        add_state(out, results);
+    }
+    json_decref(access.systems);
+    size_t left = add_failures(out, message);
+    add_waiting(out, results);
+    add_systems(out, results, "missing", "Nothing was found of this person in");
+    add_systems(out, results, "unconfigured", "Not set up here:");
+    add_successor(out, message);
+    add_next(out, message);
+    return left;
+}
