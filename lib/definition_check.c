@@ -114,21 +114,18 @@ void check_expressions(struct check *check, const char *pointer, const json_t *v
     each_text(check, pointer, value, check_text, NULL);
 }
 
-static void compile_text(struct check *check, const char *pointer, const char *text, void *arg)
+static void name_refused(struct check *check, const char *pointer, const char *text, void *arg)
 {
     (void)arg;
-    struct err err = ERR_INIT;
-    struct expr_set *alone = expr_set_new();
-    if (expr_check(alone, text, NULL) == 0 && expr_set_compile(alone, &err) != 0) {
-        check_problem(check, pointer, "%s", err_text(&err));
+    const char *why = expr_set_refused(check->exprs, text);
+    if (why) {
+        check_problem(check, pointer, "%s", why);
     }
-    expr_set_free(alone);
-    err_release(&err);
 }
 
-void check_compiles(struct check *check, const char *pointer, const json_t *value)
+void check_refused(struct check *check, const char *pointer, const json_t *value)
 {
-    each_text(check, pointer, value, compile_text, NULL);
+    each_text(check, pointer, value, name_refused, NULL);
 }
 
 /* ---- what expressions read --------------------------------------------------------------------------------------------- */

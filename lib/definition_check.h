@@ -51,8 +51,8 @@ bool check_map(struct check *check, const char *pointer, const json_t *value, co
 /* Checks every expression within `value` against the allow-list, and remembers it to be compiled. */
 void check_expressions(struct check *check, const char *pointer, const json_t *value);
 
-/* Compiles every expression within `value` by itself, to say which one jq refuses: slow. */
-void check_compiles(struct check *check, const char *pointer, const json_t *value);
+/* Names the expressions within `value` that jq refused when the set was compiled. */
+void check_refused(struct check *check, const char *pointer, const json_t *value);
 
 /* Calls `each` for every path of the context that an expression within `value` reads, with the pointer of its text. */
 typedef void check_path_fn(struct check *check, const char *pointer, const struct expr_path *path, void *arg);

@@ -33,7 +33,7 @@ static const struct check_key run_keys[] = {
     {"description", CHECK_TEXT, false},
 };
 
-static const char *const whens[] = {"on_success", "on_failure", "always"};
+static const char *const whens[] = {"on_success", "on_failure", "unless_failed", "always"};
 static const char *const on_missings[] = {"cancel_phase"};
 
 /* ---- system, action, parameters ------------------------------------------------------------------------------------------- */
@@ -129,7 +129,7 @@ static void add_step(struct check *check, struct steps *steps, const json_t *pha
     if (id && steps_find(steps, id)) {
         check_problem(check, pointer, "there is already a step \"%s\"; ids are unique within a runbook", id);
     }
-    check_word(check, pointer, tree, "when", whens, COUNT_OF(whens), "on_success, on_failure or always");
+    check_word(check, pointer, tree, "when", whens, COUNT_OF(whens), "on_success, on_failure, unless_failed or always");
     check_word(check, pointer, tree, "on_missing", on_missings, COUNT_OF(on_missings), "cancel_phase");
     if (json_object_get(tree, "after") && after_of(tree) < after_of(phase)) {
         check_warning(check, pointer,
@@ -169,10 +169,9 @@ static void check_phase_order(struct check *check, const char *pointer, const js
 {
     const json_t *phase = json_array_get(phases, number);
     const json_t *before = phase_before(phases, number);
-    if (after_of(phase) < after_of(before)) {
+    if (json_object_get(phase, "after") && after_of(phase) < after_of(before)) {
         check_problem(check, pointer, "this phase's time (%s) comes before that of the phase above it (%s)",
-                      json_object_get(phase, "after") ? json_string_at(phase, "after") : "at once",
-                      json_string_at(before, "after"));
+                      json_string_at(phase, "after"), json_string_at(before, "after"));
     }
     const char *name = json_string_at(phase, "name");
     for (size_t i = 0; i < number; i++) {

@@ -32,6 +32,9 @@ int expr_check(struct expr_set *set, const char *text, struct err *err);
  * that were never checked, the 2,048 that were used last are kept. */
 int expr_set_compile(struct expr_set *set, struct err *err);
 
+/* What jq says against an expression of `text`, once expr_set_compile() has failed; NULL when it takes them. Borrowed. */
+const char *expr_set_refused(const struct expr_set *set, const char *text);
+
 /* Value of a template: every string within `tmpl` (any JSON) that holds expressions is replaced by its value in `context`
  * (an object). A string that is one expression keeps the value's type; an expression that yields nothing is null, several
  * values are an error, null inside a longer text is an error. An error of jq is ERR_PERMANENT and names the expression.

@@ -133,6 +133,7 @@ static int add_expression(struct expr_template *template, const char *from, cons
 void expr_template_free(struct expr_template *template)
 {
     for (size_t i = 0; i < template->count; i++) {
+        free(template->parts[i].refused);
         if (template->parts[i].own) {
             jq_program_free(template->parts[i].program);
         }

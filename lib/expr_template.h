@@ -22,7 +22,8 @@ struct expr_part {
     bool whole;            /* … unless it may read any */
     struct jq_program *program;
     size_t index; /* of the expression in the program */
-    bool own;     /* the program is of this expression alone */
+    bool own;      /* the program is of this expression alone */
+    char *refused; /* what jq says against it; NULL: nothing, as far as is known */
 };
 
 struct expr_template {

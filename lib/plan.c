@@ -64,6 +64,18 @@ static json_t *member_or(const json_t *object, const char *key, json_t *otherwis
     return json_incref(value);
 }
 
+/* How people call an action: {system, action}. A step of the runbook may say better than its action what it is for (`own`). */
+static json_t *title_new(const struct definitions *definitions, const char *system, const char *action,
+                         const char *before, const char *own)
+{
+    char *of_action = own ? mem_strdup(own) : definition_action_title(definitions, system, action);
+    char *text = mem_printf("%s%s", before, of_action);
+    json_t *title = json_pack("{s:s, s:s}", "system", definition_system_title(definitions, system), "action", text);
+    free(text);
+    free(of_action);
+    return title;
+}
+
 /* The action that undoes the step's, and the id of the job that would do so; nothing when there is none. */
 static void put_undo(json_t *planned, const struct definitions *definitions, const char *offboarding_id,
                      const char *phase)
@@ -77,21 +89,9 @@ static void put_undo(json_t *planned, const struct definitions *definitions, con
         json_put_string(planned, "undo", undo);
         json_put_string(planned, "undo_effect", definition_effect(definitions, system, undo));
         json_put_string(planned, "undo_job_id", job_id);
+        json_object_set_new(planned, "undo_title", title_new(definitions, system, undo, "", NULL));
     }
     free(step);
-}
-
-/* How people call the step: `title` {system, action}. A step of the runbook may say better than its action what it is for. */
-static void put_title(json_t *planned, const struct definitions *definitions, const json_t *step)
-{
-    const char *system = json_string_at(planned, "system");
-    char *of_action = definition_action_title(definitions, system, json_string_at(planned, "action"));
-    const char *own = json_string_at(step, "title");
-    char *title = mem_printf("%s%s", json_object_get(step, "only_verify") ? "check again: " : "", own ? own : of_action);
-    json_object_set_new(planned, "title",
-                        json_pack("{s:s, s:s}", "system", definition_system_title(definitions, system), "action", title));
-    free(title);
-    free(of_action);
 }
 
 static json_t *plan_step(const struct definitions *definitions, const char *offboarding_id, const char *phase,
@@ -118,7 +118,9 @@ static json_t *plan_step(const struct definitions *definitions, const char *offb
     json_put(planned, "with", member_or(step, "with", json_object()));
     static const char *const more[] = {"on_missing", "only_verify", "inside", "run_if", "behind", "reads"};
     copy_present(planned, step, more, COUNT_OF(more));
-    put_title(planned, definitions, step);
+    json_object_set_new(planned, "title",
+                        title_new(definitions, system, action, json_object_get(step, "only_verify") ? "check again: " : "",
+                                  json_string_at(step, "title")));
     put_undo(planned, definitions, offboarding_id, phase);
     if (put_times(planned, step, day, err) != 0) {
         json_decref(planned);

@@ -136,6 +136,7 @@ BEGIN
                        ELSE jsonb_build_object('outcome', 'progress', 'message', c.answer #>> '{context,progress}') END)::text)
     FROM unnest(changes) c JOIN job j ON j.id = c.job_id
     WHERE (c.state NOT IN ('waiting', 'ready') OR c.answer #>> '{context,progress}' IS NOT NULL) AND j.follower IS NULL
+      AND (c.state = 'failed' OR NOT j.spec ? 'only_verify') -- that it is still so is no news
       AND EXISTS (SELECT FROM follower f WHERE f.offboarding_id = j.offboarding_id)
     ORDER BY j.position;
     INSERT INTO due (due_at, offboarding_id, job_id, attempt)
@@ -189,6 +190,7 @@ BEGIN
                           WHEN j.run_when = 'on_success' THEN
                               CASE WHEN n.skipped > 0 THEN 'skipped' WHEN n.succeeded = n.needed THEN 'ready' END
                           WHEN n.open > 0 THEN NULL
+                          WHEN j.run_when = 'unless_failed' AND n.failed > 0 THEN NULL
                           WHEN j.run_when = 'on_failure' AND n.failed = 0 THEN 'skipped'
                           ELSE 'ready' END AS state,
                      CASE WHEN n.cancelled > 0 THEN 'a step it needs was cancelled'
@@ -242,10 +244,15 @@ LANGUAGE sql IMMUTABLE PARALLEL SAFE
 RETURN j.follower IS NOT NULL OR j.spec ? 'undo_of';
 COMMENT ON FUNCTION outlives(job) IS 'Is it done even though its offboarding is over? Those that tell of results, and those that undo.';
 
+CREATE FUNCTION comes_later(j job) RETURNS boolean
+LANGUAGE sql STABLE PARALLEL SAFE
+RETURN j.attempt = 1 AND j.due_at > now();
+COMMENT ON FUNCTION comes_later(job) IS 'Has the runbook given a job that is ready a day that has not come? One that was put off has a later attempt.';
+
 -- What was not done is told in the report of its phase, once.
 CREATE FUNCTION is_told(kind text, state text) RETURNS boolean
 LANGUAGE sql IMMUTABLE PARALLEL SAFE
-RETURN CASE kind WHEN 'mirror' THEN state NOT IN ('skipped', 'cancelled') ELSE state = 'failed' END;
+RETURN CASE kind WHEN 'mirror' THEN state NOT IN ('skipped', 'cancelled') WHEN 'on_failure' THEN state = 'failed' ELSE false END;
 COMMENT ON FUNCTION is_told(text, text) IS 'Is a result with this state carried by a mirror, or by on_failure?';
 
 CREATE FUNCTION untold_results(f follower, OUT phase text, OUT carries int8range)
@@ -254,14 +261,14 @@ DECLARE
     told bigint;
 BEGIN
     IF f.kind = 'on_phase_end' THEN
-        -- Of a phase that never began there is nothing to report. A job that waits here waits for one that failed.
+        -- Of a phase that never began there is nothing to report. What waits here waits for a step that failed, or for its day.
         SELECT p.name, int8range(min(r.id), max(r.id), '[]') INTO phase, carries
         FROM phase p JOIN result r ON r.offboarding_id = p.offboarding_id AND r.phase = p.name
         WHERE p.offboarding_id = f.offboarding_id AND p.started_at IS NOT NULL
           AND r.id >= coalesce((SELECT max(upper(j.carries)) FROM job j
                                 WHERE j.offboarding_id = f.offboarding_id AND j.follower = f.name AND j.phase = p.name), 0)
           AND NOT EXISTS (SELECT FROM job j WHERE j.offboarding_id = f.offboarding_id AND j.phase = p.name
-                                              AND j.follower IS NULL AND j.state = 'ready')
+                                              AND j.follower IS NULL AND j.state = 'ready' AND NOT comes_later(j))
         GROUP BY p.name, p.position ORDER BY p.position LIMIT 1;
         RETURN;
     END IF;
@@ -481,7 +488,8 @@ DECLARE
     over uuid[];
 BEGIN
     WITH stopped AS MATERIALIZED (
-        SELECT p.offboarding_id, p.name, p.beside, min(j.step) || ': account missing' AS reason
+        SELECT p.offboarding_id, p.name, p.beside,
+               'nothing was found of this person in ' || min(coalesce(j.spec #>> '{title,system}', j.system)) AS reason
         FROM job j JOIN phase p ON p.offboarding_id = j.offboarding_id AND p.name = j.phase AND p.status = 'initiated'
         WHERE j.id = ANY (missing) AND j.spec ->> 'on_missing' = 'cancel_phase'
         GROUP BY p.offboarding_id, p.name, p.beside),

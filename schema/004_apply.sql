@@ -962,7 +962,7 @@ LANGUAGE sql AS $$
            jsonb_build_object(
                'id', j.step || '.undo', 'undo_of', j.step, 'with', j.spec -> 'with', 'needs', '[]'::jsonb,
                'reads', coalesce(nullif(j.spec -> 'needs', 'null'), '[]') || coalesce(j.spec -> 'reads', '[]'))
-           || jsonb_strip_nulls(jsonb_build_object('inside', j.spec -> 'inside'))
+           || jsonb_strip_nulls(jsonb_build_object('inside', j.spec -> 'inside', 'title', j.spec -> 'undo_title'))
     FROM job j WHERE j.id = ANY (undone)
     ON CONFLICT (id) DO NOTHING
 $$;

@@ -60,6 +60,8 @@ RETURN offboarding_object(o) || jsonb_build_object('job', jsonb_build_object(
                           OR j.spec ? 'reads' AND n.offboarding_id = j.offboarding_id AND j.spec -> 'reads' ? n.step), '{}'))
     || CASE WHEN j.effect = 'notify' THEN jsonb_build_object('phases', phases_told(o)) ELSE '{}' END
     || CASE WHEN j.follower IS NULL THEN '{}' ELSE jsonb_build_object('follower', j.spec -> 'kind', 'results', carried_results(j)) END
+    || CASE WHEN j.follower IS NULL OR o.status NOT IN ('cancelled', 'duplicate') THEN '{}'
+            ELSE jsonb_build_object('cancelled', coalesce(opened(o.id, o.reason), 'no reason was given')) END
     || coalesce((SELECT jsonb_build_object('signals', jsonb_agg(h.heard ORDER BY h.received_at, h.id))
                  FROM (SELECT s.id, s.received_at, jsonb_build_object(
                                   'id', s.id, 'name', s.name, 'key', s.key, 'source', s.source, 'actor', s.actor,

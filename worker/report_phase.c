@@ -201,30 +201,27 @@ static void add_successor(struct buf *out, const json_t *message)
     }
 }
 
-static void add_next(struct buf *out, const json_t *message)
+/* Other phases in a state, by their titles; with the days of those that lie ahead. */
+static void add_phases(struct buf *out, const json_t *message, const char *status, const char *before)
 {
     const char *own = result_text(message, "job.phase");
-    const char *before = "\nNext: ";
+    const char *start = before;
     size_t i;
     json_t *phase;
     json_array_foreach(json_at(message, "job.phases"), i, phase)
     {
         const char *title = json_string_at(phase, "title");
-        const char *status = result_text(phase, "status");
-        bool running = strcmp(status, "initiated") == 0, waiting = strcmp(status, "waiting") == 0;
         int64_t at = 0;
-        if (strcmp(result_text(phase, "name"), own) == 0 || !title || (!running && !waiting) ||
-            (waiting && time_parse(result_text(phase, "due_at"), &at, NULL) != 0)) {
+        if (!title || strcmp(result_text(phase, "name"), own) == 0 || strcmp(result_text(phase, "status"), status) != 0) {
             continue;
         }
-        char *when = running ? mem_strdup("now") : wording_day(at, json_string_at(message, "zone"));
-        buf_addf(out, "%s%s: %s", before, when, title);
-        free(when);
-        before = "; ";
+        bool later = strcmp(status, "waiting") == 0 && time_parse(result_text(phase, "due_at"), &at, NULL) == 0;
+        char *day = later ? wording_day(at, json_string_at(message, "zone")) : NULL;
+        buf_addf(out, "%s%s%s%s", start, later ? day : "", later ? ": " : "", title);
+        free(day);
+        start = "; ";
     }
-    if (*before == ';') {
-        buf_adds(out, ".");
-    }
+    buf_adds(out, start == before ? "" : ".");
 }
 
 /* ---- the whole --------------------------------------------------------------------------------------------------- */
@@ -293,6 +290,7 @@ size_t add_phase_report(struct buf *out, const json_t *message)
     add_systems(out, results, "missing", "Nothing was found of this person in");
     add_systems(out, results, "unconfigured", "Not set up here:");
     add_successor(out, message);
-    add_next(out, message);
+    add_phases(out, message, "initiated", "\nUnder way: ");
+    add_phases(out, message, "waiting", "\nNext: ");
     return left;
 }

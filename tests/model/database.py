@@ -64,7 +64,7 @@ SELECT jsonb_object_agg(ltrim(right(owner, 4), '0') || ' ' || name, value) FROM 
                (SELECT 'carries ' || string_agg((r.body ->> 'step') || ':' || (r.body ->> 'state'), ' ' ORDER BY r.id)
                 FROM (SELECT n.*, opened(n.offboarding_id, n.sealed)::jsonb AS body FROM result n) r
                 WHERE r.offboarding_id = o.id AND r.id <@ j.carries
-                  AND (j.spec ->> 'kind' = 'mirror' OR j.spec ->> 'kind' = 'on_failure' AND r.body ->> 'state' = 'failed')))
+                  AND is_told(j.spec ->> 'kind', r.body ->> 'state')))
     FROM job j JOIN offboarding o ON o.id = j.offboarding_id
     UNION ALL
     SELECT offboarding_id::text, 'open ' || system || '/' || kind, string_agg(item, ' ' ORDER BY item)

@@ -10,7 +10,8 @@ def note_results(offboarding, jobs, progress=None) -> None:
         return
     order = list(offboarding.jobs)
     for job in sorted(jobs, key=lambda job: order.index(job.step)):
-        if job.follower is None and (job.state not in ("waiting", "ready") or progress):
+        told = job.state not in ("waiting", "ready") or progress
+        if job.follower is None and told and (job.state == "failed" or "only_verify" not in job.spec):
             offboarding.results.append((job.phase, job.step, job.state))
 
 
@@ -20,13 +21,14 @@ def told(offboarding, name: str, phase=None) -> int:
                 if job.follower == name and phase in (None, job.phase)), default=0)
 
 
-def untold(offboarding, follower: dict):
+def untold(offboarding, follower: dict, now):
     """What it has to tell now, and the phase that its job belongs to; None: nothing."""
     results = list(enumerate(offboarding.results))
     if follower["kind"] == "on_phase_end":
         for phase in offboarding.phases:
             news = [at for at, result in results if result[0] is phase and at >= told(offboarding, follower["name"], phase)]
-            under_way = any(job.phase is phase and job.state == "ready" for job in offboarding.steps())
+            under_way = any(job.phase is phase and job.state == "ready" and not (job.attempt == 1 and job.due > now)
+                             for job in offboarding.steps())
             if phase.begun and news and not under_way:
                 return phase, news
         return None
@@ -43,18 +45,18 @@ def may_tell(offboarding, follower: dict) -> bool:
     return all(offboarding.jobs[step].state == "succeeded" for step in follower.get("needs", []))
 
 
-def mirrored_first(offboarding, follower: dict) -> bool:
+def mirrored_first(offboarding, follower: dict, now) -> bool:
     """A report closes the thread: it waits for the mirrors of its system."""
     return any(mirror["kind"] == "mirror" and mirror["system"] == follower["system"]
-               and (telling(offboarding, mirror) or may_tell(offboarding, mirror) and untold(offboarding, mirror))
+               and (telling(offboarding, mirror) or may_tell(offboarding, mirror) and untold(offboarding, mirror, now))
                for mirror in offboarding.followers)
 
 
-def ripe(offboarding) -> list[tuple]:
+def ripe(offboarding, now) -> list[tuple]:
     """The followers that get a job now: each with the job's phase and the results that it carries."""
     undone = any("undo_of" in job.spec for job in offboarding.jobs.values())
     if not offboarding.started or offboarding.status == "completed" and not undone:
         return []   # it tells nobody of what never began
-    return [(follower, *untold(offboarding, follower)) for follower in sorted(offboarding.followers, key=lambda one: one["name"])
-            if not telling(offboarding, follower) and may_tell(offboarding, follower) and untold(offboarding, follower)
-            and not (follower["kind"] == "on_phase_end" and mirrored_first(offboarding, follower))]
+    return [(follower, *untold(offboarding, follower, now)) for follower in sorted(offboarding.followers, key=lambda one: one["name"])
+            if not telling(offboarding, follower) and may_tell(offboarding, follower) and untold(offboarding, follower, now)
+            and not (follower["kind"] == "on_phase_end" and mirrored_first(offboarding, follower, now))]

@@ -118,6 +118,8 @@ class Offboarding:
             return "skipped" if "skipped" in needs else "ready" if all(state == "succeeded" for state in needs) else None
         if any(state in ("waiting", "ready") for state in needs):
             return None
+        if when == "unless_failed" and "failed" in needs:
+            return None
         return "skipped" if when == "on_failure" and "failed" not in needs else "ready"
 
     def release(self, job: Job, now: datetime) -> None:
@@ -172,7 +174,7 @@ class Offboarding:
         """Who is told of results gets a job, due at once."""
         if self.erasing:
             return
-        for follower, phase, carries in ripe(self):
+        for follower, phase, carries in ripe(self, now):
             number = 1 + sum(job.follower == follower["name"] for job in self.jobs.values())
             step = follower["name"] + (f".{number}" if number > 1 else "")
             spec = {"needs": follower.get("needs", []), "system": follower["system"]}

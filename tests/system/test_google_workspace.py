@@ -126,7 +126,7 @@ def test_nobody_there(make):
     stack.start()
     offboarding = workspace.leave("nobody@example.com")
     row = stack.wait_status(offboarding, "cancelled", 60)
-    assert row["reason"] == "profile: account missing"
+    assert row["reason"] == "nothing was found of this person in Google Workspace"
     assert set(stack.phases(offboarding).values()) == {"cancelled"}
     wait_until(lambda: any("Report of phase" in text for text in workspace.thread()), 30, "the thread tells of it")
     assert "profile" in "".join(workspace.thread()[1:])

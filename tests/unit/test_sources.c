@@ -7,7 +7,25 @@
 #include "lib/source_settings.h"
 #include "lib/time.h"
 
-#define HEAD "source: hook\ntypes: {gone: start}\nmap: {user: {email: \"${ .data.email }\"}, runbook: scim-leaver}\n"
+/* Of the source of case `i`; all cases are loaded at once, as loading compiles the shipped definitions, too. */
+#define NAME "source: hook%02zu\ntypes: {gone%02zu: start}\n"
+#define HEAD NAME "map: {user: {email: \"${ .data.email }\"}, runbook: scim-leaver}\n"
+
+/* The source of case `i`; frees the text. */
+static void put_case(struct fixture *fixture, size_t i, char *text)
+{
+    char *file = mem_printf("sources/hook%02zu.yaml", i);
+    put(fixture, file, text);
+    free(file);
+    free(text);
+}
+
+static void assert_case(struct fixture *fixture, size_t i, int line, const char *problem)
+{
+    char *file = mem_printf("hook%02zu.yaml", i);
+    assert_has(fixture, file, line, problem);
+    free(file);
+}
 
 /* One line after HEAD is line 4. */
 static void test_problems(void **state)
@@ -83,11 +101,11 @@ static void test_problems(void **state)
     };
     struct fixture *fixture = *state;
     for (size_t i = 0; i < COUNT_OF(cases); i++) {
-        char *text = mem_printf(HEAD "%s", cases[i].text);
-        put(fixture, "sources/hook.yaml", text);
-        load(fixture);
-        assert_has(fixture, "hook.yaml", cases[i].line, cases[i].problem);
-        free(text);
+        put_case(fixture, i, mem_printf(HEAD "%s", i, i, cases[i].text));
+    }
+    load(fixture);
+    for (size_t i = 0; i < COUNT_OF(cases); i++) {
+        assert_case(fixture, i, cases[i].line, cases[i].problem);
     }
 }
 
@@ -107,12 +125,10 @@ static void test_proofs_that_are_fine(void **state)
     };
     struct fixture *fixture = *state;
     for (size_t i = 0; i < COUNT_OF(cases); i++) {
-        char *text = mem_printf(HEAD "%s", cases[i]);
-        put(fixture, "sources/hook.yaml", text);
-        load(fixture);
-        assert_count(fixture, 0);
-        free(text);
+        put_case(fixture, i, mem_printf(HEAD "%s", i, i, cases[i]));
     }
+    load(fixture);
+    assert_count(fixture, 0);
 }
 
 /* Who leaves may be known by an account alone. */
@@ -129,14 +145,14 @@ static void test_whom_a_source_may_know(void **state)
     };
     struct fixture *fixture = *state;
     for (size_t i = 0; i < COUNT_OF(cases); i++) {
-        char *text = mem_printf("source: hook\ntypes: {gone: start}\nmap: %s\n", cases[i].map);
-        put(fixture, "sources/hook.yaml", text);
-        load(fixture);
-        assert_count(fixture, cases[i].problem ? 1 : 0);
+        put_case(fixture, i, mem_printf(NAME "map: %s\n", i, i, cases[i].map));
+    }
+    load(fixture);
+    assert_count(fixture, 2);
+    for (size_t i = 0; i < COUNT_OF(cases); i++) {
         if (cases[i].problem) {
-            assert_has(fixture, "hook.yaml", 3, cases[i].problem);
+            assert_case(fixture, i, 3, cases[i].problem);
         }
-        free(text);
     }
 }
 
