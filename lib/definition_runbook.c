@@ -15,7 +15,7 @@ static const struct check_key runbook_keys[] = {
 
 static const struct check_key phase_keys[] = {
     {"name", CHECK_NAME, true}, {"title", CHECK_TEXT, false}, {"after", CHECK_DURATION, false},
-    {"beside", CHECK_BOOL, false}, {"steps", CHECK_LIST, true},
+    {"beside", CHECK_BOOL, false}, {"steps", CHECK_LIST, true}, {"ends_access", CHECK_BOOL, false},
 };
 
 static const struct check_key step_keys[] = {

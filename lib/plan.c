@@ -134,7 +134,7 @@ static json_t *plan_phase(const struct definitions *definitions, const char *off
 {
     json_t *planned = json_object();
     json_t *steps = json_array();
-    static const char *const as_written[] = {"name", "title", "beside"};
+    static const char *const as_written[] = {"name", "title", "beside", "ends_access"};
     copy_present(planned, phase, as_written, COUNT_OF(as_written));
     json_object_set_new(planned, "steps", steps);
     int result = put_after(planned, phase, day, err);
@@ -334,21 +334,31 @@ static int64_t start_of(const json_t *offboarding)
     return start;
 }
 
+/* Is it certain to change something? What takes access away is announced in any case. */
+static bool is_announced(const json_t *step)
+{
+    const char *effect = json_string_at(step, "effect");
+    bool changes = strcmp(effect, "notify") != 0 && strcmp(effect, "identify") != 0;
+    bool conditional = !json_is_null(json_object_get(step, "if")) && strcmp(effect, "revoke") != 0;
+    return changes && !conditional && !json_object_get(step, "only_verify");
+}
+
 /* A phase as people are told of it, when the offboarding starts. */
 static json_t *phase_told(const json_t *phase, bool begun, int64_t start)
 {
-    static const char *const as_planned[] = {"name", "title", "beside"};
+    static const char *const as_planned[] = {"name", "title", "beside", "ends_access"};
     json_t *told = json_object();
     json_t *steps = json_array();
     size_t i;
     json_t *step;
     copy_present(told, phase, as_planned, COUNT_OF(as_planned));
     json_put_string(told, "status", begun ? "initiated" : "waiting");
-    json_put_instant(told, "due_at", start + json_int_at(phase, "after_us", 0));
+    if (begun || json_int_at(phase, "after_us", 0) > 0) {
+        json_put_instant(told, "due_at", start + json_int_at(phase, "after_us", 0));
+    }
     json_array_foreach(json_object_get(phase, "steps"), i, step)
     {
-        const char *effect = json_string_at(step, "effect");
-        if (strcmp(effect, "notify") != 0 && strcmp(effect, "identify") != 0 && !json_object_get(step, "only_verify")) {
+        if (is_announced(step)) {
             json_array_append(steps, json_object_get(step, "title"));
         }
     }

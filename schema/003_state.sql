@@ -338,7 +338,8 @@ CREATE FUNCTION carried_results(j job) RETURNS jsonb
 LANGUAGE sql STABLE
 RETURN CASE WHEN j.spec ->> 'kind' = 'on_phase_end' THEN
     (SELECT jsonb_agg(job_result(s) ORDER BY s.position)
-     FROM job s WHERE s.offboarding_id = j.offboarding_id AND s.phase = j.phase AND s.follower IS NULL)
+     FROM job s WHERE s.offboarding_id = j.offboarding_id AND s.phase = j.phase AND s.follower IS NULL
+                  AND (s.state = 'failed' OR NOT s.spec ? 'only_verify'))
 ELSE
     (SELECT jsonb_agg(opened(r.offboarding_id, r.sealed, true)::jsonb ORDER BY r.id)
      FROM result r

@@ -38,11 +38,22 @@ END
 $$;
 COMMENT ON FUNCTION offboarding_object(offboarding) IS 'The offboarding object of messages.md, as it is now.';
 
+CREATE FUNCTION status_told(p phase) RETURNS text
+LANGUAGE sql STABLE PARALLEL SAFE
+RETURN CASE WHEN p.status = 'initiated' AND NOT EXISTS (
+                SELECT FROM job j WHERE j.offboarding_id = p.offboarding_id AND j.phase = p.name AND j.follower IS NULL
+                                    AND j.state IN ('waiting', 'ready', 'failed') AND NOT j.spec ? 'only_verify')
+            THEN 'completed' ELSE p.status END;
+COMMENT ON FUNCTION status_told(phase) IS 'Its status for people: completed, too, when nothing but later read-backs is left of it.';
+
+-- Announced is what is certain to change something, and all that takes access away (lib/plan.c says the same when an offboarding starts).
 CREATE FUNCTION phases_told(o offboarding) RETURNS jsonb
 LANGUAGE sql STABLE PARALLEL SAFE
 RETURN (SELECT jsonb_agg(jsonb_strip_nulls(jsonb_build_object(
-                   'name', p.name, 'title', s.phase -> 'title', 'beside', nullif(p.beside, false), 'status', p.status,
-                   'due_at', instant(p.due_at), 'steps', jsonb_path_query_array(s.phase, '$.steps[*] ? (@.effect != "notify" && @.effect != "identify" && !exists(@.only_verify)).title'))) ORDER BY p.position)
+                   'name', p.name, 'title', s.phase -> 'title', 'beside', nullif(p.beside, false), 'ends_access', s.phase -> 'ends_access',
+                   'status', status_told(p), 'due_at', CASE WHEN p.after_us > 0 OR p.started_at IS NOT NULL THEN instant(p.due_at) END,
+                   'steps', jsonb_path_query_array(s.phase, '$.steps[*] ? (@.effect != "notify" && @.effect != "identify"
+                       && (@.if == null || @.effect == "revoke") && !exists(@.only_verify)).title'))) ORDER BY p.position)
         FROM jsonb_array_elements(o.plan -> 'phases') s (phase) JOIN phase p ON p.offboarding_id = o.id AND p.name = s.phase ->> 'name');
 COMMENT ON FUNCTION phases_told(offboarding) IS 'What happens phase by phase, for those who tell people of it.';
 

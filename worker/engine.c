@@ -7,6 +7,7 @@
 #include "lib/secret.h"
 #include "lib/time.h"
 #include "worker/engine_internal.h"
+#include "worker/engine_paths.h"
 
 enum { CHECK_LIFE_S = 30 };
 
@@ -100,7 +101,7 @@ static enum verdict run_job(struct run *run, json_t *outputs)
         run->skipped = true;
         return run_say(run, VERDICT_MISSING, "its condition is not met");
     }
-    if (json_object_get(job, "follower") && !*json_string_at(run->context, "report")) {
+    if (!*json_string_at(run->context, "report") && paths_read(json_object_get(job, "with"), "report", NULL)) {
         run->skipped = true;
         return run_say(run, VERDICT_MISSING, "there is nothing to tell");
     }

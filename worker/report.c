@@ -100,6 +100,19 @@ char *report_text(const json_t *message)
     return cut;
 }
 
+void add_once(json_t *list, const char *text)
+{
+    size_t i;
+    json_t *other;
+    json_array_foreach(list, i, other)
+    {
+        if (strcmp(json_string_value(other), text) == 0) {
+            return;
+        }
+    }
+    json_array_append_new(list, json_string(text));
+}
+
 /* ---- what will happen -------------------------------------------------------------------------------------------- */
 
 /* The steps of a phase, a line for each system, in their order. */
@@ -117,7 +130,7 @@ static void add_steps(struct buf *out, const json_t *steps)
             titles = json_array();
             json_object_set_new(systems, system, titles);
         }
-        json_array_append(titles, json_object_get(step, "action"));
+        add_once(titles, result_text(step, "action"));
     }
     json_object_foreach(systems, system, titles)
     {
@@ -128,14 +141,22 @@ static void add_steps(struct buf *out, const json_t *steps)
     json_decref(systems);
 }
 
-static void add_phase(struct buf *out, const json_t *phase, const char *zone)
+/* "Now", the day, or "Then" for a phase that only waits for those before it. */
+static char *day_of(const json_t *phase, const char *zone)
 {
-    const char *name = json_string_at(phase, "title");
     const char *due = json_string_at(phase, "due_at");
     int64_t at = 0;
-    bool later = strcmp(result_text(phase, "status"), "waiting") == 0 && due && time_parse(due, &at, NULL) == 0;
-    char *day = later ? wording_day(at, zone) : mem_strdup("Now");
-    buf_addf(out, "%s%s: %s", out->len ? "\n\n" : "", day, name ? name : result_text(phase, "name"));
+    if (strcmp(result_text(phase, "status"), "waiting") != 0) {
+        return mem_strdup("Now");
+    }
+    return due && time_parse(due, &at, NULL) == 0 ? wording_day(at, zone) : mem_strdup("Then");
+}
+
+static void add_phase(struct buf *out, const json_t *phase, const char *zone)
+{
+    const char *title = json_string_at(phase, "title");
+    char *day = day_of(phase, zone);
+    buf_addf(out, "%s%s: %s", out->len ? "\n\n" : "", day, title ? title : result_text(phase, "name"));
     add_steps(out, json_object_get(phase, "steps"));
     free(day);
 }

@@ -23,20 +23,6 @@ static bool has_outcome(const json_t *result, const char *outcome)
     return strcmp(result_text(result, "outcome"), outcome) == 0;
 }
 
-/* Adds the text to the list, unless it is there. */
-static void add_once(json_t *list, const char *text)
-{
-    size_t i;
-    json_t *other;
-    json_array_foreach(list, i, other)
-    {
-        if (strcmp(json_string_value(other), text) == 0) {
-            return;
-        }
-    }
-    json_array_append_new(list, json_string(text));
-}
-
 /* ---- the verdict ------------------------------------------------------------------------------------------------- */
 
 /* What is known of the steps that take access away. */
@@ -101,7 +87,7 @@ static void add_verdict(struct buf *out, const struct access *access, const json
     free(systems);
 }
 
-/* Of a phase that takes no access away. */
+/* Of a phase that does not promise that all access ends. */
 static void add_state(struct buf *out, const json_t *results)
 {
     size_t failed = 0, done = 0, i;
@@ -224,26 +210,29 @@ static void add_phases(struct buf *out, const json_t *message, const char *statu
     buf_adds(out, start == before ? "" : ".");
 }
 
-/* ---- the whole --------------------------------------------------------------------------------------------------- */
-
-static void add_head(struct buf *out, const json_t *message)
+/* The phase that the report is about, of the job's `phases`; NULL when it is not there. */
+static const json_t *own_phase(const json_t *message)
 {
-    const char *own = result_text(message, "job.phase");
-    const char *title = own;
-    const char *name = json_string_at(message, "user.name");
-    const char *email = json_string_at(message, "user.email");
     size_t i;
     json_t *phase;
     json_array_foreach(json_at(message, "job.phases"), i, phase)
     {
-        if (strcmp(result_text(phase, "name"), own) == 0 && json_string_at(phase, "title")) {
-            title = json_string_at(phase, "title");
+        if (strcmp(result_text(phase, "name"), result_text(message, "job.phase")) == 0) {
+            return phase;
         }
     }
-    buf_addf(out, "Report on %s: %s", name    ? name
-                                      : email ? email
-                                              : result_text(message, "user.employee_id"),
-             title);
+    return NULL;
+}
+
+/* ---- the whole --------------------------------------------------------------------------------------------------- */
+
+static void add_head(struct buf *out, const json_t *message, const json_t *phase)
+{
+    const char *title = json_string_at(phase, "title");
+    const char *name = json_string_at(message, "user.name");
+    const char *email = json_string_at(message, "user.email");
+    const char *person = name ? name : email ? email : result_text(message, "user.employee_id");
+    buf_addf(out, "Report on %s: %s", person, title ? title : result_text(message, "job.phase"));
 }
 
 /* "Cancelled: <why>." and what had been done by then: it stays done. */
@@ -267,11 +256,28 @@ static size_t add_cancelled(struct buf *out, const json_t *message)
     return left;
 }
 
+/* A phase that only told people of something, or closed the ticket, is not told of itself. */
+static bool is_worth_a_report(const json_t *results)
+{
+    bool worth = false;
+    size_t i;
+    json_t *result;
+    json_array_foreach(results, i, result)
+    {
+        worth = worth || result_is(result, "failed") || (!has_effect(result, "notify") && !has_effect(result, "identify"));
+    }
+    return worth;
+}
+
 size_t add_phase_report(struct buf *out, const json_t *message)
 {
     const json_t *results = results_of(message);
     struct access access = {0};
-    add_head(out, message);
+    if (!is_worth_a_report(results)) {
+        return 0;
+    }
+    const json_t *phase = own_phase(message);
+    add_head(out, message, phase);
     if (json_string_at(message, "job.cancelled")) {
         return add_cancelled(out, message);
     }
@@ -279,7 +285,8 @@ size_t add_phase_report(struct buf *out, const json_t *message)
         buf_adds(out, "\nDry run: nothing was changed.");
     }
     count_access(&access, results);
-    if (access.steps) {
+    bool promised = json_true_at(phase, "ends_access");
+    if (promised && access.steps) {
         add_verdict(out, &access, message);
     } else {
         add_state(out, results);
@@ -289,7 +296,9 @@ size_t add_phase_report(struct buf *out, const json_t *message)
     add_waiting(out, results);
     add_systems(out, results, "missing", "Nothing was found of this person in");
     add_systems(out, results, "unconfigured", "Not set up here:");
-    add_successor(out, message);
+    if (promised) {
+        add_successor(out, message);
+    }
     add_phases(out, message, "initiated", "\nUnder way: ");
     add_phases(out, message, "waiting", "\nNext: ");
     return left;

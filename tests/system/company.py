@@ -2,6 +2,7 @@
 
 import secrets
 
+from golden_texts import mails_part, thread_part, ticket_part
 from google import Google, person
 from keys import KeyPair
 from mail_server import MailServer
@@ -101,7 +102,11 @@ class Company:
         first = next(message for message in channel["messages"] if about in message["text"] and "thread_ts" not in message)
         return "\n".join(message["text"] for message in channel["messages"] if message.get("thread_ts", message["ts"]) == first["ts"])
 
-    def unsaid(self, offboarding: str, text: str) -> list[str]:
-        """Steps of which nothing is in a text."""
-        return sorted(step for step, job in self.stack.jobs(offboarding).items()
-                      if not job["follower"] and f" {step} (" not in text)
+    def texts(self, about: str) -> str:
+        """Ticket, thread and mails about somebody, as people read them (golden_texts.py)."""
+        tickets = [issue for issue in self.stack.tickets() if about in issue["fields"]["summary"]]
+        channel = next(one for one in self.stack.sandbox.state("slack")["channels"] if one["id"] == CHANNEL)["messages"]
+        first = [message["ts"] for message in channel if about in message["text"] and "thread_ts" not in message]
+        thread = [message["text"] for message in channel if message.get("thread_ts", message["ts"]) in first[:1]]
+        mails = [mail for mail in self.mail.mails if about in mail.message["Subject"]]
+        return "".join(ticket_part(issue) for issue in tickets) + thread_part(thread) + mails_part(mails)

@@ -184,7 +184,7 @@ def test_nobody_there_cancels_the_phase_where_the_runbook_says_so(steps_stack):
     stack = steps_stack
     offboarding = stack.offboard("nobody@example.com", runbook="only-scim")
     row = stack.wait_status(offboarding, "cancelled")
-    assert row["reason"] == "nothing was found of this person in scim"
+    assert row["reason"] == "nothing was found of this person in SCIM"
     assert stack.phases(offboarding) == {"initial": "cancelled", "later": "cancelled"}
     assert states(stack, offboarding) == {"gone": "skipped", "ticket": "cancelled", "delete": "cancelled"}
     assert stack.tickets() == []

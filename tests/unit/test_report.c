@@ -20,7 +20,7 @@ static char *report(const char *kind, const char *results, const char *rest)
     char *text = mem_printf("{\"id\": \"0b6e\", \"started_at\": \"2026-03-01T10:00:00Z\", \"zone\": \"Europe/Berlin\", "
                             "\"user\": {\"name\": \"Jane Doe\", \"email\": \"jane@x.org\"%s}, "
                             "\"job\": {\"follower\": \"%s\", \"phase\": \"access\", \"results\": [%s], \"phases\": ["
-                            "{\"name\": \"access\", \"title\": \"access ends\", \"status\": \"initiated\"}, "
+                            "{\"name\": \"access\", \"title\": \"access ends\", \"status\": \"initiated\", \"ends_access\": true}, "
                             "{\"name\": \"devices\", \"title\": \"devices come back\", \"status\": \"initiated\"}, "
                             "{\"name\": \"end\", \"title\": \"the account is deleted\", \"status\": \"waiting\", \"due_at\": "
                             "\"2026-05-29T23:00:00Z\"}, {\"name\": \"closed\", \"status\": \"waiting\"}]}}",
@@ -119,6 +119,12 @@ static void test_other_phases(void **state)
                   "Nothing was found of this person in Slack." NEXT);
 }
 
+static void test_a_phase_that_only_told_of_others(void **state)
+{
+    (void)state;
+    assert_report("on_phase_end", SILENT "," WAITS, "", "");
+}
+
 static void test_cancelled(void **state)
 {
     (void)state;
@@ -189,6 +195,7 @@ int main(void)
         cmocka_unit_test(test_all_is_gone),
         cmocka_unit_test(test_not_all_is_gone),
         cmocka_unit_test(test_other_phases),
+        cmocka_unit_test(test_a_phase_that_only_told_of_others),
         cmocka_unit_test(test_cancelled),
         cmocka_unit_test(test_agenda),
         cmocka_unit_test(test_cut),
