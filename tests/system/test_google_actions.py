@@ -33,7 +33,7 @@ ROWS = [
         f"GET {USER}", f"GET {DIRECTORY}/customer/my_customer/roleassignments?userKey={{id}}&maxResults=200"],
         user={"isAdmin": True, "roles": ["77"]}, again="succeeded"),
     Row("delete_tokens", [f"GET {USER}/tokens", f"DELETE {USER}/tokens/1.apps", f"DELETE {USER}/tokens/2.apps", f"GET {USER}/tokens"],
-        outputs={"clients": ["1.apps", "2.apps"]}),
+        outputs={"clients": ["1.apps", "2.apps"], "apps": ["App", "App"]}),
     Row("delete_app_passwords", [f"GET {USER}/asps", f"DELETE {USER}/asps/7", f"GET {USER}/asps"]),
     Row("invalidate_backup_codes", [f"GET {USER}", f"POST {USER}/verificationCodes/invalidate", f"GET {USER}/verificationCodes"],
         again="succeeded"),
@@ -78,7 +78,7 @@ ROWS = [
     Row("remove_licences", [
         f"GET {USER}", f"GET {LICENSING}/users?customerId=example.com&maxResults=1000",
         f"DELETE {LICENSING}/sku/1010020027/user/{{at}}", f"GET {LICENSING}/sku/1010020027/user/{{at}}"],
-        user={"licenses": [LICENCE]}, again="succeeded", outputs={"licences": [{"product": "Google-Apps", "sku": "1010020027"}]},
+        user={"licenses": [LICENCE]}, again="succeeded", outputs={"licences": [{"product": "Google-Apps", "sku": "1010020027"}], "names": ["1010020027"]},
         before={"licences": [{"product": "Google-Apps", "sku": "1010020027"}]}),
     Row("suspend_user", [f"GET {USER}", f"PUT {USER} {{'suspended': True}}", f"GET {USER}"]),
     Row("restore_user", [f"GET {USER}", f"PUT {USER} {{'suspended': False}}", f"GET {USER}"], user={"suspended": True}),

@@ -332,10 +332,11 @@ def test_a_transfer_to_nobody(stack, email):
 def test_licences(stack, email):
     key = person(stack, email, licenses=[LICENCE])["id"]
     said = try_(stack, "remove_licences", email, ids={"google": [key]})
-    assert said["outcome"] == "succeeded" and said["outputs"] == {"licences": [{"product": "Google-Apps", "sku": "1010020027"}]}
-    assert said["before"] == {key: said["outputs"]}
+    licences = [{"product": "Google-Apps", "sku": "1010020027"}]
+    assert said["outcome"] == "succeeded" and said["outputs"] == {"licences": licences, "names": ["1010020027"]}
+    assert said["before"] == {key: {"licences": licences}}
     assert not [one for one in stack.sandbox.state("google")["licenses"] if one["userId"] == email]
-    assert try_(stack, "remove_licences", email)["outputs"] == {"licences": []}
+    assert try_(stack, "remove_licences", email)["outputs"] == {"licences": [], "names": []}
 
 
 def test_a_product_that_is_not_told_of(stack, email):

@@ -27,7 +27,7 @@ def under_way(kind: str) -> str:
 
 ROWS = [
     Row("list_computers", [FOUND], again="succeeded", missing=None, verified=False,
-        outputs={"computers": [{"id": "{mac}", "name": "{name}", "serial": "{serial}"}], "ids": ["{mac}"]}),
+        outputs={"computers": [{"id": "{mac}", "name": "{name}", "serial": "{serial}", "model": "MacBook Pro"}], "ids": ["{mac}"]}),
     Row("lock_computers", [
         FOUND, commands("DEVICE_LOCK"), OWNER, under_way("DEVICE_LOCK"),
         "POST /api/v2/mdm/commands {'clientData': [{'managementId': '{management}'}], 'commandData': {"

@@ -35,7 +35,7 @@ class TestScim(ConnectorTable):
         Row("deactivate_user", [READ, patched(False), READ]),
         Row("activate_user", [READ, patched(True), READ], user={"active": False}),
         Row("leave_groups", [MINE + "&startIndex=1&count=100", left("staff"), left("sales"), MINE + "&count=1"],
-            outputs={"groups": ["{staff}", "{sales}"]}, missing="already_done"),
+            outputs={"groups": ["{staff}", "{sales}"], "names": ["staff {email}", "sales {email}"]}, missing="already_done"),
         Row("delete_user", [f"DELETE {USER}", READ], missing="already_done"),
     ]
 

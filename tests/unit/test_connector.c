@@ -458,7 +458,7 @@ static void test_words_of_a_source(void **state)
     assert_has(fixture, "hr.yaml", 19, "\"mode\" must be live or dry_run");
     assert_has(fixture, "hr.yaml", 20, "there is no time zone \"Europe/Berlim\"");
     assert_has(fixture, "hr.yaml", 21, "did you mean \"effective_at\"?");
-    assert_has(fixture, "cloudevents.yaml", 18, "type \"leaver.created\" is taken by source \"hr\" already");
+    assert_has(fixture, "cloudevents.yaml", 19, "type \"leaver.created\" is taken by source \"hr\" already");
     assert_count(fixture, 19);
 }
 

@@ -42,6 +42,34 @@ static void test_shipped_are_right(void **state)
     assert_string_equal(scim->hash, hash);
 }
 
+/* People read a report of what was done: every system and every action has a name for it, and a sentence (it may be empty). */
+static void test_shipped_have_words_for_people(void **state)
+{
+    struct fixture *fixture = *state;
+    load(fixture);
+    for (size_t i = 0; i < definition_count(fixture->definitions, DEFINITION_CONNECTOR); i++) {
+        const struct definition *connector = definition_item(fixture->definitions, DEFINITION_CONNECTOR, i);
+        if (!json_string_at(connector->tree, "title")) {
+            fail_msg("%s has no title", connector->name);
+        }
+        const char *name;
+        json_t *action;
+        json_object_foreach(json_object_get(connector->tree, "actions"), name, action)
+        {
+            const char *title = json_string_at(action, "title");
+            if (!title || !*title || !json_object_get(action, "says")) {
+                fail_msg("%s, %s: title or says is missing", connector->name, name);
+            }
+        }
+    }
+    for (size_t i = 0; i < definition_count(fixture->definitions, DEFINITION_SOURCE); i++) {
+        const struct definition *source = definition_item(fixture->definitions, DEFINITION_SOURCE, i);
+        if (!json_string_at(source->tree, "title")) {
+            fail_msg("%s has no title", source->name);
+        }
+    }
+}
+
 /* A customer's file wins by name; two of a name in one directory are a mistake. */
 static void test_own_wins_by_name(void **state)
 {
@@ -314,6 +342,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup_teardown(test_shipped_are_right, definitions_setup, definitions_teardown),
+        cmocka_unit_test_setup_teardown(test_shipped_have_words_for_people, definitions_setup, definitions_teardown),
         cmocka_unit_test_setup_teardown(test_own_wins_by_name, definitions_setup, definitions_teardown),
         cmocka_unit_test_setup_teardown(test_runbook_names, definitions_setup, definitions_teardown),
         cmocka_unit_test_setup_teardown(test_runbook_cycles, definitions_setup, definitions_teardown),

@@ -232,7 +232,7 @@ class Jamf(Vendor):
                "general": {"name": given.get("name", f"mac-{key}"),
                            "managementId": str(uuid.uuid4()) if given.get("managed", True) else None,
                            "remoteManagement": {"managed": given.get("managed", True)}},
-               "hardware": {"serialNumber": given.get("serial", f"C02{key:0>8}")},
+               "hardware": {"serialNumber": given.get("serial", f"C02{key:0>8}"), "model": given.get("model", "MacBook Pro")},
                "userAndLocation": {"email": "", "username": ""}}
         computer = held or new
         for name in ("email", "username"):
