@@ -4,7 +4,7 @@
 /* links: worker/engine_poll.c worker/engine_prepare.c worker/engine_protect.c worker/engine_render.c worker/engine_request.c */
 /* links: worker/engine_secret.c worker/engine_sequence.c worker/engine_sign.c worker/engine_signal.c worker/engine_systems.c */
 /* links: worker/engine_verify.c worker/engine_wait.c worker/fiber.c worker/grants.c worker/ldap_text.c worker/limits.c */
-/* links: worker/mail.c worker/mail_address.c worker/report.c worker/retry.c worker/token.c worker/body.c worker/engine_definition.c */
+/* links: worker/mail.c worker/mail_address.c worker/report.c worker/report_phase.c worker/retry.c worker/token.c worker/body.c worker/engine_definition.c */
 /* links: worker/engine_batch.c worker/engine_lanes.c worker/engine_provide.c */
 /* links: worker/engine_ahead.c worker/engine_compare.c worker/engine_lists.c worker/engine_partial.c worker/engine_paths.c worker/engine_seen.c worker/engine_signs.c */
 /* links: worker/engine_spelling.c */

@@ -33,7 +33,7 @@ ROWS = [
         f"GET {USER}", f"GET {DIRECTORY}/customer/my_customer/roleassignments?userKey={{id}}&maxResults=200"],
         user={"isAdmin": True, "roles": ["77"]}, again="succeeded"),
     Row("delete_tokens", [f"GET {USER}/tokens", f"DELETE {USER}/tokens/1.apps", f"DELETE {USER}/tokens/2.apps", f"GET {USER}/tokens"],
-        outputs={"clients": ["1.apps", "2.apps"], "apps": ["1.apps", "2.apps"]}),
+        outputs={"clients": ["1.apps", "2.apps"], "apps": ["App", "App"]}),
     Row("delete_app_passwords", [f"GET {USER}/asps", f"DELETE {USER}/asps/7", f"GET {USER}/asps"]),
     Row("invalidate_backup_codes", [f"GET {USER}", f"POST {USER}/verificationCodes/invalidate", f"GET {USER}/verificationCodes"],
         again="succeeded"),

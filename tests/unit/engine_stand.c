@@ -6,7 +6,7 @@
 /* links: worker/engine_settings.c worker/engine_sign.c worker/engine_signal.c worker/engine_systems.c */
 /* links: worker/engine_trace.c worker/engine_verify.c */
 /* links: worker/engine_wait.c worker/fiber.c worker/grants.c worker/http.c worker/limits.c worker/link.c worker/mail.c */
-/* links: worker/mail_address.c worker/report.c worker/retry.c worker/smtp.c worker/token.c */
+/* links: worker/mail_address.c worker/report.c worker/report_phase.c worker/retry.c worker/smtp.c worker/token.c */
 /* links: worker/engine_ldap.c worker/engine_protect.c worker/ldap_call.c worker/ldap_text.c worker/body.c */
 /* links: worker/engine_evidence.c worker/engine_told.c worker/engine_explain.c worker/engine_guard.c worker/engine_items.c */
 /* links: worker/engine_batch.c worker/engine_lanes.c worker/engine_provide.c */

@@ -1,5 +1,5 @@
 /* What an answer means: a request's own predicates, then the defaults. */
-/* links: worker/engine_health.c worker/engine_secret.c worker/ldap_text.c worker/report.c */
+/* links: worker/engine_health.c worker/engine_secret.c worker/ldap_text.c worker/report.c worker/report_phase.c */
 /* links: worker/engine_classify.c worker/engine_context.c worker/engine_evidence.c worker/engine_told.c worker/engine_explain.c worker/engine_definition.c */
 /* links: worker/engine_ahead.c worker/engine_compare.c worker/engine_lists.c worker/engine_partial.c worker/engine_paths.c worker/engine_seen.c worker/engine_signs.c */
 #include <setjmp.h>

@@ -1,5 +1,5 @@
 /* The places of tokens: how many are kept, and for how long what is in them is masked. */
-/* links: worker/report.c */
+/* links: worker/report.c worker/report_phase.c */
 /* links: worker/token.c worker/engine_wait.c worker/engine_defer.c worker/engine_context.c worker/fiber.c worker/retry.c */
 #include <setjmp.h>
 #include <stdarg.h>
