@@ -23,7 +23,7 @@ static const struct check_key step_keys[] = {
     {"description", CHECK_TEXT, false}, {"needs", CHECK_TEXTS, false},     {"when", CHECK_TEXT, false},
     {"if", CHECK_PREDICATE, false},     {"with", CHECK_MAP, false},        {"after", CHECK_DURATION, false},
     {"expires", CHECK_DURATION, false}, {"on_missing", CHECK_TEXT, false}, {"verify", CHECK_TEXTS, false},
-    {"title", CHECK_TEXT, false},
+    {"title", CHECK_TEXT, false},       {"quiet", CHECK_BOOL, false},
 };
 
 /* Of a step that runs another runbook. */

@@ -116,7 +116,7 @@ static json_t *plan_step(const struct definitions *definitions, const char *offb
     json_put(planned, "needs", member_or(step, "needs", json_array()));
     json_put(planned, "if", member_or(step, "if", json_null()));
     json_put(planned, "with", member_or(step, "with", json_object()));
-    static const char *const more[] = {"on_missing", "only_verify", "inside", "run_if", "behind", "reads"};
+    static const char *const more[] = {"on_missing", "only_verify", "quiet", "inside", "run_if", "behind", "reads"};
     copy_present(planned, step, more, COUNT_OF(more));
     json_object_set_new(planned, "title",
                         title_new(definitions, system, action, json_object_get(step, "only_verify") ? "check again: " : "",
@@ -340,7 +340,7 @@ static bool is_announced(const json_t *step)
     const char *effect = json_string_at(step, "effect");
     bool changes = strcmp(effect, "notify") != 0 && strcmp(effect, "identify") != 0;
     bool conditional = !json_is_null(json_object_get(step, "if")) && strcmp(effect, "revoke") != 0;
-    return changes && !conditional && !json_object_get(step, "only_verify");
+    return changes && !conditional && !json_object_get(step, "only_verify") && !json_object_get(step, "quiet");
 }
 
 /* A phase as people are told of it, when the offboarding starts. */

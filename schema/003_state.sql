@@ -91,6 +91,11 @@ END
 $$;
 COMMENT ON FUNCTION job_result(job) IS 'What became of a job, as followers carry it.';
 
+CREATE FUNCTION is_quiet(j job) RETURNS boolean
+LANGUAGE sql IMMUTABLE PARALLEL SAFE
+RETURN j.spec ?| '{only_verify,quiet}';
+COMMENT ON FUNCTION is_quiet(job) IS 'Is it told only that it failed? That a later read-back finds things as they were is no news; of other steps the runbook says so.';
+
 -- With its owner's rights, as the logger's role may not update job: there is no other way to change a state.
 CREATE FUNCTION change_job_state(changes job_change[]) RETURNS void
 LANGUAGE plpgsql SECURITY DEFINER SET search_path = public, pg_temp
@@ -136,7 +141,7 @@ BEGIN
                        ELSE jsonb_build_object('outcome', 'progress', 'message', c.answer #>> '{context,progress}') END)::text)
     FROM unnest(changes) c JOIN job j ON j.id = c.job_id
     WHERE (c.state NOT IN ('waiting', 'ready') OR c.answer #>> '{context,progress}' IS NOT NULL) AND j.follower IS NULL
-      AND (c.state = 'failed' OR NOT j.spec ? 'only_verify') -- that it is still so is no news
+      AND (c.state = 'failed' OR NOT is_quiet(j))
       AND EXISTS (SELECT FROM follower f WHERE f.offboarding_id = j.offboarding_id)
     ORDER BY j.position;
     INSERT INTO due (due_at, offboarding_id, job_id, attempt)
@@ -339,7 +344,7 @@ LANGUAGE sql STABLE
 RETURN CASE WHEN j.spec ->> 'kind' = 'on_phase_end' THEN
     (SELECT jsonb_agg(job_result(s) ORDER BY s.position)
      FROM job s WHERE s.offboarding_id = j.offboarding_id AND s.phase = j.phase AND s.follower IS NULL
-                  AND (s.state = 'failed' OR NOT s.spec ? 'only_verify'))
+                  AND (s.state = 'failed' OR NOT is_quiet(s)))
 ELSE
     (SELECT jsonb_agg(opened(r.offboarding_id, r.sealed, true)::jsonb ORDER BY r.id)
      FROM result r

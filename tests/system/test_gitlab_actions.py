@@ -234,9 +234,8 @@ class TestGitLab(ConnectorTable):
         text = issue["description"].split("\n\n")
         assert issue["confidential"] and issue["title"] == "Good-bye" and issue["state"] == "opened"
         assert issue["labels"] == ["offboarding", f"offboard-{case.names['job']}", "hr"]
-        assert text[0] == f"Offboarding {case.names['offboarding']} of {case.email}, runbook try."
-        assert text[1].startswith("Started by offboard try (person) from source /offboard/try, received 2")
-        assert text[2] == "Gone on Friday.\n\\/close"
+        assert text[0].startswith(f"{case.email} leaves. Last day: ")
+        assert text[1] == "Gone on Friday.\n\\/close"
 
     @pytest.mark.parametrize("action", ["create_issue", "comment_issue"])
     def test_once_though_the_answer_is_lost(self, stack, action):

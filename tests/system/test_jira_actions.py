@@ -26,7 +26,7 @@ class TestJira(ConnectorTable):
             f"POST {API}/search/jql",
             f"POST {API}/issue",
             f"GET {API}/issue/{{key}}?fields=labels"],
-            with_={"summary": "Good-bye", "text": "Gone on Friday.", "labels": ["hr"]}, again="succeeded", missing=None),
+            with_={"summary": "Good-bye", "text": "Gone on Friday.\n\nBye.", "labels": ["hr"]}, again="succeeded", missing=None),
         Row("comment", [
             FIND_COMMENT,
             f"POST {API}/issue/{{issue}}/comment {{'body': {TICKET % PARAGRAPH % 'All done.'},"
@@ -75,9 +75,9 @@ class TestJira(ConnectorTable):
         case = tries.case(self, stack, "create_ticket", "says")
         said, names = case.try_(), case.names
         sent = next(entry["body"] for entry in case.journal() if entry["path"] == f"{API}/issue")
-        paragraphs = [paragraph["content"][0]["text"] for paragraph in sent["fields"].pop("description")["content"]]
-        assert paragraphs[::2] == [f"Offboarding {names['offboarding']} of {case.email}, runbook try.", "Gone on Friday."]
-        assert paragraphs[1].startswith("Started by offboard try (person) from source /offboard/try, received 2")
+        paragraphs = [paragraph["content"] for paragraph in sent["fields"].pop("description")["content"]]
+        assert paragraphs[0][0]["text"].startswith(f"{case.email} leaves. Last day: ")
+        assert paragraphs[1:] == [[{"type": "text", "text": "Gone on Friday."}], [], [{"type": "text", "text": "Bye."}]]
         assert sent == {
             "fields": {"project": {"key": "IT"}, "issuetype": {"name": "Task"}, "summary": "Good-bye",
                        "labels": ["offboarding", f"offboarding-{names['offboarding']}", f"offboard-{names['job']}", "hr"]},

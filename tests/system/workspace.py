@@ -42,7 +42,7 @@ class Workspace:
         return [mail.message["Subject"] for mail in self.mail.mails if to in mail.recipients]
 
     def reports(self) -> list[str]:
-        return [text for text in self.thread() if text.startswith("Report of phase ")]
+        return [text for text in self.thread() if text.startswith("Report on ")]
 
     def leave(self, email: str, **event) -> str:
         return self.stack.offboard(email, runbook="google-workspace", **event)
