@@ -302,8 +302,9 @@ static void put_actor(const struct mapping *mapping, json_t *offboarding)
     json_t *name = mapping_value(mapping, "requested_by");
     json_t *actor = json_pack("{s:s, s:s}", "kind", token ? "token" : "source", "id",
                               token ? token : json_string_at(mapping->event, "source"));
-    json_put(actor, "name",
-             json_is_string(name) && json_string_length(name) <= MAPPING_TEXT_MAX ? json_incref(name) : json_null());
+    bool named = json_is_string(name) && json_string_length(name) <= MAPPING_TEXT_MAX;
+    const char *title = token ? NULL : json_string_at(mapping->source->tree, "title"); /* how people call the sender */
+    json_put(actor, "name", named ? json_incref(name) : title ? json_string(title) : json_null());
     json_decref(name);
     json_put(offboarding, "actor", actor);
 }
