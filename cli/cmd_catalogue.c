@@ -6,6 +6,7 @@
 
 #include "cli/cli.h"
 #include "cli/commands.h"
+#include "cli/systems.h"
 #include "lib/buf.h"
 #include "lib/definition.h"
 #include "lib/json.h"
@@ -66,30 +67,6 @@ static void add_once(json_t *list, const char *name)
         }
     }
     json_array_append_new(list, json_string(name));
-}
-
-/* Of all steps and followers, those of the runbooks that it runs included. */
-static json_t *systems_of(const struct definitions *definitions, const struct definition *runbook)
-{
-    json_t *list = json_array();
-    json_t *phases = runbook_expand(definitions, runbook);
-    json_t *followers = runbook_followers(definitions, runbook);
-    size_t i, j;
-    json_t *phase, *step;
-    json_array_foreach(phases, i, phase)
-    {
-        json_array_foreach(json_object_get(phase, "steps"), j, step)
-        {
-            add_once(list, json_string_at(step, "system"));
-        }
-    }
-    json_array_foreach(followers, i, step)
-    {
-        add_once(list, json_string_at(step, "system"));
-    }
-    json_decref(followers);
-    json_decref(phases);
-    return list;
 }
 
 /* ---- which source starts which runbook ------------------------------------------------------------------------------------ */
@@ -187,31 +164,6 @@ static json_t *sources_that_start(const struct definitions *definitions, const s
 
 /* ---- what the configuration lacks --------------------------------------------------------------------------------------- */
 
-static void add_name(const char *name, void *arg)
-{
-    json_object_set_new(arg, name, json_true());
-}
-
-/* Those of `systems` of which the configuration has nothing. A configuration without any system is an operator's own: it tells nothing. */
-static json_t *missing_of(const struct conf *conf, const json_t *systems)
-{
-    json_t *known = json_object(), *list = json_array();
-    conf_each_name(conf, "systems", add_name, known);
-    for (size_t i = 0; i < conf_list_size(conf, "worker.systems"); i++) {
-        add_name(conf_list_item(conf, "worker.systems", i), known);
-    }
-    size_t i;
-    json_t *system;
-    json_array_foreach(systems, i, system)
-    {
-        if (json_object_size(known) && !json_object_get(known, json_string_value(system))) {
-            json_array_append(list, system);
-        }
-    }
-    json_decref(known);
-    return list;
-}
-
 /* Settings that a source needs and the configuration does not have: the secret ones. */
 static json_t *unset_of(const struct conf *conf, const struct definition *source)
 {
@@ -293,11 +245,11 @@ static void show(json_t *rows, const char *const *lists, const char *columns)
 
 static json_t *runbook_row(struct cli *cli, const struct definitions *definitions, const struct definition *runbook)
 {
-    json_t *systems = systems_of(definitions, runbook);
+    json_t *systems = systems_of_runbook(definitions, runbook);
     return json_pack("{s:s, s:o, s:O?, s:o, s:o, s:o, s:o, s:s}", "runbook", runbook->name, "hash", short_hash(runbook),
                      "description", json_object_get(runbook->tree, "description"), "started_by",
                      sources_that_start(definitions, cli->conf, runbook->name), "phases", phases_of(runbook),
-                     "not_configured", missing_of(cli->conf, systems), "systems", systems, "file", runbook->file);
+                     "not_configured", systems_missing(cli->conf, systems), "systems", systems, "file", runbook->file);
 }
 
 static json_t *source_row(struct cli *cli, const struct definitions *definitions, const struct definition *source)

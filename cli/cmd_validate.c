@@ -1,12 +1,16 @@
 /* offboard validate: loads all definitions as the processes do and says everything that is wrong. */
 #include <stdio.h>
+#include <stdlib.h>
 
 #include "cli/cli.h"
 #include "cli/commands.h"
 #include "cli/compare.h"
+#include "cli/systems.h"
 #include "lib/definition.h"
 #include "lib/json.h"
+#include "lib/mem.h"
 #include "lib/settings_check.h"
+#include "lib/wording.h"
 
 static struct {
     const char *target;
@@ -51,6 +55,29 @@ static void check_settings(const struct cli *cli, const struct definitions *defi
         definition_problems_add(problems, cli->config_path ? cli->config_path : "configuration", 0, err_text(&err));
     }
     err_release(&err);
+}
+
+/* Runbooks that the company can use in part: steps of systems that it does not have are skipped. One that uses none of its systems is of
+ * no interest here. */
+static void check_systems(const struct cli *cli, const struct definitions *definitions,
+                          struct definition_problems *problems)
+{
+    for (size_t i = 0; i < definition_count(definitions, DEFINITION_RUNBOOK); i++) {
+        const struct definition *runbook = definition_item(definitions, DEFINITION_RUNBOOK, i);
+        json_t *systems = systems_of_runbook(definitions, runbook);
+        json_t *missing = systems_missing(cli->conf, systems);
+        if (json_array_size(missing) && json_array_size(missing) < json_array_size(systems)) {
+            char *names = wording_list(missing);
+            char *text = mem_printf("not configured here: %s; the steps of %s are skipped", names,
+                                    json_array_size(missing) == 1 ? "this system" : "these systems");
+            definition_problems_add(problems, runbook->file, 0, text);
+            problems->items[problems->count - 1].warning = true;
+            free(text);
+            free(names);
+        }
+        json_decref(missing);
+        json_decref(systems);
+    }
 }
 
 /* ---- another installation -------------------------------------------------------------------------------------------- */
@@ -129,6 +156,7 @@ static int validate_run(struct cli *cli, int argc, char **argv)
     }
     check_settings(cli, definitions, DEFINITION_SOURCE, &problems);
     check_settings(cli, definitions, DEFINITION_CONNECTOR, &problems);
+    check_systems(cli, definitions, &problems);
     size_t errors = 0;
     for (size_t i = 0; i < problems.count; i++) {
         errors += !problems.items[i].warning;

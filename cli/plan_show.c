@@ -5,11 +5,13 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "cli/systems.h"
 #include "lib/json.h"
 #include "lib/mem.h"
 #include "lib/plan.h"
 #include "lib/protected.h"
 #include "lib/time.h"
+#include "lib/wording.h"
 
 /* Prints a condition: "yes", "no", or "decided when it runs" when it needs what earlier steps find. */
 static void print_condition(struct definitions *definitions, const json_t *offboarding, const json_t *test)
@@ -100,6 +102,32 @@ static int64_t effective(const json_t *offboarding)
     return at > now ? at : now;
 }
 
+static void print_phase(const json_t *phase, size_t number, int64_t start, const char *zone)
+{
+    const char *title = json_string_at(phase, "title");
+    int64_t after = (int64_t)json_int_at(phase, "after_us", 0);
+    bool beside = json_true_at(phase, "beside");
+    char *at = time_format_zone(start + after, zone);
+    bool then = after == 0 && number > 0 && !beside;
+    printf("\n  phase %s, %s%s%s%s\n", json_string_at(phase, "name"), then ? "when those before are over" : at,
+           beside && after ? ", whatever became of those before" : "", title ? ": " : "", title ? title : "");
+    free(at);
+}
+
+/* Steps of systems that the company does not have are marked. */
+static void print_missing(const struct planning *planning, const json_t *plan)
+{
+    json_t *systems = plan_systems(plan);
+    json_t *missing = systems_missing(planning->cli->conf, systems);
+    if (json_array_size(missing)) {
+        char *names = wording_list(missing);
+        printf("\n  not configured here: %s; their steps are skipped\n", names);
+        free(names);
+    }
+    json_decref(missing);
+    json_decref(systems);
+}
+
 static void print_plan(struct definitions *definitions, const struct mapped *mapped, const json_t *plan)
 {
     const json_t *offboarding = mapped->offboarding;
@@ -114,10 +142,7 @@ static void print_plan(struct definitions *definitions, const struct mapped *map
     json_t *phase, *step;
     json_array_foreach(json_object_get(plan, "phases"), i, phase)
     {
-        int64_t after = (int64_t)json_int_at(phase, "after_us", 0);
-        at = time_format_zone(start + after, zone);
-        printf("\n  phase %s, %s\n", json_string_at(phase, "name"), at);
-        free(at);
+        print_phase(phase, i, start, zone);
         json_array_foreach(json_object_get(phase, "steps"), j, step)
         {
             print_step(definitions, offboarding, step, start);
@@ -185,6 +210,7 @@ static void show_plan(struct planning *planning, const json_t *event, const stru
     if (!planning->json) {
         print_plan(planning->definitions, mapped, plan);
         print_followers(planning->definitions, mapped->offboarding, plan);
+        print_missing(planning, plan);
     }
 }
 
