@@ -33,7 +33,7 @@ static const struct check_key run_keys[] = {
     {"description", CHECK_TEXT, false},
 };
 
-static const char *const whens[] = {"on_success", "on_failure", "unless_failed", "always"};
+static const char *const whens[] = {"on_success", "on_failure", "unless_failed", "any", "always"};
 static const char *const on_missings[] = {"cancel_phase"};
 
 /* ---- system, action, parameters ------------------------------------------------------------------------------------------- */
@@ -129,7 +129,7 @@ static void add_step(struct check *check, struct steps *steps, const json_t *pha
     if (id && steps_find(steps, id)) {
         check_problem(check, pointer, "there is already a step \"%s\"; ids are unique within a runbook", id);
     }
-    check_word(check, pointer, tree, "when", whens, COUNT_OF(whens), "on_success, on_failure, unless_failed or always");
+    check_word(check, pointer, tree, "when", whens, COUNT_OF(whens), "on_success, on_failure, unless_failed, any or always");
     check_word(check, pointer, tree, "on_missing", on_missings, COUNT_OF(on_missings), "cancel_phase");
     if (json_object_get(tree, "after") && after_of(tree) < after_of(phase)) {
         check_warning(check, pointer,

@@ -181,7 +181,7 @@ CREATE TABLE job (
     action text NOT NULL,
     effect text,
     needs uuid[] NOT NULL DEFAULT '{}' CHECK (array_position(needs, NULL) IS NULL),
-    run_when text NOT NULL DEFAULT 'on_success' CHECK (run_when IN ('on_success', 'on_failure', 'unless_failed', 'always')),
+    run_when text NOT NULL DEFAULT 'on_success' CHECK (run_when IN ('on_success', 'on_failure', 'unless_failed', 'any', 'always')),
     after_us bigint NOT NULL DEFAULT 0,
     spec jsonb NOT NULL,
     state text NOT NULL DEFAULT 'waiting'

@@ -70,7 +70,7 @@ BEGIN
     personal := personal
         || CASE WHEN reason IS NULL THEN '{}' ELSE jsonb_build_object('reason', reason) END
         || (SELECT coalesce(jsonb_object_agg(m.kept, context -> m.said), '{}')
-            FROM (VALUES ('outputs', 'outputs'), ('says', 'says'), ('saved', 'state'), ('verified', 'verified')) m (kept, said)
+            FROM (VALUES ('outputs', 'outputs'), ('says', 'says'), ('dry', 'dry'), ('saved', 'state'), ('verified', 'verified')) m (kept, said)
             WHERE context -> m.said <> 'null');
     RETURN CASE WHEN personal <> '{}' THEN sealed(j.offboarding_id, personal::text) END;
 END
@@ -86,7 +86,8 @@ BEGIN
     RETURN jsonb_build_object(
         'phase', j.phase, 'step', j.step, 'system', j.system, 'action', j.action, 'effect', j.effect, 'state', j.state,
         'outcome', coalesce(j.outcome, j.state), 'message', coalesce(p ->> 'reason', j.state), 'at', instant(j.changed_at),
-        'outputs', coalesce(p -> 'outputs', '{}'), 'title', j.spec -> 'title', 'says', p -> 'says', 'verified', j.verified_at IS NOT NULL);
+        'outputs', coalesce(p -> 'outputs', '{}'), 'title', j.spec -> 'title', 'says', p -> 'says', 'dry', p -> 'dry',
+        'undo_of', j.spec -> 'undo_of', 'verified', j.verified_at IS NOT NULL);
 END
 $$;
 COMMENT ON FUNCTION job_result(job) IS 'What became of a job, as followers carry it.';
@@ -194,12 +195,15 @@ BEGIN
                      CASE WHEN n.cancelled > 0 THEN 'cancelled'
                           WHEN j.run_when = 'on_success' THEN
                               CASE WHEN n.skipped > 0 THEN 'skipped' WHEN n.succeeded = n.needed THEN 'ready' END
+                          WHEN j.run_when = 'any' AND n.succeeded + n.failed > 0 THEN 'ready'
                           WHEN n.open > 0 THEN NULL
+                          WHEN j.run_when = 'any' THEN 'skipped'
                           WHEN j.run_when = 'unless_failed' AND n.failed > 0 THEN NULL
                           WHEN j.run_when = 'on_failure' AND n.failed = 0 THEN 'skipped'
                           ELSE 'ready' END AS state,
                      CASE WHEN n.cancelled > 0 THEN 'a step it needs was cancelled'
                           WHEN j.run_when = 'on_success' AND n.skipped > 0 THEN 'a step it needs was skipped'
+                          WHEN j.run_when = 'any' AND n.succeeded + n.failed = 0 THEN 'all steps it needs were skipped'
                           WHEN j.run_when = 'on_failure' AND n.failed = 0 THEN 'no step it needs failed' END AS reason
               FROM offboarding o
                    JOIN job j ON j.offboarding_id = o.id AND j.state = 'waiting'
@@ -364,21 +368,25 @@ CREATE FUNCTION settle(affected uuid[]) RETURNS void
 LANGUAGE plpgsql AS $$
 DECLARE
     moved uuid[] := affected;
+    ended uuid[];
 BEGIN
     WHILE cardinality(moved) > 0 LOOP
         PERFORM resolve_jobs(moved);
-        WITH ended AS (
+        WITH over AS (
             UPDATE phase p SET status = 'completed', ended_at = now()
             WHERE p.offboarding_id = ANY (moved) AND p.status = 'initiated'
               AND NOT EXISTS (SELECT FROM job j WHERE j.offboarding_id = p.offboarding_id AND j.phase = p.name
                                                   AND j.follower IS NULL AND j.state IN ('waiting', 'ready', 'failed'))
-            RETURNING p.offboarding_id, p.position)
-        SELECT array_agg(DISTINCT offboarding_id) INTO moved FROM ended;
-        EXIT WHEN moved IS NULL;
-        UPDATE phase p SET status = 'initiated', started_at = now()
-        FROM offboarding o
-        WHERE p.offboarding_id = ANY (moved) AND p.status = 'held' AND o.id = p.offboarding_id AND o.status = 'initiated'
-          AND NOT waits_for_phases(p);
+            RETURNING p.offboarding_id)
+        SELECT array_agg(DISTINCT offboarding_id) INTO ended FROM over;
+        -- Those before it may have been cancelled, too: a held phase is looked at in any case.
+        WITH begun AS (
+            UPDATE phase p SET status = 'initiated', started_at = now()
+            FROM offboarding o
+            WHERE p.offboarding_id = ANY (moved) AND p.status = 'held' AND o.id = p.offboarding_id AND o.status = 'initiated'
+              AND NOT waits_for_phases(p)
+            RETURNING p.offboarding_id)
+        SELECT array_agg(DISTINCT b.offboarding_id) INTO moved FROM (SELECT offboarding_id FROM begun UNION SELECT unnest(ended)) b;
     END LOOP;
     PERFORM follow(affected);
     UPDATE offboarding o SET status = 'completed', ended_at = now()

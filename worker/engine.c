@@ -205,8 +205,13 @@ static char *told_sentence(struct run *run, enum verdict verdict, json_t *output
     const char *done = json_is_object(says) ? json_string_at(says, "done") : json_string_value(says);
     const char *already = json_is_object(says) ? json_string_at(says, "already") : NULL;
     bool was_so = verdict == VERDICT_ALREADY;
+    size_t accounts = json_array_size(run->accounts);
     if (!done || run->dry || run->only_verify) {
         return NULL;
+    }
+    if (accounts > 1) { /* outputs are of the last one */
+        const char *title = json_string_at(run->action, "title");
+        return mem_printf("done for %zu accounts: %s", accounts, title ? title : run->action_name);
     }
     struct err err = ERR_INIT;
     context_set(run, "outputs", json_incref(outputs));
@@ -247,6 +252,7 @@ static void fill_result(struct run *run, enum verdict verdict, json_t *outputs, 
     char *told = good ? told_sentence(run, verdict, outputs) : NULL;
     json_put_string(context, "says", told);
     free(told);
+    json_put(context, "dry", run->dry ? json_true() : NULL);
     if (run->record->left_out) {
         json_put(context, "calls_left_out", json_integer(run->record->left_out));
     }

@@ -65,7 +65,8 @@ static int add_line(struct buf *out, const json_t *result, bool dry)
     if (!result_is(result, "succeeded")) {
         return 0;
     }
-    return dry ? buf_addf(out, "%s\u2705 %s: dry run, would %s", start, result_system(result), result_title(result))
+    return dry || json_true_at(result, "dry")
+               ? buf_addf(out, "%s\U0001f9ea %s: dry run, would %s", start, result_system(result), result_title(result))
                : add_success(out, result);
 }
 

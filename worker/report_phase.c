@@ -23,6 +23,13 @@ static bool has_outcome(const json_t *result, const char *outcome)
     return strcmp(result_text(result, "outcome"), outcome) == 0;
 }
 
+/* A step that failed and that a person has skipped: what it was to do is not done. */
+static bool is_given_up(const json_t *result)
+{
+    return result_is(result, "skipped") &&
+           (has_outcome(result, "failed") || has_outcome(result, "blocked") || has_outcome(result, "denied"));
+}
+
 /* ---- the verdict ------------------------------------------------------------------------------------------------- */
 
 /* What is known of the steps that take access away. */
@@ -41,11 +48,11 @@ static void count_access(struct access *access, const json_t *results)
     access->systems = json_array();
     json_array_foreach(results, i, result)
     {
-        if (!has_effect(result, "revoke") || result_is(result, "skipped")) {
+        if (!has_effect(result, "revoke") || (result_is(result, "skipped") && !is_given_up(result))) {
             continue;
         }
         int64_t at = 0;
-        bool gone = result_is(result, "succeeded");
+        bool gone = result_is(result, "succeeded") && !json_true_at(result, "dry");
         access->steps++;
         access->gone += gone;
         access->confirmed += gone && json_true_at(result, "verified");
@@ -67,24 +74,51 @@ static void add_speed(struct buf *out, const struct access *access, const json_t
     }
 }
 
+/* What was done and no system has shown. */
+static void add_unseen(struct buf *out, const json_t *results)
+{
+    const char *before = "\nCannot be read back: ";
+    size_t i;
+    json_t *result;
+    json_array_foreach(results, i, result)
+    {
+        if (has_effect(result, "revoke") && result_is(result, "succeeded") && !json_true_at(result, "verified")) {
+            buf_addf(out, "%s%s: %s", before, result_system(result), result_title(result));
+            before = "; ";
+        }
+    }
+    buf_adds(out, *before == ';' ? "." : "");
+}
+
 static void add_verdict(struct buf *out, const struct access *access, const json_t *message)
 {
     char *systems = wording_list(access->systems);
     if (access->gone == access->steps) {
-        buf_addf(out, "\n\u2705 All access is gone: %zu of %zu steps in %s", access->gone, access->steps, systems);
+        buf_addf(out, "\n\u2705 All access is gone in %s: %zu of %zu steps", systems, access->gone, access->steps);
         add_speed(out, access, message);
-        buf_adds(out, ".");
     } else {
-        buf_addf(out, "\n\u26a0\ufe0f Access is NOT all gone: %zu of %zu steps in %s are done.", access->gone,
-                 access->steps, systems);
+        buf_addf(out, "\n\u26a0\ufe0f Access is NOT all gone in %s: %zu of %zu steps are done", systems, access->gone,
+                 access->steps);
     }
-    if (access->confirmed == access->gone && access->gone) {
-        buf_adds(out, " The systems confirmed each of them when asked again.");
-    } else if (access->gone) {
-        buf_addf(out, " The systems confirmed %zu of them when asked again; the others cannot be read back.",
-                 access->confirmed);
-    }
+    buf_addf(out, ". Confirmed by reading back: %zu.", access->confirmed);
+    add_unseen(out, results_of(message));
     free(systems);
+}
+
+/* No system knows the person: that is no proof that nothing is left. */
+static bool add_nobody(struct buf *out, const json_t *results)
+{
+    size_t i;
+    json_t *result;
+    json_array_foreach(results, i, result)
+    {
+        if (has_outcome(result, "missing")) {
+            buf_adds(out, "\n\u26a0\ufe0f No account was found, so nothing was changed. If the address is wrong, access is "
+                          "still there.");
+            return true;
+        }
+    }
+    return false;
 }
 
 /* Of a phase that does not promise that all access ends. */
@@ -94,7 +128,7 @@ static void add_state(struct buf *out, const json_t *results)
     json_t *result;
     json_array_foreach(results, i, result)
     {
-        failed += result_is(result, "failed");
+        failed += result_is(result, "failed") || is_given_up(result);
         done += result_is(result, "succeeded");
     }
     buf_adds(out, failed ? "\n\u26a0\ufe0f Not complete."
@@ -137,7 +171,7 @@ static void add_waiting(struct buf *out, const json_t *results)
     }
     json_array_foreach(waiting, i, result)
     {
-        buf_addf(out, "%s\n\u2022 %s", i == 0 ? "\nOn hold until then:" : "", json_string_value(result));
+        buf_addf(out, "%s\n\u2022 %s", i == 0 ? "\nStill to come:" : "", json_string_value(result));
     }
     json_decref(waiting);
 }
@@ -240,8 +274,7 @@ static size_t add_cancelled(struct buf *out, const json_t *message)
 {
     size_t left = 0, done = 0, i;
     json_t *result;
-    buf_addf(out, "\n\U0001f6d1 Cancelled: %s. What was not done by then is not done.",
-             result_text(message, "job.cancelled"));
+    buf_addf(out, "\n\U0001f6d1 Cancelled: %s.", result_text(message, "job.cancelled"));
     json_array_foreach(results_of(message), i, result)
     {
         const char *says = json_string_at(result, "says");
@@ -269,6 +302,41 @@ static bool is_worth_a_report(const json_t *results)
     return worth;
 }
 
+/* What `offboard undo` has taken back. False: it was not ordered. */
+static bool add_undone(struct buf *out, const json_t *results, size_t *left)
+{
+    bool undone = false;
+    size_t i;
+    json_t *result;
+    json_array_foreach(results, i, result)
+    {
+        const char *says = json_string_at(result, "says");
+        if (!json_string_at(result, "undo_of")) {
+            continue;
+        }
+        undone = undone || buf_adds(out, "\nTaken back:") == 0;
+        if (result_is(result, "failed")) {
+            *left += add_failure(out, "\u274c", result) != 0;
+        } else if (result_is(result, "succeeded")) {
+            *left += buf_addf(out, "\n\u21a9\ufe0f %s: %s", result_system(result), says ? says : result_title(result)) != 0;
+        }
+    }
+    return undone;
+}
+
+static void add_given_up(struct buf *out, const json_t *results)
+{
+    size_t i;
+    json_t *result;
+    json_array_foreach(results, i, result)
+    {
+        if (is_given_up(result)) {
+            buf_addf(out, "\n\u2796 Skipped by a person: %s: %s (%s)", result_system(result), result_title(result),
+                     result_text(result, "message"));
+        }
+    }
+}
+
 size_t add_phase_report(struct buf *out, const json_t *message)
 {
     const json_t *results = results_of(message);
@@ -277,22 +345,28 @@ size_t add_phase_report(struct buf *out, const json_t *message)
         return 0;
     }
     const json_t *phase = own_phase(message);
+    size_t left = 0;
     add_head(out, message, phase);
+    if (add_undone(out, results, &left)) {
+        return left;
+    }
     if (json_string_at(message, "job.cancelled")) {
         return add_cancelled(out, message);
     }
     if (strcmp(result_text(message, "mode"), "dry_run") == 0) {
-        buf_adds(out, "\nDry run: nothing was changed.");
+        buf_adds(out, "\n\U0001f9ea Dry run: nothing was changed.");
+        return add_failures(out, message);
     }
     count_access(&access, results);
     bool promised = json_true_at(phase, "ends_access");
     if (promised && access.steps) {
         add_verdict(out, &access, message);
-    } else {
+    } else if (!promised || !add_nobody(out, results)) {
         add_state(out, results);
     }
     json_decref(access.systems);
-    size_t left = add_failures(out, message);
+    left = add_failures(out, message);
+    add_given_up(out, results);
     add_waiting(out, results);
     add_systems(out, results, "missing", "Nothing was found of this person in");
     add_systems(out, results, "unconfigured", "Not set up here:");

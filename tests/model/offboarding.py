@@ -116,8 +116,12 @@ class Offboarding:
         when = job.spec.get("when", "on_success")
         if when == "on_success":
             return "skipped" if "skipped" in needs else "ready" if all(state == "succeeded" for state in needs) else None
+        if when == "any" and {"succeeded", "failed"} & set(needs):
+            return "ready"
         if any(state in ("waiting", "ready") for state in needs):
             return None
+        if when == "any":
+            return "skipped"
         if when == "unless_failed" and "failed" in needs:
             return None
         return "skipped" if when == "on_failure" and "failed" not in needs else "ready"

@@ -59,6 +59,7 @@ class Company:
         stack.write_settings()
         stack.cli("topics").ok()
         self._employ(BOSS, "Bo Ss")
+        stack.sandbox.seed("bamboohr", {"employees": [{"id": "1", "firstName": "Bo", "lastName": "Ss", "workEmail": BOSS, "status": "Active"}]})
 
     def _employ(self, email: str, name: str, **more) -> None:
         sandbox = self.stack.sandbox

@@ -16,6 +16,9 @@ CHANGING = (
     (r"\bIT-\d+\b", "IT-<n>"),
     (r"\b1Z[A-Z]+\d+\b", "<tracking number>"),
     (r"\bC02\w+\b", "<serial number>"),
+    (r"\bS5\d\d\b", "S5<nn>"),
+    (r"\bmac-\d+\b", "mac-<n>"),
+    (r" on \d{4}-\d\d-\d\d\b", ""),
 )
 
 

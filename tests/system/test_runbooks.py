@@ -126,10 +126,21 @@ def test_standard_leaver(company):
     days = (undelegated["due_at"] - stack.offboarding(offboarding)["started_at"]).total_seconds() / 0.4
     assert 59.9 <= days < 61 and delegated["answered_at"] < undelegated["answered_at"], "the delegate goes after 60 days"
     assert {step for step, state in states(stack, offboarding).items() if state != "succeeded"} == {
-        "devices.ticket", "devices.thread", "devices.where", "devices.collected", "devices.erase-collected", "devices.inventory-collected",
+        "nobody", "nobody-mail", "devices.ticket", "devices.thread", "devices.where", "devices.collected", "devices.erase-collected", "devices.inventory-collected",
         "devices.closed"}
     golden_texts.check("standard-leaver", company.texts("Stan Dard"))
     assert company.ticket("Stan Dard")["fields"]["status"]["name"] == "Done"
+
+
+def test_nobody_is_found(company):
+    """A wrong address opens no ticket and no thread, and whoever is responsible is told."""
+    stack, email = company.stack, "typo@example.com"
+    offboarding = stack.offboard(email, runbook="standard-leaver", user={"name": "Ty Po"})
+    stack.wait_job(offboarding, "nobody-mail", "succeeded", 60)
+    stack.wait_status(offboarding, "completed", 60)
+    held = states(stack, offboarding)
+    assert {held[step] for step in ("ticket", "thread", "nobody", "okta", "slack", "zoom", "tell-manager")} == {"skipped"}
+    golden_texts.check("nobody", company.texts("Ty Po"))
 
 
 @pytest.mark.parametrize("status, number", [("DEPROVISIONED", "91"), ("LOCKED_OUT", "92"), ("SUSPENDED", "93"), ("PASSWORD_EXPIRED", "94"),

@@ -90,8 +90,8 @@ static void test_all_is_gone(void **state)
     assert_report("on_phase_end", GONE "," UNSEEN "," NOBODY "," ABSENT "," HANDED,
                   ", \"manager\": {\"name\": \"Bo Ss\", \"email\": \"bo@x.org\"}",
                   "Report on Jane Doe: access ends\n"
-                  "\u2705 All access is gone: 2 of 2 steps in Okta and Google, the last 4 seconds after the start. "
-                  "The systems confirmed 1 of them when asked again; the others cannot be read back.\n"
+                  "\u2705 All access is gone in Okta and Google: 2 of 2 steps, the last 4 seconds after the start. "
+                  "Confirmed by reading back: 1.\nCannot be read back: Google: end all sessions.\n"
                   "Nothing was found of this person in Slack.\n"
                   "Not set up here: Jamf.\n"
                   "Takes over: Bo Ss (bo@x.org)." NEXT);
@@ -102,11 +102,40 @@ static void test_not_all_is_gone(void **state)
     (void)state;
     assert_report("on_phase_end", GONE "," REFUSED "," WAITS, "",
                   "Report on Jane Doe: access ends\n"
-                  "\u26a0\ufe0f Access is NOT all gone: 1 of 2 steps in Okta and Zoom are done. "
-                  "The systems confirmed each of them when asked again.\n"
+                  "\u26a0\ufe0f Access is NOT all gone in Okta and Zoom: 1 of 2 steps are done. "
+                  "Confirmed by reading back: 1.\n"
                   "A person must act:\n\u274c Zoom: could not delete the account: nobody to hand it to\n"
                   "`offboard status 0b6e` says how to go on.\n"
-                  "On hold until then:\n\u2022 Mail: send a mail" NEXT);
+                  "Still to come:\n\u2022 Mail: send a mail" NEXT);
+}
+
+/* A system that only practises, and a step that a person gave up: neither is gone. */
+static void test_what_is_not_gone(void **state)
+{
+    (void)state;
+    static const char dry[] = "{\"system\": \"okta\", \"effect\": \"revoke\", \"state\": \"succeeded\", \"dry\": true, " TITLE(
+        "Okta", "deactivate the account") "}";
+    static const char given_up[] =
+        "{\"system\": \"zoom\", \"effect\": \"revoke\", \"state\": \"skipped\", \"outcome\": \"failed\", \"message\": "
+        "\"skipped: Zoom is gone\", " TITLE("Zoom", "deactivate the account") "}";
+    char *results = mem_printf("%s,%s", dry, given_up);
+    char *said = report("on_phase_end", results, "");
+    assert_non_null(strstr(said, "Access is NOT all gone in Okta and Zoom: 0 of 2 steps are done."));
+    assert_non_null(strstr(said, "Skipped by a person: Zoom: deactivate the account (skipped: Zoom is gone)"));
+    free(said);
+    said = report("mirror", dry, "");
+    assert_non_null(strstr(said, "Okta: dry run, would deactivate the account"));
+    free(said);
+    free(results);
+}
+
+static void test_undone(void **state)
+{
+    (void)state;
+    assert_report("on_phase_end",
+                  GONE ",{\"undo_of\": \"a\", \"effect\": \"handover\", \"state\": \"succeeded\", \"says\": \"account is active "
+                       "again\", " TITLE("Okta", "activate the account again") "}",
+                  "", "Report on Jane Doe: access ends\nTaken back:\n\u21a9\ufe0f Okta: account is active again");
 }
 
 /* A phase that takes no access away, and one for which there was nothing to do. */
@@ -115,7 +144,8 @@ static void test_other_phases(void **state)
     (void)state;
     assert_report("on_phase_end", HANDED, "", "Report on Jane Doe: access ends\n\u2705 Complete." NEXT);
     assert_report("on_phase_end", NOBODY, "",
-                  "Report on Jane Doe: access ends\n\u2705 Nothing had to be done.\n"
+                  "Report on Jane Doe: access ends\n\u26a0\ufe0f No account was found, so nothing was changed. If the address is "
+                  "wrong, access is still there.\n"
                   "Nothing was found of this person in Slack." NEXT);
 }
 
@@ -134,8 +164,8 @@ static void test_cancelled(void **state)
     json_t *message = json_parse(text, strlen(text), NULL);
     assert_non_null(message);
     char *said = report_text(message);
-    assert_string_equal(said, "Report on jane@x.org: access\n\U0001f6d1 Cancelled: she stays. What was not done by then is not "
-                              "done.\nDone before, and not taken back:\n\u2022 Okta: account deactivated\n"
+    assert_string_equal(said, "Report on jane@x.org: access\n\U0001f6d1 Cancelled: she stays."
+                              "\nDone before, and not taken back:\n\u2022 Okta: account deactivated\n"
                               "`offboard undo 0b6e` takes back what can be taken back.");
     free(said);
     free(text);
@@ -194,6 +224,8 @@ int main(void)
         cmocka_unit_test(test_lines),
         cmocka_unit_test(test_all_is_gone),
         cmocka_unit_test(test_not_all_is_gone),
+        cmocka_unit_test(test_what_is_not_gone),
+        cmocka_unit_test(test_undone),
         cmocka_unit_test(test_other_phases),
         cmocka_unit_test(test_a_phase_that_only_told_of_others),
         cmocka_unit_test(test_cancelled),
