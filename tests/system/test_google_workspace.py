@@ -101,6 +101,7 @@ def test_from_the_event_to_the_ninetieth_day(make):
     texts = workspace.thread()
     reports = [text.splitlines()[0] for text in texts if text.startswith("Report on ")]
     assert reports == ["Report on Jane Doe: access ends, and the manager takes over",
+                       "Report on Jane Doe: the manager is reminded: 30 days left", "Report on Jane Doe: the manager is reminded: 7 days left",
                        "Report on Jane Doe: the account is suspended, and its other addresses are deleted"]
     assert texts[-1].startswith("Report on "), "the report closes the thread"
     assert workspace.mails(BOSS) == ["Jane Doe has left: what you take over", "30 days left: mailbox of Jane Doe",
