@@ -436,8 +436,8 @@ char *definition_action_title(const struct definitions *definitions, const char 
 {
     const char *title = json_string_at(definition_action(definitions, system, action), "title");
     char *text = mem_strdup(title ? title : action);
-    for (char *at = title ? NULL : text; at && (at = strchr(at, '_'));) {
-        *at = ' ';
+    for (size_t i = 0; !title && text && text[i]; i++) {
+        text[i] = (char)(text[i] == '_' ? ' ' : text[i]);
     }
     return text;
 }

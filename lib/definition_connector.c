@@ -226,10 +226,10 @@ static void read_path(struct check *check, const char *pointer, const struct exp
     if (expr_path_within(path, "outputs") && check_is_says(pointer)) {
         return; /* looked at by check_says() */
     }
-    static const char *const members[] = {"account",  "actor", "agenda",      "before", "body",    "derived", "headers",
-                                          "ids",      "item",  "items",       "job",    "key",     "key_kind", "now",
-                                          "offboarding", "phases", "reminder", "report", "results", "saved",
-                                          "settings", "signal", "status",     "steps",  "user",    "with"};
+    static const char *const members[] = {
+        "account", "actor", "agenda",   "before",   "body",   "derived",     "headers", "ids",      "item",
+        "items",   "job",   "key",      "key_kind", "now",    "offboarding", "phases",  "reminder", "report",
+        "results", "saved", "settings", "signal",   "status", "steps",       "user",    "with"};
     const struct scope *scope = arg;
     check_member(check, pointer, path, 0, members, COUNT_OF(members));
     read_declared(check, pointer, path, "settings", scope->settings, "there is no setting");

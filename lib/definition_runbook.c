@@ -14,8 +14,8 @@ static const struct check_key runbook_keys[] = {
 };
 
 static const struct check_key phase_keys[] = {
-    {"name", CHECK_NAME, true}, {"title", CHECK_TEXT, false}, {"after", CHECK_DURATION, false},
-    {"beside", CHECK_BOOL, false}, {"steps", CHECK_LIST, true}, {"ends_access", CHECK_BOOL, false},
+    {"name", CHECK_NAME, true},    {"title", CHECK_TEXT, false}, {"after", CHECK_DURATION, false},
+    {"beside", CHECK_BOOL, false}, {"steps", CHECK_LIST, true},  {"ends_access", CHECK_BOOL, false},
 };
 
 static const struct check_key step_keys[] = {
@@ -129,7 +129,8 @@ static void add_step(struct check *check, struct steps *steps, const json_t *pha
     if (id && steps_find(steps, id)) {
         check_problem(check, pointer, "there is already a step \"%s\"; ids are unique within a runbook", id);
     }
-    check_word(check, pointer, tree, "when", whens, COUNT_OF(whens), "on_success, on_failure, unless_failed, any or always");
+    check_word(check, pointer, tree, "when", whens, COUNT_OF(whens),
+               "on_success, on_failure, unless_failed, any or always");
     check_word(check, pointer, tree, "on_missing", on_missings, COUNT_OF(on_missings), "cancel_phase");
     if (json_object_get(tree, "after") && after_of(tree) < after_of(phase)) {
         check_warning(check, pointer,

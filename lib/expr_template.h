@@ -21,7 +21,7 @@ struct expr_part {
     json_t *reads;         /* members of the context that it reads … */
     bool whole;            /* … unless it may read any */
     struct jq_program *program;
-    size_t index; /* of the expression in the program */
+    size_t index;  /* of the expression in the program */
     bool own;      /* the program is of this expression alone */
     char *refused; /* what jq says against it; NULL: nothing, as far as is known */
 };

@@ -119,7 +119,8 @@ static json_t *plan_step(const struct definitions *definitions, const char *offb
     static const char *const more[] = {"on_missing", "only_verify", "quiet", "inside", "run_if", "behind", "reads"};
     copy_present(planned, step, more, COUNT_OF(more));
     json_object_set_new(planned, "title",
-                        title_new(definitions, system, action, json_object_get(step, "only_verify") ? "check again: " : "",
+                        title_new(definitions, system, action,
+                                  json_object_get(step, "only_verify") ? "check again: " : "",
                                   json_string_at(step, "title")));
     put_undo(planned, definitions, offboarding_id, phase);
     if (put_times(planned, step, day, err) != 0) {

@@ -113,8 +113,9 @@ static bool add_nobody(struct buf *out, const json_t *results)
     json_array_foreach(results, i, result)
     {
         if (has_outcome(result, "missing")) {
-            buf_adds(out, "\n\u26a0\ufe0f No account was found, so nothing was changed. If the address is wrong, access is "
-                          "still there.");
+            buf_adds(out,
+                     "\n\u26a0\ufe0f No account was found, so nothing was changed. If the address is wrong, access is "
+                     "still there.");
             return true;
         }
     }
@@ -232,7 +233,8 @@ static void add_phases(struct buf *out, const json_t *message, const char *statu
     {
         const char *title = json_string_at(phase, "title");
         int64_t at = 0;
-        if (!title || strcmp(result_text(phase, "name"), own) == 0 || strcmp(result_text(phase, "status"), status) != 0) {
+        if (!title || strcmp(result_text(phase, "name"), own) == 0 ||
+            strcmp(result_text(phase, "status"), status) != 0) {
             continue;
         }
         bool later = strcmp(status, "waiting") == 0 && time_parse(result_text(phase, "due_at"), &at, NULL) == 0;
@@ -297,7 +299,8 @@ static bool is_worth_a_report(const json_t *results)
     json_t *result;
     json_array_foreach(results, i, result)
     {
-        worth = worth || result_is(result, "failed") || (!has_effect(result, "notify") && !has_effect(result, "identify"));
+        worth =
+            worth || result_is(result, "failed") || (!has_effect(result, "notify") && !has_effect(result, "identify"));
     }
     return worth;
 }
@@ -318,7 +321,8 @@ static bool add_undone(struct buf *out, const json_t *results, size_t *left)
         if (result_is(result, "failed")) {
             *left += add_failure(out, "\u274c", result) != 0;
         } else if (result_is(result, "succeeded")) {
-            *left += buf_addf(out, "\n\u21a9\ufe0f %s: %s", result_system(result), says ? says : result_title(result)) != 0;
+            *left +=
+                buf_addf(out, "\n\u21a9\ufe0f %s: %s", result_system(result), says ? says : result_title(result)) != 0;
         }
     }
     return undone;

@@ -18,7 +18,7 @@ CHANGING = (
     (r"\bC02\w+\b", "<serial number>"),
     (r"\bS5\d\d\b", "S5<nn>"),
     (r"\bmac-\d+\b", "mac-<n>"),
-    (r" on \d{4}-\d\d-\d\d\b", ""),
+    (r"was delivered on <date>", "was delivered"),  # the courier may not have said when
 )
 
 

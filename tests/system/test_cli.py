@@ -138,6 +138,16 @@ def test_plan_shows_what_would_run_when(stack):
     assert refused.status == REFUSED and "scim-leaver" in refused.err
 
 
+def test_systems_that_the_company_does_not_have_are_named_before(stack):
+    """This company has scim and jira: of standard-leaver it can use the ticket."""
+    said = stack.cli("validate").ok().out
+    warned = [line for line in said.splitlines() if "standard-leaver.yaml: warning: not configured here: okta, google, slack-scim, zoom" in line]
+    assert len(warned) == 1 and "scim-leaver.yaml: warning" not in said, said
+    plan = stack.cli("plan", EMAIL, "--runbook", "standard-leaver").ok().out
+    assert "not configured here: okta, google, slack-scim, zoom" in plan, plan
+    assert "not configured here" not in stack.cli("plan", EMAIL).ok().out
+
+
 def test_status_of_all_and_of_one(stack, jane):
     listed = stack.cli("status", "--json").ok().json
     assert jane in {row["offboarding_id"] for row in listed["offboardings"]}

@@ -17,14 +17,15 @@
 /* The text of a follower's job message, of which `rest` are the members beside its job's results. */
 static char *report(const char *kind, const char *results, const char *rest)
 {
-    char *text = mem_printf("{\"id\": \"0b6e\", \"started_at\": \"2026-03-01T10:00:00Z\", \"zone\": \"Europe/Berlin\", "
-                            "\"user\": {\"name\": \"Jane Doe\", \"email\": \"jane@x.org\"%s}, "
-                            "\"job\": {\"follower\": \"%s\", \"phase\": \"access\", \"results\": [%s], \"phases\": ["
-                            "{\"name\": \"access\", \"title\": \"access ends\", \"status\": \"initiated\", \"ends_access\": true}, "
-                            "{\"name\": \"devices\", \"title\": \"devices come back\", \"status\": \"initiated\"}, "
-                            "{\"name\": \"end\", \"title\": \"the account is deleted\", \"status\": \"waiting\", \"due_at\": "
-                            "\"2026-05-29T23:00:00Z\"}, {\"name\": \"closed\", \"status\": \"waiting\"}]}}",
-                            rest, kind, results);
+    char *text = mem_printf(
+        "{\"id\": \"0b6e\", \"started_at\": \"2026-03-01T10:00:00Z\", \"zone\": \"Europe/Berlin\", "
+        "\"user\": {\"name\": \"Jane Doe\", \"email\": \"jane@x.org\"%s}, "
+        "\"job\": {\"follower\": \"%s\", \"phase\": \"access\", \"results\": [%s], \"phases\": ["
+        "{\"name\": \"access\", \"title\": \"access ends\", \"status\": \"initiated\", \"ends_access\": true}, "
+        "{\"name\": \"devices\", \"title\": \"devices come back\", \"status\": \"initiated\"}, "
+        "{\"name\": \"end\", \"title\": \"the account is deleted\", \"status\": \"waiting\", \"due_at\": "
+        "\"2026-05-29T23:00:00Z\"}, {\"name\": \"closed\", \"status\": \"waiting\"}]}}",
+        rest, kind, results);
     json_t *message = json_parse(text, strlen(text), NULL);
     free(text);
     assert_non_null(message);
@@ -47,22 +48,24 @@ static void assert_report(const char *kind, const char *results, const char *res
         "Okta", "deactivate the account") "}"
 #define UNSEEN                                                                                                         \
     "{\"step\": \"b\", \"system\": \"google\", \"effect\": \"revoke\", \"state\": \"succeeded\", \"outcome\": "        \
-    "\"already_done\", \"at\": \"2026-03-01T10:00:01Z\", \"verified\": false, " TITLE("Google", "end all sessions") "}"
+    "\"already_done\", \"at\": \"2026-03-01T10:00:01Z\", \"verified\": false, " TITLE("Google",                        \
+                                                                                      "end all sessions") "}"
 #define REFUSED                                                                                                        \
-    "{\"step\": \"c\", \"system\": \"zoom\", \"effect\": \"revoke\", \"state\": \"failed\", \"outcome\": \"blocked\", "   \
+    "{\"step\": \"c\", \"system\": \"zoom\", \"effect\": \"revoke\", \"state\": \"failed\", \"outcome\": "             \
+    "\"blocked\", "                                                                                                    \
     "\"message\": \"nobody to hand it to\", " TITLE("Zoom", "delete the account") "}"
 #define NOBODY                                                                                                         \
-    "{\"step\": \"d\", \"system\": \"slack\", \"effect\": \"revoke\", \"state\": \"skipped\", \"outcome\": \"missing\", " TITLE( \
-        "Slack", "deactivate the account") "}"
+    "{\"step\": \"d\", \"system\": \"slack\", \"effect\": \"revoke\", \"state\": \"skipped\", \"outcome\": "           \
+    "\"missing\", " TITLE("Slack", "deactivate the account") "}"
 #define ABSENT                                                                                                         \
     "{\"step\": \"e\", \"system\": \"jamf\", \"effect\": \"revoke\", \"state\": \"skipped\", \"outcome\": "            \
     "\"unconfigured\", " TITLE("Jamf", "lock the computers") "}"
 #define SILENT                                                                                                         \
-    "{\"step\": \"f\", \"system\": \"slack\", \"effect\": \"notify\", \"state\": \"succeeded\", \"says\": \"\", " TITLE( \
-        "Slack", "open a thread") "}"
+    "{\"step\": \"f\", \"system\": \"slack\", \"effect\": \"notify\", \"state\": \"succeeded\", \"says\": "            \
+    "\"\", " TITLE("Slack", "open a thread") "}"
 #define WAITS                                                                                                          \
-    "{\"step\": \"g\", \"system\": \"email\", \"effect\": \"notify\", \"state\": \"waiting\", " TITLE("Mail",          \
-                                                                                                     "send a mail") "}"
+    "{\"step\": \"g\", \"system\": \"email\", \"effect\": \"notify\", \"state\": \"waiting\", " TITLE(                 \
+        "Mail", "send a mail") "}"
 #define HANDED                                                                                                         \
     "{\"step\": \"h\", \"system\": \"google\", \"effect\": \"handover\", \"state\": \"succeeded\", \"outcome\": "      \
     "\"succeeded\", " TITLE("Google", "delegate the mailbox") "}"
@@ -113,8 +116,9 @@ static void test_not_all_is_gone(void **state)
 static void test_what_is_not_gone(void **state)
 {
     (void)state;
-    static const char dry[] = "{\"system\": \"okta\", \"effect\": \"revoke\", \"state\": \"succeeded\", \"dry\": true, " TITLE(
-        "Okta", "deactivate the account") "}";
+    static const char dry[] =
+        "{\"system\": \"okta\", \"effect\": \"revoke\", \"state\": \"succeeded\", \"dry\": true, " TITLE(
+            "Okta", "deactivate the account") "}";
     static const char given_up[] =
         "{\"system\": \"zoom\", \"effect\": \"revoke\", \"state\": \"skipped\", \"outcome\": \"failed\", \"message\": "
         "\"skipped: Zoom is gone\", " TITLE("Zoom", "deactivate the account") "}";
@@ -132,10 +136,11 @@ static void test_what_is_not_gone(void **state)
 static void test_undone(void **state)
 {
     (void)state;
-    assert_report("on_phase_end",
-                  GONE ",{\"undo_of\": \"a\", \"effect\": \"handover\", \"state\": \"succeeded\", \"says\": \"account is active "
-                       "again\", " TITLE("Okta", "activate the account again") "}",
-                  "", "Report on Jane Doe: access ends\nTaken back:\n\u21a9\ufe0f Okta: account is active again");
+    assert_report(
+        "on_phase_end",
+        GONE ",{\"undo_of\": \"a\", \"effect\": \"handover\", \"state\": \"succeeded\", \"says\": \"account is active "
+             "again\", " TITLE("Okta", "activate the account again") "}",
+        "", "Report on Jane Doe: access ends\nTaken back:\n\u21a9\ufe0f Okta: account is active again");
 }
 
 /* A phase that takes no access away, and one for which there was nothing to do. */
@@ -143,10 +148,11 @@ static void test_other_phases(void **state)
 {
     (void)state;
     assert_report("on_phase_end", HANDED, "", "Report on Jane Doe: access ends\n\u2705 Complete." NEXT);
-    assert_report("on_phase_end", NOBODY, "",
-                  "Report on Jane Doe: access ends\n\u26a0\ufe0f No account was found, so nothing was changed. If the address is "
-                  "wrong, access is still there.\n"
-                  "Nothing was found of this person in Slack." NEXT);
+    assert_report(
+        "on_phase_end", NOBODY, "",
+        "Report on Jane Doe: access ends\n\u26a0\ufe0f No account was found, so nothing was changed. If the address is "
+        "wrong, access is still there.\n"
+        "Nothing was found of this person in Slack." NEXT);
 }
 
 static void test_a_phase_that_only_told_of_others(void **state)
@@ -158,9 +164,10 @@ static void test_a_phase_that_only_told_of_others(void **state)
 static void test_cancelled(void **state)
 {
     (void)state;
-    char *text = mem_printf("{\"id\": \"0b6e\", \"user\": {\"email\": \"jane@x.org\"}, \"job\": {\"follower\": \"on_phase_end\", "
-                            "\"phase\": \"access\", \"cancelled\": \"she stays\", \"results\": [%s]}}",
-                            GONE "," WAITS);
+    char *text = mem_printf(
+        "{\"id\": \"0b6e\", \"user\": {\"email\": \"jane@x.org\"}, \"job\": {\"follower\": \"on_phase_end\", "
+        "\"phase\": \"access\", \"cancelled\": \"she stays\", \"results\": [%s]}}",
+        GONE "," WAITS);
     json_t *message = json_parse(text, strlen(text), NULL);
     assert_non_null(message);
     char *said = report_text(message);
@@ -178,16 +185,19 @@ static void test_agenda(void **state)
     static const char text[] =
         "{\"zone\": \"Europe/Berlin\", \"job\": {\"phases\": ["
         "{\"name\": \"access\", \"title\": \"access ends\", \"status\": \"initiated\", \"steps\": ["
-        "{\"system\": \"Okta\", \"action\": \"end all sessions\"}, {\"system\": \"Slack\", \"action\": \"deactivate the "
+        "{\"system\": \"Okta\", \"action\": \"end all sessions\"}, {\"system\": \"Slack\", \"action\": \"deactivate "
+        "the "
         "account\"}, {\"system\": \"Okta\", \"action\": \"deactivate the account\"}]}, "
-        "{\"name\": \"end\", \"status\": \"waiting\", \"due_at\": \"2026-05-29T23:00:00Z\", \"steps\": [{\"system\": \"Okta\", "
+        "{\"name\": \"end\", \"status\": \"waiting\", \"due_at\": \"2026-05-29T23:00:00Z\", \"steps\": [{\"system\": "
+        "\"Okta\", "
         "\"action\": \"delete the account\"}]}, "
         "{\"name\": \"closed\", \"status\": \"waiting\", \"due_at\": \"2026-05-29T23:00:00Z\", \"steps\": []}]}}";
     json_t *message = json_parse(text, strlen(text), NULL);
     assert_non_null(message);
     char *agenda = report_agenda(message);
-    assert_string_equal(agenda, "Now: access ends\n\u2022 Okta: end all sessions and deactivate the account\n"
-                                "\u2022 Slack: deactivate the account\n\n30 May 2026: end\n\u2022 Okta: delete the account");
+    assert_string_equal(agenda,
+                        "Now: access ends\n\u2022 Okta: end all sessions and deactivate the account\n"
+                        "\u2022 Slack: deactivate the account\n\n30 May 2026: end\n\u2022 Okta: delete the account");
     free(agenda);
     json_decref(message);
 }
@@ -200,7 +210,8 @@ static void test_cut(void **state)
     for (size_t i = 0; i < COUNT_OF(reports); i++) {
         json_t *list = json_array();
         for (int j = 0; j < 1000; j++) {
-            json_array_append_new(list, json_pack("{s:s, s:s, s:s}", "step", "s", "state", "failed", "message", "refused"));
+            json_array_append_new(list,
+                                  json_pack("{s:s, s:s, s:s}", "step", "s", "state", "failed", "message", "refused"));
         }
         json_t *message = json_pack("{s:{s:s, s:o}}", "job", "follower", reports[i], "results", list);
         char *text = report_text(message);

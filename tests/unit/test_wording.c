@@ -55,7 +55,10 @@ static void test_lists(void **state)
     (void)state;
     static const struct {
         const char *list, *expected;
-    } cases[] = {{"[]", ""}, {"[\"Okta\"]", "Okta"}, {"[\"Okta\", \"Zoom\"]", "Okta and Zoom"}, {"[\"a\", \"b\", \"c\"]", "a, b and c"}};
+    } cases[] = {{"[]", ""},
+                 {"[\"Okta\"]", "Okta"},
+                 {"[\"Okta\", \"Zoom\"]", "Okta and Zoom"},
+                 {"[\"a\", \"b\", \"c\"]", "a, b and c"}};
     for (size_t i = 0; i < COUNT_OF(cases); i++) {
         json_t *list = json_parse(cases[i].list, strlen(cases[i].list), NULL);
         assert_text(wording_list(list), cases[i].expected);
