@@ -123,7 +123,7 @@ def test_a_task_waits_for_a_person_and_keeps_the_evidence(stack, mail):
     assert stack.account("tess@example.com")["active"]
     text = mail.mails[0].message.get_content()
     assert mail.mails[0].recipients == [OWNER] and f"offboard done {offboarding} laptop --evidence TEXT" in text
-    assert "Leaver: Tess Doe. Due within 20d." in text
+    assert "This is about Tess Doe. Please answer within 20 days of the first mail about it." in text
 
     said = stack.cli("done", "tess@example.com", "laptop", "--evidence", "shelf 7, photo attached").ok()
     assert said.out == "on record: laptop is done\n"
