@@ -88,7 +88,7 @@ def test_an_hr_system_speaks_for_itself_alone(planned, said, binary):
     assert row["disposition"] == "started", row
     assert row["reason"] == f"not believed of a record on {stack.topics.name('intake')}, and dropped: {', '.join(sorted(said))}"
     offboarding = stack.wait_status(offboarding_id(event), "initiated")
-    assert offboarding["source"] == "cloudevents" and offboarding["actor"] == {"kind": "source", "id": event["source"], "name": None}
+    assert offboarding["source"] == "cloudevents" and offboarding["actor"] == {"kind": "source", "id": event["source"], "name": "HR"}
     assert violations(stack, "intake") == 1
     told = lines(stack, "producer", "an HR event says what its writer may not say: it counts without that")
     assert [(line["level"], line["topic"], line["event_id"]) for line in told] == [("warning", stack.topics.name("intake"), event["id"])]
