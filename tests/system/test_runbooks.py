@@ -143,6 +143,22 @@ def test_nobody_is_found(company):
     golden_texts.check("nobody", company.texts("Ty Po"))
 
 
+def test_a_cancellation_and_what_is_undone_are_told(company):
+    """In the report of each phase that had begun: why, and what had been done by then."""
+    stack, email = company.stack, "stays@example.com"
+    offboarding = company.leave("okta-suspension", email, "Sue Stays", "79")
+    waiting(company, offboarding, "mailbox")
+    stack.wait_job(offboarding, "google-suspended", "succeeded", 60)
+    stack.wait_job(offboarding, "office-disabled", "succeeded", 60)
+    stack.cli("cancel", offboarding, "--reason", "it was a mistake").ok()
+    wait_until(lambda: "Cancelled: " in company.told("Sue Stays"), 30, "the ticket tells of it")
+    told = company.told("Sue Stays")
+    assert "it was a mistake" in told and "• Google Workspace: account suspended: nobody can sign in with it" in told
+    stack.cli("undo", offboarding, "--reason", "it was a mistake").ok()
+    wait_until(lambda: "↩️ Google Workspace: account is active again" in company.told("Sue Stays"), 60, "what is taken back is told")
+    assert not user(stack, email)["suspended"]
+
+
 @pytest.mark.parametrize("status, number", [("DEPROVISIONED", "91"), ("LOCKED_OUT", "92"), ("SUSPENDED", "93"), ("PASSWORD_EXPIRED", "94"),
                                             ("PROVISIONED", "95"), ("RECOVERY", "96")])
 def test_any_state_in_okta_is_an_ordinary_beginning(company, status, number):
