@@ -57,6 +57,16 @@ RETURN (SELECT jsonb_agg(jsonb_strip_nulls(jsonb_build_object(
         FROM jsonb_array_elements(o.plan -> 'phases') s (phase) JOIN phase p ON p.offboarding_id = o.id AND p.name = s.phase ->> 'name');
 COMMENT ON FUNCTION phases_told(offboarding) IS 'What happens phase by phase, for those who tell people of it.';
 
+CREATE FUNCTION left_in_place(o offboarding) RETURNS jsonb
+LANGUAGE sql STABLE PARALLEL SAFE
+RETURN coalesce((SELECT jsonb_build_object('left', jsonb_agg(jsonb_build_object(
+                            'system', coalesce(j.spec #>> '{title,system}', i.system), 'item', i.item, 'why', i.why)
+                            ORDER BY i.system, i.kind, i.item))
+                 FROM open_item i JOIN job j ON j.id = i.job_id
+                 WHERE i.offboarding_id = o.id AND i.closed_at IS NULL
+                 HAVING count(*) > 0), '{}');
+COMMENT ON FUNCTION left_in_place(offboarding) IS 'What its steps left in place on purpose and nobody has resolved, for those who tell people of it.';
+
 CREATE FUNCTION job_message(j job, o offboarding) RETURNS jsonb
 LANGUAGE sql VOLATILE PARALLEL SAFE
 RETURN offboarding_object(o) || jsonb_build_object('job', jsonb_build_object(
@@ -71,6 +81,7 @@ RETURN offboarding_object(o) || jsonb_build_object('job', jsonb_build_object(
                           OR j.spec ? 'reads' AND n.offboarding_id = j.offboarding_id AND j.spec -> 'reads' ? n.step), '{}'))
     || CASE WHEN j.effect = 'notify' THEN jsonb_build_object('phases', phases_told(o)) ELSE '{}' END
     || CASE WHEN j.follower IS NULL THEN '{}' ELSE jsonb_build_object('follower', j.spec -> 'kind', 'results', carried_results(j)) END
+    || CASE WHEN j.follower IS NULL THEN '{}' ELSE left_in_place(o) END
     || CASE WHEN j.follower IS NULL OR o.status NOT IN ('cancelled', 'duplicate') THEN '{}'
             ELSE jsonb_build_object('cancelled', coalesce(opened(o.id, o.reason), 'no reason was given')) END
     || coalesce((SELECT jsonb_build_object('signals', jsonb_agg(h.heard ORDER BY h.received_at, h.id))

@@ -42,7 +42,7 @@ GRANT SELECT, DELETE ON open_job TO offboard_logger;
 GRANT SELECT ON result TO offboard_logger;
 GRANT SELECT, INSERT, UPDATE, DELETE ON system_pause, cancellation TO offboard_logger;
 
-GRANT SELECT ON offboarding, person_key, phase, job, result, signal, awaited, due, kafka_offset, system_pause, system_state, open_job TO offboard_scheduler;
+GRANT SELECT ON offboarding, person_key, phase, job, result, signal, awaited, due, kafka_offset, system_pause, system_state, open_job, open_item TO offboard_scheduler;
 GRANT DELETE ON due TO offboard_scheduler;
 
 GRANT SELECT ON ALL TABLES IN SCHEMA analyst TO offboard_analyst;

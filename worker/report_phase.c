@@ -328,6 +328,18 @@ static bool add_undone(struct buf *out, const json_t *results, size_t *left)
     return undone;
 }
 
+/* What was left on purpose: somebody has to resolve it before the offboarding is complete. */
+static void add_left(struct buf *out, const json_t *message)
+{
+    size_t i;
+    json_t *item;
+    json_array_foreach(json_at(message, "job.left"), i, item)
+    {
+        buf_addf(out, "%s\n\u2022 %s: %s (%s)", i == 0 ? "\nLeft in place on purpose:" : "", result_text(item, "system"),
+                 result_text(item, "item"), result_text(item, "why"));
+    }
+}
+
 static void add_given_up(struct buf *out, const json_t *results)
 {
     size_t i;
@@ -371,6 +383,7 @@ size_t add_phase_report(struct buf *out, const json_t *message)
     json_decref(access.systems);
     left = add_failures(out, message);
     add_given_up(out, results);
+    add_left(out, message);
     add_waiting(out, results);
     add_systems(out, results, "missing", "Nothing was found of this person in");
     add_systems(out, results, "unconfigured", "Not set up here:");

@@ -174,7 +174,7 @@ def test_the_signal_about_another_couriers_parcel(make_stack, tmp_path):
     wait_until(lambda: heard(offboarding) == 3, 30, "both signals were heard")
     assert stack.jobs(offboarding)["parcel"]["state"] != "succeeded"
     told = [one["context"].get("progress") for one in stack.topics.events("job.deferred", offboarding)]
-    assert [one for one in told if one] == ["parcel 1ZHERS: InTransit, Pending"], told
+    assert [one for one in told if one] == ["parcel 1ZHERS: in transit, Pending"], told
     hook("ups", "Delivered")
     stack.wait_job(offboarding, "parcel", "succeeded")
 

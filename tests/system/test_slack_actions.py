@@ -27,7 +27,7 @@ class TestSlack(ConnectorTable):
             f"GET {API}conversations.history?channel={CHANNEL}{LOOK}",
             f"POST {API}chat.postMessage {{'channel': '{CHANNEL}', 'text': 'Jane &amp; Joe', {METADATA}}}",
             f"GET {API}conversations.history?channel={CHANNEL}&limit=1{READ_BACK}"],
-            with_={"text": "Jane & Joe"}, again="succeeded", missing=None),
+            with_={"about": "", "text": "Jane & Joe"}, again="succeeded", missing=None),
         Row("post_reply", [
             f"GET {API}conversations.replies?channel={CHANNEL}&ts={{thread}}{LOOK}",
             f"POST {API}chat.postMessage {{'channel': '{CHANNEL}', 'thread_ts': '{{thread}}', 'text': 'Done', {METADATA}}}",
@@ -93,7 +93,7 @@ class TestSlack(ConnectorTable):
         case = tries.case(self, stack, "open_private_channel", "posted-to")
         opened = case.try_()["outputs"]["channel"]
         assert opened[0] == "G" and set(self.channel(case)["members"]) == {"U0OFFBOARD", "U00000BOSS", case.names["id"]}
-        post = tries.case(self, stack, "open_thread", "into-private", with_={"channel": opened, "text": "Hello"})
+        post = tries.case(self, stack, "open_thread", "into-private", with_={"channel": opened, "about": "", "text": "Hello"})
         assert post.try_()["outcome"] == "succeeded"
         assert [message["text"] for message in self.channel(case)["messages"]] == ["Hello"]
 

@@ -133,6 +133,19 @@ static void test_what_is_not_gone(void **state)
     free(results);
 }
 
+static void test_what_is_left_in_place(void **state)
+{
+    (void)state;
+    static const char text[] = "{\"id\": \"0b6e\", \"job\": {\"follower\": \"on_phase_end\", \"phase\": \"access\", "
+                               "\"left\": [{\"system\": \"GitHub\", \"item\": \"jane\", \"why\": \"invitations are not "
+                               "seen\"}], \"results\": [" GONE "]}}";
+    json_t *message = json_parse(text, strlen(text), NULL);
+    char *said = report_text(message);
+    assert_non_null(strstr(said, "\nLeft in place on purpose:\n\u2022 GitHub: jane (invitations are not seen)"));
+    free(said);
+    json_decref(message);
+}
+
 static void test_undone(void **state)
 {
     (void)state;
@@ -236,6 +249,7 @@ int main(void)
         cmocka_unit_test(test_all_is_gone),
         cmocka_unit_test(test_not_all_is_gone),
         cmocka_unit_test(test_what_is_not_gone),
+        cmocka_unit_test(test_what_is_left_in_place),
         cmocka_unit_test(test_undone),
         cmocka_unit_test(test_other_phases),
         cmocka_unit_test(test_a_phase_that_only_told_of_others),
