@@ -335,8 +335,8 @@ static void add_left(struct buf *out, const json_t *message)
     json_t *item;
     json_array_foreach(json_at(message, "job.left"), i, item)
     {
-        buf_addf(out, "%s\n\u2022 %s: %s (%s)", i == 0 ? "\nLeft in place on purpose:" : "", result_text(item, "system"),
-                 result_text(item, "item"), result_text(item, "why"));
+        buf_addf(out, "%s\n\u2022 %s: %s (%s)", i == 0 ? "\nLeft in place on purpose:" : "",
+                 result_text(item, "system"), result_text(item, "item"), result_text(item, "why"));
     }
 }
 
