@@ -56,19 +56,6 @@ static json_t *phases_of(const struct definition *runbook)
     return list;
 }
 
-static void add_once(json_t *list, const char *name)
-{
-    size_t i;
-    json_t *one;
-    json_array_foreach(list, i, one)
-    {
-        if (strcmp(json_string_value(one), name) == 0) {
-            return;
-        }
-    }
-    json_array_append_new(list, json_string(name));
-}
-
 /* ---- which source starts which runbook ------------------------------------------------------------------------------------ */
 
 struct choice {
@@ -81,7 +68,7 @@ struct choice {
 static void add_runbook(const struct choice *choice, const char *name)
 {
     if (name && definition_find(choice->definitions, DEFINITION_RUNBOOK, name)) {
-        add_once(choice->names, name);
+        json_append_once(choice->names, name);
     }
 }
 
@@ -104,7 +91,7 @@ static void add_text(struct choice *choice, const char *text)
         const char *name = definition_item(choice->definitions, DEFINITION_RUNBOOK, i)->name;
         char *quoted = mem_printf("\"%s\"", name);
         if (strstr(text, quoted)) {
-            add_once(choice->names, name);
+            json_append_once(choice->names, name);
         }
         free(quoted);
     }

@@ -53,6 +53,19 @@ void json_put_string(json_t *object, const char *key, const char *value)
     }
 }
 
+void json_append_once(json_t *list, const char *text)
+{
+    size_t i;
+    json_t *other;
+    json_array_foreach(list, i, other)
+    {
+        if (strcmp(json_string_value(other), text) == 0) {
+            return;
+        }
+    }
+    json_array_append_new(list, json_string(text));
+}
+
 void json_put_instant(json_t *object, const char *key, int64_t at)
 {
     char text[TIME_TEXT_SIZE];

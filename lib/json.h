@@ -30,6 +30,7 @@ bool json_true_at(const json_t *root, const char *path);
 /* Sets `key`, taking over `value`; nothing is set when `value` is NULL. */
 void json_put(json_t *object, const char *key, json_t *value);
 void json_put_string(json_t *object, const char *key, const char *value); /* NULL: left out */
+void json_append_once(json_t *list, const char *text);                    /* a text that the list does not have yet */
 
 void json_put_instant(json_t *object, const char *key, int64_t at); /* as time_format() writes it */
 

@@ -11,7 +11,7 @@ char *wording_day(int64_t at, const char *zone);
 /* "29 November 2026, 10:44 (UTC)": the same with the time that clocks show there, and the zone's name. */
 char *wording_moment(int64_t at, const char *zone);
 
-/* "less than a second", "1 second", "40 minutes", "3 days": the largest unit of which there is one, rounded down. */
+/* "less than a second", "1 second", "40 minutes", "3 days". Uses the largest unit that fits, rounded down. */
 char *wording_span(int64_t length);
 
 /* "Okta, Google and Slack" of a list of texts; "" of an empty one. */

@@ -95,7 +95,7 @@ COMMENT ON FUNCTION job_result(job) IS 'What became of a job, as followers carry
 CREATE FUNCTION is_quiet(j job) RETURNS boolean
 LANGUAGE sql IMMUTABLE PARALLEL SAFE
 RETURN j.spec ?| '{only_verify,quiet}';
-COMMENT ON FUNCTION is_quiet(job) IS 'Is it told only that it failed? That a later read-back finds things as they were is no news; of other steps the runbook says so.';
+COMMENT ON FUNCTION is_quiet(job) IS 'Do followers hear only of its failure? So it is with later read-backs, and with steps that the runbook calls quiet.';
 
 -- With its owner's rights, as the logger's role may not update job: there is no other way to change a state.
 CREATE FUNCTION change_job_state(changes job_change[]) RETURNS void

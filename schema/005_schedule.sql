@@ -44,7 +44,7 @@ RETURN CASE WHEN p.status = 'initiated' AND NOT EXISTS (
                 SELECT FROM job j WHERE j.offboarding_id = p.offboarding_id AND j.phase = p.name AND j.follower IS NULL
                                     AND j.state IN ('waiting', 'ready', 'failed') AND NOT j.spec ? 'only_verify')
             THEN 'completed' ELSE p.status END;
-COMMENT ON FUNCTION status_told(phase) IS 'Its status for people: completed, too, when nothing but later read-backs is left of it.';
+COMMENT ON FUNCTION status_told(phase) IS 'The phase''s status as people are told: also completed when only later read-backs remain.';
 
 -- Announced is what is certain to change something, and all that takes access away (lib/plan.c says the same when an offboarding starts).
 CREATE FUNCTION phases_told(o offboarding) RETURNS jsonb

@@ -101,19 +101,6 @@ char *report_text(const json_t *message)
     return cut;
 }
 
-void add_once(json_t *list, const char *text)
-{
-    size_t i;
-    json_t *other;
-    json_array_foreach(list, i, other)
-    {
-        if (strcmp(json_string_value(other), text) == 0) {
-            return;
-        }
-    }
-    json_array_append_new(list, json_string(text));
-}
-
 /* ---- what will happen -------------------------------------------------------------------------------------------- */
 
 /* The steps of a phase, a line for each system, in their order. */
@@ -131,7 +118,7 @@ static void add_steps(struct buf *out, const json_t *steps)
             titles = json_array();
             json_object_set_new(systems, system, titles);
         }
-        add_once(titles, result_text(step, "action"));
+        json_append_once(titles, result_text(step, "action"));
     }
     json_object_foreach(systems, system, titles)
     {

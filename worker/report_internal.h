@@ -18,9 +18,6 @@ const char *result_title(const json_t *result);
 /* "<mark> Zoom: could not delete the account: the vendor refuses that". 0, or -1 when there is no room left. */
 int add_failure(struct buf *out, const char *mark, const json_t *result);
 
-/* Adds the text to the list, unless it is there. */
-void add_once(json_t *list, const char *text);
-
 /* The report of a phase. The number of results that it had no room for. */
 size_t add_phase_report(struct buf *out, const json_t *message);
 

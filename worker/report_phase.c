@@ -59,7 +59,7 @@ static void count_access(struct access *access, const json_t *results)
         if (gone && time_parse(result_text(result, "at"), &at, NULL) == 0 && at > access->last) {
             access->last = at;
         }
-        add_once(access->systems, result_system(result));
+        json_append_once(access->systems, result_system(result));
     }
 }
 
@@ -166,7 +166,7 @@ static void add_waiting(struct buf *out, const json_t *results)
     {
         if (result_is(result, "waiting") && !has_effect(result, "identify")) {
             char *text = mem_printf("%s: %s", result_system(result), result_title(result));
-            add_once(waiting, text);
+            json_append_once(waiting, text);
             free(text);
         }
     }
@@ -192,7 +192,7 @@ static void add_systems(struct buf *out, const json_t *results, const char *outc
                               strcmp(result_text(other, "system"), result_text(result, "system")) == 0);
         }
         if (!found) {
-            add_once(systems, result_system(result));
+            json_append_once(systems, result_system(result));
         }
     }
     if (json_array_size(systems)) {
