@@ -1,6 +1,7 @@
 #include "lib/zone.h"
 
 #include <ctype.h>
+#include <pthread.h>
 #include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -17,7 +18,7 @@ enum { FILE_MAX = 1024 * 1024 };
 /* Names come from HR events: letters, digits, "_+-" and "/" between parts, nothing that climbs out of the directory. */
 static bool name_ok(const char *zone)
 {
-    if (!zone || !isalpha((unsigned char)*zone) || strlen(zone) > 64) {
+    if (!zone || !isalpha((unsigned char)*zone) || strlen(zone) > 64 || strstr(zone, "//")) {
         return false;
     }
     for (const char *c = zone; *c; c++) {
@@ -276,6 +277,53 @@ int zone_offset_in(const void *tzif, size_t len, int64_t at, int64_t *offset, ch
     return opened ? 0 : -1;
 }
 
+/* A file that was read. It stays until the process ends: every job asks for the same few zones. */
+struct zone_file {
+    struct zone_file *next;
+    char *name;
+    struct buf bytes;
+};
+
+static struct zone_file *files;
+static pthread_mutex_t files_lock = PTHREAD_MUTEX_INITIALIZER;
+
+static struct zone_file *file_find(const char *zone)
+{
+    struct zone_file *file = files;
+    while (file && strcmp(file->name, zone) != 0) {
+        file = file->next;
+    }
+    return file;
+}
+
+static struct zone_file *file_read(const char *zone)
+{
+    char *path = mem_printf("%s/%s", directory, zone);
+    struct buf bytes = {.max = FILE_MAX};
+    struct zone_file *file = NULL;
+    if (read_file(path, &bytes) == 0) {
+        file = MEM_NEW(struct zone_file);
+        *file = (struct zone_file){.next = files, .name = mem_strdup(zone), .bytes = bytes};
+        files = file;
+    } else {
+        buf_release(&bytes);
+    }
+    free(path);
+    return file;
+}
+
+/* The file of a zone; NULL when there is none. It never changes. */
+static const struct zone_file *file_of(const char *zone)
+{
+    pthread_mutex_lock(&files_lock);
+    struct zone_file *file = file_find(zone);
+    if (!file) {
+        file = file_read(zone);
+    }
+    pthread_mutex_unlock(&files_lock);
+    return file;
+}
+
 int zone_offset(const char *zone, int64_t at, int64_t *offset, char *abbreviation, size_t size)
 {
     if (!name_ok(zone)) {
@@ -286,13 +334,13 @@ int zone_offset(const char *zone, int64_t at, int64_t *offset, char *abbreviatio
         snprintf(abbreviation, size, "UTC");
         return 0;
     }
-    char *path = mem_printf("%s/%s", directory, zone);
-    struct buf file = {.max = FILE_MAX};
-    int result = read_file(path, &file);
-    result = result == 0 ? zone_offset_in(buf_text(&file), file.len, at, offset, abbreviation, size) : -1;
-    buf_release(&file);
-    free(path);
-    return result;
+    const struct zone_file *file = file_of(zone);
+    struct tzif tz;
+    if (!file || !tzif_open(&file->bytes, &tz)) {
+        return -1;
+    }
+    tzif_offset(&tz, at, offset, abbreviation, size);
+    return 0;
 }
 
 int zone_to_utc(const char *zone, int64_t local, int64_t *at)

@@ -118,6 +118,7 @@ static void run_to_end(uv_loop_t *loop, const struct conf *conf, struct attempt 
     uv_timer_t timer;
     uv_timer_init(loop, &timer);
     timer.data = attempt;
+    uv_update_time(loop); /* it stood still while a line of standard input was waited for */
     uv_timer_start(&timer, on_too_long, (uint64_t)(conf_duration(conf, "worker.job_time") / 1000), 0);
     fiber_start(run, attempt);
     attempt->waits = true;

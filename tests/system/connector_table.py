@@ -73,9 +73,9 @@ class Case:
         kept = {account or "": filled(self.row.undoes, self.names)}
         before = ["--before", json.dumps(kept)] if self.row.undoes is not None else []
         self.since = len(self.stack.sandbox.journal(self.table.vendor_name))
-        result = self.stack.cli("try", self.table.system, self.row.action, "--email", self.email, "--json",
-                                "--with", json.dumps(filled(self.row.with_, self.names)), *known, *steps, *before,
-                                *(["--live"] if live else []), *more, **env)
+        result = self.stack.try_action(self.table.system, self.row.action, "--email", self.email, "--json",
+                                       "--with", json.dumps(filled(self.row.with_, self.names)), *known, *steps, *before,
+                                       *(["--live"] if live else []), *more, **env)
         assert result.out, result
         return json.loads(result.out)
 

@@ -12,6 +12,7 @@ from sealed_tables import INTAKE, JOB, OFFBOARDING
 from postgres import Database, PostgresCluster
 from process import SANITIZER, Ports, Process, Reply, http, metrics, tail, wait_until
 from topics import Topics
+from trying import Tries, message
 
 ROOT = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
 sys.path.insert(0, os.path.join(ROOT, "tests", "sandbox"))
@@ -95,6 +96,7 @@ class Stack:
         os.makedirs(os.path.join(self.directory, "logs"))
         self.postgres = postgres or servers.postgres
         self.processes: list[Process] = []
+        self._tries: dict[str, Tries] = {}
         self.brokers = brokers or servers.brokers
         self.topics = Topics(self.brokers, self.prefix)
         self.tokens = {name: secrets.token_hex(16) for name in ("hr", "operator", "scim", "jira")}
@@ -228,6 +230,16 @@ class Stack:
         done = subprocess.run(command, input=input, capture_output=True, text=True, timeout=timeout, cwd=self.directory,
                               env=self.environment(**env), stdin=subprocess.DEVNULL if input is None else None)
         return Result(done.returncode, done.stdout, done.stderr, list(arguments))
+
+    def try_action(self, system: str, action: str, *options: str, **env: str) -> Result:
+        """What `offboard try SYSTEM ACTION …  --json` says with this test's configuration, and how it ends."""
+        with open(self.config_path, encoding="utf-8") as file:
+            key = json.dumps([system, env, file.read()])
+        if key not in self._tries:
+            self._tries[key] = Tries(os.path.join(self.build, "offboard-worker"), system, self.config_path,
+                                     os.path.join(self.directory, "logs", f"try-{len(self._tries)}.log"), self.environment(**env))
+        said = self._tries[key].run(message(system, action, *options))
+        return Result(int(said["outcome"] in ("failed", "blocked", "denied", "cancelled")), json.dumps(said), "", [system, action, *options])
 
     # The edge.
 
@@ -370,6 +382,10 @@ class Stack:
         self._closed = True
         died = [process for process in self.processes if not process.running and process.status != 0 and not process.killed]
         faults = [f"{process.name} ended with {process.status}" for process in died]
+        for tries in self._tries.values():
+            tries.stop()
+            if SANITIZER.search(tries.log()) or any(secret in tries.log() for secret in self.secrets()):
+                faults.append(f"a worker that tries says what it must not: {tries.log()[-2000:]}")
         for process in self.processes:
             process.terminate()
         for process in self.processes:

@@ -136,8 +136,8 @@ class Case:
         account = id or self.id
         stack = stack or self.stack
         before = ["--before", json.dumps({account: filled(self.row.was, self.names)})] if self.row.was else []
-        result = stack.cli("try", "ad", self.row.action, "--email", self.email, "--json", "--ids", json.dumps({"ad": [account]}),
-                           "--with", json.dumps(self.row.with_), *before, *(["--live"] if live else []), *more)
+        result = stack.try_action("ad", self.row.action, "--email", self.email, "--json", "--ids", json.dumps({"ad": [account]}),
+                                  "--with", json.dumps(self.row.with_), *before, *(["--live"] if live else []), *more)
         assert result.out and PASSWORD not in result.out + result.err, result
         return json.loads(result.out)
 
@@ -231,7 +231,7 @@ def test_a_dry_run_only_searches(case, row):
 # What a leaver can do.
 
 def try_(stack, action: str, email: str, *more: str) -> dict:
-    return json.loads(stack.cli("try", "ad", action, "--email", email, "--json", "--live", *more).out)
+    return json.loads(stack.try_action("ad", action, "--email", email, "--json", "--live", *more).out)
 
 
 def test_a_leaver_is_shut_out_and_comes_back(dc, stack):
@@ -328,8 +328,8 @@ def test_an_address_that_is_an_alias(dc, stack):
     said = try_(stack, "disable_user", "gone@example.com")
     assert said["outcome"] == "blocked" and dc.id("heir@example.com") in said["message"], said
     assert not any(call["changes"] for call in said["calls"])
-    said = json.loads(stack.cli("try", "ad", "disable_user", "--email", "gone@example.com", "--json", "--user",
-                                '{"emails": ["heir@example.com"]}').out)
+    said = json.loads(stack.try_action("ad", "disable_user", "--email", "gone@example.com", "--json", "--user",
+                                       '{"emails": ["heir@example.com"]}').out)
     assert said["outcome"] == "succeeded" and said["pinned"] == {"ad": [dc.id("heir@example.com")]}, said
 
 
@@ -350,7 +350,7 @@ def test_found_by_employee_id_name_and_mail(dc, stack):
     dn = dc.add_user("found", STAFF, employeeID="E-77", mail="found.elsewhere@example.org")
     for known in (["--email", "found@example.com"], ["--email", "found.elsewhere@example.org"],
                   ["--email", "other@example.com", "--user", '{"employee_id": "E-77"}']):
-        said = json.loads(stack.cli("try", "ad", "disable_user", *known, "--json").out)
+        said = json.loads(stack.try_action("ad", "disable_user", *known, "--json").out)
         assert said["outcome"] == "succeeded" and said["pinned"]["ad"] == [dc.id("found@example.com")], (dn, said)
 
 
@@ -363,8 +363,8 @@ def test_two_of_one_address_are_for_a_person_to_tell(dc, stack):
 
 @pytest.mark.parametrize("evil", ["*@example.com", "*)(objectClass=*", "x)(|(cn=*", "\\2a@example.com", "jane@example.com\\"])
 def test_an_address_is_never_a_pattern(dc, stack, evil):
-    result = stack.cli("try", "ad", "disable_user", "--email", "x@example.com", "--json", "--live", "--user",
-                       json.dumps({"email": evil}))
+    result = stack.try_action("ad", "disable_user", "--email", "x@example.com", "--json", "--live", "--user",
+                              json.dumps({"email": evil}))
     assert not result.out or json.loads(result.out)["outcome"] in ("missing", "failed"), result
     assert not result.out or not any(call["changes"] for call in json.loads(result.out)["calls"])
 
@@ -385,7 +385,7 @@ def test_names_that_need_escaping(dc, stack):
         said = try_(stack, action, email)
         assert said["outcome"] == "succeeded", said
     assert "memberOf" not in dc.find(email), group
-    assert json.loads(stack.cli("try", "ad", "disable_user", "--email", email, "--json").out)["outcome"] == "succeeded"
+    assert json.loads(stack.try_action("ad", "disable_user", "--email", email, "--json").out)["outcome"] == "succeeded"
 
 
 def test_a_name_that_is_taken_there_is_for_a_person(dc, stack):

@@ -61,8 +61,8 @@ def try_(stack):
     def one(action: str, *more: str, **with_) -> dict:
         """What is in capitals is for the environment."""
         env = {name: with_.pop(name) for name in list(with_) if name.isupper()}
-        done = stack.cli("try", "aftership", action, "--email", "ann@example.com", "--json", "--live", "--with", json.dumps(with_), *more,
-                         **env)
+        done = stack.try_action("aftership", action, "--email", "ann@example.com", "--json", "--live", "--with", json.dumps(with_), *more,
+                                **env)
         return json.loads(done.out)
 
     yield one
@@ -239,8 +239,8 @@ def test_where_it_is(stack, try_):
 
 
 def test_refused_credentials(stack, try_):
-    said = json.loads(stack.cli("try", "aftership", "read_tracking", "--email", "ann@example.com", "--json", "--with",
-                                '{"tracking_number": "1ZKEY"}', OFFBOARD_SYSTEMS_AFTERSHIP_KEY="another-key").out)
+    said = json.loads(stack.try_action("aftership", "read_tracking", "--email", "ann@example.com", "--json", "--with",
+                                       '{"tracking_number": "1ZKEY"}', OFFBOARD_SYSTEMS_AFTERSHIP_KEY="another-key").out)
     assert said["outcome"] == "denied" and "The API key is invalid" in said["message"], said
 
 

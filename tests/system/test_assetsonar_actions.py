@@ -97,7 +97,7 @@ def as_configured(stack):
 def try_(stack, action: str, email: str, *more: str, **with_) -> dict:
     """What is in capitals is for the environment."""
     env = {name: with_.pop(name) for name in list(with_) if name.isupper()}
-    result = stack.cli("try", "assetsonar", action, "--email", email, "--json", "--with", json.dumps(with_), *more, "--live", **env)
+    result = stack.try_action("assetsonar", action, "--email", email, "--json", "--with", json.dumps(with_), *more, "--live", **env)
     assert result.out, result
     return json.loads(result.out)
 
@@ -372,7 +372,7 @@ def test_members_deactivated_this_week(stack, page_of_others):
     known = member(stack, f"new@{mark}.example", status=0, custom={"deactivated_at": "2199-01-01T10:00:00Z"})
     unknown = member(stack, f"unknown@{mark}.example", status=0)
     member(stack, f"active@{mark}.example", custom={"deactivated_at": "2199-01-01"})
-    done = json.loads(stack.cli("try", "assetsonar", "list_deactivated_members", "--email", "anybody@example.com", "--json").out)
+    done = json.loads(stack.try_action("assetsonar", "list_deactivated_members", "--email", "anybody@example.com", "--json").out)
     assert done["outcome"] == "succeeded", done
     assert [one for one in done["outputs"]["members"] if mark in one["email"]] == [
         {"id": str(known["id"]), "email": known["email"], "name": "Kim Doe", "deactivated_at": "2199-01-01T10:00:00Z", "day": "2199-01-01"},

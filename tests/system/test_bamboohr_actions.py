@@ -59,7 +59,7 @@ def employee(stack, email: str | None, **more) -> str:
 
 
 def try_(stack, action: str, *whom: str, with_: dict | None = None, **env) -> dict:
-    done = stack.cli("try", "bamboohr", action, *whom, "--json", "--with", json.dumps(with_ or {}), **env)
+    done = stack.try_action("bamboohr", action, *whom, "--json", "--with", json.dumps(with_ or {}), **env)
     assert done.out, done
     return json.loads(done.out)
 

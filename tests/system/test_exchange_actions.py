@@ -140,7 +140,7 @@ def stack(make_shared_stack):
 def try_(stack):
     """A try of an action for a leaver who is known by address alone."""
     def one(action: str, email: str, *more: str, live: bool = True, **env: str) -> dict:
-        done = stack.cli("try", "exchange", action, "--email", email, "--json", *(["--live"] if live else []), *more, **env)
+        done = stack.try_action("exchange", action, "--email", email, "--json", *(["--live"] if live else []), *more, **env)
         return json.loads(done.out)
 
     yield one

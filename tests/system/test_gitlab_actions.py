@@ -60,7 +60,7 @@ class TestGitLab(ConnectorTable):
         names |= {name: str(user[name][0]["id"]) for name in
                   ("keys", "gpg_keys", "personal_access_tokens", "impersonation_tokens") if user[name]}
         if row.action == "comment_issue":
-            opened = stack.cli("try", "gitlab", "create_issue", "--email", email, "--live", "--json").json
+            opened = stack.try_action("gitlab", "create_issue", "--email", email, "--live", "--json").json
             names["issue"] = opened["outputs"]["key"]
         return names | tries.ids("gitlab", row.action, email, filled(row.with_, names))
 
@@ -222,8 +222,8 @@ class TestGitLab(ConnectorTable):
         case = tries.case(self, stack, "remove_group_member", "undone")
         before = case.try_()["before"]
         assert list(self.user(case)["groups"]) == ["staff"]
-        back = stack.cli("try", "gitlab", "add_group_member", "--email", case.email, "--ids", tries.json.dumps({"gitlab": [case.names["id"]]}),
-                         "--before", tries.json.dumps(before), "--live", "--json").json
+        back = stack.try_action("gitlab", "add_group_member", "--email", case.email, "--ids", tries.json.dumps({"gitlab": [case.names["id"]]}),
+                                "--before", tries.json.dumps(before), "--live", "--json").json
         assert back["outcome"] == "succeeded" and self.user(case)["groups"] == SALES["groups"], back
 
     # Issues.
@@ -255,8 +255,8 @@ class TestGitLab(ConnectorTable):
         case = tries.case(self, stack, "comment_issue", "paged")
         case.try_()
         for number in range(3):
-            stack.cli("try", "gitlab", "comment_issue", "--email", case.email, "--live", "--with",
-                      tries.json.dumps({"issue": case.names["issue"], "text": f"later {number}"})).ok()
+            stack.try_action("gitlab", "comment_issue", "--email", case.email, "--live", "--json", "--with",
+                             tries.json.dumps({"issue": case.names["issue"], "text": f"later {number}"})).ok()
         stack.sandbox.settings("gitlab", page=1)
         assert case.try_()["message"].endswith("it had already been done before this job") and case.changed() == []
 

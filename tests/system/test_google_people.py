@@ -39,7 +39,7 @@ def try_(stack, action: str, email: str | None, *more: str, live: bool = True, e
     """`values`: of the options that take JSON, as with_={…}."""
     options = [word for name, value in values.items() for word in (f"--{name.rstrip('_')}", json.dumps(value))]
     whom = ["--email", email] if email else []
-    return json.loads(stack.cli("try", "google", action, *whom, "--json", *options, *more, *(["--live"] if live else []), **(env or {})).out)
+    return json.loads(stack.try_action("google", action, *whom, "--json", *options, *more, *(["--live"] if live else []), **(env or {})).out)
 
 
 def since(stack) -> int:

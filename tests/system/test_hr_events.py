@@ -252,6 +252,10 @@ phases:
     steps:
       - {id: person, system: payroll, action: read_person}
       - {id: off, system: scim, action: deactivate_user, needs: [person]}
+  - name: later       # it stays open, so that a second event about the person is a duplicate
+    after: 30d
+    steps:
+      - {id: gone, system: scim, action: delete_user}
 """
 
 

@@ -83,7 +83,7 @@ def as_configured(stack):
 def try_(stack, action: str, email: str, *more: str, **with_) -> dict:
     """What is in capitals is for the environment."""
     env = {name: with_.pop(name) for name in list(with_) if name.isupper()}
-    result = stack.cli("try", "jamf", action, "--email", email, "--json", "--with", json.dumps(with_), *more, "--live", **env)
+    result = stack.try_action("jamf", action, "--email", email, "--json", "--with", json.dumps(with_), *more, "--live", **env)
     assert result.out, result
     return json.loads(result.out)
 
@@ -299,7 +299,7 @@ def test_an_older_server(stack):
     stack.sandbox.settings("jamf", versions=["v1", "v2", "v3"])
     older = {"OFFBOARD_SYSTEMS_JAMF_INVENTORY": "v3"}
     for action, with_ in (("lock_computers", {}), ("erase_computers", {"computers": [old["id"]]})):
-        done = stack.cli("try", "jamf", action, "--email", "v3@example.com", "--json", "--live", "--with", json.dumps(with_), **older)
+        done = stack.try_action("jamf", action, "--email", "v3@example.com", "--json", "--live", "--with", json.dumps(with_), **older)
         assert json.loads(done.out)["outcome"] == "succeeded", done
     assert [len(sent(stack, old, kind=kind)) for kind in ("DEVICE_LOCK", "ERASE_DEVICE")] == [1, 1]
 

@@ -107,8 +107,8 @@ class Case:
     def try_(self, *more: str, live: bool = True, id: str | None = None, stack=None, **env: str) -> dict:
         account = id or self.id
         before = ["--before", json.dumps({account: self.filled(self.row.was)})] if self.row.was else []
-        result = (stack or self.stack).cli("try", "keycloak", self.row.action, "--email", self.email, "--json", "--ids",
-                                           json.dumps({"keycloak": [account]}), *before, *(["--live"] if live else []), *more, **env)
+        result = (stack or self.stack).try_action("keycloak", self.row.action, "--email", self.email, "--json", "--ids",
+                                                  json.dumps({"keycloak": [account]}), *before, *(["--live"] if live else []), *more, **env)
         assert result.out and self.keycloak.secret not in result.out + result.err, result
         return json.loads(result.out)
 
@@ -183,7 +183,7 @@ def test_a_dry_run_changes_nothing(case, row):
 # What a leaver can do.
 
 def try_(stack, action: str, email: str, *more: str, **env: str) -> dict:
-    return json.loads(stack.cli("try", "keycloak", action, "--email", email, "--json", "--live", *more, **env).out)
+    return json.loads(stack.try_action("keycloak", action, "--email", email, "--json", "--live", *more, **env).out)
 
 
 @pytest.mark.parametrize("offline", [False, True], ids=["session", "offline"])
@@ -227,7 +227,7 @@ def test_found_by_employee_id_email_and_username(keycloak, stack):
     keycloak.add_user("not.found@example.com", attributes={"employeeId": ["E 771"]})
     for known in (["--email", "found@example.com"], ["--email", "found.me@example.org"],
                   ["--email", "other@example.com", "--user", '{"employee_id": "E 77"}']):
-        said = json.loads(stack.cli("try", "keycloak", "disable_user", *known, "--json").out)
+        said = json.loads(stack.try_action("keycloak", "disable_user", *known, "--json").out)
         assert said["outcome"] == "succeeded" and said["pinned"]["keycloak"] == [key], (known, said)
 
 
@@ -336,8 +336,8 @@ def test_an_account_that_shows_no_address_is_for_a_person(fronted, front):
 @pytest.mark.parametrize("name", [name for name in ODD if name not in ("list", "other")])
 def test_a_look_up_that_cannot_be_read_says_nothing(fronted, front, name):
     front.answer("GET .*/users[?]", ODD[name])
-    said = json.loads(fronted.cli("try", "keycloak", "disable_user", "--email", "odd@example.com", "--json", "--live",
-                                  OFFBOARD_WORKER_RETRY_WAIT="0s").out)
+    said = json.loads(fronted.try_action("keycloak", "disable_user", "--email", "odd@example.com", "--json", "--live",
+                                         OFFBOARD_WORKER_RETRY_WAIT="0s").out)
     assert said["outcome"] in ("deferred", "failed") and changes(said) == [], said
 
 
@@ -375,7 +375,7 @@ def test_a_log_out_that_is_refused_leaves_the_offline_tokens(keycloak, fronted, 
     token = keycloak.log_in(email, True)["refresh_token"]
     front.answer("POST /admin.*/logout", {"error": "HTTP 403 Forbidden"}, 403)
     front.answer("GET /admin.*/sessions", [])
-    said = json.loads(fronted.cli("try", "keycloak", "end_sessions", "--email", email, "--json", "--live", **impatient(fronted, "keycloak")).out)
+    said = json.loads(fronted.try_action("keycloak", "end_sessions", "--email", email, "--json", "--live", **impatient(fronted, "keycloak")).out)
     assert said["outcome"] == "denied" and "access_token" in keycloak.refresh(token), said
 
 

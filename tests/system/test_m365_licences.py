@@ -53,7 +53,7 @@ def stack(make_shared_stack):
 @pytest.fixture
 def try_(stack):
     def one(system: str, action: str, email: str, *more: str, **with_) -> dict:
-        done = stack.cli("try", system, action, "--email", email, "--json", "--live", "--with", json.dumps(with_), *more)
+        done = stack.try_action(system, action, "--email", email, "--json", "--live", "--with", json.dumps(with_), *more)
         return json.loads(done.out)
 
     yield one

@@ -25,8 +25,8 @@ def stack(make_shared_stack):
 @pytest.fixture
 def try_(stack):
     def one(action: str, email: str, *more: str, in_vain: bool = False, **with_) -> dict:
-        done = stack.cli("try", "m365", action, "--email", email, "--json", "--live", "--with", json.dumps(with_), *more,
-                         **(impatient(stack, "m365") if in_vain else {}))
+        done = stack.try_action("m365", action, "--email", email, "--json", "--live", "--with", json.dumps(with_), *more,
+                                **(impatient(stack, "m365") if in_vain else {}))
         return json.loads(done.out)
 
     yield one
@@ -210,8 +210,8 @@ def test_a_permission_that_is_missing(stack, try_):
 
 
 def test_refused_credentials(stack):
-    done = stack.cli("try", "m365", "disable_user", "--email", BOSS, "--json", "--live",
-                     OFFBOARD_SYSTEMS_M365_CLIENT_SECRET="wrong-s3cret")
+    done = stack.try_action("m365", "disable_user", "--email", BOSS, "--json", "--live",
+                            OFFBOARD_SYSTEMS_M365_CLIENT_SECRET="wrong-s3cret")
     said = json.loads(done.out)
     assert said["outcome"] == "denied" and "AADSTS7000215" in said["message"] and "s3cret" not in done.out, said
 

@@ -136,7 +136,7 @@ def try_(okta, request):
 def test_found_by_employee_id_as_the_search_spells_it(okta):
     okta.sandbox.seed("okta", {"users": [{"login": "quoted@example.com", "profile": {"employeeNumber": 'a"b\\c'}}]})
     since = len(okta.sandbox.journal("okta"))
-    said = json.loads(okta.cli("try", "okta", "suspend_user", "--employee-id", 'a"b\\c', "--live", "--json").out)
+    said = json.loads(okta.try_action("okta", "suspend_user", "--employee-id", 'a"b\\c', "--live", "--json").out)
     assert said["outcome"] == "succeeded", said
     assert okta.sandbox.journal("okta")[since]["query"] == \
         "search=profile.employeeNumber%20eq%20%22a%5C%22b%5C%5Cc%22&limit=25"
@@ -380,9 +380,9 @@ def test_a_limit_of_concurrent_requests_is_no_matter_of_waiting_for_the_reset(ok
 
 def test_leaving_is_undone(okta, try_):
     case, said = try_("leave_groups")
-    undone = json.loads(okta.cli("try", "okta", "rejoin_groups", "--email", case.email, "--ids",
-                                 json.dumps({"okta": [case.names["id"]]}), "--before", json.dumps(said["before"]), "--live",
-                                 "--json").out)
+    undone = json.loads(okta.try_action("okta", "rejoin_groups", "--email", case.email, "--ids",
+                                        json.dumps({"okta": [case.names["id"]]}), "--before", json.dumps(said["before"]), "--live",
+                                        "--json").out)
     assert undone["outcome"] == "succeeded", undone
     assert {group["id"] for group in okta.sandbox.state("okta")["groups"] if case.names["id"] in group["members"]} >= {
         f"g1.{case.email}", f"g2.{case.email}"}

@@ -61,14 +61,14 @@ class TestOomnitza(ConnectorTable):
     def test_is_found_by_e_mail_alone(self, stack):
         mine = hire(stack, "o'neil@example.com")
         hire(stack, "somebody.else@example.com")
-        done = stack.cli("try", "oomnitza", "list_assets", "--email", "o'neil@example.com", "--json").json
+        done = stack.try_action("oomnitza", "list_assets", "--email", "o'neil@example.com", "--json").json
         assert (done["outcome"], done["pinned"]) == ("succeeded", {"oomnitza": [mine]}), done
-        done = stack.cli("try", "oomnitza", "list_assets", "--email", "stranger@example.com", "--json").json
+        done = stack.try_action("oomnitza", "list_assets", "--email", "stranger@example.com", "--json").json
         assert (done["outcome"], done["pinned"]) == ("missing", {"oomnitza": []}), done
 
     def test_two_users_with_one_address(self, stack):
         stack.sandbox.seed("oomnitza", {"users": [{"id": "d1", "email": "twice@example.com"}, {"id": "d2", "email": "twice@example.com"}]})
-        done = stack.cli("try", "oomnitza", "list_assets", "--email", "twice@example.com", "--json").json
+        done = stack.try_action("oomnitza", "list_assets", "--email", "twice@example.com", "--json").json
         assert done["outcome"] == "blocked" and "2 accounts" in done["message"], done
 
     def test_a_leaver_on_page_two_of_a_server_that_does_not_filter(self, stack):
@@ -77,9 +77,9 @@ class TestOomnitza(ConnectorTable):
             hire(stack, f"crowd-{number}@example.com")
         mine = hire(stack, "Second.Page@Example.com")
         stack.sandbox.settings("oomnitza", max_page=2, filters=False)
-        done = stack.cli("try", "oomnitza", "list_assets", "--email", "second.page@example.com", "--json").json
+        done = stack.try_action("oomnitza", "list_assets", "--email", "second.page@example.com", "--json").json
         assert (done["outcome"], done["pinned"]) == ("succeeded", {"oomnitza": [mine]}), done
-        done = stack.cli("try", "oomnitza", "list_assets", "--email", "second.stranger@example.com", "--json").json
+        done = stack.try_action("oomnitza", "list_assets", "--email", "second.stranger@example.com", "--json").json
         assert (done["outcome"], done["pinned"]) == ("missing", {"oomnitza": []}), done
 
     @pytest.mark.parametrize("body", ["", {}, {"users": []}, None, {"error": "maintenance"}, [{"user_id": "7"}],
@@ -96,7 +96,7 @@ class TestOomnitza(ConnectorTable):
 
     def test_an_address_that_was_given_to_somebody_else(self, stack):
         hire(stack, "inherited@example.com", employee_id="4712")
-        done = stack.cli("try", "oomnitza", "list_assets", "--email", "inherited@example.com", "--employee-id", "4711", "--json").json
+        done = stack.try_action("oomnitza", "list_assets", "--email", "inherited@example.com", "--employee-id", "4711", "--json").json
         assert done["outcome"] == "blocked" and "4712" in done["message"], done
 
     @pytest.mark.parametrize("body", [{}, {"message": "try later"}, []], ids=["empty", "other", "list"])
@@ -186,7 +186,7 @@ class TestOomnitza(ConnectorTable):
         stack.settings["systems"]["oomnitza"]["page"] = "2"
         stack.write_settings()
         since = len(stack.sandbox.journal("oomnitza"))
-        done = stack.cli("try", "oomnitza", "list_leavers", "--email", "anybody@example.com", "--json").json
+        done = stack.try_action("oomnitza", "list_leavers", "--email", "anybody@example.com", "--json").json
         stack.settings["systems"]["oomnitza"].pop("page")
         stack.write_settings()
         users = done["outputs"]["users"]

@@ -96,8 +96,8 @@ def box(stack):
         employee = employee or (hire(stack, email) if action == "order_box" else None)
         given = {"ticket": email, "employee": employee, **with_} if action == "order_box" else with_
         since[0] = len(stack.sandbox.journal("retriever"))
-        done = stack.cli("try", "retriever", action, "--email", email, "--json", "--live", "--with", json.dumps(given),
-                         *(["--employee-id", employee] if known else []), **(env or {}))
+        done = stack.try_action("retriever", action, "--email", email, "--json", "--live", "--with", json.dumps(given),
+                                *(["--employee-id", employee] if known else []), **(env or {}))
         assert STREET not in done.out + done.err and "Springfield" not in done.out + done.err
         return json.loads(done.out)
 

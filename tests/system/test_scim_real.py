@@ -39,8 +39,8 @@ class Leaver:
             assert self.try_("deactivate_user")["outcome"] == "succeeded"
 
     def try_(self, action: str | None = None, *more: str, live: bool = True) -> dict:
-        result = self.stack.cli("try", "scim", action or self.action, "--email", self.email, "--json", *more,
-                                *(["--live"] if live else []))
+        result = self.stack.try_action("scim", action or self.action, "--email", self.email, "--json", *more,
+                                       *(["--live"] if live else []))
         assert result.out and self.server.token not in result.out + result.err, result
         return json.loads(result.out)
 
@@ -105,8 +105,8 @@ def test_nobody_there(leaver, action):
 @every
 def test_refused_credentials(leaver, action, server):
     was = leaver.state()
-    result = leaver.stack.cli("try", "scim", action, "--email", leaver.email, "--json", "--live",
-                              OFFBOARD_SYSTEMS_SCIM_TOKEN="another-one")
+    result = leaver.stack.try_action("scim", action, "--email", leaver.email, "--json", "--live",
+                                     OFFBOARD_SYSTEMS_SCIM_TOKEN="another-one")
     assert json.loads(result.out)["outcome"] == "denied" and leaver.state() == was, result
 
 

@@ -8,9 +8,9 @@ from events import job_id, offboarding_id
 
 
 def ids(system: str, action: str, email: str, with_: dict) -> dict[str, str]:
-    """{"offboarding": …, "job": …} of a try with these parameters, as Case hands them over."""
+    """{"job": …} of a try with these parameters, as Case hands them over."""
     offboarding = offboarding_id({"source": "/offboard/try", "id": email})
-    return {"offboarding": offboarding, "job": job_id(offboarding, "try", f"{system}/{action}/{json.dumps(with_)}")}
+    return {"job": job_id(offboarding, "try", f"{system}/{action}/{json.dumps(with_)}")}
 
 
 def case(table, stack, action: str, test: str, **changes) -> Case:

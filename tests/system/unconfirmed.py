@@ -34,5 +34,5 @@ def hasty_connector(system: str, tmp_path_factory) -> str:
 
 
 def impatient(stack, system: str) -> dict:
-    """Variables for `stack.cli("try", …)`: the system's read-backs are over soon."""
+    """Variables for `stack.try_action(…)`: the system's read-backs are over soon."""
     return {"OFFBOARD_DEFINITIONS_CONNECTORS": hasty(system, os.path.join(stack.directory, f"hasty-{system}"))}

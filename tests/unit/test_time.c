@@ -278,6 +278,7 @@ static void test_zone_names(void **state)
                                        "/etc/passwd",
                                        "../../../etc/passwd",
                                        "Europe/../Europe/Berlin",
+                                       "Europe//Berlin",
                                        "zone.tab",
                                        "Europe/Berlin\n",
                                        "MEZ",
