@@ -17,7 +17,7 @@ pytestmark = [pytest.mark.timeout(600), pytest.mark.xdist_group("sanitizers")]
 @pytest.fixture(scope="module")
 def sanitized() -> str:
     """The folder of the build, brought up to date."""
-    built = subprocess.run(["make", "-s", "-j2", f"SANITIZER={SANITIZERS}", "all"], cwd=ROOT, capture_output=True, text=True,
+    built = subprocess.run(["make", "-s", "-j2", f"SANITIZER={SANITIZERS}", "CFLAGS=-O0 -g1", "all"], cwd=ROOT, capture_output=True, text=True,
                            timeout=580, stdin=subprocess.DEVNULL)
     assert built.returncode == 0, built.stderr[-3000:]
     return os.path.join(ROOT, "build", SANITIZERS.replace(",", "-"))
