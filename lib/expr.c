@@ -4,6 +4,7 @@
 #include <stdlib.h>
 
 #include "lib/buf.h"
+#include "lib/expr_code.h"
 #include "lib/expr_jq.h"
 #include "lib/expr_set.h"
 
@@ -27,7 +28,10 @@ static json_t *follow(const struct expr_path *path, const json_t *context, struc
 
 static json_t *part_value(struct expr_part *part, const json_t *context, struct err *err)
 {
-    json_t *value = NULL;
+    json_t *value = part->code ? expr_code_value(part->code, (json_t *)(uintptr_t)context) : NULL;
+    if (value) {
+        return value;
+    }
     if (part->path.count) {
         value = follow(&part->path, context, err);
     } else if (part->program || expr_set_compile_part(part, err) == 0) {

@@ -6,7 +6,7 @@
  *
  * An expression is checked before it is used: its grammar, its words (docs/connectors.md lists them), its literal patterns, its
  * growth. The error says what is wrong, and what to write instead; "$${" is a literal "${". What it may cost when it is evaluated is
- * limited (expr_limit.h). Plain paths (.a.b, .a["b-c"]) are evaluated without jq. Integers above 2^53 travel as strings. Evaluation
+ * limited (expr_limit.h). Plain paths (.a.b, .a["b-c"]) and most other expressions are evaluated without jq (expr_code.h). Integers above 2^53 travel as strings. Evaluation
  * never changes its input.
  *
  * A set belongs to one thread. */
@@ -27,10 +27,10 @@ void expr_set_free(struct expr_set *set);
  * says what is wrong and where in the string. */
 int expr_check(struct expr_set *set, const char *text, struct err *err);
 
-/* Compiles everything that was checked in a few jq programs (one of 256 expressions: some 70 ms; one by one 15 ms each; one of
- * 1,500: seconds, as compiling takes the square of their number: tried). Optional: the rest is compiled on first use. Of texts
- * that were never checked, the 2,048 that were used last are kept. */
-int expr_set_compile(struct expr_set *set, struct err *err);
+/* Compiles what was checked and needs jq in a few jq programs (one of 256 expressions: some 70 ms; one by one 15 ms each; one of
+ * 1,500: seconds, as compiling takes the square of their number: tried). `all`: also what needs jq only to say what is wrong. Optional:
+ * the rest is compiled on first use. Of texts that were never checked, the 2,048 that were used last are kept. */
+int expr_set_compile(struct expr_set *set, bool all, struct err *err);
 
 /* What jq says against an expression of `text`, once expr_set_compile() has failed; NULL when it takes them. Borrowed. */
 const char *expr_set_refused(const struct expr_set *set, const char *text);

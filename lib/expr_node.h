@@ -4,6 +4,7 @@
 #define OFFBOARD_LIB_EXPR_NODE_H
 
 #include <jansson.h>
+#include <stdbool.h>
 #include <stddef.h>
 
 #include "lib/err.h"
@@ -12,25 +13,25 @@ enum expr_kind {
     EXPR_PIPE,        /* a | b | c */
     EXPR_COMMA,       /* a, b, c */
     EXPR_ALTERNATIVE, /* a // b // c */
-    EXPR_OPERATION,   /* operands; `name` has one character for each operator: + - * / % = (compares) & (and) o (or) */
-    EXPR_NEGATIVE,    /* -a */
-    EXPR_TRY,         /* a, or a and its handler */
-    EXPR_IF,          /* condition, value, condition, value …, else */
-    EXPR_AS,          /* source, one or several patterns, body; patterns are VARIABLE, LIST and OBJECT nodes */
-    EXPR_TERM,        /* head, then suffixes in their order: */
-    EXPR_INDEX,       /* … [a]; .name is ["name"] */
-    EXPR_SLICE,       /* … [a:b]; a missing bound is LITERAL null */
-    EXPR_EACH,        /* … [] */
-    EXPR_OPTIONAL,    /* … ? */
-    EXPR_INPUT,       /* . */
-    EXPR_RECURSE,     /* .. */
-    EXPR_LITERAL,     /* a number or a text: `value` */
-    EXPR_TEXT,        /* a text with expressions in it; `name` is its format ("@base64") or NULL */
-    EXPR_FORMAT,      /* @base64: `name` */
-    EXPR_VARIABLE,    /* $name: `name` */
-    EXPR_CALL,        /* name(a; b): `name` */
-    EXPR_LIST,        /* [a] or [] */
-    EXPR_OBJECT,      /* key, value, key, value … */
+    EXPR_OPERATION, /* operands; `name` has one character for each operator: + - * / % = ! < > l (<=) g (>=) & (and) o (or) */
+    EXPR_NEGATIVE, /* -a */
+    EXPR_TRY,      /* a, or a and its handler */
+    EXPR_IF,       /* condition, value, condition, value …, else */
+    EXPR_AS,       /* source, one or several patterns, body; patterns are VARIABLE, LIST and OBJECT nodes */
+    EXPR_TERM,     /* head, then suffixes in their order: */
+    EXPR_INDEX,    /* … [a]; .name is ["name"] */
+    EXPR_SLICE,    /* … [a:b]; a missing bound is LITERAL null */
+    EXPR_EACH,     /* … [] */
+    EXPR_OPTIONAL, /* … ? */
+    EXPR_INPUT,    /* . */
+    EXPR_RECURSE,  /* .. */
+    EXPR_LITERAL,  /* a number or a text: `value` */
+    EXPR_TEXT,     /* a text with expressions in it; `name` is its format ("@base64") or NULL */
+    EXPR_FORMAT,   /* @base64: `name` */
+    EXPR_VARIABLE, /* $name: `name` */
+    EXPR_CALL,     /* name(a; b): `name` */
+    EXPR_LIST,     /* [a] or [] */
+    EXPR_OBJECT,   /* key, value, key, value … */
 };
 
 struct expr_node {
@@ -39,6 +40,7 @@ struct expr_node {
     size_t count;
     char *name;
     json_t *value;
+    bool grouped;   /* it stands in ( ) */
     size_t at, end; /* where it stands in the text, of LIST, OBJECT, FORMAT and INDEX with brackets; of the rest 0 */
 };
 

@@ -122,6 +122,9 @@ static struct expr_node *parse_group(struct expr_reader *reader)
     struct expr_node *inner = expr_parse_expression(reader);
     int result = inner ? expr_read_expect(reader, list ? "]" : ")") : -1;
     if (!list) {
+        if (inner) {
+            inner->grouped = true;
+        }
         return expr_node_kept(inner, result);
     }
     if (inner) {
@@ -230,10 +233,13 @@ static bool assigns(const char *at)
 /* Takes an operator of the level; what EXPR_OPERATION calls it, '\0' when none comes. */
 static char take_operation(struct expr_reader *reader)
 {
-    static const char *const compare[] = {"==", "!=", "<=", ">=", "<", ">"};
+    static const struct {
+        const char *text;
+        char name;
+    } compare[] = {{"==", '='}, {"!=", '!'}, {"<=", 'l'}, {">=", 'g'}, {"<", '<'}, {">", '>'}};
     for (size_t i = 0; i < COUNT_OF(compare); i++) {
-        if (expr_read_take(reader, compare[i])) {
-            return '=';
+        if (expr_read_take(reader, compare[i].text)) {
+            return compare[i].name;
         }
     }
     if (expr_read_word(reader, "and")) {

@@ -8,6 +8,7 @@
 
 #include "lib/expr.h"
 #include "lib/expr_allow.h"
+#include "lib/expr_code.h"
 #include "lib/expr_guard.h"
 #include "lib/expr_jq.h"
 #include "lib/expr_paths.h"
@@ -126,6 +127,7 @@ static int add_expression(struct expr_template *template, const char *from, cons
     part->guarded = expr_guarded(part->expression, part->tree);
     part->reads = json_object();
     expr_paths_plain(part->tree, &part->path);
+    part->code = part->path.count ? NULL : expr_code_new(part->tree);
     expr_paths_of(part->tree, note_member, part);
     return 0;
 }
@@ -141,6 +143,7 @@ void expr_template_free(struct expr_template *template)
         free(template->parts[i].expression);
         free(template->parts[i].guarded);
         json_decref(template->parts[i].reads);
+        expr_code_free(template->parts[i].code);
         expr_node_free(template->parts[i].tree);
         free((void *)(uintptr_t) template->parts[i].path.segments);
     }

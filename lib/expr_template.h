@@ -9,6 +9,7 @@
 #include "lib/expr.h"
 #include "lib/expr_node.h"
 
+struct expr_code;
 struct jq_program;
 
 /* One part of a string: literal text, or an expression. */
@@ -17,9 +18,10 @@ struct expr_part {
     char *expression;
     char *guarded; /* the expression as jq compiles it */
     struct expr_node *tree;
-    struct expr_path path; /* a plain path (.a.b), evaluated without jq; of no segments when it is more than that */
-    json_t *reads;         /* members of the context that it reads … */
-    bool whole;            /* … unless it may read any */
+    struct expr_path path;  /* a plain path (.a.b), evaluated without jq; of no segments when it is more than that */
+    struct expr_code *code; /* evaluates the expression without jq, unless it meets something unusual; NULL: jq does */
+    json_t *reads;          /* members of the context that it reads … */
+    bool whole;             /* … unless it may read any */
     struct jq_program *program;
     size_t index;  /* of the expression in the program */
     bool own;      /* the program is of this expression alone */

@@ -167,7 +167,7 @@ static void test_compiled_together(void **state)
         assert_int_equal(expr_check(expressions->set, text, &err), 0);
         free(text);
     }
-    assert_int_equal(expr_set_compile(expressions->set, &err), 0);
+    assert_int_equal(expr_set_compile(expressions->set, true, &err), 0);
     for (int i = 0; i < 200; i++) {
         char *text = mem_printf("${ .user.age + %d }", i);
         char *value = expr_text(expressions->set, text, expressions->context, &err);
@@ -185,7 +185,7 @@ static void test_compile_names_the_wrong_one(void **state)
     struct err err = ERR_INIT;
     assert_int_equal(expr_check(expressions->set, "${ .user.age + 1 }", &err), 0);
     assert_int_equal(expr_check(expressions->set, "${ .user.age + $nobody }", &err), 0); /* the tokens are fine */
-    assert_int_equal(expr_set_compile(expressions->set, &err), -1);
+    assert_int_equal(expr_set_compile(expressions->set, true, &err), -1);
     assert_non_null(strstr(err_text(&err), "in ${ .user.age + $nobody }"));
     err_release(&err);
 }
@@ -229,7 +229,7 @@ static void test_the_oldest_is_forgotten(void **state)
 {
     struct expressions *expressions = *state;
     assert_int_equal(expr_check(expressions->set, "${ .user.age + 0 }", NULL), 0);
-    assert_int_equal(expr_set_compile(expressions->set, NULL), 0);
+    assert_int_equal(expr_set_compile(expressions->set, true, NULL), 0);
     render_numbered(expressions, "${ .user.age * %d }", 7);
     for (int i = 0; i < 5000; i++) {
         render_numbered(expressions, "${ .user.age } %d", i);
