@@ -1,5 +1,5 @@
-/* offboard topics: creates what is missing, says what differs. Nothing is ever changed or deleted: a different number of
- * partitions would send people and offboardings elsewhere. */
+/* offboard topics: creates what is missing, says what differs. Nothing is ever changed or deleted: a different number of partitions would
+ * send people and offboardings elsewhere. */
 #include <librdkafka/rdkafka.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -7,12 +7,13 @@
 
 #include "cli/cli.h"
 #include "cli/commands.h"
+#include "cli/topic_check.h"
+#include "cli/topic_kind.h"
 #include "cli/topic_rights.h"
 #include "lib/definition.h"
 #include "lib/kafka.h"
 #include "lib/mem.h"
 #include "lib/polled.h"
-#include "lib/time.h"
 
 enum { TIMEOUT_MS = 30000 };
 
@@ -21,33 +22,6 @@ static struct {
     bool acl, json;
     const char *principals;
 } opt;
-
-#define POLLED "polled" /* of those systems only that a source polls */
-
-/* schema/messages.md; retention in the design: jobs 90 days, HR events 400 days, events longer than the oldest backup. */
-static const struct kind {
-    const char *name;
-    bool per_system;
-    const char *cleanup;
-    const char *retention_ms;
-    bool brokers_time; /* decisions are made by its records' times: a sender's clock must not count */
-    bool single;       /* one partition */
-    bool forgets;      /* what a tombstone erases has to be gone within days */
-} kinds[] = {
-    {"intake", false, "delete", "34560000000", true, false, false}, /* 400 days, and so the next two */
-    {"received", false, "delete", "34560000000", true, false, false},
-    {POLLED, true, "delete", "34560000000", true, false, false},
-    {"events", false, "delete", "-1", false, false,
-     false}, /* for ever, as the next: the way back for a lost database */
-    {"orders", false, "delete", "-1", false, false, false},
-    {"control", false, "compact", NULL, true, true, false},
-    {"roster", false, "compact", NULL, true, true, false},
-    {"keys", false, "compact", NULL, true, true, true},
-    {"dead", false, "delete", "34560000000", false, false, false}, /* it may hold HR events */
-    {"jobs", true, "delete", "7776000000", false, false, false},   /* 90 days */
-    {"urgent", true, "delete", "7776000000", false, false, false},
-    {"results", true, "delete", "-1", false, false, false},
-};
 
 struct work {
     struct cli *cli;
@@ -58,41 +32,19 @@ struct work {
     int code;
 };
 
-/* A segment ends after a day, is compacted within another, and so are the tombstones: a key is in no file of Kafka's some three days after it
- * was erased. By default a small topic's newest segment stays as it is for a week and longer. */
-static void set_forgetting(rd_kafka_NewTopic_t *topic)
+static void add_topic(struct work *work, const struct topic_kind *kind, const char *system)
 {
-    static const char *const settings[][2] = {{"segment.ms", "86400000"},
-                                              {"max.compaction.lag.ms", "86400000"},
-                                              {"delete.retention.ms", "86400000"},
-                                              {"min.cleanable.dirty.ratio", "0.01"}};
-    for (size_t i = 0; i < COUNT_OF(settings); i++) {
-        rd_kafka_NewTopic_set_config(topic, settings[i][0], settings[i][1]);
-    }
-}
-
-static void add_topic(struct work *work, const struct kind *kind, const char *system)
-{
-    int partitions = kind->single ? 1 : (int)conf_int(work->cli->conf, "topics.partitions");
+    struct topic_setting settings[TOPIC_SETTINGS_MAX];
+    size_t count = topic_settings(kind, settings);
     char error[256];
     char *name = kafka_topic(work->cli->conf, kind->name, system);
-    rd_kafka_NewTopic_t *topic = rd_kafka_NewTopic_new(
-        name, partitions, (int)conf_int(work->cli->conf, "topics.replication"), error, sizeof error);
+    rd_kafka_NewTopic_t *topic =
+        rd_kafka_NewTopic_new(name, topic_partitions(kind, work->cli->conf),
+                              (int)conf_int(work->cli->conf, "topics.replication"), error, sizeof error);
+    for (size_t i = 0; topic && i < count; i++) {
+        rd_kafka_NewTopic_set_config(topic, settings[i].name, settings[i].value);
+    }
     if (topic) {
-        rd_kafka_NewTopic_set_config(topic, "cleanup.policy", kind->cleanup);
-        if (kind->retention_ms) {
-            rd_kafka_NewTopic_set_config(topic, "retention.ms", kind->retention_ms);
-        }
-        if (kind->brokers_time) {
-            rd_kafka_NewTopic_set_config(topic, "message.timestamp.type", "LogAppendTime");
-        }
-        if (strcmp(kind->cleanup, "compact") ==
-            0) { /* read whole at each start: the newest segment is never compacted */
-            rd_kafka_NewTopic_set_config(topic, "segment.bytes", "67108864");
-        }
-        if (kind->forgets) {
-            set_forgetting(topic);
-        }
         work->topics = mem_realloc(work->topics, (work->count + 1) * sizeof(rd_kafka_NewTopic_t *));
         work->topics[work->count++] = topic;
     } else {
@@ -101,14 +53,16 @@ static void add_topic(struct work *work, const struct kind *kind, const char *sy
     free(name);
 }
 
-static bool has_topic(const struct work *work, const struct kind *kind, const char *system)
+static bool has_topic(const struct work *work, const struct topic_kind *kind, const char *system)
 {
-    return strcmp(kind->name, POLLED) != 0 || source_polls(work->definitions, system);
+    return strcmp(kind->name, TOPIC_POLLED) != 0 || source_polls(work->definitions, system);
 }
 
 static void add_topics(struct work *work, const char *const *systems, size_t system_count)
 {
-    for (size_t k = 0; k < COUNT_OF(kinds); k++) {
+    size_t kind_count;
+    const struct topic_kind *kinds = topic_kinds(&kind_count);
+    for (size_t k = 0; k < kind_count; k++) {
         if (!kinds[k].per_system) {
             add_topic(work, &kinds[k], NULL);
         }
@@ -120,49 +74,27 @@ static void add_topics(struct work *work, const char *const *systems, size_t sys
     }
 }
 
-static int32_t partitions_wanted(const struct work *work, const char *topic)
-{
-    for (size_t i = 0; i < COUNT_OF(kinds); i++) {
-        if (kinds[i].single && kafka_topic_is(work->cli->conf, kinds[i].name, topic)) {
-            return 1;
-        }
-    }
-    return (int32_t)conf_int(work->cli->conf, "topics.partitions");
-}
-
-/* A topic that was there: does it have the number of partitions that we count on? */
-static void check_existing(struct work *work, const char *topic)
-{
-    struct err err = ERR_INIT;
-    int32_t partitions = kafka_partition_count(work->rk, topic, 10 * TIME_SECOND, &err);
-    int32_t wanted = partitions_wanted(work, topic);
-    if (partitions < 0) {
-        work->code = cli_fail_err(CLI_AWAY, &err);
-    } else if (partitions != wanted) {
-        printf("%s: is there with %d partitions, topics.partitions says %d\n", topic, partitions, wanted);
-        work->code = CLI_REFUSED;
-    } else {
-        printf("%s: is there\n", topic);
-    }
-}
-
 static void report(struct work *work, const rd_kafka_event_t *event)
 {
-    size_t count = 0;
+    size_t count = 0, there_count = 0;
     const rd_kafka_topic_result_t **results = rd_kafka_CreateTopics_result_topics(
         rd_kafka_event_CreateTopics_result((rd_kafka_event_t *)(uintptr_t)event), &count);
+    const char **there = mem_alloc((count + 1) * sizeof *there);
     for (size_t i = 0; i < count; i++) {
         const char *name = rd_kafka_topic_result_name(results[i]);
         rd_kafka_resp_err_t code = rd_kafka_topic_result_error(results[i]);
         if (code == RD_KAFKA_RESP_ERR_NO_ERROR) {
             printf("%s: created\n", name);
         } else if (code == RD_KAFKA_RESP_ERR_TOPIC_ALREADY_EXISTS) {
-            check_existing(work, name);
+            there[there_count++] = name;
         } else {
             work->code =
                 cli_fail(CLI_REFUSED, "could not create %s: %s", name, rd_kafka_topic_result_error_string(results[i]));
         }
     }
+    enum cli_exit checked = topic_check(work->cli, work->rk, there, there_count);
+    work->code = work->code == CLI_OK ? (int)checked : work->code;
+    free(there);
 }
 
 static void create(struct work *work)

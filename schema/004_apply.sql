@@ -284,7 +284,7 @@ BEGIN
         UPDATE stage s
         SET note = coalesce('refused: the offboarding is ' || o.status,
                             CASE WHEN id_of(c.subject) IS NULL THEN 'refused: the person has no open offboarding'
-                                 ELSE 'refused: unknown offboarding' END)
+                                 ELSE 'refused: unknown offboarding; if it is recorded later, it is cancelled then' END)
         FROM staged_control c LEFT JOIN offboarding o ON o.id = id_of(c.subject)
         WHERE c.name = 'control.cancel' AND s.seq = c.seq AND c.value #>> '{actor,kind}' = 'token' -- HR's are told by intake
           AND o.status IS DISTINCT FROM 'cancelled'

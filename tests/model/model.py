@@ -326,7 +326,8 @@ class World:
         if meant or before.get(subject) == "cancelled":
             return None
         return ("refused: the person has no open offboarding" if isinstance(subject, str) else
-                f"refused: the offboarding is {before[subject]}" if subject in before else "refused: unknown offboarding")
+                f"refused: the offboarding is {before[subject]}" if subject in before else
+                "refused: unknown offboarding; if it is recorded later, it is cancelled then")
 
     def hear(self, message: dict) -> None:
         """A signal wakes the jobs that rest and wait for it. One that is at a worker now hears of it when it rests again."""

@@ -6,6 +6,7 @@ import re
 import subprocess
 
 import pytest
+from confluent_kafka.admin import AdminClient, NewTopic
 from events import leaver, offboarding_id
 from process import http, wait_until
 from stack import ROOT
@@ -382,6 +383,29 @@ def test_topics_says_what_differs_and_changes_nothing(stack):
     assert stack.topics.partitions("intake") == 3
     stack.cli("topics", "another").ok()
     wait_until(lambda: {"jobs.another", "urgent.another"} <= set(stack.topics.names()), 30, "the broker tells of the new topics")
+
+
+def test_topics_that_are_set_up_otherwise_are_told(stack):
+    """Made by hand, with the broker's defaults."""
+    made = Topics(stack.brokers, stack.prefix + "y")
+    admin = AdminClient({"bootstrap.servers": stack.brokers})
+    by_hand = {"intake": {}, "keys": {"cleanup.policy": "compact"}, "events": {"retention.ms": "604800000"}}
+    for kind, config in by_hand.items():
+        admin.create_topics([NewTopic(made.name(kind), 1 if kind == "keys" else 3, 1, config=config)])[made.name(kind)].result(30)
+    try:
+        told = stack.cli("topics", "scim", OFFBOARD_KAFKA_PREFIX=made.prefix)
+        assert told.status == REFUSED, told
+        lines = told.out.splitlines()
+        wrong = [line.split(": ", 2)[1:] for line in lines if " is " in line and ", not " in line]
+        assert [line[0] for line in wrong] == [
+            "message.timestamp.type is CreateTime, not LogAppendTime", "message.timestamp.type is CreateTime, not LogAppendTime",
+            "segment.ms is 604800000, not 86400000", "max.compaction.lag.ms is 9223372036854775807, not 86400000",
+            "min.cleanable.dirty.ratio is 0.5, not 0.01"], told.out
+        assert wrong[0][1] == "a sender's clock decides what came first. Set it:"
+        assert f"{made.name('events')}: Kafka keeps its records for 7 days; `offboard topics` would make it keep them for ever" in lines
+        assert f"--entity-name {made.name('keys')} --add-config segment.ms=86400000" in told.out
+    finally:
+        made.delete()
 
 
 def test_the_tests_topics_are_those_that_it_makes(stack):
