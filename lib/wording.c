@@ -33,6 +33,12 @@ char *wording_day(int64_t at, const char *zone)
     return mem_printf("%d %s %d", tm.tm_mday, months[tm.tm_mon], tm.tm_year + 1900);
 }
 
+char *wording_date(int64_t at, const char *zone)
+{
+    struct tm tm = clock_in(at, &zone);
+    return mem_printf("%04d-%02d-%02d", tm.tm_year + 1900, tm.tm_mon + 1, tm.tm_mday);
+}
+
 char *wording_moment(int64_t at, const char *zone)
 {
     struct tm tm = clock_in(at, &zone);

@@ -7,6 +7,7 @@
 
 /* "29 November 2026" in `zone` (IANA; NULL or unknown: UTC). `at`: microseconds since 1970. */
 char *wording_day(int64_t at, const char *zone);
+char *wording_date(int64_t at, const char *zone); /* the same day for machines: 2026-11-30 */
 
 /* "29 November 2026, 10:44 (UTC)": the same with the time that clocks show there, and the zone's name. */
 char *wording_moment(int64_t at, const char *zone);

@@ -57,6 +57,7 @@ static void put_offboarding_words(json_t *offboarding, const json_t *message)
     free(requester);
     put_words(offboarding, "requested", json_string_at(message, "received_at"), zone, wording_moment);
     put_words(offboarding, "last_day", json_string_at(message, "effective_at"), zone, wording_day);
+    put_words(offboarding, "last_date", json_string_at(message, "effective_at"), zone, wording_date);
 }
 
 /* The offboarding without what stands beside it. */

@@ -219,6 +219,8 @@ class Connector:
 
 def plausible(name: str) -> str:
     """A value for a setting."""
+    if re.search("_days$|^assignee_id$", name):
+        return "17"
     return "admin@example.com" if re.search("mail|admin|user|from|owner|operators|escalate", name) else f"the-{name.replace('_', '-')}"
 
 

@@ -117,7 +117,9 @@ class Generator:
         outcome = self.random.choice(OUTCOMES)
         message = {"event": f"job.{outcome}", "of": number, "step": step, "attempt": attempt}
         for late in (late for late in self.behind if late["of"] == number):
-            message["system"] = self.runbooks[late["runbook"]]["phases"][0]["steps"][step].get("system", "scim")
+            phases = self.runbooks[late["runbook"]]["phases"]  # several may begin at once
+            spec = next((phase["steps"][step] for phase in phases if step in phase["steps"]), {})  # {}: of an earlier one that was erased
+            message["system"] = spec.get("system", "scim")
         if outcome == "deferred":
             message["due"] = self.run.world.now + timedelta(hours=self.random.choice((0, 1, 30)))
             if self.random.random() < 0.5:

@@ -1,5 +1,7 @@
 """Every action of the GitLab connector by itself; what counts when `block` says null, and issues in place of a ticket system."""
 
+from datetime import datetime, timedelta, timezone
+
 import pytest
 import tries
 from connector_table import ConnectorTable, Row, filled
@@ -250,6 +252,18 @@ class TestGitLab(ConnectorTable):
         else:
             issue = self.issue(case, case.names["issue"])
             assert len(issue["notes"]) == 1 and issue["state"] == "opened", "a line of the text was taken as a command"
+
+    def test_who_gets_an_issue_and_until_when_are_settings(self, stack):
+        before = dict(stack.settings["systems"]["gitlab"])
+        stack.settings["systems"]["gitlab"] |= {"assignee_id": "17", "due_days": "7"}
+        stack.write_settings()
+        said = tries.case(self, stack, "create_issue", "settings").try_()
+        stack.settings["systems"]["gitlab"] = before
+        stack.write_settings()
+        assert said["outcome"] == "succeeded", said
+        sent = [entry["body"] for entry in stack.sandbox.journal("gitlab") if entry["method"] == "POST" and entry["path"].endswith("/issues")][-1]
+        due = (datetime.now(timezone.utc) + timedelta(days=7)).strftime("%Y-%m-%d")
+        assert (sent["assignee_ids"], sent["due_date"]) == ([17], due)
 
     def test_a_comment_is_found_on_the_second_page(self, stack):
         case = tries.case(self, stack, "comment_issue", "paged")

@@ -1,5 +1,7 @@
 """Every action of the Jira connector by itself, and what a ticket's workflow allows."""
 
+from datetime import datetime, timedelta, timezone
+
 import pytest
 import tries
 from connector_table import ConnectorTable, Row, filled
@@ -70,6 +72,25 @@ class TestJira(ConnectorTable):
         assert said["outcome"] == "missing" and case.changed() == []
 
     # What is special.
+
+    @pytest.mark.parametrize("given, expected", [
+        ({}, {"assignee": None, "priority": "Medium", "duedate": None}),
+        ({"assignee": "5b10ac8d82e05b22cc7d4ef5", "priority": "High", "due_days": "90"}, {"assignee": "5b10ac8d82e05b22cc7d4ef5", "priority": "High", "due": 90}),
+    ])
+    def test_who_gets_a_ticket_and_until_when_are_settings(self, stack, given, expected):
+        """Jira decides what is not given."""
+        before = dict(stack.settings["systems"]["jira"])
+        stack.settings["systems"]["jira"] |= given
+        stack.write_settings()
+        case = tries.case(self, stack, "create_ticket", f"settings-{len(given)}", with_={})
+        said = case.try_()
+        stack.settings["systems"]["jira"] = before
+        stack.write_settings()
+        assert said["outcome"] == "succeeded", said
+        fields = stack.sandbox.state("jira")["issues"][-1]["fields"]
+        due = expected.get("due") and (datetime.now(timezone.utc) + timedelta(days=expected["due"])).strftime("%Y-%m-%d")
+        assert ((fields["assignee"] or {}).get("accountId"), fields["priority"]["name"], fields["duedate"]) == (
+            expected["assignee"], expected["priority"], due)
 
     def test_what_a_ticket_says(self, stack):
         case = tries.case(self, stack, "create_ticket", "says")

@@ -33,6 +33,8 @@ static void test_days(void **state)
     assert_text(wording_day(late, NULL), "29 November 2026");
     assert_text(wording_day(late, "Europe/Berlin"), "30 November 2026");
     assert_text(wording_day(late, "America/New_York"), "29 November 2026");
+    assert_text(wording_date(late, "America/New_York"), "2026-11-29");
+    assert_text(wording_date(late, "Europe/Berlin"), "2026-11-30");
     assert_text(wording_day(late, "No/Where"), "29 November 2026");
     assert_text(wording_moment(late, "Europe/Berlin"), "30 November 2026, 00:30 (Europe/Berlin)");
     assert_text(wording_moment(late, "No/Where"), "29 November 2026, 23:30 (UTC)");
