@@ -73,6 +73,10 @@ ROWS = [
         f"GET {USER}", f"GET {MAILBOX}/delegates", f"DELETE {MAILBOX}/delegates/boss%40example.com", f"GET {MAILBOX}/delegates"],
         with_={"delegate": BOSS}, before={"delegates": [BOSS]},
         user={"delegates": [{"delegateEmail": BOSS, "verificationStatus": "accepted"}]}),
+    Row("remove_delegates", [
+        f"GET {USER}", f"GET {MAILBOX}/delegates", f"DELETE {MAILBOX}/delegates/boss%40example.com", f"GET {MAILBOX}/delegates"],
+        before={"delegates": [BOSS]}, outputs={"delegates": [BOSS]},
+        user={"delegates": [{"delegateEmail": BOSS, "verificationStatus": "accepted"}]}),
     Row("delete_aliases", [
         f"GET {USER}/aliases", f"DELETE {USER}/aliases/{{alias}}", f"GET {USER}/aliases"]),
     Row("remove_licences", [

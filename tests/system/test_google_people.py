@@ -287,7 +287,7 @@ def test_backup_codes_of_a_suspended_account_are_of_no_use(stack, email):
     ("transfer_data", "succeeded", ""), ("remove_licences", "succeeded", ""), ("delete_aliases", "succeeded", ""),
     ("invalidate_backup_codes", "already_done", ""), ("set_vacation", "blocked", "its mail is not served"),
     ("stop_forwarding", "blocked", "its mail is not served"), ("add_delegate", "blocked", "Google takes no delegate for it"),
-    ("remove_delegate", "blocked", "who restores it has to remove them"),
+    ("remove_delegate", "blocked", "who restores it has to remove them"), ("remove_delegates", "blocked", "who restores it has to remove them"),
 ])
 def test_what_a_suspended_account_leaves_to_do(stack, action, outcome, why):
     email = f"{action.replace('_', '-')}.suspended@example.com"
