@@ -147,7 +147,8 @@ static int cancel_held(struct cli *cli)
 static int cancel_run(struct cli *cli, int argc, char **argv)
 {
     if (!opt.reason || argc != (opt.held ? 0 : 1)) {
-        return cli_fail(CLI_USAGE, "usage: offboard cancel OFFBOARDING|EMAIL --reason TEXT, or --held --reason TEXT");
+        return cli_fail(CLI_USAGE,
+                        "usage: offboard cancel OFFBOARDING|EMAIL|EMPLOYEE-ID --reason TEXT, or --held --reason TEXT");
     }
     if (opt.held) {
         return cancel_held(cli);

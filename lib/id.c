@@ -78,6 +78,14 @@ void id_signal(const char *source, const char *sent, char out[ID_SIZE])
     buf_release(&name);
 }
 
+void id_order_batch(const char *what, char out[ID_SIZE])
+{
+    struct buf name = BUF_INIT;
+    buf_addf(&name, "%s\norder", what);
+    id_v5(offboarding_namespace, name.data, name.len, out);
+    buf_release(&name);
+}
+
 int id_valid(const char *text)
 {
     uuid_t id;

@@ -22,6 +22,9 @@ void id_intake(const char *source, const char *event_id, const char *record, cha
 /* Of a signal, by the source that takes it in and the sender's own id of it. */
 void id_signal(const char *source, const char *sent, char out[ID_SIZE]);
 
+/* Of the orders of one request: the same for the same `what`. */
+void id_order_batch(const char *what, char out[ID_SIZE]);
+
 int id_valid(const char *text); /* 1 when it is a UUID's text */
 
 /* Copies a UUID's text in lower case, as everything here writes it: for every door by which ids come in. -1 when it is none. */

@@ -8,6 +8,7 @@
 
 #include "lib/buf.h"
 #include "lib/cloudevent.h"
+#include "lib/fold.h"
 #include "lib/id.h"
 #include "lib/json.h"
 #include "lib/kafka.h"
@@ -343,7 +344,7 @@ char *message_person_key(const json_t *user)
 {
     const char *email = json_string_at(user, "email");
     if (email && *email) {
-        return json_lower(email);
+        return fold_text(email);
     }
     const char *employee = json_string_at(user, "employee_id");
     return employee && *employee ? mem_strdup(employee) : NULL;

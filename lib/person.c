@@ -5,6 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "lib/fold.h"
 #include "lib/json.h"
 #include "lib/mem.h"
 
@@ -45,12 +46,12 @@ json_t *person_keys(const json_t *offboarding)
     const json_t *user = json_object_get(offboarding, "user");
     const char *employee = json_string_at(user, "employee_id");
     json_t *keys = json_array();
-    add_key(keys, json_lower(json_string_at(user, "email")));
+    add_key(keys, fold_text(json_string_at(user, "email")));
     size_t i;
     json_t *alias;
     json_array_foreach(json_object_get(user, "emails"), i, alias)
     {
-        add_key(keys, json_lower(json_string_value(alias)));
+        add_key(keys, fold_text(json_string_value(alias)));
     }
     add_key(keys, employee ? mem_printf(EMPLOYEE "%s", employee) : NULL);
     if (!json_string_at(user, "email") && !employee) {

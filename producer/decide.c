@@ -14,7 +14,8 @@
 
 /* ---- understanding ----------------------------------------------------------------------------------------------- */
 
-/* How long an offboarding stays open after its start: its last step's time, and a month. */
+/* How long an offboarding stays open after its start if nobody ever says that it is over: its last step's time, and as long as HR events
+ * are kept. A step that failed may wait for months for somebody. */
 static int64_t open_for(const struct record *record)
 {
     int64_t longest = 0;
@@ -30,7 +31,7 @@ static int64_t open_for(const struct record *record)
             longest = after > longest ? after : longest;
         }
     }
-    return longest + time_scale(30 * TIME_DAY, conf_duration(record->planner->conf, "clock.day"));
+    return longest + time_scale(400 * TIME_DAY, conf_duration(record->planner->conf, "clock.day"));
 }
 
 static int understand(struct record *record, struct err *err)

@@ -9,8 +9,11 @@
 #include "lib/mem.h"
 #include "lib/time.h"
 
+#define TAKEN_FOR (30 * TIME_SECOND)
+
 struct order_keys {
     json_t *known; /* name to value, under the lock */
+    json_t *taken; /* name to when a request took it in hand, monotonic; under the lock */
     pthread_mutex_t lock;
 };
 
@@ -18,6 +21,7 @@ struct order_keys *order_keys_new(void)
 {
     struct order_keys *keys = MEM_NEW(struct order_keys);
     keys->known = json_object();
+    keys->taken = json_object();
     pthread_mutex_init(&keys->lock, NULL);
     return keys;
 }
@@ -26,6 +30,7 @@ void order_keys_free(struct order_keys *keys)
 {
     if (keys) {
         json_decref(keys->known);
+        json_decref(keys->taken);
         pthread_mutex_destroy(&keys->lock);
         free(keys);
     }
@@ -47,9 +52,31 @@ void order_key_id(const char *batch, size_t index, char out[ID_SIZE])
     id_v5(batch, number, (size_t)len, out);
 }
 
+bool order_keys_reserve(struct order_keys *keys, const char *name)
+{
+    int64_t now = time_monotonic();
+    pthread_mutex_lock(&keys->lock);
+    const char *other;
+    json_t *since;
+    void *next;
+    json_object_foreach_safe(keys->taken, next, other, since)
+    {
+        if (now - json_integer_value(since) > TAKEN_FOR) {
+            json_object_del(keys->taken, other); /* Kafka did not take its orders, or the request is gone */
+        }
+    }
+    bool free_now = !json_object_get(keys->taken, name);
+    if (free_now) {
+        json_object_set_new(keys->taken, name, json_integer(now));
+    }
+    pthread_mutex_unlock(&keys->lock);
+    return free_now;
+}
+
 void order_keys_put(struct order_keys *keys, const char *name, const json_t *value)
 {
     pthread_mutex_lock(&keys->lock);
+    json_object_del(keys->taken, name);
     if (value) {
         json_object_set_new(keys->known, name, json_deep_copy(value));
     } else {

@@ -21,6 +21,9 @@ void order_keys_free(struct order_keys *keys);
 /* The key of the record. The caller frees. */
 char *order_key_name(const char *token, const char *key);
 
+/* True when no request has the key in hand: it is this one's then, until the value is put, or for as long as Kafka may take (30 s). */
+bool order_keys_reserve(struct order_keys *keys, const char *name);
+
 /* `value`: {order, count, batch, body, at}; NULL: a tombstone. Copied. */
 void order_keys_put(struct order_keys *keys, const char *name, const json_t *value);
 

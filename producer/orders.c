@@ -3,7 +3,9 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "lib/fold.h"
 #include "lib/id.h"
+#include "lib/nearest.h"
 #include "lib/json.h"
 #include "lib/mem.h"
 #include "lib/message.h"
@@ -79,13 +81,16 @@ static json_t *answer_new(const char *name, const char *batch, size_t count)
     return json_pack("{s:s, s:o}", "order", name, "ids", ids);
 }
 
-/* New reference. */
+/* Requests that repeat each other at once, at this producer or another one, give the same ids: the logger carries out an order once. New
+ * reference. */
 static json_t *once_new(const struct http_request *request, const char *order, const char *name)
 {
     char digest[ID_SHA256_HEX_SIZE], batch[ID_SIZE], now[TIME_TEXT_SIZE];
     id_sha256_hex(request->body, request->body_len, digest);
-    id_v7(batch);
     time_format(time_now(), now);
+    char *what = mem_printf("%s %s %.10s", name, digest, now);
+    id_order_batch(what, batch);
+    free(what);
     return json_pack("{s:s, s:i, s:{s:i, s:s, s:s, s:s, s:s, s:i}}", "name", name, "left", 0, "value", "version",
                      MESSAGE_VERSION, "order", order, "batch", batch, "body", digest, "at", now, "count", 0);
 }
@@ -219,7 +224,7 @@ static void order_cancel(struct order *order)
     }
     const char *person = json_string_at(order->body, "person");
     if (person) {
-        char *key = strchr(person, '@') ? json_lower(person) : mem_strdup(person);
+        char *key = strchr(person, '@') ? fold_text(person) : mem_strdup(person);
         control_record(order, "cancel", key, false);
         free(key);
     }
@@ -359,17 +364,52 @@ static int check_pause(struct edge *edge, json_t *body, struct err *err)
 
 /* ---- dispatch ---------------------------------------------------------------------------------------------------- */
 
+static const char *const of_many[] = {"offboardings", "reason", NULL};
+static const char *const of_a_step[] = {"offboardings", "step", "job", "reason", NULL};
+static const char *const of_a_person[] = {"person", "offboardings", "reason", NULL};
+static const char *const of_a_system[] = {"system", "reason", NULL};
+
 static const struct kind {
     const char *name;
     const char *role;
+    const char *const *members; /* of the body, besides `order` and `requested_by`; ends with NULL */
     int (*check)(struct edge *edge, json_t *body, struct err *err);
     void (*carry_out)(struct order *order);
 } kinds[] = {
-    {"approve", "approve", check_approve, order_events}, {"retry", "operator", check_retry, order_events},
-    {"skip", "operator", check_skip, order_events},      {"cancel", "operator", check_cancel, order_cancel},
-    {"pause", "operator", check_pause, order_pause},     {"resume", "operator", check_system, order_resume},
-    {"undo", "undo", check_undo, order_events},          {"erase", "erase", check_erase, order_events},
+    {"approve", "approve", of_many, check_approve, order_events},
+    {"retry", "operator", of_a_step, check_retry, order_events},
+    {"skip", "operator", of_a_step, check_skip, order_events},
+    {"cancel", "operator", of_a_person, check_cancel, order_cancel},
+    {"pause", "operator", of_a_system, check_pause, order_pause},
+    {"resume", "operator", of_a_system, check_system, order_resume},
+    {"undo", "undo", of_a_step, check_undo, order_events},
+    {"erase", "erase", of_many, check_erase, order_events},
 };
+
+/* A member that the order does not have is a mistake: `stepp` must not undo all steps. */
+static int check_members(const struct kind *kind, json_t *body, struct err *err)
+{
+    const char *right[8] = {"order", "requested_by"};
+    size_t count = 2;
+    for (size_t i = 0; kind->members[i]; i++) {
+        right[count++] = kind->members[i];
+    }
+    const char *name;
+    json_t *value;
+    json_object_foreach(body, name, value)
+    {
+        bool known = false;
+        for (size_t i = 0; i < count; i++) {
+            known = known || strcmp(right[i], name) == 0;
+        }
+        const char *near = known ? NULL : nearest_name(name, right, count);
+        if (!known) {
+            return err_set(err, ERR_PERMANENT, "the order %s has no member \"%s\"%s%s%s", kind->name, name,
+                           near ? "; did you mean \"" : "", near ? near : "", near ? "\"?" : "");
+        }
+    }
+    return 0;
+}
 
 static int check_texts(const json_t *body, struct err *err)
 {
@@ -428,7 +468,15 @@ static void carry_out_once(struct edge *edge, struct http_request *request, cons
         return;
     }
     char *name = key ? order_key_name(token, key) : NULL;
-    if (!name || !given_before(edge, request, name)) {
+    if (name && given_before(edge, request, name)) {
+        free(name);
+        return;
+    }
+    if (name && !order_keys_reserve(planner_order_keys(edge->planner), name)) {
+        err_set(&err, ERR_RETRY,
+                "Idempotency-Key: another request with this key is being answered; send it again in a moment");
+        edge_refuse(edge, request, 409, &err);
+    } else {
         carry_out(edge, request, kind, body, token, name);
     }
     free(name);
@@ -443,7 +491,8 @@ void orders_handle(struct edge *edge, struct http_request *request)
     const char *const role[] = {kind ? kind->role : NULL, NULL};
     if (kind && !edge_may(edge, token, role)) {
         edge_deny_role(edge, request, kind->role);
-    } else if (!kind || check_texts(body, &err) != 0 || kind->check(edge, body, &err) != 0) {
+    } else if (!kind || check_members(kind, body, &err) != 0 || check_texts(body, &err) != 0 ||
+               kind->check(edge, body, &err) != 0) {
         edge_refuse(edge, request, body ? 422 : 400, &err);
     } else {
         carry_out_once(edge, request, kind, body, token);

@@ -74,7 +74,7 @@ REVOKE ALL ON FUNCTION erase_ended_offboardings(timestamptz, integer) FROM PUBLI
 
 CREATE FUNCTION analyst.of_person(person text) RETURNS SETOF uuid
 LANGUAGE sql STABLE SECURITY DEFINER ROWS 5 SET search_path = public, pg_temp AS $$
-    SELECT DISTINCT k.offboarding_id FROM person_key k WHERE k.digest = ANY (person_digests(ARRAY[lower(person), person]))
+    SELECT DISTINCT k.offboarding_id FROM person_key k WHERE k.digest = ANY (person_digests(ARRAY[folded(person), person]))
 $$;
 COMMENT ON FUNCTION analyst.of_person(text) IS
     'Offboardings of the person with this e-mail, employee id or account (system:id), but for those that were erased.';
@@ -108,7 +108,7 @@ COMMENT ON FUNCTION offboarding_data(offboarding) IS 'Everything that is recorde
 CREATE FUNCTION analyst.person_data(person text) RETURNS jsonb
 LANGUAGE plpgsql STABLE SECURITY DEFINER SET search_path = public, pg_temp AS $$
 DECLARE
-    named bytea[] := person_digests(ARRAY[lower(person), person]);
+    named bytea[] := person_digests(ARRAY[folded(person), person]);
     digests bytea[] := named || ARRAY(SELECT k.digest FROM person_key k
                                       WHERE k.offboarding_id IN (SELECT n.offboarding_id FROM person_key n WHERE n.digest = ANY (named)));
 BEGIN

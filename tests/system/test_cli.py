@@ -4,6 +4,7 @@ import json
 import os
 import re
 import subprocess
+from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 from confluent_kafka.admin import AdminClient, NewTopic
@@ -444,3 +445,73 @@ def test_connectors_lists_what_each_can_do(stack):
     assert [system["system"] for system in everything] == sorted(system["system"] for system in everything)
     wrong = stack.cli("connectors", "jra")
     assert wrong.status == NOT_FOUND and 'did you mean "jira"' in wrong.err
+
+
+@pytest.mark.parametrize("name", ["retry", "cancel"])
+def test_orders_given_at_the_same_moment_are_one(stack, name):
+    """A queue that delivers twice does so within milliseconds, before anybody can know the key."""
+    offboarding = stack.cli("start", f"same.{name}@example.com", "--at", "2031-01-01", "--json").ok().json["id"]
+    stack.wait_status(offboarding, "waiting")
+    order = {"order": name, "offboardings": [offboarding], "reason": "x"}
+
+    def give(_) -> list[str]:
+        reply = stack.post("/v1/orders", order, token="operator", headers={"Idempotency-Key": f"the same moment of {name}"})
+        assert reply.status == 202 or (reply.status == 409 and "send it again in a moment" in reply.json["detail"]), reply
+        return reply.json.get("ids", [])
+
+    with ThreadPoolExecutor(20) as pool:
+        ids = {id for given in pool.map(give, range(20)) for id in given}
+    assert len(ids) == 1
+    stack.wait_quiet()
+    rows = stack.database.query("SELECT result FROM analyst.orders WHERE order_id = ANY (%s::uuid[])", list(ids))
+    if name == "cancel":    # a record of control says what holds: again, it says the same
+        assert {row["result"] for row in rows} == {"applied"} and stack.offboarding(offboarding)["status"] == "cancelled"
+    else:
+        assert [row["result"] for row in rows] == ["refused"], rows
+
+
+@pytest.mark.parametrize("order, wrong, right", [
+    ({"order": "undo", "offboardings": ["7d3c2b1e-0c55-5b0e-9a44-6f66626f6172"], "reason": "x", "stepp": "ticket"}, "stepp", "step"),
+    ({"order": "retry", "offboardings": ["7d3c2b1e-0c55-5b0e-9a44-6f66626f6172"], "jobs": "a"}, "jobs", "job"),
+    ({"order": "cancel", "person": EMAIL, "reasn": "x", "reason": "y"}, "reasn", "reason"),
+    ({"order": "approve", "offboarding": ["7d3c2b1e-0c55-5b0e-9a44-6f66626f6172"]}, "offboarding", "offboardings"),
+])
+def test_a_misspelt_member_of_an_order_is_refused(stack, order, wrong, right):
+    """Without it the order would mean something else: all steps, for one."""
+    reply = stack.post("/v1/orders", order, token="operator")
+    assert reply.status == 422 and f'has no member "{wrong}"; did you mean "{right}"?' in reply.json["detail"], reply
+
+
+@pytest.fixture
+def held_up(stack):
+    """Nothing is done at the vendors meanwhile."""
+    for system in ("scim", "jira"):
+        stack.cli("pause", system, "--reason", "test").ok()
+    yield
+    for system in ("scim", "jira"):
+        stack.cli("resume", system)
+
+
+@pytest.mark.parametrize("known, named, one", [
+    ("JÖRG@example.com", "jörg@example.com", True), ("jörg.two@example.com", "jo\u0308rg.two@example.com", True),
+    ("weiß@example.com", "WEISS@example.com", False), ("AB-4711", "ab-4711", False), ("ab-4712", "AB-4712", False),
+])
+def test_who_is_cancelled_is_cancelled_everywhere(stack, held_up, known, named, one):
+    """The worker, the planner and PostgreSQL agree who it is: an e-mail is one in any case, an employee id is not."""
+    email = known if "@" in known else f"{known}.person@example.com".replace("-", "")
+    stack.person(email, None if "@" in known else known)
+    offboarding = stack.offboard(email, user={} if "@" in known else {"employee_id": known})
+    stack.wait_status(offboarding, "initiated")
+    cancelled = stack.cli("cancel", named, "--reason", "the wrong one")
+    for system in ("scim", "jira"):
+        stack.cli("resume", system).ok()
+    if one:
+        assert cancelled.status == OK, cancelled
+        stack.wait_status(offboarding, "cancelled")
+        stack.wait_quiet()
+        assert {job["state"] for job in stack.jobs(offboarding).values()} <= {"cancelled", "skipped"}
+        assert stack.account(email)["active"] is True
+    else:
+        assert cancelled.status == NOT_FOUND, cancelled
+        stack.wait_job(offboarding, "deactivate", "succeeded")
+        assert stack.account(email)["active"] is False

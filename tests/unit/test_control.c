@@ -128,6 +128,7 @@ static void test_cancelled_by_person_up_to_then(void **state)
     int64_t at = instant("2026-11-23T10:00:00Z");
     order(control, "cancel/jane@example.com", "HR called", "2026-11-23T10:00:00Z");
     order(control, "cancel/Emp-7", "HR called", "2026-11-23T10:00:00Z");
+    order(control, "cancel/j\xc3\xb6rg@example.com", "HR called", "2026-11-23T10:00:00Z");
     static const struct {
         const char *user;
         bool concerned;
@@ -138,6 +139,11 @@ static void test_cancelled_by_person_up_to_then(void **state)
         {"{\"employee_id\": \"Emp-7\"}", true},
         {"{\"email\": \"new@example.com\", \"employee_id\": \"Emp-7\"}", true},
         {"{\"employee_id\": \"Emp-70\"}", false},
+        {"{\"employee_id\": \"EMP-7\"}", false}, /* two people may differ in nothing else */
+        {"{\"employee_id\": \"emp-7\"}", false},
+        {"{\"email\": \"J\u00d6RG@example.com\"}", true},
+        {"{\"email\": \"jo\u0308rg@example.com\"}", true}, /* with two characters for the \u00f6 */
+        {"{\"email\": \"jorg@example.com\"}", false},
         {"{\"email\": \"ane@example.com\"}", false},
         {"{}", false},
     };
