@@ -131,7 +131,7 @@ static int64_t header_number(const rd_kafka_message_t *message, const char *name
 rd_kafka_headers_t *dead_headers(const rd_kafka_message_t *message)
 {
     static const char *const ours[] = {"dead_topic",  "dead_partition", "dead_offset", "dead_size",
-                                       "dead_reason", "dead_process",   DEAD_FROM};
+                                       "dead_reason", "dead_process",   DEAD_FROM,     DEAD_SINCE};
     rd_kafka_headers_t *headers = NULL;
     if (rd_kafka_message_headers(message, &headers) != RD_KAFKA_RESP_ERR_NO_ERROR) {
         return NULL;
@@ -143,12 +143,22 @@ rd_kafka_headers_t *dead_headers(const rd_kafka_message_t *message)
     return headers;
 }
 
+static int64_t first_set_aside(const rd_kafka_message_t *message)
+{
+    int64_t at = rd_kafka_message_timestamp(message, NULL) * (TIME_SECOND / 1000), since = at;
+    char *text = kafka_message_header_text(message, DEAD_SINCE);
+    bool earlier = text && time_parse(text, &since, NULL) == 0 && since < at;
+    free(text);
+    return earlier ? since : at;
+}
+
 static void take_head(struct dead_letter *letter, const rd_kafka_message_t *message, char *topic)
 {
     *letter =
         (struct dead_letter){.partition = message->partition,
                              .offset = message->offset,
                              .at = rd_kafka_message_timestamp(message, NULL) * (TIME_SECOND / 1000),
+                             .since = first_set_aside(message),
                              .topic = topic,
                              .from_partition = (int32_t)header_number(message, "dead_partition", INT32_MAX, 0),
                              .from_offset = header_number(message, "dead_offset", INT64_MAX, -1),

@@ -26,6 +26,7 @@ struct dead_letter {
     char *value; /* NULL: none, or not asked for; `value_len` bytes and a NUL */
     size_t value_len;
     size_t size;                 /* of the value as it came */
+    int64_t since;               /* when it was first set aside: of a replay that died again, before that */
     bool whole;                  /* the letter holds all of it */
     char *summary;               /* the value in a few words, without what it says of a person; secrets masked */
     rd_kafka_headers_t *headers; /* as the message came, without what the letter added; NULL: none */
@@ -64,6 +65,7 @@ char *dead_summary(const void *value, size_t len);
 
 #define DEAD_REPLAYED "dead.replayed"        /* the event; it lies on the topic of the letters, too */
 #define DEAD_BACK_TO  "offboard_replayed_to" /* header of a worker's answer that was put back: the topic it came from */
+#define DEAD_SINCE    "offboard_received_at" /* header of one that was put back: when it was first set aside */
 #define DEAD_FROM     "offboard_replayed_from" /* header of a record that was put back: the letter's place */
 
 #endif

@@ -237,7 +237,10 @@ static void put_back(const struct replay *replay, struct exchange *exchange, con
     char *topic = kafka_topic(replay->edge->conf, "dead", NULL);
     char *place = mem_printf("%s/%d/%lld", topic, letter->partition, (long long)letter->offset);
     const char *orders = is_answer(replay->edge, letter) ? replay->edge->orders : NULL;
-    const char *const headers[] = {DEAD_FROM, place, orders ? DEAD_BACK_TO : NULL, letter->topic, NULL};
+    char since[TIME_TEXT_SIZE];
+    time_format(letter->since, since);
+    const char *const headers[] = {DEAD_FROM,     place, DEAD_SINCE, since, orders ? DEAD_BACK_TO : NULL,
+                                   letter->topic, NULL};
     struct kafka_record record = {.topic = orders ? orders : letter->topic,
                                   .partition = letter->key ? RD_KAFKA_PARTITION_UA : letter->from_partition,
                                   .key = letter->key,

@@ -205,13 +205,36 @@ def test_letters_are_replayed_once_cured(contractors):
     check_on_record(stack)
 
 
+@pytest.mark.parametrize("by", ["HR", "an operator"])
+def test_who_was_cancelled_in_between_does_not_start(contractors, by):
+    """The letter counts from when it was set aside, not from its replay."""
+    stack = contractors
+    event = leaver("jane@example.com", runbook="contractor-leaver")
+    stack.person("jane@example.com")
+    stack.publish(event)
+    stack.wait_intake(1)
+    letter = wait_until(lambda: letters(stack), 10, "it is set aside")[0]
+    if by == "HR":
+        stack.publish(leaver("jane@example.com", type="leaver.cancelled"))
+        stack.wait_intake(2)
+    else:
+        assert "no open offboarding" in stack.cli("cancel", "jane@example.com", "--reason", "she stays").err
+    stack.cure()
+    stack.cli("replay", letter["letter"], "--reason", "the runbook is there").ok()
+    rows = wait_until(lambda: [row for row in stack.wait_intake(1) if row["source_event_id"] == event["id"] and row["disposition"] != "dead"],
+                      30, "it is decided")
+    assert [row["disposition"] for row in rows] == ["cancelled"], rows
+    stack.wait_quiet()
+    assert stack.account("jane@example.com")["active"]
+
+
 def check_back_as_it_came(stack, event: dict, letter: str) -> None:
     records = [record for record in stack.topics.read("intake") if record.value and record.json["id"] == event["id"]]
     original, replayed = records[0], records[1:]
     assert len(replayed) == 3
     for record in replayed:
         assert record.value == original.value and record.key == original.key and record.partition == original.partition
-        assert {name: value for name, value in record.headers.items() if name != "offboard_replayed_from"} == original.headers
+        assert {name: value for name, value in record.headers.items() if name not in ("offboard_replayed_from", "offboard_received_at")} == original.headers
     assert replayed[0].headers["offboard_replayed_from"] == f"{stack.topics.name('dead')}/{letter}"
 
 
