@@ -6,6 +6,7 @@
 #include "lib/definition_steps.h"
 #include "lib/json.h"
 #include "lib/mem.h"
+#include "lib/runbook.h"
 #include "lib/time.h"
 
 static const struct check_key runbook_keys[] = {
@@ -180,6 +181,9 @@ static void check_phase_order(struct check *check, const char *pointer, const js
         if (name && other && strcmp(name, other) == 0) {
             check_problem(check, pointer, "there is already a phase \"%s\"", name);
         }
+    }
+    if (name && strcmp(name, RUNBOOK_READ_BACKS) == 0) {
+        check_problem(check, pointer, "give the phase another name: \"%s\" is the one of all later read-backs", name);
     }
 }
 

@@ -108,10 +108,10 @@ static void level_release(struct level *level)
 
 /* ---- ids --------------------------------------------------------------------------------------------------------- */
 
-static json_t *phase_ids(const struct level *level, const json_t *phase, bool read_backs);
+static json_t *phase_ids(const struct level *level, const json_t *phase);
 
 /* The ids that a step of this level becomes: one, or those of all steps of the runbook it runs. */
-static json_t *step_ids(const struct level *level, const json_t *step, bool read_backs)
+static json_t *step_ids(const struct level *level, const json_t *step)
 {
     json_t *ids = json_array();
     const char *id = text_of(json_object_get(step, "id"));
@@ -119,10 +119,6 @@ static json_t *step_ids(const struct level *level, const json_t *step, bool read
     json_t *item;
     if (!json_object_get(step, "run")) {
         json_array_append_new(ids, json_sprintf("%s%s", level->prefix, id));
-        json_array_foreach(read_backs ? json_object_get(step, "verify") : NULL, i, item)
-        {
-            json_array_append_new(ids, json_sprintf("%s%s.verify-%s", level->prefix, id, text_of(item)));
-        }
         return ids;
     }
     const struct definition *child = child_of(level, step);
@@ -130,21 +126,21 @@ static json_t *step_ids(const struct level *level, const json_t *step, bool read
         struct level below = level_below(level, child, step);
         json_array_foreach(level_phases(&below), i, item)
         {
-            extend(ids, phase_ids(&below, item, read_backs));
+            extend(ids, phase_ids(&below, item));
         }
         level_release(&below);
     }
     return ids;
 }
 
-static json_t *phase_ids(const struct level *level, const json_t *phase, bool read_backs)
+static json_t *phase_ids(const struct level *level, const json_t *phase)
 {
     json_t *ids = json_array();
     size_t i;
     json_t *step;
     json_array_foreach(json_object_get(phase, "steps"), i, step)
     {
-        extend(ids, step_ids(level, step, read_backs));
+        extend(ids, step_ids(level, step));
     }
     return ids;
 }
@@ -162,7 +158,7 @@ static json_t *needed_ids(const struct level *level, const json_t *step)
             json_array_foreach(json_object_get(phase, "steps"), k, other)
             {
                 if (json_equal(json_object_get(other, "id"), need)) {
-                    extend(ids, step_ids(level, other, false));
+                    extend(ids, step_ids(level, other));
                 }
             }
         }
@@ -177,7 +173,7 @@ static json_t *behind_of(const struct level *level, size_t phase)
 {
     json_t *behind = json_copy(level->behind);
     if (level->outer && phase > 0) {
-        extend(behind, phase_ids(level, json_array_get(level_phases(level), phase - 1), true));
+        extend(behind, phase_ids(level, json_array_get(level_phases(level), phase - 1)));
     }
     return behind;
 }
@@ -301,20 +297,38 @@ static struct level level_top(const struct definitions *definitions, const struc
                           .behind = json_array()};
 }
 
+/* The steps of a phase: the later read-backs among them go into `later`. */
+static json_t *steps_of(const struct level *top, size_t number, json_t *later)
+{
+    json_t *all = json_array(), *steps = json_array();
+    size_t i;
+    json_t *step;
+    expand_phase(top, number, all);
+    json_array_foreach(all, i, step)
+    {
+        json_array_append(json_object_get(step, "only_verify") ? later : steps, step);
+    }
+    json_decref(all);
+    return steps;
+}
+
 json_t *runbook_expand(const struct definitions *definitions, const struct definition *runbook)
 {
     struct level top = level_top(definitions, runbook);
-    json_t *phases = json_array();
+    json_t *phases = json_array(), *later = json_array();
     size_t i;
     json_t *phase;
     json_array_foreach(level_phases(&top), i, phase)
     {
         json_t *made = json_copy(phase);
-        json_t *steps = json_array();
-        expand_phase(&top, i, steps);
-        json_object_set_new(made, "steps", steps);
+        json_object_set_new(made, "steps", steps_of(&top, i, later));
         json_array_append_new(phases, made);
     }
+    if (json_array_size(later) > 0) {
+        json_array_append_new(phases, json_pack("{s:s, s:s, s:b, s:O}", "name", RUNBOOK_READ_BACKS, "title",
+                                                "what was done is looked at again", "beside", 1, "steps", later));
+    }
+    json_decref(later);
     level_release(&top);
     return phases;
 }

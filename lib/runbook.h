@@ -7,7 +7,10 @@
 
 #include "lib/definition.h"
 
-/* The phases, [{name, after, steps}]. A step has the members it has in its file, but `run` and `verify`, with these changes:
+#define RUNBOOK_READ_BACKS "read-backs" /* the phase of all later read-backs, beside the others */
+
+/* The phases, [{name, after, steps}]; later read-backs have one of their own, the last: a phase is over when its own steps are, weeks before
+ * they are looked at again. A step has the members it has in its file, but `run` and `verify`, with these changes:
  *
  *   id            STEP, STEP.CHILDSTEP (a step of the runbook that STEP runs), STEP.verify-1h (its later read-back)
  *   needs         such ids; who needs a step that runs a runbook needs all steps of it
