@@ -3,7 +3,6 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "lib/fold.h"
 #include "lib/json.h"
 #include "lib/mem.h"
 #include "lib/message.h"
@@ -98,7 +97,7 @@ const char *control_pause_reason(const struct control *control, const char *syst
 /* The order that cancels `name`, when it came at or after `planned_at`. */
 static const json_t *order_for_name(const struct control *control, const char *name, int64_t planned_at)
 {
-    char *key = name && strchr(name, '@') ? fold_text(name) : mem_strdup(name); /* employee ids keep their case */
+    char *key = person_control_key(name);
     const json_t *order = key ? order_of(control, "cancel", key) : NULL;
     free(key);
     return order && json_int_at(order, "at", 0) >= planned_at ? order : NULL;

@@ -143,22 +143,23 @@ rd_kafka_headers_t *dead_headers(const rd_kafka_message_t *message)
     return headers;
 }
 
-static int64_t first_set_aside(const rd_kafka_message_t *message)
+int64_t dead_since(const rd_kafka_message_t *message, int64_t otherwise)
 {
-    int64_t at = rd_kafka_message_timestamp(message, NULL) * (TIME_SECOND / 1000), since = at;
+    int64_t since = 0;
     char *text = kafka_message_header_text(message, DEAD_SINCE);
-    bool earlier = text && time_parse(text, &since, NULL) == 0 && since < at;
+    bool earlier = text && time_parse(text, &since, NULL) == 0 && since < otherwise;
     free(text);
-    return earlier ? since : at;
+    return earlier ? since : otherwise;
 }
 
 static void take_head(struct dead_letter *letter, const rd_kafka_message_t *message, char *topic)
 {
+    int64_t at = rd_kafka_message_timestamp(message, NULL) * (TIME_SECOND / 1000);
     *letter =
         (struct dead_letter){.partition = message->partition,
                              .offset = message->offset,
-                             .at = rd_kafka_message_timestamp(message, NULL) * (TIME_SECOND / 1000),
-                             .since = first_set_aside(message),
+                             .at = at,
+                             .since = dead_since(message, at),
                              .topic = topic,
                              .from_partition = (int32_t)header_number(message, "dead_partition", INT32_MAX, 0),
                              .from_offset = header_number(message, "dead_offset", INT64_MAX, -1),

@@ -60,6 +60,9 @@ int dead_place_parse(const struct conf *conf, const char *text, int32_t *partiti
  * none. */
 rd_kafka_headers_t *dead_headers(const rd_kafka_message_t *message);
 
+/* When a message that was put back was first set aside; `otherwise` when it was not put back, or that is earlier. */
+int64_t dead_since(const rd_kafka_message_t *message, int64_t otherwise);
+
 /* What a value is, in a few words: see `summary`. The caller frees. */
 char *dead_summary(const void *value, size_t len);
 

@@ -7,6 +7,7 @@
 #include <string.h>
 
 #include "lib/expr_allow.h"
+#include "lib/expr_number.h"
 #include "lib/expr_run.h"
 #include "lib/mem.h"
 
@@ -254,9 +255,22 @@ static struct expr_code *object(struct compiler *compiler, const struct expr_nod
     return with_parts(CODE_OBJECT, compiler, node);
 }
 
+/* map(a) is [.[] | a]. */
+static struct expr_code *map(struct compiler *compiler, const struct expr_node *node)
+{
+    struct expr_code *list = code_new(CODE_LIST), *pipe = code_new(CODE_PIPE), *each = code_new(CODE_EACH);
+    add(each, code_new(CODE_INPUT));
+    add(pipe, each);
+    add(list, pipe);
+    return kept(list, add(pipe, compile(compiler, node->children[0])));
+}
+
 static struct expr_code *call(struct compiler *compiler, const struct expr_node *node)
 {
     size_t slot = 0;
+    if (strcmp(node->name, "map") == 0 && node->count == 1) {
+        return map(compiler, node);
+    }
     code_call *word = code_word(node->name, node->count, &slot);
     struct expr_code *code = word ? with_parts(CODE_CALL, compiler, node) : NULL;
     if (code) {
@@ -321,12 +335,9 @@ static bool is_plain(const json_t *value)
     const char *key;
     json_t *member;
     size_t i;
-    bool plain = !json_is_real(value) || floor(json_real_value(value)) != json_real_value(value);
-    if (json_is_integer(value)) {
-        json_t *same = code_number((double)json_integer_value(value));
-        plain = same && json_integer_value(same) == json_integer_value(value);
-        json_decref(same);
-    }
+    bool plain = json_is_integer(value)
+                     ? expr_number_exact(json_integer_value(value))
+                     : !json_is_real(value) || floor(json_real_value(value)) != json_real_value(value);
     json_array_foreach(value, i, member)
     {
         plain = plain && is_plain(member);

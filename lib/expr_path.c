@@ -8,6 +8,7 @@
 #include "lib/expr.h"
 #include "lib/expr_read.h"
 #include "lib/mem.h"
+#include "lib/utf8.h"
 
 const char *expr_path_name(const struct expr_path *path, size_t i)
 {
@@ -101,10 +102,7 @@ static json_t *slice_text(const json_t *value, const struct expr_segment *slice)
 {
     const char *text = json_string_value(value);
     const char *end = text + json_string_length(value);
-    size_t length = 0;
-    for (const char *at = text; at < end; at++) {
-        length += begins_character(*at);
-    }
+    size_t length = utf8_count(text, json_string_length(value));
     size_t from = position(&slice->from, length, 0);
     size_t to = position(&slice->to, length, length);
     const char *start = skip(text, end, from);

@@ -8,9 +8,8 @@
 #include <string.h>
 
 #include "lib/buf.h"
+#include "lib/expr_number.h"
 #include "lib/mem.h"
-
-#define EXACT_MAX 9007199254740992.0 /* integers up to here survive a double */
 
 bool code_true(const json_t *value)
 {
@@ -32,19 +31,10 @@ enum code_end code_give(json_t *made, code_taker *take, void *arg)
 
 /* ---- numbers and texts ----------------------------------------------------------------------------------------------------- */
 
-/* jq computes with doubles, and has texts for integers that these would round. */
+/* jq has texts for integers that a double would round. */
 static bool is_exact(const json_t *value)
 {
-    double number = (double)json_integer_value(value);
-    return !json_is_integer(value) || (number >= -EXACT_MAX && number <= EXACT_MAX);
-}
-
-json_t *code_number(double number)
-{
-    if (isfinite(number) && floor(number) == number && fabs(number) < EXACT_MAX) {
-        return json_integer((json_int_t)number);
-    }
-    return json_real(number);
+    return !json_is_integer(value) || expr_number_exact(json_integer_value(value));
 }
 
 enum code_end code_text(json_t *value, json_t **text)
@@ -93,7 +83,7 @@ static enum code_end add(struct run *run, json_t *left, json_t *right, json_t **
         return CODE_DONE;
     }
     if (json_is_number(left) && json_is_number(right)) {
-        *value = code_number(json_number_value(left) + json_number_value(right));
+        *value = expr_number(json_number_value(left) + json_number_value(right));
         return *value ? CODE_DONE : CODE_BEYOND;
     }
     if (json_is_string(left) && json_is_string(right)) {
@@ -142,7 +132,7 @@ static enum code_end compute(struct run *run, char operation, json_t *left, json
     if (!json_is_number(left) || !json_is_number(right) || (operation == '/' && b == 0)) {
         return CODE_BEYOND;
     }
-    *value = code_number(operation == '-' ? a - b : operation == '*' ? a * b : a / b);
+    *value = expr_number(operation == '-' ? a - b : operation == '*' ? a * b : a / b);
     return *value ? CODE_DONE : CODE_BEYOND;
 }
 
@@ -269,7 +259,7 @@ static enum code_end on_right(json_t *right, void *arg)
 static enum code_end on_negative(json_t *value, void *arg)
 {
     struct follow *follow = arg;
-    json_t *negative = json_is_number(value) ? code_number(-json_number_value(value)) : NULL;
+    json_t *negative = json_is_number(value) ? expr_number(-json_number_value(value)) : NULL;
     return negative ? code_give(negative, follow->take, follow->arg) : CODE_BEYOND;
 }
 

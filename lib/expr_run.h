@@ -1,4 +1,4 @@
-/* Between expr_code.c (trees become code), expr_run.c (runs it), expr_builtin.c (words) and expr_order.c (the order of values). */
+/* Between expr_code.c (trees become code), expr_run.c (runs it), expr_builtin.c and expr_function.c (words), and expr_order.c (the order of values). */
 #ifndef OFFBOARD_LIB_EXPR_RUN_H
 #define OFFBOARD_LIB_EXPR_RUN_H
 
@@ -85,20 +85,23 @@ enum code_end code_give(json_t *made, code_taker *take, void *arg);
 
 bool code_true(const json_t *value);
 
-/* A number as jq has it. CODE_BEYOND for what is written otherwise than a plain integer. */
-json_t *code_number(double number);
-
 /* The text that `tostring` makes, or a text within a text. CODE_BEYOND for numbers with a fraction, lists and objects. New reference. */
 enum code_end code_text(json_t *value, json_t **text);
 
 /* left `operation` right. New reference. */
 enum code_end code_operate(struct run *run, char operation, json_t *left, json_t *right, json_t **value);
 
+typedef enum code_end code_call(struct run *run, const struct expr_code *call, json_t *input, code_taker *take,
+                                void *arg);
+
+/* ---- expr_function.c --------------------------------------------------------------------------------------------------------------- */
+
+/* As code_word(), of words that make one value of their input, or of their input and an argument. */
+code_call *code_function(const char *name, size_t arguments, size_t *slot);
+
 /* ---- expr_builtin.c ---------------------------------------------------------------------------------------------------------------- */
 
 /* The function that does the word, and the slot of its calls; NULL when jq has to. */
-typedef enum code_end code_call(struct run *run, const struct expr_code *call, json_t *input, code_taker *take,
-                                void *arg);
 code_call *code_word(const char *name, size_t arguments, size_t *slot);
 
 /* ---- expr_order.c ------------------------------------------------------------------------------------------------------------------ */

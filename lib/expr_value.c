@@ -1,13 +1,10 @@
 #include "lib/expr_value.h"
 
-#include <math.h>
 #include <stdint.h>
 #include <stdlib.h>
 
+#include "lib/expr_number.h"
 #include "lib/mem.h"
-
-/* Integers up to here survive a double. */
-#define EXACT_MAX 9007199254740992.0
 
 /* What libjq 1.6 allocates: a value, a text, a list, an object and each of its members. */
 enum { COST_VALUE = 16, COST_TEXT = 48, COST_LIST = 64, COST_OBJECT = 400, COST_MEMBER = 64 };
@@ -74,7 +71,7 @@ bool expr_value_fits(jv value)
 
 static jv integer_to_jq(json_int_t number)
 {
-    if (number >= -(json_int_t)EXACT_MAX && number <= (json_int_t)EXACT_MAX) {
+    if (expr_number_exact(number)) {
         return jv_number((double)number);
     }
     char *text = mem_printf("%lld", (long long)number);
@@ -154,11 +151,8 @@ jv expr_value_to_jq(const json_t *value, size_t *budget)
 
 static json_t *number_from_jq(double number)
 {
-    if (isfinite(number) && floor(number) == number && fabs(number) <= EXACT_MAX) {
-        return json_integer((json_int_t)number);
-    }
-    json_t *real = json_real(number);
-    return real ? real : json_null(); /* infinities and NaN are null in JSON, as jq prints them */
+    json_t *value = expr_number(number);
+    return value ? value : json_null(); /* as jq prints infinities and NaN */
 }
 
 json_t *expr_value_from_jq(jv value)

@@ -122,7 +122,7 @@ static int check_members(const struct mapping *mapping)
 {
     enum { MOST = 64 };
     const json_t *members = json_object_get(mapping->source->tree, "members");
-    const char *right[MOST], *name;
+    const char *right[MOST];
     size_t count = 0, i;
     json_t *member;
     json_array_foreach(members, i, member)
@@ -130,20 +130,13 @@ static int check_members(const struct mapping *mapping)
         right[count] = json_string_value(member);
         count += count + 1 < MOST;
     }
-    json_object_foreach(members ? json_object_get(mapping->event, "data") : NULL, name, member)
-    {
-        bool known = false;
-        for (i = 0; i < count; i++) {
-            known = known || strcmp(right[i], name) == 0;
-        }
-        const char *near = known ? NULL : nearest_name(name, right, count);
-        if (!known) {
-            return err_set(mapping->err, ERR_PERMANENT, "%.*s: source %s knows no such member%s%s%s", MAPPING_TEXT_MAX,
-                           name, mapping->source->name, near ? "; did you mean \"" : "", near ? near : "",
-                           near ? "\"?" : "");
-        }
+    const char *wrong = members ? nearest_unknown(json_object_get(mapping->event, "data"), right, count) : NULL;
+    const char *near = wrong ? nearest_name(wrong, right, count) : NULL;
+    if (!wrong) {
+        return 0;
     }
-    return 0;
+    return err_set(mapping->err, ERR_PERMANENT, "%.*s: source %s knows no such member%s%s%s", MAPPING_TEXT_MAX, wrong,
+                   mapping->source->name, near ? "; did you mean \"" : "", near ? near : "", near ? "\"?" : "");
 }
 
 /* ---- the rest of the map ----------------------------------------------------------------------------------------- */

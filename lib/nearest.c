@@ -2,6 +2,7 @@
 
 #include <ctype.h>
 #include <stdbool.h>
+#include <stdint.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -60,4 +61,21 @@ const char *nearest_name(const char *wrong, const char *const *right, size_t cou
         }
     }
     return best;
+}
+
+const char *nearest_unknown(const json_t *object, const char *const *right, size_t count)
+{
+    const char *name;
+    json_t *member;
+    json_object_foreach((json_t *)(uintptr_t)object, name, member)
+    {
+        size_t i = 0;
+        while (i < count && strcmp(right[i], name) != 0) {
+            i++;
+        }
+        if (i == count) {
+            return name;
+        }
+    }
+    return NULL;
 }

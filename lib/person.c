@@ -65,3 +65,8 @@ const char *person_control_name(const char *key)
     size_t len = strlen(EMPLOYEE);
     return strncmp(key, EMPLOYEE, len) == 0 ? key + len : key;
 }
+
+char *person_control_key(const char *written)
+{
+    return written && strchr(written, '@') ? fold_text(written) : mem_strdup(written);
+}

@@ -36,6 +36,15 @@ size_t utf8_valid(const char *text, size_t len)
     return at;
 }
 
+size_t utf8_count(const char *text, size_t len)
+{
+    size_t count = 0;
+    for (size_t i = 0; i < len; i++) {
+        count += ((unsigned char)text[i] & 0xC0) != 0x80;
+    }
+    return count;
+}
+
 void utf8_add(struct buf *buf, uint32_t character)
 {
     char bytes[4];

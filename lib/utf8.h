@@ -12,6 +12,9 @@
 /* How many bytes from the start are valid: `len` when all are. */
 size_t utf8_valid(const char *text, size_t len);
 
+/* Characters of a valid text. */
+size_t utf8_count(const char *text, size_t len);
+
 /* Adds one character. */
 void utf8_add(struct buf *buf, uint32_t character);
 

@@ -282,6 +282,7 @@ struct zone_file {
     struct zone_file *next;
     char *name;
     struct buf bytes;
+    struct tzif tz;
 };
 
 static struct zone_file *files;
@@ -301,9 +302,10 @@ static struct zone_file *file_read(const char *zone)
     char *path = mem_printf("%s/%s", directory, zone);
     struct buf bytes = {.max = FILE_MAX};
     struct zone_file *file = NULL;
-    if (read_file(path, &bytes) == 0) {
+    struct tzif tz;
+    if (read_file(path, &bytes) == 0 && tzif_open(&bytes, &tz)) {
         file = MEM_NEW(struct zone_file);
-        *file = (struct zone_file){.next = files, .name = mem_strdup(zone), .bytes = bytes};
+        *file = (struct zone_file){.next = files, .name = mem_strdup(zone), .bytes = bytes, .tz = tz};
         files = file;
     } else {
         buf_release(&bytes);
@@ -335,11 +337,10 @@ int zone_offset(const char *zone, int64_t at, int64_t *offset, char *abbreviatio
         return 0;
     }
     const struct zone_file *file = file_of(zone);
-    struct tzif tz;
-    if (!file || !tzif_open(&file->bytes, &tz)) {
+    if (!file) {
         return -1;
     }
-    tzif_offset(&tz, at, offset, abbreviation, size);
+    tzif_offset(&file->tz, at, offset, abbreviation, size);
     return 0;
 }
 

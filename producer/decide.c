@@ -86,17 +86,6 @@ static int64_t time_received(struct stream *stream, const rd_kafka_message_t *me
 
 /* One that was replayed counts from when it was first set aside: who was cancelled in between does not start after all, and what began in
  * between is not ended. */
-static int64_t time_first_received(struct stream *stream, const rd_kafka_message_t *message)
-{
-    int64_t received = time_received(stream, message), first = 0;
-    char *text = kafka_message_header_text(message, DEAD_SINCE);
-    if (text && time_parse(text, &first, NULL) == 0 && first < received) {
-        received = first;
-    }
-    free(text);
-    return received;
-}
-
 static void record_begin(struct record *record, struct planner *planner, const rd_kafka_message_t *message)
 {
     char *parent = kafka_message_header_text(message, "traceparent");
@@ -104,7 +93,7 @@ static void record_begin(struct record *record, struct planner *planner, const r
     *record = (struct record){.planner = planner,
                               .message = message,
                               .stream = stream,
-                              .received_at = time_first_received(stream, message),
+                              .received_at = dead_since(message, time_received(stream, message)),
                               .traceparent = message_traceparent(parent)}; /* an HR system may not know it */
     free(parent);
     batch_begin(planner->batch, message);

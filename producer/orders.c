@@ -3,9 +3,9 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "lib/fold.h"
 #include "lib/id.h"
 #include "lib/nearest.h"
+#include "lib/person.h"
 #include "lib/json.h"
 #include "lib/mem.h"
 #include "lib/message.h"
@@ -224,7 +224,7 @@ static void order_cancel(struct order *order)
     }
     const char *person = json_string_at(order->body, "person");
     if (person) {
-        char *key = strchr(person, '@') ? fold_text(person) : mem_strdup(person);
+        char *key = person_control_key(person);
         control_record(order, "cancel", key, false);
         free(key);
     }
@@ -387,28 +387,19 @@ static const struct kind {
 };
 
 /* A member that the order does not have is a mistake: `stepp` must not undo all steps. */
-static int check_members(const struct kind *kind, json_t *body, struct err *err)
+static int check_members(const struct kind *kind, const json_t *body, struct err *err)
 {
     const char *right[8] = {"order", "requested_by"};
     size_t count = 2;
     for (size_t i = 0; kind->members[i]; i++) {
         right[count++] = kind->members[i];
     }
-    const char *name;
-    json_t *value;
-    json_object_foreach(body, name, value)
-    {
-        bool known = false;
-        for (size_t i = 0; i < count; i++) {
-            known = known || strcmp(right[i], name) == 0;
-        }
-        const char *near = known ? NULL : nearest_name(name, right, count);
-        if (!known) {
-            return err_set(err, ERR_PERMANENT, "the order %s has no member \"%s\"%s%s%s", kind->name, name,
-                           near ? "; did you mean \"" : "", near ? near : "", near ? "\"?" : "");
-        }
+    const char *wrong = nearest_unknown(body, right, count), *near = wrong ? nearest_name(wrong, right, count) : NULL;
+    if (!wrong) {
+        return 0;
     }
-    return 0;
+    return err_set(err, ERR_PERMANENT, "the order %s has no member \"%s\"%s%s%s", kind->name, wrong,
+                   near ? "; did you mean \"" : "", near ? near : "", near ? "\"?" : "");
 }
 
 static int check_texts(const json_t *body, struct err *err)
