@@ -59,7 +59,7 @@ static const struct rule {
 
     {"worker", TOPIC, "jobs.", {"Read"}},
     {"worker", TOPIC, "urgent.", {"Read"}},
-    {"worker", TOPIC, "results.", {"Write"}},
+    {"worker", TOPIC, "results.", {"Read", "Write"}}, /* reads: what was answered, when Kafka forgot its offsets */
     {"worker", TOPIC, "polled.", {"Write"}},
     {"worker", TOPIC, "control", {"Read"}},
     {"worker", TOPIC, "keys", {"Read"}},

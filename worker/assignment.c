@@ -26,6 +26,8 @@ struct preparation {
     int64_t *since; /* first offset not older than worker.memory; -1: there is none */
     int64_t memory; /* worker.memory, microseconds */
     rd_kafka_resp_err_t code;
+    struct answered *answered; /* read when offsets were forgotten; NULL: they were not */
+    struct err unread;         /* why it could not be read */
 };
 
 /* ---- asking, in the pool ----------------------------------------------------------------------------------------- */
@@ -79,12 +81,52 @@ static void ask_since(struct preparation *preparation)
     free(first);
 }
 
+/* rd_kafka's metadata is not NUL-terminated by contract. */
+static char *metadata_text(const rd_kafka_topic_partition_t *element)
+{
+    return element->metadata ? mem_strndup(element->metadata, element->metadata_size) : NULL;
+}
+
+/* The records before this offset may have been answered: Kafka has no offset of ours, as the group is new or was away for so long that Kafka
+ * forgot it; or the one it has was committed since, on the way through these records. 0: there are none. */
+static int64_t forgotten_until(const struct preparation *preparation, int i)
+{
+    const rd_kafka_topic_partition_t *element = &preparation->list->elems[i];
+    if (element->offset < 0) {
+        return preparation->low[i] < preparation->high[i] ? preparation->high[i] : 0;
+    }
+    int64_t until;
+    char *metadata = metadata_text(element);
+    answered_unmark(metadata, &until);
+    free(metadata);
+    return until > element->offset ? until : 0;
+}
+
+static bool forgotten(const struct preparation *preparation)
+{
+    bool any = false;
+    for (int i = 0; i < preparation->list->cnt; i++) {
+        any = any || forgotten_until(preparation, i) > 0;
+    }
+    return any;
+}
+
+static void read_answered(struct preparation *preparation)
+{
+    struct worker *worker = preparation->feed->worker;
+    preparation->answered = answered_read(worker->conf, preparation->feed->results, worker->keyring, &worker->leaving,
+                                          &preparation->unread);
+}
+
 static void on_work(uv_work_t *work)
 {
     struct preparation *preparation = work->data;
     preparation->code = ask(preparation);
     if (preparation->code == RD_KAFKA_RESP_ERR_NO_ERROR) {
         ask_since(preparation);
+    }
+    if (preparation->code == RD_KAFKA_RESP_ERR_NO_ERROR && forgotten(preparation)) {
+        read_answered(preparation);
     }
 }
 
@@ -106,7 +148,7 @@ static struct stream_start start_of(const struct preparation *preparation, int i
 {
     const rd_kafka_topic_partition_t *element = &preparation->list->elems[i];
     int64_t low = preparation->low[i];
-    struct stream_start start = {.committed = element->offset, .metadata = element->metadata};
+    struct stream_start start = {.committed = element->offset, .forgotten = forgotten_until(preparation, i)};
     if (element->offset > preparation->high[i]) {
         log_warning(
             "the committed offset lies beyond the end of the topic, which was made anew: it is read from its beginning",
@@ -115,7 +157,7 @@ static struct stream_start start_of(const struct preparation *preparation, int i
     if (element->offset < low ||
         element->offset > preparation->high[i]) { /* none yet (negative), expired, or made anew */
         start.committed = low;
-        start.metadata = NULL;
+        start.fresh = true;
     }
     start.from = start.committed - READ_BACK > low ? start.committed - READ_BACK : low;
     int64_t since = preparation->since[i] < 0 ? start.committed : preparation->since[i];
@@ -125,12 +167,6 @@ static struct stream_start start_of(const struct preparation *preparation, int i
     return start;
 }
 
-/* rd_kafka's metadata is not NUL-terminated by contract. */
-static char *metadata_text(const rd_kafka_topic_partition_t *element)
-{
-    return element->metadata ? mem_strndup(element->metadata, element->metadata_size) : NULL;
-}
-
 static void take(struct feed *feed, struct preparation *preparation)
 {
     rd_kafka_topic_partition_list_t *list = preparation->list;
@@ -138,7 +174,8 @@ static void take(struct feed *feed, struct preparation *preparation)
         rd_kafka_topic_partition_t *element = &list->elems[i];
         char *metadata = metadata_text(element);
         struct stream_start start = start_of(preparation, i);
-        start.metadata = start.metadata ? metadata : NULL;
+        int64_t mark;
+        start.metadata = start.fresh ? NULL : answered_unmark(metadata, &mark);
         bool urgent = strcmp(element->topic, feed->topics[URGENT]) == 0;
         stream_open(&partition_of(feed, element->partition)->streams[urgent], &start);
         element->offset = start.from;
@@ -146,6 +183,7 @@ static void take(struct feed *feed, struct preparation *preparation)
     }
     feed->assignment = ASSIGNMENT_HELD;
     feed->assigned_once = true;
+    commit_soon(feed);
     rd_kafka_resp_err_t code = rd_kafka_assign(feed->consumer, list);
     if (code != RD_KAFKA_RESP_ERR_NO_ERROR) {
         log_error("could not take partitions", "system", feed->name, "error", rd_kafka_err2str(code), NULL);
@@ -163,7 +201,33 @@ static void preparation_free(struct preparation *preparation)
     free(preparation->low);
     free(preparation->high);
     free(preparation->since);
+    answered_free(preparation->answered);
+    err_release(&preparation->unread);
     free(preparation);
+}
+
+/* Of an older assignment, too: what was answered then is answered. */
+static void keep_answered(struct feed *feed, struct preparation *preparation)
+{
+    if (!preparation->answered) {
+        return;
+    }
+    answered_free(feed->answered);
+    feed->answered = preparation->answered;
+    preparation->answered = NULL;
+    if (answered_count(feed->answered) > 0) {
+        char *count = mem_printf("%zu", answered_count(feed->answered));
+        log_warning("Kafka has forgotten what the workers of this system have read: jobs are read from the beginning, "
+                    "and those that were answered are skipped",
+                    "system", feed->name, "answers", count, NULL);
+        free(count);
+    }
+}
+
+static void prepare_later(struct feed *feed, const char *what, const char *why)
+{
+    log_warning(what, "system", feed->name, "error", why, NULL);
+    feed->prepare_again = time_monotonic() + PREPARE_AGAIN_S * TIME_SECOND;
 }
 
 static void on_prepared(uv_work_t *work, int status)
@@ -172,13 +236,16 @@ static void on_prepared(uv_work_t *work, int status)
     struct preparation *preparation = work->data;
     struct feed *feed = preparation->feed;
     feed->worker->open_handles--;
+    keep_answered(feed, preparation);
     if (preparation->round == feed->round && feed->assignment == ASSIGNMENT_PREPARING) {
-        if (preparation->code == RD_KAFKA_RESP_ERR_NO_ERROR) {
-            take(feed, preparation);
+        if (preparation->code != RD_KAFKA_RESP_ERR_NO_ERROR) {
+            prepare_later(feed, "could not ask for committed offsets; trying again",
+                          rd_kafka_err2str(preparation->code));
+        } else if (preparation->unread.class != ERR_NONE) {
+            prepare_later(feed, "could not read which jobs were answered before; trying again",
+                          err_text(&preparation->unread));
         } else {
-            log_warning("could not ask for committed offsets; trying again", "system", feed->name, "error",
-                        rd_kafka_err2str(preparation->code), NULL);
-            feed->prepare_again = time_monotonic() + PREPARE_AGAIN_S * TIME_SECOND;
+            take(feed, preparation);
         }
         feed_look_again(feed);
     }

@@ -62,7 +62,9 @@ static void add_stream(rd_kafka_topic_partition_list_t *list, struct stream *str
     rd_kafka_topic_partition_t *element =
         rd_kafka_topic_partition_list_add(list, partition->feed->topics[stream->urgent], partition->number);
     element->offset = progress_committable(stream->progress);
-    element->metadata = progress_metadata(stream->progress); /* librdkafka frees it */
+    char *metadata = progress_metadata(stream->progress);
+    element->metadata = element->offset < stream->forgotten ? answered_mark(metadata, stream->forgotten)
+                                                            : metadata; /* librdkafka frees it */
     element->metadata_size = strlen(element->metadata);
     progress_saved(stream->progress);
     stream->dirty = false;

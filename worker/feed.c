@@ -225,6 +225,7 @@ void feed_free(struct feed *feed)
     }
     polls_free(feed);
     watch_free(feed);
+    answered_free(feed->answered);
     lanes_free(feed->lanes);
     free(feed->partitions);
     free(feed->topics[NORMAL]);

@@ -39,6 +39,8 @@ void stream_open(struct stream *stream, const struct stream_start *start)
     tail_start(&stream->tail, start->from, time_now());
     stream->committed = start->committed;
     stream->restored = start->from >= start->committed;
+    stream->forgotten = start->forgotten;
+    stream->dirty = start->fresh; /* from now on Kafka knows that this group was here */
     stream->queue = rd_kafka_queue_get_partition(feed->consumer, topic, stream->partition->number);
     static const uint64_t one = 1;
     rd_kafka_queue_forward(stream->queue, NULL);
@@ -128,6 +130,10 @@ static void take_job(struct stream *stream, const rd_kafka_message_t *record, js
     int64_t attempt = json_int_at(message, "job.attempt", 1);
     void *owner = NULL;
     enum remembered remembered = memory_look(stream->partition->memory, job_id, attempt, record_time(record), &owner);
+    if (remembered == MEMORY_UNKNOWN && record->offset < stream->forgotten &&
+        answered_has(feed->answered, job_id, attempt)) {
+        remembered = MEMORY_FINISHED;
+    }
     if (remembered == MEMORY_UNKNOWN) {
         struct task *task = task_new(stream, record, message);
         if (lane_enter(feed->lanes, task->offboarding_id, task, stream->urgent)) {
@@ -238,6 +244,7 @@ static void begin_anew(struct stream *stream, int64_t offset)
     stream->progress = progress_new(offset);
     stream->generation++;
     stream->committed = offset;
+    stream->forgotten = 0;
     stream->restored = true;
     stream->dirty = true; /* the offset that is committed is of the topic before */
 }

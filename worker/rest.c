@@ -121,6 +121,7 @@ void worker_drain(struct worker *worker, void (*done)(void *arg), void *arg)
     }
     int64_t grace = conf_duration(worker->conf, "worker.drain_grace");
     worker->draining = true;
+    worker->leaving = 1;
     worker->drained = done;
     worker->drained_arg = arg;
     worker->drain_force = time_monotonic() + grace + CLOSE_S * TIME_SECOND;

@@ -36,7 +36,9 @@ static void read_message(struct task *task, json_t *message)
     task->offboarding_id = json_string_at(message, "id");
     task->job.message = message;
     task->job.system = feed_of(task)->name;
-    task->job.begun_before = progress_mark(task->stream->progress, task->offset) == PROGRESS_BEGUN;
+    task->job.begun_before =
+        progress_mark(task->stream->progress, task->offset) == PROGRESS_BEGUN ||
+        (task->offset < task->stream->forgotten && answered_may_have_begun(feed_of(task)->answered, task->timestamp));
     task->job.begin = commit_begin;
     task->job.before = emit_before;
     task->job.held = on_held;

@@ -38,7 +38,7 @@ enum interruption {
 struct job {
     json_t *message; /* offboarding object with `job` */
     const char *system;
-    bool begun_before; /* a `once` call began in a life before this (from the offset metadata) */
+    bool begun_before; /* a `once` call began, or may have begun, in a life before this */
     /* Called on the job's fiber before the first `once` call: returns when the begin is committed (0), or -1 when the
      * partition is lost: then the call must not be made. */
     int (*begin)(struct job *job);

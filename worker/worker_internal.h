@@ -19,6 +19,7 @@
 #include "lib/message.h"
 #include "lib/metrics.h"
 #include "lib/tail.h"
+#include "worker/answered.h"
 #include "worker/fiber.h"
 #include "worker/lane.h"
 #include "worker/memory.h"
@@ -50,6 +51,7 @@ struct stream {
     struct tail tail;
     unsigned int generation;   /* counts how often the topic was made anew: offsets of another one mean other records */
     int64_t committed;         /* offset when the partition was taken: what lies before it is only remembered */
+    int64_t forgotten;         /* records before this offset may have been answered: feed->answered knows; 0: none */
     bool restored;             /* everything before `committed` was looked at */
     rd_kafka_message_t *first; /* read a record too far while restoring, or one whose key is not known yet */
     int64_t doubt;             /* of keyring_open(), about that one */
@@ -149,8 +151,9 @@ struct feed {
     int32_t partition_count; /* of each topic */
     struct partition **partitions;
     size_t held;
-    size_t cursor;         /* where reading goes on: partitions take turns */
-    int64_t anew[STREAMS]; /* monotonic; when the topic was last found to be made anew; 0: never */
+    size_t cursor;             /* where reading goes on: partitions take turns */
+    int64_t anew[STREAMS];     /* monotonic; when the topic was last found to be made anew; 0: never */
+    struct answered *answered; /* when Kafka has forgotten our offsets; NULL: it has not */
 
     /* dispatch.c and task.c */
     struct lanes *lanes;
@@ -207,6 +210,7 @@ struct worker {
     size_t open_handles; /* libuv handles and requests of ours */
     int64_t job_time;
     bool draining;
+    volatile sig_atomic_t leaving; /* as `draining`, for what reads in the pool */
     bool freeing;
     int64_t drain_force; /* monotonic */
     void (*drained)(void *arg);
@@ -241,6 +245,8 @@ struct stream_start {
     int64_t committed;
     int64_t from;
     const char *metadata; /* borrowed; NULL: none */
+    bool fresh;           /* Kafka had no offset that counts */
+    int64_t forgotten;    /* the records before this offset may have been answered; 0: none */
 };
 
 struct partition *partition_new(struct feed *feed, int32_t number);

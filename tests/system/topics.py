@@ -160,6 +160,19 @@ class Topics:
         finally:
             consumer.close()
 
+    def forget_group(self, group: str) -> None:
+        """What Kafka does with a group that has had no member for offsets.retention.minutes."""
+        admin = AdminClient({"bootstrap.servers": self.brokers, "log_level": 0})
+
+        def forgotten() -> bool:
+            try:
+                admin.delete_consumer_groups([f"{self.prefix}.{group}"])[f"{self.prefix}.{group}"].result(20)
+            except KafkaException:  # its last member has not left yet
+                return False
+            return True
+
+        wait_until(forgotten, 30, f"the group {group} is forgotten")
+
     def names(self) -> list[str]:
         """Existing topics of this prefix, without it."""
         found = AdminClient({"bootstrap.servers": self.brokers, "log_level": 0}).list_topics(timeout=10).topics
