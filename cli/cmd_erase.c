@@ -22,51 +22,75 @@ static const char offboardings_sql[] =
     "            ELSE o.offboarding_id = ANY (ARRAY(SELECT analyst.of_person($1))) END"
     " ORDER BY o.received_at";
 
-/* Those of a person, or the one with this id. NULL after a message, with the exit code in *code. */
-static json_t *find(struct cli *cli, const char *named, int *code)
+/* What there is to erase. */
+struct found {
+    json_t *offboardings;
+    json_int_t records; /* of the person without an offboarding */
+};
+
+/* How much HR and operators left of the person without an offboarding; -1 with an err. */
+static json_int_t count_records(struct cli *cli, const char *person, struct err *err)
+{
+    json_t *rows = cli_rows(cli, err, "SELECT to_jsonb(analyst.said_of($1))", 1, &person);
+    json_int_t count = rows ? json_integer_value(json_array_get(rows, 0)) : -1;
+    json_decref(rows);
+    return count;
+}
+
+/* Of a person, or the offboarding with this id. The exit code, after a message where it is not CLI_OK. */
+static int find(struct cli *cli, const char *named, struct found *found)
 {
     struct err err = ERR_INIT;
-    const char *const values[] = {named, id_valid(named) ? named : NULL};
-    json_t *rows = cli_rows(cli, &err, offboardings_sql, 2, values);
-    if (!rows) {
-        *code = cli_fail_err(CLI_REFUSED, &err);
-    } else if (json_array_size(rows) == 0) {
-        *code = cli_fail(CLI_NOT_FOUND, "no offboarding of \"%s\" is recorded, or it was erased", named);
-        json_decref(rows);
-        return NULL;
+    bool id = id_valid(named);
+    const char *const values[] = {named, id ? named : NULL};
+    found->offboardings = cli_rows(cli, &err, offboardings_sql, 2, values);
+    found->records = !found->offboardings || id ? 0 : count_records(cli, named, &err);
+    if (!found->offboardings || found->records < 0) {
+        return cli_fail_err(CLI_REFUSED, &err);
     }
-    return rows;
+    return json_array_size(found->offboardings) || found->records
+               ? CLI_OK
+               : cli_fail(CLI_NOT_FOUND, "nothing is recorded of \"%s\", or it was erased", named);
 }
 
 /* ---- erase ----------------------------------------------------------------------------------------------------------- */
 
 /* The person at the terminal says so; where there is none, --yes has to. */
-static bool confirmed(const json_t *rows)
+static bool confirmed(const struct found *found)
 {
     char answer[16] = "";
     if (opt.yes) {
         return true;
     }
-    cli_print_table(rows, "offboarding_id email runbook status received_at ended");
+    if (json_array_size(found->offboardings)) {
+        cli_print_table(found->offboardings, "offboarding_id email runbook status received_at ended");
+    }
+    if (found->records) {
+        printf("%lld record%s of HR events and orders that belong to no offboarding\n", (long long)found->records,
+               found->records == 1 ? "" : "s");
+    }
     if (!isatty(STDIN_FILENO)) {
         return false;
     }
-    printf(
-        "Nobody can read the personal data of these offboardings afterwards, nor undo what they did. Erase? [yes/no] ");
+    printf("Nobody can read these personal data afterwards, nor undo what the offboardings did. Erase? [yes/no] ");
     fflush(stdout);
     return fgets(answer, sizeof answer, stdin) && strcmp(answer, "yes\n") == 0;
 }
 
-static json_t *order_new(const json_t *rows)
+static json_t *order_new(const struct found *found, const char *named)
 {
     json_t *ids = json_array();
+    json_t *order = json_pack("{s:s, s:s}", "order", "erase", "reason", opt.reason);
     size_t i;
     json_t *row;
-    json_array_foreach(rows, i, row)
+    json_array_foreach(found->offboardings, i, row)
     {
         json_array_append(ids, json_object_get(row, "offboarding_id"));
     }
-    return json_pack("{s:s, s:o, s:s}", "order", "erase", "offboardings", ids, "reason", opt.reason);
+    json_put(order, "offboardings", json_array_size(ids) ? json_incref(ids) : NULL);
+    json_put_string(order, "person", found->records ? named : NULL);
+    json_decref(ids);
+    return order;
 }
 
 static int erase_run(struct cli *cli, int argc, char **argv)
@@ -74,18 +98,17 @@ static int erase_run(struct cli *cli, int argc, char **argv)
     if (argc != 1 || !opt.reason || !*opt.reason) {
         return cli_fail(CLI_USAGE, "usage: offboard erase PERSON|OFFBOARDING --reason TEXT [--yes]");
     }
-    int code = CLI_OK;
-    json_t *rows = find(cli, argv[0], &code);
-    if (!rows) {
-        return code;
-    }
-    if (confirmed(rows)) {
-        code = (int)cli_order(cli, order_new(rows), &(struct cli_ordering){NULL, opt.no_wait, opt.json, ORDERED});
-    } else {
+    struct found found = {NULL, 0};
+    int code = find(cli, argv[0], &found);
+    if (code == CLI_OK && !confirmed(&found)) {
         code = cli_fail(CLI_REFUSED, "nothing was erased%s",
                         isatty(STDIN_FILENO) ? "" : ": give --yes where nobody can be asked");
+    } else if (code == CLI_OK) {
+        const char *done = json_array_size(found.offboardings) ? ORDERED : "erased";
+        code =
+            (int)cli_order(cli, order_new(&found, argv[0]), &(struct cli_ordering){NULL, opt.no_wait, opt.json, done});
     }
-    json_decref(rows);
+    json_decref(found.offboardings);
     return code;
 }
 
@@ -132,7 +155,8 @@ const struct command command_erase = {
         "The key that each offboarding's data are sealed with is deleted, so that nobody can read them any more: not "
         "in\n"
         "Kafka, not in PostgreSQL, not in a backup. What happened, when and with which outcome stays, without the\n"
-        "person. Only what is over is erased. It asks first; --yes answers. The reason stays in clear: name nobody in "
+        "person. HR events and orders about the person that belong to no offboarding are emptied in PostgreSQL.\n"
+        "Only what is over is erased. It asks first; --yes answers. The reason stays in clear: name nobody in "
         "it.\n"
         "HR events are on their own topics until those topics' retention is over.\n\n"
         "  offboard export jane@example.com > jane.json\n"

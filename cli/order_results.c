@@ -44,6 +44,11 @@ static bool is_refused(const json_t *result)
     return strcmp(json_string_at(result, "result"), "refused") == 0;
 }
 
+static bool is_unchanged(const json_t *result)
+{
+    return strcmp(json_string_at(result, "result"), "unchanged") == 0;
+}
+
 static size_t count_refused(const json_t *results)
 {
     size_t refused = 0;
@@ -123,6 +128,21 @@ static void tell_refusals(const json_t *results)
     }
 }
 
+/* What was so before: each of a few, as it has a reason of its own. */
+static size_t tell_unchanged(const json_t *results)
+{
+    size_t unchanged = 0;
+    size_t i;
+    json_t *result;
+    json_array_foreach(results, i, result)
+    {
+        if (is_unchanged(result) && unchanged++ < SHOWN_MAX) {
+            printf("nothing to do: %s: %s\n", json_string_at(result, "subject"), json_string_at(result, "why"));
+        }
+    }
+    return unchanged;
+}
+
 static void tell(size_t count, const json_t *results, bool sent_only, const char *done)
 {
     size_t refused = count_refused(results);
@@ -132,7 +152,8 @@ static void tell(size_t count, const json_t *results, bool sent_only, const char
                sent_only ? "" : ": the logger has not recorded it yet");
         return;
     }
-    if (refused < count) {
+    size_t unchanged = tell_unchanged(results);
+    if (refused + unchanged < count) {
         printf("%s\n", done);
         if (refused) {
             printf("%zu of %zu were refused\n", refused, count);

@@ -151,6 +151,30 @@ static void tidy_country(json_t *person)
     }
 }
 
+/* jane@xn--mnchen-3ya.de becomes jane@münchen.de: one person has one key, here and in PostgreSQL, and people can read it. */
+static json_t *address_shown(json_t *address)
+{
+    const char *text = json_string_value(address);
+    if (!text || !strcasestr(text, "xn--")) {
+        return json_incref(address);
+    }
+    char *shown = fold_shown(text);
+    json_t *value = json_string(shown);
+    free(shown);
+    return value ? value : json_incref(address);
+}
+
+static void show_addresses(json_t *person)
+{
+    json_t *emails = json_object_get(person, "emails"), *email;
+    size_t i;
+    json_put(person, "email", address_shown(json_object_get(person, "email")));
+    json_array_foreach(emails, i, email)
+    {
+        json_array_set_new(emails, i, address_shown(email));
+    }
+}
+
 int mapping_tidy_person(json_t *person, const char *field, struct err *err)
 {
     static const char *const keys[] = {"email", "employee_id"};
@@ -163,6 +187,7 @@ int mapping_tidy_person(json_t *person, const char *field, struct err *err)
     char *emails = mem_printf("%s.emails", field);
     result = result == 0 ? tidy_list(json_object_get(person, "emails"), emails, err) : -1;
     free(emails);
+    show_addresses(person);
     tidy_country(person);
     return result == 0 ? tidy_managers(person, field, err) : -1;
 }

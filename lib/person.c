@@ -68,5 +68,10 @@ const char *person_control_name(const char *key)
 
 char *person_control_key(const char *written)
 {
-    return written && strchr(written, '@') ? fold_text(written) : mem_strdup(written);
+    if (!written || !strchr(written, '@')) {
+        return mem_strdup(written);
+    }
+    char *shown = fold_shown(written), *key = fold_text(shown);
+    free(shown);
+    return key;
 }

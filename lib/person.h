@@ -12,7 +12,7 @@ json_t *person_keys(const json_t *offboarding);
 /* The key as offboard.control and orders write it: an employee id stands there without "id:". Borrowed from `key`. */
 const char *person_control_name(const char *key);
 
-/* What somebody has written for a person, as offboard.control has it: an e-mail in its one form, an employee id or an account as it is. The
+/* What somebody has written for a person, as offboard.control has it: an e-mail in lower case, with its domain as people read it (münchen.de), an employee id or an account as it is. The
  * caller frees; NULL gives NULL. */
 char *person_control_key(const char *written);
 

@@ -68,6 +68,19 @@ static bool hmac(const unsigned char key[SEAL_KEY_SIZE], const struct part *part
     return made;
 }
 
+int seal_digest(const unsigned char key[SEAL_KEY_SIZE], const char *text, char out[SEAL_DIGEST_HEX_SIZE],
+                struct err *err)
+{
+    unsigned char digest[MAC];
+    if (!hmac(key, &(struct part){text, strlen(text)}, 1, digest)) {
+        return err_set(err, ERR_FATAL, "libcrypto made no digest");
+    }
+    for (size_t i = 0; i < MAC; i++) {
+        snprintf(out + 2 * i, 3, "%02x", digest[i]);
+    }
+    return 0;
+}
+
 static bool derive(const unsigned char key[SEAL_KEY_SIZE], const char *use, unsigned char out[SEAL_KEY_SIZE])
 {
     return hmac(key, &(struct part){use, strlen(use)}, 1, out);

@@ -12,7 +12,7 @@
 
 #include "lib/err.h"
 
-enum { SEAL_KEY_SIZE = 32 };
+enum { SEAL_KEY_SIZE = 32, SEAL_DIGEST_HEX_SIZE = 65 };
 
 /* The content-type of a record whose value is sealed. */
 #define SEAL_CONTENT_TYPE "application/vnd.offboard.sealed"
@@ -20,6 +20,11 @@ enum { SEAL_KEY_SIZE = 32 };
 /* Makes a new key. -1 with an ERR_FATAL when the system gives no random bytes. */
 int seal_key_new(unsigned char key[SEAL_KEY_SIZE], struct err *err);
 void seal_key_wipe(unsigned char key[SEAL_KEY_SIZE]);
+
+/* HMAC-SHA256 of a text, in hexadecimal: with the key of digests that by which PostgreSQL finds a person (person_digests()). -1 with an
+ * ERR_FATAL when libcrypto fails. */
+int seal_digest(const unsigned char key[SEAL_KEY_SIZE], const char *text, char out[SEAL_DIGEST_HEX_SIZE],
+                struct err *err);
 
 /* Do these bytes say that they are sealed? JSON never does. */
 bool seal_is(const void *value, size_t len);

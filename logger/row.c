@@ -8,6 +8,7 @@
 #include "lib/json.h"
 #include "lib/mem.h"
 #include "lib/message.h"
+#include "lib/seal.h"
 #include "lib/text.h"
 #include "logger/logger.h"
 
@@ -45,6 +46,14 @@ static int read_id(const json_t *event, const char *path, char out[ID_SIZE])
     return id_parse(json_string_value(value), out);
 }
 
+/* An order to erase what is recorded of a person without an offboarding: it changes none. */
+static bool is_of_person(const char *name, const json_t *event)
+{
+    const char *digest = json_string_at(event, "context.person_digest");
+    return digest && strcmp(name, "order.erase") == 0 && !json_string_at(event, "context.offboarding_id") &&
+           strlen(digest) == SEAL_DIGEST_HEX_SIZE - 1 && digest[strspn(digest, "0123456789abcdef")] == '\0';
+}
+
 static void read_members(struct row *row, const json_t *event)
 {
     int64_t at = 0;
@@ -52,7 +61,7 @@ static void read_members(struct row *row, const json_t *event)
     time_format(at, row->occurred_at);
     id_parse(json_string_at(event, "id"), row->id); /* checked as well */
     row->name = mem_strdup(json_string_at(event, "name"));
-    row->wave = text_in_families(row->name, changing, COUNT_OF(changing));
+    row->wave = text_in_families(row->name, changing, COUNT_OF(changing)) && !is_of_person(row->name, event);
     if (read_id(event, "context.offboarding_id", row->offboarding_id) != 0) {
         row_refuse(row, "context.offboarding_id is wrong, must be a UUID or null");
     } else if (read_id(event, "context.job_id", row->job_id) != 0) {

@@ -189,6 +189,33 @@ static void order_events(struct order *order)
     }
 }
 
+/* What is recorded of the person without an offboarding. The order stays in clear, so it names the person by a digest. */
+static void order_person_erasure(struct order *order)
+{
+    const char *digest = json_string_at(order->body, "person_digest");
+    json_t *context = json_pack("{s:O, s:s}", "actor", order->actor, "person_digest", digest);
+    json_put_string(context, "reason", json_string_at(order->body, "reason"));
+    json_t *event = message_event_new("order.erase", NULL, context);
+    char id[ID_SIZE];
+    next_id(order, id);
+    json_put_string(event, "id", id);
+    produce(order, &(struct edge_message){.topic = order->edge->orders,
+                                          .partition = RD_KAFKA_PARTITION_UA,
+                                          .key = digest,
+                                          .value = event,
+                                          .type = "order.erase",
+                                          .id = id});
+    json_decref(event);
+}
+
+static void order_erase(struct order *order)
+{
+    order_events(order);
+    if (json_string_at(order->body, "person_digest")) {
+        order_person_erasure(order);
+    }
+}
+
 /* ---- control ----------------------------------------------------------------------------------------------------- */
 
 /* Without a time: when it was ordered is the broker's to say. */
@@ -320,15 +347,9 @@ static int check_undo(struct edge *edge, json_t *body, struct err *err)
     return check_retry(edge, body, err) != 0 ? -1 : check_reason(body, err);
 }
 
-static int check_erase(struct edge *edge, json_t *body, struct err *err)
+/* A person, offboardings, or both. */
+static int check_person(json_t *body, struct err *err)
 {
-    (void)edge;
-    return check_ids(body, IDS_LIMIT, err) != 0 ? -1 : check_reason(body, err);
-}
-
-static int check_cancel(struct edge *edge, json_t *body, struct err *err)
-{
-    (void)edge;
     const char *person = json_string_at(body, "person");
     if (json_object_get(body, "person") && (!person || !*person)) {
         return err_set(err, ERR_PERMANENT, "person must be an e-mail address or an employee id");
@@ -337,10 +358,41 @@ static int check_cancel(struct edge *edge, json_t *body, struct err *err)
         return err_set(err, ERR_PERMANENT,
                        "person is missing: give `person` (e-mail or employee id), or `offboardings` (ids)");
     }
-    if (json_object_get(body, "offboardings") && check_ids(body, IDS_LIMIT, err) != 0) {
+    return json_object_get(body, "offboardings") ? check_ids(body, IDS_LIMIT, err) : 0;
+}
+
+/* The person becomes `person_digest`. */
+static int digest_person(struct edge *edge, json_t *body, struct err *err)
+{
+    unsigned char key[SEAL_KEY_SIZE];
+    char digest[SEAL_DIGEST_HEX_SIZE];
+    int64_t doubt = 0;
+    enum key_answer answer = keyring_find(edge->keyring, KEY_OF_DIGESTS, key, &doubt);
+    if (answer != KEY_KNOWN) {
+        return answer == KEY_NOT_YET ? err_set(err, ERR_RETRY, "person: the keys are being read; send it again")
+                                     : err_set(err, ERR_PERMANENT, "person: nobody is recorded here yet");
+    }
+    char *written = person_control_key(json_string_at(body, "person"));
+    int result = seal_digest(key, written, digest, err);
+    json_put_string(body, "person_digest", digest);
+    seal_key_wipe(key);
+    free(written);
+    return result;
+}
+
+static int check_erase(struct edge *edge, json_t *body, struct err *err)
+{
+    const char *person = json_string_at(body, "person");
+    if (check_person(body, err) != 0 || check_reason(body, err) != 0) {
         return -1;
     }
-    return check_reason(body, err);
+    return person ? digest_person(edge, body, err) : 0;
+}
+
+static int check_cancel(struct edge *edge, json_t *body, struct err *err)
+{
+    (void)edge;
+    return check_person(body, err) != 0 ? -1 : check_reason(body, err);
 }
 
 static int check_system(struct edge *edge, json_t *body, struct err *err)
@@ -383,7 +435,7 @@ static const struct kind {
     {"pause", "operator", of_a_system, check_pause, order_pause},
     {"resume", "operator", of_a_system, check_system, order_resume},
     {"undo", "undo", of_a_step, check_undo, order_events},
-    {"erase", "erase", of_many, check_erase, order_events},
+    {"erase", "erase", of_a_person, check_erase, order_erase},
 };
 
 /* A member that the order does not have is a mistake: `stepp` must not undo all steps. */

@@ -88,6 +88,7 @@ CREATE TABLE offboarding (
     effective_at timestamptz NOT NULL,
     started_at timestamptz,
     ended_at timestamptz,
+    cancel_record uuid,
     approved boolean NOT NULL DEFAULT false,
     plan jsonb NOT NULL,
     traceparent text,
@@ -100,6 +101,7 @@ ALTER TABLE offboarding ALTER personal SET STORAGE EXTERNAL, ALTER reason SET ST
 CREATE INDEX offboarding_status ON offboarding (status, mode);
 CREATE INDEX offboarding_received_at ON offboarding (received_at);
 CREATE INDEX offboarding_day ON offboarding (day_of(received_at));
+CREATE INDEX offboarding_cancelled ON offboarding (cancel_record) WHERE cancel_record IS NOT NULL;
 CREATE INDEX offboarding_unerased ON offboarding (ended_at) WHERE erase_ordered_at IS NULL;
 CREATE INDEX offboarding_erasing ON offboarding (id) WHERE erase_ordered_at IS NOT NULL AND erased_at IS NULL;
 COMMENT ON TABLE offboarding IS 'One leaver, one runbook: the offboarding object of messages.md, as it is now.';
@@ -121,6 +123,8 @@ COMMENT ON COLUMN offboarding.received_at IS 'When the HR event reached us (the 
 COMMENT ON COLUMN offboarding.effective_at IS 'When access ends, as HR said.';
 COMMENT ON COLUMN offboarding.started_at IS 'When it really started; null while it waits or is held.';
 COMMENT ON COLUMN offboarding.ended_at IS 'When it was completed or cancelled.';
+COMMENT ON COLUMN offboarding.cancel_record IS
+    'The control record that cancelled it: its event''s id. Null: it was not cancelled, or the planner cancelled it.';
 COMMENT ON COLUMN offboarding.approved IS 'It was held, and a person let it go: no cap holds it again.';
 COMMENT ON COLUMN offboarding.plan IS 'The plan as made at the start, with the hashes of runbook, source and connectors.';
 COMMENT ON COLUMN offboarding.traceparent IS 'W3C trace context of the HR event; goes on with every job.';
@@ -559,7 +563,8 @@ CREATE TABLE cancellation (
     reason text,
     actor jsonb,
     cancelled_at timestamptz NOT NULL,
-    duplicate_of uuid
+    duplicate_of uuid,
+    record uuid
 );
 COMMENT ON TABLE cancellation IS
     'Cancellations of offboard.control. Kept, as the order and the offboarding travel on different topics and either may come first.';
@@ -567,6 +572,7 @@ COMMENT ON COLUMN cancellation.subject IS 'Id of an offboarding, or the digest (
 COMMENT ON COLUMN cancellation.reason IS 'Why.';
 COMMENT ON COLUMN cancellation.actor IS 'Who cancelled.';
 COMMENT ON COLUMN cancellation.duplicate_of IS 'The offboarding of the same person that goes on; null: it was cancelled.';
+COMMENT ON COLUMN cancellation.record IS 'The control record that says so: its event''s id.';
 COMMENT ON COLUMN cancellation.cancelled_at IS 'Of a person, all offboardings received up to then are cancelled.';
 
 -- ---- months of events -----------------------------------------------------------------------------------------------

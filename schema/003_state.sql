@@ -464,7 +464,7 @@ LANGUAGE sql AS $$
 $$;
 COMMENT ON FUNCTION give_up_failed_jobs(uuid[]) IS 'Failed jobs of offboardings that were cancelled are open no longer.';
 
-CREATE FUNCTION cancel_offboardings(affected uuid[], reasons text[], duplicates uuid[] DEFAULT NULL) RETURNS uuid[]
+CREATE FUNCTION cancel_offboardings(affected uuid[], reasons text[], duplicates uuid[] DEFAULT NULL, records uuid[] DEFAULT NULL) RETURNS uuid[]
 LANGUAGE plpgsql AS $$
 DECLARE
     open uuid[];
@@ -473,8 +473,8 @@ BEGIN
     WITH cancelled AS (
         UPDATE offboarding o
         SET status = CASE WHEN a.duplicate_of IS NULL THEN 'cancelled' ELSE 'duplicate' END, reason = sealed(o.id, a.reason),
-            ended_at = now()
-        FROM unnest(affected, reasons, duplicates) a (id, reason, duplicate_of)
+            ended_at = now(), cancel_record = a.record
+        FROM unnest(affected, reasons, duplicates, records) a (id, reason, duplicate_of, record)
         WHERE o.id = a.id AND o.status IN ('waiting', 'held', 'initiated')
         RETURNING o.id)
     SELECT coalesce(array_agg(id), '{}') INTO open FROM cancelled;
@@ -492,7 +492,7 @@ BEGIN
     RETURN open;
 END
 $$;
-COMMENT ON FUNCTION cancel_offboardings(uuid[], text[], uuid[]) IS
+COMMENT ON FUNCTION cancel_offboardings(uuid[], text[], uuid[], uuid[]) IS
     'Cancels what has not happened of those that are open, and returns their ids; with the offboarding that each of them repeats they become duplicates. Their rows in due become stale, but for followers: they tell of it.';
 
 CREATE FUNCTION cancel_phases(missing uuid[]) RETURNS void

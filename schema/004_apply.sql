@@ -31,7 +31,7 @@ LANGUAGE sql AS $$
     CREATE INDEX IF NOT EXISTS stage_wave ON stage (wave);
     -- Control records by what they are about; an offboarding's id in lower case, however it was written.
     CREATE OR REPLACE TEMP VIEW staged_control AS
-    SELECT s.seq, s.name, coalesce(id_of(k.subject)::text, k.subject) AS subject, s.body -> 'value' AS value, s.occurred_at
+    SELECT s.seq, s.id, s.name, coalesce(id_of(k.subject)::text, k.subject) AS subject, s.body -> 'value' AS value, s.occurred_at
     FROM stage s CROSS JOIN LATERAL (SELECT substr(s.body ->> 'key', strpos(s.body ->> 'key', '/') + 1)) AS k (subject)
     WHERE s.name LIKE 'control.%';
     CREATE TEMP TABLE IF NOT EXISTS stage_key (
@@ -232,7 +232,15 @@ LANGUAGE sql AS $$
     resumed AS (
         DELETE FROM system_pause p USING last l WHERE p.system = l.subject AND l.name = 'control.resume'),
     answered AS (
-        DELETE FROM pause_wanted w USING last l WHERE w.system = l.subject)
+        DELETE FROM pause_wanted w USING last l WHERE w.system = l.subject),
+    vain AS (
+        UPDATE stage s SET note = 'unchanged: the system was not paused'
+        FROM staged_control c
+        WHERE s.seq = c.seq AND c.name = 'control.resume' AND s.note IS NULL
+          AND coalesce((SELECT b.name = 'control.resume' FROM staged_control b
+                        WHERE b.subject = c.subject AND b.name IN ('control.pause', 'control.resume') AND b.seq < c.seq
+                        ORDER BY b.seq DESC LIMIT 1),
+                       NOT EXISTS (SELECT FROM system_pause p WHERE p.system = c.subject)))
     INSERT INTO system_pause (system, reason, actor, paused_at)
     SELECT subject, value ->> 'reason', nullif(value -> 'actor', 'null'), occurred_at FROM last WHERE name = 'control.pause'
     ON CONFLICT (system) DO UPDATE
@@ -244,22 +252,23 @@ COMMENT ON FUNCTION apply_pauses() IS 'Staged control records: which systems are
 CREATE FUNCTION apply_cancellations() RETURNS void
 LANGUAGE sql AS $$
     WITH control AS MATERIALIZED (
-        SELECT c.seq, c.name, subject_of(c.subject) AS subject, c.value, c.occurred_at
+        SELECT c.seq, c.id, c.name, subject_of(c.subject) AS subject, c.value, c.occurred_at
         FROM staged_control c WHERE c.name IN ('control.cancel', 'control.uncancel')),
     subjects AS MATERIALIZED (
         SELECT c.subject, max(c.seq) FILTER (WHERE c.name = 'control.uncancel') AS withdrawn
         FROM control c GROUP BY c.subject),
     last AS MATERIALIZED ( -- of what came since the last tombstone, the cancellation with the latest time; else the tombstone
-        SELECT DISTINCT ON (c.subject) c.subject, c.name, c.value, c.occurred_at
+        SELECT DISTINCT ON (c.subject) c.subject, c.id, c.name, c.value, c.occurred_at
         FROM control c JOIN subjects k ON k.subject = c.subject AND c.seq >= coalesce(k.withdrawn, c.seq)
         ORDER BY c.subject, c.name = 'control.cancel' DESC, c.occurred_at DESC, c.seq DESC),
     withdrawn AS (
         DELETE FROM cancellation k USING last l WHERE k.subject = l.subject AND l.name = 'control.uncancel')
-    INSERT INTO cancellation (subject, reason, actor, cancelled_at, duplicate_of)
-    SELECT subject, value ->> 'reason', nullif(value -> 'actor', 'null'), occurred_at, (value ->> 'duplicate_of')::uuid
+    INSERT INTO cancellation (subject, reason, actor, cancelled_at, duplicate_of, record)
+    SELECT subject, value ->> 'reason', nullif(value -> 'actor', 'null'), occurred_at, (value ->> 'duplicate_of')::uuid, id
     FROM last WHERE name = 'control.cancel'
     ON CONFLICT (subject) DO UPDATE
-    SET reason = excluded.reason, actor = excluded.actor, cancelled_at = excluded.cancelled_at, duplicate_of = excluded.duplicate_of
+    SET reason = excluded.reason, actor = excluded.actor, cancelled_at = excluded.cancelled_at, duplicate_of = excluded.duplicate_of,
+        record = excluded.record
     WHERE excluded.cancelled_at >= cancellation.cancelled_at
        OR excluded.subject IN (SELECT k.subject FROM subjects k WHERE k.withdrawn IS NOT NULL)
 $$;
@@ -272,33 +281,35 @@ DECLARE
     named uuid[];
     reasons text[];
     duplicates uuid[];
+    records uuid[];
 BEGIN
     WITH named AS (
-        SELECT o.id, c.seq, c.value ->> 'reason' AS reason, (c.value ->> 'duplicate_of')::uuid AS duplicate_of
+        SELECT o.id, c.seq, c.value ->> 'reason' AS reason, (c.value ->> 'duplicate_of')::uuid AS duplicate_of, c.id AS record
         FROM staged_control c JOIN offboarding o ON o.id = id_of(c.subject)
         WHERE c.name = 'control.cancel' AND o.status IN ('waiting', 'held', 'initiated')
         UNION ALL
-        SELECT o.id, c.seq, c.value ->> 'reason', NULL
+        SELECT o.id, c.seq, c.value ->> 'reason', NULL, c.id
         FROM staged_control c
              CROSS JOIN LATERAL (SELECT (person_digests(ARRAY[c.subject]))[1] OFFSET 0) AS d (digest)
              JOIN person_key k ON k.digest = d.digest
              JOIN offboarding o ON o.id = k.offboarding_id AND o.status IN ('waiting', 'held', 'initiated')
         WHERE c.name = 'control.cancel' AND o.received_at <= c.occurred_at),
-    first AS (SELECT DISTINCT ON (id) id, reason, duplicate_of FROM named ORDER BY id, seq),
+    first AS (SELECT DISTINCT ON (id) id, reason, duplicate_of, record FROM named ORDER BY id, seq),
     vain AS (
         UPDATE stage s
-        SET note = coalesce('refused: the offboarding is ' || o.status,
+        SET note = coalesce(CASE WHEN o.status = 'cancelled' THEN 'unchanged: the offboarding was cancelled before'
+                                 ELSE 'refused: the offboarding is ' || o.status END,
                             CASE WHEN id_of(c.subject) IS NULL THEN 'refused: the person has no open offboarding'
                                  ELSE 'refused: unknown offboarding; if it is recorded later, it is cancelled then' END)
         FROM staged_control c LEFT JOIN offboarding o ON o.id = id_of(c.subject)
         WHERE c.name = 'control.cancel' AND s.seq = c.seq AND c.value #>> '{actor,kind}' = 'token' -- HR's are told by intake
-          AND o.status IS DISTINCT FROM 'cancelled'
-          AND NOT EXISTS (SELECT FROM named n WHERE n.seq = c.seq))
-    SELECT array_agg(id ORDER BY id), array_agg(reason ORDER BY id), array_agg(duplicate_of ORDER BY id)
-    INTO named, reasons, duplicates FROM first;
+          AND s.note IS NULL AND NOT EXISTS (SELECT FROM named n WHERE n.seq = c.seq))
+    SELECT array_agg(id ORDER BY id), array_agg(reason ORDER BY id), array_agg(duplicate_of ORDER BY id),
+           array_agg(record ORDER BY id)
+    INTO named, reasons, duplicates, records FROM first;
     IF named IS NOT NULL THEN
         PERFORM FROM offboarding WHERE id = ANY (named) ORDER BY id FOR NO KEY UPDATE;
-        PERFORM cancel_offboardings(named, reasons, duplicates);
+        PERFORM cancel_offboardings(named, reasons, duplicates, records);
     END IF;
 END
 $$;
@@ -524,6 +535,7 @@ DECLARE
     cancelled uuid[];
     reasons text[];
     duplicates uuid[];
+    records uuid[];
     starts start[];
 BEGIN
     WITH made AS (
@@ -556,15 +568,16 @@ BEGIN
     PERFORM make_jobs(fresh);
     PERFORM make_followers(fresh);
     -- An order to cancel may have come first: it travels on another topic.
-    SELECT array_agg(o.id), array_agg(c.reason), array_agg(c.duplicate_of) INTO cancelled, reasons, duplicates
+    SELECT array_agg(o.id), array_agg(c.reason), array_agg(c.duplicate_of), array_agg(c.record)
+    INTO cancelled, reasons, duplicates, records
     FROM offboarding o
          CROSS JOIN LATERAL (
-             SELECT k.reason, k.duplicate_of FROM cancellation k
+             SELECT k.reason, k.duplicate_of, k.record FROM cancellation k
              WHERE k.subject = ANY (ARRAY(SELECT encode(p.digest, 'hex') FROM person_key p WHERE p.offboarding_id = o.id) || o.id::text)
                AND (k.subject = o.id::text OR o.received_at <= k.cancelled_at)
              ORDER BY k.cancelled_at LIMIT 1) c
     WHERE o.id = ANY (fresh);
-    PERFORM cancel_offboardings(cancelled, reasons, duplicates) WHERE cancelled IS NOT NULL;
+    PERFORM cancel_offboardings(cancelled, reasons, duplicates, records) WHERE cancelled IS NOT NULL;
     SELECT array_agg(ROW(s.offboarding_id, coalesce((s.body #>> '{context,offboarding,started_at}')::timestamptz, s.occurred_at),
                          ARRAY(SELECT p::uuid FROM jsonb_array_elements_text(s.body #> '{context,published}') p))::start)
     INTO starts
@@ -869,6 +882,20 @@ COMMENT ON FUNCTION apply_repeated_phases(integer) IS 'Staged `phase.again` even
 
 -- ---- operators' orders ----------------------------------------------------------------------------------------------
 
+-- Two producers that are asked the same under one idempotency key give the same order. The repeats of control records are applied, as the
+-- workers apply them; they say what is so already.
+CREATE FUNCTION note_repeated_orders() RETURNS void
+LANGUAGE sql AS $$
+    UPDATE stage s SET wave = CASE WHEN s.name LIKE 'order.%' THEN NULL ELSE s.wave END, note = 'repeated: the first one counts'
+    WHERE (s.name LIKE 'order.%' OR s.name LIKE 'control.%')
+      AND (EXISTS (SELECT FROM stage t WHERE t.id = s.id AND t.name = s.name AND t.seq < s.seq)
+           OR EXISTS (SELECT FROM event e WHERE e.id = s.id AND e.name = s.name
+                      AND (e.name LIKE 'order.%'
+                           OR e.name IN ('control.cancel', 'control.uncancel', 'control.pause', 'control.resume',
+                                         'dead.replayed', 'secret.revealed'))))
+$$;
+COMMENT ON FUNCTION note_repeated_orders() IS 'Staged orders that were recorded before, by their ids, change nothing.';
+
 CREATE FUNCTION apply_approvals(w integer) RETURNS void
 LANGUAGE plpgsql AS $$
 DECLARE
@@ -1058,6 +1085,26 @@ $$;
 COMMENT ON FUNCTION apply_erasures(integer) IS
     'Staged `order.erase` events of a wave: the planner is asked to delete the keys of offboardings that are over. What can''t be done is noted as refused.';
 
+-- The order names the person by a digest: it stays, and must not tell whom it was about.
+CREATE FUNCTION apply_person_erasures() RETURNS void
+LANGUAGE plpgsql AS $$
+DECLARE
+    digests bytea[] := ARRAY(SELECT decode(s.body #>> '{context,person_digest}', 'hex') FROM stage s
+                             WHERE s.name = 'order.erase' AND s.offboarding_id IS NULL AND s.note IS NULL);
+    known bytea[] := ARRAY(SELECT d FROM unnest(digests) d
+                           WHERE EXISTS (SELECT FROM event e WHERE e.person_digest = d AND e.body IS NOT NULL)
+                              OR EXISTS (SELECT FROM intake i WHERE i.person_digest = d)
+                              OR EXISTS (SELECT FROM cancellation c WHERE c.subject = encode(d, 'hex')));
+BEGIN
+    UPDATE stage s SET note = 'refused: nothing is recorded of this person without an offboarding'
+    WHERE s.name = 'order.erase' AND s.offboarding_id IS NULL AND s.note IS NULL
+      AND decode(s.body #>> '{context,person_digest}', 'hex') = ANY (known) IS NOT TRUE;
+    PERFORM erase_persons(known);
+END
+$$;
+COMMENT ON FUNCTION apply_person_erasures() IS
+    'Staged `order.erase` events that name a person: what HR and operators said of them without an offboarding is emptied.';
+
 -- ---- one batch ------------------------------------------------------------------------------------------------------
 
 CREATE FUNCTION apply_wave(w integer) RETURNS void
@@ -1096,12 +1143,14 @@ BEGIN
     IF moved <> cardinality(topics) THEN
         RAISE EXCEPTION USING ERRCODE = 'OB001', MESSAGE = 'another logger has the partition';
     END IF;
+    PERFORM note_repeated_orders() WHERE EXISTS (SELECT FROM stage WHERE name LIKE 'order.%' OR name LIKE 'control.%');
     PERFORM set_early_aside();
     PERFORM lock_subjects();
     PERFORM apply_records();
     PERFORM apply_systems(), apply_pause_wishes() WHERE EXISTS (SELECT FROM stage WHERE name LIKE 'system.%');
     PERFORM apply_signals() WHERE EXISTS (SELECT FROM stage WHERE name = 'signal');
     PERFORM apply_control() WHERE EXISTS (SELECT FROM stage WHERE name LIKE 'control.%');
+    PERFORM apply_person_erasures() WHERE EXISTS (SELECT FROM stage WHERE name = 'order.erase' AND offboarding_id IS NULL);
     -- Against the control records of other loggers, which cancel whole offboardings; in order, against deadlocks.
     PERFORM FROM offboarding WHERE id IN (SELECT offboarding_id FROM stage WHERE wave IS NOT NULL)
     ORDER BY id FOR NO KEY UPDATE;

@@ -10,6 +10,16 @@ LANGUAGE sql STABLE PARALLEL SAFE
 RETURN opened(o.id, o.personal)::jsonb -> 'leaver';
 COMMENT ON FUNCTION leaver_of(offboarding) IS 'Whom it is about; null when that was erased.';
 
+CREATE FUNCTION event_actor(body json) RETURNS jsonb
+LANGUAGE sql IMMUTABLE PARALLEL SAFE
+RETURN nullif(coalesce(body #> '{context,actor}', body #> '{value,actor}', body #> '{order,actor}')::jsonb, 'null');
+COMMENT ON FUNCTION event_actor(json) IS 'Who did what this event, or this record of control, tells: kind, id, name. Null: a process of ours.';
+
+CREATE FUNCTION body_of(e event) RETURNS json
+LANGUAGE sql STABLE PARALLEL SAFE
+RETURN coalesce(e.body, opened(e.offboarding_id, e.sealed)::json);
+COMMENT ON FUNCTION body_of(event) IS 'The whole event, as it came or was sealed; null once erased.';
+
 CREATE VIEW analyst.jobs AS
 SELECT j.id AS job_id, j.offboarding_id, leaver ->> 'email' AS email, o.runbook, o.mode, j.phase, j.step, j.position, j.system,
        j.action, j.effect, j.state, j.outcome, p ->> 'reason' AS reason, j.attempt, j.due_at, j.answered_at, j.status_code, j.duration_ms,
@@ -109,7 +119,10 @@ SELECT o.id AS offboarding_id, p #>> '{leaver,email}' AS email, p #>> '{leaver,e
                  (SELECT min(p.due_at) FROM phase p WHERE p.offboarding_id = o.id AND p.status = 'waiting') END,
              c.next_due_at) AS next_due_at,
        p -> 'ids' AS ids, o.recorded_at, split_part(o.traceparent, '-', 2) AS trace_id,
-       o.erase_ordered_at, o.erased_at
+       o.erase_ordered_at, o.erased_at,
+       (SELECT coalesce(a.actor ->> 'name', a.actor ->> 'id')
+        FROM event e CROSS JOIN LATERAL (SELECT event_actor(body_of(e)) OFFSET 0) AS a (actor)
+        WHERE e.id = o.cancel_record AND e.name = 'control.cancel' LIMIT 1) AS cancelled_by
 FROM offboarding o
      CROSS JOIN LATERAL (SELECT opened(o.id, o.personal)::jsonb OFFSET 0) AS x (p)
      CROSS JOIN LATERAL (
@@ -134,6 +147,7 @@ COMMENT ON COLUMN analyst.offboardings.received_at IS 'When the HR event reached
 COMMENT ON COLUMN analyst.offboardings.effective_at IS 'When access ends, as HR said.';
 COMMENT ON COLUMN analyst.offboardings.started_at IS 'When it really started.';
 COMMENT ON COLUMN analyst.offboardings.ended_at IS 'When it was completed or cancelled.';
+COMMENT ON COLUMN analyst.offboardings.cancelled_by IS 'Who cancelled it; null: nobody, or a process of ours, or it was erased.';
 COMMENT ON COLUMN analyst.offboardings.started_by IS 'Who started it.';
 COMMENT ON COLUMN analyst.offboardings.phase IS 'The earliest phase that runs or is held.';
 COMMENT ON COLUMN analyst.offboardings.jobs IS 'Its jobs, but for followers: those that only tell of others (mirror, notify).';
@@ -396,18 +410,8 @@ COMMENT ON COLUMN analyst.intake_summary.duplicate IS 'Changed nothing: the same
 COMMENT ON COLUMN analyst.intake_summary.ignored IS 'Met no criteria.';
 COMMENT ON COLUMN analyst.intake_summary.dead IS 'Could not be understood.';
 
-CREATE FUNCTION event_actor(body json) RETURNS jsonb
-LANGUAGE sql IMMUTABLE PARALLEL SAFE
-RETURN nullif(coalesce(body #> '{context,actor}', body #> '{value,actor}', body #> '{order,actor}')::jsonb, 'null');
-COMMENT ON FUNCTION event_actor(json) IS 'Who did what this event, or this record of control, tells: kind, id, name. Null: a process of ours.';
-
-CREATE FUNCTION body_of(e event) RETURNS json
-LANGUAGE sql STABLE PARALLEL SAFE
-RETURN coalesce(e.body, opened(e.offboarding_id, e.sealed)::json);
-COMMENT ON FUNCTION body_of(event) IS 'The whole event, as it came or was sealed; null once erased.';
-
 CREATE VIEW analyst.timeline AS
-SELECT e.offboarding_id, e.occurred_at, e.name, e.phase, e.step, e.system, e.action, e.attempt, e.outcome, e.status_code,
+SELECT e.about AS offboarding_id, e.occurred_at, e.name, e.phase, e.step, e.system, e.action, e.attempt, e.outcome, e.status_code,
        coalesce(x.actor ->> 'name', x.actor ->> 'id') AS actor,
        b.body #>> '{response,message}' AS message,
        CASE WHEN e.note LIKE 'early: %'
@@ -416,10 +420,11 @@ SELECT e.offboarding_id, e.occurred_at, e.name, e.phase, e.step, e.system, e.act
             ELSE e.note END AS note, (b.body #> '{context,verified}')::jsonb AS verified,
        (b.body #> '{context,calls}')::jsonb AS calls, e.recorded_at, e.id AS event_id, e.job_id, e.topic, e.kafka_partition,
        e.kafka_offset, b.body #>> '{context,trace_id}' AS trace_id, b.body
-FROM event e
-     CROSS JOIN LATERAL (SELECT body_of(e) OFFSET 0) AS b (body)
-     CROSS JOIN LATERAL (SELECT event_actor(b.body) OFFSET 0) AS x (actor)
-WHERE e.offboarding_id IS NOT NULL;
+FROM (SELECT e.offboarding_id AS about, e.* FROM event e WHERE e.offboarding_id IS NOT NULL
+      UNION ALL -- who cancels a person names no offboarding
+      SELECT o.id, e.* FROM offboarding o JOIN event e ON e.id = o.cancel_record AND e.name = 'control.cancel' AND e.offboarding_id IS NULL) e
+     CROSS JOIN LATERAL (SELECT coalesce(e.body, opened(e.offboarding_id, e.sealed)::json) OFFSET 0) AS b (body)
+     CROSS JOIN LATERAL (SELECT event_actor(b.body) OFFSET 0) AS x (actor);
 COMMENT ON VIEW analyst.timeline IS 'What happened in every offboarding; order by occurred_at.';
 COMMENT ON COLUMN analyst.timeline.offboarding_id IS 'The offboarding.';
 COMMENT ON COLUMN analyst.timeline.occurred_at IS 'When it happened.';
@@ -468,29 +473,35 @@ SELECT e.id AS order_id, e.occurred_at AS ordered_at,
                 FROM (VALUES (1, b.body #>> '{context,record,topic}'), (2, b.body #>> '{context,record,partition}'),
                              (3, b.body #>> '{context,record,offset}')) p (n, value))
             WHEN e.name LIKE 'control.%' THEN substr(b.body ->> 'key', strpos(b.body ->> 'key', '/') + 1)
+            WHEN e.offboarding_id IS NULL THEN b.body #>> '{context,person_digest}'
             ELSE e.offboarding_id::text END AS subject,
        coalesce(b.body #>> '{context,step}', b.body #>> '{context,job_id}') AS step,
        coalesce(x.actor ->> 'name', x.actor ->> 'id') AS ordered_by, x.actor,
        coalesce(b.body #>> '{context,reason}', b.body #>> '{value,reason}', b.body #>> '{order,reason}') AS reason,
-       CASE WHEN e.note LIKE 'refused:%' THEN 'refused' ELSE 'applied' END AS result,
-       nullif(regexp_replace(e.note, '^refused: ', ''), '') AS why, e.recorded_at
+       CASE WHEN n.note LIKE 'refused: %' THEN 'refused' WHEN n.note LIKE 'unchanged: %' THEN 'unchanged' ELSE 'applied' END AS result,
+       nullif(regexp_replace(n.note, '^(refused|unchanged): ', ''), '') AS why, e.recorded_at
 FROM event e
      CROSS JOIN LATERAL (SELECT body_of(e) OFFSET 0) AS b (body)
      CROSS JOIN LATERAL (SELECT event_actor(b.body) OFFSET 0) AS x (actor)
-WHERE e.name LIKE 'order.%'
-   OR e.name IN ('control.cancel', 'control.uncancel', 'control.pause', 'control.resume', 'dead.replayed', 'secret.revealed');
+     CROSS JOIN LATERAL (SELECT CASE WHEN e.name = 'control.cancel' AND e.note LIKE 'refused: %'
+                                          AND EXISTS (SELECT FROM offboarding o WHERE o.cancel_record = e.id)
+                                     THEN NULL ELSE e.note END OFFSET 0) AS n (note) -- it was recorded later, and cancelled then
+WHERE (e.name LIKE 'order.%'
+       OR e.name IN ('control.cancel', 'control.uncancel', 'control.pause', 'control.resume', 'dead.replayed', 'secret.revealed'))
+  AND e.note IS DISTINCT FROM 'repeated: the first one counts';
 COMMENT ON VIEW analyst.orders IS
     'Every order of a person, of the HR system or of a worker, and what became of it: approve, retry, skip, undo, erase, cancel, uncancel, pause, resume, replay, reveal.';
 COMMENT ON COLUMN analyst.orders.order_id IS 'The order; the HTTP API and `offboard` answer with it.';
 COMMENT ON COLUMN analyst.orders.ordered_at IS 'When it was given.';
 COMMENT ON COLUMN analyst.orders."order" IS 'What was ordered.';
-COMMENT ON COLUMN analyst.orders.subject IS 'What it is about: an offboarding, a person (e-mail or employee id), a system, or the Kafka record that was replayed (topic/partition/offset).';
+COMMENT ON COLUMN analyst.orders.subject IS
+    'What it is about: an offboarding, a person (e-mail or employee id; of an erasure a digest), a system, or the Kafka record that was replayed (topic/partition/offset).';
 COMMENT ON COLUMN analyst.orders.step IS 'The step or job it is about; null: all.';
 COMMENT ON COLUMN analyst.orders.ordered_by IS 'Who gave it.';
 COMMENT ON COLUMN analyst.orders.actor IS 'Who gave it, in full: kind, id, name.';
 COMMENT ON COLUMN analyst.orders.reason IS 'Why, as they said.';
-COMMENT ON COLUMN analyst.orders.result IS 'applied, or refused: then nothing was changed.';
-COMMENT ON COLUMN analyst.orders.why IS 'Why it was refused.';
+COMMENT ON COLUMN analyst.orders.result IS 'applied; unchanged: it was so before; or refused: then nothing was changed.';
+COMMENT ON COLUMN analyst.orders.why IS 'Why it was refused, or changed nothing.';
 COMMENT ON COLUMN analyst.orders.recorded_at IS 'When the logger applied or refused it.';
 
 CREATE VIEW analyst.signals AS

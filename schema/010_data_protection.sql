@@ -3,11 +3,22 @@
 
 -- ---- erasing --------------------------------------------------------------------------------------------------------
 
+-- With its owner's rights: the logger calls it for an order to erase a person.
+CREATE FUNCTION erase_persons(digests bytea[]) RETURNS void
+LANGUAGE sql SECURITY DEFINER SET search_path = public, pg_temp AS $$
+    UPDATE event e SET body = NULL, salt = NULL WHERE e.person_digest = ANY (digests);
+    UPDATE intake i SET person = NULL, reason = NULL, criterion = NULL, data = NULL, person_digest = NULL
+    WHERE i.person_digest = ANY (digests);
+    DELETE FROM cancellation c WHERE c.subject = ANY (ARRAY(SELECT encode(d, 'hex') FROM unnest(digests) d));
+$$;
+COMMENT ON FUNCTION erase_persons(bytea[]) IS
+    'Empties what HR and operators said of these persons without an offboarding: events that were ignored or refused, cancellations. By the digests of their keys.';
+REVOKE ALL ON FUNCTION erase_persons(bytea[]) FROM PUBLIC;
+GRANT EXECUTE ON FUNCTION erase_persons(bytea[]) TO offboard_logger;
+
 -- What the outside world said to a job, and what HR and operators said of the person without an offboarding.
 CREATE FUNCTION erase_loose_events(which uuid[]) RETURNS void
 LANGUAGE plpgsql AS $$
-DECLARE
-    digests bytea[] := ARRAY(SELECT k.digest FROM person_key k WHERE k.offboarding_id = ANY (which));
 BEGIN
     UPDATE event e SET body = NULL, salt = NULL
     FROM awaited a JOIN job j ON j.id = a.job_id
@@ -16,9 +27,7 @@ BEGIN
     UPDATE signal s SET data = NULL, actor = NULL
     FROM awaited a JOIN job j ON j.id = a.job_id
     WHERE j.offboarding_id = ANY (which) AND s.name = a.signal AND s.key = a.key;
-    UPDATE event e SET body = NULL, salt = NULL WHERE e.person_digest = ANY (digests);
-    UPDATE intake i SET person = NULL, reason = NULL, criterion = NULL, data = NULL WHERE i.person_digest = ANY (digests);
-    DELETE FROM cancellation c WHERE c.subject = ANY (ARRAY(SELECT encode(d, 'hex') FROM unnest(digests) d));
+    PERFORM erase_persons(ARRAY(SELECT k.digest FROM person_key k WHERE k.offboarding_id = ANY (which)));
 END
 $$;
 COMMENT ON FUNCTION erase_loose_events(uuid[]) IS
@@ -79,6 +88,15 @@ $$;
 COMMENT ON FUNCTION analyst.of_person(text) IS
     'Offboardings of the person with this e-mail, employee id or account (system:id), but for those that were erased.';
 
+CREATE FUNCTION analyst.said_of(person text) RETURNS bigint
+LANGUAGE sql STABLE SECURITY DEFINER SET search_path = public, pg_temp AS $$
+    SELECT (SELECT count(*) FROM event e WHERE e.person_digest = ANY (d.digests) AND e.body IS NOT NULL)
+           + (SELECT count(*) FROM intake i WHERE i.person_digest = ANY (d.digests))
+    FROM (SELECT person_digests(ARRAY[folded(person), person])) AS d (digests)
+$$;
+COMMENT ON FUNCTION analyst.said_of(text) IS
+    'How many records HR and operators left of the person with this e-mail, employee id or account without an offboarding, but for those that were erased.';
+
 CREATE FUNCTION offboarding_data(o offboarding) RETURNS jsonb
 LANGUAGE sql STABLE AS $$
     SELECT jsonb_build_object(
@@ -126,5 +144,5 @@ END
 $$;
 COMMENT ON FUNCTION analyst.person_data(text) IS
     'Everything about the person with this e-mail, employee id or account: their offboardings under all their keys, with what was read, changed and said, and what HR and operators said of them without an offboarding.';
-REVOKE ALL ON FUNCTION analyst.of_person(text), analyst.person_data(text) FROM PUBLIC;
-GRANT EXECUTE ON FUNCTION analyst.of_person(text), analyst.person_data(text) TO offboard_analyst;
+REVOKE ALL ON FUNCTION analyst.of_person(text), analyst.said_of(text), analyst.person_data(text) FROM PUBLIC;
+GRANT EXECUTE ON FUNCTION analyst.of_person(text), analyst.said_of(text), analyst.person_data(text) TO offboard_analyst;

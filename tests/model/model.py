@@ -20,6 +20,7 @@ class World:
         self.now = now
         self.offboardings: dict[int, Offboarding] = {}
         self.cancellations: dict = {}   # an offboarding, or a key of a person -> (up to when, is it a duplicate?)
+        self.paused: set[str] = set()   # pause/<system>
         self.signals: dict = {}         # id -> (name, key)
         self.early: dict = {}           # an offboarding that nobody knows yet -> answers of its jobs
 
@@ -310,8 +311,14 @@ class World:
     def control(self, message: dict, before: dict) -> str | None:
         """Cancels an offboarding by its number, or what has come of a person up to then, and what is still on its way."""
         subject, up_to = message["control"], message.get("at", self.now)
-        if isinstance(subject, str) and subject.startswith("pause/"):
-            return None     # for workers: the state of no offboarding changes
+        if isinstance(subject, str) and subject.startswith("pause/"):   # for workers: the state of no offboarding changes
+            if not message.get("gone"):
+                self.paused.add(subject)
+            elif subject in self.paused:
+                self.paused.remove(subject)
+            else:
+                return "unchanged: the system was not paused"
+            return None
         if message.get("gone"):
             self.cancellations.pop(subject, None)
             return None
@@ -323,8 +330,10 @@ class World:
         for number in meant:
             if self.offboardings[number].status not in OVER:
                 self.offboardings[number].cancel(self.now, duplicate)
-        if meant or before.get(subject) == "cancelled":
+        if meant:
             return None
+        if before.get(subject) == "cancelled":
+            return "unchanged: the offboarding was cancelled before"
         return ("refused: the person has no open offboarding" if isinstance(subject, str) else
                 f"refused: the offboarding is {before[subject]}" if subject in before else
                 "refused: unknown offboarding; if it is recorded later, it is cancelled then")

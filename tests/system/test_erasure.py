@@ -219,6 +219,24 @@ def test_only_what_is_over_is_erased(stack):
     assert nobody.status == 4, nobody
 
 
+def test_who_was_never_offboarded_is_erased_too(stack):
+    """HR cancelled somebody whom nobody knew, and an operator did: both name the person, and no offboarding."""
+    stranger = "Stranger@example.com"
+    stack.publish({**event(stranger), "type": "leaver.cancelled"})
+    wait_until(lambda: stack.database.query("SELECT 1 FROM analyst.intake WHERE person = %s", stranger.lower()), 30, "it is recorded")
+    assert stack.cli("cancel", stranger, "--reason", f"{stranger} stays").status == 4
+    exported = stack.cli("export", stranger).ok().out
+    assert exported.lower().count(stranger.lower()) >= 3, exported
+    stack.cli("erase", stranger, "--reason", "request DP-1", "--yes").ok()
+    assert stack.cli("export", stranger).status == 4
+    assert stack.cli("erase", stranger, "--reason", "request DP-1", "--yes").status == 4
+    bodies = stack.database.query("SELECT body::text AS body, data::text AS data, person FROM event FULL JOIN intake ON false")
+    assert not any(stranger.lower() in str(value).lower() for row in bodies for value in row.values())
+    ordered, = stack.database.query("SELECT ordered_by, reason, result FROM analyst.orders WHERE \"order\" = 'erase'")
+    assert (ordered["reason"], ordered["result"]) == ("request DP-1", "applied") and ordered["ordered_by"]
+    assert stack.database.query("SELECT * FROM verify_event_chain()") == []
+
+
 # ---- the topic of keys ---------------------------------------------------------------------------------------------------
 
 
