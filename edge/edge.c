@@ -195,7 +195,8 @@ void edge_stop(struct edge *edge)
     for (struct exchange *exchange = edge->open, *next; exchange; exchange = next) {
         next = exchange->next;
         if (exchange->request) {
-            edge_exchange_answer(exchange, 503, "the edge is stopping; send the same id again");
+            edge_exchange_answer(exchange, exchange->settling ? 202 : 503,
+                                 "the edge is stopping; send the same id again");
         }
     }
     http_server_stop(edge->server);

@@ -13,6 +13,7 @@
 #include "lib/request.h"
 
 struct planner;
+struct results;
 
 /* Lines of the log about requests that were refused: not more than some in a while. */
 struct refusal_log {
@@ -74,6 +75,7 @@ struct edge {
     struct refusal_log turned_aways; /* of senders to sources */
     struct keyset *keysets;          /* of senders that sign tokens */
     struct replay *replay;           /* the one that is under way; NULL: none */
+    struct results *results;         /* what became of orders and HR events; NULL: nobody can ask */
 
     struct escrow_key *escrow; /* the vault's */
 
@@ -91,12 +93,17 @@ struct exchange {
     struct http_request *request; /* NULL once answered */
     json_t *answer;               /* when all has arrived; owned */
     int status;                   /* of it */
+    bool problem;                 /* it is an RFC 9457 problem */
     json_t *unavailable;          /* when it has not, instead of a problem; owned, may be NULL */
     int unavailable_status;
     uv_timer_t timer;
     size_t pending; /* records without a delivery report */
     bool sealed;    /* all records were handed over */
     bool timer_closed;
+    void (*settle)(struct exchange *exchange); /* see exchange_settle() */
+    unsigned int settle_ms;
+    bool settling;
+    json_t *note;      /* for `settle`; owned, may be NULL */
     struct err failed; /* why a record did not arrive: the first reason */
     int failed_status; /* of the answer then; 0: by the class of the reason */
 };
@@ -129,6 +136,10 @@ void exchange_produce_message(struct exchange *exchange, const struct edge_messa
  * above, borrowed. */
 void exchange_produce_event(struct exchange *exchange, const char *key, json_t *event, const json_t *keyless,
                             const char *traceparent);
+/* When all has arrived, `settle` is called once instead of the answer: it finds out more, and answers, within `ms`. After that the request is
+ * answered as if there were nothing more to say. `note` (taken over) is kept for it. */
+void exchange_settle(struct exchange *exchange, void (*settle)(struct exchange *exchange), json_t *note,
+                     unsigned int ms);
 /* Answers after `ms` at the latest, instead of EDGE_WAIT_MS. */
 void exchange_limit(struct exchange *exchange, unsigned int ms);
 /* No more records: answers `status` with `answer` (taken over) when all have arrived. */
@@ -143,6 +154,9 @@ void sealed_give_up(struct edge *edge); /* what waits fails */
 
 /* Answers 202 (as sealed) or another status with its trouble. */
 void edge_exchange_answer(struct exchange *exchange, int status, const char *trouble);
+/* Who keeps `exchange` beyond its answer: it is freed after as many releases. */
+void exchange_hold(struct exchange *exchange);
+void exchange_release(struct exchange *exchange);
 void edge_free_when_done(struct edge *edge);
 
 /* Starts an edge; `planner` is the producer's (NULL: none). `keyring` outlives it. */

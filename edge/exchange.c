@@ -29,6 +29,7 @@ static void release_when_done(struct exchange *exchange)
         unlink_exchange(exchange);
         json_decref(exchange->answer);
         json_decref(exchange->unavailable);
+        json_decref(exchange->note);
         err_release(&exchange->failed);
         free(exchange);
         edge_free_when_done(edge);
@@ -48,7 +49,11 @@ void edge_exchange_answer(struct exchange *exchange, int status, const char *tro
     exchange->request = NULL;
     if (status == 202) {
         edge_count(exchange->edge, exchange->status);
-        http_reply(request, exchange->status, NULL, json_incref(exchange->answer));
+        if (exchange->problem) {
+            http_reply_problem(request, exchange->status, json_incref(exchange->answer));
+        } else {
+            http_reply(request, exchange->status, NULL, json_incref(exchange->answer));
+        }
     } else if (exchange->unavailable) {
         edge_count(exchange->edge, exchange->unavailable_status);
         http_reply(request, exchange->unavailable_status, NULL, json_incref(exchange->unavailable));
@@ -59,24 +64,32 @@ void edge_exchange_answer(struct exchange *exchange, int status, const char *tro
     uv_close((uv_handle_t *)&exchange->timer, on_timer_closed);
 }
 
+static void on_timeout(uv_timer_t *timer)
+{
+    struct exchange *exchange = timer->data;
+    if (exchange->request && exchange->settling) {
+        edge_exchange_answer(exchange, 202, NULL);
+    } else if (exchange->request) {
+        edge_exchange_answer(exchange, 503, "Kafka did not acknowledge in time; sending the same id again is safe");
+    }
+}
+
 static void answer_when_delivered(struct exchange *exchange)
 {
-    if (exchange->request && exchange->sealed && exchange->pending == 0) {
+    if (exchange->request && exchange->sealed && exchange->pending == 0 && !exchange->settling) {
         enum err_class class = exchange->failed.class;
+        if (class == ERR_NONE && exchange->settle) {
+            exchange->settling = true;
+            uv_timer_start(&exchange->timer, on_timeout, exchange->settle_ms, 0);
+            exchange->settle(exchange);
+            return;
+        }
         edge_exchange_answer(exchange,
                              class == ERR_NONE         ? 202
                              : exchange->failed_status ? exchange->failed_status
                              : class == ERR_PERMANENT  ? 413
                                                        : 503,
                              err_text(&exchange->failed));
-    }
-}
-
-static void on_timeout(uv_timer_t *timer)
-{
-    struct exchange *exchange = timer->data;
-    if (exchange->request) {
-        edge_exchange_answer(exchange, 503, "Kafka did not acknowledge in time; sending the same id again is safe");
     }
 }
 
@@ -134,6 +147,25 @@ struct exchange *exchange_new(struct edge *edge, struct http_request *request)
     exchange->timer.data = exchange;
     uv_timer_start(&exchange->timer, on_timeout, EDGE_WAIT_MS, 0);
     return exchange;
+}
+
+void exchange_settle(struct exchange *exchange, void (*settle)(struct exchange *exchange), json_t *note,
+                     unsigned int ms)
+{
+    exchange->settle = settle;
+    exchange->note = note;
+    exchange->settle_ms = ms;
+}
+
+void exchange_hold(struct exchange *exchange)
+{
+    exchange->pending++;
+}
+
+void exchange_release(struct exchange *exchange)
+{
+    exchange->pending--;
+    release_when_done(exchange);
 }
 
 void exchange_limit(struct exchange *exchange, unsigned int ms)

@@ -37,6 +37,7 @@ const struct conf_option conf_table[] = {
     {"logger.listen", CONF_STRING, "127.0.0.1:0", NULL, PLAIN, "logger", "Address of /metrics, /healthz and /readyz; empty: none."},
     {"postgres.admin", CONF_STRING, NULL, NULL, SECRET, "cli", "Connection string of the owner of the schema, for `offboard migrate`."},
     {"postgres.analyst", CONF_STRING, NULL, NULL, SECRET, "cli", "Connection string of a member of offboard_analyst, for the reading commands."},
+    {"postgres.edge", CONF_STRING, NULL, NULL, SECRET, "producer", "Connection string of a member of offboard_edge, which may ask what became of orders and HR events: for `Prefer: wait`, GET /v1/orders/<id>, and real answers to commands. Empty: callers are not told."},
     {"postgres.logger", CONF_STRING, NULL, NULL, SECRET, "logger", "Connection string of a member of offboard_logger."},
     {"postgres.scheduler", CONF_STRING, NULL, NULL, SECRET, "scheduler", "Connection string of a member of offboard_scheduler."},
     {"producer.listen", CONF_STRING, "127.0.0.1:0", NULL, PLAIN, "producer", "Address of /metrics, /healthz and /readyz; empty: none."},

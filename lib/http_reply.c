@@ -84,6 +84,12 @@ void http_reply(struct http_request *request, int status, const char *const *hea
     answer_json(request, status, "application/json", &fields, body);
 }
 
+void http_reply_problem(struct http_request *request, int status, json_t *problem)
+{
+    struct buf fields = BUF_INIT;
+    answer_json(request, status, "application/problem+json", &fields, problem);
+}
+
 void http_problem(struct http_request *request, int status, const char *title, const char *field, const char *detail)
 {
     struct buf fields = BUF_INIT;

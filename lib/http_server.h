@@ -83,6 +83,9 @@ void http_reply(struct http_request *request, int status, const char *const *hea
 /* application/problem+json with status, title, detail and, where one is to blame, "field". */
 void http_problem(struct http_request *request, int status, const char *title, const char *field, const char *detail);
 
+/* The same with members of its own; `problem` (taken over) has title, status and detail. */
+void http_reply_problem(struct http_request *request, int status, json_t *problem);
+
 const char *http_reason(int status); /* "Not Found" */
 
 #endif

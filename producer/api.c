@@ -5,6 +5,7 @@
 #include "lib/mem.h"
 #include "lib/settings_check.h"
 #include "producer/edge_internal.h"
+#include "producer/results.h"
 
 static bool submit_admit(struct edge *edge, struct http_request *request)
 {
@@ -28,6 +29,7 @@ static bool operator_admit(struct edge *edge, struct http_request *request)
 static const struct edge_route routes[] = {
     {"/v1/offboardings", submit_admit, submit_handle, "POST", webhook_handshake},
     {"/v1/orders", orders_admit, orders_handle, "POST", NULL},
+    {ORDER_PATH, orders_admit, order_handle, "GET", NULL},
     {"/v1/replays", operator_admit, replays_handle, "POST", NULL},
     {SIGNALS_PATH, signals_admit, signals_handle, "POST", webhook_handshake},
     {SOURCES_PATH, webhook_admit, webhook_handle, NULL, NULL},
@@ -48,11 +50,12 @@ static int read_all(struct edge *edge, struct err *err)
                : 0;
 }
 
-static int open_topics(struct edge *edge, struct err *err)
+static int open_all(struct edge *edge, struct err *err)
 {
     edge->received = kafka_topic(edge->conf, "received", NULL);
     edge->control = kafka_topic(edge->conf, "control", NULL);
-    return kafka_producer_open(edge->producer, edge->received, err) != 0 ||
+    edge->results = results_start(edge->conf, edge->loop, err);
+    return err->class != ERR_NONE || kafka_producer_open(edge->producer, edge->received, err) != 0 ||
                    kafka_producer_open(edge->producer, edge->control, err) != 0
                ? -1
                : 0;
@@ -67,10 +70,13 @@ static void stop(struct edge *edge)
 {
     replays_stop(edge);
     keysets_stop(edge);
+    results_stop(edge->results);
+    edge->results = NULL;
 }
 
 static void release(struct edge *edge)
 {
+    results_stop(edge->results); /* of an edge that never came up */
     definitions_free(edge->definitions);
     json_decref(edge->secrets);
     free(edge->received);
@@ -82,10 +88,11 @@ const struct edge_service producer_api = {
     .listen = "edge.listen",
     .process_listen = "producer.listen",
     .routes = routes,
-    .paths = "the edge has /v1/offboardings, /v1/orders, /v1/replays, /v1/version, /v1/signals/<source> and "
+    .paths = "the edge has /v1/offboardings, /v1/orders, /v1/orders/<id>, /v1/replays, /v1/version, "
+             "/v1/signals/<source> and "
              "/v1/sources/<source>",
     .read = read_all,
-    .open = open_topics,
+    .open = open_all,
     .ready = ready,
     .stop = stop,
     .release = release,

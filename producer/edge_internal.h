@@ -37,7 +37,9 @@ bool webhook_sender_known(struct edge *edge, struct http_request *http, struct w
 /* The secrets of all sources, and whether those that are keys can be read (else -1 with an ERR_FATAL that names the option). */
 json_t *webhook_secrets(struct definitions *definitions, const struct conf *conf);
 int webhook_check_keys(struct definitions *definitions, const json_t *secrets, struct err *err);
-void orders_handle(struct edge *edge, struct http_request *request);  /* POST /v1/orders */
+void orders_handle(struct edge *edge, struct http_request *request); /* POST /v1/orders */
+#define ORDER_PATH "/v1/orders/"
+void order_handle(struct edge *edge, struct http_request *request);   /* GET /v1/orders/<id>: what became of it */
 void replays_handle(struct edge *edge, struct http_request *request); /* POST /v1/replays */
 /* replay_origin.c: for each of the letters, whether its topic does not hold it where it says. The caller frees; NULL with
  * an err when Kafka does not answer. */

@@ -8,6 +8,7 @@
 #include "lib/submission.h"
 #include "lib/time.h"
 #include "producer/edge_internal.h"
+#include "producer/results.h"
 
 void submit_produce(struct exchange *exchange, const json_t *event, const char *person, const char *traceparent)
 {
@@ -44,6 +45,73 @@ static json_t *submit(struct edge *edge, struct http_request *request, json_t *e
     return answer;
 }
 
+/* ---- what became of them ---------------------------------------------------------------------------------------- */
+
+/* What the planner has decided about an event, beside what the answer says of it anyway. */
+static bool add_decision(json_t *answer, const json_t *event, const json_t *rows)
+{
+    const json_t *row = results_find_event(rows, json_string_at(event, "source"), json_string_at(event, "id"));
+    json_put_string(answer, "disposition", json_string_at(row, "disposition"));
+    json_put_string(answer, "reason", json_string_at(row, "reason"));
+    json_put_string(answer, "offboarding_id", json_string_at(row, "offboarding_id"));
+    return row != NULL;
+}
+
+/* The note has the events; the answer is about one, or has `results` in their order. */
+static void on_decisions(void *arg, const json_t *rows)
+{
+    struct exchange *exchange = arg;
+    json_t *results = json_object_get(exchange->answer, "results");
+    bool all = true;
+    size_t i;
+    json_t *event;
+    json_array_foreach(exchange->note, i, event)
+    {
+        json_t *answer = results ? json_array_get(results, (size_t)json_int_at(event, "at", 0)) : exchange->answer;
+        bool known = add_decision(answer, event, rows);
+        all = all && known;
+    }
+    exchange->status = exchange->status == 202 && all ? 200 : exchange->status;
+    if (exchange->request) {
+        edge_exchange_answer(exchange, 202, NULL);
+    }
+    exchange_release(exchange);
+}
+
+static void await_decisions(struct exchange *exchange)
+{
+    if (!exchange->edge->results) {
+        edge_exchange_answer(exchange, 202, NULL);
+        return;
+    }
+    exchange_hold(exchange);
+    results_of_events(exchange->edge->results, exchange->note, exchange->settle_ms, on_decisions, exchange);
+}
+
+/* Answers when Kafka has the events; or when the planner has decided about them, when the caller wants to wait for it. */
+static void answer_events(struct exchange *exchange, const json_t *events, json_t *answer)
+{
+    unsigned int wait = exchange->edge->results ? results_wanted(exchange->request) : 0;
+    json_t *note = json_array();
+    size_t i;
+    json_t *event;
+    json_array_foreach(events, i, event)
+    {
+        json_t *result = json_array_get(json_object_get(answer, "results"), i);
+        if (json_int_at(result, "status", 202) == 202) {
+            json_array_append_new(note, json_pack("{s:s?, s:s?, s:i}", "source", json_string_at(event, "source"), "id",
+                                                  json_string_at(event, "id"), "at", (int)i));
+        }
+    }
+    if (wait) {
+        exchange_settle(exchange, await_decisions, json_incref(note), wait);
+    }
+    json_decref(note);
+    exchange_seal(exchange, answer);
+}
+
+/* ---- requests ---------------------------------------------------------------------------------------------------- */
+
 static void submit_one(struct edge *edge, struct http_request *request, json_t *event, const char *token)
 {
     struct err err = ERR_INIT;
@@ -51,7 +119,9 @@ static void submit_one(struct edge *edge, struct http_request *request, json_t *
     int status;
     json_t *answer = submit(edge, request, event, token, &exchange, &status, &err);
     if (answer) {
-        exchange_seal(exchange, answer);
+        json_t *events = json_pack("[O]", event);
+        answer_events(exchange, events, answer);
+        json_decref(events);
     } else {
         edge_refuse(edge, request, status, &err);
     }
@@ -85,7 +155,7 @@ static void submit_batch(struct edge *edge, struct http_request *request, const 
         json_array_append_new(results, answer ? answer : refusal(status, &err));
         exchange->status = answer ? exchange->status : 422;
     }
-    exchange_seal(exchange, json_pack("{s:o}", "results", results));
+    answer_events(exchange, events, json_pack("{s:o}", "results", results));
 }
 
 void submit_handle(struct edge *edge, struct http_request *http)

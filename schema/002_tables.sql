@@ -46,6 +46,7 @@ ALTER TABLE intake ALTER personal SET STORAGE EXTERNAL;
 CREATE INDEX intake_received_at ON intake (received_at);
 CREATE INDEX intake_day ON intake (day_of(received_at));
 CREATE INDEX intake_offboarding ON intake (offboarding_id);
+CREATE INDEX intake_event ON intake (source_event_id, source);
 CREATE INDEX intake_person ON intake (person_digest) WHERE person_digest IS NOT NULL;
 COMMENT ON TABLE intake IS 'Every HR event and what became of it; ignored and dead ones too.';
 COMMENT ON COLUMN intake.id IS 'Id of the intake event: the same whenever the same record is planned again.';

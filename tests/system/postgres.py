@@ -22,7 +22,7 @@ _SETTINGS = {
 }
 
 # The installer's part: `offboard migrate` makes the group roles, members with a password are made by whoever installs.
-LOGINS = ("logger", "scheduler", "analyst")
+LOGINS = ("logger", "scheduler", "analyst", "edge")
 
 
 def _program(name: str) -> str:

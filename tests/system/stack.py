@@ -132,7 +132,7 @@ class Stack:
             "kafka": {"brokers": self.brokers, "prefix": self.prefix,
                       "properties": ["session.timeout.ms=2000", "heartbeat.interval.ms=400"]},
             "topics": {"partitions": self.partitions},
-            "postgres": {role: self.database.conninfo(role) for role in ("admin", "analyst", "logger", "scheduler")},
+            "postgres": {role: self.database.conninfo(role) for role in ("admin", "analyst", "edge", "logger", "scheduler")},
             "edge": {"listen": self.edge_url.removeprefix("http://"), "url": self.edge_url, "token": self.tokens["operator"],
                      "tokens": {"hr": {"token": self.tokens["hr"], "roles": ["intake"]},
                                 "operator": {"token": self.tokens["operator"], "roles": ["intake", "operator", "approve", "undo", "erase", "reveal"]}}},

@@ -95,7 +95,7 @@ helm.sh/chart: {{ printf "%s-%s" .root.Chart.Name .root.Chart.Version }}
 
 {{- /* Which secrets a process gets: dotted option to {name, key}. It gets no other's. */ -}}
 {{- define "offboard.secretsOf" -}}
-{{- $wanted := dict "producer" (list "kafka.properties") "vault" (list "vault.escrow_private_key" "kafka.properties") "worker" (list "worker.derive_key" "kafka.properties")
+{{- $wanted := dict "producer" (list "postgres.edge" "kafka.properties") "vault" (list "vault.escrow_private_key" "kafka.properties") "worker" (list "worker.derive_key" "kafka.properties")
     "logger" (list "postgres.logger" "kafka.properties") "scheduler" (list "postgres.scheduler" "kafka.properties")
     "setup" (list "postgres.admin" "kafka.properties") "test" (list "postgres.analyst" "edge.token" "kafka.properties") }}
 {{- $found := dict }}
