@@ -101,7 +101,8 @@ struct exchange {
     bool sealed;    /* all records were handed over */
     bool timer_closed;
     void (*settle)(struct exchange *exchange); /* see exchange_settle() */
-    unsigned int settle_ms;
+    unsigned int settle_ms;                    /* since it has begun; while it settles, what is left */
+    uint64_t begun;                            /* uv_now() */
     bool settling;
     json_t *note;      /* for `settle`; owned, may be NULL */
     struct err failed; /* why a record did not arrive: the first reason */
@@ -136,7 +137,7 @@ void exchange_produce_message(struct exchange *exchange, const struct edge_messa
  * above, borrowed. */
 void exchange_produce_event(struct exchange *exchange, const char *key, json_t *event, const json_t *keyless,
                             const char *traceparent);
-/* When all has arrived, `settle` is called once instead of the answer: it finds out more, and answers, within `ms`. After that the request is
+/* When all has arrived, `settle` is called once instead of the answer: it finds out more, and answers, within `ms` of the request. After that the request is
  * answered as if there were nothing more to say. `note` (taken over) is kept for it. */
 void exchange_settle(struct exchange *exchange, void (*settle)(struct exchange *exchange), json_t *note,
                      unsigned int ms);

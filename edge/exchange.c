@@ -79,7 +79,9 @@ static void answer_when_delivered(struct exchange *exchange)
     if (exchange->request && exchange->sealed && exchange->pending == 0 && !exchange->settling) {
         enum err_class class = exchange->failed.class;
         if (class == ERR_NONE && exchange->settle) {
+            uint64_t passed = uv_now(exchange->edge->loop) - exchange->begun;
             exchange->settling = true;
+            exchange->settle_ms = passed < exchange->settle_ms ? exchange->settle_ms - (unsigned int)passed : 1;
             uv_timer_start(&exchange->timer, on_timeout, exchange->settle_ms, 0);
             exchange->settle(exchange);
             return;
@@ -141,6 +143,7 @@ struct exchange *exchange_new(struct edge *edge, struct http_request *request)
     exchange->edge = edge;
     exchange->request = request;
     exchange->status = 202;
+    exchange->begun = uv_now(edge->loop);
     exchange->next = edge->open;
     edge->open = exchange;
     uv_timer_init(edge->loop, &exchange->timer);

@@ -96,7 +96,7 @@ static void read_challenge(struct check *check, const char *pointer, const struc
 static void read_answer(struct check *check, const char *pointer, const struct expr_path *path, void *arg)
 {
     (void)arg;
-    static const char *const members[] = {"body", "data", "headers", "outcome", "settings", "type", "why"};
+    static const char *const members[] = {"body", "data", "decision", "headers", "outcome", "settings", "type", "why"};
     check_member(check, pointer, path, 0, members, COUNT_OF(members));
 }
 

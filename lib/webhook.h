@@ -4,6 +4,7 @@
 #define OFFBOARD_LIB_WEBHOOK_H
 
 #include <jansson.h>
+#include <stdbool.h>
 #include <stdint.h>
 
 #include "lib/conf.h"
@@ -80,6 +81,9 @@ struct webhook_reply {
     json_t *unavailable;    /* NULL: a problem */
 };
 void webhook_reply_release(struct webhook_reply *reply);
+
+/* Does the answer depend on what the planner decides? Then a result may have a `decision`, a row of results_of_events(). */
+bool webhook_answers_decision(const struct webhook *webhook);
 
 /* The answer, by what was foreseen of each item: of several events the first that was refused speaks for all. When one can't be
  * read, the request is no success (422), so that its sender learns of it; sending all of it again changes nothing for the

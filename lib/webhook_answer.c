@@ -82,8 +82,18 @@ static void show_result(struct webhook *webhook, const json_t *item, const json_
     const json_t *event = json_object_get(item, "event");
     json_object_set_new(webhook->context, "outcome", or_null(json_object_get(result, "outcome")));
     json_object_set_new(webhook->context, "why", or_null(json_object_get(result, "why")));
+    json_object_set_new(webhook->context, "decision", or_null(json_object_get(result, "decision")));
     json_object_set_new(webhook->context, "data", or_null(json_object_get(event, "data")));
     json_object_set_new(webhook->context, "type", or_null(json_object_get(event, "type")));
+}
+
+bool webhook_answers_decision(const struct webhook *webhook)
+{
+    const json_t *answer = json_object_get(webhook->source->tree, "answer");
+    char *text = answer ? json_dumps(answer, JSON_ENCODE_ANY) : NULL;
+    bool says = text && strstr(text, ".decision");
+    free(text);
+    return says;
 }
 
 void webhook_answer(struct webhook *webhook, const json_t *items, const json_t *results, struct webhook_reply *reply)

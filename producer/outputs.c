@@ -302,6 +302,7 @@ static void add_moved(struct record *record)
     const char *status = decision->held ? "held" : "waiting";
     json_t *context = json_pack("{s:s, s:s}", "status", status, "priority", decision->urgent ? "urgent" : "normal");
     json_put_instant(context, "effective_at", decision->effective_at);
+    json_put(context, "actor", json_incref(json_object_get(record->mapped.offboarding, "actor")));
     if (!decision->held) {
         json_put_instant(context, "due_at", decision->effective_at);
     }

@@ -72,9 +72,22 @@ static void look(struct results *results, struct ask *ask)
     err_release(&err);
 }
 
+/* Is all known? Of an offboarding whose thread is about to be opened, where it is, too. */
+static bool is_complete(const struct ask *ask)
+{
+    bool complete = json_array_size(ask->rows) >= ask->wanted;
+    size_t i;
+    json_t *row;
+    json_array_foreach(ask->rows, i, row)
+    {
+        complete = complete && !json_is_true(json_object_get(row, "thread_comes"));
+    }
+    return complete;
+}
+
 static bool is_over(const struct results *results, const struct ask *ask)
 {
-    return results->stopping || json_array_size(ask->rows) >= ask->wanted || time_monotonic() >= ask->until;
+    return results->stopping || is_complete(ask) || time_monotonic() >= ask->until;
 }
 
 static void push_all(struct ask **list, struct ask *asks)
@@ -110,6 +123,10 @@ static void look_for_all(struct results *results, struct ask *asks)
 static void *run(void *arg)
 {
     struct results *results = arg;
+    struct err err = ERR_INIT;
+    pg_connect(results->pg, &err); /* before somebody waits for it */
+    tell_trouble(results, &err);
+    err_release(&err);
     const struct timespec pause = {.tv_nsec = LOOK_EVERY_MS * 1000000L};
     for (;;) {
         pthread_mutex_lock(&results->lock);

@@ -25,7 +25,7 @@ typedef void results_known(void *arg, const json_t *rows);
  * once. */
 void results_of_orders(struct results *results, const json_t *ids, unsigned int ms, results_known *known, void *arg);
 
-/* HR events by source and id ([{source, id}]): {source, event, disposition, reason, offboarding_id, recorded_at} each. */
+/* HR events by source and id ([{source, id}]), a row of the SQL function results_of_events() each. */
 void results_of_events(struct results *results, const json_t *events, unsigned int ms, results_known *known, void *arg);
 
 /* The row about one event among those of results_of_events(). Borrowed; NULL: it is not recorded. */

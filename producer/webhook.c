@@ -10,8 +10,12 @@
 #include "lib/source_settings.h"
 #include "lib/time.h"
 #include "producer/edge_internal.h"
+#include "producer/results.h"
 
-enum { ANSWER_WITHIN_MS = 2500 /* Slack and Okta take three seconds for a failure */ };
+enum {
+    ANSWER_WITHIN_MS = 2500,   /* Slack and Okta take three seconds for a failure */
+    DECISION_WITHIN_MS = 2300, /* a decision that comes later is not waited for */
+};
 
 json_t *webhook_secrets(struct definitions *definitions, const struct conf *conf)
 {
@@ -123,6 +127,84 @@ bool webhook_handshake(struct edge *edge, struct http_request *request)
     return true;
 }
 
+/* ---- the answer ---------------------------------------------------------------------------------------------------- */
+
+/* What is answered, once more is known: the note of an exchange has the source, what its expressions see, the items and what was foreseen of
+ * each. */
+static json_t *note_of(const struct webhook *webhook, const json_t *items, const json_t *results)
+{
+    return json_pack("{s:s, s:O, s:O, s:O}", "source", webhook->source->name, "context", webhook->context, "items",
+                     items, "results", results);
+}
+
+static void set_answer(struct exchange *exchange, struct webhook *webhook, const json_t *items, const json_t *results)
+{
+    struct webhook_reply reply;
+    webhook_answer(webhook, items, results, &reply);
+    json_decref(exchange->answer);
+    json_decref(exchange->unavailable);
+    exchange->status = reply.status;
+    exchange->answer = json_incref(reply.body);
+    exchange->unavailable_status = reply.unavailable_status;
+    exchange->unavailable = json_incref(reply.unavailable);
+    webhook_reply_release(&reply);
+}
+
+/* Each result gets its `decision`. */
+static void add_decisions(const json_t *items, const json_t *results, const json_t *rows)
+{
+    size_t i;
+    json_t *item;
+    json_array_foreach(items, i, item)
+    {
+        const json_t *event = json_object_get(item, "event");
+        const json_t *row = results_find_event(rows, json_string_at(event, "source"), json_string_at(event, "id"));
+        if (row) {
+            json_object_set_new(json_array_get(results, i), "decision", json_deep_copy(row));
+        }
+    }
+}
+
+static void on_decisions(void *arg, const json_t *rows)
+{
+    struct exchange *exchange = arg;
+    struct edge *edge = exchange->edge;
+    json_t *items = json_object_get(exchange->note, "items"), *results = json_object_get(exchange->note, "results");
+    struct webhook webhook = {
+        .definitions = edge->definitions,
+        .conf = edge->conf,
+        .source = definition_find(edge->definitions, DEFINITION_SOURCE, json_string_at(exchange->note, "source")),
+        .context = json_incref(json_object_get(exchange->note, "context"))};
+    add_decisions(items, results, rows);
+    if (exchange->request) {
+        set_answer(exchange, &webhook, items, results);
+        edge_exchange_answer(exchange, 202, NULL);
+    }
+    webhook_release(&webhook);
+    exchange_release(exchange);
+}
+
+static void await_decisions(struct exchange *exchange)
+{
+    json_t *events = json_array(), *item;
+    size_t i;
+    json_array_foreach(json_object_get(exchange->note, "items"), i, item)
+    {
+        const json_t *event = json_object_get(item, "event");
+        if (event) {
+            json_array_append_new(events, json_pack("{s:s?, s:s?}", "id", json_string_at(event, "id"), "source",
+                                                    json_string_at(event, "source")));
+        }
+    }
+    if (exchange->edge->results) {
+        exchange_hold(exchange);
+        results_of_events(exchange->edge->results, events, exchange->settle_ms, on_decisions, exchange);
+    } else {
+        edge_exchange_answer(exchange, 202, NULL);
+    }
+    json_decref(events);
+}
+
 /* ---- requests ---------------------------------------------------------------------------------------------------- */
 
 static void submit(struct edge *edge, struct http_request *http, struct webhook *webhook, const json_t *items)
@@ -146,13 +228,11 @@ static void submit(struct edge *edge, struct http_request *http, struct webhook 
         }
         free(person);
     }
-    struct webhook_reply reply;
-    webhook_answer(webhook, items, results, &reply);
-    exchange->status = reply.status;
-    exchange->unavailable_status = reply.unavailable_status;
-    exchange->unavailable = json_incref(reply.unavailable);
-    exchange_seal(exchange, json_incref(reply.body));
-    webhook_reply_release(&reply);
+    set_answer(exchange, webhook, items, results);
+    if (edge->results && webhook_answers_decision(webhook)) {
+        exchange_settle(exchange, await_decisions, note_of(webhook, items, results), DECISION_WITHIN_MS);
+    }
+    exchange_seal(exchange, exchange->answer);
     json_decref(results);
 }
 

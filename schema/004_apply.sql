@@ -735,8 +735,10 @@ BEGIN
     WITH changed AS (
         UPDATE offboarding o
         SET effective_at = coalesce((s.body #>> '{context,effective_at}')::timestamptz, o.effective_at),
-            priority = coalesce(s.body #>> '{context,priority}', o.priority)
-        FROM stage s
+            priority = coalesce(s.body #>> '{context,priority}', o.priority),
+            personal = sealed_leaver(o.id, p -> 'leaver', p -> 'ids', coalesce(nullif(p -> 'extra', 'null'), '{}') || jsonb_strip_nulls(
+                jsonb_build_object('moved_by', s.body #> '{context,actor}')))
+        FROM stage s JOIN offboarding b ON b.id = s.offboarding_id CROSS JOIN LATERAL (SELECT personal_of(b) OFFSET 0) AS x (p)
         WHERE s.wave = w AND s.name = 'moved' AND s.note IS NULL AND o.id = s.offboarding_id
         RETURNING o.id)
     SELECT array_agg(id) INTO moved FROM changed;

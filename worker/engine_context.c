@@ -52,8 +52,13 @@ static void put_words(json_t *object, const char *name, const char *instant, con
 static void put_offboarding_words(json_t *offboarding, const json_t *message)
 {
     const char *zone = json_string_at(message, "zone");
+    const json_t *moved_by = json_object_get(message, "moved_by");
     char *requester = wording_actor(json_object_get(message, "actor"));
-    json_put_string(offboarding, "requester", requester);
+    char *mover = moved_by ? wording_actor(moved_by) : mem_strdup(requester);
+    char *both = mem_printf("%s (the date was changed by %s)", requester, mover);
+    json_put_string(offboarding, "requester", strcmp(mover, requester) == 0 ? requester : both);
+    free(both);
+    free(mover);
     free(requester);
     put_words(offboarding, "requested", json_string_at(message, "received_at"), zone, wording_moment);
     put_words(offboarding, "last_day", json_string_at(message, "effective_at"), zone, wording_day);
