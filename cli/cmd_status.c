@@ -156,7 +156,10 @@ static json_t *time_to_revoke(struct cli *cli, const char *id, struct err *err)
         "SELECT jsonb_build_object('revocations', revocations, 'verified', verified, 'revoked_at', revoked_at,"
         " 'from_event_s', extract(epoch FROM from_event), 'from_received_s', extract(epoch FROM from_received),"
         " 'from_effective_s', extract(epoch FROM from_effective))"
-        " FROM analyst.time_to_revoke_by_offboarding WHERE offboarding_id = $1::uuid",
+        " || (SELECT jsonb_build_object('unseen', count(*) FILTER (WHERE state = 'succeeded' AND verified_at IS NULL),"
+        "                               'skipped', count(*) FILTER (WHERE state = 'skipped'))"
+        "     FROM analyst.time_to_revoke t WHERE t.offboarding_id = o.offboarding_id)"
+        " FROM analyst.time_to_revoke_by_offboarding o WHERE offboarding_id = $1::uuid",
         1, &id);
 }
 
@@ -180,11 +183,23 @@ static void print_erasure(const json_t *offboarding)
     }
 }
 
+/* "; 2 skipped" */
+static void print_count(const json_t *row, const char *key, const char *what)
+{
+    json_int_t count = json_int_at(row, key, 0);
+    if (count) {
+        printf("; %lld %s", (long long)count, what);
+    }
+}
+
 static void print_revoked(const json_t *revoked)
 {
     if (json_is_null(json_object_get(revoked, "revoked_at"))) {
-        printf("access       seen gone by %lld of %lld revoking jobs\n", (long long)json_int_at(revoked, "verified", 0),
+        printf("access       seen gone by %lld of %lld revoking jobs", (long long)json_int_at(revoked, "verified", 0),
                (long long)json_int_at(revoked, "revocations", 0));
+        print_count(revoked, "unseen", "done without a read-back");
+        print_count(revoked, "skipped", "skipped");
+        printf("\n");
         return;
     }
     printf("access       seen gone %.1f s after the HR event arrived, by all %lld revoking jobs\n",

@@ -315,3 +315,8 @@ int64_t time_scale(int64_t duration, int64_t day)
 {
     return (int64_t)((__int128)duration * day / TIME_DAY);
 }
+
+int64_t time_unscale(int64_t duration, int64_t day)
+{
+    return (int64_t)((__int128)duration * TIME_DAY / day);
+}

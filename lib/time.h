@@ -45,5 +45,6 @@ char *time_zone_of_country(const char *country, const char *text, int64_t at);
 
 /* Calendar durations are scaled by clock.day / 24 h (design: Time). `day` is the configured length of a day. */
 int64_t time_scale(int64_t duration, int64_t day);
+int64_t time_unscale(int64_t duration, int64_t day); /* back, as long as the calendar has it */
 
 #endif

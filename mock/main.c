@@ -3,7 +3,8 @@
  *
  *   mock-kafka TOPIC=PARTITIONS…      prints "brokers HOST:PORT", runs until SIGTERM or until its standard input ends
  *
- * The mock has no CreateTopics, so the topics are named on the command line. A partition keeps about 5 MB. */
+ * The mock has no CreateTopics, so the topics are named on the command line. It makes every other topic that somebody asks for:
+ * TOPIC=0 is one that it denies. A partition keeps about 5 MB. */
 #include <librdkafka/rdkafka.h>
 #include <librdkafka/rdkafka_mock.h>
 #include <poll.h>
@@ -35,18 +36,28 @@ static void wait_for_end(void)
     }
 }
 
+/* Of no partitions: the topic is not there. */
+static rd_kafka_resp_err_t add_topic(rd_kafka_mock_cluster_t *cluster, const char *topic, int partitions)
+{
+    if (partitions > 0) {
+        return rd_kafka_mock_topic_create(cluster, topic, partitions, 1);
+    }
+    rd_kafka_mock_topic_set_error(cluster, topic, RD_KAFKA_RESP_ERR_UNKNOWN_TOPIC_OR_PART);
+    return RD_KAFKA_RESP_ERR_NO_ERROR;
+}
+
 /* "offboard.intake=3"; -1 after a message. */
 static int make_topic(rd_kafka_mock_cluster_t *cluster, const char *argument)
 {
     const char *equals = strchr(argument, '=');
     char *end = NULL;
-    long partitions = equals ? strtol(equals + 1, &end, 10) : 0;
-    if (partitions < 1 || partitions > PARTITIONS_MAX || *end) {
+    long partitions = equals ? strtol(equals + 1, &end, 10) : -1;
+    if (!end || end == equals + 1 || partitions < 0 || partitions > PARTITIONS_MAX || *end) {
         fprintf(stderr, "mock-kafka: \"%s\" is no TOPIC=PARTITIONS\n", argument);
         return -1;
     }
     char *topic = strndup(argument, (size_t)(equals - argument));
-    rd_kafka_resp_err_t code = rd_kafka_mock_topic_create(cluster, topic, (int)partitions, 1);
+    rd_kafka_resp_err_t code = add_topic(cluster, topic, (int)partitions);
     free(topic);
     if (code != RD_KAFKA_RESP_ERR_NO_ERROR) {
         fprintf(stderr, "mock-kafka: could not make %s: %s\n", argument, rd_kafka_err2str(code));

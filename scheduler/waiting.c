@@ -92,8 +92,10 @@ static int find_parts(struct parts *parts, struct publisher *publisher, struct e
     }
     int result = 0;
     for (int i = 0; i < metadata->topic_cnt && result == 0; i++) {
-        const char *system = system_of_topic(publisher->conf, metadata->topics[i].topic);
-        result = system ? add_topic(parts, publisher, metadata->topics[i].topic, system, err) : 0;
+        const struct rd_kafka_metadata_topic *topic = &metadata->topics[i];
+        /* One that is being deleted is listed for a while, without partitions. */
+        const char *system = topic->partition_cnt ? system_of_topic(publisher->conf, topic->topic) : NULL;
+        result = system ? add_topic(parts, publisher, topic->topic, system, err) : 0;
     }
     rd_kafka_metadata_destroy(metadata);
     return result;

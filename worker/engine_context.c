@@ -114,24 +114,61 @@ bool context_condition(struct run *run)
     return met && expr_true(exprs, json_object_get(job, "if"), run->context, true);
 }
 
-/* What tickets, threads and mails are made of. */
-static void context_words(struct run *run)
+/* Where a day is shorter than 24 hours, texts name the day of the calendar all the same: 60 days later. */
+static void put_calendar_day(json_t *phase, int64_t start, int64_t day)
+{
+    int64_t due;
+    const char *text = json_string_at(phase, "due_at");
+    if (text && time_parse(text, &due, NULL) == 0) {
+        char calendar[TIME_TEXT_SIZE];
+        time_format(start + time_unscale(due - start, day), calendar);
+        json_put_string(phase, "due_at", calendar);
+    }
+}
+
+/* The message with its phases by the calendar. New reference. */
+static json_t *by_calendar(const struct run *run)
 {
     const json_t *message = run->job->message;
-    const char *zone = json_string_at(message, "zone");
-    json_t *phases = json_deep_copy(json_at(message, "job.phases"));
+    int64_t start;
+    const char *text = json_string_at(message, "started_at");
+    json_t *told = json_copy((json_t *)(uintptr_t)message);
+    if (!text || time_parse(text, &start, NULL) != 0) {
+        return told;
+    }
+    int64_t day = conf_duration(run->engine->conf, "clock.day");
+    json_t *job = json_copy(json_object_get(message, "job"));
+    json_t *phases = json_deep_copy(json_object_get(job, "phases"));
     size_t i;
     json_t *phase;
     json_array_foreach(phases, i, phase)
     {
-        put_words(phase, "due_on", json_string_at(phase, "due_at"), zone, wording_day);
+        put_calendar_day(phase, start, day);
+    }
+    json_put(job, "phases", phases);
+    json_put(told, "job", job);
+    return told;
+}
+
+/* What tickets, threads and mails are made of. */
+static void context_words(struct run *run)
+{
+    json_t *told = by_calendar(run);
+    const char *zone = json_string_at(told, "zone");
+    json_t *phases = json_deep_copy(json_at(run->job->message, "job.phases"));
+    size_t i;
+    json_t *phase;
+    json_array_foreach(json_at(told, "job.phases"), i, phase)
+    {
+        put_words(json_array_get(phases, i), "due_on", json_string_at(phase, "due_at"), zone, wording_day);
     }
     context_set(run, "phases", phases ? phases : json_array());
-    char *report = report_text(message), *agenda = report_agenda(message);
+    char *report = report_text(told), *agenda = report_agenda(told);
     context_set(run, "report", json_string(report));
     context_set(run, "agenda", json_string(agenda));
     free(report);
     free(agenda);
+    json_decref(told);
 }
 
 void context_start(struct run *run)

@@ -125,16 +125,18 @@ static bool add_nobody(struct buf *out, const json_t *results)
 /* Of a phase that does not promise that all access ends. */
 static void add_state(struct buf *out, const json_t *results)
 {
-    size_t failed = 0, done = 0, i;
+    size_t failed = 0, done = 0, absent = 0, i;
     json_t *result;
     json_array_foreach(results, i, result)
     {
         failed += result_is(result, "failed") || is_given_up(result);
-        done += result_is(result, "succeeded");
+        done += result_is(result, "succeeded") && !has_effect(result, "identify"); /* looking is no work done */
+        absent += has_outcome(result, "unconfigured");
     }
-    buf_adds(out, failed ? "\n\u26a0\ufe0f Not complete."
-                  : done ? "\n\u2705 Complete."
-                         : "\n\u2705 Nothing had to be done.");
+    buf_adds(out, failed   ? "\n\u26a0\ufe0f Not complete."
+                  : done   ? "\n\u2705 Complete."
+                  : absent ? "\n\u2796 Nothing was done."
+                           : "\n\u2705 Nothing had to be done.");
 }
 
 /* ---- what is open ------------------------------------------------------------------------------------------------ */

@@ -214,6 +214,30 @@ def test_down_closes_everything_open_connections_too(sandbox, scim):
     assert scim("GET", "/Users").status == 200
 
 
+def test_refuse_closes_what_is_open_and_refuses_the_rest(sandbox, scim):
+    host = urllib.parse.urlsplit(scim.url).netloc
+    kept = http.client.HTTPConnection(host, timeout=10)
+    kept.request("GET", "/Users", headers={"Authorization": f"Bearer {SCIM_TOKEN}"})
+    assert kept.getresponse().read()
+    sandbox.fault("scim", {"do": "refuse"})
+    with pytest.raises(CUT):
+        kept.request("GET", "/Users", headers={"Authorization": f"Bearer {SCIM_TOKEN}"})
+        kept.getresponse()
+
+    def is_refused() -> bool:
+        try:
+            socket.create_connection((kept.host, kept.port), timeout=10).close()
+        except ConnectionRefusedError:
+            return True
+        return False
+
+    wait_until(is_refused)
+    assert len(sandbox.journal("scim")) == 1
+    sandbox.clear_faults("scim")
+    wait_until(lambda: not is_refused())
+    assert scim("GET", "/Users").status == 200
+
+
 def test_truncate_cuts_the_answer_in_the_middle(sandbox, scim):
     sandbox.fault("scim", {"do": "truncate", "times": 1})
     with pytest.raises(http.client.IncompleteRead):

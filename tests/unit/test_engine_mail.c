@@ -87,8 +87,31 @@ static void test_ids(void **state)
     engine_stand_free(stand);
 }
 
+/* Day 60 is 60 days later in what people read, though it comes after a minute. */
+static void test_the_calendar_of_short_days(void **state)
+{
+    (void)state;
+    static const char phases[] = "[{\"name\": \"mailbox\", \"title\": \"the mailbox closes\", \"status\": \"waiting\", "
+                                 "\"due_at\": \"2026-11-30T10:01:00.000000Z\", \"steps\": [{\"system\": \"Google\", "
+                                 "\"action\": \"close it\"}]}]";
+    struct engine_stand *stand = engine_stand_with(connector, "ca_file: \"\"", "retry_wait: 1s}\nclock: {day: 1s");
+    struct trial *trial = trial_new(stand, "ask", NULL, NULL);
+    json_put_string(trial->job.message, "started_at", "2026-11-30T10:00:00Z");
+    json_put(json_object_get(trial->job.message, "job"), "phases", json_parse(phases, strlen(phases), NULL));
+    struct run run = {.engine = stand->engine, .system = engine_system(stand->engine, "vendor"), .job = &trial->job};
+    context_start(&run);
+    const json_t *phase = json_array_get(json_object_get(run.context, "phases"), 0);
+    assert_string_equal(json_string_at(phase, "due_on"), "29 January 2027");
+    assert_string_equal(json_string_at(phase, "due_at"), "2026-11-30T10:01:00.000000Z");
+    assert_string_equal(json_string_at(run.context, "agenda"),
+                        "29 January 2027: the mailbox closes\n\u2022 Google: close it");
+    json_decref(run.context);
+    trial_free(trial);
+    engine_stand_free(stand);
+}
+
 int main(void)
 {
-    const struct CMUnitTest tests[] = {cmocka_unit_test(test_ids)};
+    const struct CMUnitTest tests[] = {cmocka_unit_test(test_ids), cmocka_unit_test(test_the_calendar_of_short_days)};
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

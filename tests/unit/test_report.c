@@ -70,6 +70,10 @@ static void assert_report(const char *kind, const char *results, const char *res
     "{\"step\": \"h\", \"system\": \"google\", \"effect\": \"handover\", \"state\": \"succeeded\", \"outcome\": "      \
     "\"succeeded\", " TITLE("Google", "delegate the mailbox") "}"
 
+#define LOOKED                                                                                                         \
+    "{\"step\": \"l\", \"system\": \"okta\", \"effect\": \"identify\", \"state\": \"succeeded\", \"outcome\": "        \
+    "\"succeeded\", " TITLE("Okta", "read the leaver's profile") "}"
+
 static void test_lines(void **state)
 {
     (void)state;
@@ -166,6 +170,8 @@ static void test_other_phases(void **state)
         "Report on Jane Doe: access ends\n\u26a0\ufe0f No account was found, so nothing was changed. If the address is "
         "wrong, access is still there.\n"
         "Nothing was found of this person in Slack." NEXT);
+    assert_report("on_phase_end", LOOKED "," ABSENT, "",
+                  "Report on Jane Doe: access ends\n\u2796 Nothing was done.\nNot set up here: Jamf." NEXT);
 }
 
 static void test_a_phase_that_only_told_of_others(void **state)

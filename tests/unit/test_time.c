@@ -262,6 +262,8 @@ static void test_scale(void **state)
     assert_int_equal(time_scale(TIME_HOUR, 2 * TIME_MINUTE), 5 * TIME_SECOND);
     assert_int_equal(time_scale(36500 * TIME_DAY, 36500 * TIME_DAY) > 0, 1);
     assert_int_equal(time_scale(0, TIME_SECOND), 0);
+    assert_int_equal(time_unscale(90 * TIME_SECOND, TIME_SECOND), 90 * TIME_DAY);
+    assert_int_equal(time_unscale(90 * TIME_DAY, TIME_DAY), 90 * TIME_DAY);
 }
 
 static void test_zone_names(void **state)

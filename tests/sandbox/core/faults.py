@@ -29,6 +29,7 @@ KINDS = {
     "truncate": "perform the effect, then send half of the answer's body and cut the connection",
     "hang": "neither effect nor answer until the faults are cleared, then cut the connection",
     "down": "close every connection at once; nothing is read, so nothing is journalled (see `hits`)",
+    "refuse": "nobody listens: what is open is closed, new connections are refused; nothing is journalled or counted",
 }
 _KEYS = {"match", "do", "times", "skip", "chance", "seed", "status", "headers", "body", "content_type", "seconds"}
 _MATCH_KEYS = {"method", "path", "query", "body"}
@@ -99,12 +100,17 @@ class Faults:
         with self._lock:
             return any(rule.kind == "down" and rule.draw() for rule in self._rules)
 
+    def refuses(self) -> bool:
+        """Whether nobody is to listen."""
+        with self._lock:
+            return any(rule.kind == "refuse" for rule in self._rules)
+
     def pick(self, request) -> tuple[list[Rule], threading.Event]:
         """The rules to apply (delays, then at most one other), and the event that ends their waiting."""
         picked = []
         with self._lock:
             for rule in self._rules:
-                if rule.kind == "down" or not rule.matches(request) or not rule.draw():
+                if rule.kind in ("down", "refuse") or not rule.matches(request) or not rule.draw():
                     continue
                 picked.append(rule)
                 if rule.kind != "delay":

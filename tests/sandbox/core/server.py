@@ -1,7 +1,9 @@
 """The HTTP side of a vendor: reads a request, applies faults, journals, answers. HTTP/1.1 with keep-alive."""
 
 import json
+import os
 import socket
+import threading
 from datetime import datetime, timezone
 from http import HTTPStatus
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -26,6 +28,7 @@ class LoopbackServer(ThreadingHTTPServer):
     def server_bind(self) -> None:
         # HTTPServer's own would ask the resolver for this host's name.
         self.socket.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        self.socket.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
         self.socket.bind(self.server_address)
         self.server_address = self.socket.getsockname()
         self.server_name, self.server_port = self.server_address[:2]
@@ -48,10 +51,27 @@ class VendorServer(LoopbackServer):
         self.vendor = vendor
         self.journal = journal
         self.facts = facts
+        self._stopping = threading.Event()
         super().__init__(VendorHandler)
 
     def verify_request(self, request, client_address) -> bool:
         return not self.vendor.faults.is_down()
+
+    def service_actions(self) -> None:
+        """While connections are to be refused, a socket that does not listen keeps the port, so that nobody else gets it."""
+        if not self.vendor.faults.refuses():
+            return
+        with socket.socket() as deaf:
+            deaf.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
+            deaf.bind(self.server_address)
+            os.dup2(deaf.fileno(), self.socket.fileno())
+        while self.vendor.faults.refuses() and not self._stopping.wait(0.02):
+            pass
+        self.socket.listen(self.request_queue_size)
+
+    def shutdown(self) -> None:
+        self._stopping.set()
+        super().shutdown()
 
 
 class JsonHandler(BaseHTTPRequestHandler):
@@ -154,7 +174,7 @@ class VendorHandler(JsonHandler):
 
     def answer_request(self) -> None:
         vendor = self.server.vendor
-        if vendor.faults.is_down():
+        if vendor.faults.is_down() or vendor.faults.refuses():
             self.close_connection = True
             return
         arrived = datetime.now(timezone.utc)
