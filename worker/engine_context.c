@@ -130,13 +130,12 @@ static void put_calendar_day(json_t *phase, int64_t start, int64_t day)
 static json_t *by_calendar(const struct run *run)
 {
     const json_t *message = run->job->message;
-    int64_t start;
+    int64_t start, day = conf_duration(run->engine->conf, "clock.day");
     const char *text = json_string_at(message, "started_at");
-    json_t *told = json_copy((json_t *)(uintptr_t)message);
-    if (!text || time_parse(text, &start, NULL) != 0) {
-        return told;
+    if (day == TIME_DAY || !text || time_parse(text, &start, NULL) != 0) {
+        return json_incref((json_t *)(uintptr_t)message);
     }
-    int64_t day = conf_duration(run->engine->conf, "clock.day");
+    json_t *told = json_copy((json_t *)(uintptr_t)message);
     json_t *job = json_copy(json_object_get(message, "job"));
     json_t *phases = json_deep_copy(json_object_get(job, "phases"));
     size_t i;

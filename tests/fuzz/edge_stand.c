@@ -1,5 +1,5 @@
 /* links: tests/fuzz/shipped.c producer/api.c producer/submit.c producer/webhook.c producer/signals.c producer/orders.c */
-/* links: producer/replays.c producer/order_keys.c */
+/* links: producer/replays.c producer/results.c producer/order_keys.c */
 #include "tests/fuzz/edge_stand.h"
 
 #include <strings.h>
@@ -133,6 +133,11 @@ void http_reply(struct http_request *request, int code, const char *const *more,
     answers++;
     status = code;
     json_decref(body);
+}
+
+void http_reply_problem(struct http_request *request, int code, json_t *problem)
+{
+    http_reply(request, code, NULL, problem);
 }
 
 void http_problem(struct http_request *request, int code, const char *title, const char *field, const char *detail)
