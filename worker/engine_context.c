@@ -130,9 +130,10 @@ static void put_calendar_day(json_t *phase, int64_t start, int64_t day)
 static json_t *by_calendar(const struct run *run)
 {
     const json_t *message = run->job->message;
-    int64_t start, day = conf_duration(run->engine->conf, "clock.day");
+    int64_t start;
     const char *text = json_string_at(message, "started_at");
-    if (day == TIME_DAY || !text || time_parse(text, &start, NULL) != 0) {
+    int64_t day = text ? conf_duration(run->engine->conf, "clock.day") : TIME_DAY;
+    if (day == TIME_DAY || time_parse(text, &start, NULL) != 0) {
         return json_incref((json_t *)(uintptr_t)message);
     }
     json_t *told = json_copy((json_t *)(uintptr_t)message);
