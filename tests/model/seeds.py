@@ -14,6 +14,7 @@ from reduce import shortest
 from server import database as new_database
 
 LOOK_EVERY = 12     # steps between two comparisons of everything
+CLEAN_EVERY = 20    # runs
 
 
 def failure(steps: list[dict], runbooks: dict, database, every: int = 1) -> str | None:
@@ -44,7 +45,7 @@ def compare_seeds(first: int, count: int, database, tell=None) -> list[int]:
             steps, wrong = None, str(error)
         if steps:
             wrong = failure(steps, runbooks, database, LOOK_EVERY)
-        if seed % 100 == 0:
+        if seed % CLEAN_EVERY == 0:
             database.clean()
         if wrong:
             failed.append(seed)
