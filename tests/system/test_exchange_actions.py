@@ -32,7 +32,7 @@ def member(cmdlet: str, group: str, **more) -> str:
 
 
 ROWS = [
-    Row("convert_to_shared", [STATISTICS, GET, change(Type="Shared"), GET], outputs={"shared": True, "needs_licence": []}),
+    Row("convert_to_shared", [STATISTICS, GET, change(Type="Shared"), GET], outputs={"shared": True, "needs_licence": [], "synced": False}),
     Row("convert_to_user", [GET, change(Type="Regular"), GET], seed={"RecipientTypeDetails": "SharedMailbox"}),
     Row("set_litigation_hold", [GET, change(LitigationHoldEnabled=True, LitigationHoldDuration="2555"), GET],
         with_={"days": 2555}),
@@ -235,7 +235,7 @@ def test_nobody_of_this_name(try_):
 def test_what_needs_a_licence_all_the_same(stack, try_, name, more, reasons):
     mailbox(stack, f"{name}@example.com", **more)
     said = try_("convert_to_shared", f"{name}@example.com")
-    assert (said["outcome"], said["outputs"]) == ("succeeded", {"shared": True, "needs_licence": reasons}), said
+    assert (said["outcome"], said["outputs"]) == ("succeeded", {"shared": True, "needs_licence": reasons, "synced": False}), said
 
 
 def test_a_room_is_nobodys_mailbox(stack, try_):

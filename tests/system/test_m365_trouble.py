@@ -508,7 +508,7 @@ def test_the_first_of_the_line_who_is_there(stack):
 # The end.
 
 def test_what_is_deleted_is_restored_with_its_mailbox(stack, try_):
-    leaver = person(stack, "deleted@example.com")
+    leaver = person(stack, "deleted@example.com", accountEnabled=False)
     ids = ("--ids", json.dumps({"m365": [leaver["id"]]}))
     shared = lambda: next(one for one in stack.sandbox.state("m365")["mailboxes"] if one["ExternalDirectoryObjectId"] == leaver["id"])  # noqa: E731
     assert try_("delete_user", "deleted@example.com", *ids)["outcome"] == "succeeded"
@@ -518,10 +518,14 @@ def test_what_is_deleted_is_restored_with_its_mailbox(stack, try_):
     assert try_("restore_user", "deleted@example.com", *ids)["outcome"] == "already_done"
 
 
-def test_what_ad_is_the_master_of_is_deleted_by_ad(stack, try_):
-    leaver = person(stack, "mastered@example.com", onPremisesSyncEnabled=True)
-    said = try_("delete_user", "mastered@example.com")
-    assert said["outcome"] == "blocked" and "AD has to delete the account" in said["message"] and changes(said) == [], said
+@pytest.mark.parametrize("state", [{"onPremisesSyncEnabled": True, "accountEnabled": False}, {"accountEnabled": True}], ids=["synced", "active"])
+def test_what_is_not_deleted(stack, try_, state):
+    """What AD is the master of, AD deletes; who is active again has come back."""
+    name = f"kept.{len(state)}@example.com"
+    leaver = person(stack, name, **state)
+    said = try_("delete_user", name)
+    assert said["outcome"] == "blocked" and "deleted by AD, and one that is active again by nobody" in said["message"], said
+    assert changes(said) == []
     assert user(stack, leaver)
 
 
