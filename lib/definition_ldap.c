@@ -10,6 +10,7 @@ static const struct check_key kind_keys[] = {
     {"search", CHECK_MAP, false},
     {"modify", CHECK_MAP, false},
     {"rename", CHECK_MAP, false},
+    {"delete", CHECK_MAP, false},
 };
 
 static const struct check_key search_keys[] = {
@@ -28,6 +29,10 @@ static const struct check_key rename_keys[] = {
     {"dn", CHECK_TEMPLATE, true},
     {"newrdn", CHECK_TEMPLATE, false},
     {"newsuperior", CHECK_TEMPLATE, false},
+};
+
+static const struct check_key delete_keys[] = {
+    {"dn", CHECK_TEMPLATE, true},
 };
 
 static void check_search(struct check *check, const char *pointer, const json_t *search)
@@ -72,17 +77,23 @@ static void check_rename(struct check *check, const char *pointer, const json_t 
     }
 }
 
+static void check_delete(struct check *check, const char *pointer, const json_t *remove)
+{
+    check_map(check, pointer, remove, delete_keys, COUNT_OF(delete_keys));
+}
+
 static void check_operation(struct check *check, const char *pointer, const json_t *ldap)
 {
     static const struct {
         const char *name;
         void (*look)(struct check *check, const char *pointer, const json_t *operation);
-    } kinds[] = {{"search", check_search}, {"modify", check_modify}, {"rename", check_rename}};
+    } kinds[] = {
+        {"search", check_search}, {"modify", check_modify}, {"rename", check_rename}, {"delete", check_delete}};
     if (!check_map(check, pointer, ldap, kind_keys, COUNT_OF(kind_keys))) {
         return;
     }
     if (json_object_size(ldap) != 1) {
-        check_problem(check, pointer, "\"ldap\" has exactly one of search, modify and rename");
+        check_problem(check, pointer, "\"ldap\" has exactly one of search, modify, rename and delete");
     }
     for (size_t i = 0; i < COUNT_OF(kinds); i++) {
         const json_t *operation = json_object_get(ldap, kinds[i].name);

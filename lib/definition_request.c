@@ -426,7 +426,7 @@ static bool changes(const json_t *request)
 {
     const json_t *said = json_object_get(request, "changes");
     static const char *const writes[] = {"post", "put", "patch", "delete", "mail"};
-    bool found = json_at(request, "ldap.modify") || json_at(request, "ldap.rename");
+    bool found = json_at(request, "ldap.modify") || json_at(request, "ldap.rename") || json_at(request, "ldap.delete");
     for (size_t i = 0; i < COUNT_OF(writes); i++) {
         found = found || json_object_get(request, writes[i]);
     }

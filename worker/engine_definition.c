@@ -7,7 +7,10 @@
 
 const char *ldap_method(const json_t *ldap)
 {
-    return json_object_get(ldap, "modify") ? "MODIFY" : json_object_get(ldap, "rename") ? "RENAME" : "SEARCH";
+    return json_object_get(ldap, "modify")   ? "MODIFY"
+           : json_object_get(ldap, "rename") ? "RENAME"
+           : json_object_get(ldap, "delete") ? "DELETE"
+                                             : "SEARCH";
 }
 
 static const struct {

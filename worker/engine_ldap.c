@@ -172,12 +172,20 @@ static int render_rename(struct run *run, const json_t *rename, struct ldap_oper
                                      : 0;
 }
 
+static int render_delete(struct run *run, const json_t *remove, struct ldap_operation *operation, struct err *err)
+{
+    operation->kind = LDAP_OP_DELETE;
+    return render_name(run, remove, "dn", &operation->dn, err);
+}
+
 static int render_operation(struct run *run, const json_t *ldap, struct ldap_operation *operation, struct err *err)
 {
     const json_t *modify = json_object_get(ldap, "modify");
     const json_t *rename = json_object_get(ldap, "rename");
+    const json_t *remove = json_object_get(ldap, "delete");
     return modify   ? render_modify(run, modify, operation, err)
            : rename ? render_rename(run, rename, operation, err)
+           : remove ? render_delete(run, remove, operation, err)
                     : render_search(run, json_object_get(ldap, "search"), operation, err);
 }
 

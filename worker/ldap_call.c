@@ -317,6 +317,18 @@ static void search(struct dialogue *dialogue)
 
 /* ---- the whole --------------------------------------------------------------------------------------------------- */
 
+static int send_change(LDAP *ld, const struct ldap_operation *operation, int *id)
+{
+    switch (operation->kind) {
+    case LDAP_OP_MODIFY:
+        return ldap_modify_ext(ld, operation->dn, operation->changes, NULL, NULL, id);
+    case LDAP_OP_DELETE:
+        return ldap_delete_ext(ld, operation->dn, NULL, NULL, id);
+    default:
+        return ldap_rename(ld, operation->dn, operation->newrdn, operation->newsuperior, 1, NULL, NULL, id);
+    }
+}
+
 static void operate(struct dialogue *dialogue)
 {
     const struct ldap_operation *operation = dialogue->call->operation;
@@ -326,10 +338,7 @@ static void operate(struct dialogue *dialogue)
         return;
     }
     dialogue->sent = true;
-    int queued =
-        operation->kind == LDAP_OP_MODIFY
-            ? ldap_modify_ext(dialogue->ld, operation->dn, operation->changes, NULL, NULL, &id)
-            : ldap_rename(dialogue->ld, operation->dn, operation->newrdn, operation->newsuperior, 1, NULL, NULL, &id);
+    int queued = send_change(dialogue->ld, operation, &id);
     finish(dialogue, queued, id);
 }
 

@@ -11,7 +11,7 @@ enum { LDAP_NO_ANSWER = -1 };
 
 /* What is asked of the server. Everything is owned but for the JSON of others. */
 struct ldap_operation {
-    enum { LDAP_OP_SEARCH, LDAP_OP_MODIFY, LDAP_OP_RENAME } kind;
+    enum { LDAP_OP_SEARCH, LDAP_OP_MODIFY, LDAP_OP_RENAME, LDAP_OP_DELETE } kind;
     char *dn;
     int scope; /* of a search: LDAP_SCOPE_… */
     char *filter;

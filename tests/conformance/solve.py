@@ -117,7 +117,7 @@ def statuses(question: Question, want: Want) -> list[int]:
     if question.kind == "smtp":
         return [250]
     if question.kind == "ldap":
-        return [0, 32] if question.role == "identify" and not want.found else [0]
+        return [0, 32] if question.role == "verify" or (question.role == "identify" and not want.found) else [0]
     named = sorted({node.value for part in PARTS for tree in expressions(question.request.get(part)) for node in walk(tree)
                     if node.kind == "literal" and isinstance(node.value, int) and 100 <= node.value < 600
                     and reads(question.request.get(part), "status")})

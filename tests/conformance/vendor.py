@@ -162,7 +162,7 @@ class LdapVendor(Vendor):
     """Whoever binds is welcome. An entry of a search is told as the worker reads it: `{dn, rdn, parent, attributes}`."""
 
     scheme = "ldap"
-    RESULTS = {0x60: 0x61, 0x63: 0x65, 0x66: 0x67, 0x6C: 0x6D}     # tags of a request and of its result (RFC 4511, 4.2 and following)
+    RESULTS = {0x60: 0x61, 0x63: 0x65, 0x66: 0x67, 0x6C: 0x6D, 0x4A: 0x6B}     # tags of a request and of its result (RFC 4511, 4.2 and following)
 
     def serve(self, rfile, wfile) -> None:
         while (message := ber_read(rfile)):

@@ -5,25 +5,33 @@ import secrets
 from golden_texts import mails_part, thread_part, ticket_part
 from google import Google, person
 from keys import KeyPair
+from m365 import METHODS, exchange_settings
+from m365 import settings as m365_settings
 from mail_server import MailServer
 from stack import Stack
+from vendors.m365 import MAILBOX_SKU, OTHER_SKU
 
 CHANNEL = "C0OFFBOARD"
 BOSS, DESK = "boss@example.com", "desk@example.com"
-SYSTEMS = ("google", "okta", "slack", "jira", "zoom", "jamf", "assetsonar", "retriever", "aftership", "bamboohr", "oomnitza", "m365")
-WORKERS = (*SYSTEMS, "slack-scim", "email", "manual")
+SYSTEMS = ("google", "okta", "slack", "jira", "zoom", "jamf", "assetsonar", "retriever", "aftership", "bamboohr", "oomnitza", "m365", "github", "gitlab",
+           "atlassian")
+WORKERS = (*SYSTEMS, "slack-scim", "exchange", "email", "manual")
 SECRET = "webhook-secret-of-this-company"
+GITHUB_TOKEN, GITLAB_TOKEN, ATLASSIAN_TOKEN = "ghp_0123456789abcdefOfThisTest", "glpat-0123456789-of-this-test", "ATCTT3key-of-this-test-0123456789"
+ATLASSIAN_ORGANIZATION = "0f9e8d7c-0000-4000-8000-0123456789ab"
 
 
 class Company:
-    """The stack; `hire` makes a leaver known everywhere."""
+    """The stack; `hire` makes a leaver known everywhere. `more` are settings of systems that have no simulated vendor."""
 
-    def __init__(self, factory, *, day: str = "400ms") -> None:
+    def __init__(self, factory, *, day: str = "400ms", more: dict | None = None) -> None:
         google = Google()
         slack = "xoxb-" + secrets.token_hex(16)
         keys = KeyPair.make()
         self.stack: Stack = factory(systems=",".join(SYSTEMS), vendors={
             **google.vendors(), "slack": {"token": slack, "channels": [{"id": CHANNEL, "name": "offboarding"}]},
+            "github": {"token": GITHUB_TOKEN}, "gitlab": {"token": GITLAB_TOKEN},
+            "atlassian": {"token": ATLASSIAN_TOKEN, "organization": ATLASSIAN_ORGANIZATION},
             "assetsonar": {"licence_call": "checkin"}, "aftership": {"webhook_secret": SECRET}})
         stack = self.stack
         self.mail = MailServer(stack.servers.ports.take())
@@ -31,7 +39,7 @@ class Company:
         mails = {"url": f"smtp://127.0.0.1:{self.mail.port}", "from": "offboard@example.com", "per_minute": "60000"}
         stack.configure({"clock": {"day": day}})
         stack.settings["sources"] = {"aftership": {"webhook_secret": SECRET}}
-        stack.settings["worker"] |= {"systems": list(WORKERS), "retry_wait": "3s", "escrow_key": keys.public}
+        stack.settings["worker"] |= {"systems": [*WORKERS, *(more or {})], "retry_wait": "3s", "escrow_key": keys.public}
         stack.settings["vault"] = {"escrow_private_key": keys.private}
         stack.settings["systems"] |= {
             "okta": {"url": url("okta"), "token": "00sandbox-okta-s3cret"},
@@ -48,11 +56,15 @@ class Company:
             "aftership": {"url": url("aftership") + "/tracking/2026-07", "key": "asat_sandbox-s3cret"},
             "bamboohr": {"url": url("bamboohr") + "/api/v1", "key": "sandbox-bamboo-key-s3cret"},
             "oomnitza": {"url": url("oomnitza"), "token": "sandbox-oomnitza-token-s3cret"},
-            "m365": {"url": url("m365") + "/v1.0", "login_url": url("m365"), "tenant": "7f1c2a4e-0000-4000-8000-00000000c0de",
-                     "client_id": "0ffb0a2d-0000-4000-8000-000000000a99", "client_secret": "sandbox~entra-s3cret"},
+            "m365": m365_settings(url("m365")),
+            "exchange": exchange_settings(url("m365")),
+            "github": {"url": url("github"), "graphql_url": url("github") + "/graphql", "organization": "acme", "token": GITHUB_TOKEN},
+            "gitlab": {"url": url("gitlab"), "token": GITLAB_TOKEN},
+            "atlassian": {"url": url("atlassian"), "organization": ATLASSIAN_ORGANIZATION, "token": ATLASSIAN_TOKEN},
             "email": {**mails, "operators": "security@example.com"},
             "manual": {**mails, "owner": DESK}}
-        for system in SYSTEMS:
+        stack.settings["systems"] |= more or {}
+        for system in (*SYSTEMS, "exchange"):
             stack.settings["systems"].setdefault(system, {})["per_minute"] = "60000"
         google.connect(stack)
         stack.settings["systems"]["google"]["settle"] = "1s"
@@ -65,6 +77,7 @@ class Company:
         sandbox = self.stack.sandbox
         person(self.stack, email, name={"fullName": name}, **more)
         sandbox.seed("zoom", {"users": [{"email": email}]})
+        sandbox.seed("m365", {"users": [{"userPrincipalName": email, "displayName": name}]})
 
     def hire(self, email: str, name: str, number: str, country: str = "US", okta: str = "ACTIVE") -> None:
         """An account with something to take away in every system; the manager is the boss. `okta` is the account's status there."""
@@ -82,7 +95,31 @@ class Company:
             "id": number, "firstName": name.split()[0], "lastName": name.split()[-1], "workEmail": email, "homeEmail": "at@home.example",
             "address1": "7 Home Lane", "city": "Boise", "state": "ID", "zipcode": "83701",
             "country": {"US": "United States", "DE": "Germany"}[country], "supervisorEmail": BOSS, "status": "Inactive"}]})
-        sandbox.seed("m365", {"users": [{"userPrincipalName": email, "displayName": name}]})
+        self.hire_office(email, name)
+        self.hire_developer(email)
+
+    def hire_office(self, email: str, name: str, **more) -> None:
+        """Microsoft 365 alone, with something of everything."""
+        sandbox = self.stack.sandbox
+        sandbox.seed("m365", {"users": [{
+            "userPrincipalName": email, "displayName": name, "manager": BOSS, "methods": METHODS,
+            "licenses": [{"skuId": MAILBOX_SKU}, {"skuId": OTHER_SKU}], "mailbox": {"ForwardingSmtpAddress": "smtp:at@home.example"}, **more}]})
+        short = email.partition("@")[0]
+        sandbox.seed("m365", {
+            "groups": [{"displayName": f"{short} sales", "members": [email]}, {"displayName": f"{short} project", "owners": [email, BOSS]},
+                       {"displayName": f"{short} licences", "members": [email], "assignedLicenses": [{"skuId": "visio"}]}],
+            "grants": [{"principalId": email, "clientId": "c1", "resourceId": "r1", "scope": "Mail.Read"}],
+            "app_roles": [{"principalId": email, "resourceDisplayName": "Travel", "resourceId": "r1", "appRoleId": "a1"}],
+            "devices": [{"registeredUsers": [email], "displayName": "Notebook"}], "managed_devices": [{"userId": email}]})
+        if more.get("mailbox") is not False:
+            sandbox.seed("m365", {"lists": [{"PrimarySmtpAddress": f"{short}.news@example.com", "members": [email]}]})
+
+    def hire_developer(self, email: str) -> None:
+        sandbox = self.stack.sandbox
+        sandbox.seed("github", {"users": [{"login": email.partition("@")[0].title(), "name_id": email, "credentials": 2,
+                                           "membership": {"state": "active", "role": "member"}}]})
+        sandbox.seed("gitlab", {"users": [{"email": email, "keys": 1, "gpg_keys": 1, "personal_access_tokens": 1}]})
+        sandbox.seed("atlassian", {"users": [{"email": email}]})
 
     def leave(self, runbook: str, email: str, name: str, number: str, country: str = "US", okta: str = "ACTIVE") -> str:
         self.hire(email, name, number, country, okta)

@@ -11,6 +11,7 @@ CHANGING = (
     (r"[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}", "<id>"),
     (rf"\d{{1,2}} ({MONTHS}) \d{{4}}", "<date>"),
     (r"\d{4}-\d\d-\d\dT[0-9:.]+Z", "<instant>"),
+    (r"\b\d{4}-\d\d-\d\d\b", "<day>"),
     (r"\b\d\d:\d\d\b", "<time>"),
     (r"the last (less than a second|\d+ \w+) after", "the last <span> after"),
     (r"\bIT-\d+\b", "IT-<n>"),

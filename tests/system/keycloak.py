@@ -20,6 +20,8 @@ _REALM = {
          "optionalClientScopes": ["offline_access"]},
         {"clientId": "https://wiki.example.com/saml", "publicClient": True, "consentRequired": True},
         {"clientId": "calendar", "publicClient": True, "consentRequired": True}],
+    "identityProviders": [{"alias": "partner", "providerId": "oidc", "enabled": True, "config": {
+        "clientId": "corp", "clientSecret": "of-the-tests", "authorizationUrl": "https://partner.example/auth", "tokenUrl": "https://partner.example/token"}}],
     "groups": [{"name": "staff"}, {"name": "sales"}, {"name": "nobody"}],
 }
 

@@ -7,7 +7,7 @@ import ssl
 import threading
 
 # Tags of requests and of their answers (RFC 4511, 4.2 and following).
-OPERATIONS = {"BIND": (0x60, 0x61), "SEARCH": (0x63, 0x65), "MODIFY": (0x66, 0x67), "RENAME": (0x6C, 0x6D)}
+OPERATIONS = {"BIND": (0x60, 0x61), "SEARCH": (0x63, 0x65), "MODIFY": (0x66, 0x67), "RENAME": (0x6C, 0x6D), "DELETE": (0x4A, 0x6B)}
 
 
 def _read(connection, count: int) -> bytes:

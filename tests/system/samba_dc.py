@@ -16,7 +16,7 @@ BASE = "DC=corp,DC=example,DC=com"
 PASSWORD = "Of-the-tests-4711"
 ADMIN = f"CN=Administrator,CN=Users,{BASE}"
 
-# Exchange's attribute, as far as its schema tells of it.
+# Exchange's attributes, as far as its schema tells of them.
 _EXCHANGE = f"""\
 dn: CN=ms-Exch-Hide-From-Address-Lists,CN=Schema,CN=Configuration,{BASE}
 changetype: add
@@ -28,10 +28,21 @@ isSingleValued: TRUE
 lDAPDisplayName: msExchHideFromAddressLists
 schemaIDGUID:: {base64.b64encode(bytes.fromhex("c6bea25b1cb7d411a2ef00c04f8eedd8")).decode()}
 
+dn: CN=ms-Exch-Mail-Nickname,CN=Schema,CN=Configuration,{BASE}
+changetype: add
+objectClass: attributeSchema
+attributeID: 1.2.840.113556.1.2.447
+attributeSyntax: 2.5.5.12
+oMSyntax: 64
+isSingleValued: TRUE
+lDAPDisplayName: mailNickname
+schemaIDGUID:: {base64.b64encode(bytes.fromhex("e36279bfa80dd011a9d200aa0054f1a3")).decode()}
+
 dn: CN=User,CN=Schema,CN=Configuration,{BASE}
 changetype: modify
 add: mayContain
 mayContain: msExchHideFromAddressLists
+mayContain: mailNickname
 """
 
 

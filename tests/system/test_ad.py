@@ -5,13 +5,15 @@ import itertools
 import json
 from dataclasses import dataclass, field
 
+import golden_texts
 import pytest
+from company import Company
 from connector_table import left
 from ldap_proxy import LdapProxy
 from process import wait_until
 from samba_dc import ADMIN, BASE, PASSWORD, SambaDc
 
-pytestmark = pytest.mark.xdist_group("ad")
+pytestmark = [pytest.mark.xdist_group("ad"), pytest.mark.filterwarnings("ignore:Requiring AUTH while not requiring TLS")]
 
 STAFF, FORMER = f"OU=Staff,{BASE}", f"OU=Former,{BASE}"
 WEAK = f"CN=weak,{STAFF}"
@@ -43,6 +45,12 @@ class Row:
     before: dict | None = None
     again: str = "already_done"
     lost: str = "succeeded"
+    missing: str = "missing"
+
+    @property
+    def change(self) -> str:
+        """The operation that changes something."""
+        return next(name for name in ("RENAME", "DELETE", "MODIFY") if name in str(self.calls))
 
 
 ROWS = [
@@ -64,6 +72,10 @@ ROWS = [
     Row("hide_from_address_lists", [READ, CHANGE, READ], {"msExchHideFromAddressLists": ["TRUE"]}, before={"hidden": None}),
     Row("restore_in_address_lists", [READ, CHANGE, READ], {"msExchHideFromAddressLists": None},
         {"msExchHideFromAddressLists": "TRUE"}, was={"hidden": None}),
+    Row("set_description", [READ, CHANGE, READ], {"description": ["Has left"]}, {"description": "Sales"}, with_={"text": "Has left"},
+        before={"description": "Sales"}),
+    Row("restore_description", [READ, CHANGE, READ], {"description": None}, {"description": "Has left"}, was={"description": None}),
+    Row("delete_user", [READ, "DELETE {account}", READ], {"objectGUID": None}, {"userAccountControl": "66050"}, missing="already_done"),
 ]
 
 
@@ -186,7 +198,7 @@ def test_done_before(case, row):
 @rows
 def test_nobody_there(case, row):
     said = case.try_(id=NOBODY)
-    assert said["outcome"] == "missing" and not any(call["changes"] for call in said["calls"]), said
+    assert said["outcome"] == row.missing and not any(call["changes"] for call in said["calls"]), said
 
 
 @rows
@@ -198,7 +210,7 @@ def test_no_right_to_it(case, row, weak_stack):
 
 @rows
 def test_refused_for_good(case, row):
-    case.proxy.fault("RENAME" if "RENAME" in str(row.calls) else "MODIFY", 53, None)
+    case.proxy.fault(row.change, 53, None)
     said = case.try_()
     assert said["outcome"] == "failed" and "53: Server is unwilling to perform: of the test" in said["message"], said
 
@@ -206,7 +218,7 @@ def test_refused_for_good(case, row):
 @rows
 @pytest.mark.parametrize("what", [51, 52, "drop"], ids=["busy", "unavailable", "gone"])
 def test_in_trouble_for_a_while(case, row, what):
-    case.proxy.fault("RENAME" if "RENAME" in str(row.calls) else "MODIFY", what)
+    case.proxy.fault(row.change, what)
     said = case.try_()
     assert said["outcome"] == "succeeded" and case.seen() == case.wanted(), said
     assert (-1 if what == "drop" else what) in [call["status"] for call in said["calls"]]
@@ -214,7 +226,7 @@ def test_in_trouble_for_a_while(case, row, what):
 
 @rows
 def test_the_answer_is_lost(case, row):
-    case.proxy.fault("RENAME" if "RENAME" in str(row.calls) else "MODIFY", "lose")
+    case.proxy.fault(row.change, "lose")
     said = case.try_()
     assert said["outcome"] == row.lost and case.seen() == case.wanted(), said
 
@@ -252,6 +264,43 @@ def test_a_leaver_is_shut_out_and_comes_back(dc, stack):
     back = dc.find("jane@example.com")
     assert back["dn"] == [dn] and sorted(back["memberOf"]) == groups
     assert dc.can_bind("jane@example.com"), "all is as before"
+
+
+def test_the_profile_and_the_manager(dc, stack):
+    boss = dc.add_user("profile.boss", STAFF, displayName="Bo Ss", mail="The.Boss@example.com")
+    dc.add_user("profile", STAFF, displayName="Pro File", employeeID="E-5", manager=boss, mailNickname="profile")
+    said = try_(stack, "read_user", "profile@example.com")
+    assert said["outcome"] == "succeeded" and not any(call["changes"] for call in said["calls"]), said
+    assert said["outputs"] == {"mailbox": True, "user": {"name": "Pro File", "emails": ["profile@example.com"], "employee_id": "E-5",
+                                                         "manager": {"email": "the.boss@example.com", "name": "Bo Ss"}}}
+    told = try_(stack, "read_user", "profile@example.com", "--user", '{"manager": {"email": "hr@example.com"}, "name": "P. F."}')
+    assert told["outputs"]["user"]["manager"] == {"email": "hr@example.com"} and told["outputs"]["user"]["name"] == "P. F."
+
+
+@pytest.mark.parametrize("boss", [None, "disabled", "nobody", "self"])
+def test_who_is_no_manager(dc, stack, boss):
+    name = f"unmanaged-{boss}"
+    dn = dc.add_user(name, STAFF)
+    if boss:
+        other = dn if boss == "self" else dc.add_user(f"boss-{boss}", STAFF, **({"userAccountControl": "66050"} if boss == "disabled" else {}),
+                                                      **({"userPrincipalName": ""} if boss == "nobody" else {}))
+        dc.set(dn, manager=other)
+    said = try_(stack, "read_user", f"{name}@example.com")
+    assert said["outcome"] == "succeeded" and said["outputs"]["user"]["manager"] is None and said["outputs"]["mailbox"] is False, said
+
+
+def test_who_is_active_again_is_not_deleted(dc, stack):
+    dc.add_user("returned", STAFF)
+    said = try_(stack, "delete_user", "returned@example.com")
+    assert said["outcome"] == "blocked" and "active again" in said["message"] and dc.find("returned@example.com"), said
+
+
+def test_what_lies_below_an_account_is_for_a_person(dc, stack, proxy):
+    dc.add_user("parent", STAFF, userAccountControl="66050")
+    proxy.fault("DELETE", 66, None)
+    said = try_(stack, "delete_user", "parent@example.com")
+    proxy.fault()
+    assert said["outcome"] == "blocked" and dc.find("parent@example.com"), said
 
 
 def test_a_new_password_ends_the_old_one(dc, stack):
@@ -482,3 +531,50 @@ def test_check_says_whether_it_would_work(make_stack, dc, proxy, title):
     result = stack.cli("check", "ad")
     assert said in result.out + result.err and (result.status == 0) == (said == "ad: ok"), result
     assert PASSWORD not in result.out + result.err
+
+
+# The runbook, in a company with ticket, thread and mail.
+
+@pytest.fixture(scope="module")
+def company(make_shared_stack, dc, proxy):
+    made = Company(make_shared_stack, more={"ad": settings(dc, proxy.url, licence_groups="")["systems"]["ad"]})
+    made.stack.start()
+    yield made
+    made.mail.stop()
+
+
+def test_ad_leaver(dc, company):
+    stack, email = company.stack, "addie@example.com"
+    boss = dc.add_user("ad.boss", STAFF, displayName="Bo Ss", mail="ad.boss@example.com")
+    dn = dc.add_user("addie", STAFF, displayName="Addie Rectory", manager=boss, mailNickname="addie", description="Sales")
+    dc.add_group("addie-team", STAFF, dn)
+    offboarding = stack.offboard(email, runbook="ad-leaver", user={"name": "Addie Rectory"})
+    stack.wait_job(offboarding, "moved", "succeeded", 120)
+    left = dc.find(email)
+    assert left["dn"] == [f"CN=addie,{FORMER}"] and left["userAccountControl"] == ["66050"] and "memberOf" not in left
+    assert left["msExchHideFromAddressLists"] == ["TRUE"] and left["description"][0].startswith("Left on ") and not dc.can_bind(email)
+    stack.wait_status(offboarding, "completed", 180)
+    assert "objectGUID" not in dc.find(email), "the account is deleted"
+    assert {job["state"] for job in stack.jobs(offboarding).values() if not job["follower"]} == {"succeeded", "skipped"}
+    assert [step for step, job in stack.jobs(offboarding).items() if job["state"] == "skipped" and not job["follower"]] == ["nobody"]
+    assert company.ticket("Addie Rectory")["fields"]["status"]["name"] == "Done"
+    golden_texts.check("ad-leaver", company.texts("Addie Rectory"))
+
+
+def test_ad_leaver_who_was_disabled_before_and_has_no_manager(dc, company):
+    """Without a mailbox there is nothing to hide; who takes over is not known."""
+    stack, email = company.stack, "dis@example.com"
+    dc.add_user("dis", STAFF, userAccountControl="66050")
+    offboarding = stack.offboard(email, runbook="ad-leaver", user={"name": "Dis Abled"})
+    stack.wait_status(offboarding, "completed", 180)
+    jobs = stack.jobs(offboarding)
+    assert (jobs["disabled"]["outcome"], jobs["groups"]["outcome"], jobs["hidden"]["state"]) == ("already_done", "already_done", "skipped")
+    assert "objectGUID" not in dc.find(email), "the account is deleted"
+    golden_texts.check("ad-leaver-disabled-before", company.texts("Dis Abled"))
+
+
+def test_ad_leaver_whom_nobody_knows(company):
+    offboarding = company.stack.offboard("unknown@example.com", runbook="ad-leaver", user={"name": "Un Known"})
+    company.stack.wait_status(offboarding, "cancelled", 60)
+    channel = lambda: json.dumps(company.stack.sandbox.state("slack")["channels"])  # noqa: E731
+    wait_until(lambda: "No account of unknown@example.com was found in Active Directory, so nothing was changed." in channel(), 30, "the channel is told")

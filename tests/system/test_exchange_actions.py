@@ -13,6 +13,9 @@ pytestmark = pytest.mark.xdist_group("exchange")
 TOKEN = Tokens.TOKEN_SETTINGS
 ME = "{'Identity': '{id}'}"
 GET, STATISTICS = f"Get-Mailbox {ME}", f"Get-MailboxStatistics {ME}"
+BOSS = "boss@example.com"
+TO_BOSS = "Get-Mailbox {'Identity': 'Boss@example.com'}"
+PERMISSIONS = "Get-MailboxPermission {'Identity': '{id}', 'ResultSize': 'Unlimited'}"
 LISTS = "Get-DistributionGroup {'Filter': \"Members -eq '{dn}'\", 'ResultSize': 'Unlimited'}"
 
 
@@ -29,7 +32,7 @@ def member(cmdlet: str, group: str, **more) -> str:
 
 
 ROWS = [
-    Row("convert_to_shared", [STATISTICS, GET, change(Type="Shared"), GET], outputs={"shared": True, "needs_licence": []}),
+    Row("convert_to_shared", [STATISTICS, GET, change(Type="Shared"), GET], outputs={"shared": True, "needs_licence": [], "synced": False}),
     Row("convert_to_user", [GET, change(Type="Regular"), GET], seed={"RecipientTypeDetails": "SharedMailbox"}),
     Row("set_litigation_hold", [GET, change(LitigationHoldEnabled=True, LitigationHoldDuration="2555"), GET],
         with_={"days": 2555}),
@@ -39,7 +42,7 @@ ROWS = [
         seed={"HiddenFromAddressListsEnabled": True}),
     Row("leave_distribution_groups", [
         GET, LISTS, member("Remove-DistributionGroupMember", "{sales}", Confirm=False),
-        member("Remove-DistributionGroupMember", "{staff}", Confirm=False), LISTS],
+        member("Remove-DistributionGroupMember", "{staff}", Confirm=False), GET, LISTS],
         seed={"lists": [{"PrimarySmtpAddress": "sales.{short}@example.com"}, {"PrimarySmtpAddress": "staff.{short}@example.com"},
                         {"PrimarySmtpAddress": "synced.{short}@example.com", "IsDirSynced": True},
                         {"PrimarySmtpAddress": "secure.{short}@example.com", **SECURITY}]},
@@ -48,15 +51,25 @@ ROWS = [
                  "not_left": [{"name": "synced.{short}", "reason": "synced from on-premises: AD has to do it"},
                               {"name": "secure.{short}", "reason": LATER}]},
         leaves={"security_groups": ["secure.{short}"]}),
-    Row("leave_distribution_groups", [GET, LISTS, member("Remove-DistributionGroupMember", "{secure}", Confirm=False), LISTS],
+    Row("leave_distribution_groups", [GET, LISTS, member("Remove-DistributionGroupMember", "{secure}", Confirm=False), GET, LISTS],
         name="leave_shared",
         seed={"RecipientTypeDetails": "SharedMailbox", "lists": [{"PrimarySmtpAddress": "secure.{short}@example.com", **SECURITY}]},
         before={"groups": [{"id": "{secure}", "name": "secure.{short}"}]},
         outputs={"groups": ["secure.{short}"], "not_left": []}, leaves={"security_groups": []}),
-    Row("leave_distribution_groups", [GET, LISTS, member("Remove-DistributionGroupMember", "{secure}", Confirm=False), LISTS],
+    Row("leave_distribution_groups", [GET, LISTS, member("Remove-DistributionGroupMember", "{secure}", Confirm=False), GET, LISTS],
         name="leave_for_good", with_={"keep": "nothing"},
         seed={"lists": [{"PrimarySmtpAddress": "secure.{short}@example.com", **SECURITY}]},
         outputs={"groups": ["secure.{short}"], "not_left": []}, leaves={"security_groups": []}),
+    Row("stop_forwarding", [GET, change(ForwardingAddress=None, ForwardingSmtpAddress=None, DeliverToMailboxAndForward=False), GET],
+        seed={"ForwardingSmtpAddress": "smtp:me@home.example", "DeliverToMailboxAndForward": True},
+        before={"address": None, "smtp": "smtp:me@home.example", "both": True}, outputs={"forwarded_to": "me@home.example"}),
+    Row("restore_forwarding", [GET, change(ForwardingAddress=None, ForwardingSmtpAddress="smtp:me@home.example", DeliverToMailboxAndForward=True), GET],
+        seed={"before": {"address": None, "smtp": "smtp:me@home.example", "both": True}}, again="succeeded"),
+    Row("share_mailbox", [GET, TO_BOSS, PERMISSIONS, f"Add-MailboxPermission {dict(Identity='{id}', User=BOSS, AccessRights='FullAccess', AutoMapping=True)}",
+                          PERMISSIONS], with_={"to": "Boss@example.com"}),
+    Row("unshare_mailbox", [GET, TO_BOSS, PERMISSIONS,
+                            f"Remove-MailboxPermission {dict(Identity='{id}', User=BOSS, AccessRights='FullAccess', Confirm=False)}", PERMISSIONS],
+        with_={"to": "Boss@example.com"}, seed={"permissions": [{"User": BOSS, "AccessRights": ["FullAccess"], "Deny": False}]}),
     Row("rejoin_distribution_groups", [GET, member("Add-DistributionGroupMember", "{sales}"), LISTS],
         seed={"lists": [{"PrimarySmtpAddress": "sales.{short}@example.com", "members": []}],
               "before": {"groups": [{"id": "{sales}", "name": "sales"}]}}, again="succeeded"),
@@ -93,7 +106,7 @@ class TestExchange(ConnectorTable):
         short = email.partition("@")[0]
         lists = filled([{"members": ["{email}"], **one} for one in row.seed.get("lists", [])], {"short": short, "email": email})
         given = {name: value for name, value in row.seed.items() if name not in ("lists", "before")}
-        state = stack.sandbox.seed("exchange", {"mailboxes": [{"PrimarySmtpAddress": email, **given}], "lists": lists})
+        state = stack.sandbox.seed("exchange", {"mailboxes": [{"PrimarySmtpAddress": BOSS}, {"PrimarySmtpAddress": email, **given}], "lists": lists})
         mailbox = next(one for one in state["mailboxes"] if one["PrimarySmtpAddress"] == email)
         ids = {one["PrimarySmtpAddress"].partition(".")[0]: one["Guid"] for one in state["lists"]
                if one["PrimarySmtpAddress"].partition(".")[2] == email}
@@ -222,7 +235,7 @@ def test_nobody_of_this_name(try_):
 def test_what_needs_a_licence_all_the_same(stack, try_, name, more, reasons):
     mailbox(stack, f"{name}@example.com", **more)
     said = try_("convert_to_shared", f"{name}@example.com")
-    assert (said["outcome"], said["outputs"]) == ("succeeded", {"shared": True, "needs_licence": reasons}), said
+    assert (said["outcome"], said["outputs"]) == ("succeeded", {"shared": True, "needs_licence": reasons, "synced": False}), said
 
 
 def test_a_room_is_nobodys_mailbox(stack, try_):
@@ -236,6 +249,27 @@ def test_a_synced_mailbox_is_hidden_by_ad(stack, try_):
     said = try_("hide_from_address_list", "synced@example.com")
     assert said["outcome"] == "blocked" and "AD has to do it" in said["message"], said
     assert [call for call in said["calls"] if call["changes"]] == []
+
+
+@pytest.mark.parametrize("to, why", [("nobody.here@example.com", "has no mailbox in Exchange Online"), ("mine@example.com", "and not the leaver"),
+                                     ("boss.alias@example.com", "the main address boss.alias@example.com")])
+def test_who_may_not_open_the_mailbox(stack, try_, to, why):
+    mailbox(stack, "mine@example.com")
+    mailbox(stack, BOSS, EmailAddresses=[f"SMTP:{BOSS}", "smtp:boss.alias@example.com"])
+    said = try_("share_mailbox", "mine@example.com", "--with", json.dumps({"to": to}))
+    assert said["outcome"] == "blocked" and why in said["message"], said
+    assert [call for call in said["calls"] if call["changes"]] == []
+
+
+def test_the_access_of_who_has_left_since(stack, try_):
+    """The right is found by the address that is known; Exchange has no mailbox of that name any more."""
+    mailbox(stack, "held@example.com", permissions=[{"User": "Former.Boss@example.com", "AccessRights": ["FullAccess"], "Deny": False}])
+    stack.sandbox.settings("exchange", cmdlet_page=1)
+    said = try_("unshare_mailbox", "held@example.com", "--with", json.dumps({"to": "former.boss@example.com"}))
+    again = try_("unshare_mailbox", "held@example.com", "--with", json.dumps({"to": "former.boss@example.com"}))
+    stack.sandbox.settings("exchange", cmdlet_page=1000)
+    assert (said["outcome"], again["outcome"]) == ("succeeded", "already_done"), (said, again)
+    assert mailbox(stack, "held@example.com")["permissions"] == []
 
 
 def test_lists_on_many_pages(stack, try_):

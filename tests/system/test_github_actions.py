@@ -28,7 +28,7 @@ class TestGitHub(ConnectorTable):
                 "body": {"message": "You have exceeded a secondary rate limit."}}
     rows = [
         Row("revoke_sso_credentials", [
-            USER, f"GET {CREDENTIALS}?login={{login}}&per_page=100", f"DELETE {CREDENTIALS}/{{first}}", f"DELETE {CREDENTIALS}/{{second}}",
+            USER, "GET /user/memberships/orgs/acme", f"GET {CREDENTIALS}?login={{login}}&per_page=100", f"DELETE {CREDENTIALS}/{{first}}", f"DELETE {CREDENTIALS}/{{second}}",
             USER, f"GET {CREDENTIALS}?login={{login}}&per_page=100"], user={**MEMBER, "credentials": 2},
             outputs={"credentials": ["{first}", "{second}"]}, again="succeeded"),
         Row("remove_member", [USER, MEMBERSHIP, f"DELETE {ORG}/memberships/{{login}}", USER, MEMBERSHIP],
@@ -219,7 +219,7 @@ class TestGitHub(ConnectorTable):
 
     def test_without_saml_there_are_no_credentials_to_revoke(self, stack):
         stack.sandbox.settings("github", saml=False)
-        assert tries.case(self, stack, "revoke_sso_credentials", "none").try_()["outcome"] == "blocked"
+        assert tries.case(self, stack, "revoke_sso_credentials", "none").try_()["outcome"] == "missing"
 
     def test_a_seat_of_a_team_needs_a_person(self, stack):
         seat = {"pending_cancellation_date": None, "assigning_team": {"slug": "staff"}}

@@ -162,6 +162,7 @@ ROWS = [
         seed={"groups": [group("licence", members=[], assignedLicenses=[{"skuId": "visio"}])],
               "before": {"licences": [{"skuId": OTHER_SKU, "disabledPlans": PLANS}], "groups": [{"id": "{licence}", "name": "licence"}]}},
         again="succeeded"),
+    Row("delete_user", [STATE, f"DELETE {USER}", ME], user={"accountEnabled": False}, missing="already_done"),
 ]
 
 
@@ -175,7 +176,7 @@ class Table(ConnectorTable):
         ("disable_user", {"accountEnabled": False}), ("enable_user", {"accountEnabled": True}),
         ("revoke_sessions", {"userType": "Member", "signInSessionsValidFromDateTime": "2999-01-01T00:00:00Z"}),
         ("reset_password", {"onPremisesSyncEnabled": None, "lastPasswordChangeDateTime": "2999-01-01T00:00:00Z"}),
-        ("remove_licences", {"licenseAssignmentStates": []}),
+        ("remove_licences", {"licenseAssignmentStates": []}), ("delete_user", {"onPremisesSyncEnabled": None, "accountEnabled": False}),
         ("restore_licences", {"licenseAssignmentStates": [{"skuId": OTHER_SKU, "disabledPlans": [], "assignedByGroup": None}]}))}
     refusal = {"do": "status", "status": 400, "body": error_body("Request_BadRequest", "Of the test.")}
 

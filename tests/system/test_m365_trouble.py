@@ -459,3 +459,76 @@ def test_what_was_there_before_comes_back(stack, try_, action, undo, kind, with_
         before[0]["auto_reply"] = mine()[0]["auto_reply"]
         assert before[0]["auto_reply"]["status"] == "disabled"
     assert mine() == before
+
+
+# Who takes over.
+
+def chosen(stack, line: list, *pinned: str, live: bool = True, **known) -> dict:
+    return stack.try_action("m365", "choose_manager", "--email", "chosen.for@example.com", "--json", *(["--live"] if live else []), "--ids",
+                            json.dumps({"m365": list(pinned)}), "--user", json.dumps({"manager_chain": line, **known})).json
+
+
+def test_the_profile_and_the_line_of_managers(stack, try_):
+    person(stack, "director@example.com", displayName="Di Rector")
+    person(stack, "lead@example.com", manager="director@example.com", mail="The.Lead@example.com")
+    person(stack, "profiled@example.com", manager="lead@example.com", displayName="Pro Filed", employeeId="0815",
+           proxyAddresses=["SMTP:profiled@example.com", "smtp:Pro.Filed@example.com"], onPremisesSyncEnabled=True)
+    said = try_("read_profile", "profiled@example.com")
+    assert said["outcome"] == "succeeded" and changes(said) == [], said
+    assert said["outputs"] == {"synced": True, "user": {
+        "name": "Pro Filed", "emails": ["pro.filed@example.com", "profiled@example.com"], "employee_id": "0815",
+        "manager_chain": [{"email": "the.lead@example.com"}, {"email": "director@example.com"}]}}
+    hr = try_("read_profile", "profiled@example.com", "--user", json.dumps({"manager": {"email": "HR.says@example.com"}, "name": "P. F."}))
+    assert [one["email"] for one in hr["outputs"]["user"]["manager_chain"]] == [
+        "hr.says@example.com", "the.lead@example.com", "director@example.com"] and hr["outputs"]["user"]["name"] == "P. F."
+
+
+def test_nobody_is_the_manager(stack, try_):
+    person(stack, "alone@example.com")
+    said = try_("read_profile", "alone@example.com")
+    assert said["outputs"]["synced"] is False and said["outputs"]["user"]["manager_chain"] == [], said
+    said = chosen(stack, [])
+    assert said["outcome"] == "blocked" and "m365.fallback_manager is not set or not active" in said["message"], said
+
+
+def test_the_first_of_the_line_who_is_there(stack):
+    """Not who is disabled, leaving, unknown, known by an alias alone, or the leaver."""
+    leaver = person(stack, "chosen.for@example.com")
+    person(stack, "blocked.boss@example.com", accountEnabled=False)
+    person(stack, "aliased.boss@example.com", proxyAddresses=["smtp:alias.boss@example.com"])
+    person(stack, "leaving.boss@example.com")
+    person(stack, "o'hara@example.com", displayName="Scarlett O'Hara")
+    line = [{"email": name} for name in ("blocked.boss@example.com", "alias.boss@example.com", "no.boss@example.com",
+                                         "chosen.for@example.com", "O'Hara@example.com")]
+    said = chosen(stack, [{"email": "leaving.boss@example.com", "leaving": True}, *line], leaver["id"])
+    assert said["provides"] == {"user": {"manager": {"email": "o'hara@example.com", "name": "Scarlett O'Hara"}}}, said
+    assert chosen(stack, line[:-1], leaver["id"])["outcome"] == "blocked"
+
+
+# The end.
+
+def test_what_is_deleted_is_restored_with_its_mailbox(stack, try_):
+    leaver = person(stack, "deleted@example.com", accountEnabled=False)
+    ids = ("--ids", json.dumps({"m365": [leaver["id"]]}))
+    shared = lambda: next(one for one in stack.sandbox.state("m365")["mailboxes"] if one["ExternalDirectoryObjectId"] == leaver["id"])  # noqa: E731
+    assert try_("delete_user", "deleted@example.com", *ids)["outcome"] == "succeeded"
+    assert shared()["deleted"] and leaver["id"] not in [one["id"] for one in stack.sandbox.state("m365")["users"]]
+    assert try_("restore_user", "deleted@example.com", *ids)["outcome"] == "succeeded"
+    assert user(stack, leaver)["userPrincipalName"] == "deleted@example.com" and not shared()["deleted"]
+    assert try_("restore_user", "deleted@example.com", *ids)["outcome"] == "already_done"
+
+
+@pytest.mark.parametrize("state", [{"onPremisesSyncEnabled": True, "accountEnabled": False}, {"accountEnabled": True}], ids=["synced", "active"])
+def test_what_is_not_deleted(stack, try_, state):
+    """What AD is the master of, AD deletes; who is active again has come back."""
+    name = f"kept.{len(state)}@example.com"
+    leaver = person(stack, name, **state)
+    said = try_("delete_user", name)
+    assert said["outcome"] == "blocked" and "deleted by AD, and one that is active again by nobody" in said["message"], said
+    assert changes(said) == []
+    assert user(stack, leaver)
+
+
+def test_who_is_restored_too_late(stack, try_):
+    said = try_("restore_user", "late@example.com", "--ids", json.dumps({"m365": ["00000000-0000-0000-0000-00000000dead"]}))
+    assert said["outcome"] == "blocked", said

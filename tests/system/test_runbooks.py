@@ -7,6 +7,7 @@ import pytest
 from company import BOSS, DESK, SECRET, Company
 from google import user
 from process import wait_until
+from vendors.m365 import PASSWORD
 from vendors.aftership import webhook
 
 pytestmark = [pytest.mark.xdist_group("runbooks"), pytest.mark.filterwarnings("ignore:Requiring AUTH while not requiring TLS")]
@@ -120,13 +121,19 @@ def test_standard_leaver(company):
     people = {one["email"]: one for one in state("zoom")["users"]}
     assert email not in people and people[BOSS]["meetings"] >= 3 and not stack.sandbox.state("zoom")["gone"][-1]["meetings"]
     assert macs(company, email) == [["DEVICE_LOCK", "ERASE_DEVICE"]]
+    assert office(company, email) == {} and mailbox(company, email)["RecipientTypeDetails"] == "SharedMailbox" and readers(company, email) == []
+    assert next(one for one in state("github")["users"] if one["name_id"] == email)["membership"] is None
+    assert next(one for one in state("gitlab")["users"] if one["email"] == email)["state"] == "blocked"
+    assert next(one for one in state("atlassian")["users"] if one["email"] == email)["account_status"] == "inactive"
 
     jobs = stack.jobs(offboarding)
+    unconfigured = {step for step, job in jobs.items() if job["system"] in ("ad", "keycloak") and not job["follower"]}
     delegated, undelegated = jobs["delegate"], jobs["undelegate"]
     days = (undelegated["due_at"] - stack.offboarding(offboarding)["started_at"]).total_seconds() / 0.4
     assert 59.9 <= days < 61 and delegated["answered_at"] < undelegated["answered_at"], "the delegate goes after 60 days"
     assert {step for step, state in states(stack, offboarding).items() if state != "succeeded"} == {
-        "nobody", "nobody-mail", "devices.ticket", "devices.thread", "devices.where", "devices.collected", "devices.erase-collected", "devices.inventory-collected",
+        "nobody", "nobody-mail", "office-manager", "office-by-ad", *(f"office-by-ad.verify-{days}d" for days in (1, 7, 30)), "office-deleted-by-ad",
+        *unconfigured, "devices.ticket", "devices.thread", "devices.where", "devices.collected", "devices.erase-collected", "devices.inventory-collected",
         "devices.closed"}
     golden_texts.check("standard-leaver", company.texts("Stan Dard"))
     assert company.ticket("Stan Dard")["fields"]["status"]["name"] == "Done"
@@ -238,3 +245,121 @@ def test_zoom_package(company):
     golden_texts.check("zoom-package", company.texts("Zoe Oom"))
     fields = json.dumps(next(one for one in stack.sandbox.state("oomnitza")["users"] if one.get("email") == email))
     assert company.ticket("Zoe Oom")["key"] in fields and '"3"' in fields
+
+
+def office(company, email: str) -> dict:
+    """The account in Microsoft 365; {} when it is deleted."""
+    return next((one for one in company.stack.sandbox.state("m365")["users"] if one["userPrincipalName"] == email), {})
+
+
+def mailbox(company, email: str) -> dict:
+    return next(one for one in company.stack.sandbox.state("m365")["mailboxes"] if one["PrimarySmtpAddress"] == email)
+
+
+def readers(company, email: str) -> list[str]:
+    return [one["User"] for one in mailbox(company, email)["permissions"] if "SELF" not in one["User"]]
+
+
+def test_m365_leaver(company):
+    stack, email = company.stack, "mia@example.com"
+    company.hire_office(email, "Mia Soft")
+    offboarding = stack.offboard(email, runbook="m365-leaver", user={"name": "Mia Soft"})
+    stack.wait_job(offboarding, "licences", "succeeded", 60)
+    stack.wait_job(offboarding, "tell-manager", "succeeded", 60)
+    left, box = office(company, email), mailbox(company, email)
+    assert left["accountEnabled"] is False and left["licenses"] == [] and [one["@odata.type"] for one in left["methods"]] == [PASSWORD["@odata.type"]]
+    assert box["RecipientTypeDetails"] == "SharedMailbox" and not box.get("deleted"), "the licence went after the conversion"
+    assert box["HiddenFromAddressListsEnabled"] and box["ForwardingSmtpAddress"] is None and BOSS in box["auto_reply"]["externalReplyMessage"]
+    assert readers(company, email) == [BOSS]
+    state = stack.sandbox.state("m365")
+    assert not [one for kind in ("groups", "lists") for one in state[kind] if left["id"] in one["members"] + one.get("owners", [])]
+    assert not [one for kind in ("grants", "app_roles") for one in state[kind] if one["principalId"] == left["id"]]
+    stack.wait_status(offboarding, "completed", 120)
+    assert office(company, email) == {} and mailbox(company, email)["deleted"] and readers(company, email) == []
+    assert {step for step, one in states(stack, offboarding).items() if one == "skipped"} == {"nobody", "disabled-by-ad"} | {
+        f"disabled-by-ad.verify-{days}d" for days in (1, 7, 30)}
+    assert company.ticket("Mia Soft")["fields"]["status"]["name"] == "Done"
+    golden_texts.check("m365-leaver", company.texts("Mia Soft"))
+
+
+def test_m365_leaver_whose_mailbox_is_not_there(company):
+    """Somebody has blocked the account by hand, and there is no mailbox and no drive: nothing of it is a failure."""
+    stack, email = company.stack, "nomail@example.com"
+    company.hire_office(email, "No Mail", accountEnabled=False, mailbox=False, drive=False)
+    offboarding = stack.offboard(email, runbook="m365-leaver", user={"name": "No Mail"})
+    stack.wait_status(offboarding, "completed", 120)
+    jobs = stack.jobs(offboarding)
+    assert jobs["disabled"]["outcome"] == "already_done" and jobs["licences"]["outcome"] == "succeeded"
+    assert {jobs[step]["state"] for step in ("forwarding", "shared", "opened", "lists", "hidden", "reply", "drive", "tell-manager", "remind-60",
+                                             "remind-83", "tell-closed")} == {"skipped"}
+    assert office(company, email) == {}
+    golden_texts.check("m365-leaver-no-mailbox", company.texts("No Mail"))
+
+
+def test_m365_leaver_whom_nobody_knows(company):
+    offboarding = company.stack.offboard("unknown@example.com", runbook="m365-leaver", user={"name": "Un Known"})
+    company.stack.wait_status(offboarding, "cancelled", 60)
+    channel = lambda: json.dumps(company.stack.sandbox.state("slack")["channels"])  # noqa: E731
+    wait_until(lambda: "No account of unknown@example.com was found in Microsoft 365, so nothing was changed." in channel(), 30, "the channel is told")
+    assert [one for one in company.stack.tickets() if "Un Known" in one["fields"]["summary"]] == []
+
+
+def test_m365_leaver_without_a_manager(company):
+    """Access ends all the same; what is handed over, and the licences, wait for a person who names one."""
+    stack, email = company.stack, "orphan@example.com"
+    company.hire_office(email, "Or Phan", manager=None)
+    offboarding = stack.offboard(email, runbook="m365-leaver", user={"name": "Or Phan"})
+    stack.wait_job(offboarding, "shared", "succeeded", 60)
+    stack.wait_job(offboarding, "reply", "succeeded", 60)
+    wait_until(lambda: "could not find out who takes over" in company.told("Or Phan"), 30, "the ticket tells of it")
+    jobs = stack.jobs(offboarding)
+    assert jobs["manager"]["outcome"] == "blocked" and {jobs[step]["state"] for step in ("opened", "drive", "licences", "tell-manager")} == {"waiting"}
+    assert office(company, email)["licenses"] and readers(company, email) == [] and not office(company, email)["accountEnabled"]
+    assert "Nobody is known yet who takes over." in company.ticket("Or Phan")["description_text"]
+    assert "Please write to" not in mailbox(company, email)["auto_reply"]["externalReplyMessage"]
+    stack.cli("cancel", offboarding, "--reason", "the test is over").ok()
+
+
+def test_m365_leaver_whose_master_is_ad(company):
+    """What AD has to do is not tried here; that it has arrived is looked at."""
+    stack, email = company.stack, "synced@example.com"
+    company.hire_office(email, "Syn Ced", onPremisesSyncEnabled=True)
+    offboarding = stack.offboard(email, runbook="m365-leaver", user={"name": "Syn Ced"})
+    wait_until(lambda: (stack.jobs(offboarding).get("disabled-by-ad") or {}).get("outcome") == "blocked", 60, "AD has not disabled it yet")
+    stack.wait_job(offboarding, "sessions", "succeeded", 60)
+    assert {stack.jobs(offboarding)[step]["state"] for step in ("disabled", "password")} == {"skipped"}
+    wait_until(lambda: "could not see that AD, where it is the master, has blocked the sign-in: the user is synced from on-premises" in company.told("Syn Ced"),
+               30, "the ticket tells of it")
+    stack.sandbox.seed("m365", {"users": [{"userPrincipalName": email, "accountEnabled": False}]})
+    stack.cli("retry", offboarding, "--step", "disabled-by-ad", "--reason", "AD has disabled it").ok()
+    stack.wait_job(offboarding, "disabled-by-ad", "succeeded", 60)
+    stack.cli("cancel", offboarding, "--reason", "the test is over").ok()
+
+
+def test_developer_leaver(company):
+    stack, email = company.stack, "dev@example.com"
+    offboarding = company.leave("developer-leaver", email, "Dev Eloper", "81")
+    done(company, offboarding, "owned")
+    stack.wait_status(offboarding, "completed", 60)
+    people = {system: next(one for one in stack.sandbox.state(system)["users"] if email in (one.get("email"), one.get("name_id")))
+              for system in ("github", "gitlab", "atlassian")}
+    assert people["github"]["membership"] is None and people["github"]["credentials"] == []
+    assert people["gitlab"]["state"] == "blocked" and people["gitlab"]["keys"] == [] and people["gitlab"]["gpg_keys"] == []
+    assert not [one for one in people["gitlab"]["personal_access_tokens"] if one["active"]]
+    assert people["atlassian"]["account_status"] == "inactive"
+    assert set(states(stack, offboarding).values()) == {"succeeded"}
+    assert company.ticket("Dev Eloper")["fields"]["status"]["name"] == "Done"
+    golden_texts.check("developer-leaver", company.texts("Dev Eloper"))
+
+
+def test_developer_leaver_of_one_system(company):
+    """Blocked by hand before, and unknown elsewhere: the manager is told of this system alone, and nothing is a failure."""
+    stack, email = company.stack, "lab@example.com"
+    stack.sandbox.seed("gitlab", {"users": [{"email": email, "state": "blocked"}]})
+    offboarding = stack.offboard(email, runbook="developer-leaver", user={"name": "Lab Only"})
+    done(company, offboarding, "owned")
+    stack.wait_status(offboarding, "completed", 60)
+    held = states(stack, offboarding)
+    assert {held[step] for step in ("github-tokens", "github", "github-outside", "atlassian", "hr", "okta-profile")} == {"skipped"}
+    assert stack.jobs(offboarding)["gitlab"]["outcome"] == "already_done"
+    golden_texts.check("developer-leaver-one-system", company.texts("Lab Only"))

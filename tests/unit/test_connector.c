@@ -302,7 +302,7 @@ static void test_ldap(void **state)
         "auth: {header: {Authorization: x}}\n"                                        /* 2 */
         "actions: {a: {effect: notify, requests: [{ldap: {search: {base: x}}}]}}\n"); /* 3 */
     load(fixture);
-    assert_has(fixture, "dir.yaml", 15, "exactly one of search, modify and rename");
+    assert_has(fixture, "dir.yaml", 15, "exactly one of search, modify, rename and delete");
     assert_has(fixture, "dir.yaml", 16, "did you mean \"search\"?");
     assert_has(fixture, "dir.yaml", 17, "\"scope\" must be sub, one or base");
     assert_has(fixture, "dir.yaml", 18, "\"modify\" changes nothing");

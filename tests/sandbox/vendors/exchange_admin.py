@@ -12,7 +12,8 @@ from core.vendor import Answer, Refusal, Request, route
 RESOURCE = "https://outlook.office365.com"
 ADMIN = "/adminapi/beta/{tenant}/InvokeCommand"
 TYPES = {"Shared": "SharedMailbox", "Regular": "UserMailbox", "Room": "RoomMailbox", "Equipment": "EquipmentMailbox"}
-OWN = ("size", "auto_reply", "deleted", "opened")     # members of a mailbox in the store that other cmdlets show
+SELF = {"User": "NT AUTHORITY\\SELF", "AccessRights": ["FullAccess", "ReadPermission"], "Deny": False, "IsInherited": False}
+OWN = ("size", "auto_reply", "deleted", "opened", "permissions")     # members of a mailbox in the store that other cmdlets show
 GONE, MEMBER_GONE, MEMBER_THERE = "ManagementObjectNotFoundException", "MemberNotFoundException", "MemberAlreadyExistsException"
 
 
@@ -48,7 +49,8 @@ def new_mailbox(user: str, address: str, **more) -> dict:
             "DistinguishedName": f"CN={name},OU=sandbox.example.com,DC=EURPR01,DC=PROD,DC=OUTLOOK,DC=COM",
             "RecipientTypeDetails": "UserMailbox", "HiddenFromAddressListsEnabled": False, "LitigationHoldEnabled": False,
             "LitigationHoldDuration": "Unlimited", "ArchiveStatus": "None", "InPlaceHolds": [], "IsDirSynced": False,
-            "size": 1288490189, "auto_reply": None, **more}
+            "ForwardingAddress": None, "ForwardingSmtpAddress": None, "DeliverToMailboxAndForward": False,
+            "size": 1288490189, "auto_reply": None, "permissions": [SELF], **more}
 
 
 class ExchangeAdmin:
@@ -125,13 +127,37 @@ class ExchangeAdmin:
             elif name == "HiddenFromAddressListsEnabled" and mailbox["IsDirSynced"]:
                 raise refusal(400, "The operation failed because it's out of the current user's write scope: the object is being "
                               "synchronized from your on-premises organization.", "InvalidOperationInDehydratedContextException")
-            elif name in ("HiddenFromAddressListsEnabled", "LitigationHoldEnabled", "LitigationHoldDuration"):
+            elif name in ("HiddenFromAddressListsEnabled", "LitigationHoldEnabled", "LitigationHoldDuration", "ForwardingAddress",
+                          "ForwardingSmtpAddress", "DeliverToMailboxAndForward"):
                 mailbox[name] = value
             elif name != "Identity":
                 raise refusal(400, f"A parameter cannot be found that matches parameter name '{name}'.",
                               "ParameterBindingException")
         self.store.put("mailboxes", mailbox["ExternalDirectoryObjectId"], mailbox)
         return []
+
+    # Who may open a mailbox.
+
+    def get_permissions(self, parameters: dict) -> list[dict]:
+        name = self._mailbox(parameters)["DistinguishedName"]
+        return [{"Identity": name, **one} for one in self._mailbox(parameters)["permissions"]]
+
+    def _with_permissions(self, parameters: dict, change) -> list[dict]:
+        """By the user principal name, as Exchange shows it; who is not there can be taken away, but not added."""
+        if parameters.get("AccessRights") != "FullAccess":
+            raise refusal(400, "The sandbox knows FullAccess.", "ParameterBindingException")
+        mailbox = self._mailbox(parameters)
+        self.store.put("mailboxes", mailbox["ExternalDirectoryObjectId"], {**mailbox, "permissions": change(mailbox["permissions"])})
+        return []
+
+    def add_permission(self, parameters: dict) -> list[dict]:
+        name = self._mailbox({"Identity": parameters.get("User")})["UserPrincipalName"]
+        made = {"User": name, "AccessRights": ["FullAccess"], "Deny": False, "IsInherited": False}
+        return self._with_permissions(parameters, lambda held: [*(one for one in held if one["User"] != name), made])
+
+    def remove_permission(self, parameters: dict) -> list[dict]:
+        name = str(parameters.get("User", "")).lower()
+        return self._with_permissions(parameters, lambda held: [one for one in held if one["User"].lower() != name])
 
     # Distribution groups.
 
@@ -205,6 +231,8 @@ class ExchangeAdmin:
 
 
 _CMDLETS = {"Get-Mailbox": ExchangeAdmin.get_mailbox, "Get-MailboxStatistics": ExchangeAdmin.get_statistics,
-            "Set-Mailbox": ExchangeAdmin.set_mailbox, "Get-DistributionGroup": ExchangeAdmin.get_lists,
+            "Set-Mailbox": ExchangeAdmin.set_mailbox, "Get-MailboxPermission": ExchangeAdmin.get_permissions,
+            "Add-MailboxPermission": ExchangeAdmin.add_permission, "Remove-MailboxPermission": ExchangeAdmin.remove_permission,
+            "Get-DistributionGroup": ExchangeAdmin.get_lists,
             "Remove-DistributionGroupMember": ExchangeAdmin.remove_member,
             "Add-DistributionGroupMember": ExchangeAdmin.add_member}

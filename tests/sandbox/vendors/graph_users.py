@@ -78,6 +78,43 @@ class Users:
         shown = selected(request, self.show_user(self.seen_user(key)), KNOWN, USUAL)
         return Answer(200, {**context(request, "users/$entity"), **shown})
 
+    @call("GET", "/users/{key}/manager", *READ)
+    def get_manager(self, request: Request, key: str) -> Answer:
+        """`manager` of a user in the store is a user principal name."""
+        name = self.user(key).get("manager")
+        found = self.find_user(name) if name else None
+        if found is None:
+            raise not_found("manager")
+        return Answer(200, {**context(request, "directoryObjects/$entity"), "@odata.type": "#microsoft.graph.user",
+                            **selected(request, self.show_user(found), KNOWN, USUAL)})
+
+    # The end: what is deleted can be restored, with its groups and its mailbox.
+
+    @call("DELETE", "/users/{key}", "User.DeleteRestore.All", "User.ReadWrite.All")
+    def delete_user(self, request: Request, key: str) -> Answer:
+        user = self.user(key)
+        self._protected(user)
+        if user["onPremisesSyncEnabled"]:
+            raise refusal(400, SYNCED)
+        mailbox = self.store.get("mailboxes", user["id"])
+        lost = bool(mailbox) and not mailbox.get("deleted")
+        self.store.put("deleted_users", user["id"], {**user, "with_mailbox": lost})
+        self.store.remove("users", user["id"])
+        if lost:
+            self.store.put("mailboxes", user["id"], {**mailbox, "deleted": True})
+        return Answer(204)
+
+    @call("POST", "/directory/deletedItems/{key}/restore", "User.DeleteRestore.All")
+    def restore_user(self, request: Request, key: str) -> Answer:
+        user = dict(self.store.get("deleted_users", key) or {})
+        if not user:
+            raise not_found(key)
+        self.store.remove("deleted_users", key)
+        if user.pop("with_mailbox"):
+            self.store.put("mailboxes", key, {**self.store.get("mailboxes", key), "deleted": False})
+        self.store.put("users", key, user)
+        return Answer(200, {**context(request, "directoryObjects/$entity"), "@odata.type": "#microsoft.graph.user", "id": key})
+
     # Sessions, state, password.
 
     def is_admin(self, user: dict) -> bool:
