@@ -157,8 +157,8 @@ enum verdict request_polls(struct run *run, const json_t *request)
         verdict = run_say(run, VERDICT_FAILED, "the vendor reports that it failed (%s)", seen);
     } else if (time_now() - run->place->polled_since > timeout) {
         run->place->polled_since = 0;
-        verdict = run_say(run, VERDICT_FAILED, "not done within %s: the vendor shows %s; expected: %s",
-                          json_string_at(poll, "timeout"), seen, json_string_at(poll, "until"));
+        verdict = run_say(run, VERDICT_FAILED, "not done within %s: the vendor shows %s",
+                          json_string_at(poll, "timeout"), seen);
     } else {
         int64_t wait = interval(run, poll, day);
         char *next = interval_text(poll, wait);
