@@ -17,16 +17,44 @@ static struct {
     bool dry_run, json, urgent;
 } opt;
 
-/* POSTs one event (a CloudEvent, or a plain object with `id`) and says what came of it. */
-static int post_event(struct cli *cli, const json_t *event, const char *where)
+/* What the planner decided, where the edge knows it; `id` is the offboarding's. */
+static int tell_decision(const json_t *answer, const char *id)
+{
+    const char *disposition = json_string_at(answer, "disposition"), *reason = json_string_at(answer, "reason");
+    disposition = disposition ? disposition : "started";
+    if (strcmp(disposition, "ignored") == 0 || strcmp(disposition, "refused") == 0) {
+        return cli_fail(CLI_REFUSED, "%s: %s", disposition, reason ? reason : "no reason is known");
+    }
+    if (strcmp(disposition, "duplicate") == 0) {
+        fprintf(stderr, "offboard: nothing new was started: %s\n", reason ? reason : "it is open already");
+    } else if (strcmp(disposition, "held") == 0) {
+        fprintf(stderr, "offboard: held until somebody approves it: %s\n", reason ? reason : "");
+    } else if (strcmp(disposition, "moved") == 0) {
+        fprintf(stderr, "offboard: it was planned already; its date or priority is changed\n");
+    }
+    printf("%s\n", id ? id : disposition);
+    return CLI_OK;
+}
+
+/* The offboarding that the event is about. Of a duplicate another one than the event's own, which is not there. */
+static const char *offboarding_of(const json_t *answer)
+{
+    const char *decided = json_string_at(answer, "offboarding_id");
+    return decided ? decided : json_string_at(answer, "id");
+}
+
+/* POSTs one event (a CloudEvent, or a plain object with `id`) and says what came of it. `where` (NULL: on the command line) stands before an
+ * error. Of many events the planner's decisions are not waited for. */
+static int post_event(struct cli *cli, const json_t *event, const char *where, bool many)
 {
     bool cloudevent = json_object_get(event, "specversion") != NULL;
     char *body = json_text(event);
     json_t *answer = NULL;
     struct err err = ERR_INIT;
+    static const char *const wait[] = {"Prefer: wait=5", NULL};
     int result =
-        cli_edge_post(cli, "/v1/offboardings", cloudevent ? "application/cloudevents+json" : "application/json", NULL,
-                      body, &answer, &err);
+        cli_edge_post(cli, "/v1/offboardings", cloudevent ? "application/cloudevents+json" : "application/json",
+                      many ? NULL : wait, body, &answer, &err);
     free(body);
     if (result != 0) {
         if (where) {
@@ -34,16 +62,19 @@ static int post_event(struct cli *cli, const json_t *event, const char *where)
         }
         return cli_fail_err(CLI_REFUSED, &err);
     }
+    const char *id = offboarding_of(answer);
+    int code = CLI_OK;
     if (opt.json) {
         char *text = json_text(answer);
         printf("%s\n", text);
         free(text);
     } else {
-        printf("%s\n", json_string_at(answer, "id") ? json_string_at(answer, "id") : "accepted");
+        code = tell_decision(answer, id);
     }
     fflush(stdout);
-    const char *id = json_string_at(answer, "id");
-    int code = opt.wait && id ? cli_watch(cli, id, &(struct cli_watching){opt.wait, true, opt.json, true}) : CLI_OK;
+    if (code == CLI_OK && opt.wait && id) {
+        code = (int)cli_watch(cli, id, &(struct cli_watching){opt.wait, true, opt.json, true});
+    }
     json_decref(answer);
     return code;
 }
@@ -75,7 +106,7 @@ static json_t *event_for(const char *person)
 static int start_person(struct cli *cli, const char *person)
 {
     json_t *event = event_for(person);
-    int code = post_event(cli, event, NULL);
+    int code = post_event(cli, event, NULL, false);
     json_decref(event);
     return code;
 }
@@ -91,7 +122,7 @@ static int start_file(struct cli *cli, const char *path)
         err_prefix(&err, "%s", path);
         return cli_fail_err(CLI_REFUSED, &err);
     }
-    int code = post_event(cli, event, path);
+    int code = post_event(cli, event, path, false);
     json_decref(event);
     return code;
 }
@@ -129,7 +160,7 @@ static int start_lines(struct cli *cli, FILE *in)
         char *where = mem_printf("line %ld", number);
         struct err err = ERR_INIT;
         json_t *event = parse_line(line, (size_t)len, number, &err);
-        int code = event ? post_event(cli, event, where) : cli_fail_err(CLI_REFUSED, &err);
+        int code = event ? post_event(cli, event, where, true) : cli_fail_err(CLI_REFUSED, &err);
         worst = code > worst ? code : worst;
         json_decref(event);
         free(where);
@@ -162,7 +193,10 @@ const struct command command_start = {
     .arguments = "EMAIL|EMPLOYEE-ID | --file EVENT.json | -",
     .summary = "Starts an offboarding (or many: NDJSON on standard input).",
     .details =
-        "Prints the offboarding's id once Kafka has the event. The same id twice is one offboarding.\n\n"
+        "Prints the offboarding's id once Kafka has the event. Where the edge can tell what the planner decided\n"
+        "(postgres.edge), it says so, too: of somebody who is leaving already it prints the id of that offboarding, "
+        "and it\n"
+        "ends with 1 when the event was refused or ignored. The same id twice is one offboarding.\n\n"
         "  offboard start jane@example.com --runbook scim-leaver\n"
         "  offboard start jane@example.com --at 2026-12-31 --zone Europe/Berlin    at the end of that day\n"
         "  offboard start jane@example.com --urgent                                ahead of all others\n"

@@ -148,7 +148,7 @@ static void read_text(struct check *check, const char *pointer, const char *text
     struct reading *reading = arg;
     reading->check = check;
     reading->pointer = pointer;
-    expr_paths(text, read_path, reading);
+    expr_set_paths(check->exprs, text, read_path, reading);
 }
 
 void check_paths(struct check *check, const char *pointer, const json_t *value, check_path_fn *each, void *arg)

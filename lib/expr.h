@@ -92,6 +92,8 @@ typedef void expr_path_fn(const struct expr_path *path, void *arg);
  * `.a | length` read a. A member that is looked up is read, whatever is done with it. A text that is not valid reads what stands
  * before its first wrong expression. The path lives as long as the call. */
 void expr_paths(const char *text, expr_path_fn *each, void *arg);
+/* The same of a text that may be in the set, which has taken it apart already. `set` may be NULL. */
+void expr_set_paths(const struct expr_set *set, const char *text, expr_path_fn *each, void *arg);
 
 /* Does `text` read the member `first` of the context (.status) by name? The same of any text within a JSON value. */
 bool expr_reads(const char *text, const char *first);

@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "lib/expr_jq.h"
+#include "lib/expr_paths.h"
 #include "lib/mem.h"
 
 enum {
@@ -134,6 +135,22 @@ int expr_check(struct expr_set *set, const char *text, struct err *err)
     }
     template->kept = true;
     return 0;
+}
+
+/* ---- paths ---------------------------------------------------------------------------------------------------------------- */
+
+void expr_set_paths(const struct expr_set *set, const char *text, expr_path_fn *each, void *arg)
+{
+    const struct expr_template *template = set ? find(set, text) : NULL;
+    if (!template) {
+        expr_paths(text, each, arg);
+        return;
+    }
+    for (size_t i = 0; i < template->count; i++) {
+        if (template->parts[i].tree) {
+            expr_paths_of(template->parts[i].tree, each, arg);
+        }
+    }
 }
 
 /* ---- compiling ------------------------------------------------------------------------------------------------------------ */

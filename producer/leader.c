@@ -2,6 +2,7 @@
  * what was decided, and goes on; the others stand by. */
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
 
 #include "lib/id.h"
 #include "lib/json.h"
@@ -11,7 +12,7 @@
 #include "lib/time.h"
 #include "producer/planner_internal.h"
 
-enum { READ_WAIT_MS = 100, FORGET_MOST = 500, NOTICES_MOST = 500 };
+enum { READ_WAIT_MS = 100, ASK_AGAIN_MS = 200, FORGET_MOST = 500, NOTICES_MOST = 500 };
 
 #define KEYS_WITHIN (5 * TIME_SECOND)  /* polled in between, so that the group is kept */
 #define LOOK_EVERY  (10 * TIME_SECOND) /* for more partitions, and for what may be forgotten */
@@ -34,8 +35,15 @@ void leader_drop(struct planner *planner)
 static void begin_memory(struct planner *planner)
 {
     struct err err = ERR_INIT;
+    const struct timespec pause = {.tv_nsec = ASK_AGAIN_MS * 1000000L};
+    bool said = false;
     while (!planner->stopping && intake_find_all(planner, &err) != 0) {
-        log_warning("waiting for Kafka", "error", err_text(&err), NULL);
+        if (!said) {
+            log_warning("waiting for Kafka", "error", err_text(&err), NULL);
+        }
+        said = true;
+        err_release(&err);
+        nanosleep(&pause, NULL);
     }
     err_release(&err);
     planner->roster = roster_new(planner->conf, planner->control);

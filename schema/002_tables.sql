@@ -150,6 +150,7 @@ CREATE TABLE phase (
     status text NOT NULL DEFAULT 'waiting'
         CHECK (status IN ('waiting', 'initiated', 'completed', 'cancelled', 'held', 'duplicate')),
     beside boolean NOT NULL DEFAULT false,
+    ends_access boolean NOT NULL DEFAULT false,
     after text,
     after_us bigint NOT NULL DEFAULT 0,
     due_at timestamptz,
@@ -166,6 +167,7 @@ COMMENT ON COLUMN phase.position IS 'Place in the runbook, from 1.';
 COMMENT ON COLUMN phase.status IS
     'waiting (its time has not come), held (a phase before it is not completed), initiated, completed, cancelled. A phase with a failed job stays initiated.';
 COMMENT ON COLUMN phase.beside IS 'It does not wait for the phases before it.';
+COMMENT ON COLUMN phase.ends_access IS 'When it is over, all access is gone: the runbook says so.';
 COMMENT ON COLUMN phase.after IS 'As the runbook has it ("90d"); null: at once.';
 COMMENT ON COLUMN phase.after_us IS
     'The same in microseconds, scaled by clock.day; counts from the later of effective_at and the actual start.';

@@ -482,8 +482,9 @@ COMMENT ON FUNCTION note_early() IS 'What became of early answers that were appl
 CREATE FUNCTION make_phases(fresh uuid[]) RETURNS void
 LANGUAGE plpgsql AS $$
 BEGIN
-    INSERT INTO phase (offboarding_id, name, position, beside, after, after_us)
-    SELECT o.id, p.phase ->> 'name', p.position, coalesce((p.phase ->> 'beside')::boolean, false), p.phase ->> 'after', coalesce((p.phase ->> 'after_us')::bigint, 0)
+    INSERT INTO phase (offboarding_id, name, position, beside, ends_access, after, after_us)
+    SELECT o.id, p.phase ->> 'name', p.position, coalesce((p.phase ->> 'beside')::boolean, false),
+           coalesce((p.phase ->> 'ends_access')::boolean, false), p.phase ->> 'after', coalesce((p.phase ->> 'after_us')::bigint, 0)
     FROM offboarding o
          CROSS JOIN LATERAL jsonb_array_elements(o.plan -> 'phases') WITH ORDINALITY AS p (phase, position)
     WHERE o.id = ANY (fresh);

@@ -260,15 +260,18 @@ COMMENT ON COLUMN analyst.system_results.last_answer_at IS 'Last answer of a wor
 
 CREATE VIEW analyst.time_to_revoke AS
 SELECT day_of(o.received_at) AS day, j.offboarding_id, leaver ->> 'email' AS email, o.runbook, j.id AS job_id, j.system, j.action, j.state,
-       o.event_at, o.received_at, o.effective_at, o.started_at, j.verified_at,
-       j.verified_at - coalesce(o.event_at, o.received_at) AS from_event,
-       j.verified_at - o.received_at AS from_received,
-       j.verified_at - o.effective_at AS from_effective
+       o.event_at, o.received_at, o.effective_at, o.started_at, j.verified_at, g.gone_at,
+       g.gone_at - coalesce(o.event_at, o.received_at) AS from_event,
+       g.gone_at - o.received_at AS from_received,
+       g.gone_at - o.effective_at AS from_effective
 FROM job j JOIN offboarding o ON o.id = j.offboarding_id
+     JOIN phase p ON p.offboarding_id = j.offboarding_id AND p.name = j.phase
+     CROSS JOIN LATERAL (SELECT coalesce(j.verified_at, CASE WHEN j.state = 'succeeded' THEN j.answered_at END) OFFSET 0) AS g (gone_at)
      CROSS JOIN LATERAL (SELECT leaver_of(o) OFFSET 0) AS x (leaver)
-WHERE j.effect = 'revoke' AND o.mode = 'live' AND NOT j.spec ?| '{only_verify,undo_of}';
+WHERE j.effect = 'revoke' AND o.mode = 'live' AND NOT j.spec ?| '{only_verify,undo_of}'
+  AND (p.ends_access OR NOT EXISTS (SELECT FROM phase a WHERE a.offboarding_id = j.offboarding_id AND a.ends_access));
 COMMENT ON VIEW analyst.time_to_revoke IS
-    'Every revoking job of live offboardings: how long until the read-back saw access gone. Times are null while it has not.';
+    'Every revoking job of live offboardings, in the phases that end access where the runbook names some: how long until access was gone. Times are null while it is not.';
 COMMENT ON COLUMN analyst.time_to_revoke.day IS 'Day (UTC) the offboarding came in.';
 COMMENT ON COLUMN analyst.time_to_revoke.offboarding_id IS 'The offboarding.';
 COMMENT ON COLUMN analyst.time_to_revoke.email IS 'The leaver''s e-mail.';
@@ -281,22 +284,24 @@ COMMENT ON COLUMN analyst.time_to_revoke.event_at IS 'The HR event''s own time.'
 COMMENT ON COLUMN analyst.time_to_revoke.received_at IS 'When the HR event reached us.';
 COMMENT ON COLUMN analyst.time_to_revoke.effective_at IS 'When access should have ended.';
 COMMENT ON COLUMN analyst.time_to_revoke.started_at IS 'When the offboarding started.';
-COMMENT ON COLUMN analyst.time_to_revoke.verified_at IS 'When the read-back saw access gone.';
-COMMENT ON COLUMN analyst.time_to_revoke.from_event IS 'From the HR event''s time (else its arrival) to the read-back.';
-COMMENT ON COLUMN analyst.time_to_revoke.from_received IS 'From the HR event''s arrival to the read-back.';
-COMMENT ON COLUMN analyst.time_to_revoke.from_effective IS 'From effective_at to the read-back.';
+COMMENT ON COLUMN analyst.time_to_revoke.verified_at IS 'When the read-back saw access gone; null: not yet, or it can''t be read back (a password, a session).';
+COMMENT ON COLUMN analyst.time_to_revoke.gone_at IS 'When access was gone: the read-back saw it, or, where nothing can be read back, the vendor said so.';
+COMMENT ON COLUMN analyst.time_to_revoke.from_event IS 'From the HR event''s time (else its arrival) until then.';
+COMMENT ON COLUMN analyst.time_to_revoke.from_received IS 'From the HR event''s arrival until then.';
+COMMENT ON COLUMN analyst.time_to_revoke.from_effective IS 'From effective_at until then.';
 
 CREATE VIEW analyst.time_to_revoke_by_offboarding AS
-SELECT day, offboarding_id, email, runbook, event_at, received_at, effective_at, count(*) AS revocations,
-       count(verified_at) AS verified,
-       CASE WHEN bool_and(verified_at IS NOT NULL OR state = 'skipped') THEN max(verified_at) END AS revoked_at,
-       CASE WHEN bool_and(verified_at IS NOT NULL OR state = 'skipped') THEN max(from_event) END AS from_event,
-       CASE WHEN bool_and(verified_at IS NOT NULL OR state = 'skipped') THEN max(from_received) END AS from_received,
-       CASE WHEN bool_and(verified_at IS NOT NULL OR state = 'skipped') THEN max(from_effective) END AS from_effective
+SELECT day, offboarding_id, email, runbook, event_at, received_at, effective_at,
+       count(*) FILTER (WHERE state <> 'skipped') AS revocations, count(gone_at) AS gone, count(verified_at) AS verified,
+       count(*) FILTER (WHERE state = 'skipped') AS skipped,
+       CASE WHEN bool_and(gone_at IS NOT NULL OR state = 'skipped') THEN max(gone_at) END AS revoked_at,
+       CASE WHEN bool_and(gone_at IS NOT NULL OR state = 'skipped') THEN max(from_event) END AS from_event,
+       CASE WHEN bool_and(gone_at IS NOT NULL OR state = 'skipped') THEN max(from_received) END AS from_received,
+       CASE WHEN bool_and(gone_at IS NOT NULL OR state = 'skipped') THEN max(from_effective) END AS from_effective
 FROM analyst.time_to_revoke
 GROUP BY day, offboarding_id, email, runbook, event_at, received_at, effective_at;
 COMMENT ON VIEW analyst.time_to_revoke_by_offboarding IS
-    'Every live offboarding: how long until all access was seen gone, skipped steps aside. Null while any is left.';
+    'Every live offboarding: how long until all access was gone. Null while any is left.';
 COMMENT ON COLUMN analyst.time_to_revoke_by_offboarding.day IS 'Day (UTC) it came in.';
 COMMENT ON COLUMN analyst.time_to_revoke_by_offboarding.offboarding_id IS 'The offboarding.';
 COMMENT ON COLUMN analyst.time_to_revoke_by_offboarding.email IS 'The leaver''s e-mail.';
@@ -304,9 +309,11 @@ COMMENT ON COLUMN analyst.time_to_revoke_by_offboarding.runbook IS 'Its runbook.
 COMMENT ON COLUMN analyst.time_to_revoke_by_offboarding.event_at IS 'The HR event''s own time.';
 COMMENT ON COLUMN analyst.time_to_revoke_by_offboarding.received_at IS 'When the HR event reached us.';
 COMMENT ON COLUMN analyst.time_to_revoke_by_offboarding.effective_at IS 'When access should have ended.';
-COMMENT ON COLUMN analyst.time_to_revoke_by_offboarding.revocations IS 'Its revoking jobs.';
-COMMENT ON COLUMN analyst.time_to_revoke_by_offboarding.verified IS 'Those whose read-back saw access gone.';
-COMMENT ON COLUMN analyst.time_to_revoke_by_offboarding.revoked_at IS 'When the last of them did.';
+COMMENT ON COLUMN analyst.time_to_revoke_by_offboarding.revocations IS 'Its revoking jobs, but for those that were skipped.';
+COMMENT ON COLUMN analyst.time_to_revoke_by_offboarding.gone IS 'Those whose access is gone.';
+COMMENT ON COLUMN analyst.time_to_revoke_by_offboarding.verified IS 'Of these, those whose read-back saw it; the others can''t be read back.';
+COMMENT ON COLUMN analyst.time_to_revoke_by_offboarding.skipped IS 'Revoking jobs that were skipped: there was nothing to revoke, the system is not set up, or a person said so.';
+COMMENT ON COLUMN analyst.time_to_revoke_by_offboarding.revoked_at IS 'When the last access was gone.';
 COMMENT ON COLUMN analyst.time_to_revoke_by_offboarding.from_event IS 'From the HR event''s time (else its arrival) until then.';
 COMMENT ON COLUMN analyst.time_to_revoke_by_offboarding.from_received IS 'From the HR event''s arrival until then.';
 COMMENT ON COLUMN analyst.time_to_revoke_by_offboarding.from_effective IS 'From effective_at until then.';
@@ -318,12 +325,12 @@ SELECT day, system, count(*) AS revocations, count(verified_at) AS verified,
        percentile_cont(0.5) WITHIN GROUP (ORDER BY from_effective) AS from_effective_p50,
        percentile_cont(0.95) WITHIN GROUP (ORDER BY from_effective) AS from_effective_p95,
        max(from_effective) AS from_effective_max,
-       count(*) FILTER (WHERE verified_at IS NULL AND state NOT IN ('skipped', 'cancelled')) AS pending,
-       max(now() - effective_at) FILTER (WHERE verified_at IS NULL AND state NOT IN ('skipped', 'cancelled')) AS pending_longest
+       count(*) FILTER (WHERE gone_at IS NULL AND state NOT IN ('skipped', 'cancelled')) AS pending,
+       max(now() - effective_at) FILTER (WHERE gone_at IS NULL AND state NOT IN ('skipped', 'cancelled')) AS pending_longest
 FROM analyst.time_to_revoke
 GROUP BY day, system;
 COMMENT ON VIEW analyst.time_to_revoke_by_system IS
-    'How long every system takes until access is seen gone, by the day the offboardings came in. The percentiles are those of the verified revocations; look at pending, too. Ask for days: WHERE day >= current_date - 30.';
+    'How long every system takes until access is gone, by the day the offboardings came in. The percentiles are those of what is gone; look at pending, too. Ask for days: WHERE day >= current_date - 30.';
 COMMENT ON COLUMN analyst.time_to_revoke_by_system.day IS 'Day (UTC) the offboardings came in.';
 COMMENT ON COLUMN analyst.time_to_revoke_by_system.system IS 'The system.';
 COMMENT ON COLUMN analyst.time_to_revoke_by_system.revocations IS 'Its revoking jobs.';
@@ -333,7 +340,7 @@ COMMENT ON COLUMN analyst.time_to_revoke_by_system.from_event_p95 IS '95th perce
 COMMENT ON COLUMN analyst.time_to_revoke_by_system.from_effective_p50 IS 'Median from effective_at.';
 COMMENT ON COLUMN analyst.time_to_revoke_by_system.from_effective_p95 IS '95th percentile of it.';
 COMMENT ON COLUMN analyst.time_to_revoke_by_system.from_effective_max IS 'The longest.';
-COMMENT ON COLUMN analyst.time_to_revoke_by_system.pending IS 'Revoking jobs that are neither verified nor skipped nor cancelled: access may still be there.';
+COMMENT ON COLUMN analyst.time_to_revoke_by_system.pending IS 'Revoking jobs that are neither done nor skipped nor cancelled: access may still be there.';
 COMMENT ON COLUMN analyst.time_to_revoke_by_system.pending_longest IS 'How long past effective_at the oldest of them is; negative: its time lies ahead.';
 
 CREATE VIEW analyst.stuck_jobs AS

@@ -113,6 +113,7 @@ struct follower *follow_start(struct worker *worker, struct err *err)
     follower->worker = worker;
     follower->wake_fd = -1;
     follower->topic = kafka_topic(worker->conf, "control", NULL);
+    log_info("reading orders before the first job", "topic", follower->topic, NULL);
     follower->consumer = read_to_end(follower, err);
     if (follower->consumer) {
         listen_on(follower);
