@@ -165,9 +165,10 @@ class Database:
         return next(iter(self.one(sql, *parameters).values()))
 
     def copy(self, name: str) -> "Database":
-        """As it is now; nobody else may be connected."""
+        """As it is now; nobody else may be connected, but for edges, which connect again."""
         self.close()
         with self.cluster.connect("postgres") as connection:
+            connection.execute("SELECT pg_terminate_backend(pid, 5000) FROM pg_stat_activity WHERE datname = %s AND usename = 'edge'", [self.name])
             connection.execute(f'CREATE DATABASE "{name}" TEMPLATE "{self.name}"')
         return Database(self.cluster, name)
 

@@ -166,20 +166,22 @@ def test_a_cancellation_and_what_is_undone_are_told(company):
     assert not user(stack, email)["suspended"]
 
 
-@pytest.mark.parametrize("status, number", [("DEPROVISIONED", "91"), ("LOCKED_OUT", "92"), ("SUSPENDED", "93"), ("PASSWORD_EXPIRED", "94"),
-                                            ("PROVISIONED", "95"), ("RECOVERY", "96")])
-def test_any_state_in_okta_is_an_ordinary_beginning(company, status, number):
+def test_any_state_in_okta_is_an_ordinary_beginning(company):
     """Some companies deactivate the account first. Nobody has to act because of it."""
-    stack, email = company.stack, f"okta{number}@example.com"
-    offboarding = company.leave("standard-leaver", email, f"Okta {number}", number, country="DE", okta=status)
-    stack.wait_job(offboarding, "okta", "succeeded", 60)
-    wait_until(lambda: all(state in ("succeeded", "skipped") for step, state in states(stack, offboarding).items()
-                           if step.startswith("okta")), 60, "all is done in Okta")
-    suspended = states(stack, offboarding)["okta-suspended"]
-    assert suspended == ("succeeded" if status in ("DEPROVISIONED", "SUSPENDED") else "skipped")
-    account, = (one for one in stack.sandbox.state("okta")["users"] if one["profile"]["login"] == email)
-    assert account["status"] == "DEPROVISIONED"
-    stack.cli("cancel", offboarding, "--reason", "the test is over").ok()
+    stack = company.stack
+    began = ("DEPROVISIONED", "LOCKED_OUT", "SUSPENDED", "PASSWORD_EXPIRED", "PROVISIONED", "RECOVERY")
+    emails = {status: f"{status.lower()}@example.com" for status in began}
+    started = {status: company.leave("standard-leaver", emails[status], status.title(), str(91 + number), country="DE", okta=status)
+               for number, status in enumerate(began)}
+    for status, offboarding in started.items():
+        stack.wait_job(offboarding, "okta", "succeeded", 60)
+        wait_until(lambda offboarding=offboarding: all(state in ("succeeded", "skipped") for step, state in states(stack, offboarding).items()
+                                                       if step.startswith("okta")), 60, f"all is done in Okta for {status}")
+        suspended = states(stack, offboarding)["okta-suspended"]
+        assert suspended == ("succeeded" if status in ("DEPROVISIONED", "SUSPENDED") else "skipped"), status
+        account, = (one for one in stack.sandbox.state("okta")["users"] if one["profile"]["login"] == emails[status])
+        assert account["status"] == "DEPROVISIONED", status
+        stack.cli("cancel", offboarding, "--reason", "the test is over").ok()
 
 
 def test_access_is_cut_though_ticket_and_thread_are_down(company):
@@ -200,6 +202,7 @@ def test_access_is_cut_though_ticket_and_thread_are_down(company):
     stack.cli("cancel", offboarding, "--reason", "the test is over").ok()
 
 
+@pytest.mark.xdist_group("other_runbooks")
 def test_okta_suspension(company):
     stack, email = company.stack, "susi@example.com"
     offboarding = company.leave("okta-suspension", email, "Susi Pend", "75")
@@ -235,6 +238,7 @@ def test_member_deactivated(company):
     assert any(DESK in mail.recipients and "Collect the assets of Memo Ber" in mail.message["Subject"] for mail in company.mail.mails)
 
 
+@pytest.mark.xdist_group("other_runbooks")
 def test_zoom_package(company):
     stack, email = company.stack, "zoe@example.com"
     stack.sandbox.seed("oomnitza", {"users": [{"email": email, "id": "770", "offboarding_sequence": "2"}]})
@@ -260,6 +264,7 @@ def readers(company, email: str) -> list[str]:
     return [one["User"] for one in mailbox(company, email)["permissions"] if "SELF" not in one["User"]]
 
 
+@pytest.mark.xdist_group("office")
 def test_m365_leaver(company):
     stack, email = company.stack, "mia@example.com"
     company.hire_office(email, "Mia Soft")
@@ -282,6 +287,7 @@ def test_m365_leaver(company):
     golden_texts.check("m365-leaver", company.texts("Mia Soft"))
 
 
+@pytest.mark.xdist_group("office")
 def test_m365_leaver_whose_mailbox_is_not_there(company):
     """Somebody has blocked the account by hand, and there is no mailbox and no drive: nothing of it is a failure."""
     stack, email = company.stack, "nomail@example.com"
@@ -296,6 +302,7 @@ def test_m365_leaver_whose_mailbox_is_not_there(company):
     golden_texts.check("m365-leaver-no-mailbox", company.texts("No Mail"))
 
 
+@pytest.mark.xdist_group("office")
 def test_m365_leaver_whom_nobody_knows(company):
     offboarding = company.stack.offboard("unknown@example.com", runbook="m365-leaver", user={"name": "Un Known"})
     company.stack.wait_status(offboarding, "cancelled", 60)
@@ -304,6 +311,7 @@ def test_m365_leaver_whom_nobody_knows(company):
     assert [one for one in company.stack.tickets() if "Un Known" in one["fields"]["summary"]] == []
 
 
+@pytest.mark.xdist_group("office")
 def test_m365_leaver_without_a_manager(company):
     """Access ends all the same; what is handed over, and the licences, wait for a person who names one."""
     stack, email = company.stack, "orphan@example.com"
@@ -320,6 +328,7 @@ def test_m365_leaver_without_a_manager(company):
     stack.cli("cancel", offboarding, "--reason", "the test is over").ok()
 
 
+@pytest.mark.xdist_group("office")
 def test_m365_leaver_whose_master_is_ad(company):
     """What AD has to do is not tried here; that it has arrived is looked at."""
     stack, email = company.stack, "synced@example.com"
@@ -337,6 +346,7 @@ def test_m365_leaver_whose_master_is_ad(company):
     stack.cli("cancel", offboarding, "--reason", "the test is over").ok()
 
 
+@pytest.mark.xdist_group("other_runbooks")
 def test_developer_leaver(company):
     stack, email = company.stack, "dev@example.com"
     offboarding = company.leave("developer-leaver", email, "Dev Eloper", "81")
@@ -353,6 +363,7 @@ def test_developer_leaver(company):
     golden_texts.check("developer-leaver", company.texts("Dev Eloper"))
 
 
+@pytest.mark.xdist_group("other_runbooks")
 def test_developer_leaver_of_one_system(company):
     """Blocked by hand before, and unknown elsewhere: the manager is told of this system alone, and nothing is a failure."""
     stack, email = company.stack, "lab@example.com"
