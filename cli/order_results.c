@@ -39,32 +39,10 @@ static json_t *recorded(struct cli *cli, const char *ids, struct err *err)
         1, &ids);
 }
 
-static bool is_refused(const json_t *result)
-{
-    return strcmp(json_string_at(result, "result"), "refused") == 0;
-}
-
-static bool is_unchanged(const json_t *result)
-{
-    return strcmp(json_string_at(result, "result"), "unchanged") == 0;
-}
-
-static size_t count_refused(const json_t *results)
-{
-    size_t refused = 0;
-    size_t i;
-    json_t *result;
-    json_array_foreach(results, i, result)
-    {
-        refused += is_refused(result);
-    }
-    return refused;
-}
-
 /* Was it refused because what it names is not there? */
 static bool names_nothing(const json_t *result)
 {
-    const char *why = is_refused(result) ? json_string_at(result, "why") : NULL;
+    const char *why = json_says(result, "result", "refused") ? json_string_at(result, "why") : NULL;
     return why && (strstr(why, "unknown") || strstr(why, "no open") || strstr(why, "no such"));
 }
 
@@ -81,7 +59,7 @@ static enum cli_exit verdict(const json_t *results)
     if (nowhere && nowhere == json_array_size(results)) {
         return CLI_NOT_FOUND;
     }
-    return count_refused(results) ? CLI_REFUSED : CLI_OK;
+    return json_count(results, "result", "refused") ? CLI_REFUSED : CLI_OK;
 }
 
 static enum cli_exit await_results(struct cli *cli, const json_t *ids, json_t **results)
@@ -110,49 +88,33 @@ static enum cli_exit await_results(struct cli *cli, const json_t *ids, json_t **
     return json_array_size(*results) >= count ? verdict(*results) : CLI_AWAY;
 }
 
-/* Of thousands of refusals the first ten show what they have in common. */
-static void tell_refusals(const json_t *results)
+/* Those with this result, and why; of thousands the first ten show what they have in common. Returns how many they are. */
+static size_t tell_some(FILE *out, const json_t *results, const char *result, const char *words)
 {
     size_t told = 0;
     size_t i;
-    json_t *result;
-    json_array_foreach(results, i, result)
+    json_t *row;
+    json_array_foreach(results, i, row)
     {
-        if (is_refused(result) && told++ < SHOWN_MAX) {
-            fprintf(stderr, "offboard: refused: %s: %s\n", json_string_at(result, "subject"),
-                    json_string_at(result, "why"));
+        if (json_says(row, "result", result) && told++ < SHOWN_MAX) {
+            fprintf(out, "%s: %s: %s\n", words, json_string_at(row, "subject"), json_string_at(row, "why"));
         }
     }
     if (told > SHOWN_MAX) {
-        fprintf(stderr, "offboard: refused: %zu more\n", told - SHOWN_MAX);
+        fprintf(out, "%s: %zu more\n", words, told - SHOWN_MAX);
     }
-}
-
-/* What was so before: each of a few, as it has a reason of its own. */
-static size_t tell_unchanged(const json_t *results)
-{
-    size_t unchanged = 0;
-    size_t i;
-    json_t *result;
-    json_array_foreach(results, i, result)
-    {
-        if (is_unchanged(result) && unchanged++ < SHOWN_MAX) {
-            printf("nothing to do: %s: %s\n", json_string_at(result, "subject"), json_string_at(result, "why"));
-        }
-    }
-    return unchanged;
+    return told;
 }
 
 static void tell(size_t count, const json_t *results, bool sent_only, const char *done)
 {
-    size_t refused = count_refused(results);
-    tell_refusals(results);
+    size_t refused = tell_some(stderr, results, "refused", "offboard: refused");
     if (sent_only || json_array_size(results) < count) {
         printf("sent; the view analyst.orders will say what became of it%s\n",
                sent_only ? "" : ": the logger has not recorded it yet");
         return;
     }
-    size_t unchanged = tell_unchanged(results);
+    size_t unchanged = tell_some(stdout, results, "unchanged", "nothing to do");
     if (refused + unchanged < count) {
         printf("%s\n", done);
         if (refused) {

@@ -155,9 +155,9 @@ void sealed_give_up(struct edge *edge); /* what waits fails */
 
 /* Answers 202 (as sealed) or another status with its trouble. */
 void edge_exchange_answer(struct exchange *exchange, int status, const char *trouble);
-/* Who keeps `exchange` beyond its answer: it is freed after as many releases. */
+/* Of who settles an exchange: it stays until exchange_settled(), which answers it, unless it was answered meanwhile. */
 void exchange_hold(struct exchange *exchange);
-void exchange_release(struct exchange *exchange);
+void exchange_settled(struct exchange *exchange);
 void edge_free_when_done(struct edge *edge);
 
 /* Starts an edge; `planner` is the producer's (NULL: none). `keyring` outlives it. */

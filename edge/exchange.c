@@ -165,8 +165,11 @@ void exchange_hold(struct exchange *exchange)
     exchange->pending++;
 }
 
-void exchange_release(struct exchange *exchange)
+void exchange_settled(struct exchange *exchange)
 {
+    if (exchange->request) {
+        edge_exchange_answer(exchange, 202, NULL);
+    }
     exchange->pending--;
     release_when_done(exchange);
 }

@@ -28,6 +28,24 @@ const char *json_string_at(const json_t *root, const char *path)
     return json_string_value(json_at(root, path));
 }
 
+bool json_says(const json_t *root, const char *path, const char *text)
+{
+    const char *value = json_string_at(root, path);
+    return value && text && strcmp(value, text) == 0;
+}
+
+size_t json_count(const json_t *list, const char *path, const char *text)
+{
+    size_t count = 0;
+    size_t i;
+    json_t *item;
+    json_array_foreach(list, i, item)
+    {
+        count += json_says(item, path, text);
+    }
+    return count;
+}
+
 json_int_t json_int_at(const json_t *root, const char *path, json_int_t otherwise)
 {
     const json_t *value = json_at(root, path);

@@ -24,6 +24,12 @@ json_t *json_at(const json_t *root, const char *path);
 
 /* Borrowed string at a path; NULL when absent or not a string. */
 const char *json_string_at(const json_t *root, const char *path);
+
+/* Does this text stand there? */
+bool json_says(const json_t *root, const char *path, const char *text);
+
+/* How many items of a list say so. */
+size_t json_count(const json_t *list, const char *path, const char *text);
 json_int_t json_int_at(const json_t *root, const char *path, json_int_t otherwise);
 bool json_true_at(const json_t *root, const char *path);
 

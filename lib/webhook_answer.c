@@ -89,11 +89,7 @@ static void show_result(struct webhook *webhook, const json_t *item, const json_
 
 bool webhook_answers_decision(const struct webhook *webhook)
 {
-    const json_t *answer = json_object_get(webhook->source->tree, "answer");
-    char *text = answer ? json_dumps(answer, JSON_ENCODE_ANY) : NULL;
-    bool says = text && strstr(text, ".decision");
-    free(text);
-    return says;
+    return expr_reads_in(json_object_get(webhook->source->tree, "answer"), "decision");
 }
 
 void webhook_answer(struct webhook *webhook, const json_t *items, const json_t *results, struct webhook_reply *reply)

@@ -38,6 +38,8 @@ bool webhook_sender_known(struct edge *edge, struct http_request *http, struct w
 json_t *webhook_secrets(struct definitions *definitions, const struct conf *conf);
 int webhook_check_keys(struct definitions *definitions, const json_t *secrets, struct err *err);
 void orders_handle(struct edge *edge, struct http_request *request); /* POST /v1/orders */
+/* Answers with the ids when Kafka has the orders; or with what became of them, when the caller wants to wait for it. `answer` is taken over. */
+void order_answer(struct exchange *exchange, json_t *answer);
 #define ORDER_PATH "/v1/orders/"
 void order_handle(struct edge *edge, struct http_request *request);   /* GET /v1/orders/<id>: what became of it */
 void replays_handle(struct edge *edge, struct http_request *request); /* POST /v1/replays */

@@ -1,6 +1,5 @@
 /* POST /v1/orders: approve, retry, skip, undo and erase become events of the offboarding; cancel, pause and resume records of
  * control. */
-#include <stdint.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -13,7 +12,6 @@
 #include "lib/time.h"
 #include "producer/edge_internal.h"
 #include "producer/order_keys.h"
-#include "producer/results.h"
 
 enum {
     IDS_LIMIT = 20000,
@@ -32,109 +30,6 @@ struct order {
     json_t *ids;  /* order ids, for the answer */
     json_t *once; /* what is kept under the idempotency key: {name, left, value}; NULL: none was given */
 };
-
-/* ---- what became of orders ---------------------------------------------------------------------------------------- */
-
-static size_t count_results(const json_t *results, const char *result)
-{
-    size_t count = 0;
-    size_t i;
-    json_t *row;
-    json_array_foreach(results, i, row)
-    {
-        count += strcmp(json_string_at(row, "result"), result) == 0;
-    }
-    return count;
-}
-
-/* All refused is a conflict; what is not recorded in time stays accepted. */
-static void on_results(void *arg, const json_t *rows)
-{
-    struct exchange *exchange = arg;
-    json_t *answer = exchange->answer;
-    size_t count = json_array_size(json_object_get(answer, "ids")), known = json_array_size(rows);
-    json_object_set_new(answer, "results", rows ? json_incref((json_t *)(uintptr_t)rows) : json_array());
-    if (count > 0 && count_results(rows, "refused") == count) {
-        exchange->problem = true;
-        exchange->status = 409;
-        json_put_string(answer, "title", http_reason(409));
-        json_put(answer, "status", json_integer(409));
-        json_put_string(answer, "detail", json_string_at(json_array_get(rows, 0), "why"));
-    } else if (known >= count) {
-        exchange->status = 200;
-    }
-    if (exchange->request) {
-        edge_exchange_answer(exchange, 202, NULL);
-    }
-    exchange_release(exchange);
-}
-
-static void await_results(struct exchange *exchange)
-{
-    if (!exchange->edge->results) {
-        edge_exchange_answer(exchange, 202, NULL);
-        return;
-    }
-    exchange_hold(exchange);
-    results_of_orders(exchange->edge->results, json_object_get(exchange->answer, "ids"), exchange->settle_ms,
-                      on_results, exchange);
-}
-
-/* Answers with the ids when Kafka has the orders; or with what became of them, when the caller wants to wait for it. */
-static void answer_orders(struct exchange *exchange, json_t *answer)
-{
-    unsigned int wait = exchange->edge->results ? results_wanted(exchange->request) : 0;
-    if (wait) {
-        exchange_settle(exchange, await_results, NULL, wait);
-    }
-    exchange_seal(exchange, answer);
-}
-
-/* ---- GET /v1/orders/<id> ---- */
-
-struct question {
-    struct edge *edge;
-    struct http_request *request;
-};
-
-static void on_result(void *arg, const json_t *rows)
-{
-    struct question *question = arg;
-    json_t *row = json_array_get(rows, 0);
-    int status = !rows ? 503 : row ? 200 : 404;
-    edge_count(question->edge, status);
-    if (row) {
-        http_reply(question->request, status, NULL, json_incref(row));
-    } else {
-        http_problem(question->request, status, http_reason(status), NULL,
-                     rows
-                         ? "no order of this id is recorded; one that was just given is recorded within a second or two"
-                         : "PostgreSQL, which knows what became of orders, does not answer");
-    }
-    free(question);
-}
-
-void order_handle(struct edge *edge, struct http_request *request)
-{
-    char id[ID_SIZE];
-    if (id_parse(request->path + strlen(ORDER_PATH), id) != 0) {
-        edge_count(edge, 404);
-        http_problem(request, 404, http_reason(404), NULL,
-                     "an order's id is a UUID, as the answer to the order has it");
-        return;
-    }
-    if (!edge->results) {
-        edge_count(edge, 501);
-        http_problem(request, 501, http_reason(501), NULL,
-                     "the edge can't tell what became of orders: set postgres.edge, or read the view analyst.orders");
-        return;
-    }
-    struct question *question = MEM_NEW(struct question);
-    *question = (struct question){edge, request};
-    json_t *ids = json_pack("[s]", id);
-    results_of_orders(edge->results, ids, results_wanted(request), on_result, question);
-    json_decref(ids);
-}
 
 /* ---- idempotency keys --------------------------------------------------------------------------------------------- */
 
@@ -215,9 +110,9 @@ static bool given_before(struct edge *edge, struct http_request *request, const 
                 "Idempotency-Key: another order was given under this key within the last 24 hours");
         edge_refuse(edge, request, 422, &err);
     } else {
-        answer_orders(exchange_new(edge, request),
-                      answer_new(json_string_at(known, "order"), json_string_at(known, "batch"),
-                                 (size_t)json_int_at(known, "count", 0)));
+        order_answer(exchange_new(edge, request),
+                     answer_new(json_string_at(known, "order"), json_string_at(known, "batch"),
+                                (size_t)json_int_at(known, "count", 0)));
     }
     json_decref(known);
     return true;
@@ -601,7 +496,7 @@ static void carry_out(struct edge *edge, struct http_request *request, const str
     json_put(json_object_get(order.once, "value"), "count", json_integer((json_int_t)json_array_size(order.ids)));
     json_decref(order.once);
     json_decref(order.actor);
-    answer_orders(order.exchange, json_pack("{s:s, s:o}", "order", kind->name, "ids", order.ids));
+    order_answer(order.exchange, json_pack("{s:s, s:o}", "order", kind->name, "ids", order.ids));
 }
 
 static void carry_out_once(struct edge *edge, struct http_request *request, const struct kind *kind, const json_t *body,

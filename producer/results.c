@@ -7,7 +7,6 @@
 #include <strings.h>
 #include <time.h>
 
-#include "lib/buf.h"
 #include "lib/json.h"
 #include "lib/log.h"
 #include "lib/mem.h"
@@ -23,8 +22,9 @@ enum {
 struct ask {
     struct ask *next;
     const char *sql;
-    char *values[2];
+    char *about;   /* its parameter, JSON */
     size_t wanted; /* rows */
+    bool thread;   /* of each offboarding that is about to open one */
     int64_t until; /* monotonic */
     results_known *known;
     void *arg;
@@ -60,7 +60,7 @@ static void look(struct results *results, struct ask *ask)
     struct err err = ERR_INIT;
     PGresult *found = NULL;
     if (pg_connected(results->pg) || pg_connect(results->pg, &err) == 0) {
-        found = pg_query(results->pg, &err, ask->sql, ask->values[1] ? 2 : 1, (const char *const *)ask->values);
+        found = pg_query(results->pg, &err, ask->sql, 1, (const char *const[]){ask->about});
     }
     if (found) {
         const char *text = PQgetvalue(found, 0, 0);
@@ -72,7 +72,6 @@ static void look(struct results *results, struct ask *ask)
     err_release(&err);
 }
 
-/* Is all known? Of an offboarding whose thread is about to be opened, where it is, too. */
 static bool is_complete(const struct ask *ask)
 {
     bool complete = json_array_size(ask->rows) >= ask->wanted;
@@ -80,7 +79,7 @@ static bool is_complete(const struct ask *ask)
     json_t *row;
     json_array_foreach(ask->rows, i, row)
     {
-        complete = complete && !json_is_true(json_object_get(row, "thread_comes"));
+        complete = complete && !(ask->thread && json_true_at(row, "thread_comes"));
     }
     return complete;
 }
@@ -157,8 +156,7 @@ static void tell_done(struct results *results)
         done = ask->next;
         ask->known(ask->arg, ask->rows);
         json_decref(ask->rows);
-        free(ask->values[0]);
-        free(ask->values[1]);
+        free(ask->about);
         free(ask);
     }
 }
@@ -215,62 +213,36 @@ void results_stop(struct results *results)
     uv_close((uv_handle_t *)&results->ready, on_closed);
 }
 
-/* An array of texts as PostgreSQL writes it; what is quoted may hold anything. The caller frees. */
-static char *array_of(const json_t *texts, const char *member)
+/* One row is wanted for each item of `about`. */
+static void add(struct results *results, struct ask ask, const json_t *about, unsigned int ms)
 {
-    struct buf out = BUF_INIT;
-    size_t i;
-    json_t *item;
-    buf_adds(&out, "{");
-    json_array_foreach(texts, i, item)
-    {
-        const char *text = json_string_value(member ? json_object_get(item, member) : item);
-        buf_adds(&out, i ? ",\"" : "\"");
-        for (; text && *text; text++) {
-            buf_addf(&out, *text == '"' || *text == '\\' ? "\\%c" : "%c", *text);
-        }
-        buf_adds(&out, "\"");
+    if (!results) {
+        ask.known(ask.arg, NULL);
+        return;
     }
-    buf_adds(&out, "}");
-    return buf_take(&out);
-}
-
-static void add(struct results *results, struct ask *ask, unsigned int ms)
-{
-    ask->until = time_monotonic() + (int64_t)ms * 1000;
+    struct ask *added = MEM_NEW(struct ask);
+    *added = ask;
+    added->about = json_text(about);
+    added->wanted = json_array_size(about);
+    added->until = time_monotonic() + (int64_t)ms * 1000;
     pthread_mutex_lock(&results->lock);
-    push_all(&results->open, ask);
+    push_all(&results->open, added);
     pthread_cond_signal(&results->more);
     pthread_mutex_unlock(&results->lock);
 }
 
 void results_of_orders(struct results *results, const json_t *ids, unsigned int ms, results_known *known, void *arg)
 {
-    struct ask *ask = MEM_NEW(struct ask);
-    *ask = (struct ask){.sql = "SELECT coalesce(jsonb_agg(to_jsonb(r)), '[]') FROM results_of_orders($1::uuid[]) r",
-                        .values = {array_of(ids, NULL), NULL},
-                        .wanted = json_array_size(ids),
-                        .known = known,
-                        .arg = arg};
-    add(results, ask, ms);
+    static const char sql[] = "SELECT coalesce(jsonb_agg(to_jsonb(r)), '[]')"
+                              " FROM results_of_orders(ARRAY(SELECT jsonb_array_elements_text($1::jsonb)::uuid)) r";
+    add(results, (struct ask){.sql = sql, .known = known, .arg = arg}, ids, ms);
 }
 
-void results_of_events(struct results *results, const json_t *events, unsigned int ms, results_known *known, void *arg)
+void results_of_events(struct results *results, const json_t *events, bool thread, unsigned int ms,
+                       results_known *known, void *arg)
 {
-    struct ask *ask = MEM_NEW(struct ask);
-    *ask = (struct ask){
-        .sql = "SELECT coalesce(jsonb_agg(to_jsonb(r)), '[]') FROM results_of_events($1::text[], $2::text[]) r",
-        .values = {array_of(events, "source"), array_of(events, "id")},
-        .wanted = json_array_size(events),
-        .known = known,
-        .arg = arg};
-    add(results, ask, ms);
-}
-
-static bool has(const json_t *row, const char *member, const char *text)
-{
-    const char *value = json_string_at(row, member);
-    return value && text && strcmp(value, text) == 0;
+    static const char sql[] = "SELECT coalesce(jsonb_agg(to_jsonb(r)), '[]') FROM results_of_events($1::jsonb) r";
+    add(results, (struct ask){.sql = sql, .thread = thread, .known = known, .arg = arg}, events, ms);
 }
 
 const json_t *results_find_event(const json_t *rows, const char *source, const char *id)
@@ -279,7 +251,7 @@ const json_t *results_find_event(const json_t *rows, const char *source, const c
     json_t *row;
     json_array_foreach(rows, i, row)
     {
-        if (has(row, "source", source) && has(row, "event", id)) {
+        if (json_says(row, "source", source) && json_says(row, "event", id)) {
             return row;
         }
     }

@@ -18,15 +18,18 @@ struct results *results_start(const struct conf *conf, uv_loop_t *loop, struct e
 /* Answers who still waits, with what is known. Its handle is closed by the loop. NULL is accepted. */
 void results_stop(struct results *results);
 
-/* Called once, on the loop's thread. `rows`: what is recorded, an array of objects, borrowed; NULL: PostgreSQL could not be asked. */
+/* Called once, on the loop's thread; at once when `results` is NULL. `rows`: what is recorded, an array of objects, borrowed; NULL: PostgreSQL
+ * could not be asked. */
 typedef void results_known(void *arg, const json_t *rows);
 
 /* Orders by their ids (an array of texts): {id, order, result, why, recorded_at} each. Waits until all are recorded, `ms` at the most; 0: looks
  * once. */
 void results_of_orders(struct results *results, const json_t *ids, unsigned int ms, results_known *known, void *arg);
 
-/* HR events by source and id ([{source, id}]), a row of the SQL function results_of_events() each. */
-void results_of_events(struct results *results, const json_t *events, unsigned int ms, results_known *known, void *arg);
+/* HR events by source and id ([{source, id}]), a row of the SQL function results_of_events() each. With `thread` it also waits for the Slack
+ * thread of an offboarding that has just started. */
+void results_of_events(struct results *results, const json_t *events, bool thread, unsigned int ms,
+                       results_known *known, void *arg);
 
 /* The row about one event among those of results_of_events(). Borrowed; NULL: it is not recorded. */
 const json_t *results_find_event(const json_t *rows, const char *source, const char *id);

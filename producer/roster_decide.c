@@ -32,12 +32,6 @@ static void conclude(struct decision *decision, enum disposition disposition, co
     decision->reason = mem_strdup(reason);
 }
 
-bool roster_says(const json_t *object, const char *name, const char *text)
-{
-    const char *value = json_string_at(object, name);
-    return value && strcmp(value, text) == 0;
-}
-
 /* ---- open ones --------------------------------------------------------------------------------------------------- */
 
 /* By an order, up to the time `at`. */
@@ -108,7 +102,7 @@ static void decide_again(const struct asked *asked, const struct entry *entry)
 {
     struct decision *decision = asked->decision;
     int64_t at = asked->received_at;
-    bool urgent = roster_says(asked->mapped->offboarding, "priority", "urgent");
+    bool urgent = json_says(asked->mapped->offboarding, "priority", "urgent");
     if (asked->mapped->intent == INTENT_CHANGE && !asked->mapped->dated) {
         decision->effective_at = entry->effective_at; /* another priority only */
     }
@@ -145,7 +139,7 @@ static void decide_start(const struct asked *asked)
 {
     struct decision *decision = asked->decision;
     const struct mapped *mapped = asked->mapped;
-    bool live = roster_says(mapped->offboarding, "mode", "live");
+    bool live = json_says(mapped->offboarding, "mode", "live");
     unsigned char id[16];
     uuid_parse(json_string_at(mapped->offboarding, "id"), id);
     if (cancelled_since(asked)) {

@@ -90,9 +90,6 @@ struct entry **roster_find(const struct roster *roster, const json_t *keys, size
 void roster_count_start(struct roster *roster, int64_t at, int64_t now);
 bool roster_within_cap(const struct roster *roster, int64_t now);
 
-/* Is the member this text? */
-bool roster_says(const json_t *object, const char *name, const char *text);
-
 /* ---- records ----------------------------------------------------------------------------------------------------- */
 
 void roster_id_text(const unsigned char id[16], char text[ID_SIZE]);

@@ -27,7 +27,7 @@ static struct entry *remember_start(struct roster *roster, const struct decision
     entry->received_at = received_at;
     entry->effective_at = decision->effective_at;
     entry->open_until = (decision->effective_at > received_at ? decision->effective_at : received_at) + open_for;
-    entry->urgent = roster_says(mapped->offboarding, "priority", "urgent");
+    entry->urgent = json_says(mapped->offboarding, "priority", "urgent");
     entry->held = decision->held;
     if (decision->starts_now) {
         entry->started_at = now;
@@ -104,7 +104,7 @@ void roster_remember(struct roster *roster, const struct decision *decision, con
     case DISPOSITION_STARTED:
     case DISPOSITION_HELD:
     case DISPOSITION_WAITING:
-        if (roster_says(mapped->offboarding, "mode", "live")) { /* a dry run is open to nobody */
+        if (json_says(mapped->offboarding, "mode", "live")) { /* a dry run is open to nobody */
             struct entry *entry = remember_start(roster, decision, mapped, received_at, open_for, now);
             entry->place = roster_place(roster, place);
             roster_write_entry(roster, entry, write, arg);

@@ -72,26 +72,18 @@ static void on_decisions(void *arg, const json_t *rows)
         all = all && known;
     }
     exchange->status = exchange->status == 202 && all ? 200 : exchange->status;
-    if (exchange->request) {
-        edge_exchange_answer(exchange, 202, NULL);
-    }
-    exchange_release(exchange);
+    exchange_settled(exchange);
 }
 
 static void await_decisions(struct exchange *exchange)
 {
-    if (!exchange->edge->results) {
-        edge_exchange_answer(exchange, 202, NULL);
-        return;
-    }
     exchange_hold(exchange);
-    results_of_events(exchange->edge->results, exchange->note, exchange->settle_ms, on_decisions, exchange);
+    results_of_events(exchange->edge->results, exchange->note, false, exchange->settle_ms, on_decisions, exchange);
 }
 
-/* Answers when Kafka has the events; or when the planner has decided about them, when the caller wants to wait for it. */
-static void answer_events(struct exchange *exchange, const json_t *events, json_t *answer)
+/* The events that were taken, each with its place in the answer. New reference. */
+static json_t *note_of(const json_t *events, const json_t *answer)
 {
-    unsigned int wait = exchange->edge->results ? results_wanted(exchange->request) : 0;
     json_t *note = json_array();
     size_t i;
     json_t *event;
@@ -103,10 +95,16 @@ static void answer_events(struct exchange *exchange, const json_t *events, json_
                                                   json_string_at(event, "id"), "at", (int)i));
         }
     }
+    return note;
+}
+
+/* Answers when Kafka has the events; or when the planner has decided about them, when the caller wants to wait for it. */
+static void answer_events(struct exchange *exchange, const json_t *events, json_t *answer)
+{
+    unsigned int wait = exchange->edge->results ? results_wanted(exchange->request) : 0;
     if (wait) {
-        exchange_settle(exchange, await_decisions, json_incref(note), wait);
+        exchange_settle(exchange, await_decisions, note_of(events, answer), wait);
     }
-    json_decref(note);
     exchange_seal(exchange, answer);
 }
 

@@ -178,10 +178,9 @@ static void on_decisions(void *arg, const json_t *rows)
     add_decisions(items, results, rows);
     if (exchange->request) {
         set_answer(exchange, &webhook, items, results);
-        edge_exchange_answer(exchange, 202, NULL);
     }
     webhook_release(&webhook);
-    exchange_release(exchange);
+    exchange_settled(exchange);
 }
 
 static void await_decisions(struct exchange *exchange)
@@ -196,12 +195,8 @@ static void await_decisions(struct exchange *exchange)
                                                     json_string_at(event, "source")));
         }
     }
-    if (exchange->edge->results) {
-        exchange_hold(exchange);
-        results_of_events(exchange->edge->results, events, exchange->settle_ms, on_decisions, exchange);
-    } else {
-        edge_exchange_answer(exchange, 202, NULL);
-    }
+    exchange_hold(exchange);
+    results_of_events(exchange->edge->results, events, true, exchange->settle_ms, on_decisions, exchange);
     json_decref(events);
 }
 

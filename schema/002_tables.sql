@@ -455,9 +455,12 @@ ALTER TABLE event ALTER sealed SET STORAGE EXTERNAL;
 CREATE INDEX event_offboarding ON event (offboarding_id, occurred_at);
 CREATE INDEX event_recorded_at ON event USING brin (recorded_at) WITH (pages_per_range = 32);
 CREATE INDEX event_position ON event (topic, kafka_partition, kafka_offset);
-CREATE INDEX event_order ON event (id)
-    WHERE name LIKE 'order.%'
-       OR name IN ('control.cancel', 'control.uncancel', 'control.pause', 'control.resume', 'dead.replayed', 'secret.revealed');
+CREATE FUNCTION is_order(event_name text) RETURNS boolean
+LANGUAGE sql IMMUTABLE PARALLEL SAFE
+RETURN event_name LIKE 'order.%'
+    OR event_name IN ('control.cancel', 'control.uncancel', 'control.pause', 'control.resume', 'dead.replayed', 'secret.revealed');
+COMMENT ON FUNCTION is_order(text) IS 'Does an event of this name tell of an order: of a person, of the HR system or of a worker?';
+CREATE INDEX event_order ON event (id) WHERE is_order(name);
 CREATE INDEX event_violation ON event (recorded_at) WHERE name = 'violation' OR note LIKE 'not believed: %';
 CREATE INDEX event_person ON event (person_digest) WHERE person_digest IS NOT NULL;
 CREATE INDEX event_signal ON event ((body #>> '{context,signal,key}')) WHERE name = 'signal';

@@ -893,9 +893,7 @@ LANGUAGE sql AS $$
     WHERE (s.name LIKE 'order.%' OR s.name LIKE 'control.%')
       AND (EXISTS (SELECT FROM stage t WHERE t.id = s.id AND t.name = s.name AND t.seq < s.seq)
            OR EXISTS (SELECT FROM event e WHERE e.id = s.id AND e.name = s.name
-                      AND (e.name LIKE 'order.%'
-                           OR e.name IN ('control.cancel', 'control.uncancel', 'control.pause', 'control.resume',
-                                         'dead.replayed', 'secret.revealed'))))
+                      AND is_order(e.name)))
 $$;
 COMMENT ON FUNCTION note_repeated_orders() IS 'Staged orders that were recorded before, by their ids, change nothing.';
 

@@ -50,7 +50,7 @@ COMMENT ON FUNCTION status_told(phase) IS 'The phase''s status as people are tol
 CREATE FUNCTION phases_told(o offboarding) RETURNS jsonb
 LANGUAGE sql STABLE PARALLEL SAFE
 RETURN (SELECT jsonb_agg(jsonb_strip_nulls(jsonb_build_object(
-                   'name', p.name, 'title', s.phase -> 'title', 'beside', nullif(p.beside, false), 'ends_access', s.phase -> 'ends_access',
+                   'name', p.name, 'title', s.phase -> 'title', 'beside', nullif(p.beside, false), 'ends_access', nullif(p.ends_access, false),
                    'status', status_told(p), 'due_at', CASE WHEN p.after_us > 0 OR p.started_at IS NOT NULL THEN instant(p.due_at) END,
                    'steps', jsonb_path_query_array(s.phase, '$.steps[*] ? (@.effect != "notify" && @.effect != "identify"
                        && (@.if == null || @.effect == "revoke") && !exists(@.only_verify) && !exists(@.quiet)).title'))) ORDER BY p.position)

@@ -493,9 +493,7 @@ FROM event e
      CROSS JOIN LATERAL (SELECT CASE WHEN e.name = 'control.cancel' AND e.note LIKE 'refused: %'
                                           AND EXISTS (SELECT FROM offboarding o WHERE o.cancel_record = e.id)
                                      THEN NULL ELSE e.note END OFFSET 0) AS n (note) -- it was recorded later, and cancelled then
-WHERE (e.name LIKE 'order.%'
-       OR e.name IN ('control.cancel', 'control.uncancel', 'control.pause', 'control.resume', 'dead.replayed', 'secret.revealed'))
-  AND e.note IS DISTINCT FROM 'repeated: the first one counts';
+WHERE is_order(e.name) AND e.note IS DISTINCT FROM 'repeated: the first one counts';
 COMMENT ON VIEW analyst.orders IS
     'Every order of a person, of the HR system or of a worker, and what became of it: approve, retry, skip, undo, erase, cancel, uncancel, pause, resume, replay, reveal.';
 COMMENT ON COLUMN analyst.orders.order_id IS 'The order; the HTTP API and `offboard` answer with it.';
@@ -507,7 +505,7 @@ COMMENT ON COLUMN analyst.orders.step IS 'The step or job it is about; null: all
 COMMENT ON COLUMN analyst.orders.ordered_by IS 'Who gave it.';
 COMMENT ON COLUMN analyst.orders.actor IS 'Who gave it, in full: kind, id, name.';
 COMMENT ON COLUMN analyst.orders.reason IS 'Why, as they said.';
-COMMENT ON COLUMN analyst.orders.result IS 'applied; unchanged: it was so before; or refused: then nothing was changed.';
+COMMENT ON COLUMN analyst.orders.result IS 'applied, unchanged (there was nothing left to do) or refused (nothing was changed).';
 COMMENT ON COLUMN analyst.orders.why IS 'Why it was refused, or changed nothing.';
 COMMENT ON COLUMN analyst.orders.recorded_at IS 'When the logger applied or refused it.';
 

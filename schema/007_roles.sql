@@ -26,8 +26,17 @@ BEGIN
 EXCEPTION WHEN duplicate_object OR unique_violation THEN NULL;
 END
 $$;
+DO $$
+BEGIN
+    CREATE ROLE offboard_edge LOGIN;
+    ALTER ROLE offboard_edge SET statement_timeout = '5s';
+    ALTER ROLE offboard_edge SET default_transaction_read_only = on;
+    COMMENT ON ROLE offboard_edge IS 'Offboard: asks what became of orders and HR events by their ids, nothing else.';
+EXCEPTION WHEN duplicate_object OR unique_violation THEN NULL;
+END
+$$;
 
-GRANT USAGE ON SCHEMA public TO offboard_logger, offboard_scheduler;
+GRANT USAGE ON SCHEMA public TO offboard_logger, offboard_scheduler, offboard_edge;
 GRANT USAGE ON SCHEMA public, analyst TO offboard_analyst;
 
 -- Logger: job is changed by change_job_state() alone, event only grows.

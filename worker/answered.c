@@ -8,6 +8,7 @@
 #include "lib/mem.h"
 #include "lib/time.h"
 #include "worker/memory.h"
+#include "worker/worker_internal.h"
 
 #define PATIENCE     TIME_MINUTE
 #define KEY_PATIENCE (30 * TIME_SECOND)
@@ -26,13 +27,6 @@ struct reading {
     struct keyring *keyring;
     struct err failed; /* why a record could not be opened */
 };
-
-static int64_t time_of(const rd_kafka_message_t *record)
-{
-    rd_kafka_timestamp_type_t type;
-    int64_t ms = rd_kafka_message_timestamp(record, &type);
-    return ms > 0 ? ms * 1000 : 0;
-}
 
 /* Every answer has an outcome; what else is said of a job (its before-image) has none. */
 static void note(struct answered *answered, const struct opened *value, int64_t at)
@@ -66,7 +60,7 @@ static void on_record(const rd_kafka_message_t *record, void *arg)
     struct err err = ERR_INIT;
     enum key_answer answer = keyring_open(reading->keyring, record, &doubt, &value, &err);
     if (answer == KEY_KNOWN) {
-        note(reading->answered, &value, time_of(record));
+        note(reading->answered, &value, record_time(record));
     } else if (answer == KEY_NOT_YET) {
         err_set(&reading->failed, ERR_RETRY, "%s", err_text(&err));
     }
@@ -75,10 +69,9 @@ static void on_record(const rd_kafka_message_t *record, void *arg)
 }
 
 /* The topic's partitions, from first to last record. An array that the caller frees; NULL with an err. */
-static struct kafka_part *parts_of(const struct conf *conf, char *results, size_t *count, struct err *err)
+static struct kafka_part *parts_of(rd_kafka_t *rk, char *results, size_t *count, struct err *err)
 {
-    rd_kafka_t *rk = kafka_consumer_new(kafka_consumer_conf(conf, NULL, err), err);
-    int32_t partitions = rk ? kafka_partition_count(rk, results, PATIENCE, err) : -1;
+    int32_t partitions = kafka_partition_count(rk, results, PATIENCE, err);
     struct kafka_range *ranges = partitions > 0 ? mem_alloc((size_t)partitions * sizeof *ranges) : NULL;
     struct kafka_part *parts = NULL;
     if (ranges && kafka_ends(rk, results, ranges, partitions, err) == 0) {
@@ -89,18 +82,15 @@ static struct kafka_part *parts_of(const struct conf *conf, char *results, size_
         *count = (size_t)partitions;
     }
     free(ranges);
-    if (rk) {
-        rd_kafka_destroy(rk);
-    }
     return parts;
 }
 
-struct answered *answered_read(const struct conf *conf, const char *results, struct keyring *keyring,
+struct answered *answered_read(const struct conf *conf, rd_kafka_t *rk, const char *results, struct keyring *keyring,
                                const volatile sig_atomic_t *stop, struct err *err)
 {
     size_t count = 0;
     char *topic = mem_strdup(results);
-    struct kafka_part *parts = parts_of(conf, topic, &count, err);
+    struct kafka_part *parts = parts_of(rk, topic, &count, err);
     struct answered *answered = NULL;
     if (parts) {
         answered = MEM_NEW(struct answered);

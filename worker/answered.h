@@ -14,9 +14,9 @@
 
 struct answered;
 
-/* Reads the topic `results` from its beginning to where it ends now, which may take minutes, as a member of no group. Until `*stop` is set.
- * The caller frees with answered_free(). NULL with an ERR_RETRY. */
-struct answered *answered_read(const struct conf *conf, const char *results, struct keyring *keyring,
+/* Reads the topic `results` from its beginning to where it ends now, which may take minutes, as a member of no group; `rk` is any
+ * client. Until `*stop` is set. The caller frees with answered_free(). NULL with an ERR_RETRY. */
+struct answered *answered_read(const struct conf *conf, rd_kafka_t *rk, const char *results, struct keyring *keyring,
                                const volatile sig_atomic_t *stop, struct err *err);
 void answered_free(struct answered *answered); /* NULL is accepted */
 
@@ -33,6 +33,6 @@ char *answered_mark(char *metadata, int64_t until);
 /* The metadata without the mark, borrowed; `*until` is 0 when there is none. NULL gives NULL. */
 const char *answered_unmark(const char *metadata, int64_t *until);
 
-size_t answered_count(const struct answered *answered); /* jobs */
+size_t answered_count(const struct answered *answered); /* answers */
 
 #endif

@@ -114,8 +114,8 @@ static bool forgotten(const struct preparation *preparation)
 static void read_answered(struct preparation *preparation)
 {
     struct worker *worker = preparation->feed->worker;
-    preparation->answered = answered_read(worker->conf, preparation->feed->results, worker->keyring, &worker->leaving,
-                                          &preparation->unread);
+    preparation->answered = answered_read(worker->conf, preparation->consumer, preparation->feed->results,
+                                          worker->keyring, &worker->leaving, &preparation->unread);
 }
 
 static void on_work(uv_work_t *work)

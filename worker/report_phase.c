@@ -130,7 +130,8 @@ static void add_state(struct buf *out, const json_t *results)
     json_array_foreach(results, i, result)
     {
         failed += result_is(result, "failed") || is_given_up(result);
-        done += result_is(result, "succeeded") && !has_effect(result, "identify"); /* looking is no work done */
+        done += result_is(result, "succeeded") &&
+                !has_effect(result, "identify"); /* a step that only reads has done nothing */
         absent += has_outcome(result, "unconfigured");
     }
     buf_adds(out, failed   ? "\n\u26a0\ufe0f Not complete."

@@ -1,4 +1,4 @@
-/* links: tests/fuzz/shipped.c producer/api.c producer/submit.c producer/webhook.c producer/signals.c producer/orders.c */
+/* links: tests/fuzz/shipped.c producer/api.c producer/submit.c producer/webhook.c producer/signals.c producer/orders.c producer/order_answers.c */
 /* links: producer/replays.c producer/results.c producer/order_keys.c */
 #include "tests/fuzz/edge_stand.h"
 

@@ -31,7 +31,7 @@ def waiting(stack, email: str) -> str:
     return reply.json["id"]
 
 
-def test_whoever_waits_is_told_what_became_of_the_order(stack):
+def test_a_caller_that_waits_is_told_what_became_of_the_order(stack):
     offboarding = waiting(stack, "told@example.com")
     cancel = {"order": "cancel", "offboardings": [offboarding], "reason": "stays"}
     first = order(stack, WAIT, **cancel)
