@@ -243,13 +243,13 @@ static size_t error_count(const struct definition_problems *problems)
     return count;
 }
 
-/* jq's own view of the expressions, once the allow-list has passed them: of all for `offboard validate`, else of those that need jq. */
+/* jq's own view of the expressions that it evaluates, once the allow-list has passed them. */
 static void compile(struct definitions *definitions, const struct definition_use *use,
                     struct definition_problems *problems)
 {
     struct err err = ERR_INIT;
     size_t before = problems->count;
-    bool compiled = expr_set_compile(definitions->exprs, !use, &err) == 0;
+    bool compiled = expr_set_compile(definitions->exprs, &err) == 0;
     for (int kind = 0; kind < KINDS && !compiled; kind++) {
         for (size_t i = 0; i < definitions->count[kind]; i++) {
             const struct definition *definition = definitions->items[kind][i];

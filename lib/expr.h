@@ -28,9 +28,10 @@ void expr_set_free(struct expr_set *set);
 int expr_check(struct expr_set *set, const char *text, struct err *err);
 
 /* Compiles what was checked and needs jq in a few jq programs (one of 256 expressions: some 70 ms; one by one 15 ms each; one of
- * 1,500: seconds, as compiling takes the square of their number: tried). `all`: also what needs jq only to say what is wrong. Optional:
- * the rest is compiled on first use. Of texts that were never checked, the 2,048 that were used last are kept. */
-int expr_set_compile(struct expr_set *set, bool all, struct err *err);
+ * 1,500: seconds, as compiling takes the square of their number: tried). Optional: the rest is compiled on first use, and so is what needs
+ * jq only for an unusual value; jq takes all of that (tests/fuzz/fuzz_jq.c). Of texts that were never checked, the 2,048 that were used
+ * last are kept. */
+int expr_set_compile(struct expr_set *set, struct err *err);
 
 /* What jq says against an expression of `text`, once expr_set_compile() has failed; NULL when it takes them. Borrowed. */
 const char *expr_set_refused(const struct expr_set *set, const char *text);

@@ -74,9 +74,10 @@ struct expr_node *expr_parse_suffix(struct expr_reader *reader, bool *none)
         reader->at += 1 + len;
         return field(at + 1, len);
     }
-    if (*at == '.' && (at[1 + strspn(at + 1, " \t\r\n")] == '"' || at[1 + strspn(at + 1, " \t\r\n")] == '[')) {
+    if (*at == '.' && at[1 + strspn(at + 1, " \t\r\n")] == '"') {
         reader->at++;
-        return *expr_read_next(reader) == '"' ? parse_quoted_field(reader) : expr_parse_suffix(reader, none);
+        expr_read_next(reader);
+        return parse_quoted_field(reader);
     }
     *none = true;
     return NULL;

@@ -75,6 +75,8 @@ struct expr_node *expr_read_unexpected(struct expr_reader *reader)
                 "\"#\" starts a comment; quote the whole YAML value and leave comments out");
     } else if (strncmp(at, "?//", 3) == 0) {
         err_set(reader->err, ERR_PERMANENT, "put a blank into \"?//\": it is an operator of its own");
+    } else if (*at == '.' && at[1 + strspn(at + 1, blanks)] == '[') {
+        err_set(reader->err, ERR_PERMANENT, "leave out the \".\" before \"[\": write .list[0], not .list.[0]");
     } else if (strchr(")]}", *at)) {
         err_set(reader->err, ERR_PERMANENT, "\"%c\" closes nothing after \"%.*s\"", *at, (int)(at - from), from);
     } else {
@@ -96,17 +98,32 @@ int expr_read_expect(struct expr_reader *reader, const char *token)
     return -1;
 }
 
+/* Digits and points, and an exponent: what jq takes for one token. */
+static size_t number_length(const char *at)
+{
+    size_t len = strspn(at, "0123456789.");
+    if (at[len] == 'e' || at[len] == 'E') {
+        size_t sign = at[len + 1] == '+' || at[len + 1] == '-';
+        size_t digits = strspn(at + len + 1 + sign, "0123456789");
+        len += digits ? 1 + sign + digits : 0;
+    }
+    return len;
+}
+
 struct expr_node *expr_read_number(struct expr_reader *reader)
 {
-    char *end;
-    double number = strtod(reader->at, &end);
-    struct expr_node *node = expr_node_new(EXPR_LITERAL);
-    bool whole = number >= -1e15 && number <= 1e15 && (double)(json_int_t)number == number;
-    node->value = whole ? json_integer((json_int_t)number) : json_real(number);
-    reader->at += strspn(reader->at, "0123456789.");
-    if (reader->at < end) {
-        reader->at = end; /* with its exponent */
+    char *token = mem_strndup(reader->at, number_length(reader->at)), *end;
+    double number = strtod(token, &end);
+    struct expr_node *node = NULL;
+    if (*end) {
+        err_set(reader->err, ERR_PERMANENT, "\"%s\" is not a number", token);
+    } else {
+        node = expr_node_new(EXPR_LITERAL);
+        bool whole = number >= -1e15 && number <= 1e15 && (double)(json_int_t)number == number;
+        node->value = whole ? json_integer((json_int_t)number) : json_real(number);
+        reader->at += strlen(token);
     }
+    free(token);
     return node;
 }
 

@@ -167,8 +167,8 @@ int expr_set_compile_part(struct expr_part *part, struct err *err)
     return 0;
 }
 
-/* The parts that jq has to evaluate, or may have to (`all`), and that are not compiled yet; the caller frees the array. */
-static struct expr_part **open_parts(struct expr_set *set, bool all, size_t *count)
+/* The parts that jq has to evaluate and that are not compiled yet; the caller frees the array. */
+static struct expr_part **open_parts(struct expr_set *set, size_t *count)
 {
     struct expr_part **parts = NULL;
     *count = 0;
@@ -176,7 +176,7 @@ static struct expr_part **open_parts(struct expr_set *set, bool all, size_t *cou
         for (struct expr_template *template = set->buckets[b]; template; template = template->next) {
             for (size_t i = 0; i < template->count && template->kept; i++) {
                 struct expr_part *part = &template->parts[i];
-                if (part->expression && !part->path.count && !part->program && (all || !part->code)) {
+                if (part->expression && !part->path.count && !part->program && !part->code) {
                     parts = mem_realloc(parts, (*count + 1) * sizeof(struct expr_part *));
                     parts[(*count)++] = part;
                 }
@@ -228,10 +228,10 @@ static void compile_range(struct expr_set *set, struct expr_part **parts, size_t
     }
 }
 
-int expr_set_compile(struct expr_set *set, bool all, struct err *err)
+int expr_set_compile(struct expr_set *set, struct err *err)
 {
     size_t count;
-    struct expr_part **parts = open_parts(set, all, &count);
+    struct expr_part **parts = open_parts(set, &count);
     const char *refused = NULL;
     if (count) {
         compile_range(set, parts, count);

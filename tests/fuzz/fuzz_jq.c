@@ -2,6 +2,7 @@
  * only the members that an expression names are handed to jq, the result is as with all of them. The first line is the expression, the
  * rest the body as JSON. */
 #include "lib/expr_allow.h"
+#include "lib/expr_code.h"
 #include "lib/expr_guard.h"
 #include "lib/expr_jq.h"
 #include "lib/expr_node.h"
@@ -51,6 +52,9 @@ static void run(const char *expression, const struct expr_node *tree, const char
     const char *const programs[] = {guarded};
     struct jq_program *program = jq_program_new(programs, 1, NULL);
     free(guarded);
+    struct expr_code *code = expr_code_new(tree);
+    FUZZ_CHECK(program || !code); /* definitions are not read by jq again when it is not needed */
+    expr_code_free(code);
     if (!program) {
         return;
     }
