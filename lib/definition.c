@@ -226,9 +226,11 @@ static void check_all(struct definitions *definitions, const struct definition_u
     for (int kind = KINDS - 1; kind >= 0; kind--) {
         for (size_t i = 0; i < definitions->count[kind]; i++) {
             const struct definition *definition = definitions->items[kind][i];
-            struct check check = {definition, definitions, problems,
-                                  used(use, definition) ? definitions->exprs : unused};
-            checks[kind](&check);
+            bool uses = used(use, definition);
+            struct check check = {definition, definitions, problems, uses ? definitions->exprs : unused};
+            if (uses || !use->alone) {
+                checks[kind](&check);
+            }
         }
     }
     expr_set_free(unused);

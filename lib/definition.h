@@ -50,12 +50,13 @@ void definitions_free(struct definitions *definitions);
 void definition_problems_release(struct definition_problems *problems);
 void definition_problems_add(struct definition_problems *problems, const char *file, int line, const char *text);
 
-/* Whose expressions a process evaluates. jq compiles those alone: it takes most of a start, and what is wrong in a connector
- * keeps its own worker from starting, not the others. The allow-list, words and references of all are checked all the same. */
+/* Whose expressions a process evaluates. jq compiles those alone: it takes a good part of a start. The rest is checked (the allow-list,
+ * words, references), unless that is left to others: what is wrong in a connector keeps its own worker from starting, not the others. */
 struct definition_use {
     bool sources;
     bool runbooks;
     const char *const *connectors; /* NULL-ended names; NULL: none */
+    bool alone;                    /* the rest is not checked */
 };
 
 /* As definitions_load(), but with problems (that are no warnings) as one err text, "file:line: text" a line. */

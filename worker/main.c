@@ -109,7 +109,7 @@ static int run(const struct conf *conf, const char *const *systems, enum task ta
     struct err err = ERR_INIT;
     struct process process = {.worker = NULL};
     struct definition_use use = {
-        .sources = conf_list_size(conf, "worker.polls") > 0, .runbooks = true, .connectors = systems};
+        .sources = conf_list_size(conf, "worker.polls") > 0, .runbooks = true, .connectors = systems, .alone = true};
     bool tries = task == TRY || task == TRY_ASKING;
     struct definitions *definitions = tries && *systems ? definitions_load_connector(conf, *systems, &err)
                                                         : definitions_load_or_fail(conf, &use, &err);

@@ -19,7 +19,7 @@ CHECK = "dc=check"
 SECRET = "c2VjcmV0LW9mLXRoZS1jb25mb3JtYW5jZS10ZXN0"     # base64 of a text, so that it is a key of any kind
 
 
-class Loader(yaml.SafeLoader):
+class Loader(yaml.CSafeLoader):
     """PyYAML refuses an anchor that is given anew, which YAML allows."""
 
     def compose_node(self, parent, index):

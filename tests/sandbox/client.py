@@ -189,7 +189,7 @@ def read_facts(path: str) -> dict:
     """One file of them."""
     import yaml     # of the tests' environment; the sandbox itself needs the standard library alone
 
-    class Loader(yaml.SafeLoader):
+    class Loader(yaml.CSafeLoader):
         """YAML's own would take the last of two equal keys, and a fact would be lost."""
 
         def construct_mapping(self, node, deep=False):

@@ -39,7 +39,7 @@ class Connector:
 
     def __init__(self, name: str) -> None:
         with open(os.path.join(ROOT, "worker", "connectors", f"{name}.yaml"), encoding="utf-8") as file:
-            self.text = yaml.safe_load(file)
+            self.text = yaml.load(file, yaml.CSafeLoader)
         self.requests: list[dict] = []
         for part in ("check", "identify", "actions"):
             self._walk(self.text.get(part))

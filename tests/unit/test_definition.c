@@ -283,6 +283,25 @@ static void test_only_what_is_used_is_compiled(void **state)
     err_release(&err);
 }
 
+static void test_the_rest_is_left_to_others(void **state)
+{
+    struct fixture *fixture = *state;
+    struct err err = ERR_INIT;
+    put(fixture, "connectors/vpn.yaml", "system: vpn\nactions:\n  block: {effekt: revoke}\n");
+    struct definition_use use = {.sources = true, .runbooks = true};
+    assert_null(definitions_load_or_fail(fixture->conf, &use, &err));
+    assert_non_null(strstr(err_text(&err), "vpn.yaml:3: "));
+    err_release(&err);
+    use.alone = true;
+    struct definitions *definitions = definitions_load_or_fail(fixture->conf, &use, &err);
+    assert_non_null(definitions);
+    definitions_free(definitions);
+    const char *const vpn_only[] = {"vpn", NULL};
+    use.connectors = vpn_only;
+    assert_null(definitions_load_or_fail(fixture->conf, &use, &err));
+    err_release(&err);
+}
+
 /* ---- files ---------------------------------------------------------------------------------------------------------------- */
 
 static void test_unreadable_files(void **state)
@@ -350,6 +369,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(test_manager_is_guaranteed, definitions_setup, definitions_teardown),
         cmocka_unit_test_setup_teardown(test_warnings_do_not_fail, definitions_setup, definitions_teardown),
         cmocka_unit_test_setup_teardown(test_only_what_is_used_is_compiled, definitions_setup, definitions_teardown),
+        cmocka_unit_test_setup_teardown(test_the_rest_is_left_to_others, definitions_setup, definitions_teardown),
         cmocka_unit_test_setup_teardown(test_unreadable_files, definitions_setup, definitions_teardown),
         cmocka_unit_test_setup_teardown(test_missing_directory, definitions_setup, definitions_teardown),
         cmocka_unit_test_setup_teardown(test_expressions_that_do_not_compile, definitions_setup, definitions_teardown),
