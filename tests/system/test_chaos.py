@@ -11,7 +11,7 @@ from tls_proxy import TlsProxy
 from troubles import PostgresPair, Weather
 
 FIRST = int(os.environ.get("CHAOS_FIRST", "1"))
-SEEDS = range(FIRST, FIRST + int(os.environ.get("CHAOS_SEEDS", "3")))
+SEEDS = range(FIRST, FIRST + int(os.environ.get("CHAOS_SEEDS", "2")))
 PARTITIONS = 12     # as `offboard topics` makes them
 LARGE = range(FIRST, FIRST + int(os.environ.get("CHAOS_LARGE", "1")))
 TROUBLES = 4

@@ -166,6 +166,7 @@ def test_a_cancellation_and_what_is_undone_are_told(company):
     assert not user(stack, email)["suspended"]
 
 
+@pytest.mark.timeout(400)
 def test_any_state_in_okta_is_an_ordinary_beginning(company):
     """Some companies deactivate the account first. Nobody has to act because of it."""
     stack = company.stack
@@ -174,7 +175,7 @@ def test_any_state_in_okta_is_an_ordinary_beginning(company):
     started = {status: company.leave("standard-leaver", emails[status], status.title(), str(91 + number), country="DE", okta=status)
                for number, status in enumerate(began)}
     for status, offboarding in started.items():
-        stack.wait_job(offboarding, "okta", "succeeded", 60)
+        stack.wait_job(offboarding, "okta", "succeeded", 180)
         wait_until(lambda offboarding=offboarding: all(state in ("succeeded", "skipped") for step, state in states(stack, offboarding).items()
                                                        if step.startswith("okta")), 60, f"all is done in Okta for {status}")
         suspended = states(stack, offboarding)["okta-suspended"]
@@ -184,6 +185,7 @@ def test_any_state_in_okta_is_an_ordinary_beginning(company):
         stack.cli("cancel", offboarding, "--reason", "the test is over").ok()
 
 
+@pytest.mark.timeout(300)
 def test_access_is_cut_though_ticket_and_thread_are_down(company):
     stack, email = company.stack, "down@example.com"
     for vendor in ("jira", "slack"):
@@ -191,7 +193,7 @@ def test_access_is_cut_though_ticket_and_thread_are_down(company):
     try:
         offboarding = company.leave("standard-leaver", email, "Do Wn", "74", country="DE")
         for step in ("okta", "password", "tokens", "sign-out", "groups"):
-            stack.wait_job(offboarding, step, "succeeded", 60)
+            stack.wait_job(offboarding, step, "succeeded", 180)
         assert stack.jobs(offboarding)["ticket"]["state"] in ("ready", "failed"), "three days are short here: it may be given up"
     finally:
         for vendor in ("jira", "slack"):
