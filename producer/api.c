@@ -42,7 +42,8 @@ static int read_all(struct edge *edge, struct err *err)
 {
     edge->turned_away = metric_new(METRIC_COUNTER, "offboard_edge_turned_away_total", "source why",
                                    "Requests to a source whose sender could not be told, by why.");
-    edge->definitions = definitions_load_or_fail(edge->conf, &(struct definition_use){.sources = true, .alone = true}, err);
+    edge->definitions =
+        definitions_load_or_fail(edge->conf, &(struct definition_use){.sources = true, .alone = true}, err);
     edge->secrets = edge->definitions ? webhook_secrets(edge->definitions, edge->conf) : NULL;
     return !edge->definitions || settings_check(edge->definitions, edge->conf, DEFINITION_SOURCE, NULL, err) != 0 ||
                    webhook_check_keys(edge->definitions, edge->secrets, err) != 0

@@ -27,6 +27,14 @@ static void on_held(struct job *job, bool held)
     }
 }
 
+/* Of a job that Kafka has forgotten all about: only a call that must not be made twice is waited for. */
+static bool may_have_begun(const struct task *task)
+{
+    const struct feed *feed = feed_of(task);
+    return task->offset < task->stream->forgotten && answered_may_have_begun(feed->answered, task->timestamp) &&
+           json_true_at(definition_action(feed->worker->definitions, feed->name, task->action), "once");
+}
+
 static void read_message(struct task *task, json_t *message)
 {
     json_t *job = json_object_get(message, "job");
@@ -37,8 +45,7 @@ static void read_message(struct task *task, json_t *message)
     task->job.message = message;
     task->job.system = feed_of(task)->name;
     task->job.begun_before =
-        progress_mark(task->stream->progress, task->offset) == PROGRESS_BEGUN ||
-        (task->offset < task->stream->forgotten && answered_may_have_begun(feed_of(task)->answered, task->timestamp));
+        progress_mark(task->stream->progress, task->offset) == PROGRESS_BEGUN || may_have_begun(task);
     task->job.begin = commit_begin;
     task->job.before = emit_before;
     task->job.held = on_held;

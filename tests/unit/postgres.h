@@ -166,8 +166,8 @@ static int postgres_start(void **state)
     assert_int_equal(status, 0);
     postgres.server = postgres_spawn(
         "postgres", (const char *const[]){"postgres", "-D", "data", "-k", name, "-c", "listen_addresses=", "-c",
-                                          "fsync=off", "-c", "full_page_writes=off", "-c", "autovacuum=off", "-c", "jit=off", "-c",
-                                          "shared_buffers=32MB", NULL});
+                                          "fsync=off", "-c", "full_page_writes=off", "-c", "autovacuum=off", "-c",
+                                          "jit=off", "-c", "shared_buffers=32MB", NULL});
     postgres.pg = postgres_connect("postgres", "postgres");
     return 0;
 }
