@@ -283,6 +283,21 @@ static void add_first_steps(json_t *ids, const json_t *phase)
     }
 }
 
+void plan_mark_absent(json_t *plan, const char *system)
+{
+    size_t i, j;
+    json_t *phase, *step;
+    json_array_foreach(json_object_get(plan, "phases"), i, phase)
+    {
+        json_array_foreach(json_object_get(phase, "steps"), j, step)
+        {
+            if (json_says(step, "system", system)) {
+                json_object_set_new(step, "absent", json_true());
+            }
+        }
+    }
+}
+
 static bool starts_at_once(const json_t *phase, size_t number)
 {
     return json_int_at(phase, "after_us", 0) == 0 && (number == 0 || json_true_at(phase, "beside"));
@@ -341,7 +356,8 @@ static bool is_announced(const json_t *step)
     const char *effect = json_string_at(step, "effect");
     bool changes = strcmp(effect, "notify") != 0 && strcmp(effect, "identify") != 0;
     bool conditional = !json_is_null(json_object_get(step, "if")) && strcmp(effect, "revoke") != 0;
-    return changes && !conditional && !json_object_get(step, "only_verify") && !json_object_get(step, "quiet");
+    return changes && !conditional && !json_object_get(step, "only_verify") && !json_object_get(step, "quiet") &&
+           !json_object_get(step, "absent");
 }
 
 /* A phase as people are told of it, when the offboarding starts. */

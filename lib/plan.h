@@ -26,4 +26,7 @@ json_t *plan_job_message(const json_t *offboarding, const json_t *plan, const ch
 /* Systems a plan uses, without repeats, in order. New reference to an array of names. */
 json_t *plan_systems(const json_t *plan);
 
+/* Marks the steps of a system that the company lacks: people are not told of them beforehand. */
+void plan_mark_absent(json_t *plan, const char *system);
+
 #endif

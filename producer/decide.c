@@ -48,6 +48,19 @@ static int understand(struct record *record, struct err *err)
                                           &record->mapped, err);
 }
 
+static void mark_absent(struct planner *planner, json_t *plan)
+{
+    json_t *systems = plan_systems(plan), *system;
+    size_t i;
+    json_array_foreach(systems, i, system)
+    {
+        if (!planner_publishes(planner, json_string_value(system))) {
+            plan_mark_absent(plan, json_string_value(system));
+        }
+    }
+    json_decref(systems);
+}
+
 /* Only what begins needs a plan: what is there already has its own. */
 static int make_plan(struct record *record, struct err *err)
 {
@@ -57,6 +70,7 @@ static int make_plan(struct record *record, struct err *err)
     }
     record->plan = plan_build(record->planner->definitions, record->mapped.offboarding,
                               conf_duration(record->planner->conf, "clock.day"), err);
+    mark_absent(record->planner, record->plan);
     return record->plan ? 0 : -1;
 }
 

@@ -54,8 +54,8 @@ bool planner_publishes(struct planner *planner, const char *system)
         there = kafka_partition_count(planner->rk, topic, 0, NULL) > 0;
         free(topic);
     }
-    if (!there) {
-        log_warning("a system has no topics for its jobs: they wait for them at the scheduler", "system", system, NULL);
+    if (!there && !known) {
+        log_info("a system has no topics: it is taken for one that is not set up", "system", system, NULL);
     }
     json_object_set_new(planner->lanes, system, there ? json_true() : json_integer(time_monotonic()));
     return there;

@@ -53,7 +53,7 @@ RETURN (SELECT jsonb_agg(jsonb_strip_nulls(jsonb_build_object(
                    'name', p.name, 'title', s.phase -> 'title', 'beside', nullif(p.beside, false), 'ends_access', nullif(p.ends_access, false),
                    'status', status_told(p), 'due_at', CASE WHEN p.after_us > 0 OR p.started_at IS NOT NULL THEN instant(p.due_at) END,
                    'steps', jsonb_path_query_array(s.phase, '$.steps[*] ? (@.effect != "notify" && @.effect != "identify"
-                       && (@.if == null || @.effect == "revoke") && !exists(@.only_verify) && !exists(@.quiet)).title'))) ORDER BY p.position)
+                       && (@.if == null || @.effect == "revoke") && !exists(@.only_verify) && !exists(@.quiet) && !exists(@.absent)).title'))) ORDER BY p.position)
         FROM jsonb_array_elements(o.plan -> 'phases') s (phase) JOIN phase p ON p.offboarding_id = o.id AND p.name = s.phase ->> 'name');
 COMMENT ON FUNCTION phases_told(offboarding) IS 'What happens phase by phase, for those who tell people of it.';
 

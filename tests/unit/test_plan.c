@@ -202,6 +202,23 @@ static void test_job_message(void **state)
     json_decref(plan);
 }
 
+/* Nobody is told that an account will be erased in a system that the company lacks. */
+static void test_what_people_are_told_of(void **state)
+{
+    struct plan_fixture *fixture = *state;
+    json_t *plan = build(fixture, TIME_DAY);
+    json_object_set_new(json_at(plan, "phases.0.steps.0"), "system", json_string("other"));
+    plan_mark_absent(plan, "golden");
+    const char *ticket = json_string_at(plan, "phases.0.steps.1.job_id");
+    json_t *message = plan_job_message(fixture->offboarding, plan, ticket, 1, NULL, NULL);
+    json_t *told = json_pack("[{s:s, s:s}]", "system", "golden", "action", "block");
+    assert_equal(json_at(message, "job.phases.0.steps"), told);
+    assert_int_equal(json_array_size(json_at(message, "job.phases.1.steps")), 0);
+    json_decref(told);
+    json_decref(message);
+    json_decref(plan);
+}
+
 static void refuses(struct plan_fixture *fixture, const char *member, const char *value, const char *part)
 {
     struct err err = ERR_INIT;
@@ -234,6 +251,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(test_first_wave, setup, teardown),
         cmocka_unit_test_setup_teardown(test_systems, setup, teardown),
         cmocka_unit_test_setup_teardown(test_job_message, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_what_people_are_told_of, setup, teardown),
         cmocka_unit_test_setup_teardown(test_refused, setup, teardown),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
