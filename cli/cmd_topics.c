@@ -15,7 +15,7 @@
 #include "lib/mem.h"
 #include "lib/polled.h"
 
-enum { TIMEOUT_MS = 30000 };
+enum { REACH_MS = 10000, TIMEOUT_MS = 30000 };
 
 static struct {
     bool all;
@@ -95,6 +95,19 @@ static void report(struct work *work, const rd_kafka_event_t *event)
     enum cli_exit checked = topic_check(work->cli, work->rk, there, there_count);
     work->code = work->code == CLI_OK ? (int)checked : work->code;
     free(there);
+}
+
+/* Before anything is asked for: creating is tried for long, and does not say why nobody answers. */
+static bool is_reachable(struct work *work)
+{
+    struct err err = ERR_INIT;
+    const struct rd_kafka_metadata *metadata = kafka_topics(work->rk, REACH_MS, &err);
+    if (!metadata) {
+        work->code = cli_fail_err(CLI_AWAY, &err);
+        return false;
+    }
+    rd_kafka_metadata_destroy(metadata);
+    return true;
 }
 
 static void create(struct work *work)
@@ -189,7 +202,7 @@ static int topics_run(struct cli *cli, int argc, char **argv)
     work.rk = kafka_consumer_new(kafka_consumer_conf(cli->conf, NULL, &err), &err);
     if (!work.rk) {
         work.code = cli_fail_err(CLI_USAGE, &err);
-    } else if (work.code == CLI_OK) {
+    } else if (work.code == CLI_OK && is_reachable(&work)) {
         create(&work);
     }
     rd_kafka_NewTopic_destroy_array(work.topics, work.count);

@@ -59,7 +59,7 @@ static int run_command(struct cli *cli, const struct command *command, int argc,
 
 int main(int argc, char **argv)
 {
-    log_init("offboard", LOG_WARNING);
+    log_init("offboard", LOG_ERROR); /* what librdkafka logs of its tries: an error says it better */
     daemon_keep_memory();
     struct cli cli = {.program = argv[0]};
     if (argc < 2 || strcmp(argv[1], "--help") == 0 || strcmp(argv[1], "-h") == 0) {

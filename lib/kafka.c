@@ -1,5 +1,6 @@
 #include "lib/kafka.h"
 
+#include <pthread.h>
 #include <stdlib.h>
 #include <string.h>
 #include <time.h>
@@ -91,6 +92,31 @@ static int set_properties(rd_kafka_conf_t *out, const struct conf *conf, struct 
     return 0;
 }
 
+/* Why no broker answers, as librdkafka said it last: "Connect to ipv4#10.0.0.1:9092 failed: Connection refused". */
+static struct {
+    pthread_mutex_t lock;
+    char text[300];
+} trouble = {.lock = PTHREAD_MUTEX_INITIALIZER};
+
+/* `text` is "[thrd:BROKER]: BROKER: WHY (after 12ms in state CONNECT)". */
+static void note_trouble(const char *text)
+{
+    const char *thread = strstr(text, "]: "), *broker = strstr(thread ? thread + 3 : text, ": ");
+    const char *why = broker ? broker + 2 : text, *after = strstr(why, " (after ");
+    pthread_mutex_lock(&trouble.lock);
+    snprintf(trouble.text, sizeof trouble.text, "%.*s", (int)(after ? (size_t)(after - why) : strlen(why)), why);
+    pthread_mutex_unlock(&trouble.lock);
+}
+
+int kafka_unreachable(const char *why, struct err *err)
+{
+    pthread_mutex_lock(&trouble.lock);
+    err_set(err, ERR_RETRY, "could not reach Kafka: %s (kafka.brokers tells where it is)",
+            *trouble.text ? trouble.text : why);
+    pthread_mutex_unlock(&trouble.lock);
+    return -1;
+}
+
 /* Brokers come and go, librdkafka reconnects by itself and says each try: one line in ten seconds tells enough. */
 static void on_log(const rd_kafka_t *rk, int level, const char *facility, const char *text)
 {
@@ -101,6 +127,9 @@ static void on_log(const rd_kafka_t *rk, int level, const char *facility, const 
                  now - last < 10 * TIME_SECOND;
     if (!quiet) {
         last = now;
+    }
+    if (strcmp(facility, "FAIL") == 0) {
+        note_trouble(text);
     }
     log_line(quiet ? LOG_DEBUG : LOG_WARNING, "kafka", "facility", facility, "detail", text, NULL);
 }
@@ -211,7 +240,7 @@ const struct rd_kafka_metadata *kafka_topics(rd_kafka_t *rk, int timeout_ms, str
     const struct rd_kafka_metadata *metadata = NULL;
     rd_kafka_resp_err_t code = rd_kafka_metadata(rk, 1, NULL, &metadata, timeout_ms);
     if (code != RD_KAFKA_RESP_ERR_NO_ERROR) {
-        err_set(err, ERR_RETRY, "could not ask Kafka for its topics: %s", rd_kafka_err2str(code));
+        kafka_unreachable(rd_kafka_err2str(code), err);
         return NULL;
     }
     return metadata;
@@ -221,7 +250,7 @@ int32_t kafka_partitions(rd_kafka_t *rk, const char *topic, struct err *err)
 {
     rd_kafka_resp_err_t code;
     int32_t count = ask_partitions(rk, topic, 1000, &code);
-    return count >= 0 ? count : err_set(err, ERR_RETRY, "could not reach Kafka: %s", rd_kafka_err2str(code));
+    return count >= 0 ? count : kafka_unreachable(rd_kafka_err2str(code), err);
 }
 
 int32_t kafka_partition_count(rd_kafka_t *rk, const char *topic, int64_t timeout, struct err *err)
@@ -241,7 +270,7 @@ int32_t kafka_partition_count(rd_kafka_t *rk, const char *topic, int64_t timeout
     if (code == RD_KAFKA_RESP_ERR_NO_ERROR) {
         return err_set(err, ERR_RETRY, "there is no topic %s (`offboard topics` creates it)", topic);
     }
-    return err_set(err, ERR_RETRY, "could not reach Kafka: %s", rd_kafka_err2str(code));
+    return kafka_unreachable(rd_kafka_err2str(code), err);
 }
 
 const char *kafka_message_header(const rd_kafka_message_t *message, const char *name, size_t *len)

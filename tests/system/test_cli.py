@@ -80,7 +80,10 @@ def test_edge_and_database_away_are_3(stack):
     for arguments in (("status",), ("events", EMAIL), ("approve", "--held")):
         assert stack.cli(*arguments, OFFBOARD_POSTGRES_ANALYST=nowhere).status == AWAY, arguments
     assert stack.cli("migrate", OFFBOARD_POSTGRES_ADMIN=nowhere).status == AWAY
-    assert stack.cli("topics", OFFBOARD_KAFKA_BROKERS=f"127.0.0.1:{port}", timeout=90).status == AWAY
+    for command in ("topics", "dead"):
+        result = stack.cli(command, OFFBOARD_KAFKA_BROKERS=f"127.0.0.1:{port}", timeout=90)
+        assert result.status == AWAY and result.err.count("\n") == 1, result
+        assert result.err.startswith("offboard: could not reach Kafka: ") and f"127.0.0.1:{port} failed" in result.err, result
 
 
 def test_unknown_offboarding_is_4(stack):
