@@ -43,15 +43,39 @@ static void print_time(const json_t *event, char day[11])
            "000");
 }
 
-static void print_place(const json_t *event)
+/* ---- columns ------------------------------------------------------------------------------------------------------------- */
+
+enum column { NAME, PLACE, SYSTEM, COLUMNS };
+
+/* What stands in a column, "" for nothing. Borrowed. */
+static const char *cell(const json_t *event, enum column column)
 {
-    const char *step = json_string_at(event, "step");
-    const char *system = json_string_at(event, "system");
-    const char *phase = json_string_at(event, "phase");
-    const char *disposition = json_string_at(event, "body.context.disposition");
-    printf("%-14s ", step ? step : phase ? phase : disposition ? disposition : "");
-    printf("%-8s ", system ? system : "");
+    static const char *const sources[COLUMNS][3] = {
+        {"name"}, {"step", "phase", "body.context.disposition"}, {"system"}};
+    const char *text = NULL;
+    for (size_t i = 0; i < COUNT_OF(sources[column]) && sources[column][i] && !text; i++) {
+        text = json_string_at(event, sources[column][i]);
+    }
+    return text ? text : "";
 }
+
+/* As wide as the longest that stands there. */
+static void measure(const json_t *events, int widths[COLUMNS])
+{
+    static const int least[COLUMNS] = {17, 14, 8};
+    memcpy(widths, least, sizeof least);
+    size_t i;
+    json_t *event;
+    json_array_foreach(events, i, event)
+    {
+        for (int column = 0; column < COLUMNS; column++) {
+            int length = (int)strlen(cell(event, (enum column)column));
+            widths[column] = length > widths[column] ? length : widths[column];
+        }
+    }
+}
+
+/* ---- what happened ------------------------------------------------------------------------------------------------------- */
 
 /* The planner's events carry their story in the context, not in a message. The caller frees. */
 static char *story(const json_t *event)
@@ -137,14 +161,16 @@ static void print_evidence(const json_t *event)
 static void print_timeline(const json_t *events, const json_t *definitions)
 {
     char day[11] = "";
+    int widths[COLUMNS];
+    measure(events, widths);
     size_t i;
     json_t *event;
     json_array_foreach(events, i, event)
     {
-        const char *name = json_string_at(event, "name");
         print_time(event, day);
-        printf("%-17s ", name ? name : "");
-        print_place(event);
+        for (int column = 0; column < COLUMNS; column++) {
+            printf("%-*s ", widths[column], cell(event, (enum column)column));
+        }
         print_message(event);
         if (opt.calls) {
             print_evidence(event);

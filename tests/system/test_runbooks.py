@@ -136,6 +136,12 @@ def test_standard_leaver(company):
         *unconfigured, "devices.ticket", "devices.thread", "devices.where", "devices.collected", "devices.erase-collected", "devices.inventory-collected",
         "devices.closed"}
     golden_texts.check("standard-leaver", company.texts("Stan Dard"))
+    audit = stack.cli("events", offboarding).ok().out.splitlines()
+    lines = [line for line in audit if line.startswith("  ")]
+    events = stack.cli("events", offboarding, "--json").json
+    columns = {line.index(event["system"], line.index(event["step"]) + len(event["step"]))
+               for line, event in zip(lines, events, strict=True) if event["step"] and event["system"]}
+    assert len(columns) == 1, "however long a step's name is, the columns stay columns"
     assert company.ticket("Stan Dard")["fields"]["status"]["name"] == "Done"
 
 
