@@ -13,7 +13,7 @@ import urllib.request
 SANITIZER = re.compile(r"ERROR: (Address|Leak)Sanitizer|runtime error:|SUMMARY: \w+Sanitizer")
 
 
-def wait_until(predicate, timeout: float, what: str, interval: float = 0.05):
+def wait_until(predicate, timeout: float, what: str, interval: float = 0.1):
     """The first true value of `predicate`. AssertionError that says what was waited for; an exception of the predicate counts
     as "not yet" and is shown at the end."""
     deadline = time.monotonic() + timeout

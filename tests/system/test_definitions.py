@@ -228,9 +228,10 @@ def test_faulty_definition_is_refused_with_file_and_line(directory, plain_stack,
     if line:
         assert line in {problem["line"] for problem in mine}, mine
 
-    # No process starts with it.
-    for program in ("producer", "worker"):
-        process = stack.launch(program)
+    # No process starts that uses it; a connector's fault does not keep the workers of other systems from starting.
+    workers = {"connectors": [("worker", "--system", "badges")], "runbooks": [("worker",)], "sources": []}
+    for program in [("producer",), *workers[kind]]:
+        process = stack.launch(*program)
         assert process.wait(20) != 0
         assert f"{path}:{mine[0]['line']}: " in process.log(), process.log()
         stack.processes.remove(process)
