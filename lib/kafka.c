@@ -92,9 +92,12 @@ static int set_properties(rd_kafka_conf_t *out, const struct conf *conf, struct 
     return 0;
 }
 
+#define TROUBLE_LASTS TIME_MINUTE /* librdkafka says the same again after 30 s */
+
 /* Why no broker answers, as librdkafka said it last: "Connect to ipv4#10.0.0.1:9092 failed: Connection refused". */
 static struct {
     pthread_mutex_t lock;
+    int64_t at; /* monotonic */
     char text[300];
 } trouble = {.lock = PTHREAD_MUTEX_INITIALIZER};
 
@@ -105,14 +108,15 @@ static void note_trouble(const char *text)
     const char *why = broker ? broker + 2 : text, *after = strstr(why, " (after ");
     pthread_mutex_lock(&trouble.lock);
     snprintf(trouble.text, sizeof trouble.text, "%.*s", (int)(after ? (size_t)(after - why) : strlen(why)), why);
+    trouble.at = time_monotonic();
     pthread_mutex_unlock(&trouble.lock);
 }
 
 int kafka_unreachable(const char *why, struct err *err)
 {
     pthread_mutex_lock(&trouble.lock);
-    err_set(err, ERR_RETRY, "could not reach Kafka: %s (kafka.brokers tells where it is)",
-            *trouble.text ? trouble.text : why);
+    bool recent = *trouble.text && time_monotonic() - trouble.at < TROUBLE_LASTS;
+    err_set(err, ERR_RETRY, "could not reach Kafka: %s (kafka.brokers tells where it is)", recent ? trouble.text : why);
     pthread_mutex_unlock(&trouble.lock);
     return -1;
 }

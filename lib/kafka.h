@@ -132,7 +132,7 @@ void kafka_read_again(rd_kafka_t *rk, const char *topic, const int32_t *numbers,
  * another consumer took its `group.instance.id`. */
 int kafka_consumer_sound(rd_kafka_t *rk, struct err *err);
 
-/* An ERR_RETRY that says why no broker answers: what librdkafka said last of one, else `why`. Returns -1. */
+/* An ERR_RETRY that says why no broker answers: what librdkafka said of one within the last minute, else `why`. Returns -1. */
 int kafka_unreachable(const char *why, struct err *err);
 
 /* All topics that there are; the caller frees it with rd_kafka_metadata_destroy(). NULL with an ERR_RETRY when Kafka does not answer within

@@ -297,7 +297,7 @@ def test_m365_leaver(company):
 
 @pytest.mark.xdist_group("office")
 def test_m365_leaver_whose_mailbox_is_not_there(company):
-    """Somebody blocked the account by hand before, and there is no mailbox and no drive. No step fails because of that."""
+    """An administrator blocked the account by hand beforehand, and it has neither mailbox nor drive. No step fails because of that."""
     stack, email = company.stack, "nomail@example.com"
     company.hire_office(email, "No Mail", accountEnabled=False, mailbox=False, drive=False)
     offboarding = stack.offboard(email, runbook="m365-leaver", user={"name": "No Mail"})
